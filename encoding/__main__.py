@@ -1,0 +1,5 @@
+"""``python -m encoding``."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,39 @@
+"""Nouns: what flows between the stages. No algorithm, no file format, numpy only."""
+
+from .atlas import Atlas, RoiSet
+from .axes import Grid, Samples, Targets
+from .errors import AlignmentError, ConfigError, DataError, EncodingError, SplitError, suggest
+from .features import FeatureSpace
+from .judgments import Judgments
+from .predictions import FoldMoments, Predictions
+from .provenance import Provenance, digest, fingerprint, versions
+from .responses import Exclusion, Responses
+from .scores import ScoreRow, Scores
+from .stimuli import StimulusSet
+
+__all__ = [
+    "AlignmentError",
+    "Atlas",
+    "ConfigError",
+    "DataError",
+    "EncodingError",
+    "Exclusion",
+    "FeatureSpace",
+    "FoldMoments",
+    "Grid",
+    "Judgments",
+    "Predictions",
+    "Provenance",
+    "Responses",
+    "RoiSet",
+    "Samples",
+    "ScoreRow",
+    "Scores",
+    "SplitError",
+    "StimulusSet",
+    "Targets",
+    "digest",
+    "fingerprint",
+    "suggest",
+    "versions",
+]

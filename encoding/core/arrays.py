@@ -1,0 +1,90 @@
+"""How an object takes an array into its keeping: right dtype, right shape, read-only."""
+
+from typing import Any
+
+import numpy as np
+
+from .errors import AlignmentError
+
+
+def own(
+    array: Any,
+    *,
+    owner: str,
+    name: str,
+    shape: tuple[int | None, ...],
+    dtype: Any = None,
+) -> np.ndarray:
+    """Return a read-only array of the asked dtype and shape, copied unless it is read-only already.
+
+    A memory map opened with mode "r" is therefore kept as it is, and an array that the caller may
+    still write to is copied, so that a later write cannot show through.
+
+    Parameters
+    ----------
+    array : array-like
+        The values.
+    owner : str
+        The object that keeps them, for the message.
+    name : str
+        The field, for the message.
+    shape : tuple of (int or None)
+        What the shape must be; None stands for any length.
+    dtype : dtype, optional
+        What the dtype must be; other dtypes are converted. ``str`` accepts any width.
+
+    Returns
+    -------
+    ndarray
+        The values, not writeable.
+
+    Raises
+    ------
+    AlignmentError
+        If the shape differs.
+
+    Examples
+    --------
+    >>> own([1, 2], owner="x", name="n", shape=(2,), dtype=float).flags.writeable
+    False
+    """
+    given = np.asanyarray(array)
+    if dtype is str:
+        kept = (
+            given if given.dtype.kind == "U" else np.asarray([str(item) for item in given.ravel()], dtype=str)
+        )
+        kept = kept.reshape(given.shape)
+    else:
+        kept = given if dtype is None else given.astype(dtype, copy=False)
+    wanted = tuple("any" if length is None else length for length in shape)
+    matches = kept.ndim == len(shape) and all(
+        want is None or have == want for have, want in zip(kept.shape, shape, strict=True)
+    )
+    if not matches:
+        raise AlignmentError(
+            f"{owner}: {name} has shape {kept.shape}, but {wanted} was needed. "
+            f"Its axes and its values must come from the same data."
+        )
+    if kept is given and kept.flags.writeable:
+        kept = kept.copy()
+    if kept.flags.writeable:
+        kept.flags.writeable = False
+    return kept
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Tell whether two arrays are equal, NaN counting as equal to NaN.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        The arrays.
+
+    Returns
+    -------
+    bool
+        True if shapes and values agree.
+    """
+    if a.shape != b.shape:
+        return False
+    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f"))

@@ -1,0 +1,104 @@
+"""Named regions on a set of targets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import own
+from .axes import Targets
+from .errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class RoiSet:
+    """A named group of regions of an atlas.
+
+    Attributes
+    ----------
+    set : str
+        The list that it belongs to (``schaefer_emotion``).
+    roi : str
+        Its name in that list (``TPJ_IPL``).
+    regions : tuple of str
+        Names of the regions it is made of.
+    source : str
+        Where the grouping comes from.
+    confidence : str
+        How far it can be trusted ("exact", "approx").
+    """
+
+    set: str
+    roi: str
+    regions: tuple[str, ...]
+    source: str = ""
+    confidence: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Atlas:
+    """A labelling of targets.
+
+    Attributes
+    ----------
+    name : str
+        Name of the atlas.
+    labels : ndarray of int32, shape (n_targets,)
+        Number of the region that each target belongs to; 0 is none.
+    targets : Targets
+        The targets that are labelled.
+    index : ndarray of int32, shape (n_regions,)
+        Number of each region.
+    region, hemi, network, color : tuple of str
+        Name, hemisphere ("L", "R", ""), network ("" if none) and colour ("#rrggbb") of each region.
+    citation, licence : str
+        What to cite, and the terms of use.
+    roi_sets : tuple of RoiSet
+        Groups of regions.
+
+    Raises
+    ------
+    AlignmentError
+        If shapes and axes differ.
+    DataError
+        If numbers or names of regions are not unique, or a label has no region.
+    """
+
+    name: str
+    labels: np.ndarray
+    targets: Targets
+    index: np.ndarray
+    region: tuple[str, ...]
+    hemi: tuple[str, ...]
+    network: tuple[str, ...]
+    color: tuple[str, ...]
+    citation: str = ""
+    licence: str = ""
+    roi_sets: tuple[RoiSet, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check labels against the table of regions."""
+        owner = f"Atlas {self.name!r}"
+        n_targets, n_regions = len(self.targets), len(self.region)
+        labels = own(self.labels, owner=owner, name="labels", shape=(n_targets,), dtype=np.int32)
+        index = own(self.index, owner=owner, name="index", shape=(n_regions,), dtype=np.int32)
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "index", index)
+        for name in ("region", "hemi", "network", "color"):
+            values = tuple(str(value) for value in getattr(self, name))
+            own(np.asarray(values, dtype=str), owner=owner, name=name, shape=(n_regions,))
+            object.__setattr__(self, name, values)
+        self._check(owner)
+
+    def _check(self, owner: str) -> None:
+        if len(np.unique(self.index)) != len(self.index) or (self.index == 0).any():
+            raise DataError(f"{owner}: region numbers must be unique and not 0 (0 means no region).")
+        if len(set(self.region)) != len(self.region):
+            raise DataError(f"{owner}: region names must be unique.")
+        missing = np.setdiff1d(self.labels, np.append(self.index, 0))
+        if len(missing):
+            raise DataError(
+                f"{owner}: label {missing[0]} has no row in its table ({len(missing)} such labels). Add the rows."
+            )
+
+    def __repr__(self) -> str:
+        return f"Atlas({self.name!r}, {len(self.region)} regions, {self.targets!r})"

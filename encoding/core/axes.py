@@ -1,0 +1,288 @@
+"""The two axes everything hangs on: samples (rows) and targets (columns)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .arrays import own, same
+from .errors import AlignmentError
+
+CLOCKS = ("none", "stimulus", "tr")
+KINDS = ("voxel", "vertex", "grayordinate", "column")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Samples:
+    """What the rows of an array are.
+
+    Attributes
+    ----------
+    stimulus : ndarray of str, shape (n_samples,)
+        Stimulus shown during each sample; "" where none was.
+    onset : ndarray of float64, shape (n_samples,)
+        Seconds since the first volume of the run; NaN on the clock "none".
+    duration : ndarray of float64, shape (n_samples,)
+        Seconds; NaN on the clock "none".
+    run : ndarray of str, shape (n_samples,)
+        The run, unique within a subject (``ses-01_run-02``); "" on the clock "none".
+    clock : {"none", "stimulus", "tr"}
+        "none": one row per stimulus, not placed in time; "stimulus": one row per presentation;
+        "tr": one row per volume.
+
+    Raises
+    ------
+    AlignmentError
+        If the lengths differ or the clock is unknown.
+    """
+
+    stimulus: np.ndarray
+    onset: np.ndarray
+    duration: np.ndarray
+    run: np.ndarray
+    clock: str
+
+    def __post_init__(self) -> None:
+        """Check the clock and take the arrays."""
+        if self.clock not in CLOCKS:
+            raise AlignmentError(f"Samples: clock is {self.clock!r}, but must be one of {CLOCKS}.")
+        n = len(self.stimulus)
+        for name, dtype in (("stimulus", str), ("onset", np.float64), ("duration", np.float64), ("run", str)):
+            kept = own(getattr(self, name), owner="Samples", name=name, shape=(n,), dtype=dtype)
+            object.__setattr__(self, name, kept)
+
+    @classmethod
+    def of_stimuli(cls, names: Any) -> "Samples":
+        """Make an axis of stimuli that are not placed in time.
+
+        Parameters
+        ----------
+        names : sequence of str
+            One stimulus per row.
+
+        Returns
+        -------
+        Samples
+            With the clock "none".
+
+        Examples
+        --------
+        >>> Samples.of_stimuli(["joy.mp4", "fear.mp4"])
+        Samples(2 rows, clock 'none')
+        """
+        n = len(names)
+        nan = np.full(n, np.nan)
+        return cls(np.asarray(names, dtype=str), nan, nan, np.full(n, "", dtype=str), "none")
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Runs in the order in which they appear."""
+        return tuple(dict.fromkeys(self.run.tolist()))
+
+    def __len__(self) -> int:
+        return len(self.stimulus)
+
+    def __getitem__(self, rows: Any) -> "Samples":
+        return Samples(self.stimulus[rows], self.onset[rows], self.duration[rows], self.run[rows], self.clock)
+
+    def __repr__(self) -> str:
+        in_runs = f", {len(self.runs)} runs" if self.clock != "none" else ""
+        return f"Samples({len(self)} rows{in_runs}, clock {self.clock!r})"
+
+    def same_as(self, other: "Samples") -> bool:
+        """Tell whether both describe the same rows in the same order.
+
+        Parameters
+        ----------
+        other : Samples
+            The axis to compare with.
+
+        Returns
+        -------
+        bool
+            True if clock, stimulus, run, onset and duration all agree.
+        """
+        return self.clock == other.clock and all(
+            same(getattr(self, name), getattr(other, name))
+            for name in ("stimulus", "run", "onset", "duration")
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Grid:
+    """The voxel grid of a volume.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of voxels along i, j, k.
+    affine : ndarray of float64, shape (4, 4)
+        From voxel indices to millimetres.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Take the affine."""
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        affine = own(self.affine, owner="Grid", name="affine", shape=(4, 4), dtype=np.float64)
+        object.__setattr__(self, "affine", affine)
+
+    def same_as(self, other: "Grid | None") -> bool:
+        """Tell whether both grids put every voxel at the same place.
+
+        Parameters
+        ----------
+        other : Grid or None
+            The grid to compare with.
+
+        Returns
+        -------
+        bool
+            True if shapes agree and affines agree to a hundredth of a millimetre.
+        """
+        if other is None or self.shape != other.shape:
+            return False
+        return bool(np.allclose(self.affine, other.affine, atol=1e-2))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Targets:
+    """What the columns of an array are: voxels, vertices, grayordinates, or columns of a table.
+
+    Attributes
+    ----------
+    kind : {"voxel", "vertex", "grayordinate", "column"}
+        What one target is.
+    space : str
+        BIDS label of the reference space (``fsaverage5``, ``T1w``); "" for table columns.
+    index : ndarray of int64, shape (n_targets,)
+        Vertex number within its hemisphere, or flat voxel number (C order) in `grid`, or column number.
+    structure : ndarray of str, shape (n_targets,)
+        CIFTI name of the brain structure (``CORTEX_LEFT``, ``AMYGDALA_RIGHT``); "" where it has none.
+    grid : Grid, optional
+        Needed when some targets are voxels.
+    n_vertices : mapping of str to int
+        Vertices that the full surface of each surface structure has.
+    density : str
+        BIDS ``res-`` or ``den-`` label, "" if none.
+    names : tuple of str
+        Column names when `kind` is "column".
+
+    Raises
+    ------
+    AlignmentError
+        If the lengths differ, an index lies outside its surface or grid, or a target is listed twice.
+    """
+
+    kind: str
+    space: str
+    index: np.ndarray
+    structure: np.ndarray
+    grid: Grid | None = None
+    n_vertices: Mapping[str, int] = field(default_factory=dict)
+    density: str = ""
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that every target exists once."""
+        if self.kind not in KINDS:
+            raise AlignmentError(f"Targets: kind is {self.kind!r}, but must be one of {KINDS}.")
+        n = len(self.index)
+        index = own(self.index, owner="Targets", name="index", shape=(n,), dtype=np.int64)
+        structure = own(self.structure, owner="Targets", name="structure", shape=(n,), dtype=str)
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "n_vertices", dict(self.n_vertices))
+        self._check_index()
+        if self.kind == "column" and len(self.names) != n:
+            raise AlignmentError(
+                f"Targets: {len(self.names)} names for {n} columns; one name each is needed."
+            )
+
+    def _check_index(self) -> None:
+        on_surface = np.isin(self.structure, list(self.n_vertices))
+        limits = np.full(len(self.index), np.iinfo(np.int64).max)
+        for structure, n_vertices in self.n_vertices.items():
+            limits[self.structure == structure] = n_vertices
+        if self.kind != "column" and not on_surface.all():
+            if self.grid is None:
+                raise AlignmentError(
+                    f"Targets in {self.space!r}: {np.sum(~on_surface)} targets lie on no surface and there is no "
+                    f"grid. Give `grid`, or `n_vertices` for their structures."
+                )
+            limits[~on_surface] = np.prod(self.grid.shape)
+        outside = (self.index < 0) | (self.index >= limits)
+        if outside.any():
+            raise AlignmentError(
+                f"Targets in {self.space!r}: {outside.sum()} indices lie outside their surface or grid, "
+                f"the first is {self.index[outside][0]}."
+            )
+        codes = np.unique(self.structure, return_inverse=True)[1] if len(self.index) else self.index
+        pairs = np.unique(np.stack([codes * on_surface, self.index, on_surface]), axis=1)
+        if pairs.shape[1] != len(self.index):
+            raise AlignmentError(
+                f"Targets in {self.space!r}: {len(self.index) - pairs.shape[1]} targets are listed twice."
+            )
+
+    @classmethod
+    def of_columns(cls, names: Any) -> "Targets":
+        """Make an axis of named table columns.
+
+        Parameters
+        ----------
+        names : sequence of str
+            One name per column.
+
+        Returns
+        -------
+        Targets
+            With the kind "column".
+        """
+        names = tuple(str(name) for name in names)
+        return cls("column", "", np.arange(len(names)), np.full(len(names), "", dtype=str), names=names)
+
+    @property
+    def hemi(self) -> np.ndarray:
+        """Hemisphere of each target, "L", "R" or ""."""
+        left = np.char.endswith(self.structure, "_LEFT")
+        right = np.char.endswith(self.structure, "_RIGHT")
+        return np.select([left, right], ["L", "R"], default="")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, columns: Any) -> "Targets":
+        names = tuple(np.asarray(self.names, dtype=object)[columns]) if self.names else ()
+        index, structure = self.index[columns], self.structure[columns]
+        return Targets(
+            self.kind, self.space, index, structure, self.grid, self.n_vertices, self.density, names
+        )
+
+    def __repr__(self) -> str:
+        where = f" in {self.space}" if self.space else ""
+        return f"Targets({len(self)} of kind {self.kind!r}{where})"
+
+    def same_as(self, other: "Targets") -> bool:
+        """Tell whether both describe the same targets in the same order.
+
+        Parameters
+        ----------
+        other : Targets
+            The axis to compare with.
+
+        Returns
+        -------
+        bool
+            True if kind, space, structures, indices, grids and surfaces agree.
+        """
+        grids = self.grid.same_as(other.grid) if self.grid is not None else other.grid is None
+        return (
+            (self.kind, self.space, self.names) == (other.kind, other.space, other.names)
+            and dict(self.n_vertices) == dict(other.n_vertices)
+            and grids
+            and same(self.index, other.index)
+            and same(self.structure, other.structure)
+        )

@@ -1,0 +1,120 @@
+"""Where an object comes from, so that it can be trusted, found again, and never reused by mistake."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+VERSIONED = (
+    "brain-encoding",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "himalaya",
+    "torch",
+    "nibabel",
+    "nilearn",
+    "pybids",
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Provenance:
+    """How an object was made.
+
+    Attributes
+    ----------
+    step : str
+        The function that made it, with a number that changes when its results change (``load/1``).
+    config : mapping
+        Every setting, defaults included; must be JSON.
+    inputs : mapping of str to str
+        Fingerprint of everything that went in, by name.
+    seed : int or None
+        Seed of whatever was random.
+    versions : mapping of str to str
+        Versions of the packages at work.
+    """
+
+    step: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Identity of the result: step, settings, inputs and seed; not versions, device or paths."""
+        return digest([self.step, self.config, self.inputs, self.seed])
+
+
+def digest(value: Any) -> str:
+    """Hash anything that JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        Nested dicts, lists, strings, numbers, None.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    return value.item() if hasattr(value, "item") else value
+
+
+def fingerprint(path: str | Path) -> str:
+    """Hash the content of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        An existing file.
+
+    Returns
+    -------
+    str
+        BLAKE2b of its bytes, sixteen hexadecimal digits.
+    """
+    state = hashlib.blake2b(digest_size=8)
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 22):
+            state.update(block)
+    return state.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Look up the versions of the packages that shape the numbers.
+
+    Returns
+    -------
+    dict of str to str
+        Package name to version; packages that are not installed are left out.
+    """
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,101 @@
+"""Brain responses of one subject."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .arrays import own
+from .axes import Samples, Targets
+from .errors import AlignmentError
+from .provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Something that was left out, and why; every one of them ends up in the report.
+
+    Attributes
+    ----------
+    what : str
+        What was left out: "targets", "presentations", "volumes", "features", "stimuli", "runs".
+    n : int
+        How many.
+    reason : str
+        Why, naming the run or the file and, where they are few, the things themselves.
+    """
+
+    what: str
+    n: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Responses:
+    """What every target did during every sample.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n_samples, n_targets)
+        Cleaned responses, usually a read-only memory map. The column of a target that cannot be used
+        is NaN from top to bottom.
+    samples : Samples
+        The rows: presentations (clock "stimulus") or volumes (clock "tr").
+    targets : Targets
+        The columns.
+    presentations : Samples
+        Every presentation of every stimulus, in time; on the clock "tr" this is what features are
+        laid out from.
+    drift : ndarray of float32, shape (n_samples, n_drift)
+        On the clock "tr": for each run an orthonormal basis of the slow signals (mean, trend, cosines) that
+        were taken out of the responses, so that the same can be done to features; zero columns pad
+        shorter bases. On the clock "stimulus": no columns.
+    subject : str
+        Label without ``sub-``.
+    task : str
+        Label without ``task-``.
+    t_r : float
+        Repetition time in seconds; NaN for responses that were estimated elsewhere.
+    exclusions : tuple of Exclusion
+        What was left out on the way.
+    provenance : Provenance
+        Settings and inputs.
+
+    Raises
+    ------
+    AlignmentError
+        If shapes and axes differ, or a clock is not one that responses can have.
+    """
+
+    values: np.ndarray
+    samples: Samples
+    targets: Targets
+    presentations: Samples
+    drift: np.ndarray
+    subject: str
+    task: str
+    t_r: float
+    exclusions: tuple[Exclusion, ...] = ()
+    provenance: Provenance = field(default_factory=lambda: Provenance("responses/1"))
+
+    def __post_init__(self) -> None:
+        """Check values against axes."""
+        owner = f"Responses of sub-{self.subject}"
+        if self.samples.clock not in ("stimulus", "tr") or self.presentations.clock != "stimulus":
+            raise AlignmentError(
+                f"{owner}: samples are on the clock {self.samples.clock!r} and presentations on "
+                f"{self.presentations.clock!r}; needed are 'stimulus' or 'tr', and 'stimulus'."
+            )
+        shape = (len(self.samples), len(self.targets))
+        values = own(self.values, owner=owner, name="values", shape=shape, dtype=np.float32)
+        drift = own(self.drift, owner=owner, name="drift", shape=(shape[0], None), dtype=np.float32)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "drift", drift)
+        object.__setattr__(self, "exclusions", tuple(self.exclusions))
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Which targets have values, bool of shape (n_targets,)."""
+        return np.isfinite(self.values[0]) if len(self.samples) else np.zeros(len(self.targets), bool)
+
+    def __repr__(self) -> str:
+        return f"Responses(sub-{self.subject}, {self.samples!r}, {self.targets!r})"

@@ -1,0 +1,113 @@
+"""How well models predict."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .arrays import own
+from .axes import Targets
+from .errors import DataError
+from .provenance import Provenance
+
+METRICS = ("r", "pooled_r", "r2", "split_r2")
+
+
+class ScoreRow(NamedTuple):
+    """What one row of a `Scores` is about.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    feature : str
+        One of its feature spaces, or "all".
+    """
+
+    model: str
+    feature: str = "all"
+
+    def __str__(self) -> str:
+        return self.model if self.feature == "all" else f"{self.model}/{self.feature}"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scores:
+    """One number per model (or band of a model) and target.
+
+    Attributes
+    ----------
+    metric : {"r", "pooled_r", "r2", "split_r2"}
+        "r": Pearson correlation on held-out samples, Fisher average over outer folds; "pooled_r": over all
+        held-out samples at once; "r2": 1 - SSE / SST about the training mean; "split_r2": product
+        measure, the part of r2 that each band brings.
+    rows : tuple of ScoreRow
+        What each row is about.
+    values : ndarray of float32, shape (n_rows, n_targets)
+        The scores; NaN for targets without usable responses.
+    targets : Targets
+        The columns.
+    subject : str
+        Label without ``sub-``.
+    provenance : Provenance
+        Settings and inputs.
+
+    Raises
+    ------
+    AlignmentError
+        If shapes and axes differ.
+    DataError
+        If the metric is unknown or a row is listed twice.
+    """
+
+    metric: str
+    rows: tuple[ScoreRow, ...]
+    values: np.ndarray
+    targets: Targets
+    subject: str
+    provenance: Provenance = field(default_factory=lambda: Provenance("scores/1"))
+
+    def __post_init__(self) -> None:
+        """Check values against axes."""
+        if self.metric not in METRICS:
+            raise DataError(f"Scores: metric {self.metric!r} is not one of {METRICS}.")
+        rows = tuple(ScoreRow(*row) for row in self.rows)
+        if len(set(rows)) != len(rows):
+            raise DataError(
+                f"Scores of sub-{self.subject}: a row is listed twice in {[str(row) for row in rows]}."
+            )
+        object.__setattr__(self, "rows", rows)
+        shape = (len(rows), len(self.targets))
+        kept = own(
+            self.values, owner=f"Scores of sub-{self.subject}", name="values", shape=shape, dtype=np.float32
+        )
+        object.__setattr__(self, "values", kept)
+
+    def row(self, model: str, feature: str = "all") -> np.ndarray:
+        """Take the scores of one model or band.
+
+        Parameters
+        ----------
+        model : str
+            Name of the model.
+        feature : str, default="all"
+            One of its feature spaces.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_targets,)
+            Its scores.
+
+        Raises
+        ------
+        DataError
+            If there is no such row.
+        """
+        wanted = ScoreRow(model, feature)
+        if wanted not in self.rows:
+            raise DataError(f"Scores: no row {str(wanted)!r}. Rows: {', '.join(map(str, self.rows))}.")
+        return self.values[self.rows.index(wanted)]
+
+    def __repr__(self) -> str:
+        rows = ", ".join(map(str, self.rows))
+        return f"Scores({self.metric}, sub-{self.subject}, rows {rows}, {len(self.targets)} targets)"

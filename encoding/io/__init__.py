@@ -1,0 +1,1 @@
+"""Files: every format in one place."""

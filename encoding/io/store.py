@@ -1,0 +1,246 @@
+"""Save and load the nouns: one folder each, no pickle.
+
+A folder holds ``object.json`` (type, plain fields, provenance), one ``.npy`` file per array, and one
+``.tsv`` file per `Samples` axis. Arrays come back as read-only memory maps.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import core
+from .atomic import atomic_folder
+
+FORMAT = 1
+TYPES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        core.Atlas, core.Exclusion, core.FeatureSpace, core.FoldMoments, core.Grid, core.Judgments, core.Predictions,
+        core.Provenance, core.Responses, core.RoiSet, core.Samples, core.Scores, core.StimulusSet, core.Targets,
+    )
+}  # fmt: skip
+DESCRIPTION = "object.json"
+
+
+def save(item: Any, folder: str | Path) -> Path:
+    """Save an object as a folder, replacing what was there in one step.
+
+    Parameters
+    ----------
+    item : StimulusSet, Judgments, FeatureSpace, Responses, Predictions, Scores, Atlas, Samples or Targets
+        The object.
+    folder : str or Path
+        Where to.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    with atomic_folder(folder) as temporary:
+        write_object(item, temporary)
+    return Path(folder)
+
+
+def write_object(item: Any, folder: Path) -> None:
+    """Write an object into an existing folder.
+
+    Arrays that already are memory maps of the very file they would be written to are left alone; this
+    is how stages that fill a large array piece by piece save it without a copy.
+
+    Parameters
+    ----------
+    item : object
+        One of the nouns.
+    folder : Path
+        An existing folder, usually that of `atomic_folder`.
+    """
+    content = {"format": FORMAT, "object": _encode(item, "", folder)}
+    (folder / DESCRIPTION).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def load(folder: str | Path) -> Any:
+    """Load an object that `save` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    object
+        Of the class that was saved; its arrays are read-only memory maps.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no object, or one of another format.
+    """
+    content = _read_description(Path(folder))
+    return _decode(content["object"], Path(folder))
+
+
+def describe(folder: str | Path) -> dict[str, Any]:
+    """Read type and provenance of a saved object without touching its arrays.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    dict
+        With the keys "type" and "provenance" (a `Provenance`, or None if it has none).
+
+    Raises
+    ------
+    DataError
+        If the folder holds no object.
+    """
+    item = _read_description(Path(folder))["object"]
+    provenance = item["fields"].get("provenance")
+    return {"type": item["type"], "provenance": _decode(provenance, Path(folder)) if provenance else None}
+
+
+def saved_with(folder: str | Path, key: str) -> bool:
+    """Tell whether a folder holds the result of exactly these settings and inputs.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder, which need not exist.
+    key : str
+        `Provenance.key` of the wanted result.
+
+    Returns
+    -------
+    bool
+        True if it can be loaded instead of made again.
+    """
+    if not (Path(folder) / DESCRIPTION).is_file():
+        return False
+    provenance = describe(folder)["provenance"]
+    return provenance is not None and provenance.key == key
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise core.DataError(f"{folder}: no saved object here ({DESCRIPTION} is missing).")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise core.DataError(
+            f"{path}: not valid JSON ({error}). Remove the folder and make it again."
+        ) from error
+    if content.get("format") != FORMAT:
+        raise core.DataError(
+            f"{path}: format {content.get('format')!r}, but this version reads format {FORMAT}."
+        )
+    return content
+
+
+def _encode(value: Any, name: str, folder: Path) -> Any:
+    if isinstance(value, core.Samples):
+        return _encode_samples(value, f"{name or 'samples'}.tsv", folder)
+    if dataclasses.is_dataclass(value) and type(value).__name__ in TYPES:
+        prefix = f"{name}_" if name else ""
+        fields = {
+            field.name: _encode(getattr(value, field.name), prefix + field.name, folder)
+            for field in dataclasses.fields(value)
+        }
+        return {"type": type(value).__name__, "fields": fields}
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, name, folder)
+    if isinstance(value, Mapping):
+        return {"map": {str(key): _encode(item, f"{name}_{key}", folder) for key, item in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_encode(item, f"{name}_{i}", folder) for i, item in enumerate(value)]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise core.DataError(
+        f"Cannot save {name or 'this'}: a {type(value).__name__} has no place in the format."
+    )
+
+
+def _encode_array(array: np.ndarray, name: str, folder: Path) -> dict[str, Any]:
+    path = folder / f"{name}.npy"
+    if array.dtype.kind == "U":
+        # Few different strings on many rows: numbers on disk, the strings once in the description.
+        words, codes = np.unique(array, return_inverse=True)
+        np.save(path, codes.reshape(array.shape).astype(np.int32), allow_pickle=False)
+        return {"strings": path.name, "words": words.tolist()}
+    if getattr(array, "filename", None) is None or Path(array.filename).resolve() != path.resolve():
+        np.save(path, np.asarray(array), allow_pickle=False)
+    return {"array": path.name}
+
+
+def _encode_samples(samples: core.Samples, file: str, folder: Path) -> dict[str, Any]:
+    with (folder / file).open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(("run", "onset", "duration", "stimulus"))
+        columns = (samples.run, samples.onset, samples.duration, samples.stimulus)
+        writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+    return {"samples": file, "clock": samples.clock}
+
+
+def _decode(item: Any, folder: Path) -> Any:
+    if isinstance(item, list):
+        return tuple(_decode(part, folder) for part in item)
+    if not isinstance(item, dict):
+        return item
+    if "type" in item:
+        fields = {name: _decode(part, folder) for name, part in item["fields"].items()}
+        return TYPES[item["type"]](**fields)
+    if "map" in item:
+        return {key: _decode(part, folder) for key, part in item["map"].items()}
+    if "float" in item:
+        return float(item["float"])
+    if "samples" in item:
+        return _decode_samples(folder / item["samples"], item["clock"])
+    if "strings" in item:
+        codes = _read_array(folder / item["strings"])
+        return (
+            np.asarray(item["words"], dtype=str)[codes]
+            if item["words"]
+            else np.zeros(codes.shape, dtype="<U1")
+        )
+    return _read_array(folder / item["array"])
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        # An array without elements cannot be mapped.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, EOFError) as error:
+        raise core.DataError(
+            f"{path}: cannot be read ({error}). Remove its folder and make it again."
+        ) from error
+    return array
+
+
+def _decode_samples(path: Path, clock: str) -> core.Samples:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream, delimiter="\t"))[1:]
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    run, onset, duration, stimulus = columns
+    return core.Samples(
+        np.asarray(stimulus, dtype=str), np.asarray(onset, dtype=float), np.asarray(duration, dtype=float),
+        np.asarray(run, dtype=str), clock,
+    )  # fmt: skip
