@@ -1,0 +1,226 @@
+"""The look that all figures share, and how they are written to disk."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, BinaryIO, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import matplotlib.patheffects as path_effects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..core.errors import DataError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INK = "#1F2328"  # text and marks that carry the message
+MUTED = "#6A737D"  # labels of axes, notes
+FAINT = "#D5D9DE"  # grid and frames
+UNDERLAY = "#DCDCDC"  # mean grey of brain tissue without data on it
+UNCOVERED = "#F3F3F1"  # brain that was not measured
+
+# DejaVu Sans comes with matplotlib: the same glyphs on every machine, so figures can be compared bytewise.
+LOOK: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "grid.color": "#ECEEF1",
+    "grid.linewidth": 0.8,
+    "figure.facecolor": "white",
+    "figure.dpi": 150,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "brain-encoding",
+    "pdf.fonttype": 42,
+    "path.simplify": True,
+}
+
+# Time stamps and versions out of the files, so that the same picture is the same bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under the shared look, whatever the user's matplotlibrc says."""
+
+    @wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(LOOK):
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
+    """Write a title, and a quieter line under it, at the upper left corner of a figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure with 0.55 inch of free space on top (0.35 without a subtitle).
+    title : str
+        What is shown.
+    subtitle : str, optional
+        Subject, space, split.
+    """
+    height = figure.get_size_inches()[1]
+    left = 0.14 / figure.get_size_inches()[0]
+    figure.text(left, 1 - 0.12 / height, title, size=11.5, weight="bold", va="top", ha="left")
+    if subtitle:
+        figure.text(left, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
+
+
+def title_height(title: str, subtitle: str = "") -> float:
+    """Give the inches that `write_title` needs.
+
+    Parameters
+    ----------
+    title : str
+        Title, maybe empty.
+    subtitle : str, optional
+        Second line, maybe empty.
+
+    Returns
+    -------
+    float
+        Height in inches.
+    """
+    return (0.36 if title else 0.08) + (0.22 if subtitle else 0.0)
+
+
+def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes at a place measured in inches from the upper left corner of the figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure to add to.
+    left, top : float
+        Upper left corner of the axes.
+    width, height : float
+        Size of the axes.
+
+    Returns
+    -------
+    Axes
+        The new axes.
+    """
+    full_width, full_height = figure.get_size_inches()
+    box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
+    return figure.add_axes(box)
+
+
+def halo(width: float = 2.0, color: str = "white") -> list[path_effects.AbstractPathEffect]:
+    """Make an outline that keeps a label or a line readable on any colour.
+
+    Parameters
+    ----------
+    width : float, optional
+        Width of the outline, in points.
+    color : str, optional
+        Colour of the outline.
+
+    Returns
+    -------
+    list
+        Path effects for a matplotlib artist.
+    """
+    return [path_effects.withStroke(linewidth=width, foreground=color)]
+
+
+def render(figure: Figure, target: BinaryIO, kind: str, *, dpi: float = 150) -> None:
+    """Write a figure into an open file, the same bytes each time.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure to write.
+    target : binary file
+        Where to write.
+    kind : {"png", "svg", "pdf"}
+        File format.
+    dpi : float, optional
+        Dots per inch of the raster parts.
+    """
+    with mpl.rc_context(LOOK):
+        figure.savefig(target, format=kind, dpi=dpi, metadata=METADATA[kind])
+
+
+def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
+    """Write a figure to PNG, SVG or PDF; text stays text, and equal figures give equal bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure to write.
+    path : Path or str
+        Target; its suffix names the format. Missing folders are made.
+    dpi : float, optional
+        Dots per inch of the raster parts (150 suits screens, 300 print).
+
+    Returns
+    -------
+    Path
+        The file, which is there in full or not at all.
+
+    Raises
+    ------
+    DataError
+        If the suffix is not .png, .svg or .pdf.
+    """
+    path = Path(path)
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in METADATA:
+        raise DataError(f"Figure {path.name!r}: suffix {path.suffix!r} is not one of .png, .svg, .pdf.")
+    return write_atomically(path, lambda target: render(figure, target, kind, dpi=dpi))
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> Path:
+    """Write a file under a temporary name and rename it once it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        Final name.
+    write : callable
+        Gets an open binary file.
+
+    Returns
+    -------
+    Path
+        The final name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as target:
+            write(target)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,314 @@
+"""From values to colours: scales that several pictures share, and one fixed colour per feature space."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from ..core.errors import DataError
+
+# Blue, vermilion and yellow stay farthest apart under deutan and protan vision (CAM02-UCS); the others follow in
+# the order that keeps the smallest distance large (CIELAB, normal, deutan and protan).
+PALETTE = ("#0072B2", "#D55E00", "#F0E442", "#009E73", "#3B0F4F", "#CC79A7", "#56B4E9", "#5B3A1E")
+NICE = np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10])
+BELOW_THRESHOLD = 0.65  # largest opacity below the threshold: the step at the threshold stays visible
+FADE = 0.1  # without a threshold, the part of the scale over which colour fades in
+
+
+@dataclass(frozen=True)
+class ColorScale:
+    """How the values of a map become colours.
+
+    Attributes
+    ----------
+    vmin, vmax : float
+        Values at the two ends of the colour map. A scale with vmin < 0 < vmax is two-sided.
+    cmap : str
+        Name of a matplotlib colour map.
+    label : str
+        Quantity, with unit and split, as it stands at the colour bar.
+    threshold : float or None
+        Absolute value from which on colours are opaque. Below it they fade towards 0 (two-sided scales) or
+        `vmin`; at or below that, nothing is coloured. None fades over the first tenth of the scale.
+
+    Examples
+    --------
+    >>> scale = ColorScale(0.0, 0.5, "inferno", "Pearson r, held-out runs", 0.1)
+    >>> scale.opacity(np.array([-0.2, 0.0, 0.1, 0.4])).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+
+    vmin: float
+    vmax: float
+    cmap: str
+    label: str
+    threshold: float | None = None
+
+    def __post_init__(self):
+        if not (np.isfinite([self.vmin, self.vmax]).all() and self.vmin < self.vmax):
+            raise DataError(f"Colour scale {self.label!r}: vmin {self.vmin} must be below vmax {self.vmax}.")
+        if self.cmap not in mpl.colormaps:
+            raise DataError(f"Colour scale {self.label!r}: matplotlib has no colour map {self.cmap!r}.")
+        if self.threshold is not None and not 0 < self.threshold < self.vmax:
+            raise DataError(
+                f"Colour scale {self.label!r}: threshold {self.threshold} must lie between 0 and {self.vmax}."
+            )
+
+    @property
+    def two_sided(self) -> bool:
+        """True where negative and positive values have colours of their own."""
+        return self.vmin < 0 < self.vmax
+
+    def opacity(self, values: np.ndarray) -> np.ndarray:
+        """Give the opacity of values: 1 from the threshold on, a quadratic fade below it.
+
+        Parameters
+        ----------
+        values : ndarray
+            Values, maybe with NaN.
+
+        Returns
+        -------
+        ndarray, same shape
+            Opacity in 0-1; 0 where the value is NaN.
+        """
+        floor = 0.0 if self.two_sided else max(self.vmin, 0.0)
+        size = np.abs(values) if self.two_sided else np.asarray(values)
+        with np.errstate(invalid="ignore"):
+            if self.threshold is None:
+                fade = np.clip((size - floor) / (FADE * (self.vmax - floor)), 0, 1) ** 2
+            else:
+                below = BELOW_THRESHOLD * np.clip((size - floor) / (self.threshold - floor), 0, 1) ** 2
+                fade = np.where(size >= self.threshold, 1.0, below)
+        return np.where(np.isnan(values), 0.0, fade)
+
+    def rgba(self, values: np.ndarray) -> np.ndarray:
+        """Colour values.
+
+        Parameters
+        ----------
+        values : ndarray
+            Values, maybe with NaN.
+
+        Returns
+        -------
+        ndarray, shape (*values.shape, 4)
+            Red, green, blue and opacity, 0-1.
+        """
+        place = (np.nan_to_num(values) - self.vmin) / (self.vmax - self.vmin)
+        colors = mpl.colormaps[self.cmap](np.clip(place, 0, 1))
+        colors[..., 3] = self.opacity(values)
+        return colors
+
+
+@dataclass(frozen=True)
+class WinnerScale:
+    """How a map of the best feature space per place becomes colours.
+
+    Hue names the best space, saturation shows its margin to the runner-up, opacity its accuracy.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Feature spaces; a map's integers index them.
+    colors : tuple of str
+        Their colours (see `space_colors`).
+    margin : float
+        Margin from which on a colour is fully saturated, in the unit of the accuracy.
+    threshold : float
+        Accuracy from which on a colour is opaque; at or below 0 nothing is coloured.
+    label : str
+        Quantity, as it stands at the legend.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[str, ...]
+    margin: float
+    threshold: float
+    label: str = "r"
+
+    def __post_init__(self):
+        if len(self.names) != len(self.colors) or not self.names:
+            raise DataError(f"Winner scale: {len(self.names)} names and {len(self.colors)} colours must match.")
+        if not (self.margin > 0 and self.threshold > 0):
+            raise DataError(f"Winner scale: margin {self.margin} and threshold {self.threshold} must exceed 0.")
+
+    def rgba(self, winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+        """Colour a winner map.
+
+        Parameters
+        ----------
+        winner : ndarray of int
+            Index of the best space, -1 for none.
+        margin : ndarray, same shape
+            Distance to the runner-up.
+        accuracy : ndarray, same shape
+            Accuracy of the best space.
+
+        Returns
+        -------
+        ndarray, shape (*winner.shape, 4)
+            Red, green, blue and opacity, 0-1.
+        """
+        palette = np.array([to_rgb(color) for color in self.colors])
+        pale = 0.22 * palette + 0.78 * 0.93  # a tie keeps a hint of its hue
+        part = np.clip(np.nan_to_num(margin) / self.margin, 0, 1)[..., None]
+        index = np.maximum(winner, 0)
+        colors = np.empty((*np.shape(winner), 4))
+        colors[..., :3] = (1 - part) * pale[index] + part * palette[index]
+        fade = ColorScale(0.0, 2 * self.threshold, "gray", self.label, self.threshold).opacity(accuracy)
+        colors[..., 3] = np.where(winner >= 0, fade, 0.0)
+        return colors
+
+
+def space_colors(names: Sequence[str]) -> dict[str, str]:
+    """Give each feature space its colour, by its position among all spaces of a report.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All feature spaces or models of the report, in their fixed order.
+
+    Returns
+    -------
+    dict of str to str
+        Hex colour per name. Names beyond the eighth get lighter and darker variants of the palette: from there
+        on colour alone does not tell spaces apart, and figures should label directly.
+
+    Raises
+    ------
+    DataError
+        If a name occurs twice, or there are more than 24.
+
+    Examples
+    --------
+    >>> space_colors(["categories", "dimensions"])
+    {'categories': '#0072B2', 'dimensions': '#D55E00'}
+    """
+    names = list(names)
+    if len(set(names)) < len(names):
+        raise DataError(f"Feature spaces {names}: a name occurs twice, each needs one colour.")
+    shades = [*PALETTE, *(_mix(color, 1.0, 0.5) for color in PALETTE), *(_mix(color, 0.0, 0.45) for color in PALETTE)]
+    if len(names) > len(shades):
+        raise DataError(f"{len(names)} feature spaces: at most {len(shades)} have colours. Draw them in groups.")
+    return dict(zip(names, shades, strict=False))
+
+
+def accuracy_scale(
+    maps: Iterable[np.ndarray],
+    label: str,
+    *,
+    threshold: float | None = None,
+    percentile: float = 99.5,
+    cmap: str = "inferno",
+) -> ColorScale:
+    """Make one scale from 0 for all accuracy maps that will be compared.
+
+    Parameters
+    ----------
+    maps : iterable of ndarray
+        All maps of the report, NaN where not covered.
+    label : str
+        Quantity with its split, for instance "Pearson r, held-out runs".
+    threshold : float, optional
+        Value from which on colours are opaque.
+    percentile : float, optional
+        Percentile of all finite values, pooled, that the upper end must reach before it is rounded up.
+    cmap : str, optional
+        Colour map of rising lightness.
+
+    Returns
+    -------
+    ColorScale
+        Scale from 0 to a round number; where nothing exceeds 0, nothing will be coloured.
+
+    Raises
+    ------
+    DataError
+        If no value is finite.
+    """
+    pooled = _pool(maps, label)
+    peak = float(np.percentile(pooled, percentile))
+    if peak <= 0:
+        peak = float(np.abs(pooled).max()) or 1.0
+    if threshold is not None:
+        peak = max(peak, 1.5 * threshold)
+    return ColorScale(0.0, round_up(peak), cmap, label, threshold)
+
+
+def difference_scale(
+    maps: Iterable[np.ndarray],
+    label: str,
+    *,
+    threshold: float | None = None,
+    percentile: float = 99.5,
+    cmap: str = "RdBu_r",
+) -> ColorScale:
+    """Make one scale, symmetric about 0, for all difference maps that will be compared.
+
+    Parameters
+    ----------
+    maps : iterable of ndarray
+        All maps of the report, NaN where not covered.
+    label : str
+        Quantity, for instance "difference in r, categories - dimensions".
+    threshold : float, optional
+        Absolute value from which on colours are opaque.
+    percentile : float, optional
+        Percentile of all absolute values, pooled, that the ends must reach before they are rounded up.
+    cmap : str, optional
+        Colour map with a light centre ("RdBu_r", "PuOr_r").
+
+    Returns
+    -------
+    ColorScale
+        Scale from minus to plus a round number.
+
+    Raises
+    ------
+    DataError
+        If no value is finite.
+    """
+    peak = float(np.percentile(np.abs(_pool(maps, label)), percentile)) or 1.0
+    if threshold is not None:
+        peak = max(peak, 1.5 * threshold)
+    limit = round_up(peak)
+    return ColorScale(-limit, limit, cmap, label, threshold)
+
+
+def round_up(value: float) -> float:
+    """Round a positive number up to one that reads well on an axis.
+
+    Parameters
+    ----------
+    value : float
+        Number above 0.
+
+    Returns
+    -------
+    float
+        Next of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10 times a power of ten.
+
+    Examples
+    --------
+    >>> round_up(0.3217)
+    0.4
+    """
+    power = 10.0 ** np.floor(np.log10(value))
+    step = NICE[np.searchsorted(NICE, value / power - 1e-9)]
+    return float(f"{step * power:.6g}")
+
+
+def _pool(maps: Iterable[np.ndarray], label: str) -> np.ndarray:
+    parts = [np.asarray(values, dtype=float).ravel() for values in maps]
+    pooled = np.concatenate([part[np.isfinite(part)] for part in parts]) if parts else np.empty(0)
+    if not pooled.size:
+        raise DataError(f"Colour scale {label!r}: none of the {len(parts)} maps has a finite value.")
+    return pooled
+
+
+def _mix(color: str, grey: float, part: float) -> str:
+    mixed = (1 - part) * np.array(to_rgb(color)) + part * grey
+    return "#" + "".join(f"{round(255 * channel):02X}" for channel in mixed)
