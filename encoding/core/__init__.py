@@ -6,7 +6,7 @@ from .errors import AlignmentError, ConfigError, DataError, EncodingError, Split
 from .features import FeatureSpace
 from .judgments import Judgments
 from .predictions import FoldMoments, Predictions
-from .provenance import Provenance, digest, fingerprint, versions
+from .provenance import Provenance, digest, fingerprint, fingerprint_array, versions
 from .responses import Exclusion, Responses
 from .scores import ScoreRow, Scores
 from .stimuli import StimulusSet
@@ -34,6 +34,7 @@ __all__ = [
     "Targets",
     "digest",
     "fingerprint",
+    "fingerprint_array",
     "suggest",
     "versions",
 ]

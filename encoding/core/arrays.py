@@ -50,9 +50,7 @@ def own(
     """
     given = np.asanyarray(array)
     if dtype is str:
-        kept = (
-            given if given.dtype.kind == "U" else np.asarray([str(item) for item in given.ravel()], dtype=str)
-        )
+        kept = given if given.dtype.kind == "U" else np.asarray([str(item) for item in given.ravel()], dtype=str)
         kept = kept.reshape(given.shape)
     else:
         kept = given if dtype is None else given.astype(dtype, copy=False)

@@ -104,8 +104,7 @@ class Samples:
             True if clock, stimulus, run, onset and duration all agree.
         """
         return self.clock == other.clock and all(
-            same(getattr(self, name), getattr(other, name))
-            for name in ("stimulus", "run", "onset", "duration")
+            same(getattr(self, name), getattr(other, name)) for name in ("stimulus", "run", "onset", "duration")
         )
 
 
@@ -198,9 +197,7 @@ class Targets:
         object.__setattr__(self, "n_vertices", dict(self.n_vertices))
         self._check_index()
         if self.kind == "column" and len(self.names) != n:
-            raise AlignmentError(
-                f"Targets: {len(self.names)} names for {n} columns; one name each is needed."
-            )
+            raise AlignmentError(f"Targets: {len(self.names)} names for {n} columns; one name each is needed.")
 
     def _check_index(self) -> None:
         on_surface = np.isin(self.structure, list(self.n_vertices))
@@ -257,9 +254,7 @@ class Targets:
     def __getitem__(self, columns: Any) -> "Targets":
         names = tuple(np.asarray(self.names, dtype=object)[columns]) if self.names else ()
         index, structure = self.index[columns], self.structure[columns]
-        return Targets(
-            self.kind, self.space, index, structure, self.grid, self.n_vertices, self.density, names
-        )
+        return Targets(self.kind, self.space, index, structure, self.grid, self.n_vertices, self.density, names)
 
     def __repr__(self) -> str:
         where = f" in {self.space}" if self.space else ""

@@ -46,9 +46,7 @@ class FeatureSpace:
         object.__setattr__(self, "features", tuple(str(feature) for feature in self.features))
         owner = f"FeatureSpace {self.name!r}"
         shape = (len(self.samples), len(self.features))
-        object.__setattr__(
-            self, "values", own(self.values, owner=owner, name="values", shape=shape, dtype=np.float32)
-        )
+        object.__setattr__(self, "values", own(self.values, owner=owner, name="values", shape=shape, dtype=np.float32))
         bad = ~np.isfinite(self.values)
         if bad.any():
             row, column = np.argwhere(bad)[0]

@@ -76,13 +76,7 @@ class Judgments:
 
     def _check(self) -> None:
         a, b, c = self.items.T
-        bad = (
-            (self.items < 0).any(1)
-            | (self.items >= len(self.stimuli)).any(1)
-            | (a == b)
-            | (b == c)
-            | (a == c)
-        )
+        bad = (self.items < 0).any(1) | (self.items >= len(self.stimuli)).any(1) | (a == b) | (b == c) | (a == c)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(

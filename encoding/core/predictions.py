@@ -40,17 +40,13 @@ class FoldMoments:
     def __post_init__(self) -> None:
         """Check shapes against each other."""
         folds, bands, targets = np.shape(self.y_band)
-        own_ = {"owner": "FoldMoments", "dtype": np.float64}
-        object.__setattr__(
-            self, "n", own(self.n, owner="FoldMoments", name="n", shape=(folds,), dtype=np.int64)
-        )
-        for name in ("y", "p", "yy", "pp", "yp"):
-            object.__setattr__(
-                self, name, own(getattr(self, name), name=name, shape=(folds, targets), **own_)
-            )
-        for name in ("y_band", "p_band"):
-            kept = own(getattr(self, name), name=name, shape=(folds, bands, targets), **own_)
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("y", "p", "yy", "pp", "yp"), (folds, targets))
+        shapes |= dict.fromkeys(("y_band", "p_band"), (folds, bands, targets))
+        for name, shape in shapes.items():
+            kept = own(getattr(self, name), owner="FoldMoments", name=name, shape=shape, dtype=np.float64)
             object.__setattr__(self, name, kept)
+        n = own(self.n, owner="FoldMoments", name="n", shape=(folds,), dtype=np.int64)
+        object.__setattr__(self, "n", n)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 VERSIONED = (
     "brain-encoding",
     "numpy",
@@ -100,6 +102,24 @@ def fingerprint(path: str | Path) -> str:
     with Path(path).open("rb") as stream:
         while block := stream.read(1 << 22):
             state.update(block)
+    return state.hexdigest()
+
+
+def fingerprint_array(array: np.ndarray) -> str:
+    """Hash the values of an array.
+
+    Parameters
+    ----------
+    array : ndarray
+        Numbers.
+
+    Returns
+    -------
+    str
+        BLAKE2b of dtype, shape and bytes, sixteen hexadecimal digits.
+    """
+    state = hashlib.blake2b(f"{array.dtype}{array.shape}".encode(), digest_size=8)
+    state.update(np.ascontiguousarray(array).tobytes())
     return state.hexdigest()
 
 

@@ -73,14 +73,10 @@ class Scores:
             raise DataError(f"Scores: metric {self.metric!r} is not one of {METRICS}.")
         rows = tuple(ScoreRow(*row) for row in self.rows)
         if len(set(rows)) != len(rows):
-            raise DataError(
-                f"Scores of sub-{self.subject}: a row is listed twice in {[str(row) for row in rows]}."
-            )
+            raise DataError(f"Scores of sub-{self.subject}: a row is listed twice in {[str(row) for row in rows]}.")
         object.__setattr__(self, "rows", rows)
         shape = (len(rows), len(self.targets))
-        kept = own(
-            self.values, owner=f"Scores of sub-{self.subject}", name="values", shape=shape, dtype=np.float32
-        )
+        kept = own(self.values, owner=f"Scores of sub-{self.subject}", name="values", shape=shape, dtype=np.float32)
         object.__setattr__(self, "values", kept)
 
     def row(self, model: str, feature: str = "all") -> np.ndarray:

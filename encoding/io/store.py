@@ -138,13 +138,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise core.DataError(
-            f"{path}: not valid JSON ({error}). Remove the folder and make it again."
-        ) from error
+        raise core.DataError(f"{path}: not valid JSON ({error}). Remove the folder and make it again.") from error
     if content.get("format") != FORMAT:
-        raise core.DataError(
-            f"{path}: format {content.get('format')!r}, but this version reads format {FORMAT}."
-        )
+        raise core.DataError(f"{path}: format {content.get('format')!r}, but this version reads format {FORMAT}.")
     return content
 
 
@@ -172,9 +168,7 @@ def _encode(value: Any, name: str, folder: Path) -> Any:
         return {"float": repr(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise core.DataError(
-        f"Cannot save {name or 'this'}: a {type(value).__name__} has no place in the format."
-    )
+    raise core.DataError(f"Cannot save {name or 'this'}: a {type(value).__name__} has no place in the format.")
 
 
 def _encode_array(array: np.ndarray, name: str, folder: Path) -> dict[str, Any]:
@@ -184,7 +178,8 @@ def _encode_array(array: np.ndarray, name: str, folder: Path) -> dict[str, Any]:
         words, codes = np.unique(array, return_inverse=True)
         np.save(path, codes.reshape(array.shape).astype(np.int32), allow_pickle=False)
         return {"strings": path.name, "words": words.tolist()}
-    if getattr(array, "filename", None) is None or Path(array.filename).resolve() != path.resolve():
+    mapped = getattr(array, "filename", None)
+    if mapped is None or Path(mapped).resolve() != path.resolve():
         np.save(path, np.asarray(array), allow_pickle=False)
     return {"array": path.name}
 
@@ -214,11 +209,7 @@ def _decode(item: Any, folder: Path) -> Any:
         return _decode_samples(folder / item["samples"], item["clock"])
     if "strings" in item:
         codes = _read_array(folder / item["strings"])
-        return (
-            np.asarray(item["words"], dtype=str)[codes]
-            if item["words"]
-            else np.zeros(codes.shape, dtype="<U1")
-        )
+        return np.asarray(item["words"], dtype=str)[codes] if item["words"] else np.zeros(codes.shape, dtype="<U1")
     return _read_array(folder / item["array"])
 
 
@@ -229,9 +220,7 @@ def _read_array(path: Path) -> np.ndarray:
     except ValueError:
         array = np.load(path, allow_pickle=False)
     except (OSError, EOFError) as error:
-        raise core.DataError(
-            f"{path}: cannot be read ({error}). Remove its folder and make it again."
-        ) from error
+        raise core.DataError(f"{path}: cannot be read ({error}). Remove its folder and make it again.") from error
     return array
 
 

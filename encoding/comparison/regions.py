@@ -1,0 +1,155 @@
+"""Scores per target to scores per region, ROI set and network."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..core import AlignmentError, Atlas, Predictions, Scores
+from .evaluate import fold_correlations
+
+KEYS = ["subject", "atlas", "level", "set", "region", "hemi"]
+
+
+class Parcel(NamedTuple):
+    """A region, a network, or an ROI of a set, as targets.
+
+    Attributes
+    ----------
+    level : {"region", "network", "roi_set"}
+        What it is.
+    set : str
+        The ROI set that it belongs to; "" for regions and networks.
+    region : str
+        Its name.
+    hemi : str
+        "L", "R", or "" where both are joined.
+    mask : ndarray of bool, shape (n_targets,)
+        Its targets.
+    """
+
+    level: str
+    set: str
+    region: str
+    hemi: str
+    mask: np.ndarray
+
+
+def parcels(atlas: Atlas, labels: np.ndarray) -> Iterator[Parcel]:
+    """List everything an atlas defines on some targets.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        The atlas.
+    labels : ndarray of int, shape (n_targets,)
+        Its label of each target.
+
+    Yields
+    ------
+    Parcel
+        Every region, every network (both hemispheres joined), and every ROI of its sets that has a target.
+    """
+    for number, name, hemi in zip(atlas.index.tolist(), atlas.region, atlas.hemi, strict=True):
+        yield from _if_any(Parcel("region", "", name, hemi, labels == number))
+    networks = dict.fromkeys(network for network in atlas.network if network)
+    for network in networks:
+        numbers = [n for n, of in zip(atlas.index.tolist(), atlas.network, strict=True) if of == network]
+        yield from _if_any(Parcel("network", "", network, "", np.isin(labels, numbers)))
+    number_of = dict(zip(atlas.region, atlas.index.tolist(), strict=True))
+    for roi in atlas.roi_sets:
+        numbers = [number_of[region] for region in roi.regions]
+        yield from _if_any(Parcel("roi_set", roi.set, roi.roi, "", np.isin(labels, numbers)))
+
+
+def _if_any(parcel: Parcel) -> Iterator[Parcel]:
+    if parcel.mask.any():
+        yield parcel
+
+
+def score_regions(scores: Scores, atlas: Atlas, labels: np.ndarray) -> pd.DataFrame:
+    """Average scores over the targets of every region, network and ROI.
+
+    Parameters
+    ----------
+    scores : Scores
+        Scores per target.
+    atlas : Atlas
+        The atlas.
+    labels : ndarray of int, shape (n_targets,)
+        Its label of each target of the scores.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and row of the scores: subject, atlas, level, set, region, hemi, model, feature, metric,
+        value (mean over usable targets), median, n_targets, n_usable. A region without usable targets has a value of NaN.
+
+    Raises
+    ------
+    AlignmentError
+        If there is not one label per target.
+    """
+    if len(labels) != len(scores.targets):
+        raise AlignmentError(f"{atlas!r}: {len(labels)} labels for {scores.targets!r}; one per target is needed.")
+    rows = []
+    for parcel in parcels(atlas, labels):
+        inside = scores.values[:, parcel.mask].astype(np.float64)
+        usable = np.isfinite(inside)
+        for number, row in enumerate(scores.rows):
+            found = inside[number][usable[number]]
+            rows.append(
+                (scores.subject, atlas.name, *parcel[:4], row.model, row.feature, scores.metric)
+                + (found.mean() if len(found) else np.nan, np.median(found) if len(found) else np.nan)
+                + (int(parcel.mask.sum()), len(found))
+            )
+    columns = [*KEYS, "model", "feature", "metric", "value", "median", "n_targets", "n_usable"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def compare_regions(
+    predictions: Sequence[Predictions],
+    scores: Scores,
+    atlas: Atlas,
+    labels: np.ndarray,
+    *,
+    pairs: Sequence[tuple[str, str]],
+) -> pd.DataFrame:
+    """Compare models pair by pair in every region, network and ROI of one subject.
+
+    Parameters
+    ----------
+    predictions : sequence of Predictions
+        Held-out predictions, for the score of every fold.
+    scores : Scores
+        Scores of the same models.
+    atlas : Atlas
+        The atlas.
+    labels : ndarray of int, shape (n_targets,)
+        Its label of each target.
+    pairs : sequence of (str, str)
+        Models to compare.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and pair: subject, atlas, level, set, region, hemi, model_a, model_b, metric, difference (mean of
+        a - b over usable targets), share_a (share of targets in which a is ahead), folds_a (outer folds in
+        which the mean correlation of a is ahead), n_folds, n_usable.
+    """
+    by_fold = {p.model: fold_correlations(p) for p in predictions}
+    rows = []
+    for parcel in parcels(atlas, labels):
+        for a, b in pairs:
+            difference = (scores.row(a) - scores.row(b))[parcel.mask].astype(np.float64)
+            usable = np.isfinite(difference)
+            difference = difference[usable]
+            folds = (by_fold[a] - by_fold[b])[:, parcel.mask][:, usable]
+            rows.append(
+                (scores.subject, atlas.name, *parcel[:4], a, b, scores.metric)
+                + (difference.mean() if usable.any() else np.nan, (difference > 0).mean() if usable.any() else np.nan)
+                + (int((folds.mean(1) > 0).sum()) if usable.any() else 0, len(folds), int(usable.sum()))
+            )
+    columns = [*KEYS, "model_a", "model_b", "metric", "difference", "share_a", "folds_a", "n_folds", "n_usable"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,21 @@
+"""FIT: aligned feature spaces and responses to held-out predictions."""
+
+from .crossval import Compute, cross_predict
+from .device import choose_device
+from .models import MODELS, BandedRidge, EncodingModel, Ridge, one_model_each
+from .splits import Fold, Folds, Split, make_folds
+
+__all__ = [
+    "MODELS",
+    "BandedRidge",
+    "Compute",
+    "EncodingModel",
+    "Fold",
+    "Folds",
+    "Ridge",
+    "Split",
+    "choose_device",
+    "cross_predict",
+    "make_folds",
+    "one_model_each",
+]

@@ -1,0 +1,165 @@
+"""What one encoding model is: its feature spaces and how its hyper-parameters are searched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import ConfigError
+
+DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """Ridge regression on one feature space (or several, side by side as one).
+
+    One penalty per target, chosen by inner cross-validation.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Feature spaces; joined as one when there are several.
+    name : str
+        Name of the model; the feature spaces joined by "+" unless given.
+    alphas : tuple of float
+        Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
+        trace(K) / n = 1, so alpha is the ratio of noise to signal variance that it is right for.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    bands: tuple[str, ...]
+    name: str = ""
+    alphas: tuple[float, ...] = DEFAULT_ALPHAS
+
+    def __post_init__(self) -> None:
+        """Check values and fill in the name."""
+        _check(self)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the feature spaces share one penalty."""
+        return True
+
+    def candidates(self, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        """List the band weights to search.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Not used: there is one band.
+
+        Returns
+        -------
+        ndarray, shape (1, 1)
+            The one candidate.
+        """
+        return np.ones((1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class BandedRidge:
+    """Banded ridge: several feature spaces, each with a penalty of its own in every target.
+
+    The kernel is a weighted sum of the kernels of the bands; weights and penalty are chosen per target by
+    inner cross-validation over a random search (Dupré la Tour et al. 2022, NeuroImage 264:119728).
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Feature spaces, at least two.
+    name : str
+        Name of the model; the feature spaces joined by "+" unless given.
+    alphas : tuple of float
+        Penalties to choose from, as multiples of trace(K) / n.
+    n_iter : int
+        Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet
+        distributions follow.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    bands: tuple[str, ...]
+    name: str = ""
+    alphas: tuple[float, ...] = DEFAULT_ALPHAS
+    n_iter: int = 100
+
+    def __post_init__(self) -> None:
+        """Check values and fill in the name."""
+        _check(self)
+        if len(self.bands) < 2:
+            raise ConfigError(
+                f'[[fit]] {self.name!r}: banded ridge needs two or more bands; use kind = "ridge" for one.'
+            )
+        if self.n_iter < len(self.bands) + 1:
+            raise ConfigError(
+                f"[[fit]] {self.name!r}: n_iter = {self.n_iter}, but {len(self.bands)} bands need at least "
+                f"{len(self.bands) + 1} candidates (each band alone, and all equal)."
+            )
+
+    @property
+    def joined(self) -> bool:
+        """Whether the feature spaces share one penalty."""
+        return False
+
+    def candidates(self, rng: np.random.Generator) -> np.ndarray:
+        """List the band weights to search.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of the draws; half come from a Dirichlet of concentration 0.1 (few bands matter), half from one
+            of 1 (uniform on the simplex).
+
+        Returns
+        -------
+        ndarray, shape (n_iter, n_bands)
+            Non-negative, each row sums to one.
+        """
+        n_bands = len(self.bands)
+        fixed = np.vstack([np.full((1, n_bands), 1 / n_bands), np.eye(n_bands)])
+        n_draws = self.n_iter - len(fixed)
+        concentration = np.where(np.arange(n_draws) % 2 == 0, 0.1, 1.0)
+        gamma = rng.standard_gamma(np.repeat(concentration[:, None], n_bands, axis=1)) + 1e-300
+        return np.vstack([fixed, gamma / gamma.sum(1, keepdims=True)])
+
+
+EncodingModel = Ridge | BandedRidge
+MODELS: dict[str, type[Ridge] | type[BandedRidge]] = {"ridge": Ridge, "banded_ridge": BandedRidge}
+
+
+def _check(model: Ridge | BandedRidge) -> None:
+    object.__setattr__(model, "bands", tuple(model.bands))
+    object.__setattr__(model, "alphas", tuple(float(alpha) for alpha in model.alphas))
+    object.__setattr__(model, "name", model.name or "+".join(model.bands))
+    if not model.bands or len(set(model.bands)) != len(model.bands):
+        raise ConfigError(
+            f"[[fit]] {model.name!r}: bands = {list(model.bands)}; name at least one feature space, each once."
+        )
+    if not model.alphas or min(model.alphas) <= 0 or not np.all(np.isfinite(model.alphas)):
+        raise ConfigError(f"[[fit]] {model.name!r}: alphas = {list(model.alphas)}; positive finite numbers are needed.")
+
+
+def one_model_each(spaces: Sequence[str], **settings: object) -> tuple[Ridge, ...]:
+    """Make one ridge model per feature space.
+
+    Parameters
+    ----------
+    spaces : sequence of str
+        Names of feature spaces.
+    **settings : object
+        Other fields of `Ridge`.
+
+    Returns
+    -------
+    tuple of Ridge
+        Each named after its feature space.
+    """
+    return tuple(Ridge(bands=(space,), **settings) for space in spaces)  # type: ignore[arg-type]

@@ -1,0 +1,356 @@
+"""Outer and inner folds that never cut a run and never show a stimulus on both sides unasked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ..core import ConfigError, Exclusion, Samples, SplitError, suggest
+from ..numerics.folds import contiguous_groups, purge
+
+KINDS = ("runs", "fixed", "blocks")
+REPEATS = ("condition", "drop_later", "exclude_from_training")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How samples are divided; the ``[split]`` table of the configuration.
+
+    Attributes
+    ----------
+    kind : {"runs", "fixed", "blocks"}
+        "runs": every fold holds out whole runs. "fixed": one split, `test_runs` against the rest; repeats of
+        a test stimulus (or of a whole test run, one row per volume) are averaged before scoring. "blocks":
+        contiguous blocks of one long run, with a purge gap around each.
+    n_outer : int or "leave_one_out"
+        Outer folds, made of neighbouring runs in their order.
+    n_inner : int or "leave_one_out"
+        Inner folds, on which hyper-parameters are chosen.
+    repeats : {"condition", "drop_later", "exclude_from_training"} or None
+        What to do with stimuli that occur in several folds. "condition": they recur by design and are what is to
+        be predicted, keep them. "drop_later": keep the first presentation only. "exclude_from_training":
+        leave samples of a stimulus out of training whenever it is tested. None: raise.
+    groups : tuple of tuple of str
+        Outer folds named run by run (or by patterns such as ``ses-01_*``) instead of `n_outer`.
+    test_runs : tuple of str
+        Runs or patterns to test when `kind` is "fixed".
+    gap : float
+        Seconds between training and held-out samples when `kind` is "blocks"; longer than the
+        haemodynamic response and the longest delay.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed, or fields contradict each other.
+    """
+
+    kind: str = "runs"
+    n_outer: int | str = "leave_one_out"
+    n_inner: int | str = 5
+    repeats: str | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
+    test_runs: tuple[str, ...] = ()
+    gap: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        if self.kind not in KINDS:
+            raise ConfigError(f"[split] kind = {self.kind!r}. {suggest(str(self.kind), KINDS)}")
+        if self.repeats is not None and self.repeats not in REPEATS:
+            raise ConfigError(f"[split] repeats = {self.repeats!r}. {suggest(str(self.repeats), REPEATS)}")
+        for name in ("n_outer", "n_inner"):
+            value = getattr(self, name)
+            if value != "leave_one_out" and (not isinstance(value, int) or isinstance(value, bool) or value < 2):
+                raise ConfigError(
+                    f'[split] {name} = {value!r}, but an integer of at least 2 or "leave_one_out" is needed.'
+                )
+        if (self.kind == "fixed") != bool(self.test_runs):
+            raise ConfigError(
+                f"[split] kind = {self.kind!r} with test_runs = {list(self.test_runs)}: "
+                'kind = "fixed" needs test_runs, other kinds have none.'
+            )
+        if self.groups and self.kind != "runs":
+            raise ConfigError(f'[split] groups belong to kind = "runs", not to {self.kind!r}.')
+        if self.kind == "blocks" and (self.n_outer == "leave_one_out" or self.n_inner == "leave_one_out"):
+            raise ConfigError('[split] kind = "blocks" needs numbers for n_outer and n_inner.')
+        if self.gap < 0:
+            raise ConfigError(f"[split] gap = {self.gap}, but seconds are not negative.")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fold:
+    """One outer fold.
+
+    Attributes
+    ----------
+    train, test : ndarray of int
+        Rows to fit and rows to predict.
+    inner : tuple of (ndarray, ndarray)
+        Training and validation rows of each inner fold, as positions in `train`.
+    average : ndarray of int
+        For each test row the averaged row that it goes into; ``0 .. n - 1`` where nothing is averaged.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    inner: tuple[tuple[np.ndarray, np.ndarray], ...]
+    average: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Folds:
+    """All outer folds, checked for leaks when they are made.
+
+    Attributes
+    ----------
+    folds : tuple of Fold
+        The outer folds.
+    samples : Samples
+        The rows that the folds point into.
+    gap : float or None
+        Purge gap in seconds where folds divide runs; None where they must not.
+    exclusions : tuple of Exclusion
+        Presentations that were dropped or kept out of training.
+
+    Raises
+    ------
+    SplitError
+        If a row or a run is on both sides of a fold, or a fold is empty.
+    """
+
+    folds: tuple[Fold, ...]
+    samples: Samples
+    gap: float | None = None
+    exclusions: tuple[Exclusion, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Look for leaks."""
+        for number, fold in enumerate(self.folds):
+            where = f"outer fold {number}"
+            self._check_pair(fold.train, fold.test, where)
+            for k, (train, validation) in enumerate(fold.inner):
+                self._check_pair(fold.train[train], fold.train[validation], f"{where}, inner fold {k}")
+        tested = np.concatenate([fold.test for fold in self.folds])
+        if len(np.unique(tested)) != len(tested):
+            raise SplitError("A sample is tested in more than one outer fold; scores would count it twice.")
+
+    def _check_pair(self, train: np.ndarray, test: np.ndarray, where: str) -> None:
+        if not len(train) or not len(test):
+            raise SplitError(
+                f"{where}: {len(train)} training and {len(test)} held-out samples; both must be at least one."
+            )
+        rows = np.intersect1d(train, test)
+        if len(rows):
+            raise SplitError(
+                f"{where}: {len(rows)} samples are both trained on and tested, the first is row {rows[0]}."
+            )
+        if self.gap is None:
+            runs = np.intersect1d(self.samples.run[train], self.samples.run[test])
+            if len(runs):
+                raise SplitError(
+                    f"{where}: run {str(runs[0])!r} is both trained on and tested ({len(runs)} such runs). "
+                    f"Neighbouring samples share noise; hold out whole runs."
+                )
+            return
+        for run in np.unique(self.samples.run[test]):
+            held_out = np.isin(np.arange(len(self.samples)), test) & (self.samples.run == run)
+            inside = np.isin(np.arange(len(self.samples)), train) & (self.samples.run == run)
+            start, stop = self.samples.onset, self.samples.onset + self.samples.duration
+            clear = purge(start, stop, held_out & (self.samples.run == run), self.gap)
+            if (inside & ~clear).any():
+                raise SplitError(
+                    f"{where}: {np.sum(inside & ~clear)} training samples lie within {self.gap} s "
+                    f"of held-out samples in {run!r}."
+                )
+
+    def membership(self) -> dict[str, np.ndarray]:
+        """Tell for every row in which fold it is tested, and in which inner fold of each outer fold.
+
+        Returns
+        -------
+        dict of str to ndarray of int, shape (n_samples,)
+            ``outer`` (-1: never tested) and ``inner_of_outer_<k>`` (-1: not validated in that fold).
+        """
+        columns = {"outer": np.full(len(self.samples), -1)}
+        for k, fold in enumerate(self.folds):
+            columns["outer"][fold.test] = k
+            inner = np.full(len(self.samples), -1)
+            for j, (_, validation) in enumerate(fold.inner):
+                inner[fold.train[validation]] = j
+            columns[f"inner_of_outer_{k}"] = inner
+        return columns
+
+
+def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> Folds:
+    """Divide samples as a `Split` says, and deal with stimuli that recur.
+
+    Parameters
+    ----------
+    split : Split
+        What is wanted.
+    samples : Samples
+        Rows of the responses.
+    shown : tuple of ndarray
+        Pairs of (row, stimulus): which rows depend on which stimulus. With delays a volume depends on stimuli
+        that have ended.
+
+    Returns
+    -------
+    Folds
+        Checked for leaks.
+
+    Raises
+    ------
+    SplitError
+        If there are too few runs, if a stimulus recurs across folds and `Split.repeats` is None, or if a
+        fold would be empty.
+    """
+    keep = np.ones(len(samples), bool)
+    exclusions: list[Exclusion] = []
+    if split.repeats == "drop_later":
+        keep, exclusions = _first_presentations(samples, shown)
+    units = _outer_units(split, samples)
+    gap = split.gap if split.kind == "blocks" else None
+    folds = []
+    for number in range(units.max() + 1):
+        test = np.flatnonzero((units == number) & keep)
+        train = np.flatnonzero(_clear_of(samples, units == number, gap) & keep & (units != number))
+        if split.repeats == "exclude_from_training":
+            seen = np.unique(shown[1][np.isin(shown[0], test)])
+            shared = np.intersect1d(train, shown[0][np.isin(shown[1], seen)])
+            train = np.setdiff1d(train, shared)
+            exclusions += [
+                Exclusion("training samples", len(shared), f"stimulus tested in outer fold {number}")
+            ] * bool(len(shared))
+        _check_repeats(split, shown, train, test, number)
+        average = _averaging(samples, test) if split.kind == "fixed" else np.arange(len(test))
+        folds.append(Fold(train, test, _inner(split, samples, shown, train), average))
+    return Folds(tuple(folds), samples, gap, tuple(exclusions))
+
+
+def _first_presentations(samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, list[Exclusion]]:
+    if samples.clock != "stimulus":
+        raise SplitError(
+            'repeats = "drop_later" needs one row per stimulus; volumes of a later presentation cannot be taken out of '
+            'their run without a gap. Use "exclude_from_training" or "condition".'
+        )
+    _, first = np.unique(shown[1], return_index=True)
+    keep = np.zeros(len(samples), bool)
+    keep[shown[0][first]] = True
+    dropped = np.flatnonzero(~keep)
+    if not len(dropped):
+        return keep, []
+    names = ", ".join(samples.stimulus[dropped[:5]].tolist()) + (", ..." if len(dropped) > 5 else "")
+    return keep, [Exclusion("presentations", len(dropped), f"later showings of stimuli already shown ({names})")]
+
+
+def _match(patterns: Sequence[str], runs: Sequence[str], what: str) -> list[str]:
+    found = [run for run in runs if any(fnmatchcase(run, pattern) for pattern in patterns)]
+    for pattern in patterns:
+        if not any(fnmatchcase(run, pattern) for run in runs):
+            raise SplitError(f"[split] {what}: {pattern!r} matches no run. {suggest(pattern, runs)}")
+    return found
+
+
+def _outer_units(split: Split, samples: Samples) -> np.ndarray:
+    """Find the outer fold that tests each row; -1 for rows that are only trained on."""
+    runs = samples.runs
+    if split.kind == "blocks":
+        return _blocks(len(samples), int(split.n_outer))
+    if len(runs) < 2:
+        raise SplitError(
+            f"There is one run only ({runs[0]!r}), and folds hold out whole runs. "
+            f'Set kind = "blocks" in [split] to hold out contiguous blocks with a gap between them.'
+        )
+    of_run = dict.fromkeys(runs, -1)
+    if split.kind == "fixed":
+        of_run.update(dict.fromkeys(_match(split.test_runs, runs, "test_runs"), 0))
+    elif split.groups:
+        for number, patterns in enumerate(split.groups):
+            for run in _match(patterns, runs, "groups"):
+                if of_run[run] >= 0:
+                    raise SplitError(f"[split] groups: run {run!r} is in group {of_run[run]} and in group {number}.")
+                of_run[run] = number
+    else:
+        n_folds = len(runs) if split.n_outer == "leave_one_out" else int(split.n_outer)
+        if n_folds > len(runs):
+            raise SplitError(f"[split] n_outer = {n_folds}, but there are {len(runs)} runs. Use at most {len(runs)}.")
+        of_run = dict(zip(runs, contiguous_groups(len(runs), n_folds).tolist(), strict=True))
+    return np.asarray([of_run[run] for run in samples.run.tolist()])
+
+
+def _blocks(n_samples: int, n_folds: int) -> np.ndarray:
+    if n_samples < 2 * n_folds:
+        raise SplitError(f"[split] {n_samples} samples cannot be cut into {n_folds} blocks of at least two.")
+    return contiguous_groups(n_samples, n_folds)
+
+
+def _clear_of(samples: Samples, held_out: np.ndarray, gap: float | None) -> np.ndarray:
+    if gap is None:
+        return ~held_out
+    clear = ~held_out
+    for run in np.unique(samples.run[held_out]):
+        inside = samples.run == run
+        start, stop = samples.onset[inside], samples.onset[inside] + samples.duration[inside]
+        clear[inside] = purge(start, stop, held_out[inside], gap)
+    return clear
+
+
+def _check_repeats(
+    split: Split, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, test: np.ndarray, number: int
+) -> None:
+    if split.repeats == "condition":
+        return
+    both = np.intersect1d(shown[1][np.isin(shown[0], train)], shown[1][np.isin(shown[0], test)])
+    if len(both):
+        raise SplitError(
+            f"Outer fold {number}: {len(both)} stimuli are both trained on and tested, e.g. {str(both[0])!r}. Say in "
+            '[split] what that means: repeats = "condition" (they recur by design), "drop_later" (keep the first '
+            'showing) or "exclude_from_training" (never train on what is tested).'
+        )
+
+
+def _averaging(samples: Samples, test: np.ndarray) -> np.ndarray:
+    """Find the averaged row of each test row: same stimulus, or same place in identical runs."""
+    rows = samples[test]
+    if rows.clock == "stimulus":
+        _, first, member = np.unique(rows.stimulus, return_index=True, return_inverse=True)
+        rank = np.argsort(np.argsort(first))
+        return rank[member]
+    timelines = {run: tuple(rows.stimulus[rows.run == run].tolist()) for run in rows.runs}
+    average, offset, known = np.empty(len(rows), int), 0, {}
+    for run, timeline in timelines.items():
+        if timeline not in known:
+            known[timeline] = offset
+            offset += len(timeline)
+        average[rows.run == run] = known[timeline] + np.arange(len(timeline))
+    return average
+
+
+def _inner(
+    split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    inside = samples[train]
+    gap = split.gap if split.kind == "blocks" else None
+    if split.kind == "blocks":
+        units = _blocks(len(inside), int(split.n_inner))
+    else:
+        runs = inside.runs
+        n_folds = len(runs) if split.n_inner == "leave_one_out" else min(int(split.n_inner), len(runs))
+        if n_folds < 2:
+            raise SplitError(
+                f"{len(runs)} training run is left for the inner folds ({', '.join(runs)}), and two are needed "
+                f"to choose hyper-parameters. Use fewer outer folds, or more runs."
+            )
+        of_run = dict(zip(runs, contiguous_groups(len(runs), n_folds).tolist(), strict=True))
+        units = np.asarray([of_run[run] for run in inside.run.tolist()])
+    pairs = []
+    for number in range(units.max() + 1):
+        validation = units == number
+        fit = _clear_of(inside, validation, gap) & ~validation
+        if split.repeats == "exclude_from_training":
+            seen = np.unique(shown[1][np.isin(shown[0], train[validation])])
+            fit &= ~np.isin(train, shown[0][np.isin(shown[1], seen)])
+        pairs.append((np.flatnonzero(fit), np.flatnonzero(validation)))
+    return tuple(pairs)
