@@ -125,8 +125,11 @@ def _resample(volume: np.ndarray, grid: Grid, to: Grid) -> np.ndarray:
     import nibabel as nib
     from nilearn.image import resample_img
 
+    # One voxel of padding: without it the outer half of the outermost voxels would count as outside.
+    corner = grid.affine @ [-1, -1, -1, 1]
+    affine = np.column_stack([grid.affine[:, :3], corner])
     moved = resample_img(
-        nib.Nifti1Image(volume, grid.affine, dtype=np.int32),
+        nib.Nifti1Image(np.pad(volume, 1), affine, dtype=np.int32),
         target_affine=np.array(to.affine),
         target_shape=to.shape,
         interpolation="nearest",
