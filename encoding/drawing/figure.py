@@ -11,6 +11,8 @@ import matplotlib as mpl
 import matplotlib.patheffects as path_effects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from ..core.errors import DataError
 
@@ -129,6 +131,27 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     full_width, full_height = figure.get_size_inches()
     box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
     return figure.add_axes(box)
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Measure a line of text.
+
+    Parameters
+    ----------
+    text : str
+        One line.
+    size : float
+        Font size in points.
+    bold : bool, optional
+        Whether it is set in bold.
+
+    Returns
+    -------
+    float
+        Width in inches.
+    """
+    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    return float(TextPath((0, 0), text, size=size, prop=font, usetex=False).get_extents().width) / 72 if text else 0.0
 
 
 def halo(width: float = 2.0, color: str = "white") -> list[path_effects.AbstractPathEffect]:
