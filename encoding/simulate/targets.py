@@ -1,0 +1,192 @@
+"""Where responses are simulated: fsaverage5, a grid in MNI space, grayordinates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from nilearn.datasets import load_fsaverage, load_fsaverage_data, load_mni152_brain_mask, load_mni152_gm_template
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
+
+from .presets import HEMISPHERES, REGIONS, region_number
+
+# Bounding box of fMRIPrep's MNI152NLin2009cAsym res-2 grid: lower corner and edges, in millimetres.
+BOX_CORNER = np.array([-97.5, -133.5, -79.5])
+BOX_EDGES = np.array([194.0, 230.0, 194.0])
+N_FSAVERAGE5 = 10242
+
+# FreeSurfer number (left, right), centre in the right hemisphere, semi-axes: mid-sized adult structures.
+SUBCORTEX = {
+    "thalamus": ((10, 49), (12, -18, 8), (8, 13, 8)),
+    "caudate": ((11, 50), (13, 10, 10), (5, 13, 8)),
+    "putamen": ((12, 51), (26, 3, 1), (5, 14, 9)),
+    "pallidum": ((13, 52), (19, -4, -1), (4, 8, 5)),
+    "hippocampus": ((17, 53), (27, -22, -15), (6, 16, 6)),
+    "amygdala": ((18, 54), (24, -4, -20), (7, 7, 7)),
+    "accumbens": ((26, 58), (10, 12, -8), (4, 5, 4)),
+}
+
+
+@dataclass(frozen=True)
+class TargetSet:
+    """Places for which responses are simulated.
+
+    Attributes
+    ----------
+    kind : str
+        "surface", "volume" or "cifti"; part of the random keys.
+    coordinates : ndarray of float32, shape (n_targets, 3)
+        Millimetres.
+    measured : ndarray of bool, shape (n_targets,)
+        False where the data are zero (medial wall).
+    grey : ndarray of bool, shape (n_targets,)
+        Where there may be signal.
+    region : ndarray of int16, shape (n_targets,)
+        Planted region, see `presets.region_number`; 0 is none.
+    """
+
+    kind: str
+    coordinates: np.ndarray
+    measured: np.ndarray
+    grey: np.ndarray
+    region: np.ndarray
+
+    def __len__(self) -> int:
+        """Count the targets."""
+        return len(self.region)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A voxel grid over the MNI152NLin2009cAsym box.
+
+    Attributes
+    ----------
+    affine : ndarray of float64, shape (4, 4)
+        Voxel indices to millimetres.
+    mask : ndarray of bool, shape (nx, ny, nz)
+        The brain; its voxels, in C order, are the targets.
+    aseg : ndarray of int16, shape (nx, ny, nz)
+        FreeSurfer numbers.
+    """
+
+    affine: np.ndarray
+    mask: np.ndarray
+    aseg: np.ndarray
+
+
+def surface_targets() -> TargetSet:
+    """Make the targets of fsaverage5, left before right.
+
+    Returns
+    -------
+    TargetSet
+        2 x 10,242 vertices half-way between white and pial surface. Vertices that the flat patch leaves out and
+        that have no thickness to speak of are the medial wall.
+    """
+    mesh = load_fsaverage("fsaverage5")
+    thickness = load_fsaverage_data(mesh="fsaverage5", data_type="thickness").data.parts
+    coordinates, measured, hemi = [], [], []
+    for name, side in zip(HEMISPHERES, ("left", "right"), strict=True):
+        both = mesh["pial"].parts[side].coordinates + mesh["white_matter"].parts[side].coordinates
+        coordinates.append(np.asarray(both, dtype=np.float32) / 2)
+        in_patch = np.zeros(N_FSAVERAGE5, dtype=bool)
+        in_patch[np.unique(mesh["flat"].parts[side].faces)] = True
+        measured.append(in_patch | (thickness[side] >= 1.0))
+        hemi.append(np.full(N_FSAVERAGE5, name))
+    xyz, there = np.concatenate(coordinates), np.concatenate(measured)
+    return TargetSet("surface", xyz, there, there, plant_balls(xyz, np.concatenate(hemi), there))
+
+
+def volume_targets(millimetres: float) -> tuple[TargetSet, Grid]:
+    """Make the targets of a voxel grid in MNI space.
+
+    Parameters
+    ----------
+    millimetres : float
+        Edge of a voxel; 2 gives fMRIPrep's 97 x 115 x 97 grid.
+
+    Returns
+    -------
+    TargetSet
+        The voxels of the brain mask.
+    Grid
+        Affine, mask and segmentation. The brain is that of nilearn's MNI template, the subcortical structures are
+        ellipsoids at their usual place.
+    """
+    shape = np.ceil(BOX_EDGES / millimetres - 1e-9).astype(int)
+    affine = np.diag([millimetres] * 3 + [1.0])
+    affine[:3, 3] = BOX_CORNER + millimetres / 2
+    xyz = np.moveaxis(np.indices(shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    mask = _sample(load_mni152_brain_mask(resolution=2), xyz) > 0.5
+    cortex = mask & (_sample(load_mni152_gm_template(resolution=2), xyz) > 0.35)
+    right = xyz[..., 0] > 0
+    aseg = np.where(right, 41, 2).astype(np.int16) * mask
+    aseg[cortex] = np.where(right, 42, 3)[cortex]
+    for numbers, centre, axes in SUBCORTEX.values():
+        for sign, number in zip((-1, 1), numbers, strict=True):
+            distance = (((xyz - np.array(centre) * (sign, 1, 1)) / axes) ** 2).sum(axis=-1)
+            # A structure smaller than a voxel keeps the voxel that is nearest to its centre.
+            aseg[mask & (distance <= max(1.0, distance[mask].min()))] = number
+    inside = aseg[mask]
+    grey = ~np.isin(inside, (2, 41))
+    coordinates = xyz[mask].astype(np.float32)
+    hemi = np.where(coordinates[:, 0] > 0, "R", "L")
+    region = plant_balls(coordinates, hemi, np.isin(inside, (3, 42)))
+    plant_structures(region, inside)
+    return TargetSet("volume", coordinates, np.ones(len(region), bool), grey, region), Grid(affine, mask, aseg)
+
+
+def _sample(image, xyz: np.ndarray) -> np.ndarray:
+    """Read an image at points in millimetres, linearly; 0 outside."""
+    inverse = np.linalg.inv(image.affine)
+    index = xyz @ inverse[:3, :3].T + inverse[:3, 3]
+    return map_coordinates(np.asarray(image.dataobj, dtype=np.float32), np.moveaxis(index, -1, 0), order=1)
+
+
+def plant_balls(coordinates: np.ndarray, hemi: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Label balls around the seeds of the cortical regions.
+
+    Parameters
+    ----------
+    coordinates : ndarray of float32, shape (n_targets, 3)
+        Millimetres.
+    hemi : ndarray of str, shape (n_targets,)
+        "L" or "R"; a ball stays in its hemisphere.
+    allowed : ndarray of bool, shape (n_targets,)
+        Targets that may belong to a region.
+
+    Returns
+    -------
+    ndarray of int16, shape (n_targets,)
+        Number of the region, the nearest where balls overlap; 0 outside. The seed is moved to the nearest allowed
+        target.
+    """
+    region = np.zeros(len(coordinates), dtype=np.int16)
+    nearest = np.full(len(coordinates), np.inf)
+    for position, planted in enumerate(REGIONS):
+        for sign, side in zip((-1, 1), HEMISPHERES, strict=True):
+            rows = np.flatnonzero(allowed & (hemi == side))
+            if planted.aseg or not len(rows):
+                continue
+            tree = cKDTree(coordinates[rows])
+            seed = tree.query(np.array(planted.centre) * (sign, 1, 1))[1]
+            distance = np.linalg.norm(coordinates[rows] - coordinates[rows[seed]], axis=1)
+            wins = (distance <= planted.radius) & (distance < nearest[rows])
+            region[rows[wins]] = region_number(position, side)
+            nearest[rows[wins]] = distance[wins]
+    return region
+
+
+def plant_structures(region: np.ndarray, aseg: np.ndarray) -> None:
+    """Label, in place, the subcortical structures that carry a planted region.
+
+    Parameters
+    ----------
+    region : ndarray of int16, shape (n_targets,)
+        Numbers of regions; changed.
+    aseg : ndarray of int, shape (n_targets,)
+        FreeSurfer number of each target.
+    """
+    for position, planted in enumerate(REGIONS):
+        for hemi, number in zip(HEMISPHERES, planted.aseg, strict=False):
+            region[aseg == number] = region_number(position, hemi)
