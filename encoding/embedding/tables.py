@@ -1,0 +1,173 @@
+"""Feature spaces that are there already: human ratings, embeddings of a model, annotations."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, fingerprint, suggest, versions
+from ..io.store import load
+from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A table with one row per stimulus and one column per feature.
+
+    Attributes
+    ----------
+    name : str
+        Name of the feature space.
+    file : str
+        Relative to the BIDS folder: TSV, CSV or parquet with a stimulus column; ``.npy`` of shape
+        (n_stimuli, n_features) beside a ``.txt`` or ``.tsv`` of the same name that lists the stimuli; or a
+        folder into which a `FeatureSpace` was saved.
+    stimulus : str, optional
+        Column that names the stimulus; the first of stim_id, stimulus, stim_file, ... if left out.
+    columns : sequence of str, optional
+        Features to use; all other columns if left out. Of a ``.npy`` file they are the names.
+
+    Raises
+    ------
+    ConfigError
+        If the name or the file is empty.
+    """
+
+    name: str
+    file: str
+    stimulus: str | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check names."""
+        if not self.name or not self.file:
+            raise ConfigError(f"[[features]]: name {self.name!r} and file {self.file!r} must not be empty.")
+        if isinstance(self.columns, str):
+            raise ConfigError(
+                f"[[features]] {self.name!r}: columns is {self.columns!r}, but a list of names was needed."
+            )
+        if self.columns is not None:
+            object.__setattr__(self, "columns", tuple(str(column) for column in self.columns))
+            if not self.columns:
+                raise ConfigError(f"[[features]] {self.name!r}: columns is empty. Name some, or leave it out for all.")
+
+
+def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
+    """Read a feature space.
+
+    Parameters
+    ----------
+    source : FeatureTable
+        What to read.
+    base : str or Path
+        Folder that its file is relative to.
+
+    Returns
+    -------
+    FeatureSpace
+        On the clock "none": one row per stimulus.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, a column is missing or not numeric, a value is missing, or a stimulus
+        has several rows; the message names it.
+    """
+    path = Path(base) / source.file
+    if path.is_dir():
+        return _saved(source, path)
+    if not path.is_file():
+        raise DataError(f"Feature space {source.name!r}: no file {path} ({source.file!r} in {base}).")
+    names, values, features, files = _array(source, path) if path.suffix == ".npy" else _table(source, path)
+    empty = np.flatnonzero(names == "")
+    if len(empty):
+        raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({len(empty)} such rows).")
+    _check(source, path, names, values, features)
+    inputs = {file.name: fingerprint(file) for file in files}
+    provenance = Provenance("table/1", dataclasses.asdict(source), inputs, None, versions())
+    return FeatureSpace(source.name, values, Samples.of_stimuli(names), features, provenance)
+
+
+def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    where = str(path)
+    texts = (*STIMULUS_COLUMNS, source.stimulus) if source.stimulus else STIMULUS_COLUMNS
+    frame = read_table(path, text=texts)
+    stimulus = stimulus_column([str(name) for name in frame.columns], source.stimulus, where)
+    features = source.columns or tuple(str(name) for name in frame.columns if name != stimulus)
+    if not features:
+        raise DataError(f"{where}: no column beside {stimulus!r}; at least one feature is needed.")
+    frame.columns = [str(name) for name in frame.columns]
+    for name in features:
+        if name not in frame.columns:
+            raise DataError(
+                f"{where}: no column {name!r} for feature space {source.name!r}. {suggest(name, frame.columns)}"
+            )
+    try:
+        values = np.stack([numbers_of(frame, name, where) for name in features], axis=1)
+    except DataError as error:
+        advice = "" if source.columns else " List the features in `columns` to leave out other columns."
+        raise DataError(f"{error}{advice}") from error
+    return frame[stimulus].to_numpy(dtype=str), values, features, (path,)
+
+
+def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as an array of numbers ({error}).") from error
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise DataError(
+            f"{path}: shape {values.shape} of {values.dtype}, but numbers (n_stimuli, n_features) were needed."
+        )
+    beside = [path.with_suffix(suffix) for suffix in (".txt", ".tsv") if path.with_suffix(suffix).is_file()]
+    if len(beside) != 1:
+        raise DataError(
+            f"{path}: {len(beside)} of {path.stem}.txt (one stimulus per line) and {path.stem}.tsv (with a "
+            f"stimulus column) lie beside it; exactly one is needed to name its rows."
+        )
+    if beside[0].suffix == ".txt":
+        names = [line.strip() for line in beside[0].read_text(encoding="utf-8").splitlines() if line.strip()]
+    else:
+        frame = read_table(beside[0], text=(*STIMULUS_COLUMNS, source.stimulus or ""))
+        column = stimulus_column([str(name) for name in frame.columns], source.stimulus, str(beside[0]))
+        names = frame[column].tolist()
+    features = source.columns or tuple(f"{source.name}_{i + 1}" for i in range(values.shape[1]))
+    if (len(names), len(features)) != values.shape:
+        raise DataError(
+            f"{path}: shape {values.shape}, but {beside[0].name} names {len(names)} stimuli and there are "
+            f"{len(features)} feature names."
+        )
+    return np.asarray(names, dtype=str), values.astype(np.float64), features, (path, beside[0])
+
+
+def _saved(source: FeatureTable, path: Path) -> FeatureSpace:
+    space = load(path)
+    if not isinstance(space, FeatureSpace):
+        raise DataError(f"{path}: holds a {type(space).__name__}, but a FeatureSpace was needed.")
+    if space.samples.clock != "none":
+        raise DataError(f"{path}: is on the clock {space.samples.clock!r}; one row per stimulus was needed.")
+    if source.columns is None:
+        return dataclasses.replace(space, name=source.name)
+    for name in source.columns:
+        if name not in space.features:
+            raise DataError(f"{path}: no feature {name!r}. {suggest(name, space.features)}")
+    chosen = [space.features.index(name) for name in source.columns]
+    return dataclasses.replace(space, name=source.name, values=space.values[:, chosen], features=source.columns)
+
+
+def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarray, features: tuple[str, ...]) -> None:
+    where = f"Feature space {source.name!r} ({path})"
+    series = pd.Series(names)
+    repeated = series[series.duplicated()].unique()
+    if len(repeated):
+        shown = ", ".join(repr(name) for name in repeated[:5])
+        raise DataError(f"{where}: {len(repeated)} stimuli have more than one row ({shown}). Keep one each.")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataError(
+            f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
+            f"{names[row]!r}. Fill them, or leave the rows or columns out."
+        )

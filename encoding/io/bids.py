@@ -1,0 +1,520 @@
+"""Which files belong to which run: raw BIDS and fMRIPrep-like derivatives, matched by their entities."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bids import BIDSLayout, BIDSLayoutIndexer
+
+from ..core import ConfigError, DataError, digest, suggest
+from .sidecars import find_derivatives, read_sidecar
+
+# Entities that tell one recording from another, under the names that pybids gives them.
+RUN_ENTITIES = ("session", "task", "acquisition", "ceagent", "reconstruction", "direction", "run")
+SHORT = {
+    "subject": "sub", "session": "ses", "acquisition": "acq", "ceagent": "ce", "reconstruction": "rec",
+    "direction": "dir", "resolution": "res", "density": "den",
+}  # fmt: skip
+LONG = {short: name for name, short in SHORT.items() if short not in ("res", "den")} | {
+    "resolution": "res",
+    "density": "den",
+}
+SETTINGS = {"space": "space", "res": "res", "den": "density", "desc": "desc", "task": "task"}
+EXTENSIONS = {
+    "volume": (".nii.gz", ".nii"),
+    "surface": (".func.gii",),
+    "cifti": (".dtseries.nii",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs, and which version of them.
+
+    Attributes
+    ----------
+    kind : {"volume", "surface", "cifti"}
+        File format.
+    task : tuple of str
+        Task labels; empty if the dataset has one task only.
+    space, res, density, desc : str or None
+        BIDS labels; None accepts anything, as long as that leaves one file per run.
+    sessions : tuple of str
+        Session labels; empty for all.
+    filters : mapping
+        Further entities of the BOLD file (long names as in a ``--bids-filter-file``: session,
+        acquisition, run, ...), with a value, a list of values, or None for "must be absent".
+    """
+
+    kind: str
+    task: tuple[str, ...] = ()
+    space: str | None = None
+    res: str | None = None
+    density: str | None = None
+    desc: str | None = None
+    sessions: tuple[str, ...] = ()
+    filters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Everything there is about one run.
+
+    Attributes
+    ----------
+    label : str
+        Unique within the subject, as short as that allows (``ses-01_run-02``).
+    entities : mapping of str to str
+        Entities of the BOLD file.
+    bold : tuple of Path
+        One file, or left and right hemisphere.
+    mask, confounds, events : Path or None
+        Brain mask, confounds table and events table.
+    metadata : mapping
+        Merged sidecars of the BOLD file, raw ones overruled by derivative ones.
+    raw_t_r : float or None
+        Repetition time that the raw sidecar states.
+    dseg : tuple of Path
+        Segmentations on the grid of the run.
+    """
+
+    label: str
+    entities: Mapping[str, str]
+    bold: tuple[Path, ...]
+    mask: Path | None
+    confounds: Path | None
+    events: Path | None
+    metadata: Mapping[str, Any]
+    raw_t_r: float | None = None
+    dseg: tuple[Path, ...] = ()
+
+    @property
+    def t_r(self) -> float | None:
+        """Repetition time by the sidecars in seconds, None if they do not say."""
+        value = self.metadata.get("RepetitionTime")
+        return None if value is None else float(value)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Every file that there is."""
+        paths = (*self.bold, self.mask, self.confounds, self.events)
+        return tuple(path for path in paths if path is not None)
+
+
+class BidsIndex(Protocol):
+    """What the loader wants to know of a dataset; `PybidsIndex` is one way to find out."""
+
+    bids_dir: Path
+    derivatives: Path
+
+    def subjects(self) -> tuple[str, ...]:
+        """List subject labels without ``sub-``."""
+        ...
+
+    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
+        """Find the files of each run, in order of session and run."""
+        ...
+
+    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
+        """Name the runs that should be there but are not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    entities: dict[str, str]
+
+    def get(self, name: str) -> str:
+        return self.entities.get(name, "")
+
+
+class PybidsIndex:
+    """Index of a dataset by pybids, restricted to what is asked for.
+
+    Metadata are never indexed by pybids, nor are figures, anatomy or other subjects: on 100 subjects that
+    makes seconds out of minutes. Each subject is indexed when it is first asked for.
+
+    Parameters
+    ----------
+    bids_dir : str or Path
+        Root of the raw dataset. It needs events, but no images.
+    derivatives : str or Path, optional
+        Root of the preprocessed dataset; see `find_derivatives` for the default.
+    subjects : iterable of str, optional
+        Labels with or without ``sub-``; all subjects if left out.
+    database : str or Path, optional
+        Folder in which pybids keeps its index between calls. pybids cannot tell whether files were added
+        since; remove the folder when they were.
+
+    Raises
+    ------
+    DataError
+        If a folder or a subject does not exist.
+    """
+
+    def __init__(
+        self,
+        bids_dir: str | Path,
+        derivatives: str | Path | None = None,
+        *,
+        subjects: Iterable[str] | None = None,
+        database: str | Path | None = None,
+    ) -> None:
+        self.bids_dir = Path(bids_dir)
+        if not self.bids_dir.is_dir():
+            raise DataError(f"BIDS folder {self.bids_dir}: no such folder.")
+        self.derivatives = find_derivatives(self.bids_dir, derivatives)
+        self._database = None if database is None else Path(database)
+        self._files: dict[tuple[Path, str], list[_File]] = {}
+        present = self._present()
+        wanted = present if subjects is None else tuple(str(label).removeprefix("sub-") for label in subjects)
+        for label in wanted:
+            if label not in present:
+                raise DataError(f"{self.bids_dir}: there is no sub-{label}. {suggest(label, present)}")
+        self._subjects = tuple(dict.fromkeys(wanted))
+
+    def _present(self) -> tuple[str, ...]:
+        for root in (self.bids_dir, self.derivatives):
+            labels = sorted(path.name[4:] for path in root.glob("sub-*") if path.is_dir())
+            if labels:
+                return tuple(labels)
+        raise DataError(f"{self.bids_dir}: no folder named sub-*. Is this the root of a BIDS dataset?")
+
+    def subjects(self) -> tuple[str, ...]:
+        """List subjects.
+
+        Returns
+        -------
+        tuple of str
+            Labels without ``sub-``, from the names of the folders.
+        """
+        return self._subjects
+
+    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
+        """Find the files of each run.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        list of RunFiles
+            In order of session, task and run.
+
+        Raises
+        ------
+        DataError
+            If no run matches, several files match the same run, a hemisphere is missing, or the dataset has
+            several tasks and the query names none.
+        """
+        derived = self._scan(self.derivatives, subject)
+        bold = self._bold(subject, query)
+        groups: dict[tuple[str, ...], list[_File]] = {}
+        for file in bold:
+            groups.setdefault(_run_key(file), []).append(file)
+        labels = _labels([group[0] for group in groups.values()])
+        raw = self._scan(self.bids_dir, subject)
+        runs = []
+        for key in sorted(groups, key=_natural):
+            files = _one_per_hemisphere(groups[key], query.kind, f"sub-{subject}, {labels[key]}")
+            runs.append(self._describe(labels[key], files, derived, raw))
+        return runs
+
+    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
+        """Name the runs that should be there but are not.
+
+        A run is missing if the raw dataset has its events or images, or the derivatives have its
+        confounds, but the derivatives have no image of it as asked for; and if its number is skipped
+        within a session, or between two sessions whose numbers count on.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        tuple of str
+            Descriptions (``ses-01_run-03``).
+        """
+        # What is left out on purpose is not missing.
+        everything = RunQuery(query.kind, query.task, query.space, query.res, query.density, query.desc)
+        found = {_run_key(file): file for file in self._bold(subject, everything)}
+        tasks = {_plain(file.get("task")) for file in found.values()}
+        expected = dict(found)
+        for root, suffixes in (
+            (self.bids_dir, ("events", "bold")),
+            (self.derivatives, ("timeseries", "regressors")),
+        ):
+            for file in self._scan(root, subject):
+                if file.get("suffix") in suffixes and file.get("subject") and _plain(file.get("task")) in tasks:
+                    expected.setdefault(_run_key(file), file)
+        # Events may leave out entities that the image has (acq, dir): those are the same run.
+        absent = [
+            file
+            for key, file in expected.items()
+            if key not in found and not any(_agree(file, other) for other in found.values())
+        ]
+        names = [
+            "_".join(f"{SHORT.get(n, n)}-{file.get(n)}" for n in RUN_ENTITIES if file.get(n))
+            for file in absent
+            if _selected(file, query)
+        ]
+        return tuple(sorted({*names, *_gaps(list(expected.values()), query)}))
+
+    def _bold(self, subject: str, query: RunQuery) -> list[_File]:
+        files = [
+            file
+            for file in self._scan(self.derivatives, subject)
+            if file.get("suffix") == "bold" and file.get("extension") in EXTENSIONS[query.kind]
+        ]
+        if not query.task and len(tasks := sorted({file.get("task") for file in files})) > 1:
+            raise DataError(f"sub-{subject}: {len(tasks)} tasks ({', '.join(tasks)}). Set `task` in [load].")
+        wanted = {"space": query.space, "res": query.res, "den": query.density, "desc": query.desc}
+        chosen = [
+            file
+            for file in files
+            if _selected(file, query)
+            and all(value is None or _plain(file.get(name)) == _plain(value) for name, value in wanted.items())
+        ]
+        if not chosen:
+            asked = {"task": "+".join(query.task) or None, **wanted, "sessions": query.sessions or None}
+            asked |= {"filters": dict(query.filters) or None}
+            there = sorted({_describe_version(file) for file in files}) or ["no file of this kind"]
+            raise DataError(
+                f"sub-{subject}: no {query.kind} BOLD file in {self.derivatives} matches "
+                f"{ {name: value for name, value in asked.items() if value is not None} }. There is: "
+                f"{'; '.join(there)}. Change [load] or the filters."
+            )
+        return chosen
+
+    def _describe(self, label: str, bold: tuple[_File, ...], derived: list[_File], raw: list[_File]) -> RunFiles:
+        first = bold[0]
+        same_run = [file for file in derived if _run_key(file) == _run_key(first)]
+        same_grid = [
+            file
+            for file in same_run
+            if all(_plain(file.get(name)) == _plain(first.get(name)) for name in ("space", "res"))
+        ]
+        where = f"sub-{first.get('subject')}, {label}"
+        confounds = [
+            file
+            for file in same_run
+            if file.get("desc") == "confounds"
+            and file.get("suffix") in ("timeseries", "regressors")
+            and file.get("extension") == ".tsv"
+        ]
+        mask = [
+            file
+            for file in same_grid
+            if file.get("suffix") == "mask" and file.get("desc") == "brain" and ".nii" in file.path.name
+        ]
+        dseg = [file.path for file in same_grid if file.get("suffix") == "dseg" and ".nii" in file.path.name]
+        events = _closest(
+            [file for file in raw if file.get("suffix") == "events" and file.get("extension") == ".tsv"],
+            first,
+            where,
+        )
+        raw_name = "_".join(
+            [f"sub-{first.get('subject')}"]
+            + [f"{SHORT.get(name, name)}-{first.get(name)}" for name in RUN_ENTITIES if first.get(name)]
+        )
+        raw_folder = events.parent if events else self.bids_dir / f"sub-{first.get('subject')}" / "func"
+        beside = events.name.removesuffix("_events.tsv") if events else raw_name
+        raw_metadata = read_sidecar(raw_folder / f"{beside}_bold.nii.gz", self.bids_dir)
+        raw_t_r = raw_metadata.get("RepetitionTime")
+        return RunFiles(
+            label=label,
+            entities=first.entities,
+            bold=tuple(file.path for file in bold),
+            mask=_only(mask, where),
+            confounds=_only(confounds, where),
+            events=events,
+            metadata=raw_metadata | read_sidecar(first.path, self.derivatives),
+            raw_t_r=None if raw_t_r is None else float(raw_t_r),
+            dseg=tuple(sorted(dseg)),
+        )
+
+    def _scan(self, root: Path, subject: str) -> list[_File]:
+        if (root, subject) not in self._files:
+            self._files[root, subject] = _index(root, subject, self._database)
+        return self._files[root, subject]
+
+
+def _index(root: Path, subject: str, database: Path | None) -> list[_File]:
+    # "_" is a word character, so \b would not end a label here.
+    ignore = [
+        re.compile(rf"^/sub-(?!{re.escape(subject)}(?:[/_]|$))"),
+        re.compile(r"/(?:figures|anat|dwi|perf|fmap|log|logs)(?:/|$)"),
+        re.compile(r"^/(?:derivatives|sourcedata|code|stimuli|models)(?:/|$)"),
+        re.compile(r"/\."),
+    ]
+    layout = BIDSLayout(
+        str(root),
+        validate=False,
+        derivatives=False,
+        config=["bids", "derivatives"],
+        indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore),
+        database_path=None if database is None else str(database / f"sub-{subject}_{digest(str(root.resolve()))}"),
+    )
+    files = [
+        _File(Path(file.path), {name: str(value) for name, value in file.get_entities().items()})
+        for file in layout.get()
+    ]
+    return sorted(files, key=lambda file: file.path)
+
+
+def _plain(value: Any) -> str:
+    """Make ``1`` and ``01`` equal."""
+    text = str(value)
+    return str(int(text)) if text.isdigit() else text
+
+
+def _run_key(file: _File) -> tuple[str, ...]:
+    return tuple(_plain(file.get(name)) for name in RUN_ENTITIES)
+
+
+def _natural(key: tuple[str, ...]) -> tuple[tuple[int, int, str], ...]:
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in key)
+
+
+def _agree(general: _File, special: _File) -> bool:
+    """Tell whether every run entity of the first file is one of the second."""
+    return all(
+        not general.get(name) or _plain(general.get(name)) == _plain(special.get(name))
+        for name in ("subject", *RUN_ENTITIES)
+    )
+
+
+def _selected(file: _File, query: RunQuery) -> bool:
+    if query.task and file.get("task") not in query.task:
+        return False
+    sessions = {_plain(label.removeprefix("ses-")) for label in query.sessions}
+    if sessions and _plain(file.get("session")) not in sessions:
+        return False
+    return all(_passes(file, name, value) for name, value in query.filters.items())
+
+
+def _passes(file: _File, name: str, value: Any) -> bool:
+    has = file.get(LONG.get(name, name))
+    if value is None or value == "Query.NONE":
+        return not has
+    if value in ("*", "Query.ANY"):
+        return bool(has)
+    values = value if isinstance(value, list | tuple) else [value]
+    return _plain(has) in {_plain(item) for item in values}
+
+
+def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Take the BOLD part out of the content of a ``--bids-filter-file``.
+
+    Parameters
+    ----------
+    filters : mapping or None
+        The whole file, ``{"bold": {"session": "01"}, "t1w": ...}``; parts other than "bold" are ignored,
+        as those are for other programs.
+
+    Returns
+    -------
+    dict
+        Entity to value.
+
+    Raises
+    ------
+    ConfigError
+        If an entity is unknown.
+    """
+    known = {"subject", *RUN_ENTITIES, "echo", "part", "space", "res", "den", "desc", "hemi", "datatype"}
+    known |= {"suffix", "extension", *LONG}
+    bold = dict((filters or {}).get("bold", {}))
+    for name in bold:
+        if name not in known:
+            raise ConfigError(f"BIDS filter 'bold': unknown entity {name!r}. {suggest(name, sorted(known))}")
+    return bold
+
+
+def _describe_version(file: _File) -> str:
+    names = ("task", "space", "res", "den", "desc")
+    return " ".join(f"{name}-{file.get(name)}" for name in names if file.get(name)) or file.path.name
+
+
+def _labels(files: list[_File]) -> dict[tuple[str, ...], str]:
+    """Name each run by session and run, and by whatever else is needed to tell them apart."""
+    several = {name for name in RUN_ENTITIES if len({_plain(file.get(name)) for file in files}) > 1}
+    used = [name for name in RUN_ENTITIES if name in several or name in ("session", "run")]
+    labels = {}
+    for file in files:
+        parts = [f"{SHORT.get(name, name)}-{file.get(name)}" for name in used if file.get(name)]
+        labels[_run_key(file)] = "_".join(parts) or f"task-{file.get('task')}"
+    return labels
+
+
+def _one_per_hemisphere(files: list[_File], kind: str, where: str) -> tuple[_File, ...]:
+    if kind != "surface":
+        return (_single(files, where),)
+    sides = {side: [file for file in files if file.get("hemi") == side] for side in ("L", "R")}
+    for side, found in sides.items():
+        if not found:
+            raise DataError(
+                f"{where}: no file for hemi-{side}, only {files[0].path.name}. Both hemispheres are needed."
+            )
+    return _single(sides["L"], where), _single(sides["R"], where)
+
+
+def _single(files: list[_File], where: str) -> _File:
+    if len(files) == 1:
+        return files[0]
+    a, b = files[:2]
+    differ = sorted(name for name in {*a.entities, *b.entities} if _plain(a.get(name)) != _plain(b.get(name)))
+    settings = [f"`{SETTINGS[name]}`" for name in differ if name in SETTINGS]
+    others = [name for name in differ if name not in (*SETTINGS, "extension")]
+    if settings:
+        advice = f"Set {' or '.join(settings)} in [load]."
+    elif others:
+        advice = f"Choose {' or '.join(others)} with --bids-filter-file."
+    else:
+        advice = "Remove one of them."
+    raise DataError(f"{where}: {len(files)} files match ({a.path.name}, {b.path.name}). {advice}")
+
+
+def _only(files: list[_File], where: str) -> Path | None:
+    return _single(files, where).path if files else None
+
+
+def _closest(candidates: list[_File], bold: _File, where: str) -> Path | None:
+    """Choose the events that apply to a run: all their entities agree, and they are the most specific."""
+    fitting = [file for file in candidates if _agree(file, bold)]
+    if not fitting:
+        return None
+    most = max(len(file.entities) for file in fitting)
+    return _single([file for file in fitting if len(file.entities) == most], where).path
+
+
+def _gaps(files: list[_File], query: RunQuery) -> set[str]:
+    """Find numbers that are skipped within a session, or between sessions that count on."""
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for file in files:
+        if file.get("run").isdigit():
+            place = (_plain(file.get("task")), _plain(file.get("session")))
+            numbers.setdefault(place, set()).add(int(file.get("run")))
+    skipped = set()
+    previous: tuple[str, int] | None = None
+    for task, session in sorted(numbers, key=_natural):
+        have = numbers[task, session]
+        counts_on = previous is not None and previous[0] == task and min(have) > max(previous[1], 1)
+        start = previous[1] + 1 if counts_on and previous is not None else min(have)
+        for number in set(range(start, max(have))) - have:
+            entities = {"task": task, "session": session, "run": str(number)}
+            if _selected(_File(Path(), entities), query):
+                skipped.add("_".join(f"{SHORT.get(n, n)}-{v}" for n, v in entities.items() if v))
+        previous = (task, max(have))
+    return skipped

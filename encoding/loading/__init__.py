@@ -1,0 +1,7 @@
+"""BIDS and fMRIPrep files to responses, and features to the clock of the responses."""
+
+from .align import align, drop_constant, stimuli_of_rows, unused_stimuli
+from .loader import Loader
+from .responses import load_responses
+
+__all__ = ["Loader", "align", "drop_constant", "load_responses", "stimuli_of_rows", "unused_stimuli"]

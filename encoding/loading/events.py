@@ -1,0 +1,78 @@
+"""What was shown when."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..core import DataError, Samples, StimulusSet
+from ..io.tables import numbers_of, read_table, stimulus_column
+
+DEFAULT_COLUMNS = ("stim_id", "stim_file")
+
+
+def read_presentations(
+    path: Path, run: str, *, stimulus: str | None = None, stimuli: StimulusSet | None = None
+) -> Samples:
+    """Read the presentations of a run.
+
+    Parameters
+    ----------
+    path : Path
+        An events.tsv.
+    run : str
+        Label of the run.
+    stimulus : str, optional
+        Column that names the stimulus; ``stim_id`` if there is one, else ``stim_file``.
+    stimuli : StimulusSet, optional
+        Makes repeats under other names known.
+
+    Returns
+    -------
+    Samples
+        On the clock "stimulus", by onset. Rows without a stimulus are rest and are not among them.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, an onset or a duration is not a number, a duration is negative, or no
+        stimulus was shown.
+    """
+    where = str(path)
+    names = (stimulus,) if stimulus else DEFAULT_COLUMNS
+    frame = read_table(path, text=names)
+    onset, duration = (numbers_of(frame, name, where) for name in ("onset", "duration"))
+    column = _column(list(frame.columns), stimulus, where)
+    shown = frame[column].to_numpy(dtype=str)
+    rows = np.flatnonzero(shown != "")
+    if not len(rows):
+        raise DataError(f"{where}: no stimulus in column {column!r} of its {len(frame)} rows.")
+    _check_times(onset, duration, rows, shown, where)
+    rows = rows[np.argsort(onset[rows], kind="stable")]
+    named = shown[rows] if stimuli is None else stimuli.canonical(shown[rows])
+    return Samples(named, onset[rows], duration[rows], np.full(len(rows), run), "stimulus")
+
+
+def _column(columns: list[str], wanted: str | None, where: str) -> str:
+    if wanted is None:
+        for name in DEFAULT_COLUMNS:
+            if name in columns:
+                return name
+        raise DataError(
+            f"{where}: no column {' or '.join(map(repr, DEFAULT_COLUMNS))}. There is: {', '.join(columns)}. "
+            f"Set `stimulus` in [load] to the column that names the stimulus."
+        )
+    return stimulus_column(columns, wanted, where)
+
+
+def _check_times(onset: np.ndarray, duration: np.ndarray, rows: np.ndarray, shown: np.ndarray, where: str) -> None:
+    for name, values in (("onset", onset), ("duration", duration)):
+        bad = ~np.isfinite(values[rows])
+        if name == "duration":
+            bad |= values[rows] < 0
+        if bad.any():
+            row = rows[bad][0]
+            needed = "a number" if name == "onset" else "a number of at least 0"
+            raise DataError(
+                f"{where}: {name} of {shown[row]!r} in row {row + 1} is {values[row]}; {needed} was needed "
+                f"({bad.sum()} such rows)."
+            )

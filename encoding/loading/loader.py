@@ -1,0 +1,219 @@
+"""The settings of the stage: the table [load] of a configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+from ..core import ConfigError, suggest
+
+KINDS = ("volume", "surface", "cifti", "betas")
+STRATEGIES = ("motion", "high_pass", "wm_csf", "global_signal", "compcor", "ica_aroma", "scrub")
+MODELS = ("basic", "power2", "derivatives", "full")
+# Parameter of nilearn's load_confounds: the strategy that it belongs to, and its values if they are few.
+OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "motion": ("motion", MODELS),
+    "wm_csf": ("wm_csf", MODELS),
+    "global_signal": ("global_signal", MODELS),
+    "compcor": (
+        "compcor",
+        ("anat_combined", "anat_separated", "temporal", "temporal_anat_combined", "temporal_anat_separated"),
+    ),
+    "n_compcor": ("compcor", ()),
+    "ica_aroma": ("ica_aroma", ("full", "basic")),
+    "scrub": ("scrub", ()),
+    "fd_threshold": ("scrub", ()),
+    "std_dvars_threshold": ("scrub", ()),
+}
+SHIFT = 4.0
+
+
+@dataclass(frozen=True)
+class Loader:
+    """What to load, and how to clean it.
+
+    The defaults suit the output of fMRIPrep: 24 motion parameters, a high-pass at 0.008 Hz (1/128 s, with
+    cosines that are made here), linear trend, z-score within run, one row per volume. Paths are relative to
+    the BIDS folder and may contain ``{subject}``.
+
+    Attributes
+    ----------
+    kind : {"volume", "surface", "cifti", "betas"}
+        NIfTI images, pairs of GIFTI files, CIFTI dense time series; or responses per trial that were
+        estimated elsewhere.
+    task : str or sequence of str, optional
+        Task label; several are loaded together. May be left out if the dataset has one.
+    space, res, density, desc : str, optional
+        BIDS labels; may be left out if that leaves one file per run. `desc` is "preproc" for volumes.
+    per : {"tr", "stimulus"}
+        One row per volume, or one per presentation (mean of its window).
+    stimulus : str, optional
+        Column of events.tsv that names the stimulus: ``stim_id`` if there is one, else ``stim_file``.
+        Rows where it is n/a are rest.
+    shift : float
+        Seconds from the onset of a presentation to the start of its window.
+    window : float, optional
+        Length of the window in seconds; the duration of the event if left out.
+    confounds : sequence of str
+        Strategies of `nilearn.interfaces.fmriprep.load_confounds`; empty for none.
+    confound_options : mapping
+        Their parameters (``{motion = "basic", fd_threshold = 0.5}``), with nilearn's defaults.
+    high_pass : float, "confounds" or False
+        Cutoff in Hz of cosines that are made here; or the cosines of the confounds file; or neither.
+    detrend : bool
+        Take out a linear trend per run. The mean is always taken out.
+    standardize : bool
+        Divide each run by its standard deviation.
+    scale_rows : bool
+        One row per presentation only: z-score the responses over the rows of each run, and centre the
+        features there too (see `align`).
+    despike : float, optional
+        Values beyond this many standard deviations of the cleaned run are set to that limit.
+    mask : str
+        "brain" for the intersection of the brain masks of all runs, "none", or the path of a mask.
+    missing_runs : {"error", "exclude"}
+        What to do about runs that should be there but are not.
+    stimuli : str, optional
+        Table of stimuli; its column ``duplicate_of`` makes repeats under other names known.
+    file, events : str, optional
+        Betas only: a 4-D NIfTI image or a table with one row per trial, and the table that lists the trials
+        (columns: stimulus, ``run``, optionally ``session``, ``onset``, ``duration``).
+    estimated_within : {"run", "unknown", "all"}
+        Betas only: what went into each estimate. Anything but "run" may have looked across folds.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed, or two contradict each other.
+    """
+
+    kind: str = "volume"
+    task: str | tuple[str, ...] | None = None
+    space: str | None = None
+    res: str | None = None
+    density: str | None = None
+    desc: str | None = None
+    per: str = "tr"
+    stimulus: str | None = None
+    shift: float = SHIFT
+    window: float | None = None
+    confounds: tuple[str, ...] = ("motion",)
+    confound_options: Mapping[str, Any] = field(default_factory=dict)
+    high_pass: float | str | bool = 0.008
+    detrend: bool = True
+    standardize: bool = True
+    scale_rows: bool = True
+    despike: float | None = None
+    mask: str = "brain"
+    missing_runs: str = "error"
+    stimuli: str | None = None
+    file: str | None = None
+    events: str | None = None
+    estimated_within: str = "unknown"
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if isinstance(self.confounds, str):
+            raise ConfigError(f"[load]: confounds is {self.confounds!r}, but a list of strategies was needed.")
+        object.__setattr__(self, "confounds", tuple(self.confounds))
+        object.__setattr__(self, "confound_options", dict(self.confound_options))
+        if not isinstance(self.task, str) and self.task is not None:
+            object.__setattr__(self, "task", tuple(self.task))
+        for name in ("res", "density", "space", "desc"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else str(value))
+        _one_of("kind", self.kind, KINDS)
+        _one_of("per", self.per, ("tr", "stimulus"))
+        _one_of("missing_runs", self.missing_runs, ("error", "exclude"))
+        _one_of("estimated_within", self.estimated_within, ("run", "unknown", "all"))
+        for name in ("detrend", "standardize", "scale_rows"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"[load]: {name} is {getattr(self, name)!r}, but must be true or false.")
+        self._check_numbers()
+        self._check_confounds()
+        self._check_combinations()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Task labels; empty if none was named."""
+        if self.task is None:
+            return ()
+        return (self.task,) if isinstance(self.task, str) else self.task
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Strategies for nilearn, "high_pass" among them if the file's cosines are wanted."""
+        extra = ("high_pass",) if self.high_pass == "confounds" and "high_pass" not in self.confounds else ()
+        return (*self.confounds, *extra)
+
+    def _check_numbers(self) -> None:
+        if self.high_pass is not False and self.high_pass != "confounds" and not _positive(self.high_pass):
+            raise ConfigError(
+                f'[load]: high_pass is {self.high_pass!r}, but must be a cutoff in Hz (0.008), "confounds" for '
+                f"the cosines of the confounds file, or false."
+            )
+        if _positive(self.high_pass) and float(self.high_pass) > 0.1:
+            raise ConfigError(
+                f"[load]: high_pass = {self.high_pass} Hz would take out the responses themselves; it is a "
+                f"cutoff in Hz, not a period in seconds. Usual is 0.008."
+            )
+        for name in ("despike", "window"):
+            if getattr(self, name) is not None and not _positive(getattr(self, name)):
+                raise ConfigError(f"[load]: {name} is {getattr(self, name)!r}, but must be a number above 0.")
+        if isinstance(self.shift, bool) or not isinstance(self.shift, Real):
+            raise ConfigError(f"[load]: shift is {self.shift!r}, but must be a number of seconds.")
+
+    def _check_confounds(self) -> None:
+        for strategy in self.confounds:
+            if strategy not in STRATEGIES:
+                raise ConfigError(f"[load]: unknown confound strategy {strategy!r}. {suggest(strategy, STRATEGIES)}")
+        for name, value in self.confound_options.items():
+            if name not in OPTIONS:
+                raise ConfigError(f"[load]: unknown confound option {name!r}. {suggest(name, OPTIONS)}")
+            strategy, allowed = OPTIONS[name]
+            if strategy not in self.confounds:
+                raise ConfigError(
+                    f"[load]: confound option {name!r} does nothing without {strategy!r} in confounds "
+                    f"({list(self.confounds)}). Add the strategy or remove the option."
+                )
+            if allowed:
+                _one_of(f"confound_options.{name}", value, allowed)
+        if "high_pass" in self.confounds and self.high_pass != "confounds":
+            raise ConfigError(
+                f'[load]: "high_pass" in confounds and high_pass = {self.high_pass!r} would filter twice or not '
+                f'as stated. Set high_pass = "confounds", or take "high_pass" out of confounds.'
+            )
+        if "compcor" in self.confounds and self.high_pass != "confounds":
+            raise ConfigError(
+                f"[load]: fMRIPrep computes CompCor after its own high-pass, so that compcor needs "
+                f'high_pass = "confounds" (it is {self.high_pass!r}).'
+            )
+
+    def _check_combinations(self) -> None:
+        if self.per == "tr" and (self.window is not None or self.shift != SHIFT):
+            raise ConfigError(
+                '[load]: shift and window belong to per = "stimulus"; with per = "tr", set `delays` of the '
+                "models instead."
+            )
+        if self.kind in ("surface", "cifti") and self.mask not in ("brain", "none"):
+            raise ConfigError(
+                f'[load]: mask is {self.mask!r}, but for {self.kind} it can only be "brain" or "none" '
+                f"(both: every vertex with a signal)."
+            )
+        if self.kind == "betas":
+            if not self.file or not self.events:
+                raise ConfigError('[load]: kind = "betas" needs `file` and `events`.')
+            if self.per != "stimulus":
+                raise ConfigError('[load]: betas have one row per trial; set per = "stimulus".')
+        elif self.file or self.events:
+            raise ConfigError(f'[load]: file and events belong to kind = "betas", not {self.kind!r}.')
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        hint = suggest(value, allowed) if isinstance(value, str) else f"Known: {', '.join(allowed)}."
+        raise ConfigError(f"[load]: {name} is {value!r}. {hint}")
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and float(value) > 0

@@ -1,0 +1,78 @@
+"""Which voxels are loaded."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..core import AlignmentError, DataError, Exclusion, Grid, Targets
+from ..io.bids import RunFiles
+from ..io.volumes import grid_of, open_volume, read_mask, voxel_targets
+
+
+def subject_voxels(runs: list[RunFiles], mask: str | Path, subject: str) -> tuple[Targets, list[Exclusion]]:
+    """Choose the voxels that every run has.
+
+    Parameters
+    ----------
+    runs : list of RunFiles
+        Runs of a subject.
+    mask : "brain", "none", or Path
+        Intersection of the runs' brain masks, every voxel of the grid, or a mask image.
+    subject : str
+        Label, for messages.
+
+    Returns
+    -------
+    targets : Targets
+        Voxels.
+    exclusions : list of Exclusion
+        Voxels that are in the brain mask of some runs only.
+
+    Raises
+    ------
+    DataError
+        If a mask is missing, damaged or empty.
+    AlignmentError
+        If a mask or a run lies on another grid.
+    """
+    grid = grid_of(open_volume(runs[0].bold[0]))
+    exclusions = []
+    if mask == "none":
+        inside = np.ones(grid.shape, dtype=bool)
+    elif isinstance(mask, Path):
+        inside, mask_grid = read_mask(mask)
+        _check_grid(mask, mask_grid, runs[0].bold[0], grid)
+    else:
+        inside, exclusions = _common_brain(runs, grid, subject)
+    if not inside.any():
+        source = "in all brain masks" if mask == "brain" else f"in {mask}"
+        raise DataError(f"sub-{subject}: the mask is empty (no voxel {source}). Give another `mask` in [load].")
+    entities = runs[0].entities
+    return voxel_targets(inside, grid, entities.get("space", ""), entities.get("res", "")), exclusions
+
+
+def _common_brain(runs: list[RunFiles], grid: Grid, subject: str) -> tuple[np.ndarray, list[Exclusion]]:
+    everywhere = np.ones(grid.shape, dtype=bool)
+    somewhere = np.zeros(grid.shape, dtype=bool)
+    for run in runs:
+        if run.mask is None:
+            raise DataError(
+                f"sub-{subject}, {run.label}: no brain mask (*_desc-brain_mask.nii.gz) of the space and resolution "
+                f'of {run.bold[0].name}. Set `mask` in [load] to "none" or to a mask image.'
+            )
+        inside, mask_grid = read_mask(run.mask)
+        _check_grid(run.mask, mask_grid, runs[0].bold[0], grid)
+        everywhere &= inside
+        somewhere |= inside
+    lost = int(somewhere.sum() - everywhere.sum())
+    if not lost or not everywhere.any():
+        return everywhere, []
+    return everywhere, [Exclusion("targets", lost, f"sub-{subject}: outside the brain mask of at least one run")]
+
+
+def _check_grid(path: Path, grid: Grid, bold: Path, expected: Grid) -> None:
+    if not grid.same_as(expected):
+        raise AlignmentError(
+            f"{path}: its grid {grid.shape} differs in shape or affine from the grid {expected.shape} of "
+            f"{bold.name}. Resample the mask, or choose runs and masks of one space and resolution."
+        )

@@ -1,0 +1,277 @@
+"""Files of a subject to `Responses`."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import (
+    DataError,
+    Exclusion,
+    Provenance,
+    Responses,
+    Samples,
+    digest,
+    fingerprint,
+    versions,
+)
+from ..io.atomic import atomic_folder
+from ..io.bids import BidsIndex, RunFiles, RunQuery, check_filters
+from ..io.images import read_run
+from ..io.rows import blank_columns, npy_rows
+from ..io.store import load, saved_with, write_object
+from ..io.tables import read_stimuli
+from .betas import load_betas
+from .events import read_presentations
+from .loader import Loader
+from .masks import subject_voxels
+from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
+
+Progress = Callable[[int, int, str], None]
+
+
+def load_responses(
+    loader: Loader,
+    index: BidsIndex,
+    subject: str,
+    folder: str | Path,
+    *,
+    sessions: Iterable[str] | None = None,
+    bids_filters: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Responses:
+    """Load, clean and save the responses of one subject.
+
+    Runs are read one after the other and appended to the saved array, so that memory does not grow with
+    their number: the peak is one run of the targets in float32 (twice that where volumes are scrubbed),
+    plus about 150 MB of working space for reading and cleaning.
+
+    Parameters
+    ----------
+    loader : Loader
+        Settings.
+    index : BidsIndex
+        The dataset.
+    subject : str
+        Label, with or without ``sub-``.
+    folder : str or Path
+        Where the responses are kept. If it holds those of the same settings and inputs already, they are
+        loaded instead of made again.
+    sessions : iterable of str, optional
+        Session labels; all if left out.
+    bids_filters : mapping, optional
+        Content of a ``--bids-filter-file``; its part "bold" is used.
+    progress : callable, optional
+        Called with the number of finished runs, the number of runs, and the label of the run.
+
+    Returns
+    -------
+    Responses
+        Their values are a read-only memory map of a file in `folder`.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged, or contradicts another; the message names it.
+    AlignmentError
+        If runs have different targets or grids.
+    ConfigError
+        If `bids_filters` names an unknown entity.
+    """
+    subject, folder = subject.removeprefix("sub-"), Path(folder)
+    if loader.kind == "betas":
+        return load_betas(loader, index, subject, folder)
+    query = _query(loader, sessions, bids_filters)
+    runs, exclusions = _find_runs(loader, index, subject, query)
+    provenance = _provenance(loader, index, subject, runs, query)
+    if saved_with(folder, provenance.key):
+        return load(folder)
+    with atomic_folder(folder) as temporary:
+        responses = _load_runs(loader, index, subject, runs, temporary, progress)
+        responses = dataclasses.replace(
+            responses, exclusions=(*exclusions, *responses.exclusions), provenance=provenance
+        )
+        write_object(responses, temporary)
+    return load(folder)
+
+
+def _query(loader: Loader, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:
+    return RunQuery(
+        kind=loader.kind,
+        task=loader.tasks,
+        space=loader.space,
+        res=loader.res,
+        density=loader.density,
+        desc="preproc" if loader.desc is None and loader.kind == "volume" else loader.desc,
+        sessions=tuple(str(label).removeprefix("ses-") for label in sessions or ()),
+        filters=check_filters(bids_filters),
+    )
+
+
+def _find_runs(
+    loader: Loader, index: BidsIndex, subject: str, query: RunQuery
+) -> tuple[list[RunFiles], tuple[Exclusion, ...]]:
+    runs = index.runs(subject, query)
+    missing = index.missing(subject, query)
+    if missing and loader.missing_runs == "error":
+        raise DataError(
+            f"sub-{subject}: {len(missing)} runs have no preprocessed {loader.kind} as asked for: "
+            f'{", ".join(missing)}. Preprocess them, or set missing_runs = "exclude" in [load].'
+        )
+    for run in runs:
+        where = f"sub-{subject}, {run.label}"
+        if run.events is None:
+            raise DataError(
+                f"{where}: no events.tsv in {index.bids_dir} matches {run.bold[0].name}. "
+                f"Add it, or leave the run out with a BIDS filter."
+            )
+        if loader.strategies and run.confounds is None:
+            run_confounds(loader, run, where)
+    spaces = sorted({run.entities.get("space", "none") for run in runs})
+    if len(spaces) > 1:
+        raise DataError(f"sub-{subject}: runs in different spaces ({', '.join(spaces)}). Set `space` in [load].")
+    exclusions = (
+        (Exclusion("runs", len(missing), f"sub-{subject}: not there: {', '.join(missing)}"),) if missing else ()
+    )
+    return runs, exclusions
+
+
+def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
+    inputs = {}
+    for run in runs:
+        inputs[f"{run.label} metadata"] = digest([run.t_r, run.raw_t_r, dict(run.entities)])
+        for path in run.inputs:
+            if path != run.mask or loader.mask == "brain":
+                inputs[path.name] = fingerprint(path)
+    for name in ("mask", "stimuli"):
+        path = getattr(loader, name)
+        if path not in (None, "brain", "none"):
+            inputs[name] = fingerprint(dataset_path(index, path, subject))
+    config = dataclasses.asdict(loader) | {
+        "subject": subject,
+        "sessions": query.sessions,
+        "bids_filters": dict(query.filters),
+    }
+    return Provenance("load/1", config, inputs, None, versions())
+
+
+def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:
+    """Find a file that the settings name.
+
+    Parameters
+    ----------
+    index : BidsIndex
+        The dataset.
+    path : str
+        Relative to the BIDS folder; ``{subject}`` stands for the label.
+    subject : str
+        The label.
+
+    Returns
+    -------
+    Path
+        An existing file.
+
+    Raises
+    ------
+    DataError
+        If it does not exist.
+    """
+    full = index.bids_dir / path.replace("{subject}", subject)
+    if not full.is_file():
+        raise DataError(f"{full}: no such file ({path!r} in [load], relative to the BIDS folder).")
+    return full
+
+
+def _load_runs(
+    loader: Loader,
+    index: BidsIndex,
+    subject: str,
+    runs: list[RunFiles],
+    folder: Path,
+    progress: Progress | None,
+) -> Responses:
+    """Append run after run to the array, and put axes around it."""
+    targets, exclusions = None, []
+    if loader.kind == "volume":
+        own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
+        targets, exclusions = subject_voxels(runs, loader.mask if own is None else own, subject)
+    stimuli = read_stimuli(dataset_path(index, loader.stimuli, subject)) if loader.stimuli else None
+    parts, shown, t_r = [], [], None
+    with npy_rows(folder / "values.npy") as append:
+        for done, run in enumerate(runs, start=1):
+            where = f"sub-{subject}, {run.label}"
+            presentations = read_presentations(
+                run.events,
+                run.label,
+                stimulus=loader.stimulus,
+                stimuli=stimuli,  # type: ignore[arg-type]
+            )
+            confounds = run_confounds(loader, run, where)
+            image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
+            targets, t_r = image.targets, _same_t_r(agreed_t_r(run, image.t_r, where), t_r, where)
+            rows = run_rows(loader, image, presentations, confounds, t_r=t_r, where=where)
+            append(rows.values)
+            # Keep what is small only; the values of the run are freed before the next is read.
+            parts.append(dataclasses.replace(rows, values=np.zeros((0, 0), np.float32)))
+            shown.append(presentations)
+            del image, rows
+            if progress is not None:
+                progress(done, len(runs), run.label)
+    exclusions += _blank(folder / "values.npy", parts, runs, subject)
+    return Responses(
+        values=np.load(folder / "values.npy", mmap_mode="r"),
+        samples=_joined([part.samples for part in parts]),
+        targets=targets,  # type: ignore[arg-type]
+        presentations=_joined(shown),
+        drift=_padded([part.drift for part in parts]),
+        subject=subject,
+        task="+".join(sorted({run.entities.get("task", "") for run in runs})),
+        t_r=float(t_r),  # type: ignore[arg-type]
+        exclusions=(*exclusions, *(note for part in parts for note in part.exclusions)),
+    )
+
+
+def _labels_of(run: RunFiles) -> dict[str, str]:
+    density = run.entities.get("den", "") or run.entities.get("res", "")
+    return {"space": run.entities.get("space", ""), "density": density}
+
+
+def _same_t_r(t_r: float, previous: float | None, where: str) -> float:
+    if previous is not None and abs(t_r - previous) > T_R_TOLERANCE:
+        raise DataError(
+            f"{where}: repetition time is {t_r:g} s, but {previous:g} s in the runs before. "
+            f"Load them apart, with a BIDS filter."
+        )
+    return t_r if previous is None else previous
+
+
+def _blank(path: Path, parts: list[RunRows], runs: list[RunFiles], subject: str) -> list[Exclusion]:
+    """Make targets that are unusable in any run NaN from top to bottom."""
+    unusable = np.any([part.unusable for part in parts], axis=0)
+    if not unusable.any():
+        return []
+    counts = ", ".join(
+        f"{run.label}: {part.unusable.sum()}" for run, part in zip(runs, parts, strict=True) if part.unusable.any()
+    )
+    if unusable.all():
+        raise DataError(
+            f"sub-{subject}: all {len(unusable)} targets are constant or not finite in at least one run "
+            f"({counts}). Check the images and the mask."
+        )
+    blank_columns(path, unusable)
+    return [Exclusion("targets", int(unusable.sum()), f"sub-{subject}: constant or not finite in a run ({counts})")]
+
+
+def _joined(axes: list[Samples]) -> Samples:
+    columns = (
+        np.concatenate([getattr(axis, name) for axis in axes]) for name in ("stimulus", "onset", "duration", "run")
+    )
+    return Samples(*columns, axes[0].clock)
+
+
+def _padded(bases: list[np.ndarray]) -> np.ndarray:
+    width = max(basis.shape[1] for basis in bases)
+    return np.concatenate([np.pad(basis, ((0, 0), (0, width - basis.shape[1]))) for basis in bases])

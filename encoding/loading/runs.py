@@ -1,0 +1,257 @@
+"""One run: its timing, its cleaning, its rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import DataError, Exclusion, Samples
+from ..io.bids import RunFiles
+from ..io.confounds import Confounds, read_confounds
+from ..io.images import RunImage
+from ..numerics.cleaning import clean_series, zscore_rows
+from ..numerics.drift import cosine_drifts, linear_drift, orthonormal
+from ..numerics.windows import mean_weights, overlaps
+from .loader import Loader
+
+T_R_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """What one run adds to the responses.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n_rows, n_targets)
+        Cleaned responses; columns that cannot be used are NaN.
+    unusable : ndarray of bool, shape (n_targets,)
+        Those columns.
+    samples : Samples
+        The rows.
+    drift : ndarray of float32, shape (n_rows, n_drift)
+        Orthonormal basis of the slow signals; no columns on the clock "stimulus".
+    exclusions : tuple of Exclusion
+        What was left out.
+    """
+
+    values: np.ndarray
+    unusable: np.ndarray
+    samples: Samples
+    drift: np.ndarray
+    exclusions: tuple[Exclusion, ...]
+
+
+def agreed_t_r(run: RunFiles, header: float | None, where: str) -> float:
+    """Compare every statement of the repetition time.
+
+    Parameters
+    ----------
+    run : RunFiles
+        Its sidecars.
+    header : float or None
+        What the header of the image says.
+    where : str
+        Subject and run, for the message.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    DataError
+        If two statements differ by more than a millisecond, or there is none.
+    """
+    stated = {
+        "the sidecar": run.t_r,
+        "the raw sidecar": run.raw_t_r,
+        f"the header of {run.bold[0].name}": header,
+    }
+    known = {name: value for name, value in stated.items() if value is not None}
+    if not known:
+        raise DataError(
+            f"{where}: neither sidecar nor header state a repetition time. Add RepetitionTime to the JSON sidecar."
+        )
+    (first, t_r), *others = known.items()
+    for name, value in others:
+        if abs(value - t_r) > T_R_TOLERANCE:
+            raise DataError(
+                f"{where}: the repetition time is {t_r:g} s by {first}, but {value:g} s by {name}. "
+                f"Correct the one that is wrong."
+            )
+    if not t_r > 0:
+        raise DataError(f"{where}: repetition time is {t_r} s by {first}; it must be above 0.")
+    return t_r
+
+
+def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None:
+    """Read the confounds of a run, as far as the loader wants them.
+
+    Parameters
+    ----------
+    loader : Loader
+        Settings.
+    run : RunFiles
+        Its files.
+    where : str
+        Subject and run, for the message.
+
+    Returns
+    -------
+    Confounds or None
+        None if none are wanted and there is no file that could tell of volumes before the steady state.
+
+    Raises
+    ------
+    DataError
+        If they are wanted and there is no file, or columns are missing.
+    """
+    if run.confounds is None:
+        if loader.strategies:
+            raise DataError(
+                f"{where}: no confounds table (*_desc-confounds_timeseries.tsv) beside {run.bold[0].name}, but "
+                f"{list(loader.strategies)} were asked for. Make it, or set confounds = [] and a `high_pass` in Hz."
+            )
+        return None
+    aroma = run.entities.get("desc") == "smoothAROMAnonaggr"
+    return read_confounds(run.confounds, loader.strategies, loader.confound_options, aroma=aroma)
+
+
+def run_rows(
+    loader: Loader, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
+) -> RunRows:
+    """Clean a run and take its rows.
+
+    Parameters
+    ----------
+    loader : Loader
+        Settings.
+    image : RunImage
+        Time series; its values are overwritten.
+    presentations : Samples
+        What was shown.
+    confounds : Confounds or None
+        What to take out.
+    t_r : float
+        Repetition time in seconds.
+    where : str
+        Subject and run, for messages.
+
+    Returns
+    -------
+    RunRows
+        One row per kept volume, or per presentation.
+
+    Raises
+    ------
+    DataError
+        If tables and images differ in length, an event starts after the end of the run, or too few volumes or
+        rows are left.
+    """
+    n_scans = len(image.values)
+    end = n_scans * t_r
+    _check_events(loader, presentations, end, where)
+    if confounds is not None and len(confounds.kept) != n_scans:
+        raise DataError(
+            f"{where}: the confounds table has {len(confounds.kept)} rows, but the image has {n_scans} volumes. "
+            f"They must be of the same run."
+        )
+    kept = np.ones(n_scans, bool) if confounds is None else confounds.kept
+    drift, nuisance = _bases(loader, confounds, kept, t_r)
+    free = kept.sum() - drift.shape[1] - nuisance.shape[1]
+    if free < 2:
+        raise DataError(
+            f"{where}: {kept.sum()} volumes are kept, but {drift.shape[1]} slow signals and {nuisance.shape[1]} "
+            f"confounds are to be taken out. Use fewer confounds or a lower high_pass."
+        )
+    values = image.values if kept.all() else image.values[kept]
+    unusable = clean_series(values, drift, nuisance, standardize=loader.standardize, despike=loader.despike)
+    exclusions = []
+    if not kept.all():
+        exclusions.append(Exclusion("volumes", int(np.sum(~kept)), f"{where}: scrubbed or before the steady state"))
+    start = np.flatnonzero(kept) * t_r
+    if loader.per == "tr":
+        samples = _volume_samples(presentations, start, t_r)
+        return RunRows(values, unusable, samples, drift.astype(np.float32), tuple(exclusions))
+    rows, samples, notes = _windows(loader, values, presentations, start, t_r=t_r, end=end, where=where)
+    if loader.scale_rows:
+        unusable |= zscore_rows(rows)
+    return RunRows(rows, unusable, samples, np.zeros((len(rows), 0), np.float32), (*exclusions, *notes))
+
+
+def _check_events(loader: Loader, presentations: Samples, end: float, where: str) -> None:
+    late = presentations.onset >= end
+    if late.any():
+        first = int(np.flatnonzero(late)[0])
+        raise DataError(
+            f"{where}: {late.sum()} events start after the end of the run ({end:g} s); the first is "
+            f"{presentations.stimulus[first]!r} at {presentations.onset[first]:g} s. Do events and images belong "
+            f"to the same run, and are onsets in seconds?"
+        )
+    instant = presentations.duration == 0
+    if instant.any() and (loader.per == "tr" or loader.window is None):
+        advice = "Give durations" + ("." if loader.per == "tr" else ", or set `window`.")
+        raise DataError(f"{where}: {instant.sum()} events have the duration 0, which covers no volume. {advice}")
+
+
+def _bases(loader: Loader, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
+    n_scans = len(kept)
+    slow = [np.ones((n_scans, 1))]
+    if loader.detrend:
+        slow.append(linear_drift(n_scans))
+    if loader.high_pass == "confounds" and confounds is not None:
+        slow.append(confounds.cosines)
+    elif loader.high_pass is not False:
+        slow.append(cosine_drifts(n_scans, t_r, float(loader.high_pass)))
+    drift = orthonormal(np.concatenate(slow, axis=1)[kept])
+    nuisance = np.zeros((n_scans, 0)) if confounds is None else confounds.values
+    return drift, orthonormal(nuisance[kept], within=drift)
+
+
+def _volume_samples(presentations: Samples, start: np.ndarray, t_r: float) -> Samples:
+    """Name every volume after the presentation that fills most of it."""
+    shared = overlaps(start, start + t_r, presentations.onset, presentations.onset + presentations.duration)
+    names = np.where(shared.max(axis=1) > 0, presentations.stimulus[shared.argmax(axis=1)], "")
+    return Samples(names, start, np.full(len(start), t_r), np.full(len(start), presentations.run[0]), "tr")
+
+
+def _windows(
+    loader: Loader,
+    values: np.ndarray,
+    presentations: Samples,
+    start: np.ndarray,
+    *,
+    t_r: float,
+    end: float,
+    where: str,
+) -> tuple[np.ndarray, Samples, list[Exclusion]]:
+    first = presentations.onset + loader.shift
+    last = first + (presentations.duration if loader.window is None else loader.window)
+    shared = overlaps(first, last, start, start + t_r)
+    seen = shared.sum(axis=1) > 0
+    notes = []
+    if not seen.all():
+        names = ", ".join(presentations.stimulus[~seen][:5].tolist())
+        notes.append(Exclusion("presentations", int(np.sum(~seen)), f"{where}: no kept volume in the window ({names})"))
+    beyond = seen & (last > end + T_R_TOLERANCE)
+    if beyond.any():
+        lost = int(np.ceil((last[beyond].max() - end) / t_r - T_R_TOLERANCE))
+        notes.append(
+            Exclusion(
+                "volumes",
+                lost,
+                f"{where}: windows of {beyond.sum()} presentations reach beyond the end of the run; "
+                f"their means are over what was acquired",
+            )
+        )
+    if seen.sum() < 2:
+        raise DataError(
+            f"{where}: {seen.sum()} presentations have kept volumes in their windows; at least 2 are needed. "
+            f"Check onsets, `shift` and the scrubbing thresholds."
+        )
+    weights = mean_weights(shared[seen]).astype(np.float32)
+    # A column of NaN must stay one; weights of 0 keep it so.
+    with np.errstate(invalid="ignore"):
+        rows = weights @ values
+    return rows, presentations[seen], notes
