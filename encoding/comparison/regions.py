@@ -17,7 +17,7 @@ class Parcel(NamedTuple):
 
     Attributes
     ----------
-    level : {"region", "network", "roi_set"}
+    level : {"brain", "region", "network", "roi_set"}
         What it is.
     set : str
         The ROI set that it belongs to; "" for regions and networks.
@@ -36,21 +36,24 @@ class Parcel(NamedTuple):
     mask: np.ndarray
 
 
-def parcels(atlas: Atlas, labels: np.ndarray) -> Iterator[Parcel]:
+def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
     """List everything an atlas defines on some targets.
 
     Parameters
     ----------
-    atlas : Atlas
-        The atlas.
+    atlas : Atlas or None
+        The atlas; None lists all targets as one parcel.
     labels : ndarray of int, shape (n_targets,)
-        Its label of each target.
+        Its label of each target; any numbers without an atlas.
 
     Yields
     ------
     Parcel
         Every region, every network (both hemispheres joined), and every ROI of its sets that has a target.
     """
+    if atlas is None:
+        yield Parcel("brain", "", "all targets", "", np.ones(len(labels), bool))
+        return
     for number, name, hemi in zip(atlas.index.tolist(), atlas.region, atlas.hemi, strict=True):
         yield from _if_any(Parcel("region", "", name, hemi, labels == number))
     networks = dict.fromkeys(network for network in atlas.network if network)
@@ -68,15 +71,15 @@ def _if_any(parcel: Parcel) -> Iterator[Parcel]:
         yield parcel
 
 
-def score_regions(scores: Scores, atlas: Atlas, labels: np.ndarray) -> pd.DataFrame:
+def score_regions(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd.DataFrame:
     """Average scores over the targets of every region, network and ROI.
 
     Parameters
     ----------
     scores : Scores
         Scores per target.
-    atlas : Atlas
-        The atlas.
+    atlas : Atlas or None
+        The atlas; None scores all targets as one.
     labels : ndarray of int, shape (n_targets,)
         Its label of each target of the scores.
 
@@ -84,7 +87,7 @@ def score_regions(scores: Scores, atlas: Atlas, labels: np.ndarray) -> pd.DataFr
     -------
     pandas.DataFrame
         One row per region and row of the scores: subject, atlas, level, set, region, hemi, model, feature, metric,
-        value (mean over usable targets), median, n_targets, n_usable. A region without usable targets has a value of NaN.
+        value (mean over usable targets), median, n_targets, n_usable. A region without usable targets has NaN.
 
     Raises
     ------
@@ -99,11 +102,10 @@ def score_regions(scores: Scores, atlas: Atlas, labels: np.ndarray) -> pd.DataFr
         usable = np.isfinite(inside)
         for number, row in enumerate(scores.rows):
             found = inside[number][usable[number]]
-            rows.append(
-                (scores.subject, atlas.name, *parcel[:4], row.model, row.feature, scores.metric)
-                + (found.mean() if len(found) else np.nan, np.median(found) if len(found) else np.nan)
-                + (int(parcel.mask.sum()), len(found))
-            )
+            summary = (found.mean(), np.median(found)) if len(found) else (np.nan, np.nan)
+            place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
+            counts = (int(parcel.mask.sum()), len(found))
+            rows.append((*place, row.model, row.feature, scores.metric, *summary, *counts))
     columns = [*KEYS, "model", "feature", "metric", "value", "median", "n_targets", "n_usable"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -111,7 +113,7 @@ def score_regions(scores: Scores, atlas: Atlas, labels: np.ndarray) -> pd.DataFr
 def compare_regions(
     predictions: Sequence[Predictions],
     scores: Scores,
-    atlas: Atlas,
+    atlas: Atlas | None,
     labels: np.ndarray,
     *,
     pairs: Sequence[tuple[str, str]],
@@ -134,9 +136,9 @@ def compare_regions(
     Returns
     -------
     pandas.DataFrame
-        One row per region and pair: subject, atlas, level, set, region, hemi, model_a, model_b, metric, difference (mean of
-        a - b over usable targets), share_a (share of targets in which a is ahead), folds_a (outer folds in
-        which the mean correlation of a is ahead), n_folds, n_usable.
+        One row per region and pair: subject, atlas, level, set, region, hemi, model_a, model_b, metric, difference
+        (mean of a - b over usable targets), share_a (share of targets in which a is ahead), folds_a (outer folds
+        in which the mean correlation of a is ahead), n_folds, n_usable.
     """
     by_fold = {p.model: fold_correlations(p) for p in predictions}
     rows = []
@@ -146,10 +148,10 @@ def compare_regions(
             usable = np.isfinite(difference)
             difference = difference[usable]
             folds = (by_fold[a] - by_fold[b])[:, parcel.mask][:, usable]
-            rows.append(
-                (scores.subject, atlas.name, *parcel[:4], a, b, scores.metric)
-                + (difference.mean() if usable.any() else np.nan, (difference > 0).mean() if usable.any() else np.nan)
-                + (int((folds.mean(1) > 0).sum()) if usable.any() else 0, len(folds), int(usable.sum()))
-            )
+            found = (np.nan, np.nan, 0)
+            if usable.any():
+                found = (difference.mean(), (difference > 0).mean(), int((folds.mean(1) > 0).sum()))
+            place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
+            rows.append((*place, a, b, scores.metric, *found, len(folds), int(usable.sum())))
     columns = [*KEYS, "model_a", "model_b", "metric", "difference", "share_a", "folds_a", "n_folds", "n_usable"]
     return pd.DataFrame(rows, columns=columns)

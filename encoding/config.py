@@ -1,0 +1,360 @@
+"""One TOML file to the objects that it describes.
+
+Every table names one object, every key one of its fields, and nothing else is allowed. The objects
+check themselves; this module only reads, refuses what it does not know, and says what was meant.
+"""
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .comparison import Comparison
+from .core import ConfigError, suggest
+from .embedding import EMBEDDERS, FeatureTable
+from .fitting import MODELS, Compute, EncodingModel, Split, one_model_each
+from .loading import Loader
+from .mapping.settings import Maps
+
+TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map")
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The ``[align]`` table.
+
+    Attributes
+    ----------
+    delays : tuple of int
+        With one row per volume: delays of the features in volumes (finite impulse response).
+    centre : bool
+        With one row per stimulus: take features about their mean over each run's rows, as is done to responses.
+    """
+
+    delays: tuple[int, ...] = (1, 2, 3, 4)
+    centre: bool = True
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        if not self.delays or len(set(self.delays)) != len(self.delays) or min(self.delays) < 0:
+            raise ConfigError(
+                f"[align] delays = {list(self.delays)}, but different numbers of volumes, 0 or more, are needed."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The ``[compute]`` table; it changes no result.
+
+    Attributes
+    ----------
+    keep_predictions : str
+        Held-out predictions of a model are kept on disk if they take at most this much ("2 GB"); "0 B" keeps none.
+    chunk : str
+        Responses are fitted in chunks of targets of about this size.
+    """
+
+    keep_predictions: str = "2 GB"
+    chunk: str = "256 MB"
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        self.compute("cpu")
+
+    def compute(self, device: str) -> Compute:
+        """Turn sizes into bytes.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}
+            Where to compute.
+
+        Returns
+        -------
+        Compute
+            What `cross_predict` takes.
+        """
+        keep = parse_size(self.keep_predictions, "[compute] keep_predictions")
+        return Compute(device, keep, parse_size(self.chunk, "[compute] chunk"))
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything a run does, apart from where and for whom.
+
+    Attributes
+    ----------
+    features : tuple of FeatureTable
+        Feature spaces, in the order in which they are shown.
+    models : tuple of Ridge or BandedRidge
+        What is fitted, in order.
+    load, align, split, compare, maps, compute
+        Settings of the stages.
+    seed : int
+        Seed of everything random.
+    text : str
+        The file as it was given.
+    """
+
+    features: tuple[FeatureTable, ...]
+    models: tuple[EncodingModel, ...]
+    load: Loader
+    align: Alignment
+    split: Split
+    compare: Comparison
+    maps: Maps
+    compute: Budget
+    seed: int = 0
+    text: str = ""
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Models of one feature space each: the ones that are compared with each other."""
+        return tuple(model.name for model in self.models if len(model.bands) == 1)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of models that are compared."""
+        return self.compare.resolve(self.single, [model.name for model in self.models])
+
+    def resolved(self) -> dict[str, Any]:
+        """List every setting with its defaults filled in.
+
+        Returns
+        -------
+        dict
+            JSON.
+        """
+        content = dataclasses.asdict(self)
+        content.pop("text")
+        content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
+        return content
+
+
+def kind_of(model: EncodingModel) -> str:
+    """Look up the name under which the configuration knows a model.
+
+    Parameters
+    ----------
+    model : Ridge or BandedRidge
+        The model.
+
+    Returns
+    -------
+    str
+        Its ``kind``.
+    """
+    return next(kind for kind, cls in MODELS.items() if isinstance(model, cls))
+
+
+def read_config(path: str | Path) -> Study:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+
+    Returns
+    -------
+    Study
+        With every object built and checked. No data are touched.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        return parse_config(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}).") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_config(text: str) -> Study:
+    """Build a `Study` from the text of a configuration.
+
+    Parameters
+    ----------
+    text : str
+        TOML.
+
+    Returns
+    -------
+    Study
+        With every object built and checked.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value is not allowed.
+    """
+    content = tomllib.loads(text)
+    for key in content:
+        if key not in TABLES:
+            raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
+    for key in ("features", "load", "fit"):
+        if not content.get(key):
+            raise ConfigError(f"there is no {'[load]' if key == 'load' else f'[[{key}]]'} table, and one is needed.")
+    seed = content.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
+    features = tuple(_build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
+    names = [feature.name for feature in features]
+    _unique(names, "[[features]]")
+    models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
+    _unique([model.name for model in models], "[[fit]]")
+    study = Study(
+        features,
+        models,
+        build(Loader, content["load"], "[load]"),
+        build(Alignment, content.get("align", {}), "[align]"),
+        build(Split, content.get("split", {}), "[split]"),
+        build(Comparison, content.get("compare", {}), "[compare]"),
+        build(Maps, content.get("map", {}), "[map]"),
+        build(Budget, content.get("compute", {}), "[compute]"),
+        seed,
+        text,
+    )
+    _ = study.pairs  # raises if a pair names an unknown model
+    return study
+
+
+def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    tables = content[key]
+    if not isinstance(tables, list):
+        raise ConfigError(f"[{key}] must be written [[{key}]]: there can be several.")
+    return tables
+
+
+def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel, ...]:
+    settings = dict(table)
+    bands = settings.get("bands")
+    if bands == "each":
+        if settings.get("kind") != "ridge" or "name" in settings:
+            raise ConfigError(
+                '[[fit]] bands = "each" makes one ridge per feature space: kind must be "ridge", without a name.'
+            )
+        del settings["bands"], settings["kind"]
+        known = [field.name for field in dataclasses.fields(MODELS["ridge"]) if field.name not in ("bands", "name")]
+        _refuse_unknown(settings, known, "[[fit]]")
+        return one_model_each(spaces, **{key: _plain(value) for key, value in settings.items()})
+    if not isinstance(bands, list):
+        raise ConfigError(f'[[fit]] bands = {bands!r}, but a list of feature spaces or "each" is needed.')
+    for band in bands:
+        if band not in spaces:
+            raise ConfigError(f"[[fit]] bands: no feature space {band!r} in [[features]]. {suggest(str(band), spaces)}")
+    return (_build_kind(MODELS, settings, "[[fit]]", None),)
+
+
+def _build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: str, default: str | None) -> Any:
+    settings = dict(table)
+    kind = settings.pop("kind", default)
+    if kind is None:
+        raise ConfigError(f"{where}: kind is missing. Known: {', '.join(registry)}.")
+    if kind not in registry:
+        raise ConfigError(f"{where}: kind = {kind!r}. {suggest(str(kind), registry)}")
+    return build(registry[kind], settings, where)
+
+
+def build(cls: type, table: Any, where: str) -> Any:
+    """Make a dataclass from a table, refusing what it does not know.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass that checks its own values.
+    table : mapping
+        Its fields.
+    where : str
+        Name of the table, for the message.
+
+    Returns
+    -------
+    object
+        The instance.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or missing, or a value has the wrong type.
+
+    Examples
+    --------
+    >>> build(Alignment, {"delays": [1, 2]}, "[align]").delays
+    (1, 2)
+    """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where} must be a table, but is {table!r}.")
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    _refuse_unknown(table, list(fields), where)
+    for name, field in fields.items():
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needed and name not in table:
+            raise ConfigError(f"{where}: key {name!r} is missing.")
+    try:
+        return cls(**{key: _plain(value) for key, value in table.items()})
+    except TypeError as error:
+        raise ConfigError(f"{where}: a value has the wrong type ({error}).") from error
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}. {suggest(key, known)}")
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(item) for item in value) if isinstance(value, list) else value
+
+
+def _unique(names: list[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: the name {name!r} is used {names.count(name)} times.")
+        if not re.fullmatch(r"[A-Za-z0-9_+]+", name):
+            raise ConfigError(
+                f"{where}: name {name!r} may hold letters, digits, _ and + only; it becomes part of file names."
+            )
+
+
+def parse_size(text: str, where: str) -> int:
+    """Read a size such as "2 GB".
+
+    Parameters
+    ----------
+    text : str
+        A number and a unit: B, kB, MB, GB or TB.
+    where : str
+        Name of the key, for the message.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a size.
+
+    Examples
+    --------
+    >>> parse_size("1.5 kB", "size")
+    1500
+    """
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([kMGT]?B)\s*", str(text))
+    if not match:
+        raise ConfigError(f'{where} = {text!r}, but a size such as "2 GB" is needed.')
+    return int(float(match[1]) * UNITS[match[2]])

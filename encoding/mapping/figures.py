@@ -1,0 +1,126 @@
+"""Decide how a map is drawn: on the surface, as slices, or both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..core import Targets
+from ..drawing.scales import ColorScale, WinnerScale
+from ..drawing.surface import SurfaceStyle, draw_surface, draw_winner
+from ..drawing.volume import draw_slices, draw_winner_slices
+from ..io.backgrounds import background_of
+from ..io.images import surface_of
+from ..io.volumes import volume_of
+
+DRAWN_SURFACE = "fsaverage5"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Canvas:
+    """Draws maps of some targets, always in the same way.
+
+    Attributes
+    ----------
+    targets : Targets
+        What the maps are about.
+    background : Path or None
+        Image to draw slices on; the MNI template is used in its space, plain grey elsewhere.
+    """
+
+    targets: Targets
+    background: Path | None = None
+
+    @property
+    def on_surface(self) -> bool:
+        """Whether the cortex can be drawn."""
+        return self.targets.kind == "vertex" and self.targets.space == DRAWN_SURFACE
+
+    @property
+    def in_volume(self) -> bool:
+        """Whether there are voxels to draw."""
+        return self.targets.grid is not None
+
+    @property
+    def drawable(self) -> bool:
+        """Whether there is anything to draw."""
+        return self.on_surface or self.in_volume
+
+    def accuracy(self, values: np.ndarray, scale: ColorScale, title: str) -> Figure:
+        """Draw a map of numbers.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_targets,)
+            The map.
+        scale : ColorScale
+            Its colours.
+        title : str
+            Text above it.
+
+        Returns
+        -------
+        Figure
+            Four views of the cortex, or axial slices.
+        """
+        if self.on_surface:
+            return draw_surface(surface_of(values, self.targets), scale, title=title, style=_STYLE)
+        volume, affine = volume_of(values, self.targets)
+        return draw_slices(volume, affine, scale, background=self._ground(), title=title)
+
+    def winner(
+        self, winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray, scale: WinnerScale, title: str
+    ) -> Figure:
+        """Draw which model is best where.
+
+        Parameters
+        ----------
+        winner : ndarray of int, shape (n_targets,)
+            Best model, -1 for none.
+        margin, accuracy : ndarray, shape (n_targets,)
+            Its lead and its score.
+        scale : WinnerScale
+            Its colours.
+        title : str
+            Text above it.
+
+        Returns
+        -------
+        Figure
+            Four views of the cortex, or axial slices.
+        """
+        parts = (winner.astype(np.float32), margin, accuracy)
+        if self.on_surface:
+            best, lead, score = (surface_of(part, self.targets) for part in parts)
+            return draw_winner(_whole(best), lead, score, scale, title=title, style=_STYLE)
+        (best, affine), (lead, _), (score, _) = (volume_of(part, self.targets) for part in parts)
+        return draw_winner_slices(_whole(best), lead, score, affine, scale, background=self._ground(), title=title)
+
+    def _ground(self) -> Any:
+        return background_of(self.background, self.targets)
+
+
+_STYLE = SurfaceStyle(px_per_mm=2.5)
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(numbers), numbers, -1).astype(int)
+
+
+def group_mean(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Average maps of several subjects on the same targets.
+
+    Parameters
+    ----------
+    maps : sequence of ndarray, shape (n_targets,)
+        One map per subject.
+
+    Returns
+    -------
+    ndarray, shape (n_targets,)
+        Mean; NaN where any subject has none.
+    """
+    return np.mean(np.stack(list(maps)), axis=0)

@@ -1,0 +1,111 @@
+"""The methods section of a report, written from what was actually done."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe_methods(facts: Mapping[str, Any]) -> str:
+    """Write the methods of a run in words that can go into a paper.
+
+    Parameters
+    ----------
+    facts : mapping
+        Facts of one participant.
+
+    Returns
+    -------
+    str
+        Paragraphs, separated by empty lines.
+    """
+    settings = facts["settings"]
+    parts = [
+        _responses(facts, settings["load"]),
+        _features(facts, settings["align"]),
+        _folds(facts, settings["split"]),
+        _models(facts),
+        _scores(facts),
+    ]
+    return "\n\n".join(parts)
+
+
+def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
+    if load["kind"] == "betas":
+        return (
+            f"Responses were estimated elsewhere and read from {load['file']!r} (estimated within: "
+            f"{load['estimated_within']})."
+        )
+    confounds = ", ".join(load["confounds"]) or "none"
+    high_pass = load["high_pass"]
+    drift = {"confounds": "the cosine regressors of the confounds table", False: "no high-pass filter"}.get(
+        high_pass, f"discrete cosines up to {high_pass} Hz"
+    )
+    text = (
+        f"Preprocessed data in the space {facts['space']} were cleaned run by run: confounds ({confounds}), {drift}"
+        f"{' and a linear trend' if load['detrend'] else ''} were regressed out in one step"
+        f"{', and each target was z-scored within the run' if load['standardize'] else ''}."
+    )
+    if facts["clock"] == "stimulus":
+        window = "the event" if load["window"] is None else f"{load['window']} s"
+        scaled = "then z-scored over the presentations of each run" if load["scale_rows"] else "not scaled again"
+        text += (
+            f" The response to a presentation is the average over a window as long as {window} that starts "
+            f"{load['shift']} s after its onset; volumes count by their overlap. Responses were {scaled}."
+        )
+    return text
+
+
+def _features(facts: Mapping[str, Any], align: Mapping[str, Any]) -> str:
+    spaces = ", ".join(f"{name} ({n})" for name, n in facts["features"].items())
+    if facts["clock"] == "stimulus":
+        centred = "were centred over the presentations of each run" if align["centre"] else "were not centred per run"
+        return f"Feature spaces (number of features): {spaces}. Features {centred}."
+    delays = ", ".join(str(delay) for delay in align["delays"])
+    return (
+        f"Feature spaces (number of features after delays): {spaces}. Features were laid out on volumes by the overlap "
+        f"of presentations and volumes, delayed by {delays} volumes within runs (finite impulse response), and the "
+        f"mean, the trend and the slow cosines that had been taken out of the responses were taken out of them too."
+    )
+
+
+def _folds(facts: Mapping[str, Any], split: Mapping[str, Any]) -> str:
+    what = {
+        "runs": "whole runs",
+        "fixed": "a fixed set of test runs (repeats averaged)",
+        "blocks": f"contiguous blocks with a gap of {split['gap']} s",
+    }[split["kind"]]
+    repeats = {
+        None: "No stimulus occurred on both sides of a fold.",
+        "condition": "Stimuli recur by design and were kept in every fold.",
+        "drop_later": "Of stimuli shown more than once only the first presentation was used.",
+        "exclude_from_training": "Samples of a stimulus were left out of training whenever it was tested.",
+    }[split["repeats"]]
+    return (
+        f"Models were tested in {facts['n_folds']} outer folds that held out {what}; hyper-parameters were chosen on "
+        f"inner folds ({split['n_inner']}) of the training data alone. {repeats} Features were standardised, and feature "
+        f"spaces scaled to unit total variance, with training samples only."
+    )
+
+
+def _models(facts: Mapping[str, Any]) -> str:
+    sentences = []
+    for model in facts["settings"]["models"]:
+        low, high = min(model["alphas"]), max(model["alphas"])
+        grid = f"{len(model['alphas'])} penalties from {low:g} to {high:g} times trace(K)/n"
+        bands = ", ".join(model["bands"])
+        if model["kind"] == "ridge":
+            sentences.append(f"{model['name']}: ridge regression on {bands}, one of {grid} per target.")
+        else:
+            sentences.append(
+                f"{model['name']}: banded ridge on {bands} (Dupré la Tour et al. 2022), {model['n_iter']} candidates "
+                f"of band weights and {grid}, chosen per target."
+            )
+    return " ".join(["Hyper-parameters were searched with himalaya.", *sentences])
+
+
+def _scores(facts: Mapping[str, Any]) -> str:
+    shown = "" if facts["metric"] == "r" else f" The maps and charts show {facts['metric']}."
+    return (
+        "Accuracy is the Pearson correlation (r) of held-out responses and predictions, averaged over outer folds "
+        "through Fisher's z. R2 is one minus the sum of squared errors over the sum of squares about the training mean, "
+        f"over all folds; the product measure divides it among the feature spaces of a joint model.{shown}"
+    )

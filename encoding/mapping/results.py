@@ -1,0 +1,232 @@
+"""What one participant's run leaves behind, and how the report finds it again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..core import DataError, Scores
+from ..io.atomic import write_json, write_tsv
+from ..io.images import entity_label, write_map
+from ..io.store import load, save
+
+FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
+    "facts.json",
+    "regions.tsv",
+    "differences.tsv",
+    "splits.tsv",
+    "exclusions.tsv",
+)
+METRICS = ("r", "pooled_r", "r2", "split_r2")
+MEANING = {
+    "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
+    "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
+    "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
+    "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
+}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Result:
+    """Everything a report needs to know about one participant.
+
+    Attributes
+    ----------
+    subject : str
+        Label without ``sub-``.
+    scores : mapping of str to Scores
+        By metric.
+    regions, differences : pandas.DataFrame
+        Rows of `score_regions` and `compare_regions`.
+    exclusions : pandas.DataFrame
+        Columns what, n, reason.
+    facts : mapping
+        Counts, folds, penalties, versions; JSON.
+    folder : Path
+        Where it lies.
+    """
+
+    subject: str
+    scores: Mapping[str, Scores]
+    regions: pd.DataFrame
+    differences: pd.DataFrame
+    exclusions: pd.DataFrame
+    facts: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def background(self) -> Path | None:
+        """Image to draw slices on, if there is one."""
+        found = sorted(self.folder.glob("func/*_boldref.nii.gz"))
+        return found[0] if found else None
+
+
+def write_result(
+    folder: Path,
+    scores: Mapping[str, Scores],
+    tables: Mapping[str, pd.DataFrame],
+    facts: Mapping[str, Any],
+) -> Result:
+    """Write what a participant's run found, maps apart.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/sub-<label>``.
+    scores : mapping of str to Scores
+        By metric.
+    tables : mapping of str to pandas.DataFrame
+        ``regions``, ``differences``, ``splits``, ``exclusions``.
+    facts : mapping
+        JSON; written last, so that its presence says that the rest is complete.
+
+    Returns
+    -------
+    Result
+        As `read_result` reads it.
+    """
+    (folder / FACTS).unlink(missing_ok=True)
+    for metric, of_metric in scores.items():
+        save(of_metric, folder / "scores" / f"metric-{metric}")
+    for name, file in (
+        ("regions", REGIONS),
+        ("differences", DIFFERENCES),
+        ("splits", SPLITS),
+        ("exclusions", EXCLUSIONS),
+    ):
+        write_tsv(folder / file, tables[name])
+    write_json(folder / FACTS, facts)
+    return read_result(folder)
+
+
+def read_result(folder: Path) -> Result:
+    """Read what a participant's run wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/sub-<label>``.
+
+    Returns
+    -------
+    Result
+        Scores are memory maps.
+
+    Raises
+    ------
+    DataError
+        If the participant is not finished.
+    """
+    if not (folder / FACTS).is_file():
+        raise DataError(
+            f"{folder}: no finished participant here ({FACTS} is missing). Run the participant level for it."
+        )
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    scores = {metric: load(folder / "scores" / f"metric-{metric}") for metric in METRICS}
+    text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
+    tables = [
+        pd.read_csv(folder / name, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
+        for name in (REGIONS, DIFFERENCES, EXCLUSIONS)
+    ]
+    for table in tables[:2]:
+        names = [column for column in text if column in table]
+        table[names] = table[names].fillna("")
+    return Result(facts["subject"], scores, *tables, facts, folder)
+
+
+def write_maps(
+    folder: Path,
+    entities: Mapping[str, str],
+    scores: Mapping[str, Scores],
+    *,
+    metric: str,
+    single: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+) -> list[Path]:
+    """Write a map of every score, the winner among single feature spaces, its margin, and every difference.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/sub-<label>/func``.
+    entities : mapping of str to str
+        ``sub`` and ``task``.
+    scores : mapping of str to Scores
+        By metric.
+    metric : str
+        The metric that winners and differences are about.
+    single : sequence of str
+        Models of single feature spaces.
+    pairs : sequence of (str, str)
+        Models to subtract.
+
+    Returns
+    -------
+    list of Path
+        The images.
+    """
+    written: list[Path] = []
+    for name, of_metric in scores.items():
+        for row, values in zip(of_metric.rows, of_metric.values, strict=True):
+            named = {
+                **entities,
+                "model": entity_label(row.model),
+                "feature": entity_label(row.feature),
+                "stat": entity_label(name),
+            }
+            sidecar = {
+                "Description": MEANING[name],
+                "Model": row.model,
+                "FeatureSpace": row.feature,
+                "Units": "arbitrary",
+            }
+            written += write_map(folder, named, values, of_metric.targets, sidecar)
+    main = scores[metric]
+    for a, b in pairs:
+        named = {**entities, "model": entity_label(f"{a}minus{b}"), "feature": "all", "stat": entity_label(metric)}
+        sidecar = {"Description": f"{a} minus {b}: {MEANING[metric]}", "Units": "arbitrary"}
+        written += write_map(folder, named, main.row(a) - main.row(b), main.targets, sidecar)
+    if len(single) > 1:
+        winner, margin, _ = winner_of(main, single)
+        levels = {str(number + 1): name for number, name in enumerate(single)}
+        named = {**entities, "model": "winner", "feature": "all"}
+        number = np.where(winner >= 0, winner + 1, np.nan).astype(np.float32)
+        described = f"Number of the model with the highest {metric}"
+        written += write_map(
+            folder, {**named, "stat": "index"}, number, main.targets, {"Description": described, "Levels": levels}
+        )
+        described = f"{metric} of the best model minus {metric} of the second best"
+        written += write_map(folder, {**named, "stat": "margin"}, margin, main.targets, {"Description": described})
+    return written
+
+
+def winner_of(scores: Scores, models: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the best model of every target.
+
+    Parameters
+    ----------
+    scores : Scores
+        Scores with a row for each model.
+    models : sequence of str
+        Two or more candidates.
+
+    Returns
+    -------
+    winner : ndarray of int, shape (n_targets,)
+        Position in `models`; -1 where no model predicts better than chance (no score above 0) or there is no score.
+    margin : ndarray, shape (n_targets,)
+        Lead over the second best; NaN where there is no score.
+    accuracy : ndarray, shape (n_targets,)
+        Score of the best.
+    """
+    values = np.stack([scores.row(model) for model in models])
+    usable = np.isfinite(values).all(0)
+    ordered = np.sort(np.where(usable, values, 0), axis=0)
+    accuracy = np.where(usable, ordered[-1], np.nan)
+    margin = np.where(usable, ordered[-1] - ordered[-2], np.nan)
+    winner = np.where(usable & (ordered[-1] > 0), np.where(usable, values, 0).argmax(0), -1)
+    return winner, margin, accuracy

@@ -1,0 +1,41 @@
+"""Which atlases and pictures are made."""
+
+from dataclasses import dataclass
+
+from ..core import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """Settings of maps and reports; the ``[map]`` table of the configuration.
+
+    Attributes
+    ----------
+    atlases : tuple of str
+        Names of shipped atlases (``encoding atlases`` lists them), "aseg" or "aparcaseg" for the segmentations that
+        fMRIPrep wrote beside each volume, or label files of your own, with ``{hemi}`` in the name of a GIFTI
+        pair. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it.
+    roi_set : str
+        ROI set that the report shows; "auto" takes the first that each atlas has.
+    threshold : float
+        Scores below this are faded in maps, in units of the score; nothing is cut from the files.
+    dpi : int
+        Resolution of PNG figures.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    atlases: tuple[str, ...] = ("auto",)
+    roi_set: str = "auto"
+    threshold: float = 0.05
+    dpi: int = 130
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        if not 0 <= self.threshold < 1:
+            raise ConfigError(f"[map] threshold = {self.threshold}, but a score from 0 to below 1 is needed.")
+        if not 50 <= self.dpi <= 1200:
+            raise ConfigError(f"[map] dpi = {self.dpi}, but 50 to 1200 is allowed.")

@@ -1,0 +1,57 @@
+"""What a careful reader should be told before looking at the maps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .results import Result
+
+LOW_EDGE, HIGH_EDGE = 0.05, 0.75
+
+
+def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
+    """List what limits the trust in a set of results.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        One per participant.
+
+    Returns
+    -------
+    tuple of str
+        Sentences.
+    """
+    found: list[str] = []
+    for result in results:
+        facts, who = result.facts, f"sub-{result.subject}"
+        lost = facts["n_targets"] - facts["n_usable"]
+        if lost > 0.1 * facts["n_targets"]:
+            found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
+        for name, model in facts["models"].items():
+            found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
+        for row in result.exclusions.itertuples():
+            if row.what not in ("targets", "features", "stimuli"):
+                found.append(f"{who}: {row.n} {row.what} left out: {row.reason}.")
+    if 1 < len(results) < 10:
+        found.append(
+            f"{len(results)} participants: means over them describe this sample. "
+            f"Look at every participant, and at how many agree."
+        )
+    return tuple(found)
+
+
+def _edges(who: str, model: str, chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:
+    share = chosen / max(chosen.sum(), 1)
+    found = []
+    if len(alphas) > 1 and share[0] > LOW_EDGE:
+        found.append(
+            f"{who}, {model}: the smallest penalty ({alphas[0]:g}) was chosen for {share[0]:.0%} of targets and folds. "
+            f"Extend the grid downwards."
+        )
+    if len(alphas) > 1 and share[-1] > HIGH_EDGE:
+        found.append(
+            f"{who}, {model}: the largest penalty ({alphas[-1]:g}) was chosen for {share[-1]:.0%} of targets and "
+            f"folds: the model predicts little there, or the grid ends too early."
+        )
+    return found
