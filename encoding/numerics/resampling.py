@@ -28,9 +28,10 @@ def circular_shift(run: np.ndarray, rng: np.random.Generator, minimum: int = 1) 
     order = np.arange(len(run))
     for label in dict.fromkeys(run.tolist()):
         rows = np.flatnonzero(run == label)
-        if len(rows) < 2 * minimum + 1 and len(rows) <= minimum:
-            raise ValueError(f"Run {label!r} has {len(rows)} rows, too few to shift by {minimum} or more.")
-        order[rows] = np.roll(rows, int(rng.integers(minimum, max(len(rows) - minimum, minimum) + 1)))
+        # A shift of k one way is a shift of len - k the other way; both must be large enough.
+        if len(rows) < 2 * minimum:
+            raise ValueError(f"Run {label!r} has {len(rows)} rows, too few to shift by {minimum} or more either way.")
+        order[rows] = np.roll(rows, int(rng.integers(minimum, len(rows) - minimum + 1)))
     return order
 
 
