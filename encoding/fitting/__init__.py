@@ -2,8 +2,9 @@
 
 from .crossval import Compute, cross_predict
 from .device import choose_device
+from .folds import Fold, Folds
 from .models import MODELS, BandedRidge, EncodingModel, Ridge, one_model_each
-from .splits import Fold, Folds, Split, make_folds
+from .splits import Split, make_folds
 
 __all__ = [
     "MODELS",

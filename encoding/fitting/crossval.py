@@ -25,9 +25,9 @@ from ..io.store import load, saved_with, write_object
 from ..numerics.metrics import fold_sums
 from ..numerics.ridge import band_predictions
 from ..numerics.scaling import scale_band
+from .folds import Fold, Folds
 from .models import EncodingModel
 from .search import search
-from .splits import Fold, Folds
 
 STEP = "cross_predict/1"
 

@@ -1,13 +1,14 @@
-"""Outer and inner folds that never cut a run and never show a stimulus on both sides unasked."""
+"""Divide samples so that no run is cut and no stimulus is on both sides unasked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from ..core import ConfigError, Exclusion, Samples, SplitError, suggest
 from ..numerics.folds import contiguous_groups, purge
+from .folds import Fold, Folds
 
 KINDS = ("runs", "fixed", "blocks")
 REPEATS = ("condition", "drop_later", "exclude_from_training")
@@ -26,11 +27,11 @@ class Split:
     n_outer : int or "leave_one_out"
         Outer folds, made of neighbouring runs in their order.
     n_inner : int or "leave_one_out"
-        Inner folds, on which hyper-parameters are chosen.
+        Inner folds, on which hyper-parameters are chosen; one per training run where there are fewer runs.
     repeats : {"condition", "drop_later", "exclude_from_training"} or None
         What to do with stimuli that occur in several folds. "condition": they recur by design and are what is to
         be predicted, keep them. "drop_later": keep the first presentation only. "exclude_from_training":
-        leave samples of a stimulus out of training whenever it is tested. None: raise.
+        leave samples of a stimulus out of training whenever it is tested. None: raise. Inner folds are treated alike.
     groups : tuple of tuple of str
         Outer folds named run by run (or by patterns such as ``ses-01_*``) instead of `n_outer`.
     test_runs : tuple of str
@@ -78,110 +79,6 @@ class Split:
             raise ConfigError(f"[split] gap = {self.gap}, but seconds are not negative.")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Fold:
-    """One outer fold.
-
-    Attributes
-    ----------
-    train, test : ndarray of int
-        Rows to fit and rows to predict.
-    inner : tuple of (ndarray, ndarray)
-        Training and validation rows of each inner fold, as positions in `train`.
-    average : ndarray of int
-        For each test row the averaged row that it goes into; ``0 .. n - 1`` where nothing is averaged.
-    """
-
-    train: np.ndarray
-    test: np.ndarray
-    inner: tuple[tuple[np.ndarray, np.ndarray], ...]
-    average: np.ndarray
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Folds:
-    """All outer folds, checked for leaks when they are made.
-
-    Attributes
-    ----------
-    folds : tuple of Fold
-        The outer folds.
-    samples : Samples
-        The rows that the folds point into.
-    gap : float or None
-        Purge gap in seconds where folds divide runs; None where they must not.
-    exclusions : tuple of Exclusion
-        Presentations that were dropped or kept out of training.
-
-    Raises
-    ------
-    SplitError
-        If a row or a run is on both sides of a fold, or a fold is empty.
-    """
-
-    folds: tuple[Fold, ...]
-    samples: Samples
-    gap: float | None = None
-    exclusions: tuple[Exclusion, ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        """Look for leaks."""
-        for number, fold in enumerate(self.folds):
-            where = f"outer fold {number}"
-            self._check_pair(fold.train, fold.test, where)
-            for k, (train, validation) in enumerate(fold.inner):
-                self._check_pair(fold.train[train], fold.train[validation], f"{where}, inner fold {k}")
-        tested = np.concatenate([fold.test for fold in self.folds])
-        if len(np.unique(tested)) != len(tested):
-            raise SplitError("A sample is tested in more than one outer fold; scores would count it twice.")
-
-    def _check_pair(self, train: np.ndarray, test: np.ndarray, where: str) -> None:
-        if not len(train) or not len(test):
-            raise SplitError(
-                f"{where}: {len(train)} training and {len(test)} held-out samples; both must be at least one."
-            )
-        rows = np.intersect1d(train, test)
-        if len(rows):
-            raise SplitError(
-                f"{where}: {len(rows)} samples are both trained on and tested, the first is row {rows[0]}."
-            )
-        if self.gap is None:
-            runs = np.intersect1d(self.samples.run[train], self.samples.run[test])
-            if len(runs):
-                raise SplitError(
-                    f"{where}: run {str(runs[0])!r} is both trained on and tested ({len(runs)} such runs). "
-                    f"Neighbouring samples share noise; hold out whole runs."
-                )
-            return
-        for run in np.unique(self.samples.run[test]):
-            held_out = np.isin(np.arange(len(self.samples)), test) & (self.samples.run == run)
-            inside = np.isin(np.arange(len(self.samples)), train) & (self.samples.run == run)
-            start, stop = self.samples.onset, self.samples.onset + self.samples.duration
-            clear = purge(start, stop, held_out & (self.samples.run == run), self.gap)
-            if (inside & ~clear).any():
-                raise SplitError(
-                    f"{where}: {np.sum(inside & ~clear)} training samples lie within {self.gap} s "
-                    f"of held-out samples in {run!r}."
-                )
-
-    def membership(self) -> dict[str, np.ndarray]:
-        """Tell for every row in which fold it is tested, and in which inner fold of each outer fold.
-
-        Returns
-        -------
-        dict of str to ndarray of int, shape (n_samples,)
-            ``outer`` (-1: never tested) and ``inner_of_outer_<k>`` (-1: not validated in that fold).
-        """
-        columns = {"outer": np.full(len(self.samples), -1)}
-        for k, fold in enumerate(self.folds):
-            columns["outer"][fold.test] = k
-            inner = np.full(len(self.samples), -1)
-            for j, (_, validation) in enumerate(fold.inner):
-                inner[fold.train[validation]] = j
-            columns[f"inner_of_outer_{k}"] = inner
-        return columns
-
-
 def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> Folds:
     """Divide samples as a `Split` says, and deal with stimuli that recur.
 
@@ -203,8 +100,8 @@ def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarr
     Raises
     ------
     SplitError
-        If there are too few runs, if a stimulus recurs across folds and `Split.repeats` is None, or if a
-        fold would be empty.
+        If there are too few runs, if a stimulus recurs across (outer or inner) folds and `Split.repeats` is None,
+        or if a fold would be empty.
     """
     keep = np.ones(len(samples), bool)
     exclusions: list[Exclusion] = []
@@ -223,9 +120,10 @@ def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarr
             exclusions += [
                 Exclusion("training samples", len(shared), f"stimulus tested in outer fold {number}")
             ] * bool(len(shared))
-        _check_repeats(split, shown, train, test, number)
+        _check_repeats(split, shown, train, test, f"Outer fold {number}")
         average = _averaging(samples, test) if split.kind == "fixed" else np.arange(len(test))
-        folds.append(Fold(train, test, _inner(split, samples, shown, train), average))
+        inner = _inner(split, samples, shown, train, f"Outer fold {number}")
+        folds.append(Fold(train, test, inner, average))
     return Folds(tuple(folds), samples, gap, tuple(exclusions))
 
 
@@ -257,7 +155,7 @@ def _outer_units(split: Split, samples: Samples) -> np.ndarray:
     """Find the outer fold that tests each row; -1 for rows that are only trained on."""
     runs = samples.runs
     if split.kind == "blocks":
-        return _blocks(len(samples), int(split.n_outer))
+        return _blocks(len(samples), int(split.n_outer), "samples")
     if len(runs) < 2:
         raise SplitError(
             f"There is one run only ({runs[0]!r}), and folds hold out whole runs. "
@@ -280,9 +178,9 @@ def _outer_units(split: Split, samples: Samples) -> np.ndarray:
     return np.asarray([of_run[run] for run in samples.run.tolist()])
 
 
-def _blocks(n_samples: int, n_folds: int) -> np.ndarray:
+def _blocks(n_samples: int, n_folds: int, what: str) -> np.ndarray:
     if n_samples < 2 * n_folds:
-        raise SplitError(f"[split] {n_samples} samples cannot be cut into {n_folds} blocks of at least two.")
+        raise SplitError(f"[split] {n_samples} {what} cannot be cut into {n_folds} blocks of at least two.")
     return contiguous_groups(n_samples, n_folds)
 
 
@@ -298,14 +196,14 @@ def _clear_of(samples: Samples, held_out: np.ndarray, gap: float | None) -> np.n
 
 
 def _check_repeats(
-    split: Split, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, test: np.ndarray, number: int
+    split: Split, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, test: np.ndarray, where: str
 ) -> None:
     if split.repeats == "condition":
         return
     both = np.intersect1d(shown[1][np.isin(shown[0], train)], shown[1][np.isin(shown[0], test)])
     if len(both):
         raise SplitError(
-            f"Outer fold {number}: {len(both)} stimuli are both trained on and tested, e.g. {str(both[0])!r}. Say in "
+            f"{where}: {len(both)} stimuli are both trained on and tested, e.g. {str(both[0])!r}. Say in "
             '[split] what that means: repeats = "condition" (they recur by design), "drop_later" (keep the first '
             'showing) or "exclude_from_training" (never train on what is tested).'
         )
@@ -329,12 +227,12 @@ def _averaging(samples: Samples, test: np.ndarray) -> np.ndarray:
 
 
 def _inner(
-    split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray
+    split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, where: str
 ) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     inside = samples[train]
     gap = split.gap if split.kind == "blocks" else None
     if split.kind == "blocks":
-        units = _blocks(len(inside), int(split.n_inner))
+        units = _blocks(len(inside), int(split.n_inner), f"training samples (after a gap of {gap} s)")
     else:
         runs = inside.runs
         n_folds = len(runs) if split.n_inner == "leave_one_out" else min(int(split.n_inner), len(runs))
@@ -352,5 +250,6 @@ def _inner(
         if split.repeats == "exclude_from_training":
             seen = np.unique(shown[1][np.isin(shown[0], train[validation])])
             fit &= ~np.isin(train, shown[0][np.isin(shown[1], seen)])
+        _check_repeats(split, shown, train[fit], train[validation], f"{where}, inner fold {number}")
         pairs.append((np.flatnonzero(fit), np.flatnonzero(validation)))
     return tuple(pairs)

@@ -1,0 +1,135 @@
+"""Outer and inner folds, checked for leaks."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..core import Exclusion, Samples, SplitError
+from ..numerics.folds import purge
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fold:
+    """One outer fold.
+
+    Attributes
+    ----------
+    train, test : ndarray of int
+        Rows to fit and rows to predict.
+    inner : tuple of (ndarray, ndarray)
+        Training and validation rows of each inner fold, as positions in `train`.
+    average : ndarray of int
+        For each test row the averaged row that it goes into; ``0 .. n - 1`` where nothing is averaged.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    inner: tuple[tuple[np.ndarray, np.ndarray], ...]
+    average: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Folds:
+    """All outer folds, checked for leaks when they are made.
+
+    Attributes
+    ----------
+    folds : tuple of Fold
+        The outer folds.
+    samples : Samples
+        The rows that the folds point into.
+    gap : float or None
+        Purge gap in seconds where folds divide runs; None where they must not.
+    exclusions : tuple of Exclusion
+        Presentations that were dropped or kept out of training.
+
+    Raises
+    ------
+    SplitError
+        If a row or a run is on both sides of a fold, a row is listed twice or does not exist, or a fold is empty.
+    """
+
+    folds: tuple[Fold, ...]
+    samples: Samples
+    gap: float | None = None
+    exclusions: tuple[Exclusion, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Look for leaks."""
+        if not self.folds:
+            raise SplitError("There is no outer fold; at least one is needed.")
+        for number, fold in enumerate(self.folds):
+            where = f"outer fold {number}"
+            self._check_rows(fold, where)
+            self._check_pair(fold.train, fold.test, where)
+            if not fold.inner:
+                raise SplitError(f"{where} has no inner folds; hyper-parameters are chosen on them.")
+            for k, (train, validation) in enumerate(fold.inner):
+                self._check_pair(fold.train[train], fold.train[validation], f"{where}, inner fold {k}")
+        tested = np.concatenate([fold.test for fold in self.folds])
+        if len(np.unique(tested)) != len(tested):
+            raise SplitError("A sample is tested in more than one outer fold; scores would count it twice.")
+
+    def _check_rows(self, fold: Fold, where: str) -> None:
+        for rows in (fold.train, fold.test):
+            # A negative number would count from the end, and slip past the comparison of both sides.
+            outside = rows[(rows < 0) | (rows >= len(self.samples))]
+            if len(outside):
+                raise SplitError(f"{where}: row {outside[0]} does not exist; there are {len(self.samples)} rows.")
+            unique, counts = np.unique(rows, return_counts=True)
+            if (counts > 1).any():
+                raise SplitError(f"{where}: row {unique[counts > 1][0]} is listed twice.")
+        averaged = np.unique(fold.average)
+        if len(fold.average) != len(fold.test) or not np.array_equal(averaged, np.arange(len(averaged))):
+            raise SplitError(
+                f"{where}: `average` has {len(fold.average)} entries between {np.min(fold.average, initial=0)} and "
+                f"{np.max(fold.average, initial=0)}, but one averaged row, counted from 0, was needed for each of "
+                f"the {len(fold.test)} test rows."
+            )
+
+    def _check_pair(self, train: np.ndarray, test: np.ndarray, where: str) -> None:
+        if not len(train) or not len(test):
+            purged = "" if self.gap is None else f" A gap of {self.gap} s around held-out samples may be too long."
+            raise SplitError(
+                f"{where}: {len(train)} training and {len(test)} held-out samples; both must be at least one.{purged}"
+            )
+        rows = np.intersect1d(train, test)
+        if len(rows):
+            raise SplitError(
+                f"{where}: {len(rows)} samples are both trained on and tested, the first is row {rows[0]}."
+            )
+        if self.gap is None:
+            runs = np.intersect1d(self.samples.run[train], self.samples.run[test])
+            if len(runs):
+                raise SplitError(
+                    f"{where}: run {str(runs[0])!r} is both trained on and tested ({len(runs)} such runs). "
+                    f"Neighbouring samples share noise; hold out whole runs."
+                )
+            return
+        for run in np.unique(self.samples.run[test]):
+            held_out = np.isin(np.arange(len(self.samples)), test) & (self.samples.run == run)
+            inside = np.isin(np.arange(len(self.samples)), train) & (self.samples.run == run)
+            start, stop = self.samples.onset, self.samples.onset + self.samples.duration
+            clear = purge(start, stop, held_out, self.gap)
+            if (inside & ~clear).any():
+                raise SplitError(
+                    f"{where}: {np.sum(inside & ~clear)} training samples lie within {self.gap} s "
+                    f"of held-out samples in {run!r}."
+                )
+
+    def membership(self) -> dict[str, np.ndarray]:
+        """Tell for every row in which fold it is tested, and in which inner fold of each outer fold.
+
+        Returns
+        -------
+        dict of str to ndarray of int, shape (n_samples,)
+            ``outer`` (-1: never tested) and ``inner_of_outer_<k>`` (-1: not validated in that fold).
+        """
+        columns = {"outer": np.full(len(self.samples), -1)}
+        for k, fold in enumerate(self.folds):
+            columns["outer"][fold.test] = k
+            inner = np.full(len(self.samples), -1)
+            for j, (_, validation) in enumerate(fold.inner):
+                inner[fold.train[validation]] = j
+            columns[f"inner_of_outer_{k}"] = inner
+        return columns
