@@ -136,6 +136,9 @@ MODELS: dict[str, type[Ridge] | type[BandedRidge]] = {"ridge": Ridge, "banded_ri
 
 
 def _check(model: Ridge | BandedRidge) -> None:
+    if isinstance(model.bands, str):
+        # It would be taken for a list of single letters.
+        raise ConfigError(f"[[fit]] bands = {model.bands!r}, but a list of names was needed: {[model.bands]}.")
     object.__setattr__(model, "bands", tuple(model.bands))
     object.__setattr__(model, "alphas", tuple(float(alpha) for alpha in model.alphas))
     object.__setattr__(model, "name", model.name or "+".join(model.bands))

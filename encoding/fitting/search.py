@@ -37,7 +37,7 @@ def search(
     bands : list of slice
         Columns of each band.
     gammas : ndarray, shape (n_candidates, n_bands)
-        Band weights to try.
+        Band weights to try, each row summing to one.
     alphas : sequence of float
         Penalties to try.
     inner : sequence of (ndarray, ndarray)
