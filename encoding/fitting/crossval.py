@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import (
     AlignmentError,
+    DataError,
     FeatureSpace,
     FoldMoments,
     Predictions,
@@ -30,6 +31,7 @@ from .models import EncodingModel
 from .search import search
 
 STEP = "cross_predict/1"
+BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,16 @@ def cross_predict(
     Raises
     ------
     AlignmentError
-        If a feature space is missing or its samples are not those of the responses.
+        If a feature space is missing, or its samples or those of the folds are not those of the responses.
+    DataError
+        If a target has values in some samples only.
     """
     compute = compute or Compute()
+    if not folds.samples.same_as(responses.samples):
+        raise AlignmentError(
+            f"The folds divide {folds.samples!r}, but the responses of sub-{responses.subject} have "
+            f"{responses.samples!r}. Call `make_folds` with the samples of the responses."
+        )
     used = _spaces_of(model, spaces, responses)
     rng = np.random.default_rng([seed, int(digest([model.name, model.bands]), 16) % 2**32])
     gammas = model.candidates(rng)
@@ -174,9 +183,30 @@ def _provenance(
     config = {"model": asdict(model), "kind": type(model).__name__, "keep": keep}
     rows = [[f.train.tolist(), f.test.tolist(), f.average.tolist()] for f in folds.folds]
     inner = [[[fit.tolist(), validation.tolist()] for fit, validation in f.inner] for f in folds.folds]
-    inputs = {"responses": responses.provenance.key, "folds": digest([rows, inner])}
+    inputs = {"responses": _identity(responses), "folds": digest([rows, inner])}
     inputs |= {f"features {s.name}": digest([s.features, fingerprint_array(s.values)]) for s in used}
     return Provenance(STEP, config, inputs, seed, versions())
+
+
+def _identity(responses: Responses) -> str:
+    """Hash provenance, axes and values; the provenance alone would miss values that were changed in memory."""
+    n_finite = np.zeros(len(responses.targets), dtype=np.int64)
+    blocks = []
+    height = max(1, BLOCK_BYTES // (4 * max(len(responses.targets), 1)))
+    for start in range(0, len(responses.samples), height):
+        block = responses.values[start : start + height]
+        n_finite += np.isfinite(block).sum(0)
+        blocks.append(fingerprint_array(block))
+    holed = np.flatnonzero((n_finite > 0) & (n_finite < len(responses.samples)))
+    if len(holed):
+        raise DataError(
+            f"Responses: {len(holed)} targets of sub-{responses.subject} are finite in some samples only, the first is "
+            f"column {holed[0]}. Make such columns NaN from top to bottom."
+        )
+    samples, targets = responses.samples, responses.targets
+    axes = (samples.run, samples.stimulus, samples.onset, samples.duration, targets.index, targets.structure)
+    names = [responses.subject, samples.clock, targets.space, targets.names]
+    return digest([responses.provenance.key, names, blocks, [fingerprint_array(axis) for axis in axes]])
 
 
 def _design(used: list[FeatureSpace], fold: Fold, *, joined: bool) -> _Design:
@@ -190,10 +220,9 @@ def _design(used: list[FeatureSpace], fold: Fold, *, joined: bool) -> _Design:
 
 
 def _average(rows: np.ndarray, member: np.ndarray) -> np.ndarray:
-    n = int(member.max()) + 1
-    if n == len(rows):
+    if np.array_equal(member, np.arange(len(rows))):
         return rows
-    sums = np.zeros((n, rows.shape[1]))
+    sums = np.zeros((int(member.max()) + 1, rows.shape[1]))
     np.add.at(sums, member, rows)
     return sums / np.bincount(member)[:, None]
 
