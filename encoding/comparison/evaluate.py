@@ -28,7 +28,7 @@ def evaluate(predictions: Sequence[Predictions], metric: str = "r") -> Scores:
     Raises
     ------
     AlignmentError
-        If the predictions belong to different subjects or targets.
+        If the predictions belong to different subjects, targets or held-out samples.
     DataError
         If the metric is unknown.
     """
@@ -115,5 +115,11 @@ def _check_alike(predictions: Sequence[Predictions]) -> Predictions:
             raise AlignmentError(
                 f"Models {first.model!r} (sub-{first.subject}, {first.targets!r}) and {other.model!r} "
                 f"(sub-{other.subject}, {other.targets!r}) cannot be compared: subject and targets must agree."
+            )
+        if not other.samples.same_as(first.samples) or not np.array_equal(other.fold, first.fold):
+            raise AlignmentError(
+                f"Models {first.model!r} ({len(first.samples)} held-out samples in {len(first.moments.n)} folds) and "
+                f"{other.model!r} ({len(other.samples)} in {len(other.moments.n)}) of sub-{first.subject} cannot be "
+                f"compared: they must be fitted with the same folds."
             )
     return first

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..core import AlignmentError, Atlas, Predictions, Scores
+from ..core import AlignmentError, Atlas, DataError, Predictions, Scores, suggest
 from .evaluate import fold_correlations
 
 KEYS = ["subject", "atlas", "level", "set", "region", "hemi"]
@@ -50,6 +50,11 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
     ------
     Parcel
         Every region, every network (both hemispheres joined), and every ROI of its sets that has a target.
+
+    Raises
+    ------
+    DataError
+        If an ROI names a region that the atlas lacks.
     """
     if atlas is None:
         yield Parcel("brain", "", "all targets", "", np.ones(len(labels), bool))
@@ -62,6 +67,9 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
         yield from _if_any(Parcel("network", "", network, "", np.isin(labels, numbers)))
     number_of = dict(zip(atlas.region, atlas.index.tolist(), strict=True))
     for roi in atlas.roi_sets:
+        for region in roi.regions:
+            if region not in number_of:
+                raise DataError(f"{atlas!r}: ROI {roi.roi!r} of {roi.set!r} names region {region!r}, which it lacks.")
         numbers = [number_of[region] for region in roi.regions]
         yield from _if_any(Parcel("roi_set", roi.set, roi.roi, "", np.isin(labels, numbers)))
 
@@ -94,8 +102,7 @@ def score_regions(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd
     AlignmentError
         If there is not one label per target.
     """
-    if len(labels) != len(scores.targets):
-        raise AlignmentError(f"{atlas!r}: {len(labels)} labels for {scores.targets!r}; one per target is needed.")
+    _check_labels(scores, atlas, labels)
     rows = []
     for parcel in parcels(atlas, labels):
         inside = scores.values[:, parcel.mask].astype(np.float64)
@@ -108,6 +115,11 @@ def score_regions(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd
             rows.append((*place, row.model, row.feature, scores.metric, *summary, *counts))
     columns = [*KEYS, "model", "feature", "metric", "value", "median", "n_targets", "n_usable"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _check_labels(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> None:
+    if len(labels) != len(scores.targets):
+        raise AlignmentError(f"{atlas!r}: {len(labels)} labels for {scores.targets!r}; one per target is needed.")
 
 
 def compare_regions(
@@ -126,8 +138,8 @@ def compare_regions(
         Held-out predictions, for the score of every fold.
     scores : Scores
         Scores of the same models.
-    atlas : Atlas
-        The atlas.
+    atlas : Atlas or None
+        The atlas; None compares all targets as one.
     labels : ndarray of int, shape (n_targets,)
         Its label of each target.
     pairs : sequence of (str, str)
@@ -139,8 +151,19 @@ def compare_regions(
         One row per region and pair: subject, atlas, level, set, region, hemi, model_a, model_b, metric, difference
         (mean of a - b over usable targets), share_a (share of targets in which a is ahead), folds_a (outer folds
         in which the mean correlation of a is ahead), n_folds, n_usable.
+
+    Raises
+    ------
+    AlignmentError
+        If there is not one label per target, or a model of a pair has no predictions.
+    DataError
+        If a model of a pair has no scores.
     """
+    _check_labels(scores, atlas, labels)
     by_fold = {p.model: fold_correlations(p) for p in predictions}
+    for name in dict.fromkeys(name for pair in pairs for name in pair):
+        if name not in by_fold:
+            raise AlignmentError(f"There are no predictions of model {name!r} to compare. {suggest(name, by_fold)}")
     rows = []
     for parcel in parcels(atlas, labels):
         for a, b in pairs:
@@ -150,8 +173,14 @@ def compare_regions(
             folds = (by_fold[a] - by_fold[b])[:, parcel.mask][:, usable]
             found = (np.nan, np.nan, 0)
             if usable.any():
-                found = (difference.mean(), (difference > 0).mean(), int((folds.mean(1) > 0).sum()))
+                found = (difference.mean(), (difference > 0).mean(), int((_mean_of_finite(folds) > 0).sum()))
             place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
             rows.append((*place, a, b, scores.metric, *found, len(folds), int(usable.sum())))
     columns = [*KEYS, "model_a", "model_b", "metric", "difference", "share_a", "folds_a", "n_folds", "n_usable"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _mean_of_finite(folds: np.ndarray) -> np.ndarray:
+    """Average over targets, leaving out those that do not vary in a fold and have no correlation there."""
+    finite = np.isfinite(folds)
+    return np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1)
