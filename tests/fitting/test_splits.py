@@ -240,6 +240,13 @@ def test_drop_later_keeps_the_first_showing(make_samples):
     np.testing.assert_array_equal(np.flatnonzero(folds.membership()["outer"] < 0), [4, 9])
 
 
+def test_drop_later_has_nothing_to_drop_where_nothing_recurs(make_samples):
+    samples = make_samples((3,) * 4)
+    folds = split(samples, repeats="drop_later")
+    assert folds.exclusions == ()
+    np.testing.assert_array_equal(np.concatenate([fold.test for fold in folds.folds]), np.arange(12))
+
+
 def test_drop_later_needs_rows_of_stimuli(make_samples):
     with pytest.raises(SplitError, match=r"needs one row per stimulus.*exclude_from_training"):
         split(make_samples((3,) * 4, RECURRING, clock="tr"), repeats="drop_later")
