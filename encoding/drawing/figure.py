@@ -25,8 +25,20 @@ FAINT = "#D5D9DE"  # grid and frames
 UNDERLAY = "#DCDCDC"  # mean grey of brain tissue without data on it
 UNCOVERED = "#F3F3F1"  # brain that was not measured
 
+# Settings that change a picture; the others (windows, folders, back ends) stay the user's.
+PICTORIAL = frozenset(
+    ["axes", "figure", "font", "grid", "hatch", "image", "lines", "mathtext", "patch"]
+    + ["path", "pcolor", "pdf", "savefig", "scatter", "svg", "text", "xtick", "ytick"]
+)
+PRIVATE = ("figure.hooks", "figure.max_open_warning", "figure.raise_window", "savefig.directory")
+
 # DejaVu Sans comes with matplotlib: the same glyphs on every machine, so figures can be compared bytewise.
 LOOK: dict[Any, Any] = {
+    **{
+        key: value
+        for key, value in mpl.rcParamsDefault.items()
+        if key.split(".")[0] in PICTORIAL and key not in PRIVATE
+    },
     "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "text.color": INK,
@@ -64,7 +76,18 @@ METADATA: dict[str, dict[str, Any]] = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function under the shared look, whatever the user's matplotlibrc says."""
+    """Run a drawing function under the shared look, whatever the user's matplotlibrc says.
+
+    Parameters
+    ----------
+    draw : callable
+        Function that makes a figure.
+
+    Returns
+    -------
+    callable
+        The same function, under the look.
+    """
 
     @wraps(draw)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes
+from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, text_width
 from .scales import ColorScale, WinnerScale
 
 BAR_HEIGHT = 0.13  # inch
@@ -99,7 +99,30 @@ def _mark_thresholds(axes: Axes, scale: ColorScale) -> None:
             )
 
 
-def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, float], *, n_columns: int = 2) -> None:
+def winner_legend_size(scale: WinnerScale, room: float) -> tuple[float, float, int]:
+    """Give the size of the legend of a winner map.
+
+    Parameters
+    ----------
+    scale : WinnerScale
+        Scale of the map.
+    room : float
+        Width that there is, in inches.
+
+    Returns
+    -------
+    width, height : float
+        Size in inches.
+    n_columns : int
+        Names side by side.
+    """
+    step = _column_width(scale)
+    n_columns = max(1, min(len(scale.names), int(room / step)))
+    width = max(n_columns * step, text_width(_heading(scale), 7.5) + 0.1)
+    return width, 0.24 + LEGEND_ROW * -(-len(scale.names) // n_columns), n_columns
+
+
+def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, float], *, n_columns: int) -> None:
     """Draw a ramp per feature space, from a tie to a clear win, beside its name.
 
     Parameters
@@ -110,13 +133,13 @@ def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, f
         Scale of the map.
     place : tuple of float
         Left and top edge, in inches.
-    n_columns : int, optional
-        Names side by side; one takes 2 inches.
+    n_columns : int
+        Names side by side.
     """
     left, top = place
     ramp = np.linspace(0, scale.margin, 64)
     for rank, name in enumerate(scale.names):
-        x = left + (rank % n_columns) * 2.0
+        x = left + (rank % n_columns) * _column_width(scale)
         y = top + 0.2 + (rank // n_columns) * LEGEND_ROW
         axes = add_axes(figure, x, y, 0.6, BAR_HEIGHT)
         colors = scale.rgba(np.full(64, rank), ramp, np.full(64, 2 * scale.threshold))
@@ -124,26 +147,15 @@ def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, f
         axes.set_axis_off()
         axes.text(1.12, 0.5, name, transform=axes.transAxes, va="center", size=8.5)
     width, height = figure.get_size_inches()
-    heading = f"best space, pale = tie, full = ahead by {scale.margin:g} or more in {scale.label}"
-    figure.text(left / width, 1 - (top + 0.06) / height, heading, size=7.5, color=MUTED, va="center")
+    figure.text(left / width, 1 - (top + 0.06) / height, _heading(scale), size=7.5, color=MUTED, va="center")
 
 
-def winner_legend_height(scale: WinnerScale, n_columns: int = 2) -> float:
-    """Give the inches that `draw_winner_legend` needs.
+def _heading(scale: WinnerScale) -> str:
+    return f"best space, pale = tie, full = ahead by {scale.margin:g} or more in {scale.label}"
 
-    Parameters
-    ----------
-    scale : WinnerScale
-        Scale of the map.
-    n_columns : int, optional
-        Names side by side.
 
-    Returns
-    -------
-    float
-        Height in inches.
-    """
-    return 0.24 + LEGEND_ROW * -(-len(scale.names) // n_columns)
+def _column_width(scale: WinnerScale) -> float:
+    return 0.95 + max(text_width(name, 8.5) for name in scale.names)
 
 
 def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> None:

@@ -266,7 +266,7 @@ def _write(table: PixelTable, file: Path) -> None:
 def _read(file: Path) -> PixelTable | None:
     """Read a table; a broken file counts as none, since it can be made again."""
     try:
-        with np.load(file) as saved:
+        with file.open("rb") as source, np.load(source) as saved:
             parts = dict(saved)
     except (OSError, ValueError, zipfile.BadZipFile):
         return None

@@ -44,7 +44,20 @@ class Slab:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     def take(self, volume: np.ndarray, index: int) -> np.ndarray:
-        """Cut one slice out of a turned volume, rows upwards, columns to the right."""
+        """Cut one slice out of a turned volume.
+
+        Parameters
+        ----------
+        volume : ndarray, shape (x, y, z)
+            Turned volume.
+        index : int
+            Index along the axis that is cut.
+
+        Returns
+        -------
+        ndarray, shape (rows, columns)
+            The window of the slice, rows upwards, columns to the right.
+        """
         axis, across, up = CUTS[self.cut]
         plane = np.take(volume, index, axis=axis)
         return plane[self.window[across], self.window[up]].swapaxes(0, 1)
@@ -62,7 +75,18 @@ class Slab:
         return centre - half, centre + half
 
     def position(self, index: int) -> float:
-        """Give the coordinate of a slice, in mm, at the middle of the window."""
+        """Give the coordinate of a slice at the middle of the window.
+
+        Parameters
+        ----------
+        index : int
+            Index along the axis that is cut.
+
+        Returns
+        -------
+        float
+            Coordinate in mm.
+        """
         axis = CUTS[self.cut][0]
         middle = np.array([(side.start + side.stop - 1) / 2 for side in self.window])
         middle[axis] = index

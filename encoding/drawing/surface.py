@@ -15,7 +15,7 @@ from .legend import (
     draw_uncovered_key,
     draw_winner_legend,
     over,
-    winner_legend_height,
+    winner_legend_size,
 )
 from .mesh import HEMISPHERES, N_VERTICES, load_mesh, split_hemispheres
 from .outlines import draw_names, draw_outlines, trace
@@ -182,12 +182,11 @@ def draw_winner(
 
     style = style or SurfaceStyle()
     title, _, subtitle = title.partition("\n")
-    n_columns = max(1, min(len(scale.names), int((style.width - 3) / 2)))
-    heights = title_height(title, subtitle), max(winner_legend_height(scale, n_columns) + 0.2, FOOTER)
+    wide, high, n_columns = winner_legend_size(scale, style.width - 2.7)
+    heights = title_height(title, subtitle), max(high + 0.2, FOOTER)
     figure, foot = _draw_brains(paint, outlines or {}, True, views, style, heights)
     write_title(figure, title, subtitle=subtitle)
-    left = style.width - max(2.0 * n_columns, 3.9) - 0.1
-    draw_winner_legend(figure, scale, (left, foot + 0.06), n_columns=n_columns)
+    draw_winner_legend(figure, scale, (style.width - wide - EDGE, foot + 0.06), n_columns=n_columns)
     note = f"\nfaded below {scale.label} = {scale.threshold:g}"
     _write_coverage(figure, np.isfinite(accuracy), foot, note)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import DataError
 from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, styled, title_height, write_title
-from .legend import draw_color_bar, draw_winner_legend, over, winner_legend_height
+from .legend import draw_color_bar, draw_winner_legend, over, winner_legend_size
 from .scales import ColorScale, WinnerScale
 from .slices import CUTS, Background, Slab, choose_slices, sample_background, trace_voxels, turn_upright
 
@@ -19,6 +19,7 @@ LETTERS = ("x", "y", "z")
 EDGE = 0.14  # inch
 GAP = 0.06  # inch between slices
 WIDTH = 9.0  # inch
+NARROW = 6.6  # inch, of a figure with a single slice
 LARGEST = 5.2  # inch, width of one slice
 HIGHEST = 4.2  # inch, height of one slice
 FOOTER = 0.8  # inch
@@ -146,15 +147,12 @@ def draw_winner_slices(
         best, ahead, height = (slab.take(turned[name], index) for name in ("winner", "margin", "accuracy"))
         return scale.rgba(best.astype(int), ahead, height)
 
-    n_columns = 3 if len(scale.names) > 2 else len(scale.names)
-    legend = winner_legend_height(scale, 1), winner_legend_height(scale, n_columns)
-    height = max(max(legend) + 0.2, FOOTER)
+    wide, high, n_columns = winner_legend_size(scale, NARROW - 2.4)
+    height = max(high + 0.2, FOOTER)
     ground = sample_background(slab, background, affine)
     figure, foot = _draw_mosaic(slab, paint, ground, n_slices, title=title, footer=height)
-    width = figure.get_size_inches()[0]
-    n_columns = max(1, min(n_columns, int((width - 2.6) / 2)))
-    place = width - max(2.0 * n_columns, 3.9) - 0.1, foot + 0.1
-    draw_winner_legend(figure, scale, place, n_columns=n_columns)
+    left = figure.get_size_inches()[0] - wide - EDGE
+    draw_winner_legend(figure, scale, (left, foot + 0.1), n_columns=n_columns)
     _write_note(figure, slab, foot, f"\nfaded below {scale.label} = {scale.threshold:g}")
     return figure
 
@@ -181,7 +179,7 @@ def _draw_mosaic(
     panel = wide * inch, high * inch
     title, _, subtitle = title.partition("\n")
     content = n_columns * panel[0] + GAP * (n_columns - 1)
-    width = WIDTH if content > 5.5 else max(content + 2 * EDGE + inset, 6.6)
+    width = WIDTH if content > 5.5 else max(content + 2 * EDGE + inset, NARROW)
     top = title_height(title, subtitle) + 0.14
     label = 0.2
     total = top + n_rows * (panel[1] + label) + (n_rows - 1) * GAP + inset + footer

@@ -1,0 +1,355 @@
+"""One HTML file that holds a whole result: no network, no side files, readable without scripts."""
+
+import base64
+import io
+import math
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..core.errors import DataError
+from .figure import render, save_figure, write_atomically
+
+__all__ = [
+    "Code",
+    "DataTable",
+    "Picture",
+    "Report",
+    "Section",
+    "Text",
+    "render_report",
+    "save_figure",
+    "write_report",
+]
+
+DPI = 160  # of figures inside the report: 1,440 pixels for 9 inches
+FULL = 1440  # pixels that fill the column, so that letters are equally large in all figures
+QUALITY = 85  # of WebP
+WIDEST = 2000  # pixels; larger pictures from disk are scaled down
+MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
+READABLE = {".png", ".webp", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its caption.
+
+    Attributes
+    ----------
+    figure : Figure or Path or str
+        Figure, or a PNG, WebP or JPEG file; it is stored inside the report as WebP.
+    alt : str
+        What is to be seen, for those who cannot see it; must not be empty.
+    caption : str
+        What the reader should know.
+    subject : str
+        Subject whose picture it is; empty for pictures of the group.
+    file : str
+        Path of the picture on disk, relative to the report.
+    """
+
+    figure: Figure | Path | str
+    alt: str
+    caption: str = ""
+    subject: str = ""
+    file: str = ""
+
+    def __post_init__(self):
+        if not self.alt.strip():
+            raise DataError(f"Picture {self.file or self.caption!r}: alt text is empty; say what the picture shows.")
+
+
+@dataclass(frozen=True, eq=False)
+class DataTable:
+    """A table that can be sorted and downloaded.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Rows and named columns; the index is not shown.
+    caption : str
+        What the reader should know.
+    subject : str
+        Subject whose table it is; empty for tables of the group.
+    file : str
+        Path of the table on disk, relative to the report.
+    formats : mapping of str to str
+        Format per column, for instance {"r": ".3f"}; other floats get three significant digits.
+    """
+
+    frame: pd.DataFrame
+    caption: str = ""
+    subject: str = ""
+    file: str = ""
+    formats: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Plain text; an empty line begins a new paragraph.
+
+    Attributes
+    ----------
+    text : str
+        The text, shown as it is.
+    subject : str
+        Subject it is about; empty for all.
+    """
+
+    text: str
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Preformatted text, such as a configuration.
+
+    Attributes
+    ----------
+    text : str
+        The text, shown as it is.
+    caption : str
+        What it is.
+    subject : str
+        Subject it is about; empty for all.
+    """
+
+    text: str
+    caption: str = ""
+    subject: str = ""
+
+
+Block = Picture | DataTable | Text | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report that can be folded.
+
+    Attributes
+    ----------
+    title : str
+        Heading, also in the navigation.
+    blocks : tuple of Picture, DataTable, Text or Code
+        Contents, in order.
+    intro : str
+        What the section answers; stands under the heading.
+    folded : bool
+        Whether the section is closed at first.
+    columns : int
+        Pictures side by side where the window is wide enough.
+    """
+
+    title: str
+    blocks: tuple[Block, ...]
+    intro: str = ""
+    folded: bool = False
+    columns: int = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is written into the file.
+
+    Attributes
+    ----------
+    title, subtitle : str
+        Heading.
+    facts : tuple of (str, str)
+        What was run, as short pairs ("subjects", "3").
+    warnings : tuple of str
+        What the reader must know before trusting a number; shown on top.
+    sections : tuple of Section
+        Contents, in order.
+    """
+
+    title: str
+    subtitle: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+
+
+def write_report(report: Report, path: Path | str) -> Path:
+    """Write a report to one HTML file.
+
+    Parameters
+    ----------
+    report : Report
+        Contents.
+    path : Path or str
+        Target; it is there in full or not at all.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    page = render_report(report).encode("utf-8")
+    return write_atomically(Path(path), lambda target: _write_bytes(target, page))
+
+
+def render_report(report: Report) -> str:
+    """Render a report to HTML that asks for nothing from outside.
+
+    All text is escaped; the same report gives the same characters.
+
+    Parameters
+    ----------
+    report : Report
+        Contents.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    DataError
+        If a picture cannot be read, or a table has a format for a column that it lacks.
+
+    Examples
+    --------
+    >>> page = render_report(Report("Two spaces", sections=(Section("Methods", (Text("Ridge."),)),)))
+    >>> "<h2>Methods</h2>" in page
+    True
+    """
+    sections = [
+        {
+            "id": f"s{rank}",
+            "title": section.title,
+            "intro": _paragraphs(section.intro),
+            "folded": section.folded,
+            "columns": section.columns,
+            "blocks": [_prepare(block) for block in section.blocks],
+            "subjects": _subjects([section], everywhere=True),
+        }
+        for rank, section in enumerate(report.sections, start=1)
+    ]
+    return _template().render(
+        report=report,
+        sections=sections,
+        subjects=_subjects(report.sections),
+        style=Markup(_asset("report.css")),
+        script=Markup(_asset("report.js")),
+    )
+
+
+def _subjects(sections, *, everywhere: bool = False) -> list[str]:
+    """List the subjects of blocks; with `everywhere`, none if some block belongs to all of them."""
+    tags = [block.subject for section in sections for block in section.blocks]
+    if everywhere and ("" in tags or any(section.intro for section in sections)):
+        return []
+    return sorted({tag for tag in tags if tag})
+
+
+@cache
+def _template():
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("report.html"))
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def _prepare(block: Block) -> dict:
+    if isinstance(block, Picture):
+        data, size = _encode(block)
+        return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, size[0] / FULL)}
+    if isinstance(block, DataTable):
+        return {"kind": "table", "block": block, **_lay_out(block)}
+    if isinstance(block, Text):
+        return {"kind": "text", "block": block, "paragraphs": _paragraphs(block.text)}
+    return {"kind": "code", "block": block}
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
+
+
+def _encode(picture: Picture) -> tuple[str, tuple[int, int]]:
+    """Turn a figure or a file into base64 WebP: a fifth of the bytes of a PNG."""
+    source: io.BytesIO | Path
+    if isinstance(picture.figure, Figure):
+        source = io.BytesIO()
+        render(picture.figure, source, "png", dpi=DPI)
+        source.seek(0)
+    else:
+        source = Path(picture.figure)
+        if source.suffix.lower() not in READABLE:
+            raise DataError(f"Picture {source}: {source.suffix!r} cannot be shown; needed one of {sorted(READABLE)}.")
+        if not source.is_file():
+            raise DataError(f"Picture {source}: there is no such file. Draw it before the report is written.")
+    with Image.open(source) as image:
+        pixels = _on_white(image)
+    if pixels.width > WIDEST:
+        pixels = pixels.resize((WIDEST, round(pixels.height * WIDEST / pixels.width)), Image.Resampling.LANCZOS)
+    target = io.BytesIO()
+    pixels.save(target, format="WEBP", quality=QUALITY, method=4)
+    return base64.b64encode(target.getvalue()).decode("ascii"), pixels.size
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _lay_out(table: DataTable) -> dict:
+    frame = table.frame
+    strange = [name for name in table.formats if name not in frame.columns]
+    if strange:
+        raise DataError(
+            f"Table {table.caption!r}: formats name {strange}, but the columns are {list(map(str, frame.columns))}."
+        )
+    if len(frame) > MOST_ROWS and not table.file:
+        raise DataError(
+            f"Table {table.caption!r}: {len(frame)} rows are more than the {MOST_ROWS} a report holds; "
+            "write it to disk and give its path as `file`."
+        )
+    numeric = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in frame.dtypes]
+    columns = [
+        [_cell(value, is_number, table.formats.get(name)) for value in frame[name].head(MOST_ROWS)]
+        for name, is_number in zip(frame.columns, numeric, strict=True)
+    ]
+    whole = len(frame) <= MOST_ROWS
+    csv = base64.b64encode(frame.to_csv(index=False, lineterminator="\n").encode("utf-8")).decode("ascii")
+    return {
+        "heads": list(zip(map(str, frame.columns), numeric, strict=True)),
+        "rows": list(zip(*columns, strict=True)),
+        "numeric": numeric,
+        "csv": csv if whole else "",
+        "left_out": len(frame) - min(len(frame), MOST_ROWS),
+        "n_rows": len(frame),
+    }
+
+
+def _cell(value, is_number: bool, form: str | None) -> tuple[str, str]:
+    """Give the text of a cell and the key by which it is sorted."""
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)) or value is pd.NA:
+        return "\N{EN DASH}", ""
+    if not is_number:
+        return str(value), str(value)
+    if form is not None:
+        text = format(value, form)
+    elif isinstance(value, int | np.integer):
+        text = f"{value:,}"
+    else:
+        text = f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}"), repr(float(value))
+
+
+def _write_bytes(target, page: bytes) -> None:
+    target.write(page)
