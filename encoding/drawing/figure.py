@@ -26,9 +26,9 @@ UNDERLAY = "#DCDCDC"  # mean grey of brain tissue without data on it
 UNCOVERED = "#F3F3F1"  # brain that was not measured
 
 # Settings that change a picture; the others (windows, folders, back ends) stay the user's.
-PICTORIAL = frozenset(
-    ["axes", "figure", "font", "grid", "hatch", "image", "lines", "mathtext", "patch"]
-    + ["path", "pcolor", "pdf", "savefig", "scatter", "svg", "text", "xtick", "ytick"]
+PICTORIAL = (
+    *("axes", "figure", "font", "grid", "hatch", "image", "lines", "mathtext", "patch"),
+    *("path", "pcolor", "pdf", "savefig", "scatter", "svg", "text", "xtick", "ytick"),
 )
 PRIVATE = ("figure.hooks", "figure.max_open_warning", "figure.raise_window", "savefig.directory")
 

@@ -22,7 +22,7 @@
     document.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-      if (event.target.closest("pre, .scroll, input, dialog")) return;
+      if (event.target.closest?.("pre, .scroll, input, dialog")) return;
       const now = buttons.findIndex((button) => button.getAttribute("aria-pressed") === "true");
       show(buttons[(now + step + buttons.length) % buttons.length].dataset.subject);
       event.preventDefault();
