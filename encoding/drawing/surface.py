@@ -43,7 +43,7 @@ class SurfaceStyle:
     px_per_mm : float
         Resolution of the painting; 4 suits 200 dpi at 9 inches.
     cache_folder : Path or None
-        Folder that keeps pixel tables between runs of the program (8 MB for four views).
+        Folder that keeps pixel tables between runs of the program (13 MB for four views).
     """
 
     surface: str = "inflated"
