@@ -9,24 +9,26 @@ from typing import Any, Protocol
 from bids import BIDSLayout, BIDSLayoutIndexer
 
 from ..core import ConfigError, DataError, digest, suggest
+from .entities import (
+    LONG,
+    RUN_ENTITIES,
+    EntityFile,
+    agree,
+    closest,
+    natural_order,
+    one_per_hemisphere,
+    only,
+    passes,
+    plain,
+    run_key,
+    short_labels,
+    single,
+)
 from .sidecars import find_derivatives, read_sidecar
 
-# Entities that tell one recording from another, under the names that pybids gives them.
-RUN_ENTITIES = ("session", "task", "acquisition", "ceagent", "reconstruction", "direction", "run")
-SHORT = {
-    "subject": "sub", "session": "ses", "acquisition": "acq", "ceagent": "ce", "reconstruction": "rec",
-    "direction": "dir", "resolution": "res", "density": "den",
-}  # fmt: skip
-LONG = {short: name for name, short in SHORT.items() if short not in ("res", "den")} | {
-    "resolution": "res",
-    "density": "den",
-}
-SETTINGS = {"space": "space", "res": "res", "den": "density", "desc": "desc", "task": "task"}
-EXTENSIONS = {
-    "volume": (".nii.gz", ".nii"),
-    "surface": (".func.gii",),
-    "cifti": (".dtseries.nii",),
-}
+EXTENSIONS = {"volume": (".nii.gz", ".nii"), "surface": (".func.gii",), "cifti": (".dtseries.nii",)}
+# The suffix of the confounds table, and what it was before fMRIPrep 20.2.
+CONFOUNDS = ("timeseries", "regressors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +124,6 @@ class BidsIndex(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: Path
-    entities: dict[str, str]
-
-    def get(self, name: str) -> str:
-        return self.entities.get(name, "")
-
-
 class PybidsIndex:
     """Index of a dataset by pybids, restricted to what is asked for.
 
@@ -168,7 +161,7 @@ class PybidsIndex:
             raise DataError(f"BIDS folder {self.bids_dir}: no such folder.")
         self.derivatives = find_derivatives(self.bids_dir, derivatives)
         self._database = None if database is None else Path(database)
-        self._files: dict[tuple[Path, str], list[_File]] = {}
+        self._files: dict[tuple[Path, str], list[EntityFile]] = {}
         present = self._present()
         wanted = present if subjects is None else tuple(str(label).removeprefix("sub-") for label in subjects)
         for label in wanted:
@@ -214,17 +207,16 @@ class PybidsIndex:
             If no run matches, several files match the same run, a hemisphere is missing, or the dataset has
             several tasks and the query names none.
         """
-        derived = self._scan(self.derivatives, subject)
-        bold = self._bold(subject, query)
-        groups: dict[tuple[str, ...], list[_File]] = {}
-        for file in bold:
-            groups.setdefault(_run_key(file), []).append(file)
-        labels = _labels([group[0] for group in groups.values()])
-        raw = self._scan(self.bids_dir, subject)
+        groups: dict[tuple[str, ...], list[EntityFile]] = {}
+        for file in self._bold(subject, query):
+            groups.setdefault(run_key(file), []).append(file)
+        labels = short_labels([group[0] for group in groups.values()])
         runs = []
-        for key in sorted(groups, key=_natural):
-            files = _one_per_hemisphere(groups[key], query.kind, f"sub-{subject}, {labels[key]}")
-            runs.append(self._describe(labels[key], files, derived, raw))
+        for key in sorted(groups, key=natural_order):
+            where = f"sub-{subject}, {labels[key]}"
+            surface = query.kind == "surface"
+            files = one_per_hemisphere(groups[key], where) if surface else (single(groups[key], where),)
+            runs.append(self._describe(labels[key], files, where))
         return runs
 
     def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
@@ -248,30 +240,23 @@ class PybidsIndex:
         """
         # What is left out on purpose is not missing.
         everything = RunQuery(query.kind, query.task, query.space, query.res, query.density, query.desc)
-        found = {_run_key(file): file for file in self._bold(subject, everything)}
-        tasks = {_plain(file.get("task")) for file in found.values()}
+        found = {run_key(file): file for file in self._bold(subject, everything)}
+        tasks = {file.get("task") for file in found.values()}
         expected = dict(found)
-        for root, suffixes in (
-            (self.bids_dir, ("events", "bold")),
-            (self.derivatives, ("timeseries", "regressors")),
-        ):
+        for root, suffixes in ((self.bids_dir, ("events", "bold")), (self.derivatives, CONFOUNDS)):
             for file in self._scan(root, subject):
-                if file.get("suffix") in suffixes and file.get("subject") and _plain(file.get("task")) in tasks:
-                    expected.setdefault(_run_key(file), file)
+                if file.get("suffix") in suffixes and file.get("subject") and file.get("task") in tasks:
+                    expected.setdefault(run_key(file), file)
         # Events may leave out entities that the image has (acq, dir): those are the same run.
         absent = [
             file
             for key, file in expected.items()
-            if key not in found and not any(_agree(file, other) for other in found.values())
+            if key not in found and not any(agree(file, other) for other in found.values())
         ]
-        names = [
-            "_".join(f"{SHORT.get(n, n)}-{file.get(n)}" for n in RUN_ENTITIES if file.get(n))
-            for file in absent
-            if _selected(file, query)
-        ]
-        return tuple(sorted({*names, *_gaps(list(expected.values()), query)}))
+        names = {file.run_name for file in absent if _selected(file, query)}
+        return tuple(sorted(names | _gaps(list(expected.values()), query)))
 
-    def _bold(self, subject: str, query: RunQuery) -> list[_File]:
+    def _bold(self, subject: str, query: RunQuery) -> list[EntityFile]:
         files = [
             file
             for file in self._scan(self.derivatives, subject)
@@ -279,78 +264,61 @@ class PybidsIndex:
         ]
         if not query.task and len(tasks := sorted({file.get("task") for file in files})) > 1:
             raise DataError(f"sub-{subject}: {len(tasks)} tasks ({', '.join(tasks)}). Set `task` in [load].")
-        wanted = {"space": query.space, "res": query.res, "den": query.density, "desc": query.desc}
+        wanted: dict[str, Any] = {"space": query.space, "res": query.res, "den": query.density, "desc": query.desc}
         chosen = [
             file
             for file in files
             if _selected(file, query)
-            and all(value is None or _plain(file.get(name)) == _plain(value) for name, value in wanted.items())
+            and all(value is None or plain(file.get(name)) == plain(value) for name, value in wanted.items())
         ]
         if not chosen:
-            asked = {"task": "+".join(query.task) or None, **wanted, "sessions": query.sessions or None}
-            asked |= {"filters": dict(query.filters) or None}
+            asked = {"task": "+".join(query.task), **wanted, "sessions": query.sessions, "filters": query.filters}
             there = sorted({_describe_version(file) for file in files}) or ["no file of this kind"]
             raise DataError(
                 f"sub-{subject}: no {query.kind} BOLD file in {self.derivatives} matches "
-                f"{ {name: value for name, value in asked.items() if value is not None} }. There is: "
+                f"{ {name: value for name, value in asked.items() if value} }. There is: "
                 f"{'; '.join(there)}. Change [load] or the filters."
             )
         return chosen
 
-    def _describe(self, label: str, bold: tuple[_File, ...], derived: list[_File], raw: list[_File]) -> RunFiles:
-        first = bold[0]
-        same_run = [file for file in derived if _run_key(file) == _run_key(first)]
+    def _describe(self, label: str, bold: tuple[EntityFile, ...], where: str) -> RunFiles:
+        """Collect what belongs to the images of a run, by entities and never by order."""
+        first, subject = bold[0], bold[0].get("subject")
+        same_run = [file for file in self._scan(self.derivatives, subject) if run_key(file) == run_key(first)]
         same_grid = [
             file
             for file in same_run
-            if all(_plain(file.get(name)) == _plain(first.get(name)) for name in ("space", "res"))
+            if all(plain(file.get(name)) == plain(first.get(name)) for name in ("space", "res"))
+            and file.get("extension") in EXTENSIONS["volume"]
         ]
-        where = f"sub-{first.get('subject')}, {label}"
-        confounds = [
-            file
-            for file in same_run
-            if file.get("desc") == "confounds"
-            and file.get("suffix") in ("timeseries", "regressors")
-            and file.get("extension") == ".tsv"
-        ]
-        mask = [
-            file
-            for file in same_grid
-            if file.get("suffix") == "mask" and file.get("desc") == "brain" and ".nii" in file.path.name
-        ]
-        dseg = [file.path for file in same_grid if file.get("suffix") == "dseg" and ".nii" in file.path.name]
-        events = _closest(
-            [file for file in raw if file.get("suffix") == "events" and file.get("extension") == ".tsv"],
-            first,
-            where,
-        )
-        raw_name = "_".join(
-            [f"sub-{first.get('subject')}"]
-            + [f"{SHORT.get(name, name)}-{first.get(name)}" for name in RUN_ENTITIES if first.get(name)]
-        )
-        raw_folder = events.parent if events else self.bids_dir / f"sub-{first.get('subject')}" / "func"
-        beside = events.name.removesuffix("_events.tsv") if events else raw_name
-        raw_metadata = read_sidecar(raw_folder / f"{beside}_bold.nii.gz", self.bids_dir)
+        confounds = [file for file in same_run if file.get("desc") == "confounds" and _is_table(file, CONFOUNDS)]
+        masks = [file for file in same_grid if (file.get("suffix"), file.get("desc")) == ("mask", "brain")]
+        raw_events = [file for file in self._scan(self.bids_dir, subject) if _is_table(file, ("events",))]
+        events = closest(raw_events, first, where)
+        # The raw image need not be there; its sidecar is where its name says.
+        folders = [f"sub-{subject}", *([f"ses-{first.get('session')}"] if first.get("session") else []), "func"]
+        raw_bold = self.bids_dir.joinpath(*folders, f"sub-{subject}_{first.run_name}_bold.nii.gz")
+        raw_metadata = read_sidecar(raw_bold, self.bids_dir)
         raw_t_r = raw_metadata.get("RepetitionTime")
         return RunFiles(
             label=label,
             entities=first.entities,
             bold=tuple(file.path for file in bold),
-            mask=_only(mask, where),
-            confounds=_only(confounds, where),
+            mask=only(masks, where),
+            confounds=only(confounds, where),
             events=events,
             metadata=raw_metadata | read_sidecar(first.path, self.derivatives),
             raw_t_r=None if raw_t_r is None else float(raw_t_r),
-            dseg=tuple(sorted(dseg)),
+            dseg=tuple(sorted(file.path for file in same_grid if file.get("suffix") == "dseg")),
         )
 
-    def _scan(self, root: Path, subject: str) -> list[_File]:
+    def _scan(self, root: Path, subject: str) -> list[EntityFile]:
         if (root, subject) not in self._files:
             self._files[root, subject] = _index(root, subject, self._database)
         return self._files[root, subject]
 
 
-def _index(root: Path, subject: str, database: Path | None) -> list[_File]:
+def _index(root: Path, subject: str, database: Path | None) -> list[EntityFile]:
     # "_" is a word character, so \b would not end a label here.
     ignore = [
         re.compile(rf"^/sub-(?!{re.escape(subject)}(?:[/_]|$))"),
@@ -367,51 +335,23 @@ def _index(root: Path, subject: str, database: Path | None) -> list[_File]:
         database_path=None if database is None else str(database / f"sub-{subject}_{digest(str(root.resolve()))}"),
     )
     files = [
-        _File(Path(file.path), {name: str(value) for name, value in file.get_entities().items()})
+        EntityFile(Path(file.path), {name: str(value) for name, value in file.get_entities().items()})
         for file in layout.get()
     ]
     return sorted(files, key=lambda file: file.path)
 
 
-def _plain(value: Any) -> str:
-    """Make ``1`` and ``01`` equal."""
-    text = str(value)
-    return str(int(text)) if text.isdigit() else text
+def _is_table(file: EntityFile, suffixes: tuple[str, ...]) -> bool:
+    return file.get("suffix") in suffixes and file.get("extension") == ".tsv"
 
 
-def _run_key(file: _File) -> tuple[str, ...]:
-    return tuple(_plain(file.get(name)) for name in RUN_ENTITIES)
-
-
-def _natural(key: tuple[str, ...]) -> tuple[tuple[int, int, str], ...]:
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in key)
-
-
-def _agree(general: _File, special: _File) -> bool:
-    """Tell whether every run entity of the first file is one of the second."""
-    return all(
-        not general.get(name) or _plain(general.get(name)) == _plain(special.get(name))
-        for name in ("subject", *RUN_ENTITIES)
-    )
-
-
-def _selected(file: _File, query: RunQuery) -> bool:
+def _selected(file: EntityFile, query: RunQuery) -> bool:
     if query.task and file.get("task") not in query.task:
         return False
-    sessions = {_plain(label.removeprefix("ses-")) for label in query.sessions}
-    if sessions and _plain(file.get("session")) not in sessions:
+    sessions = {plain(label.removeprefix("ses-")) for label in query.sessions}
+    if sessions and plain(file.get("session")) not in sessions:
         return False
-    return all(_passes(file, name, value) for name, value in query.filters.items())
-
-
-def _passes(file: _File, name: str, value: Any) -> bool:
-    has = file.get(LONG.get(name, name))
-    if value is None or value == "Query.NONE":
-        return not has
-    if value in ("*", "Query.ANY"):
-        return bool(has)
-    values = value if isinstance(value, list | tuple) else [value]
-    return _plain(has) in {_plain(item) for item in values}
+    return all(passes(file, name, value) for name, value in query.filters.items())
 
 
 def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -442,79 +382,27 @@ def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
     return bold
 
 
-def _describe_version(file: _File) -> str:
+def _describe_version(file: EntityFile) -> str:
     names = ("task", "space", "res", "den", "desc")
     return " ".join(f"{name}-{file.get(name)}" for name in names if file.get(name)) or file.path.name
 
 
-def _labels(files: list[_File]) -> dict[tuple[str, ...], str]:
-    """Name each run by session and run, and by whatever else is needed to tell them apart."""
-    several = {name for name in RUN_ENTITIES if len({_plain(file.get(name)) for file in files}) > 1}
-    used = [name for name in RUN_ENTITIES if name in several or name in ("session", "run")]
-    labels = {}
-    for file in files:
-        parts = [f"{SHORT.get(name, name)}-{file.get(name)}" for name in used if file.get(name)]
-        labels[_run_key(file)] = "_".join(parts) or f"task-{file.get('task')}"
-    return labels
-
-
-def _one_per_hemisphere(files: list[_File], kind: str, where: str) -> tuple[_File, ...]:
-    if kind != "surface":
-        return (_single(files, where),)
-    sides = {side: [file for file in files if file.get("hemi") == side] for side in ("L", "R")}
-    for side, found in sides.items():
-        if not found:
-            raise DataError(
-                f"{where}: no file for hemi-{side}, only {files[0].path.name}. Both hemispheres are needed."
-            )
-    return _single(sides["L"], where), _single(sides["R"], where)
-
-
-def _single(files: list[_File], where: str) -> _File:
-    if len(files) == 1:
-        return files[0]
-    a, b = files[:2]
-    differ = sorted(name for name in {*a.entities, *b.entities} if _plain(a.get(name)) != _plain(b.get(name)))
-    settings = [f"`{SETTINGS[name]}`" for name in differ if name in SETTINGS]
-    others = [name for name in differ if name not in (*SETTINGS, "extension")]
-    if settings:
-        advice = f"Set {' or '.join(settings)} in [load]."
-    elif others:
-        advice = f"Choose {' or '.join(others)} with --bids-filter-file."
-    else:
-        advice = "Remove one of them."
-    raise DataError(f"{where}: {len(files)} files match ({a.path.name}, {b.path.name}). {advice}")
-
-
-def _only(files: list[_File], where: str) -> Path | None:
-    return _single(files, where).path if files else None
-
-
-def _closest(candidates: list[_File], bold: _File, where: str) -> Path | None:
-    """Choose the events that apply to a run: all their entities agree, and they are the most specific."""
-    fitting = [file for file in candidates if _agree(file, bold)]
-    if not fitting:
-        return None
-    most = max(len(file.entities) for file in fitting)
-    return _single([file for file in fitting if len(file.entities) == most], where).path
-
-
-def _gaps(files: list[_File], query: RunQuery) -> set[str]:
+def _gaps(files: list[EntityFile], query: RunQuery) -> set[str]:
     """Find numbers that are skipped within a session, or between sessions that count on."""
     numbers: dict[tuple[str, str], set[int]] = {}
     for file in files:
         if file.get("run").isdigit():
-            place = (_plain(file.get("task")), _plain(file.get("session")))
+            place = (plain(file.get("task")), plain(file.get("session")))
             numbers.setdefault(place, set()).add(int(file.get("run")))
     skipped = set()
     previous: tuple[str, int] | None = None
-    for task, session in sorted(numbers, key=_natural):
+    for task, session in sorted(numbers, key=natural_order):
         have = numbers[task, session]
         counts_on = previous is not None and previous[0] == task and min(have) > max(previous[1], 1)
         start = previous[1] + 1 if counts_on and previous is not None else min(have)
         for number in set(range(start, max(have))) - have:
             entities = {"task": task, "session": session, "run": str(number)}
-            if _selected(_File(Path(), entities), query):
-                skipped.add("_".join(f"{SHORT.get(n, n)}-{v}" for n, v in entities.items() if v))
+            if _selected(file := EntityFile(Path(), entities), query):
+                skipped.add(file.run_name)
         previous = (task, max(have))
     return skipped

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,9 +42,10 @@ def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path)
         elif path.suffix in separators:
-            options = {"sep": separators[path.suffix], "na_values": list(MISSING), "keep_default_na": False}
+            options: dict[str, Any] = {"sep": separators[path.suffix], "na_values": list(MISSING)}
+            options["keep_default_na"] = False
             columns = pd.read_csv(path, nrows=0, **options).columns
-            names = {name: str for name in text if name in columns}
+            names: dict[str, Any] = {name: str for name in text if name in columns}
             frame = pd.read_csv(path, dtype=names, **options)
         else:
             raise DataError(f"{path}: tables are read from .tsv, .csv or .parquet files.")

@@ -159,7 +159,7 @@ def voxel_targets(mask: np.ndarray, grid: Grid, space: str, density: str = "") -
     return Targets("voxel", space, index, np.full(len(index), "", dtype=str), grid, density=density)
 
 
-def read_voxels(path: Path, targets: Targets) -> np.ndarray:
+def read_voxels(path: Path, targets: Targets, volumes: slice = slice(None)) -> np.ndarray:
     """Read the time series of some voxels, a few volumes at a time.
 
     Parameters
@@ -168,6 +168,8 @@ def read_voxels(path: Path, targets: Targets) -> np.ndarray:
         4-D image on the grid of `targets`.
     targets : Targets
         The voxels.
+    volumes : slice
+        Which volumes; all by default.
 
     Returns
     -------
@@ -191,16 +193,51 @@ def read_voxels(path: Path, targets: Targets) -> np.ndarray:
         )
     if len(image.shape) != 4:
         raise DataError(f"{path}: a 4-D image was needed, but this has shape {image.shape}.")
-    n_scans = image.shape[3]
     where = np.unravel_index(targets.index, grid.shape)
-    values = np.empty((n_scans, len(targets)), dtype=np.float32)
-    step = max(1, CHUNK_BYTES // (8 * int(np.prod(grid.shape))))
-    with readable(path):
-        for start in range(0, n_scans, step):
-            stop = min(start + step, n_scans)
-            volumes = np.asarray(image.dataobj[..., start:stop])
-            values[start:stop] = volumes[where].T
+    first, last, _ = volumes.indices(image.shape[3])
+    values = np.empty((last - first, len(targets)), dtype=np.float32)
+    for start, block in _blocks(path, image, first, last):
+        values[start - first : start - first + block.shape[3]] = block[where].T
     return values
+
+
+def varying_voxels(path: Path) -> tuple[np.ndarray, Grid]:
+    """Find the voxels of a 4-D image that are finite throughout and not constant.
+
+    Parameters
+    ----------
+    path : Path
+        4-D image.
+
+    Returns
+    -------
+    mask : ndarray of bool, shape (i, j, k)
+        Those voxels.
+    grid : Grid
+        The grid.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or not 4-D.
+    """
+    image = open_volume(path)
+    if len(image.shape) != 4:
+        raise DataError(f"{path}: a 4-D image was needed, but this has shape {image.shape}.")
+    finite, varies, first = np.ones(image.shape[:3], bool), np.zeros(image.shape[:3], bool), None
+    for _, block in _blocks(path, image, 0, image.shape[3]):
+        first = block[..., :1] if first is None else first
+        finite &= np.isfinite(block).all(axis=3)
+        varies |= (block != first).any(axis=3)
+    return finite & varies, grid_of(image)
+
+
+def _blocks(path: Path, image: Any, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+    step = max(1, CHUNK_BYTES // (8 * int(np.prod(image.shape[:3]))))
+    for start in range(first, last, step):
+        with readable(path):
+            block = np.asarray(image.dataobj[..., start : min(start + step, last)])
+        yield start, block
 
 
 def volume_of(values: np.ndarray, targets: Targets) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Move feature spaces to the clock of the responses; nothing else changes a clock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -231,7 +231,7 @@ def _projected(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     return left
 
 
-def _each_run(responses: Responses, delays: tuple[int, ...]):  # type: ignore[no-untyped-def]
+def _each_run(responses: Responses, delays: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield rows of a run, its presentations, and their overlaps in seconds (n_delays, n_rows, n_presentations)."""
     samples, presentations = responses.samples, responses.presentations
     for run in samples.runs:

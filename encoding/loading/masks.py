@@ -36,7 +36,7 @@ def subject_voxels(runs: list[RunFiles], mask: str | Path, subject: str) -> tupl
         If a mask or a run lies on another grid.
     """
     grid = grid_of(open_volume(runs[0].bold[0]))
-    exclusions = []
+    exclusions: list[Exclusion] = []
     if mask == "none":
         inside = np.ones(grid.shape, dtype=bool)
     elif isinstance(mask, Path):

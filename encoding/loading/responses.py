@@ -13,6 +13,7 @@ from ..core import (
     Provenance,
     Responses,
     Samples,
+    Targets,
     digest,
     fingerprint,
     versions,
@@ -25,6 +26,7 @@ from ..io.store import load, saved_with, write_object
 from ..io.tables import read_stimuli
 from .betas import load_betas
 from .events import read_presentations
+from .files import dataset_path
 from .loader import Loader
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
@@ -97,6 +99,44 @@ def load_responses(
     return load(folder)
 
 
+def find_runs(
+    loader: Loader,
+    index: BidsIndex,
+    subject: str,
+    *,
+    sessions: Iterable[str] | None = None,
+    bids_filters: Mapping[str, Any] | None = None,
+) -> tuple[list[RunFiles], tuple[Exclusion, ...]]:
+    """Find the files that `load_responses` reads.
+
+    Parameters
+    ----------
+    loader : Loader
+        Settings.
+    index : BidsIndex
+        The dataset.
+    subject : str
+        Label, with or without ``sub-``.
+    sessions, bids_filters : optional
+        As for `load_responses`.
+
+    Returns
+    -------
+    runs : list of RunFiles
+        In order of session and run; empty for betas.
+    exclusions : tuple of Exclusion
+        Missing runs that were accepted.
+
+    Raises
+    ------
+    DataError
+        If runs, events or confounds are missing, or several files match.
+    """
+    if loader.kind == "betas":
+        return [], ()
+    return _find_runs(loader, index, subject.removeprefix("sub-"), _query(loader, sessions, bids_filters))
+
+
 def _query(loader: Loader, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:
     return RunQuery(
         kind=loader.kind,
@@ -122,11 +162,7 @@ def _find_runs(
         )
     for run in runs:
         where = f"sub-{subject}, {run.label}"
-        if run.events is None:
-            raise DataError(
-                f"{where}: no events.tsv in {index.bids_dir} matches {run.bold[0].name}. "
-                f"Add it, or leave the run out with a BIDS filter."
-            )
+        _events_of(run, index, where)
         if loader.strategies and run.confounds is None:
             run_confounds(loader, run, where)
     spaces = sorted({run.entities.get("space", "none") for run in runs})
@@ -157,34 +193,6 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
     return Provenance("load/1", config, inputs, None, versions())
 
 
-def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:
-    """Find a file that the settings name.
-
-    Parameters
-    ----------
-    index : BidsIndex
-        The dataset.
-    path : str
-        Relative to the BIDS folder; ``{subject}`` stands for the label.
-    subject : str
-        The label.
-
-    Returns
-    -------
-    Path
-        An existing file.
-
-    Raises
-    ------
-    DataError
-        If it does not exist.
-    """
-    full = index.bids_dir / path.replace("{subject}", subject)
-    if not full.is_file():
-        raise DataError(f"{full}: no such file ({path!r} in [load], relative to the BIDS folder).")
-    return full
-
-
 def _load_runs(
     loader: Loader,
     index: BidsIndex,
@@ -194,7 +202,8 @@ def _load_runs(
     progress: Progress | None,
 ) -> Responses:
     """Append run after run to the array, and put axes around it."""
-    targets, exclusions = None, []
+    targets: Targets | None = None
+    exclusions: list[Exclusion] = []
     if loader.kind == "volume":
         own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
         targets, exclusions = subject_voxels(runs, loader.mask if own is None else own, subject)
@@ -203,12 +212,8 @@ def _load_runs(
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
             where = f"sub-{subject}, {run.label}"
-            presentations = read_presentations(
-                run.events,
-                run.label,
-                stimulus=loader.stimulus,
-                stimuli=stimuli,  # type: ignore[arg-type]
-            )
+            events = _events_of(run, index, where)
+            presentations = read_presentations(events, run.label, stimulus=loader.stimulus, stimuli=stimuli)
             confounds = run_confounds(loader, run, where)
             image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
             targets, t_r = image.targets, _same_t_r(agreed_t_r(run, image.t_r, where), t_r, where)
@@ -232,6 +237,15 @@ def _load_runs(
         t_r=float(t_r),  # type: ignore[arg-type]
         exclusions=(*exclusions, *(note for part in parts for note in part.exclusions)),
     )
+
+
+def _events_of(run: RunFiles, index: BidsIndex, where: str) -> Path:
+    if run.events is None:
+        raise DataError(
+            f"{where}: no events.tsv in {index.bids_dir} matches {run.bold[0].name}. "
+            f"Add it, or leave the run out with a BIDS filter."
+        )
+    return run.events
 
 
 def _labels_of(run: RunFiles) -> dict[str, str]:
@@ -266,10 +280,10 @@ def _blank(path: Path, parts: list[RunRows], runs: list[RunFiles], subject: str)
 
 
 def _joined(axes: list[Samples]) -> Samples:
-    columns = (
+    stimulus, onset, duration, run = (
         np.concatenate([getattr(axis, name) for axis in axes]) for name in ("stimulus", "onset", "duration", "run")
     )
-    return Samples(*columns, axes[0].clock)
+    return Samples(stimulus, onset, duration, run, axes[0].clock)
 
 
 def _padded(bases: list[np.ndarray]) -> np.ndarray:
