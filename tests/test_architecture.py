@@ -1,0 +1,187 @@
+"""What may import what, how long things take to import, and what no module may do."""
+
+import ast
+import functools
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "encoding"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+BIN = Path(sys.executable).parent
+HEAVY = {"torch", "matplotlib", "nibabel", "nilearn", "sklearn", "scipy", "pandas", "bids", "himalaya"}
+
+IMPORT = "import encoding"
+HELP = """
+import runpy, sys
+sys.argv = ["encoding", "--help"]
+try:
+    runpy.run_module("encoding", run_name="__main__", alter_sys=True)
+except SystemExit as error:
+    assert not error.code, error.code
+"""
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def import_offences(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    names = [alias.name for alias in node.names]
+    origin = getattr(node, "module", None) or ""
+    for name in (*names, origin):
+        if name.split(".")[0] in ("pickle", "cloudpickle", "dill", "shelve", "marshal"):
+            yield f"import of {name}"
+    if origin == "joblib" and {"dump", "load", "Memory"} & set(names):
+        yield "pickle through joblib"
+
+
+def call_offences(node: ast.Call) -> Iterator[str]:
+    name = ast.unparse(node.func)
+    if name in ("print", "joblib.dump", "joblib.load", "joblib.Memory", "torch.load", "torch.save"):
+        yield name
+    if name.rpartition(".")[2] in ("read_pickle", "to_pickle"):
+        yield name
+    for keyword in node.keywords:
+        refused = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+        if keyword.arg == "allow_pickle" and not refused:
+            yield "allow_pickle"
+
+
+def offences(tree: ast.AST) -> list[str]:
+    """List what would let a file run code when it is read, and what prints."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found += [f"line {node.lineno}: {offence}" for offence in import_offences(node)]
+        elif isinstance(node, ast.Call):
+            found += [f"line {node.lineno}: {offence}" for offence in call_offences(node)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "offence"),
+    [
+        ("import pickle", "import of pickle"),
+        ("from pickle import load", "import of pickle"),
+        ("from joblib import dump", "pickle through joblib"),
+        ("joblib.dump(x, path)", "joblib.dump"),
+        ("np.load(path, allow_pickle=True)", "allow_pickle"),
+        ("np.load(path, allow_pickle=flag)", "allow_pickle"),
+        ("frame.to_pickle(path)", "frame.to_pickle"),
+        ("torch.load(path)", "torch.load"),
+        ("print('hello')", "print"),
+    ],
+)
+def test_offences_are_seen(code, offence):
+    assert offences(ast.parse(code)) == [f"line 1: {offence}"]
+
+
+def test_what_is_allowed_is_no_offence():
+    code = "from joblib import Parallel\nnp.load(path)\nnp.load(path, allow_pickle=False)\nlogger.info('print(')"
+    assert offences(ast.parse(code)) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_module_keeps_the_rules(path):
+    found = [offence for offence in offences(parsed(path)) if path.name != "cli.py" or not offence.endswith("print")]
+    assert found == []
+    assert path.name not in ("utils.py", "util.py", "helpers.py", "common.py", "misc.py"), "name it for what it does"
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines <= 400, f"{n_lines} lines: divide it"
+
+
+def test_imports_follow_the_layers():
+    result = run(BIN / "lint-imports", "--no-cache")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 broken" in result.stdout
+
+
+def test_public_functions_are_documented():
+    result = run(BIN / "numpydoc", "lint", *MODULES)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def silent_about_result(tree: ast.Module) -> list[str]:
+    """List public functions that return something of which their docstring says nothing; properties may."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    bodies = [(f"{cls.name}.", cls.body) for cls in classes] + [("", tree.body)]
+    found = []
+    for prefix, body in bodies:
+        for node in body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            decorators = {ast.unparse(decorator).rpartition(".")[2] for decorator in node.decorator_list}
+            returns = any(isinstance(part, ast.Return) and part.value for part in ast.walk(node))
+            documented = any(f"\n{word}\n---" in (ast.get_docstring(node) or "") for word in ("Returns", "Yields"))
+            if returns and not documented and not decorators & {"property", "cached_property"}:
+                found.append(prefix + node.name)
+    return found
+
+
+def test_a_silent_function_would_be_seen():
+    code = """
+class Thing:
+    @property
+    def size(self):
+        "Number of parts."
+        return 1
+
+    def double(self):
+        "Twice the size."
+        return 2
+
+def triple():
+    "Three times the size."
+    return 3
+"""
+    assert silent_about_result(ast.parse(code)) == ["Thing.double", "triple"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_results_are_documented(path):
+    assert silent_about_result(parsed(path)) == []
+
+
+def test_an_undocumented_function_would_be_seen(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text('"""A module."""\n\n\ndef double(x):\n    return 2 * x\n', encoding="utf-8")
+    result = run(BIN / "numpydoc", "lint", bad)
+    assert result.returncode != 0
+    assert "GL08" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("code", [IMPORT, HELP], ids=["import", "help"])
+def test_nothing_heavy_is_imported(code):
+    listing = "\nimport json, sys\nprint()\nprint(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    result = run(sys.executable, "-c", code + listing)
+    assert result.returncode == 0, result.stderr
+    imported = set(json.loads(result.stdout.splitlines()[-1]))
+    assert {"encoding", "numpy"} <= imported
+    assert imported & HEAVY == set()
+
+
+@pytest.mark.parametrize(("code", "seconds"), [(IMPORT, 0.3), (HELP, 0.5)], ids=["import", "help"])
+def test_start_is_quick(code, seconds, record_property):
+    # Processor time, the interpreter's own start included, best of five: wall time on a busy machine is anything.
+    def measure() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result = run(sys.executable, "-c", code)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert result.returncode == 0, result.stderr
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    best = min(measure() for _ in range(5))
+    record_property("seconds", best)
+    assert best < seconds
