@@ -52,7 +52,7 @@ class FeatureSpace:
             row, column = np.argwhere(bad)[0]
             raise DataError(
                 f"{owner}: {bad.sum()} values are not finite; the first is feature {self.features[column]!r} of "
-                f"{self.samples.stimulus[row]!r}. Fill or remove them."
+                f"{str(self.samples.stimulus[row])!r}. Fill or remove them."
             )
         self._check_names(owner)
 
@@ -65,7 +65,7 @@ class FeatureSpace:
             if (counts > 1).any():
                 raise DataError(
                     f"{owner}: {np.sum(counts > 1)} stimuli have more than one row, the first is "
-                    f"{names[counts > 1][0]!r}. Keep one row per stimulus."
+                    f"{str(names[counts > 1][0])!r}. Keep one row per stimulus."
                 )
 
     @property

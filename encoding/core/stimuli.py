@@ -54,7 +54,7 @@ class StimulusSet:
         if (counts > 1).any():
             raise DataError(
                 f"StimulusSet: {np.sum(counts > 1)} names occur more than once, the first is "
-                f"{names[counts > 1][0]!r}. List every stimulus once; use `duplicate_of` for copies."
+                f"{str(names[counts > 1][0])!r}. List every stimulus once; use `duplicate_of` for copies."
             )
         strangers = set(self.duplicate_of.tolist()) - set(names.tolist()) - {""}
         if strangers:

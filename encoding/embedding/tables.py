@@ -162,12 +162,12 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
     series = pd.Series(names)
     repeated = series[series.duplicated()].unique()
     if len(repeated):
-        shown = ", ".join(repr(name) for name in repeated[:5])
+        shown = ", ".join(repr(str(name)) for name in repeated[:5])
         raise DataError(f"{where}: {len(repeated)} stimuli have more than one row ({shown}). Keep one each.")
     bad = ~np.isfinite(values)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(
             f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
-            f"{names[row]!r}. Fill them, or leave the rows or columns out."
+            f"{str(names[row])!r}. Fill them, or leave the rows or columns out."
         )

@@ -215,13 +215,13 @@ def _decode(item: Any, folder: Path) -> Any:
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        # An array without elements cannot be mapped.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, EOFError) as error:
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError:
+            # An array without elements cannot be mapped; a damaged one cannot be read either.
+            return np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
         raise core.DataError(f"{path}: cannot be read ({error}). Remove its folder and make it again.") from error
-    return array
 
 
 def _decode_samples(path: Path, clock: str) -> core.Samples:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
@@ -14,6 +15,11 @@ from .atomic import atomic_file
 
 # Voxels are read a few volumes at a time, so that a run never stands in memory whole and unmasked.
 CHUNK_BYTES = 64 << 20
+# What nibabel, its XML parser and the decompressor raise on damaged files.
+DAMAGED = (
+    OSError, EOFError, ValueError, zlib.error, ExpatError, nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError, AssertionError, KeyError, IndexError, TypeError,
+)  # fmt: skip
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
 
@@ -40,9 +46,10 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except (DataError, AlignmentError):
         raise
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+    except DAMAGED as error:
+        told = " ".join(str(error).split())
         raise DataError(
-            f"{path}: cannot be read ({type(error).__name__}: {error}). "
+            f"{path}: cannot be read ({type(error).__name__}: {told}). "
             f"The file is missing, truncated or damaged; make or download it again."
         ) from error
 

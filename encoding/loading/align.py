@@ -191,7 +191,7 @@ def _check_stimuli(space: FeatureSpace, responses: Responses) -> None:
         example = space.samples.stimulus[0] if len(space.samples) else ""
         raise AlignmentError(
             f"FeatureSpace {space.name!r}: {len(unknown)} stimuli shown to sub-{responses.subject} have no features "
-            f"({names}{', ...' if len(unknown) > 5 else ''}); it knows {len(space.samples)}, such as {example!r}. "
+            f"({names}{', ...' if len(unknown) > 5 else ''}); it knows {len(space.samples)}, such as {str(example)!r}. "
             f"Add their rows, or set `stimulus` in [load] to the column with these names."
         )
 

@@ -73,6 +73,6 @@ def _check_times(onset: np.ndarray, duration: np.ndarray, rows: np.ndarray, show
             row = rows[bad][0]
             needed = "a number" if name == "onset" else "a number of at least 0"
             raise DataError(
-                f"{where}: {name} of {shown[row]!r} in row {row + 1} is {values[row]}; {needed} was needed "
+                f"{where}: {name} of {str(shown[row])!r} in row {row + 1} is {values[row]}; {needed} was needed "
                 f"({bad.sum()} such rows)."
             )

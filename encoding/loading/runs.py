@@ -186,7 +186,7 @@ def _check_events(loader: Loader, presentations: Samples, end: float, where: str
         first = int(np.flatnonzero(late)[0])
         raise DataError(
             f"{where}: {late.sum()} events start after the end of the run ({end:g} s); the first is "
-            f"{presentations.stimulus[first]!r} at {presentations.onset[first]:g} s. Do events and images belong "
+            f"{str(presentations.stimulus[first])!r} at {presentations.onset[first]:g} s. Do events and images belong "
             f"to the same run, and are onsets in seconds?"
         )
     instant = presentations.duration == 0
