@@ -85,7 +85,7 @@ def simulate(
     out : str or Path
         The BIDS folder; new, empty, or begun by a call with the same arguments.
     preset : {"tiny", "demo", "study"}, default="demo"
-        Size: seconds, less than a minute, or an hour of writing.
+        Size: about 3 s and 16 MB, 15 s and 170 MB, or 5 min and 3 GB.
     seed : int, default=0
         Same seed, same bytes.
     progress : callable, optional
@@ -151,9 +151,9 @@ def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) ->
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != parameters:
+            other = f"preset {found.get('preset', {}).get('name')!r}, seed {found.get('seed')}"
             raise ConfigError(
-                f"simulate: {root} holds a study with other parameters "
-                f"(preset {found.get('preset', {}).get('name')!r}, seed {found.get('seed')}). Choose a new folder, or delete this one."
+                f"simulate: {root} holds a study with other parameters ({other}). Take a new folder or delete this one."
             )
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(f"simulate: {root} is there and is not a simulated study. Choose a new or empty folder.")

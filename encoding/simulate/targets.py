@@ -16,6 +16,7 @@ N_FSAVERAGE5 = 10242
 
 # FreeSurfer number (left, right), centre in the right hemisphere, semi-axes: mid-sized adult structures.
 SUBCORTEX = {
+    "cerebellum": ((8, 47), (25, -64, -36), (28, 24, 20)),
     "thalamus": ((10, 49), (12, -18, 8), (8, 13, 8)),
     "caudate": ((11, 50), (13, 10, 10), (5, 13, 8)),
     "putamen": ((12, 51), (26, 3, 1), (5, 14, 9)),
@@ -116,7 +117,7 @@ def volume_targets(millimetres: float) -> tuple[TargetSet, Grid]:
     shape = np.ceil(BOX_EDGES / millimetres - 1e-9).astype(int)
     affine = np.diag([millimetres] * 3 + [1.0])
     affine[:3, 3] = BOX_CORNER + millimetres / 2
-    xyz = np.moveaxis(np.indices(shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    xyz = np.moveaxis(np.indices(tuple(shape.tolist())), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
     mask = _sample(load_mni152_brain_mask(resolution=2), xyz) > 0.5
     cortex = mask & (_sample(load_mni152_gm_template(resolution=2), xyz) > 0.35)
     right = xyz[..., 0] > 0

@@ -92,7 +92,7 @@ def write_gifti_labels(path: Path, labels: np.ndarray, table: dict[int, tuple[st
     label_table = nib.gifti.GiftiLabelTable()
     for number, (name, color) in table.items():
         entry = nib.gifti.GiftiLabel(number, *_rgba(number, color))
-        entry.label = name
+        entry.label = name  # type: ignore[attr-defined]
         label_table.labels.append(entry)
     structure = {"L": "CortexLeft", "R": "CortexRight"}[hemi]
     array = nib.gifti.GiftiDataArray(labels.astype(np.int32), intent="NIFTI_INTENT_LABEL", datatype="NIFTI_TYPE_INT32")
