@@ -42,10 +42,9 @@ $(BIN)/pip:
 
 install: .venv/.installed-dev
 
-$(DATASET)/run.toml: | .venv/.installed
+# Both commands skip what is there already, so that an interrupted demo goes on where it stopped.
+demo: .venv/.installed
 	@$(BIN)/encoding simulate $(DATASET) --preset demo
-
-demo: $(DATASET)/run.toml
 	@$(BIN)/encoding run $(DATASET) $(RESULTS) participant --config $(DATASET)/run.toml --n-jobs $(JOBS)
 	@$(BIN)/encoding run $(DATASET) $(RESULTS) group --config $(DATASET)/run.toml
 	@echo "The report: $(CURDIR)/$(RESULTS)/report.html"

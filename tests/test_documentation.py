@@ -1,0 +1,217 @@
+"""What the documents say is true: their code runs, their commands parse, their numbers agree."""
+
+import argparse
+import dataclasses
+import doctest
+import importlib
+import inspect
+import re
+import runpy
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from numpydoc.docscrape import NumpyDocString
+
+import encoding
+from encoding.cli import build_parser
+from encoding.config import read_config
+from encoding.simulate import simulate
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("roi_atlases/*.md")])
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "encoding").rglob("*.py"))
+    if path.name != "__main__.py"
+}
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """Contents of the fenced blocks of these languages, in order."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [content for language, content in found if language in languages]
+
+
+def commands(text: str) -> list[list[str]]:
+    """Command lines of the shell blocks, continued lines joined, prompts and comments dropped."""
+    lines = "\n".join(blocks(text, "sh", "bash", "shell", "console")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+    return [line for line in words if line]
+
+
+def subcommands(parser: argparse.ArgumentParser) -> list[str]:
+    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [name for action in actions for name in action.choices]
+
+
+# README
+
+
+def test_blocks_and_commands_are_found():
+    text = "x\n```sh\nmake demo  # all\n\n$ encoding run a \\\n  b\n```\n```python\n1\n```\n"
+    assert commands(text) == [["make", "demo"], ["encoding", "run", "a", "b"]]
+    assert blocks(text, "python") == ["1\n"]
+
+
+def test_readme_begins_with_make_demo_and_make_test():
+    assert commands(README)[:2] == [["make", "demo"], ["make", "test"]]
+
+
+def test_readme_targets_are_in_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {line[1] for line in commands(README) if line[0] == "make"}
+    assert named
+    assert named <= targets
+
+
+def test_readme_names_every_command():
+    missing = [name for name in subcommands(build_parser()) if not re.search(rf"\bencoding {name}\b", README)]
+    assert missing == []
+
+
+def test_readme_commands_parse():
+    lines = [line for line in commands(README) if line[0] == "encoding"]
+    assert lines
+    for line in lines:
+        if "--help" not in line and "--version" not in line:
+            build_parser().parse_args(line[1:])
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """Folder in which the README's Python was run, with a small study where it expects the demo."""
+    folder = tmp_path_factory.mktemp("readme")
+    simulate(folder / "demo" / "dataset", preset="tiny")
+    script = folder / "example.py"
+    script.write_text("\n".join(blocks(README, "python")), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        names = runpy.run_path(str(script), run_name="__main__")
+    return folder, names
+
+
+def test_readme_run_is_short():
+    code = blocks(README, "python")[0].splitlines()
+    assert 0 < len([line for line in code if line.strip() and not line.lstrip().startswith("#")]) <= 20
+
+
+@pytest.mark.slow
+def test_readme_python_runs_and_writes_a_report(example):
+    folder, names = example
+    assert names["encoding"] is encoding
+    reports = sorted(path.name for path in folder.glob("demo/results/*.html"))
+    assert "report.html" in reports
+    assert "sub-01.html" in reports
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+def test_readme_shows_a_picture():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", README) + re.findall(r'<img [^>]*src="([^"]+)"', README)
+    assert [picture for picture in pictures if (ROOT / picture).is_file()]
+
+
+# Citation, changes, contributing, examples
+
+
+def test_citation_agrees_with_the_package():
+    assert CITATION["title"] == PROJECT["name"]
+    assert CITATION["version"] == PROJECT["version"]
+    assert CITATION["license"] == PROJECT["license"]
+    assert CITATION["abstract"] == PROJECT["description"]
+    assert [author["name"] for author in CITATION["authors"]] == [author["name"] for author in PROJECT["authors"]]
+
+
+def test_licence_is_the_declared_one():
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert PROJECT["license"] == "BSD-3-Clause"
+    assert "BSD 3-Clause" in licence or "Neither the name" in licence
+
+
+def test_changelog_tells_of_this_version_with_its_date():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{PROJECT['version']}] - {CITATION['date-released']}\n" in changelog
+    headings = re.findall(r"^### (.*)$", changelog, flags=re.MULTILINE)
+    assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_contributing_names_the_commands_and_places():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for word in ("make test", "make check", "MODELS", "EMBEDDERS", "roi_atlases", "encoding/drawing"):
+        assert word in text
+    named = re.findall(r"`((?:encoding|tests|roi_atlases|examples|requirements)/[\w./-]*)`", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.toml")), ids=lambda path: path.name)
+def test_example_configurations_are_good(path):
+    assert read_config(path).models
+
+
+def test_there_is_an_example():
+    assert (ROOT / "examples" / "haxby.toml").is_file()
+
+
+def test_readme_configurations_are_good(tmp_path):
+    for number, text in enumerate(blocks(README, "toml")):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text, encoding="utf-8")
+        assert read_config(path).models
+
+
+def test_pins_cover_what_is_needed():
+    pins = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8")
+    pinned = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", pins, flags=re.MULTILINE)}
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    data = (ROOT / "requirements" / "data-packages.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [*PROJECT["dependencies"], *groups["test"], *groups["check"], *(line for line in data if line[:1] != "#")]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in wanted}
+    assert names <= pinned
+    assert "+" not in "".join(line for line in pins.splitlines() if not line.startswith("#"))
+
+
+# Docstrings
+
+
+def dataclasses_of_package() -> dict[str, type]:
+    found = {}
+    for name in MODULES:
+        for thing in vars(importlib.import_module(name)).values():
+            ours = isinstance(thing, type) and thing.__module__ == name and not thing.__name__.startswith("_")
+            if ours and dataclasses.is_dataclass(thing):
+                found[f"{name}.{thing.__qualname__}"] = thing
+    return found
+
+
+def documented(cls: type) -> list[str]:
+    attributes = NumpyDocString(inspect.cleandoc(cls.__doc__ or ""))["Attributes"]
+    return [name.strip() for attribute in attributes for name in attribute.name.split(",")]
+
+
+@pytest.mark.parametrize(("name", "cls"), dataclasses_of_package().items())
+def test_every_field_is_documented_and_every_documented_name_is_there(name, cls):
+    fields = [field.name for field in dataclasses.fields(cls) if not field.name.startswith("_")]
+    properties = [key for key, value in vars(cls).items() if isinstance(value, property)]
+    names = documented(cls)
+    assert [field for field in fields if field not in names] == []
+    assert [extra for extra in names if extra not in (*fields, *properties)] == []
+
+
+@pytest.mark.parametrize("name", [name for name, path in MODULES.items() if ">>>" in path.read_text(encoding="utf-8")])
+def test_examples_in_docstrings_are_true(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert result.failed == 0
