@@ -29,8 +29,8 @@ def test_cleaning_is_that_of_nilearn(kept, detrend):
     timed = detrend and rows is not None
     theirs_too = np.concatenate([confounds, linear_drift(n)], axis=1) if timed else confounds
     theirs = signal.clean(
-        raw, detrend=detrend and not timed, standardize="zscore_sample", confounds=theirs_too, standardize_confounds=True,
-        sample_mask=rows, filter="cosine", high_pass=0.008, t_r=t_r,
+        raw, detrend=detrend and not timed, standardize="zscore_sample", confounds=theirs_too,
+        standardize_confounds=True, sample_mask=rows, filter="cosine", high_pass=0.008, t_r=t_r,
     )  # fmt: skip
     slow = [np.ones((n, 1)), *([linear_drift(n)] if detrend else []), cosine_drifts(n, t_r, 0.008)]
     drift = orthonormal(np.concatenate(slow, axis=1)[kept])
