@@ -51,6 +51,7 @@ def write_study(
     shape=(6, 5, 4),
     n_vertices=(30, 32),
     noise=1.0,
+    trend=20.0,
     confounds="full",
     space="T1w",
     hemi_first=True,
@@ -92,7 +93,7 @@ def write_study(
             events = make_events(rng.permutation(stimuli))
             signal = planted(events, features, weights, n_scans, t_r)
             values = 1000 + 10 * signal + 10 * noise * rng.standard_normal(signal.shape)
-            values += 20 * np.linspace(0, 1, n_scans)[:, None]
+            values += trend * np.linspace(0, 1, n_scans)[:, None]
             name = "_".join(
                 [f"sub-{subject}", *([f"ses-{session}"] if session else []), "task-video"]
                 + ([f"run-{run}"] if run else [])

@@ -12,6 +12,7 @@ from ..core import (
     FeatureSpace,
     Provenance,
     Responses,
+    digest,
     fingerprint_array,
     versions,
 )
@@ -83,8 +84,10 @@ def align(
         )
     names = tuple(f"{name}@{d}" for d in used for name in space.features) if per_tr else space.features
     config = {"delays": used, "centre": centre if not per_tr else True, "name": space.name}
-    inputs = {"features": fingerprint_array(space.values), "space": space.provenance.key}
-    inputs["responses"] = responses.provenance.key
+    inputs = {
+        "features": digest([fingerprint_array(space.values), space.features, space.provenance.key]),
+        "responses": digest([*_fingerprints(responses), responses.provenance.key]),
+    }
     provenance = Provenance("align/1", config, inputs, None, versions())
     return FeatureSpace(space.name, values, responses.samples, names, provenance)
 
@@ -172,6 +175,16 @@ def stimuli_of_rows(responses: Responses, delays: Sequence[int] | None = DELAYS)
         names.append(responses.presentations.stimulus[shown[presentation]])
     order = np.argsort(np.concatenate(rows), kind="stable")
     return np.concatenate(rows)[order], np.concatenate(names)[order]
+
+
+def _fingerprints(responses: Responses) -> list[str]:
+    """Hash all that the layout depends on; the provenance of responses made by hand says nothing of it."""
+    arrays = [
+        getattr(axis, name)
+        for axis in (responses.samples, responses.presentations)
+        for name in ("stimulus", "onset", "duration", "run")
+    ]
+    return [fingerprint_array(array) for array in (*arrays, responses.drift)]
 
 
 def _checked(delays: Sequence[int] | None) -> tuple[int, ...]:
