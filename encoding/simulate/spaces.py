@@ -120,7 +120,7 @@ def _category(shared: np.ndarray, raters: np.ndarray, rng: np.random.Generator) 
     # Real base rates are very uneven: hundreds of amusing clips, none that mainly shows envy.
     prevalence = np.geomspace(1.0, 0.05, N_LATENTS)[main]
     own = sparse_latents(n, n_columns, (0.15, 0.15), rng)
-    strength = 0.005 + prevalence * (0.34 * shared @ readout + 0.45 * own)
+    strength = 0.005 + prevalence * (0.30 * shared @ readout + 0.60 * own)
     clean = 1 - np.exp(-strength)
     table = rng.binomial(np.broadcast_to(raters, clean.shape), clean) / raters
     return SimulatedSpace("category", CATEGORIES, clean, table)
