@@ -1,17 +1,14 @@
-"""Which files belong to which run: raw BIDS and fMRIPrep-like derivatives, matched by their entities."""
+"""An index of raw BIDS and fMRIPrep-like derivatives by pybids, matched by entities."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bids import BIDSLayout, BIDSLayoutIndexer
 
-from ..core import ConfigError, DataError, digest, suggest
+from ..core import DataError, digest, suggest
 from .entities import (
-    LONG,
-    RUN_ENTITIES,
     EntityFile,
     agree,
     closest,
@@ -24,104 +21,12 @@ from .entities import (
     short_labels,
     single,
 )
+from .runs import RunFiles, RunQuery
 from .sidecars import find_derivatives, read_sidecar
 
 EXTENSIONS = {"volume": (".nii.gz", ".nii"), "surface": (".func.gii",), "cifti": (".dtseries.nii",)}
 # The suffix of the confounds table, and what it was before fMRIPrep 20.2.
 CONFOUNDS = ("timeseries", "regressors")
-
-
-@dataclass(frozen=True, slots=True)
-class RunQuery:
-    """Which runs, and which version of them.
-
-    Attributes
-    ----------
-    kind : {"volume", "surface", "cifti"}
-        File format.
-    task : tuple of str
-        Task labels; empty if the dataset has one task only.
-    space, res, density, desc : str or None
-        BIDS labels; None accepts anything, as long as that leaves one file per run.
-    sessions : tuple of str
-        Session labels; empty for all.
-    filters : mapping
-        Further entities of the BOLD file (long names as in a ``--bids-filter-file``: session,
-        acquisition, run, ...), with a value, a list of values, or None for "must be absent".
-    """
-
-    kind: str
-    task: tuple[str, ...] = ()
-    space: str | None = None
-    res: str | None = None
-    density: str | None = None
-    desc: str | None = None
-    sessions: tuple[str, ...] = ()
-    filters: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RunFiles:
-    """Everything there is about one run.
-
-    Attributes
-    ----------
-    label : str
-        Unique within the subject, as short as that allows (``ses-01_run-02``).
-    entities : mapping of str to str
-        Entities of the BOLD file.
-    bold : tuple of Path
-        One file, or left and right hemisphere.
-    mask, confounds, events : Path or None
-        Brain mask, confounds table and events table.
-    metadata : mapping
-        Merged sidecars of the BOLD file, raw ones overruled by derivative ones.
-    raw_t_r : float or None
-        Repetition time that the raw sidecar states.
-    dseg : tuple of Path
-        Segmentations on the grid of the run.
-    """
-
-    label: str
-    entities: Mapping[str, str]
-    bold: tuple[Path, ...]
-    mask: Path | None
-    confounds: Path | None
-    events: Path | None
-    metadata: Mapping[str, Any]
-    raw_t_r: float | None = None
-    dseg: tuple[Path, ...] = ()
-
-    @property
-    def t_r(self) -> float | None:
-        """Repetition time by the sidecars in seconds, None if they do not say."""
-        value = self.metadata.get("RepetitionTime")
-        return None if value is None else float(value)
-
-    @property
-    def inputs(self) -> tuple[Path, ...]:
-        """Every file that there is."""
-        paths = (*self.bold, self.mask, self.confounds, self.events)
-        return tuple(path for path in paths if path is not None)
-
-
-class BidsIndex(Protocol):
-    """What the loader wants to know of a dataset; `PybidsIndex` is one way to find out."""
-
-    bids_dir: Path
-    derivatives: Path
-
-    def subjects(self) -> tuple[str, ...]:
-        """List subject labels without ``sub-``."""
-        ...
-
-    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
-        """Find the files of each run, in order of session and run."""
-        ...
-
-    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
-        """Name the runs that should be there but are not."""
-        ...
 
 
 class PybidsIndex:
@@ -352,34 +257,6 @@ def _selected(file: EntityFile, query: RunQuery) -> bool:
     if sessions and plain(file.get("session")) not in sessions:
         return False
     return all(passes(file, name, value) for name, value in query.filters.items())
-
-
-def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Take the BOLD part out of the content of a ``--bids-filter-file``.
-
-    Parameters
-    ----------
-    filters : mapping or None
-        The whole file, ``{"bold": {"session": "01"}, "t1w": ...}``; parts other than "bold" are ignored,
-        as those are for other programs.
-
-    Returns
-    -------
-    dict
-        Entity to value.
-
-    Raises
-    ------
-    ConfigError
-        If an entity is unknown.
-    """
-    known = {"subject", *RUN_ENTITIES, "echo", "part", "space", "res", "den", "desc", "hemi", "datatype"}
-    known |= {"suffix", "extension", *LONG}
-    bold = dict((filters or {}).get("bold", {}))
-    for name in bold:
-        if name not in known:
-            raise ConfigError(f"BIDS filter 'bold': unknown entity {name!r}. {suggest(name, sorted(known))}")
-    return bold
 
 
 def _describe_version(file: EntityFile) -> str:

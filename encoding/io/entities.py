@@ -34,7 +34,18 @@ class EntityFile:
     entities: dict[str, str]
 
     def get(self, name: str) -> str:
-        """Return the value of an entity, "" if the file has none."""
+        """Look an entity up.
+
+        Parameters
+        ----------
+        name : str
+            The entity.
+
+        Returns
+        -------
+        str
+            Its value, "" if the file has none.
+        """
         return self.entities.get(name, "")
 
     @property

@@ -2,6 +2,6 @@
 
 from .align import align, drop_constant, stimuli_of_rows, unused_stimuli
 from .loader import Loader
-from .responses import load_responses
+from .responses import find_runs, load_responses
 
-__all__ = ["Loader", "align", "drop_constant", "load_responses", "stimuli_of_rows", "unused_stimuli"]
+__all__ = ["Loader", "align", "drop_constant", "find_runs", "load_responses", "stimuli_of_rows", "unused_stimuli"]

@@ -21,8 +21,8 @@ from ..core import (
     versions,
 )
 from ..io.atomic import atomic_folder
-from ..io.bids import BidsIndex
 from ..io.rows import blank_columns, npy_rows
+from ..io.runs import BidsIndex
 from ..io.sidecars import entities_of
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_stimuli, read_table, stimulus_column

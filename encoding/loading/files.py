@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..core import DataError
-from ..io.bids import BidsIndex
+from ..io.runs import BidsIndex
 
 
 def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core import AlignmentError, DataError, Exclusion, Grid, Targets
-from ..io.bids import RunFiles
+from ..io.runs import RunFiles
 from ..io.volumes import grid_of, open_volume, read_mask, voxel_targets
 
 

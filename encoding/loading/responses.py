@@ -19,9 +19,9 @@ from ..core import (
     versions,
 )
 from ..io.atomic import atomic_folder
-from ..io.bids import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.images import read_run
 from ..io.rows import blank_columns, npy_rows
+from ..io.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.store import load, saved_with, write_object
 from ..io.tables import read_stimuli
 from .betas import load_betas
@@ -47,8 +47,8 @@ def load_responses(
     """Load, clean and save the responses of one subject.
 
     Runs are read one after the other and appended to the saved array, so that memory does not grow with
-    their number: the peak is one run of the targets in float32 (twice that where volumes are scrubbed),
-    plus about 150 MB of working space for reading and cleaning.
+    their number. The peak is one run of the targets in float32 (twice that where volumes are scrubbed) and some
+    50 MB to read and clean it: 270 MB beyond the imported libraries for 238 volumes of 233,495 voxels.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import DataError, Exclusion, Samples
-from ..io.bids import RunFiles
 from ..io.confounds import Confounds, read_confounds
 from ..io.images import RunImage
+from ..io.runs import RunFiles
 from ..numerics.cleaning import clean_series, zscore_rows
 from ..numerics.drift import cosine_drifts, linear_drift, orthonormal
 from ..numerics.windows import mean_weights, overlaps
