@@ -57,7 +57,7 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/numpydoc lint $$(find encoding roi_atlases -name '*.py')
+	$(BIN)/numpydoc lint $$(find encoding -name '*.py')
 
 format: .venv/.installed-dev
 	$(BIN)/ruff format .
