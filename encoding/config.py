@@ -7,7 +7,8 @@ check themselves; this module only reads, refuses what it does not know, and say
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,13 @@ class Alignment:
 
     def __post_init__(self) -> None:
         """Check values."""
-        if not self.delays or len(set(self.delays)) != len(self.delays) or min(self.delays) < 0:
+        whole = all(isinstance(delay, int) and not isinstance(delay, bool) for delay in self.delays)
+        if not self.delays or not whole or len(set(self.delays)) != len(self.delays) or min(self.delays) < 0:
             raise ConfigError(
                 f"[align] delays = {list(self.delays)}, but different numbers of volumes, 0 or more, are needed."
             )
+        if not isinstance(self.centre, bool):
+            raise ConfigError(f"[align] centre = {self.centre!r}, but true or false is needed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +175,12 @@ def read_config(path: str | Path) -> Study:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
     try:
-        return parse_config(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_config(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error}).") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -235,6 +239,9 @@ def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     tables = content[key]
     if not isinstance(tables, list):
         raise ConfigError(f"[{key}] must be written [[{key}]]: there can be several.")
+    for table in tables:
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"[[{key}]] must be a table, but is {table!r}.")
     return tables
 
 
@@ -249,7 +256,8 @@ def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel,
         del settings["bands"], settings["kind"]
         known = [field.name for field in dataclasses.fields(MODELS["ridge"]) if field.name not in ("bands", "name")]
         _refuse_unknown(settings, known, "[[fit]]")
-        return one_model_each(spaces, **{key: _plain(value) for key, value in settings.items()})
+        with _wrong_type("[[fit]]"):
+            return one_model_each(spaces, **{key: _plain(value) for key, value in settings.items()})
     if not isinstance(bands, list):
         raise ConfigError(f'[[fit]] bands = {bands!r}, but a list of feature spaces or "each" is needed.')
     for band in bands:
@@ -303,9 +311,18 @@ def build(cls: type, table: Any, where: str) -> Any:
         needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if needed and name not in table:
             raise ConfigError(f"{where}: key {name!r} is missing.")
-    try:
+    with _wrong_type(where):
         return cls(**{key: _plain(value) for key, value in table.items()})
-    except TypeError as error:
+
+
+@contextmanager
+def _wrong_type(where: str) -> Iterator[None]:
+    """Say in which table a value is that a class cannot even compare or convert."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: a value has the wrong type ({error}).") from error
 
 
@@ -321,6 +338,8 @@ def _plain(value: Any) -> Any:
 
 def _unique(names: list[str], where: str) -> None:
     for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}: name = {name!r}, but a text is needed.")
         if names.count(name) > 1:
             raise ConfigError(f"{where}: the name {name!r} is used {names.count(name)} times.")
         if not re.fullmatch(r"[A-Za-z0-9_+]+", name):
@@ -354,7 +373,7 @@ def parse_size(text: str, where: str) -> int:
     >>> parse_size("1.5 kB", "size")
     1500
     """
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([kMGT]?B)\s*", str(text))
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?B)\s*", str(text))
     if not match:
         raise ConfigError(f'{where} = {text!r}, but a size such as "2 GB" is needed.')
     return int(float(match[1]) * UNITS[match[2]])
