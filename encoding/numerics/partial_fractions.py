@@ -1,0 +1,197 @@
+"""Validation losses of ridge for all penalties at once.
+
+Let ``Z`` be the centred training features of one candidate (bands already multiplied by the roots of their
+shares), ``Z'Z = V diag(s) V'`` and ``c = V'Z'y``. With ``e = V'Z_v'y_v / n_v`` and ``H = V'Z_v'Z_v V / n_v`` of the
+validation rows, taken about the *training* means, and ``w_i = 1 / (s_i + alpha)``,
+
+    loss(alpha) = |y_v|^2 / n_v - 2 sum_i w_i c_i e_i + sum_ij w_i w_j c_i c_j H_ij.
+
+The double sum costs one p x p product per penalty. Partial fractions take it out of the loop over penalties:
+
+    w_i w_j = (w_i - w_j) / (s_j - s_i),     sum_{i != j} = 2 sum_i w_i c_i sum_j M_ij c_j,   M_ij = H_ij / (s_j - s_i),
+
+so that one product ``M c`` serves all of them. Where two eigenvalues are so close that the difference of
+``w_i`` and ``w_j`` would be lost in rounding,
+
+    w_i w_j = (w_i^2 + w_j^2) / 2 - (w_i - w_j)^2 / 2
+
+is used without its last part. For every pair the form with the smaller error bound is taken.
+
+Everything is held in units in which no number overflows float32: ``c_i`` over ``u_i = sqrt(s_i + smallest
+penalty)``, ``H_ij`` over ``u_i u_j``, and ``w_i`` times ``u_i^2``, which lies between 0 and 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# A pair may add this many units in the last place of the target's variance, in the worst case that the
+# response lies wholly in its two directions; responses of n samples are n times less unkind.
+TOLERATED = 16.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Spectrum:
+    """Eigenvalues and eigenvectors of what one candidate makes of the training samples.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (rank,)
+        Eigenvalues that differ from zero, ascending.
+    vectors : ndarray of float64, shape (n_columns, rank)
+        Their eigenvectors.
+    unit : ndarray of float64, shape (rank,)
+        Root of eigenvalue plus smallest penalty.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    unit: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Coupling:
+    """What the losses of one validation set need, for any target.
+
+    Attributes
+    ----------
+    apart : array, shape (rank, rank)
+        ``M``, for pairs of well separated eigenvalues.
+    close : array of int, shape (n_close,), or None
+        Directions that take part in a pair of close eigenvalues.
+    near : array, shape (n_close, n_close), or None
+        ``H`` of such pairs, zero elsewhere.
+    weights : array, shape (n_alphas, 2 rank + n_close)
+        What linear, square and close parts are multiplied by.
+    """
+
+    apart: Any
+    close: Any
+    near: Any
+    weights: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        parts = (self.apart, self.near, self.weights)
+        return sum(int(part.nbytes) for part in parts if part is not None)
+
+
+def decompose(gram: np.ndarray, smallest: float) -> Spectrum:
+    """Find the eigenvectors of a Gram matrix, without those of its null space.
+
+    Directions in which the training samples do not vary have ``c_i = 0``: a ridge model never uses them.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (n_columns, n_columns)
+        ``Z'Z``, or ``Z Z'``.
+    smallest : float
+        The smallest penalty.
+
+    Returns
+    -------
+    Spectrum
+        Its rank is 0 if the matrix is zero.
+    """
+    values, vectors = np.linalg.eigh(gram)
+    noise = 4 * len(values) * np.finfo(values.dtype).eps * max(float(values[-1]) if len(values) else 0.0, 0.0)
+    kept = values > noise
+    values, vectors = values[kept], vectors[:, kept]
+    return Spectrum(values, vectors, np.sqrt(values + smallest))
+
+
+def couple(
+    values: np.ndarray,
+    validation: np.ndarray,
+    alphas: np.ndarray,
+    *,
+    n_train: int,
+    dtype: Any = np.float32,
+) -> Coupling:
+    """Prepare the losses of one validation set.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (rank,)
+        Eigenvalues ``s``.
+    validation : ndarray of float64, shape (rank, rank)
+        ``H_ij / (u_i u_j)``.
+    alphas : ndarray of float64, shape (n_alphas,)
+        Penalties, positive.
+    n_train : int
+        Number of training samples, for the error bounds.
+    dtype : dtype
+        Precision in which `losses` will work.
+
+    Returns
+    -------
+    Coupling
+        Of numpy arrays.
+    """
+    smallest = float(alphas.min())
+    shifted = values + smallest
+    gap = values[None, :] - values[:, None]
+    near = _close_pairs(shifted, values, np.abs(validation), n_train, float(np.finfo(dtype).eps) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.where(near | (gap == 0), 0.0, validation * shifted[None, :] / gap)
+    close = np.flatnonzero(near.any(0))
+    shrink = shifted / (values + alphas[:, None])
+    squared = shrink * shrink
+    weights = np.concatenate([2 * shrink, squared * np.diag(validation), squared[:, close]], axis=1)
+    if not len(close):
+        return Coupling(apart.astype(dtype), None, None, weights.astype(dtype))
+    block = np.where(near, validation, 0.0)[np.ix_(close, close)]
+    return Coupling(apart.astype(dtype), close, block.astype(dtype), weights.astype(dtype))
+
+
+def _close_pairs(shifted: np.ndarray, values: np.ndarray, size: np.ndarray, n_train: int, eps: float) -> np.ndarray:
+    """Find the pairs for which partial fractions would lose more digits than the other form.
+
+    Bounds are relative to the mean square of the target: |c_i| <= sqrt(n_train s_i) for a target of unit variance.
+    """
+    reach = values / shifted
+    size = size * n_train * np.sqrt(reach[:, None] * reach[None, :])
+    gap = np.abs(values[None, :] - values[:, None])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lost_apart = eps * size * np.maximum(shifted[:, None], shifted[None, :]) / gap
+    # w_i - w_j, in units, is gap (alpha - smallest) / ((s_i + alpha) (s_j + alpha)) <= gap / (4 (s + smallest)).
+    lost_near = 0.5 * size * (gap / (4 * np.minimum(shifted[:, None], shifted[None, :]))) ** 2
+    near = (lost_apart > TOLERATED * eps) & (lost_apart > lost_near) | (gap == 0)
+    np.fill_diagonal(near, False)
+    return near
+
+
+def losses(xp: Any, coupling: Coupling, c: Any, e: Any, work: Any) -> Any:
+    """Compute what every penalty adds to the mean square of the validation responses.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or torch.
+    coupling : Coupling
+        Of arrays of `xp`.
+    c : array, shape (rank, n_targets)
+        Rotated training products, in units.
+    e : array, shape (rank, n_targets)
+        Rotated validation products, in units; overwritten.
+    work : array, shape (at least 3 rank, n_targets)
+        Scratch. Rows ``rank`` to ``2 rank`` must hold ``c * c``.
+
+    Returns
+    -------
+    array, shape (n_alphas, n_targets)
+        Loss minus ``|y_v|^2 / n_v``: negative where the model helps.
+    """
+    rank = len(c)
+    linear = work[:rank]
+    xp.matmul(coupling.apart, c, out=linear)
+    xp.subtract(linear, e, out=linear)
+    xp.multiply(linear, c, out=linear)
+    n_close = 0
+    if coupling.close is not None:
+        n_close = len(coupling.close)
+        rows = c[coupling.close]
+        xp.multiply(rows, xp.matmul(coupling.near, rows), out=work[2 * rank : 2 * rank + n_close])
+    return xp.matmul(coupling.weights, work[: 2 * rank + n_close])
