@@ -1,0 +1,217 @@
+"""The array library that a search runs on: numpy on the processor, torch on CUDA."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..numerics.partial_fractions import Coupling
+from ..numerics.ridge_search import Operator
+
+
+def available_threads() -> int:
+    """Count the processors that this process may use.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Where arrays live and how they are made.
+
+    On the processor batches of targets go to threads and every product runs on one thread: the result of a batch
+    does not depend on the number of threads, and threads of the linear algebra library do not wait for each other.
+
+    Attributes
+    ----------
+    device : {"cpu", "cuda"}
+        Where.
+    dtype : str
+        "float32" or "float64": precision of what is as wide as the number of targets.
+    threads : int
+        Batches that are worked on at the same time; 1 on CUDA.
+    library : {"numpy", "torch"}
+        Array library; numpy on the processor unless a test asks for the other.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    library: str = "numpy"
+
+    @property
+    def xp(self) -> Any:
+        """The library."""
+        if self.library == "numpy":
+            return np
+        import torch
+
+        return torch
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return int(np.dtype(self.dtype).itemsize)
+
+    def to(self, array: np.ndarray) -> Any:
+        """Bring numbers to the device, in the precision of the search.
+
+        Parameters
+        ----------
+        array : ndarray
+            Numbers.
+
+        Returns
+        -------
+        array
+            Of the library, contiguous.
+        """
+        array = np.ascontiguousarray(array, dtype=self.dtype)
+        return array if self.library == "numpy" else self.xp.from_numpy(array).to(self.device)
+
+    def index(self, array: Any) -> Any:
+        """Bring row numbers to the device.
+
+        Parameters
+        ----------
+        array : ndarray of int, slice or None
+            Row numbers.
+
+        Returns
+        -------
+        array, slice or None
+            The same on the device.
+        """
+        if self.library == "numpy" or not isinstance(array, np.ndarray):
+            return array
+        return self.xp.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(self.device)
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Make an array of undefined numbers.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Its shape.
+
+        Returns
+        -------
+        array
+            Of the library.
+        """
+        if self.library == "numpy":
+            return np.empty(shape, dtype=self.dtype)
+        return self.xp.empty(shape, dtype=getattr(self.xp, self.dtype), device=self.device)
+
+    def whole(self, shape: tuple[int, ...]) -> Any:
+        """Make an array of integer zeros.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Its shape.
+
+        Returns
+        -------
+        array
+            Of the library.
+        """
+        if self.library == "numpy":
+            return np.zeros(shape, dtype=np.int64)
+        return self.xp.zeros(shape, dtype=self.xp.int64, device=self.device)
+
+    def host(self, array: Any) -> np.ndarray:
+        """Bring an array back.
+
+        Parameters
+        ----------
+        array : array
+            Of the library.
+
+        Returns
+        -------
+        ndarray
+            In main memory.
+        """
+        return array if self.library == "numpy" else array.cpu().numpy()
+
+    def operator(self, operator: Operator) -> Operator:
+        """Bring an operator to the device.
+
+        Parameters
+        ----------
+        operator : Operator
+            Of numpy arrays.
+
+        Returns
+        -------
+        Operator
+            Of arrays of the library.
+        """
+        if self.library == "numpy":
+            return operator
+        couplings = tuple(
+            Coupling(
+                self.to(part.apart),
+                self.index(part.close),
+                None if part.near is None else self.to(part.near),
+                self.to(part.weights),
+            )
+            for part in operator.couplings
+        )
+        return replace(
+            operator, columns=self.index(operator.columns), rotate=self.to(operator.rotate), couplings=couplings
+        )
+
+    def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Call a function on every item, several at a time, each on one thread.
+
+        Parameters
+        ----------
+        function : callable
+            What to call; numpy lets go of the interpreter while it computes.
+        items : iterable
+            What to call it with.
+
+        Yields
+        ------
+        object
+            Results in the order of the items.
+        """
+        with threadpool_limits(1, user_api="blas"):
+            if self.threads == 1:
+                yield from map(function, items)
+                return
+            with ThreadPoolExecutor(self.threads) as pool:
+                yield from pool.map(function, items)
+
+
+def choose_arrays(device: str = "cpu", *, dtype: str = "float32", threads: int | None = None) -> Arrays:
+    """Take numpy on the processor and torch on CUDA.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+        Where to compute.
+    dtype : {"float32", "float64"}
+        Precision of the search.
+    threads : int, optional
+        Threads on the processor; all that the process may use, unless given.
+
+    Returns
+    -------
+    Arrays
+        The library and its settings.
+    """
+    if device == "cuda":
+        return Arrays("cuda", dtype, 1, "torch")
+    return Arrays("cpu", dtype, threads or available_threads())

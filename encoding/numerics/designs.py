@@ -1,0 +1,203 @@
+"""Which sets of rows nested cross-validation trains on and validates on, and what the features say about each.
+
+Nested folds repeat themselves: outer fold i with inner fold j and outer fold j with inner fold i train on the same
+rows, all but those of i and j. Every different training set is kept once, with all the sets that it is
+validated on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Rows = np.ndarray
+OuterFold = tuple[Rows, Sequence[tuple[Rows, Rows]]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Validation:
+    """Rows that one training set is validated on.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        The rows.
+    outer : int
+        Outer fold that this is an inner fold of.
+    share : float
+        Part that it has in the score of the outer fold, 1 / number of inner folds.
+    """
+
+    rows: Rows
+    outer: int
+    share: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainingSet:
+    """Rows that are trained on.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        The rows.
+    validations : tuple of Validation
+        What it is validated on; more than one where nested folds meet.
+    """
+
+    rows: Rows
+    validations: tuple[Validation, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scaled:
+    """Features of one model on one training set.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape (n_features,)
+        Training means, about which everything is taken; zeros without an intercept.
+    factor : ndarray of float64, shape (n_features,)
+        What centred features are multiplied by.
+    gram : ndarray of float64, shape (n_features, n_features)
+        ``Z'Z`` of the training rows, centred and scaled.
+    validation : tuple of ndarray
+        ``Z_v'Z_v / n_v`` of every validation set, centred and scaled with the training rows.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+    gram: np.ndarray
+    validation: tuple[np.ndarray, ...]
+
+
+def training_sets(folds: Sequence[OuterFold]) -> list[TrainingSet]:
+    """Collect the different training sets of all inner folds.
+
+    Parameters
+    ----------
+    folds : sequence of (ndarray, sequence of (ndarray, ndarray))
+        Training rows of each outer fold, and its inner folds as rows to train on and rows to validate on, all
+        counted in the whole data.
+
+    Returns
+    -------
+    list of TrainingSet
+        In the order in which they first occur.
+    """
+    found: dict[bytes, tuple[Rows, list[Validation]]] = {}
+    for outer, (_, inner) in enumerate(folds):
+        for train, validation in inner:
+            rows = np.sort(np.asarray(train, dtype=np.int64))
+            _, validations = found.setdefault(rows.tobytes(), (rows, []))
+            validations.append(Validation(np.sort(np.asarray(validation, dtype=np.int64)), outer, 1 / len(inner)))
+    return [TrainingSet(rows, tuple(validations)) for rows, validations in found.values()]
+
+
+def divide(sets: Sequence[Rows], n_rows: int) -> tuple[list[Rows], np.ndarray]:
+    """Divide rows into the largest blocks that no set cuts.
+
+    Parameters
+    ----------
+    sets : sequence of ndarray of int
+        Sets of rows.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    blocks : list of ndarray of int
+        Rows of each block; rows that are in no set are in no block.
+    member : ndarray of float64, shape (n_sets, n_blocks)
+        1 where the set holds the block, otherwise 0.
+    """
+    inside = np.zeros((n_rows, len(sets)), dtype=bool)
+    for number, rows in enumerate(sets):
+        inside[rows, number] = True
+    patterns, label = np.unique(inside, axis=0, return_inverse=True)
+    label = label.ravel()
+    used = np.flatnonzero(patterns.any(1))
+    return [np.flatnonzero(label == number) for number in used], patterns[used].T.astype(np.float64)
+
+
+def band_factor(X: np.ndarray, bands: Sequence[slice]) -> np.ndarray:
+    """Find what divides every feature by its standard deviation and every band by the root of its total variance.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_samples, n_features)
+        Training rows.
+    bands : sequence of slice
+        Columns of each band.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_features,)
+        0 for features that do not vary in these rows. As in `scale_band`.
+    """
+    mean, sd = X.mean(0), X.std(0)
+    varies = sd > 1e-7 * np.maximum(np.abs(mean), np.abs(X).max(0, initial=0.0))
+    factor = np.where(varies, 1 / np.where(varies, sd, 1.0), 0.0)
+    for band in bands:
+        factor[band] /= np.sqrt(max(int(varies[band].sum()), 1))
+    return factor
+
+
+def scale_set(
+    X: np.ndarray, rows: Rows, bands: Sequence[slice], *, scale: bool, intercept: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find mean and factor of the features on some training rows.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_features)
+        Features as they are.
+    rows : ndarray of int
+        Training rows.
+    bands : sequence of slice
+        Columns of each band.
+    scale : bool
+        Whether features and bands are scaled on these rows, or taken as they are.
+    intercept : bool
+        Whether features are taken about their means in these rows.
+
+    Returns
+    -------
+    tuple of ndarray, shape (n_features,)
+        Mean and factor.
+    """
+    here = X[rows]
+    factor = band_factor(here, bands) if scale else np.ones(X.shape[1])
+    return (here.mean(0) if intercept else np.zeros(X.shape[1])), factor
+
+
+def scaled_grams(
+    X: np.ndarray, training: TrainingSet, bands: Sequence[slice], *, scale: bool, intercept: bool
+) -> Scaled:
+    """Centre and scale features on the rows of a training set, and multiply them out there and where it is validated.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_features)
+        Features as they are.
+    training : TrainingSet
+        The rows.
+    bands : sequence of slice
+        Columns of each band.
+    scale : bool
+        Whether to scale, or to take the features as they are.
+    intercept : bool
+        Whether to centre.
+
+    Returns
+    -------
+    Scaled
+        Means, factors and products.
+    """
+    mean, factor = scale_set(X, training.rows, bands, scale=scale, intercept=intercept)
+    Z = (X[training.rows] - mean) * factor
+    products = []
+    for validation in training.validations:
+        Z_v = (X[validation.rows] - mean) * factor
+        products.append(Z_v.T @ Z_v / len(Z_v))
+    return Scaled(mean, factor, Z.T @ Z, tuple(products))

@@ -1,0 +1,199 @@
+"""Refit on the training rows of an outer fold, and the sums of its held-out predictions, from products.
+
+With weights W of centred, unscaled features, S_v and C_v the products of the held-out rows about the training
+means, and P = S_v W: the sums of y p_b, of p p_b, of p and of y that all scores follow from need no prediction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .designs import Rows, scale_set
+from .ridge_search import band_scale, refit
+from .target_products import Plan, TargetProducts
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OuterFeatures:
+    """Features of one model in one outer fold.
+
+    Attributes
+    ----------
+    factor : ndarray of float64, shape (n_features,)
+        What centred features are multiplied by.
+    gram : ndarray of float64, shape (n_features, n_features)
+        Products of the training rows, centred and scaled.
+    test : ndarray of float64, shape (n_test, n_features)
+        Held-out rows about the training means, unscaled.
+    test_gram : ndarray of float64, shape (n_features, n_features)
+        Their products.
+    """
+
+    factor: np.ndarray
+    gram: np.ndarray
+    test: np.ndarray
+    test_gram: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OuterTargets:
+    """Products of one outer fold about the means of its training rows.
+
+    Attributes
+    ----------
+    train : ndarray of float64, shape (n_features, n_targets)
+        ``X_t' Y_t``.
+    test : ndarray of float64, shape (n_features, n_targets)
+        ``X_v' Y_v``.
+    y, yy : ndarray of float64, shape (n_targets,)
+        Sums of the held-out responses and of their squares.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    y: np.ndarray
+    yy: np.ndarray
+
+
+def outer_features(
+    X: np.ndarray, X_test: np.ndarray, train: Rows, bands: Sequence[slice], *, scale: bool, intercept: bool
+) -> OuterFeatures:
+    """Prepare the features of one model in one outer fold.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_features)
+        Features of the model.
+    X_test : ndarray of float64, shape (n_test, n_features)
+        Its held-out rows.
+    train : ndarray of int
+        Training rows.
+    bands : sequence of slice
+        Columns of each band.
+    scale, intercept : bool
+        Whether to scale, and to centre, on the training rows.
+
+    Returns
+    -------
+    OuterFeatures
+        Products and held-out rows.
+    """
+    mean, factor = scale_set(X, train, bands, scale=scale, intercept=intercept)
+    Z = (X[train] - mean) * factor
+    test = X_test - mean
+    return OuterFeatures(factor, Z.T @ Z, test, test.T @ test)
+
+
+def outer_targets(
+    plan: Plan,
+    products: TargetProducts,
+    number: int,
+    averaged: tuple[np.ndarray, np.ndarray] | None = None,
+) -> OuterTargets:
+    """Sum blocks to the training and held-out rows of an outer fold, about its training means.
+
+    Parameters
+    ----------
+    plan : Plan
+        How blocks make up sets.
+    products : TargetProducts
+        Products of the blocks.
+    number : int
+        The outer fold.
+    averaged : tuple of ndarray, optional
+        Held-out features and responses, where these are averages over rows.
+
+    Returns
+    -------
+    OuterTargets
+        In float64.
+    """
+    member = plan.outer[number]
+    n = sum(len(rows) for rows, inside in zip(plan.blocks, member, strict=True) if inside)
+    sum_x, sum_y = member @ plan.feature_total, member @ products.total
+    mean_x, mean_y = sum_x / n, sum_y / n
+    train = np.tensordot(member, products.cross, 1) - np.outer(sum_x, mean_y)
+    if averaged is not None:
+        X_test, Y_test = averaged[0] - mean_x, averaged[1] - mean_y
+        return OuterTargets(train, X_test.T @ Y_test, Y_test.sum(0), np.einsum("nt,nt->t", Y_test, Y_test))
+    held = plan.test[number]
+    n_test = sum(len(rows) for rows, inside in zip(plan.blocks, held, strict=True) if inside)
+    part_x, part_y = held @ plan.feature_total, held @ products.total
+    test = np.tensordot(held, products.cross, 1) - np.outer(mean_x, part_y) - np.outer(part_x - n_test * mean_x, mean_y)
+    yy = held @ products.square - 2 * mean_y * part_y + n_test * mean_y**2
+    # Squares about a mean far from theirs may end a rounding error below zero.
+    return OuterTargets(train, test, part_y - n_test * mean_y, np.maximum(yy, 0.0))
+
+
+def refit_all(
+    features: OuterFeatures,
+    bands: Sequence[slice],
+    gammas: np.ndarray,
+    cross: np.ndarray,
+    candidate: np.ndarray,
+    alphas: np.ndarray,
+) -> np.ndarray:
+    """Fit every target with its candidate and penalty; targets that share a candidate share the decomposition.
+
+    Parameters
+    ----------
+    features : OuterFeatures
+        Features of the fold.
+    bands : sequence of slice
+        Columns of each band.
+    gammas : ndarray of float64, shape (n_candidates, n_bands)
+        Candidates.
+    cross : ndarray of float64, shape (n_features, n_targets)
+        Products of the training rows.
+    candidate : ndarray of int, shape (n_targets,)
+        Chosen candidate.
+    alphas : ndarray of float64, shape (n_targets,)
+        Chosen penalty.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_features, n_targets)
+        Weights of centred, unscaled features.
+    """
+    weights = np.zeros(cross.shape)
+    for number in np.unique(candidate):
+        columns = np.flatnonzero(candidate == number)
+        scale = band_scale(bands, gammas[number], len(cross))
+        weights[:, columns] = refit(features.gram, scale, features.factor, cross[:, columns], alphas[columns])
+    return weights
+
+
+def held_out_sums(
+    features: OuterFeatures, targets: OuterTargets, weights: np.ndarray, bands: Sequence[slice]
+) -> dict[str, np.ndarray]:
+    """Sum what all scores need over the held-out rows, without predicting them.
+
+    Parameters
+    ----------
+    features : OuterFeatures
+        Features of the fold.
+    targets : OuterTargets
+        Products of the fold.
+    weights : ndarray of float64, shape (n_features, n_targets)
+        Weights of centred, unscaled features.
+    bands : sequence of slice
+        Columns of each band.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The sums that `fold_sums` takes from predictions.
+    """
+    with_y, with_p = weights * targets.test, weights * (features.test_gram @ weights)
+    y_band = np.stack([with_y[band].sum(0) for band in bands])
+    p_band = np.stack([with_p[band].sum(0) for band in bands])
+    return {
+        "y": targets.y,
+        "p": features.test.sum(0) @ weights,
+        "yy": targets.yy,
+        "pp": np.maximum(p_band.sum(0), 0.0),
+        "yp": y_band.sum(0),
+        "y_band": y_band,
+        "p_band": p_band,
+    }

@@ -1,0 +1,307 @@
+"""Search band weights and penalties for many targets at once.
+
+A candidate (one weight per band) needs one eigendecomposition per training set, in float64; what is as wide as the
+number of targets is matrix products only. For p features, A penalties, one training set that is validated on v
+sets, and one target these are 2 p^2 (1 + 2 v) + 4 A p v operations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .designs import Scaled
+from .partial_fractions import Coupling, couple, decompose, losses
+from .target_products import SetProducts
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Operator:
+    """One candidate on one training set.
+
+    Attributes
+    ----------
+    columns : array of int, slice or None
+        Features of bands with a weight; None stands for all.
+    rotate : array, shape (rank, n_columns)
+        Takes products of features and responses to the eigenvectors, in units.
+    couplings : tuple of Coupling
+        One per validation set.
+    """
+
+    columns: Any
+    rotate: Any
+    couplings: tuple[Coupling, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return int(self.rotate.nbytes) + sum(coupling.nbytes for coupling in self.couplings)
+
+
+@dataclass(eq=False, slots=True)
+class Best:
+    """Best choice so far of every target in every outer fold.
+
+    Attributes
+    ----------
+    loss : array, shape (n_outer, n_targets)
+        Its mean over inner folds, less the mean square of the validation responses.
+    candidate, alpha : array of int, shape (n_outer, n_targets)
+        Numbers of the candidate and of the penalty.
+    """
+
+    loss: Any
+    candidate: Any
+    alpha: Any
+
+
+def band_scale(bands: Sequence[slice], gamma: np.ndarray, n_features: int) -> np.ndarray:
+    """Repeat the root of each band's weight over its features.
+
+    Parameters
+    ----------
+    bands : sequence of slice
+        Columns of each band.
+    gamma : ndarray, shape (n_bands,)
+        Weights, not negative.
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_features,)
+        Roots.
+    """
+    scale = np.zeros(n_features)
+    for band, weight in zip(bands, gamma, strict=True):
+        scale[band] = np.sqrt(weight)
+    return scale
+
+
+def make_operator(
+    scaled: Scaled,
+    scale: np.ndarray,
+    alphas: np.ndarray,
+    shares: Sequence[float],
+    *,
+    n_train: int,
+    dtype: Any = np.float32,
+    columns: np.ndarray | None = None,
+) -> Operator:
+    """Prepare one candidate on one training set.
+
+    Parameters
+    ----------
+    scaled : Scaled
+        Features of the training set.
+    scale : ndarray of float64, shape (n_features,)
+        Root of the weight of every feature; features of weight 0 are left out.
+    alphas : ndarray of float64, shape (n_alphas,)
+        Penalties, ascending.
+    shares : sequence of float
+        Part of each validation set in the score of its outer fold.
+    n_train : int
+        Number of training rows.
+    dtype : dtype
+        Precision of the search.
+    columns : ndarray of int, optional
+        Where the features stand among those of which products were taken; all, in order, unless given.
+
+    Returns
+    -------
+    Operator
+        Of numpy arrays.
+    """
+    kept = np.flatnonzero((scale > 0) & (scaled.factor > 0))
+    whole = len(kept) == len(scale)
+    z = scale[kept]
+    inside = np.ix_(kept, kept)
+    spectrum = decompose(scaled.gram[inside] * z * z[:, None], float(alphas[0]))
+    vectors = spectrum.vectors / spectrum.unit
+    weighted = z[:, None] * vectors
+    couplings = []
+    for gram, share in zip(scaled.validation, shares, strict=True):
+        inner = weighted.T @ gram[inside] @ weighted
+        coupling = couple(spectrum.values, inner, alphas, n_train=n_train, dtype=dtype)
+        weights = (coupling.weights * share).astype(dtype)
+        couplings.append(Coupling(coupling.apart, coupling.close, coupling.near, weights))
+    rotate = np.ascontiguousarray((weighted * scaled.factor[kept, None]).T.astype(dtype))
+    if columns is None:
+        return Operator(None if whole else as_slice(kept), rotate, tuple(couplings))
+    return Operator(as_slice(columns[kept]), rotate, tuple(couplings))
+
+
+def as_slice(columns: np.ndarray) -> Any:
+    """Write neighbouring columns as a slice, which is read without a copy.
+
+    Parameters
+    ----------
+    columns : ndarray of int
+        Columns, ascending.
+
+    Returns
+    -------
+    slice or ndarray of int
+        The same columns.
+    """
+    if len(columns) and columns[-1] - columns[0] + 1 == len(columns):
+        return slice(int(columns[0]), int(columns[-1]) + 1)
+    return columns
+
+
+class Scratch:
+    """Memory that the search of one batch of targets uses over and over."""
+
+    def __init__(self, xp: Any, empty: Any, rank: int, n_alphas: int, n_outer: int, n_targets: int) -> None:
+        self.xp = xp
+        self.c, self.e = empty((rank, n_targets)), empty((rank, n_targets))
+        self.work = empty((3 * rank, n_targets))
+        self.total = empty((n_outer, n_alphas, n_targets))
+
+
+def score_candidate(
+    scratch: Scratch,
+    operators: Sequence[Operator],
+    products: SetProducts,
+    outer: Sequence[Sequence[int]],
+) -> Any:
+    """Compute the loss of one candidate at every penalty.
+
+    Parameters
+    ----------
+    scratch : Scratch
+        For as many targets as `products` has.
+    operators : sequence of Operator
+        The candidate on every training set.
+    products : SetProducts
+        Products of features and responses.
+    outer : sequence of sequence of int
+        Outer fold of every validation set of every training set.
+
+    Returns
+    -------
+    array, shape (n_outer, n_alphas, n_targets)
+        Mean over inner folds, less the mean square of the responses; a view of the scratch.
+    """
+    xp = scratch.xp
+    total = scratch.total
+    total[:] = 0
+    number = 0
+    for operator, train, folds in zip(operators, products.train, outer, strict=True):
+        rank = len(operator.rotate)
+        c, e = scratch.c[:rank], scratch.e[:rank]
+        rotate(xp, operator, train, c)
+        xp.multiply(c, c, out=scratch.work[rank : 2 * rank])
+        for coupling, fold in zip(operator.couplings, folds, strict=True):
+            rotate(xp, operator, products.validation[number], e)
+            total[fold] += losses(xp, coupling, c, e, scratch.work)
+            number += 1
+    return total
+
+
+def rotate(xp: Any, operator: Operator, products: Any, out: Any) -> None:
+    """Take products of features and responses to the eigenvectors of a candidate.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or torch.
+    operator : Operator
+        The candidate.
+    products : array, shape (n_features, n_targets)
+        Products.
+    out : array, shape (rank, n_targets)
+        Where to.
+    """
+    part = products if operator.columns is None else products[operator.columns]
+    xp.matmul(operator.rotate, part, out=out)
+
+
+def start(xp: Any, empty: Any, whole: Any, n_outer: int, n_targets: int) -> Best:
+    """Begin a search: everything is better than nothing.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or torch.
+    empty, whole : callable
+        Make an array of numbers and one of integers of a shape.
+    n_outer, n_targets : int
+        Outer folds and targets.
+
+    Returns
+    -------
+    Best
+        With infinite losses.
+    """
+    loss = empty((n_outer, n_targets))
+    loss[:] = float("inf")
+    return Best(loss, whole((n_outer, n_targets)), whole((n_outer, n_targets)))
+
+
+def improve(xp: Any, best: Best, total: Any, number: int) -> Any:
+    """Take a candidate over wherever it is better than everything before.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or torch.
+    best : Best
+        Changed.
+    total : array, shape (n_outer, n_alphas, n_targets)
+        Losses of the candidate.
+    number : int
+        Its number.
+
+    Returns
+    -------
+    array, shape (n_outer, n_targets)
+        Its loss at the best penalty.
+    """
+    lowest = xp.amin(total, 1)
+    better = lowest < best.loss
+    if bool(better.any()):
+        best.alpha = xp.where(better, xp.argmin(total, 1), best.alpha)
+        best.candidate[better] = number
+        best.loss = xp.where(better, lowest, best.loss)
+    return lowest
+
+
+def refit(
+    gram: np.ndarray,
+    scale: np.ndarray,
+    factor: np.ndarray,
+    cross: np.ndarray,
+    alphas: np.ndarray,
+) -> np.ndarray:
+    """Fit ridge with one candidate and one penalty per target.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (n_features, n_features)
+        ``Z'Z`` of the training rows, centred and scaled.
+    scale, factor : ndarray of float64, shape (n_features,)
+        Roots of the weights, and what features are multiplied by.
+    cross : ndarray of float64, shape (n_features, n_targets)
+        Products of centred, unscaled features and responses.
+    alphas : ndarray of float64, shape (n_targets,)
+        Penalties.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_features, n_targets)
+        Weights of centred, unscaled features.
+    """
+    weights = np.zeros(cross.shape)
+    kept = np.flatnonzero((scale > 0) & (factor > 0))
+    if not len(kept):
+        return weights
+    z = scale[kept]
+    spectrum = decompose(gram[np.ix_(kept, kept)] * z * z[:, None], 0.0)
+    turned = (z * factor[kept])[:, None] * spectrum.vectors
+    rotated = turned.T @ cross[kept]
+    rotated /= spectrum.values[:, None] + alphas
+    weights[kept] = turned @ rotated
+    return weights

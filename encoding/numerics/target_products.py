@@ -1,0 +1,243 @@
+"""Everything that ridge needs to know about the responses, from one look at them.
+
+For every block of rows that no fold cuts: the sum of the responses, of their squares, and their products with
+the features. A set of rows is a sum over blocks, and taking it about the means of a training set is a rank-one
+correction for the training rows and a rank-two one for the validation rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .designs import Rows, TrainingSet, divide
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TargetProducts:
+    """Products of features and responses, block by block, for some targets.
+
+    Attributes
+    ----------
+    cross : ndarray of float64, shape (n_blocks, n_features, n_targets)
+        ``X_b' Y_b``.
+    total : ndarray of float64, shape (n_blocks, n_targets)
+        Sums of the responses.
+    square : ndarray of float64, shape (n_blocks, n_targets)
+        Sums of their squares.
+    """
+
+    cross: np.ndarray
+    total: np.ndarray
+    square: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """How blocks make up training and validation sets.
+
+    Attributes
+    ----------
+    blocks : list of ndarray of int
+        Rows of each block.
+    train : ndarray of float64, shape (n_sets, n_blocks)
+        Which training set holds which block.
+    validation : ndarray of float64, shape (n_validations, n_blocks)
+        The same of all validation sets, in the order of the training sets.
+    outer : ndarray of float64, shape (n_outer, n_blocks)
+        The same of the training rows of outer folds.
+    test : ndarray of float64, shape (n_outer, n_blocks)
+        The same of the held-out rows of outer folds; no rows where nothing is held out.
+    of_set : ndarray of int, shape (n_validations,)
+        Training set of each validation set.
+    n_train, n_validation : ndarray of float64
+        Rows in each set.
+    feature_total : ndarray of float64, shape (n_blocks, n_features)
+        Sums of the features in each block.
+    """
+
+    blocks: list[Rows]
+    train: np.ndarray
+    validation: np.ndarray
+    outer: np.ndarray
+    test: np.ndarray
+    of_set: np.ndarray
+    n_train: np.ndarray
+    n_validation: np.ndarray
+    feature_total: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SetProducts:
+    """Products of every training and validation set about the means of the training set.
+
+    Attributes
+    ----------
+    train : array, shape (n_sets, n_features, n_targets)
+        ``X_t' Y_t``, centred.
+    validation : array, shape (n_validations, n_features, n_targets)
+        ``X_v' Y_v / n_v``, both about the training means.
+    """
+
+    train: Any
+    validation: Any
+
+
+def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows], tests: Sequence[Rows]) -> Plan:
+    """Divide rows into blocks, and write all sets of rows as sums of blocks.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_features)
+        Features.
+    sets : sequence of TrainingSet
+        Sets of the inner folds.
+    outer : sequence of ndarray of int
+        Training rows of the outer folds.
+    tests : sequence of ndarray of int
+        Held-out rows of the outer folds, or nothing.
+
+    Returns
+    -------
+    Plan
+        The sums.
+    """
+    validations = [(number, v) for number, s in enumerate(sets) for v in s.validations]
+    kinds = [[s.rows for s in sets], [v.rows for _, v in validations], list(outer), list(tests)]
+    blocks, member = divide([rows for kind in kinds for rows in kind], len(X))
+    train, validation, whole, test = np.split(member, np.cumsum([len(kind) for kind in kinds[:-1]]))
+    return Plan(
+        blocks,
+        train,
+        validation,
+        whole,
+        test,
+        np.array([number for number, _ in validations], dtype=np.int64),
+        np.array([len(s.rows) for s in sets], dtype=np.float64),
+        np.array([len(v.rows) for _, v in validations], dtype=np.float64),
+        np.array([X[block].sum(0) for block in blocks]).reshape(len(blocks), X.shape[1]),
+    )
+
+
+def standardise_targets(Y: np.ndarray, *, intercept: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take responses about their mean over all rows, in units of their standard deviation.
+
+    Parameters
+    ----------
+    Y : ndarray, shape (n_samples, n_targets)
+        Responses, finite.
+    intercept : bool
+        Whether responses may be taken about their mean.
+
+    Returns
+    -------
+    tuple of ndarray
+        Responses in float64, what was subtracted, and what was divided by: 1 for responses that do not vary, which
+        become exactly zero.
+    """
+    Y = Y.astype(np.float64)
+    size = np.abs(Y).max(0, initial=0.0)
+    mean = Y.mean(0) if intercept else np.zeros(Y.shape[1])
+    Y -= mean
+    # Dividing by the largest entry first keeps the squares of huge and of tiny responses finite.
+    largest = np.abs(Y).max(0, initial=0.0)
+    varies = largest > (1e-13 * size if intercept else 0.0)
+    largest = np.where(varies, largest, 1.0)
+    Y /= largest
+    spread = np.sqrt(np.einsum("nt,nt->t", Y, Y) / max(len(Y), 1))
+    spread = np.where(varies, spread, 1.0)
+    Y /= spread
+    Y[:, ~varies] = 0.0
+    return Y, mean, largest * spread
+
+
+def multiply_targets(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows]) -> TargetProducts:
+    """Multiply features and responses out, block by block.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_features)
+        Features.
+    Y : ndarray of float64, shape (n_samples, n_targets)
+        Responses as `standardise_targets` gives them.
+    blocks : sequence of ndarray of int
+        Rows of each block.
+
+    Returns
+    -------
+    TargetProducts
+        In float64.
+    """
+    parts = [Y[rows] for rows in blocks]
+    return TargetProducts(
+        np.stack([X[rows].T @ part for rows, part in zip(blocks, parts, strict=True)]),
+        np.stack([part.sum(0) for part in parts]),
+        np.stack([np.einsum("nt,nt->t", part, part) for part in parts]),
+    )
+
+
+def multiply_sets(xp: Any, plan: Plan, products: TargetProducts, to: Any, *, intercept: bool) -> SetProducts:
+    """Sum blocks to sets, and take each about the means of its training rows.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or torch.
+    plan : Plan
+        How blocks make up sets.
+    products : TargetProducts
+        Products of the blocks.
+    to : callable
+        Turns a numpy array into one of `xp`, of the precision and on the device of the search.
+    intercept : bool
+        Whether to centre.
+
+    Returns
+    -------
+    SetProducts
+        Arrays of `xp`.
+    """
+    n_blocks, p, n_targets = products.cross.shape
+    flat = to(products.cross).reshape(n_blocks, p * n_targets)
+    train = xp.matmul(to(plan.train), flat).reshape(-1, p, n_targets)
+    validation = xp.matmul(to(plan.validation / plan.n_validation[:, None]), flat).reshape(-1, p, n_targets)
+    if not intercept:
+        return SetProducts(train, validation)
+    means = to(plan.train @ products.total / plan.n_train[:, None])
+    sums_x = plan.train @ plan.feature_total
+    mean_x = (sums_x / plan.n_train[:, None])[plan.of_set]
+    part_x = plan.validation @ plan.feature_total / plan.n_validation[:, None]
+    part_y = to(plan.validation @ products.total / plan.n_validation[:, None])
+    sums, mean_x, shifted = to(sums_x), to(mean_x), to(part_x - mean_x)
+    for number in range(len(train)):
+        train[number] -= sums[number][:, None] * means[number][None, :]
+    for number, of_set in enumerate(plan.of_set.tolist()):
+        validation[number] -= mean_x[number][:, None] * part_y[number][None, :]
+        validation[number] -= shifted[number][:, None] * means[of_set][None, :]
+    return SetProducts(train, validation)
+
+
+def validation_squares(plan: Plan, products: TargetProducts, *, intercept: bool) -> np.ndarray:
+    """Compute the mean square of the responses of every validation set about the training means.
+
+    Parameters
+    ----------
+    plan : Plan
+        How blocks make up sets.
+    products : TargetProducts
+        Products of the blocks.
+    intercept : bool
+        Whether to centre.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_validations, n_targets)
+        In units of the targets.
+    """
+    n = plan.n_validation[:, None]
+    square = plan.validation @ products.square / n
+    if not intercept:
+        return square
+    means = (plan.train @ products.total / plan.n_train[:, None])[plan.of_set]
+    return square - 2 * means * (plan.validation @ products.total / n) + means**2
