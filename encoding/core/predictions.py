@@ -1,6 +1,8 @@
 """Held-out predictions of one model for one subject."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -79,6 +81,8 @@ class Predictions:
         Prediction of each band about the training mean, when it was kept; usually a memory map.
     provenance : Provenance
         Settings and inputs.
+    solver : mapping
+        What computed it, why that was chosen, and how the search for hyper-parameters went.
 
     Raises
     ------
@@ -98,6 +102,7 @@ class Predictions:
     gammas: np.ndarray
     values: np.ndarray | None = None
     provenance: Provenance = field(default_factory=lambda: Provenance("predictions/1"))
+    solver: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check values against axes."""

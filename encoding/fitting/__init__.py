@@ -1,6 +1,6 @@
 """FIT: aligned feature spaces and responses to held-out predictions."""
 
-from .crossval import Compute, cross_predict
+from .crossval import Compute, cross_predict, cross_predict_all
 from .device import choose_device
 from .folds import Fold, Folds
 from .models import MODELS, BandedRidge, EncodingModel, Ridge, one_model_each
@@ -17,6 +17,7 @@ __all__ = [
     "Split",
     "choose_device",
     "cross_predict",
+    "cross_predict_all",
     "make_folds",
     "one_model_each",
 ]

@@ -41,12 +41,15 @@ class Arrays:
         Batches that are worked on at the same time; 1 on CUDA.
     library : {"numpy", "torch"}
         Array library; numpy on the processor unless a test asks for the other.
+    vram : int
+        Bytes that may be taken on the graphics card.
     """
 
     device: str = "cpu"
     dtype: str = "float32"
     threads: int = 1
     library: str = "numpy"
+    vram: int = 8 << 30
 
     @property
     def xp(self) -> Any:
@@ -195,7 +198,9 @@ class Arrays:
                 yield from pool.map(function, items)
 
 
-def choose_arrays(device: str = "cpu", *, dtype: str = "float32", threads: int | None = None) -> Arrays:
+def choose_arrays(
+    device: str = "cpu", *, dtype: str = "float32", threads: int | None = None, vram: int = 8 << 30
+) -> Arrays:
     """Take numpy on the processor and torch on CUDA.
 
     Parameters
@@ -206,6 +211,8 @@ def choose_arrays(device: str = "cpu", *, dtype: str = "float32", threads: int |
         Precision of the search.
     threads : int, optional
         Threads on the processor; all that the process may use, unless given.
+    vram : int
+        Bytes that may be taken on the graphics card.
 
     Returns
     -------
@@ -213,5 +220,5 @@ def choose_arrays(device: str = "cpu", *, dtype: str = "float32", threads: int |
         The library and its settings.
     """
     if device == "cuda":
-        return Arrays("cuda", dtype, 1, "torch")
+        return Arrays("cuda", dtype, 1, "torch", vram)
     return Arrays("cpu", dtype, threads or available_threads())

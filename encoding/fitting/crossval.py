@@ -1,8 +1,8 @@
 """Fit on training folds, predict held-out folds."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +21,23 @@ from ..core import (
     suggest,
     versions,
 )
-from ..io.atomic import atomic_folder
 from ..io.store import load, saved_with, write_object
-from ..numerics.metrics import fold_sums
-from ..numerics.ridge import band_predictions
-from ..numerics.scaling import scale_band
-from .folds import Fold, Folds
+from .arrays import choose_arrays
+from .chunks import ChunkFit, gather
+from .design import make_design
+from .folds import Folds
 from .models import EncodingModel
-from .search import search
+from .partial import Partial
+from .plan import Choice, choose_method, plan_memory
 
-STEP = "cross_predict/1"
+STEP = "cross_predict/2"
+logger = logging.getLogger(__name__)
 BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Where and within what memory to compute; changes no result.
+    """Where and within what memory to compute; changes no result beyond rounding.
 
     Attributes
     ----------
@@ -45,22 +46,36 @@ class Compute:
     keep_bytes : int
         Held-out predictions of a model are kept if they take at most this much; 0 keeps none.
     chunk_bytes : int
-        Responses are read in chunks of targets of about this size.
+        Responses are read in chunks of targets of at most this size.
+    memory_bytes : int
+        What a fit may take in all; chunks become smaller where they must.
+    vram_bytes : int
+        The same on the graphics card.
+    threads : int
+        Threads on the processor; 0 takes all that there are.
+    verify : bool
+        Whether to check a sample of targets of every chunk against himalaya.
     """
 
     device: str = "cpu"
     keep_bytes: int = 2 << 30
     chunk_bytes: int = 256 << 20
+    memory_bytes: int = 8 << 30
+    vram_bytes: int = 8 << 30
+    threads: int = 0
+    verify: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Design:
-    """Scaled features of one outer fold."""
+@dataclass(eq=False, slots=True)
+class _Job:
+    """One model on its way to a folder."""
 
-    fold: Fold
-    X_train: np.ndarray
-    X_test: np.ndarray
-    bands: list[slice]
+    model: EncodingModel
+    gammas: np.ndarray
+    provenance: Provenance
+    folder: Path
+    keep: bool
+    choice: Choice
 
 
 def cross_predict(
@@ -76,13 +91,10 @@ def cross_predict(
 ) -> Predictions:
     """Predict every held-out sample with a model that has not seen it.
 
-    In each outer fold features are z-scored and bands scaled to unit total variance with training samples only,
-    responses are taken about their training mean, hyper-parameters are chosen per target on inner folds, and
-    the refitted model predicts the held-out samples. Sums for all scores are kept for every fold; the
-    predictions themselves are kept when they fit the budget.
-
-    Peak memory is the features, about eight times `Compute.chunk_bytes`, and the sums of all targets
-    (8 bytes x folds x (6 + 3 bands) x targets).
+    In each outer fold hyper-parameters are chosen per target on inner folds, in each of which features are z-scored
+    and bands scaled to unit total variance with the rows that are fitted only; the model is refitted on all training
+    samples, scaled anew, and predicts the held-out samples. Responses are taken about their training means. Sums for
+    all scores are kept for every fold; the predictions themselves are kept when they fit the budget.
 
     Parameters
     ----------
@@ -95,7 +107,8 @@ def cross_predict(
     folds : Folds
         Outer and inner folds of these samples.
     folder : str or Path
-        Where the result is saved; if it already holds the result of the same inputs, that is loaded.
+        Where the result is saved; if it already holds the result of the same inputs, that is loaded. An interrupted
+        fit leaves its finished chunks of targets beside it, and goes on after them.
     seed : int, default=0
         Seed of the candidates.
     compute : Compute, optional
@@ -114,6 +127,40 @@ def cross_predict(
         If a feature space is missing, or its samples or those of the folds are not those of the responses.
     DataError
         If a target has values in some samples only.
+    ConfigError
+        If the budget of memory is too small.
+    """
+    return cross_predict_all(
+        [model], spaces, responses, folds, [folder], seed=seed, compute=compute, progress=progress
+    )[0]
+
+
+def cross_predict_all(
+    models: Sequence[EncodingModel],
+    spaces: Sequence[FeatureSpace],
+    responses: Responses,
+    folds: Folds,
+    folders: Sequence[str | Path],
+    *,
+    seed: int = 0,
+    compute: Compute | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[Predictions]:
+    """Predict every held-out sample with several models, reading the responses once.
+
+    Parameters
+    ----------
+    models : sequence of Ridge or BandedRidge
+        What to fit.
+    spaces, responses, folds, seed, compute, progress
+        As in `cross_predict`.
+    folders : sequence of str or Path
+        Where the result of each model is saved.
+
+    Returns
+    -------
+    list of Predictions
+        One per model, each as `cross_predict` makes it.
     """
     compute = compute or Compute()
     if not folds.samples.same_as(responses.samples):
@@ -121,47 +168,104 @@ def cross_predict(
             f"The folds divide {folds.samples!r}, but the responses of sub-{responses.subject} have "
             f"{responses.samples!r}. Call `make_folds` with the samples of the responses."
         )
-    used = _spaces_of(model, spaces, responses)
+    used = [_spaces_of(model, spaces, responses) for model in models]
+    identity = _identity(responses)
+    jobs = [
+        _job(model, its, identity, responses, folds, Path(folder), seed=seed, compute=compute)
+        for model, its, folder in zip(models, used, folders, strict=True)
+    ]
+    wanted = [number for number, job in enumerate(jobs) if not saved_with(job.folder, job.provenance.key)]
+    if wanted:
+        together = {space.name: space for number in wanted for space in used[number]}
+        _fit([jobs[number] for number in wanted], list(together.values()), responses, folds, compute, progress)
+    return [load(job.folder) for job in jobs]
+
+
+def _job(
+    model: EncodingModel,
+    used: list[FeatureSpace],
+    identity: str,
+    responses: Responses,
+    folds: Folds,
+    folder: Path,
+    *,
+    seed: int,
+    compute: Compute,
+) -> _Job:
     rng = np.random.default_rng([seed, int(digest([model.name, model.bands]), 16) % 2**32])
     gammas = model.candidates(rng)
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
-    shape = (gammas.shape[1], n_rows, len(responses.targets))
-    keep = 4 * int(np.prod(shape)) <= compute.keep_bytes
-    provenance = _provenance(model, used, responses, folds, seed=seed, keep=keep)
-    if saved_with(folder, provenance.key):
-        return load(folder)
-    with atomic_folder(folder) as temporary:
-        values = None
-        if keep:
-            values = np.lib.format.open_memmap(temporary / "values.npy", "w+", np.float32, shape)
-            values[:] = np.nan
-        state = _empty_state(len(folds.folds), shape[0], shape[2])
-        chunks = _chunks(responses, compute.chunk_bytes)
-        start = 0
-        for k, fold in enumerate(folds.folds):
-            design = _design(used, fold, joined=model.joined)
-            rows = slice(start, start := start + len(design.X_test))
-            state["n"][k] = len(design.X_test)
-            for c, chunk in enumerate(chunks):
-                predicted, results = _fit_chunk(design, responses, chunk, model.alphas, gammas, compute.device)
-                for name, result in results.items():
-                    state[name][k][..., chunk] = result
-                if values is not None:
-                    values[:, rows, chunk] = predicted
-                if progress is not None:
-                    progress((k * len(chunks) + c + 1) / (len(folds.folds) * len(chunks)))
-        if values is not None:
-            values.flush()
-            values = np.load(temporary / "values.npy", mmap_mode="r")
-        write_object(_pack(model, responses, folds, state, values, provenance), temporary)
-    return load(folder)
+    keep = 4 * gammas.shape[1] * n_rows * len(responses.targets) <= compute.keep_bytes
+    provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep)
+    return _Job(model, gammas, provenance, folder, keep, Choice("himalaya", ""))
 
 
-def _chunks(responses: Responses, chunk_bytes: int) -> list[np.ndarray]:
-    """Divide the usable targets; columns of NaN are left alone."""
+def _fit(
+    jobs: list[_Job],
+    spaces: list[FeatureSpace],
+    responses: Responses,
+    folds: Folds,
+    compute: Compute,
+    progress: Callable[[float], None] | None,
+) -> None:
+    """Fit chunk after chunk; every model keeps what is finished."""
+    design = make_design(spaces, folds)
+    arrays = choose_arrays(compute.device, threads=compute.threads or None, vram=compute.vram_bytes)
     usable = np.flatnonzero(responses.usable)
-    width = max(1, int(chunk_bytes // (4 * max(len(responses.samples), 1))))
-    return [usable[start : start + width] for start in range(0, len(usable), width)]
+    tasks = [design.task(job.model, job.gammas) for job in jobs]
+    for job, task in zip(jobs, tasks, strict=True):
+        job.choice = choose_method(
+            job.model.method,
+            design.rows,
+            n_features=len(task.columns),
+            n_candidates=len(task.gammas),
+            n_alphas=len(task.alphas),
+            n_targets=len(usable),
+            device=compute.device,
+        )
+    plan = plan_memory(
+        design.rows,
+        [(len(task.columns), len(task.alphas), len(task.gammas)) for task in tasks],
+        arrays,
+        n_features=design.X.shape[1],
+        n_targets=max(len(usable), 1),
+        memory=compute.memory_bytes,
+        chunk_bytes=compute.chunk_bytes,
+        kernel=any(job.choice.method != "statistics" for job in jobs),
+    )
+    logger.info("%s", plan.text)
+    for job in jobs:
+        logger.info("%s: %s", job.model.name, job.choice.reason)
+    chunks = [usable[first : first + plan.n_chunk] for first in range(0, len(usable), plan.n_chunk)]
+    n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
+    shapes = [(task.gammas.shape[1], n_rows, len(responses.targets)) for task in tasks]
+    partials = [Partial(job.folder, {"key": job.provenance.key, "chunk": plan.n_chunk}) for job in jobs]
+    stores = [p.values(shape) if job.keep else None for job, p, shape in zip(jobs, partials, shapes, strict=True)]
+    groups = [
+        ChunkFit(members, design, [tasks[n] for n in members], arrays, compute, plan.operators)
+        for members in _groups([job.choice.method for job in jobs])
+    ]
+    for number, chunk in enumerate(chunks):
+        missing = [group for group in groups if not all(partials[n].has(number) for n in group.members)]
+        Y = responses.values[:, chunk] if missing else None
+        for group in missing:
+            group.run(number, Y, chunk, jobs, partials, stores)
+        if progress is not None:
+            progress((number + 1) / len(chunks))
+    for job, task, partial, values in zip(jobs, tasks, partials, stores, strict=True):
+        if values is not None:
+            values = np.load(partial.folder / "values.npy", mmap_mode="r")
+        state, solver = gather(partial, chunks, task, job.choice, len(folds.folds), len(responses.targets))
+        state["n"] = np.array([len(np.unique(fold.average)) for fold in folds.folds])
+        write_object(_pack(job, responses, folds, state, values, solver), partial.folder)
+        partial.finish()
+
+
+def _groups(methods: Sequence[str]) -> list[list[int]]:
+    """Models that are searched from statistics share them; others stand alone."""
+    shared = [number for number, method in enumerate(methods) if method == "statistics"]
+    alone = [[number] for number, method in enumerate(methods) if method != "statistics"]
+    return ([shared] if shared else []) + alone
 
 
 def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: Responses) -> list[FeatureSpace]:
@@ -178,12 +282,12 @@ def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: 
 
 
 def _provenance(
-    model: EncodingModel, used: list[FeatureSpace], responses: Responses, folds: Folds, *, seed: int, keep: bool
+    model: EncodingModel, used: list[FeatureSpace], identity: str, folds: Folds, *, seed: int, keep: bool
 ) -> Provenance:
     config = {"model": asdict(model), "kind": type(model).__name__, "keep": keep}
     rows = [[f.train.tolist(), f.test.tolist(), f.average.tolist()] for f in folds.folds]
     inner = [[[fit.tolist(), validation.tolist()] for fit, validation in f.inner] for f in folds.folds]
-    inputs = {"responses": _identity(responses), "folds": digest([rows, inner])}
+    inputs = {"responses": identity, "folds": digest([rows, inner])}
     inputs |= {f"features {s.name}": digest([s.features, fingerprint_array(s.values)]) for s in used}
     return Provenance(STEP, config, inputs, seed, versions())
 
@@ -209,59 +313,15 @@ def _identity(responses: Responses) -> str:
     return digest([responses.provenance.key, names, blocks, [fingerprint_array(axis) for axis in axes]])
 
 
-def _design(used: list[FeatureSpace], fold: Fold, *, joined: bool) -> _Design:
-    blocks = [space.values for space in used]
-    if joined:
-        blocks = [np.concatenate(blocks, axis=1)]
-    scaled = [scale_band(block[fold.train], _average(block[fold.test], fold.average)) for block in blocks]
-    edges = np.cumsum([0] + [block.shape[1] for block in blocks]).tolist()
-    train, test = (np.concatenate(part, axis=1) for part in zip(*scaled, strict=True))
-    return _Design(fold, train, test, [slice(a, b) for a, b in pairwise(edges)])
-
-
-def _average(rows: np.ndarray, member: np.ndarray) -> np.ndarray:
-    if np.array_equal(member, np.arange(len(rows))):
-        return rows
-    sums = np.zeros((int(member.max()) + 1, rows.shape[1]))
-    np.add.at(sums, member, rows)
-    return sums / np.bincount(member)[:, None]
-
-
-def _fit_chunk(
-    design: _Design,
-    responses: Responses,
-    chunk: np.ndarray,
-    alphas: Sequence[float],
-    gammas: np.ndarray,
-    device: str,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Search, refit and predict some targets in one outer fold."""
-    fold, bands = design.fold, design.bands
-    Y_train = responses.values[fold.train[:, None], chunk].astype(np.float64)
-    mean = Y_train.mean(0)
-    Y_train -= mean
-    gamma, alpha, _ = search(
-        design.X_train, Y_train, bands=bands, gammas=gammas, alphas=alphas, inner=fold.inner, device=device
-    )
-    predicted = band_predictions(design.X_train, Y_train, design.X_test, bands=bands, gammas=gamma, alphas=alpha)
-    Y_test = _average(responses.values[fold.test[:, None], chunk].astype(np.float64), fold.average) - mean
-    return predicted, {**fold_sums(Y_test, predicted), "alphas": alpha, "gammas": gamma}
-
-
-def _empty_state(n_folds: int, n_bands: int, n_targets: int) -> dict[str, np.ndarray]:
-    flat = {name: np.full((n_folds, n_targets), np.nan) for name in ("y", "p", "yy", "pp", "yp", "alphas")}
-    banded = {name: np.full((n_folds, n_bands, n_targets), np.nan) for name in ("y_band", "p_band", "gammas")}
-    return {**flat, **banded, "n": np.zeros(n_folds, dtype=np.int64)}
-
-
 def _pack(
-    model: EncodingModel,
+    job: _Job,
     responses: Responses,
     folds: Folds,
     state: dict[str, np.ndarray],
     values: np.ndarray | None,
-    provenance: Provenance,
+    solver: dict[str, object],
 ) -> Predictions:
+    model = job.model
     rows, fold_of = [], []
     for k, fold in enumerate(folds.folds):
         # An averaged row takes the place of the first of its repeats.
@@ -282,5 +342,6 @@ def _pack(
         np.asarray(sorted(model.alphas)),
         state["gammas"],
         values,
-        provenance,
+        job.provenance,
+        solver,
     )

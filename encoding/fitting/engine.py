@@ -177,8 +177,8 @@ class StatisticsSearch:
         """Number of targets that are worked on at once."""
         return batch_of(self.rows, self.X.shape[1], self.arrays)
 
-    def standardise(self, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Take responses about their mean, in units of their standard deviation.
+    def standardise(self, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take responses about their centre, in units of their standard deviation.
 
         Parameters
         ----------
@@ -188,9 +188,9 @@ class StatisticsSearch:
         Returns
         -------
         tuple of ndarray
-            Standardised responses, means, and units.
+            Standardised responses, and units.
         """
-        return standardise_targets(Y, intercept=self.intercept)
+        return standardise_targets(Y, self.rows.plan.blocks, intercept=self.intercept)
 
     def products(self, Y: np.ndarray) -> TargetProducts:
         """Multiply features and standardised responses out.
@@ -352,7 +352,7 @@ class _State:
         self.search, self.task, self.source = search, task, products
         self.n_outer, self.n_targets = len(search.rows.folds), products.total.shape[1]
         arrays = search.arrays
-        self.best: Best = start(arrays.xp, arrays.empty, arrays.whole, self.n_outer, self.n_targets)
+        self.best: Best = start(arrays.empty, arrays.whole, self.n_outer, self.n_targets)
         self.curve = np.zeros(len(task.gammas))
         shape = (len(task.gammas), self.n_outer, self.n_targets)
         self.each = np.empty(shape, dtype=np.float32) if keep_all else None
@@ -361,9 +361,9 @@ class _State:
         """Try some candidates."""
         arrays, rows = self.search.arrays, self.search.rows
         xp = arrays.xp
-        products: SetProducts = multiply_sets(
-            xp, rows.plan, self.source, arrays.to, intercept=self.search.intercept
-        )
+        products = multiply_sets(rows.plan, self.source, intercept=self.search.intercept, dtype=arrays.dtype)
+        if arrays.library == "torch":
+            products = SetProducts(arrays.to(products.train), arrays.to(products.validation))
         widest = len(self.task.columns)
         scratch = Scratch(xp, arrays.empty, widest, len(self.task.alphas), self.n_outer, self.n_targets)
         for number, operator in zip(numbers, operators, strict=True):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import ConfigError
+from ..core import ConfigError, suggest
+from .plan import METHODS
 
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 
@@ -25,6 +26,9 @@ class Ridge:
     alphas : tuple of float
         Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
         trace(K) / n = 1, so alpha is the ratio of noise to signal variance that it is right for.
+    method : {"auto", "statistics", "kernel", "himalaya"}
+        Solver. The first three scale features on the rows of every inner training set; himalaya, the reference,
+        scales them once per outer fold.
 
     Raises
     ------
@@ -35,6 +39,7 @@ class Ridge:
     bands: tuple[str, ...]
     name: str = ""
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
+    method: str = "auto"
 
     def __post_init__(self) -> None:
         """Check values and fill in the name."""
@@ -79,6 +84,8 @@ class BandedRidge:
     n_iter : int
         Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet
         distributions follow.
+    method : {"auto", "statistics", "kernel", "himalaya"}
+        Solver, as in `Ridge`.
 
     Raises
     ------
@@ -90,6 +97,7 @@ class BandedRidge:
     name: str = ""
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     n_iter: int = 100
+    method: str = "auto"
 
     def __post_init__(self) -> None:
         """Check values and fill in the name."""
@@ -148,6 +156,8 @@ def _check(model: Ridge | BandedRidge) -> None:
         )
     if not model.alphas or min(model.alphas) <= 0 or not np.all(np.isfinite(model.alphas)):
         raise ConfigError(f"[[fit]] {model.name!r}: alphas = {list(model.alphas)}; positive finite numbers are needed.")
+    if model.method not in METHODS:
+        raise ConfigError(f"[[fit]] {model.name!r}: method = {model.method!r}. {suggest(str(model.method), METHODS)}")
 
 
 def one_model_each(spaces: Sequence[str], **settings: object) -> tuple[Ridge, ...]:

@@ -139,14 +139,14 @@ def as_slice(columns: np.ndarray) -> Any:
     Parameters
     ----------
     columns : ndarray of int
-        Columns, ascending.
+        Columns.
 
     Returns
     -------
     slice or ndarray of int
         The same columns.
     """
-    if len(columns) and columns[-1] - columns[0] + 1 == len(columns):
+    if len(columns) and bool((np.diff(columns) == 1).all()):
         return slice(int(columns[0]), int(columns[-1]) + 1)
     return columns
 
@@ -219,13 +219,11 @@ def rotate(xp: Any, operator: Operator, products: Any, out: Any) -> None:
     xp.matmul(operator.rotate, part, out=out)
 
 
-def start(xp: Any, empty: Any, whole: Any, n_outer: int, n_targets: int) -> Best:
+def start(empty: Any, whole: Any, n_outer: int, n_targets: int) -> Best:
     """Begin a search: everything is better than nothing.
 
     Parameters
     ----------
-    xp : module
-        numpy or torch.
     empty, whole : callable
         Make an array of numbers and one of integers of a shape.
     n_outer, n_targets : int

@@ -13,6 +13,8 @@ import numpy as np
 
 from .designs import Rows, TrainingSet, divide
 
+SETS_AT_ONCE = 8
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TargetProducts:
@@ -120,36 +122,39 @@ def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows],
     )
 
 
-def standardise_targets(Y: np.ndarray, *, intercept: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Take responses about their mean over all rows, in units of their standard deviation.
+def standardise_targets(Y: np.ndarray, blocks: Sequence[Rows], *, intercept: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Bring responses to a size at which no sum loses digits; this changes no result.
 
     Parameters
     ----------
     Y : ndarray, shape (n_samples, n_targets)
         Responses, finite.
+    blocks : sequence of ndarray of int
+        Blocks of rows. The centre is the median of their means, which a block of wild values does not move.
     intercept : bool
-        Whether responses may be taken about their mean.
+        Whether responses may be centred.
 
     Returns
     -------
-    tuple of ndarray
-        Responses in float64, what was subtracted, and what was divided by: 1 for responses that do not vary, which
-        become exactly zero.
+    Y : ndarray of float64, shape (n_samples, n_targets)
+        Responses about the centre in units of their standard deviation; exactly zero if they do not vary.
+    unit : ndarray of float64, shape (n_targets,)
+        What they were divided by.
     """
     Y = Y.astype(np.float64)
     size = np.abs(Y).max(0, initial=0.0)
-    mean = Y.mean(0) if intercept else np.zeros(Y.shape[1])
-    Y -= mean
-    # Dividing by the largest entry first keeps the squares of huge and of tiny responses finite.
+    if intercept:
+        # Divided first, so that a sum of huge responses is finite.
+        Y -= np.median([(Y[rows] / len(rows)).sum(0) for rows in blocks], axis=0)
     largest = np.abs(Y).max(0, initial=0.0)
     varies = largest > (1e-13 * size if intercept else 0.0)
     largest = np.where(varies, largest, 1.0)
     Y /= largest
-    spread = np.sqrt(np.einsum("nt,nt->t", Y, Y) / max(len(Y), 1))
+    spread = Y.std(0) if intercept else np.sqrt(np.einsum("nt,nt->t", Y, Y) / max(len(Y), 1))
     spread = np.where(varies, spread, 1.0)
     Y /= spread
     Y[:, ~varies] = 0.0
-    return Y, mean, largest * spread
+    return Y, largest * spread
 
 
 def multiply_targets(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows]) -> TargetProducts:
@@ -177,45 +182,53 @@ def multiply_targets(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows]) -> Ta
     )
 
 
-def multiply_sets(xp: Any, plan: Plan, products: TargetProducts, to: Any, *, intercept: bool) -> SetProducts:
+def multiply_sets(plan: Plan, products: TargetProducts, *, intercept: bool, dtype: Any = np.float32) -> SetProducts:
     """Sum blocks to sets, and take each about the means of its training rows.
+
+    Sums and differences are taken in float64, so that rows of a set never feel the size of those outside it.
 
     Parameters
     ----------
-    xp : module
-        numpy or torch.
     plan : Plan
         How blocks make up sets.
     products : TargetProducts
         Products of the blocks.
-    to : callable
-        Turns a numpy array into one of `xp`, of the precision and on the device of the search.
     intercept : bool
         Whether to centre.
+    dtype : dtype
+        Precision of the result.
 
     Returns
     -------
     SetProducts
-        Arrays of `xp`.
+        Of numpy arrays.
     """
-    n_blocks, p, n_targets = products.cross.shape
-    flat = to(products.cross).reshape(n_blocks, p * n_targets)
-    train = xp.matmul(to(plan.train), flat).reshape(-1, p, n_targets)
-    validation = xp.matmul(to(plan.validation / plan.n_validation[:, None]), flat).reshape(-1, p, n_targets)
-    if not intercept:
-        return SetProducts(train, validation)
-    means = to(plan.train @ products.total / plan.n_train[:, None])
-    sums_x = plan.train @ plan.feature_total
-    mean_x = (sums_x / plan.n_train[:, None])[plan.of_set]
-    part_x = plan.validation @ plan.feature_total / plan.n_validation[:, None]
-    part_y = to(plan.validation @ products.total / plan.n_validation[:, None])
-    sums, mean_x, shifted = to(sums_x), to(mean_x), to(part_x - mean_x)
-    for number in range(len(train)):
-        train[number] -= sums[number][:, None] * means[number][None, :]
-    for number, of_set in enumerate(plan.of_set.tolist()):
-        validation[number] -= mean_x[number][:, None] * part_y[number][None, :]
-        validation[number] -= shifted[number][:, None] * means[of_set][None, :]
-    return SetProducts(train, validation)
+    sum_x, sum_y = plan.train @ plan.feature_total, plan.train @ products.total
+    mean_x, mean_y = sum_x / plan.n_train[:, None], sum_y / plan.n_train[:, None]
+    member = plan.validation / plan.n_validation[:, None]
+    part_x, part_y = member @ plan.feature_total, member @ products.total
+    left = np.stack([mean_x[plan.of_set], part_x - mean_x[plan.of_set]], axis=2)
+    right = np.stack([part_y, mean_y[plan.of_set]], axis=1)
+    train = _combine(plan.train, products.cross, sum_x[:, :, None], mean_y[:, None, :], intercept, dtype)
+    return SetProducts(train, _combine(member, products.cross, left, right, intercept, dtype))
+
+
+def _combine(
+    member: np.ndarray, cross: np.ndarray, left: np.ndarray, right: np.ndarray, intercept: bool, dtype: Any
+) -> np.ndarray:
+    """Sum blocks to sets and subtract what their means contribute, ``left @ right``; a few sets at a time."""
+    n_blocks, p, n_targets = cross.shape
+    out = np.empty((len(member), p, n_targets), dtype=dtype)
+    flat = cross.reshape(n_blocks, p * n_targets)
+    for first in range(0, len(member), SETS_AT_ONCE):
+        some = slice(first, first + SETS_AT_ONCE)
+        sums = (member[some] @ flat).reshape(-1, p, n_targets)
+        if intercept:
+            for number, total in enumerate(sums, first):
+                np.subtract(total, left[number] @ right[number], out=out[number], casting="same_kind")
+        else:
+            out[some] = sums
+    return out
 
 
 def validation_squares(plan: Plan, products: TargetProducts, *, intercept: bool) -> np.ndarray:

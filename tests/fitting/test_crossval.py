@@ -1,6 +1,7 @@
 """Held-out predictions against ridge by hand, himalaya and scikit-learn, and what is written to disk."""
 
 import dataclasses
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -11,12 +12,15 @@ from himalaya.scoring import correlation_score, r2_score, r2_score_split
 from sklearn import linear_model
 
 from encoding.comparison import band_scores, evaluate
-from encoding.core import AlignmentError, DataError, FeatureSpace, Provenance
-from encoding.fitting import BandedRidge, Compute, Ridge, Split, cross_predict, make_folds
+from encoding.core import AlignmentError, ConfigError, DataError, EncodingError, FeatureSpace, Provenance
+from encoding.fitting import BandedRidge, Compute, Ridge, Split, cross_predict, cross_predict_all, make_folds
+from encoding.fitting.engine import StatisticsSearch
+from encoding.fitting.solvers import StatisticsSolver
 from encoding.io.store import load
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 BANDED = BandedRidge(("wide", "narrow"), alphas=ALPHAS, n_iter=8)
+BY_HIMALAYA = dataclasses.replace(BANDED, method="himalaya")
 WIDE = {"wide": 60, "narrow": 15}  # more features than half the training samples: the kernel path
 
 
@@ -38,6 +42,7 @@ class Halves:
             standardise(s.values[fold.train].astype(float), s.values[fold.test].astype(float)) for s in study.spaces
         ]
         self.train, self.test = [part[0] for part in scaled], [part[1] for part in scaled]
+        self.raw = [s.values[fold.train].astype(float) for s in study.spaces]
         self.Y = study.responses.values[fold.train].astype(float)
         self.Y_test = study.responses.values[fold.test].astype(float)
         self.inner = list(fold.inner)
@@ -56,18 +61,29 @@ def textbook(Z, Y, alpha):
     return weights, mean_y - mean_x @ weights
 
 
-def by_textbook(halves, gammas, alphas):
-    """Choose on inner folds by trying everything, refit, and predict every band about the training mean."""
+def by_textbook(halves, gammas, alphas, *, scale_inside=True):
+    """Choose on inner folds by trying everything, refit, and predict every band about the training mean.
+
+    Features are scaled on the rows that an inner fold fits, or (as with himalaya) once on the outer training rows.
+    """
     n_targets = halves.Y.shape[1]
     scaled = [
         np.concatenate([np.sqrt(g) * X for g, X in zip(gamma, halves.train, strict=True)], axis=1) for gamma in gammas
     ]
     loss = np.zeros((len(gammas), len(alphas), n_targets))
-    for c, Z in enumerate(scaled):
-        for a, alpha in enumerate(alphas):
-            for fit, validation in halves.inner:
-                weights, intercept = textbook(Z[fit], halves.Y[fit], alpha)
-                loss[c, a] += ((halves.Y[validation] - Z[validation] @ weights - intercept) ** 2).mean(0)
+    for fit, validation in halves.inner:
+        inside = [
+            standardise(raw[fit], raw[validation]) if scale_inside else (X[fit], X[validation])
+            for raw, X in zip(halves.raw, halves.train, strict=True)
+        ]
+        for c, gamma in enumerate(gammas):
+            Z, Z_validation = (
+                np.concatenate([np.sqrt(g) * part[side] for g, part in zip(gamma, inside, strict=True)], axis=1)
+                for side in (0, 1)
+            )
+            for a, alpha in enumerate(alphas):
+                weights, intercept = textbook(Z, halves.Y[fit], alpha)
+                loss[c, a] += ((halves.Y[validation] - Z_validation @ weights - intercept) ** 2).mean(0)
     best = loss.reshape(-1, n_targets).argmin(0)
     c, a = np.unravel_index(best, loss.shape[:2])
     predicted = np.zeros((len(halves.train), len(halves.Y_test), n_targets))
@@ -109,39 +125,53 @@ def use_candidates(monkeypatch, gammas):
 # Independent oracles
 
 
-@pytest.mark.parametrize("widths", [None, WIDE], ids=["primal", "kernel"])
-def test_ridge_equals_textbook_himalaya_and_scikit_learn(make_study, tmp_path, widths):
+@pytest.mark.parametrize("widths", [None, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("method", ["auto", "statistics", "kernel", "himalaya"])
+def test_ridge_equals_textbook_and_scikit_learn(make_study, tmp_path, widths, method):
     study = make_study(widths=widths)
-    model, folds = Ridge(("wide",), alphas=ALPHAS), folds_of(study)
+    model, folds = Ridge(("wide",), alphas=ALPHAS, method=method), folds_of(study)
     found = cross_predict(model, study.spaces, study.responses, folds, tmp_path / "p")
-    closed, himalaya = [], []
+    closed = []
     for k, fold in enumerate(folds.folds):
         halves = Halves(study._replace(spaces=study.spaces[:1]), fold)
-        predicted, alpha, _ = by_textbook(halves, np.ones((1, 1)), ALPHAS)
+        predicted, alpha, _ = by_textbook(halves, np.ones((1, 1)), ALPHAS, scale_inside=method != "himalaya")
         np.testing.assert_array_equal(found.alphas[k], alpha)
         closed.append((halves, predicted))
-        ridge = RidgeCV(alphas=np.asarray(ALPHAS), fit_intercept=True, cv=halves.inner, solver_params={"warn": False})
-        ridge.fit(halves.train[0], halves.Y)
-        np.testing.assert_allclose(ridge.best_alphas_, alpha)
-        himalaya.append((halves, (ridge.predict(halves.test[0]) - halves.Y.mean(0))[None]))
         sklearn = linear_model.Ridge(alpha=alpha).fit(halves.train[0], halves.Y).predict(halves.test[0])
         np.testing.assert_allclose(found.values[0][found.fold == k], sklearn - halves.Y.mean(0), atol=1e-5)
     assert_scores(found, closed)
-    assert_scores(found, himalaya)
     assert len(np.unique(found.alphas)) > 1
+    assert found.solver["method"] in (method, "statistics" if widths is None else "kernel")
 
 
 @pytest.mark.parametrize("widths", [None, WIDE], ids=["primal", "kernel"])
-def test_banded_ridge_equals_textbook(make_study, tmp_path, monkeypatch, widths):
+def test_ridge_by_himalaya_equals_himalaya(make_study, tmp_path, widths):
+    study = make_study(widths=widths)
+    model, folds = Ridge(("wide",), alphas=ALPHAS, method="himalaya"), folds_of(study)
+    found = cross_predict(model, study.spaces, study.responses, folds, tmp_path / "p")
+    himalaya = []
+    for k, fold in enumerate(folds.folds):
+        halves = Halves(study._replace(spaces=study.spaces[:1]), fold)
+        ridge = RidgeCV(alphas=np.asarray(ALPHAS), fit_intercept=True, cv=halves.inner, solver_params={"warn": False})
+        ridge.fit(halves.train[0], halves.Y)
+        np.testing.assert_allclose(ridge.best_alphas_, found.alphas[k])
+        himalaya.append((halves, (ridge.predict(halves.test[0]) - halves.Y.mean(0))[None]))
+    assert_scores(found, himalaya)
+
+
+@pytest.mark.parametrize("widths", [None, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("method", ["statistics", "kernel", "himalaya"])
+def test_banded_ridge_equals_textbook(make_study, tmp_path, monkeypatch, widths, method):
     study = make_study(widths=widths)
     folds = folds_of(study)
     gammas = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0], [0.83, 0.17], [0.07, 0.93]])
     use_candidates(monkeypatch, gammas)
-    found = cross_predict(BANDED, study.spaces, study.responses, folds, tmp_path / "p")
+    model = dataclasses.replace(BANDED, method=method)
+    found = cross_predict(model, study.spaces, study.responses, folds, tmp_path / "p")
     closed = []
     for k, fold in enumerate(folds.folds):
         halves = Halves(study, fold)
-        predicted, alpha, gamma = by_textbook(halves, gammas, ALPHAS)
+        predicted, alpha, gamma = by_textbook(halves, gammas, ALPHAS, scale_inside=method != "himalaya")
         np.testing.assert_array_equal(found.alphas[k], alpha)
         np.testing.assert_array_equal(found.gammas[k], gamma.astype(np.float32))
         np.testing.assert_allclose(found.values[:, found.fold == k], predicted, atol=1e-5)
@@ -155,7 +185,7 @@ def test_banded_ridge_equals_himalaya_primal(make_study, tmp_path, monkeypatch):
     folds = folds_of(study)
     gammas = np.random.default_rng(0).dirichlet([1, 1], 12)
     use_candidates(monkeypatch, gammas)
-    found = cross_predict(BANDED, study.spaces, study.responses, folds, tmp_path / "p")
+    found = cross_predict(BY_HIMALAYA, study.spaces, study.responses, folds, tmp_path / "p")
     by_solver, by_class = [], []
     settings = {"n_iter": gammas, "alphas": np.asarray(ALPHAS), "progress_bar": False}
     for fold in folds.folds:
@@ -182,7 +212,7 @@ def test_banded_ridge_equals_himalaya_kernels(make_study, tmp_path, monkeypatch)
     folds = folds_of(study)
     gammas = np.random.default_rng(0).dirichlet([1, 1], 12)
     use_candidates(monkeypatch, gammas)
-    found = cross_predict(BANDED, study.spaces, study.responses, folds, tmp_path / "p")
+    found = cross_predict(BY_HIMALAYA, study.spaces, study.responses, folds, tmp_path / "p")
     by_hand = []
     for fold in folds.folds:
         halves = Halves(study, fold)
@@ -499,22 +529,66 @@ def test_changed_folds_are_fitted_anew(make_study, tmp_path):
     assert len(keys) == 4
 
 
-def test_interrupted_fit_leaves_nothing(make_study, tmp_path):
-    study = make_study()
+def interrupt_after(n_calls):
+    """Stop a fit as a user would, when it reports progress for the nth time."""
+    calls = []
 
-    def interrupt(share):
-        if share > 0.5:
+    def progress(share):
+        calls.append(share)
+        if len(calls) == n_calls:
             raise KeyboardInterrupt
 
+    return progress
+
+
+@pytest.mark.parametrize("method", ["statistics", "kernel"])
+@pytest.mark.parametrize("n_calls", [1, 2])
+def test_interrupted_fit_goes_on_after_the_last_chunk_with_the_same_bytes(make_study, tmp_path, method, n_calls):
+    study = make_study()
+    model, compute = dataclasses.replace(BANDED, method=method), Compute(chunk_bytes=4 * 96 * 2)
+    whole = fit_into(tmp_path / "whole", study, model=model, compute=compute)
     with pytest.raises(KeyboardInterrupt):
-        fit_into(tmp_path / "p", study, progress=interrupt)
-    assert list(tmp_path.iterdir()) == []
-    # What was there before stays as it was.
+        fit_into(tmp_path / "p", study, model=model, compute=compute, progress=interrupt_after(n_calls))
+    assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [".partial-p"]
+    finished = stamp(tmp_path / ".partial-p")
+    assert [name for name in sorted(finished) if name.endswith("npz")] == [f"chunk-0000{n}.npz" for n in range(n_calls)]
+    assert fit_into(tmp_path / "p", study, model=model, compute=compute).model == whole.model
+    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "p" / name).read_bytes(), name
+
+
+def test_finished_chunks_are_not_fitted_again(make_study, tmp_path, monkeypatch):
+    study, compute = make_study(), Compute(chunk_bytes=4 * 96 * 2)
+    with pytest.raises(KeyboardInterrupt):
+        fit_into(tmp_path / "p", study, compute=compute, progress=interrupt_after(2))
+    widths, original = [], StatisticsSolver.fit
+
+    def count(solver, Y, keep):
+        widths.append(Y.shape[1])
+        return original(solver, Y, keep)
+
+    monkeypatch.setattr(StatisticsSolver, "fit", count)
+    fit_into(tmp_path / "p", study, compute=compute)
+    assert widths == [2]
+
+
+def test_chunks_of_other_settings_are_not_reused(make_study, tmp_path):
+    study, compute = make_study(), Compute(chunk_bytes=4 * 96 * 2)
+    with pytest.raises(KeyboardInterrupt):
+        fit_into(tmp_path / "p", study, seed=1, compute=compute, progress=interrupt_after(1))
+    found, expected = (fit_into(tmp_path / name, study, compute=compute) for name in ("p", "fresh"))
+    for name, value in everything(expected).items():
+        np.testing.assert_array_equal(everything(found)[name], value, err_msg=name)
+
+
+def test_interrupted_fit_leaves_the_old_result_alone(make_study, tmp_path):
+    study = make_study()
     kept = fit_into(tmp_path / "p", study)
     before = stamp(tmp_path / "p")
     with pytest.raises(KeyboardInterrupt):
-        fit_into(tmp_path / "p", study, seed=1, progress=interrupt)
-    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+        fit_into(tmp_path / "p", study, seed=1, progress=interrupt_after(1))
     assert stamp(tmp_path / "p") == before
     assert load(tmp_path / "p").provenance.key == kept.provenance.key
 
@@ -523,7 +597,129 @@ def test_progress_rises_to_one(make_study, tmp_path):
     study = make_study()
     seen = []
     fit_into(tmp_path / "p", study, progress=seen.append, compute=Compute(chunk_bytes=4 * 96 * 4))
-    np.testing.assert_allclose(seen, np.arange(1, 7) / 6)  # three folds, two chunks
+    np.testing.assert_allclose(seen, [1 / 2, 1])  # two chunks
+
+
+# Several models at once, budgets, verification
+
+
+def test_models_that_share_a_pass_find_what_they_find_alone(make_study, tmp_path):
+    study = make_study(widths={"wide": 7, "narrow": 3, "long": 50})
+    models = [
+        Ridge(("narrow",), alphas=ALPHAS),
+        BANDED,
+        BandedRidge(("narrow", "wide"), "reversed", alphas=ALPHAS, n_iter=6),
+        Ridge(("wide", "narrow"), "joined", alphas=ALPHAS),
+        BandedRidge(("long", "narrow"), alphas=ALPHAS, n_iter=6),
+        BandedRidge(("wide", "narrow"), "reference", alphas=ALPHAS, n_iter=6, method="himalaya"),
+    ]
+    folds = folds_of(study)
+    folders = [tmp_path / f"together{n}" for n in range(len(models))]
+    together = cross_predict_all(models, study.spaces, study.responses, folds, folders)
+    assert [found.solver["method"] for found in together] == [*["statistics"] * 4, "kernel", "himalaya"]
+    for number, (model, found) in enumerate(zip(models, together, strict=True)):
+        alone = fit_into(tmp_path / f"alone{number}", study, model=model)
+        assert found.bands == alone.bands
+        np.testing.assert_array_equal(found.alphas, alone.alphas)
+        np.testing.assert_array_equal(found.gammas, alone.gammas)
+        np.testing.assert_allclose(found.values, alone.values, atol=1e-5)
+        assert found.provenance.key == alone.provenance.key
+
+
+def test_responses_are_read_once_for_all_models(make_study, tmp_path, monkeypatch):
+    study = make_study()
+    looks, original = [], StatisticsSearch.products
+
+    def count(engine, Y):
+        looks.append(Y.shape[1])
+        return original(engine, Y)
+
+    monkeypatch.setattr(StatisticsSearch, "products", count)
+    models = [Ridge(("wide",)), Ridge(("narrow",)), BANDED]
+    folders = [tmp_path / model.name for model in models]
+    cross_predict_all(models, study.spaces, study.responses, folds_of(study), folders)
+    assert looks == [6]
+
+
+def test_budget_makes_chunks_smaller_and_is_said(make_study, tmp_path, caplog):
+    study = make_study(n_targets=2000)
+    model = Ridge(("wide",), alphas=ALPHAS)
+    caplog.set_level("INFO", logger="encoding.fitting.crossval")
+    roomy = fit_into(tmp_path / "roomy", study, model=model)
+    assert "2000 targets in chunks of 2000" in caplog.text
+    caplog.clear()
+    tight = fit_into(tmp_path / "tight", study, model=model, compute=Compute(memory_bytes=52 << 20, threads=1))
+    assert re.search(r"2000 targets in chunks of \d{2,3},", caplog.text)
+    np.testing.assert_array_equal(tight.alphas, roomy.alphas)
+    with pytest.raises(ConfigError, match=r"\[compute\] memory = 0.00 GB, but 0.05 GB are needed for 7 features"):
+        fit_into(tmp_path / "p", study, model=model, compute=Compute(memory_bytes=1000, threads=1))
+
+
+@pytest.mark.parametrize("method", ["statistics", "kernel"])
+def test_verification_agrees_with_himalaya(make_study, tmp_path, method):
+    study = make_study()
+    model = dataclasses.replace(BANDED, method=method)
+    found = fit_into(tmp_path / "p", study, model=model, compute=Compute(verify=True))
+    assert found.solver["verified_targets"] == 6
+    assert 0 < found.solver["verified_difference"] < 1e-5
+
+
+def test_verification_catches_wrong_scores(make_study, tmp_path, monkeypatch):
+    original = StatisticsSearch.run
+
+    def wrong(engine, batches, **settings):
+        found = original(engine, batches, **settings)
+        return [[dataclasses.replace(part, score=part.score + 0.001) for part in task] for task in found]
+
+    monkeypatch.setattr(StatisticsSearch, "run", wrong)
+    with pytest.raises(EncodingError, match=r"differ from himalaya's by up to 1.0e-03 of their variance"):
+        fit_into(tmp_path / "p", make_study(), compute=Compute(verify=True))
+
+
+def test_verification_catches_a_choice_that_is_not_the_best(make_study, tmp_path, monkeypatch):
+    # Scores are true, but the worst candidate at the largest penalty was taken.
+    original = StatisticsSearch.run
+
+    def wrong(engine, batches, **settings):
+        only = dataclasses.replace(engine.tasks[0], alphas=engine.tasks[0].alphas[-1:])
+        small = StatisticsSearch(
+            engine.X, engine.rows, [only], scale=True, intercept=True, arrays=engine.arrays, memory=engine.memory
+        )
+        found = original(small, batches, **settings)
+        return [[dataclasses.replace(part, alpha=part.alpha + len(ALPHAS) - 1) for part in task] for task in found]
+
+    monkeypatch.setattr(StatisticsSearch, "run", wrong)
+    study = make_study(n_targets=40)
+    with pytest.raises(EncodingError, match=r"but 0\.0001 was allowed"):
+        fit_into(tmp_path / "p", study, compute=Compute(verify=True))
+
+
+def test_failed_decomposition_falls_back_to_himalaya_and_says_so(make_study, tmp_path, monkeypatch, caplog):
+    def fail(engine, batches, **settings):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    study = make_study()
+    expected = fit_into(tmp_path / "expected", study, model=BY_HIMALAYA)
+    monkeypatch.setattr(StatisticsSearch, "run", fail)
+    found = fit_into(tmp_path / "p", study)
+    assert "A decomposition failed (Eigenvalues did not converge); himalaya fits" in caplog.text
+    assert (found.solver["method"], found.solver["fell_back"]) == ("statistics", 1)
+    np.testing.assert_array_equal(found.alphas, expected.alphas)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_search_tells_how_it_went(make_study, tmp_path):
+    study = make_study()
+    found = fit_into(tmp_path / "p", study)
+    curve = np.asarray(found.solver["curve"])
+    assert curve.shape == (8,)
+    assert (np.diff(curve) >= 0).all()
+    assert curve[-1] > curve[0]
+    low, high = (np.mean(found.alphas == alpha) for alpha in (ALPHAS[0], ALPHAS[-1]))
+    assert found.solver["at_smallest_alpha"] == pytest.approx(low)
+    assert found.solver["at_largest_alpha"] == pytest.approx(high)
+    moved = 0.5 * np.abs(found.gammas - found.gammas.mean(0)).sum(1).mean(0)
+    assert found.solver["unstable_gammas"] == pytest.approx(np.mean(moved > 0.25))
 
 
 # Inputs that do not fit together
