@@ -65,7 +65,7 @@ class KernelSearch:
             for batch in batches:
                 batch.end(candidate)
         found = [batch.finish() for batch in batches]
-        each = np.concatenate([part.each for part in found], axis=2) if keep_all else None  # type: ignore[misc]
+        each = np.concatenate([part.each for part in found], axis=2) if keep_all else None
         return Found(
             np.concatenate([part.candidate for part in found], axis=1),
             np.concatenate([part.alpha for part in found], axis=1),

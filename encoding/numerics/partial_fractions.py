@@ -130,6 +130,8 @@ def couple(
     Coupling
         Of numpy arrays.
     """
+    # Rounding that differs on both sides of the diagonal would be divided by the gap.
+    validation = (validation + validation.T) / 2
     smallest = float(alphas.min())
     shifted = values + smallest
     gap = values[None, :] - values[:, None]
