@@ -2,6 +2,7 @@
 
 from .crossval import Compute, cross_predict, cross_predict_all
 from .device import choose_device
+from .estimators import BandedRidgeCV, RidgeCV
 from .folds import Fold, Folds
 from .models import MODELS, BandedRidge, EncodingModel, Ridge, one_model_each
 from .splits import Split, make_folds
@@ -9,11 +10,13 @@ from .splits import Split, make_folds
 __all__ = [
     "MODELS",
     "BandedRidge",
+    "BandedRidgeCV",
     "Compute",
     "EncodingModel",
     "Fold",
     "Folds",
     "Ridge",
+    "RidgeCV",
     "Split",
     "choose_device",
     "cross_predict",

@@ -72,7 +72,7 @@ class Found:
         Negative mean squared error of the choice over inner folds, in squared units of the standardised target.
     curve : ndarray of float64, shape (n_candidates,)
         Sum over outer folds and targets of the best score after every candidate.
-    each : ndarray of float32, shape (n_candidates, n_outer, n_targets), or None
+    each : ndarray, shape (n_candidates, n_outer, n_targets), or None
         Score of every candidate at its best penalty, where it was asked for.
     """
 
@@ -355,7 +355,7 @@ class _State:
         self.best: Best = start(arrays.empty, arrays.whole, self.n_outer, self.n_targets)
         self.curve = np.zeros(len(task.gammas))
         shape = (len(task.gammas), self.n_outer, self.n_targets)
-        self.each = np.empty(shape, dtype=np.float32) if keep_all else None
+        self.each = np.empty(shape, dtype=arrays.dtype) if keep_all else None
 
     def advance(self, numbers: Sequence[int], operators: Sequence[list[Operator]]) -> None:
         """Try some candidates."""
@@ -378,7 +378,7 @@ class _State:
         arrays, rows = self.search.arrays, self.search.rows
         base = base_loss(rows, self.source, self.n_outer, intercept=self.search.intercept)
         loss = arrays.host(self.best.loss).astype(np.float64) + base
-        each = None if self.each is None else -(self.each + base.astype(np.float32))
+        each = None if self.each is None else -(self.each + base.astype(arrays.dtype))
         candidate, alpha = arrays.host(self.best.candidate), arrays.host(self.best.alpha)
         return Found(candidate, alpha, -loss, self.curve - base.sum(), each)
 

@@ -135,7 +135,7 @@ class _Batch:
         self.total[:] = 0
         self.curve = np.zeros(len(task.gammas))
         shape = (len(task.gammas), self.n_outer, self.n_targets)
-        self.each = np.empty(shape, dtype=np.float32) if keep_all else None
+        self.each = np.empty(shape, dtype=arrays.dtype) if keep_all else None
 
     def centred(self, rows: np.ndarray, mean: np.ndarray) -> Any:
         return self.search.arrays.to(self.Y[rows] - mean)
@@ -170,6 +170,6 @@ class _Batch:
             for validation in training.validations:
                 base[validation.outer] += validation.share * ((self.Y[validation.rows] - mean) ** 2).mean(0)
         loss = arrays.host(self.best.loss).astype(np.float64) + base
-        each = None if self.each is None else -(self.each + base.astype(np.float32))
+        each = None if self.each is None else -(self.each + base.astype(arrays.dtype))
         candidate, alpha = arrays.host(self.best.candidate), arrays.host(self.best.alpha)
         return Found(candidate, alpha, -loss, self.curve - base.sum(), each)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import ConfigError, suggest
+from ..numerics.simplex import draw_candidates
 from .plan import METHODS
 
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
@@ -131,12 +132,7 @@ class BandedRidge:
         ndarray, shape (n_iter, n_bands)
             Non-negative, each row sums to one.
         """
-        n_bands = len(self.bands)
-        fixed = np.vstack([np.full((1, n_bands), 1 / n_bands), np.eye(n_bands)])
-        n_draws = self.n_iter - len(fixed)
-        concentration = np.where(np.arange(n_draws) % 2 == 0, 0.1, 1.0)
-        gamma = rng.standard_gamma(np.repeat(concentration[:, None], n_bands, axis=1)) + 1e-300
-        return np.vstack([fixed, gamma / gamma.sum(1, keepdims=True)])
+        return draw_candidates(len(self.bands), self.n_iter, rng)
 
 
 EncodingModel = Ridge | BandedRidge

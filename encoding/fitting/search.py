@@ -23,7 +23,7 @@ def search(
     device: str = "cpu",
     batch_bytes: int = 256 << 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the best candidate and penalty of every target.
+    """Find the best candidate and penalty of every target, with an intercept.
 
     The primal solver is used up to half as many features as samples, the kernel solver above; both fit an
     intercept in every inner fold and both score by the mean squared error of the inner folds.
@@ -61,18 +61,57 @@ def search(
     EncodingError
         If himalaya is told by its environment to return made-up weights.
     """
+    candidate, alpha, scores = search_all(
+        X, Y, bands=bands, gammas=gammas, alphas=alphas, inner=inner, device=device, batch_bytes=batch_bytes
+    )
+    return gammas[candidate].T, np.asarray(sorted(alphas))[alpha], scores.max(0)
+
+
+def search_all(  # noqa: PLR0913 - those of `search`, and whether there is an intercept
+    X: np.ndarray,
+    Y: np.ndarray,
+    *,
+    bands: list[slice],
+    gammas: np.ndarray,
+    alphas: Sequence[float],
+    inner: Sequence[tuple[np.ndarray, np.ndarray]],
+    intercept: bool = True,
+    device: str = "cpu",
+    batch_bytes: int = 256 << 20,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the best candidate and penalty of every target, by their numbers.
+
+    Parameters
+    ----------
+    X, Y, bands, gammas, alphas, inner, device, batch_bytes
+        As in `search`.
+    intercept : bool, default=True
+        Whether inner folds fit an intercept.
+
+    Returns
+    -------
+    candidate, alpha : ndarray of int, shape (n_targets,)
+        Rows of `gammas`, and numbers among the sorted penalties.
+    scores : ndarray, shape (n_candidates, n_targets)
+        Mean inner score of every candidate at its best penalty.
+
+    Raises
+    ------
+    EncodingError
+        If himalaya is told by its environment to return made-up weights.
+    """
     if os.environ.get("HIMALAYA_SKIP_FIT"):
         raise EncodingError("HIMALAYA_SKIP_FIT is set: himalaya would return made-up weights. Unset it.")
     grid = np.asarray(sorted(alphas), dtype=np.float32)
     # himalaya's primal solver multiplies X by sqrt(gamma) in place and divides again: zeros would become NaN.
-    tried = np.maximum(gammas, SMALLEST_GAMMA)
-    tried = (tried / tried.sum(1, keepdims=True)).astype(np.float32)
+    tried = np.maximum(gammas, SMALLEST_GAMMA * gammas.sum(1, keepdims=True))
+    tried = tried.astype(np.float32)
     largest = max(len(validation) for _, validation in inner)
     batch = int(max(64, batch_bytes // (4 * len(grid) * largest)))
     settings: dict[str, Any] = {
         "n_iter": tried,
         "alphas": grid,
-        "fit_intercept": True,
+        "fit_intercept": intercept,
         "cv": [(np.asarray(train), np.asarray(validation)) for train, validation in inner],
         "n_targets_batch": batch,
         "progress_bar": False,
@@ -80,12 +119,11 @@ def search(
     solver = _primal if X.shape[1] <= len(X) // 2 else _dual
     with himalaya_backend(device):
         deltas, scores = solver(X.astype(np.float32), Y.astype(np.float32), bands, settings)
-    # delta = log(gamma / alpha), and gammas sum to one.
-    shares = np.exp(deltas.astype(np.float64))
-    alpha = 1 / shares.sum(0)
+    candidate = scores.argmax(0)
+    # delta = log(gamma / alpha).
+    alpha = tried.astype(np.float64).sum(1)[candidate] / np.exp(deltas.astype(np.float64)).sum(0)
     nearest = np.abs(np.log(grid.astype(float)[:, None]) - np.log(alpha)).argmin(0)
-    candidate = _nearest_candidate(tried, shares * alpha)
-    return gammas[candidate].T, np.asarray(sorted(alphas))[nearest], scores.max(0)
+    return candidate, nearest, scores
 
 
 def _primal(
@@ -129,10 +167,3 @@ def _on_backend(settings: dict[str, Any]) -> dict[str, Any]:
 
     backend = get_backend()
     return settings | {name: backend.asarray(settings[name]) for name in ("n_iter", "alphas")}
-
-
-def _nearest_candidate(tried: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Row of `tried` that each column of `shares` is; far apart unless two candidates are the same."""
-    unique, member = np.unique(shares.astype(np.float32), axis=1, return_inverse=True)
-    distance = np.abs(tried[:, :, None] - unique[None]).max(1)
-    return distance.argmin(0)[member.ravel()]

@@ -85,6 +85,44 @@ def outer_features(
     return OuterFeatures(factor, Z.T @ Z, test, test.T @ test)
 
 
+def training_products(
+    plan: Plan, products: TargetProducts, number: int, *, intercept: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sum blocks to the training rows of an outer fold, about their means.
+
+    Parameters
+    ----------
+    plan : Plan
+        How blocks make up sets.
+    products : TargetProducts
+        Products of the blocks.
+    number : int
+        The outer fold.
+    intercept : bool
+        Whether to centre.
+
+    Returns
+    -------
+    cross : ndarray of float64, shape (n_features, n_targets)
+        Products of features and responses.
+    mean_x : ndarray of float64, shape (n_features,)
+        Means of the features; zeros without an intercept.
+    mean_y : ndarray of float64, shape (n_targets,)
+        Means of the responses; zeros without an intercept.
+    """
+    member = plan.outer[number]
+    cross = np.tensordot(member, products.cross, 1)
+    if not intercept:
+        return cross, np.zeros(len(cross)), np.zeros(cross.shape[1])
+    n = _count(plan, member)
+    sum_x, sum_y = member @ plan.feature_total, member @ products.total
+    return cross - np.outer(sum_x, sum_y / n), sum_x / n, sum_y / n
+
+
+def _count(plan: Plan, member: np.ndarray) -> int:
+    return sum(len(rows) for rows, inside in zip(plan.blocks, member, strict=True) if inside)
+
+
 def outer_targets(
     plan: Plan,
     products: TargetProducts,
@@ -109,16 +147,12 @@ def outer_targets(
     OuterTargets
         In float64.
     """
-    member = plan.outer[number]
-    n = sum(len(rows) for rows, inside in zip(plan.blocks, member, strict=True) if inside)
-    sum_x, sum_y = member @ plan.feature_total, member @ products.total
-    mean_x, mean_y = sum_x / n, sum_y / n
-    train = np.tensordot(member, products.cross, 1) - np.outer(sum_x, mean_y)
+    train, mean_x, mean_y = training_products(plan, products, number, intercept=True)
     if averaged is not None:
         X_test, Y_test = averaged[0] - mean_x, averaged[1] - mean_y
         return OuterTargets(train, X_test.T @ Y_test, Y_test.sum(0), np.einsum("nt,nt->t", Y_test, Y_test))
     held = plan.test[number]
-    n_test = sum(len(rows) for rows, inside in zip(plan.blocks, held, strict=True) if inside)
+    n_test = _count(plan, held)
     part_x, part_y = held @ plan.feature_total, held @ products.total
     test = np.tensordot(held, products.cross, 1) - np.outer(mean_x, part_y) - np.outer(part_x - n_test * mean_x, mean_y)
     yy = held @ products.square - 2 * mean_y * part_y + n_test * mean_y**2

@@ -11,6 +11,9 @@ share the decomposition; alpha enters its diagonal only.
 import numpy as np
 import scipy.linalg
 
+# So many Cholesky factors of a kernel, one per penalty, cost no more than its eigenvectors.
+CHEAP_FACTORS = 20
+
 
 def band_predictions(
     X_train: np.ndarray,
@@ -43,24 +46,52 @@ def band_predictions(
     ndarray of float32, shape (n_bands, n_test, n_targets)
         Predictions about the training means; their sum over bands is the prediction of the model.
     """
-    n, p = X_train.shape
+    weights = band_weights(X_train, Y_train, bands=bands, gammas=gammas, alphas=alphas)
     out = np.zeros((len(bands), len(X_test), Y_train.shape[1]), dtype=np.float32)
-    X_train = X_train.astype(np.float64)
+    for number, band in enumerate(bands):
+        out[number] = X_test[:, band] @ weights[band]
+    return out
+
+
+def band_weights(
+    X: np.ndarray, Y: np.ndarray, *, bands: list[slice], gammas: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
+    """Fit ridge with given shares and penalties.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_train, n_features)
+        Training features.
+    Y : ndarray, shape (n_train, n_targets)
+        Training responses.
+    bands : list of slice
+        Columns of each band.
+    gammas : ndarray, shape (n_bands, n_targets)
+        Share of each band; 0 leaves a band out.
+    alphas : ndarray, shape (n_targets,)
+        Penalty of each target, positive.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_features, n_targets)
+        Weights of the features.
+    """
+    n, p = X.shape
+    X = X.astype(np.float64)
+    weights = np.zeros((p, Y.shape[1]))
     unique, member = np.unique(gammas, axis=1, return_inverse=True)
-    gram = X_train.T @ X_train if p <= n else None
+    gram = X.T @ X if p <= n else None
     for number, gamma in enumerate(unique.T):
         columns = np.flatnonzero(member.ravel() == number)
         scale = np.concatenate(
             [np.full(band.stop - band.start, np.sqrt(g)) for band, g in zip(bands, gamma, strict=True)]
         )
-        Y = Y_train[:, columns].astype(np.float64)
+        part = Y[:, columns].astype(np.float64)
         if gram is not None:
-            weights = _primal(gram, X_train.T @ Y, scale, alphas[columns])
+            weights[:, columns] = _primal(gram, X.T @ part, scale, alphas[columns])
         else:
-            weights = _dual(X_train, Y, scale, alphas[columns])
-        for number_of_band, band in enumerate(bands):
-            out[number_of_band][:, columns] = X_test[:, band] @ weights[band]
-    return out
+            weights[:, columns] = _dual(X, part, scale, alphas[columns])
+    return weights
 
 
 def _primal(gram: np.ndarray, cross: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
@@ -72,7 +103,20 @@ def _primal(gram: np.ndarray, cross: np.ndarray, scale: np.ndarray, alphas: np.n
 
 def _dual(X: np.ndarray, Y: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     Z = X * scale
-    values, vectors = scipy.linalg.eigh(Z @ Z.T)
+    kernel = Z @ Z.T
+    unique, member = np.unique(alphas, return_inverse=True)
+    if len(unique) <= CHEAP_FACTORS:
+        solved = np.empty(Y.shape)
+        try:
+            for number, alpha in enumerate(unique):
+                columns = np.flatnonzero(member == number)
+                factor = scipy.linalg.cho_factor(kernel + alpha * np.eye(len(kernel)), lower=True, check_finite=False)
+                solved[:, columns] = scipy.linalg.cho_solve(factor, Y[:, columns], check_finite=False)
+            return scale[:, None] * (Z.T @ solved)
+        except np.linalg.LinAlgError:
+            # A penalty below the rounding errors of the kernel; eigenvalues can be clipped at zero.
+            pass
+    values, vectors = scipy.linalg.eigh(kernel)
     rotated = vectors.T @ Y
     rotated /= np.maximum(values, 0)[:, None] + alphas
     return scale[:, None] * (Z.T @ (vectors @ rotated))
