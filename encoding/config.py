@@ -346,6 +346,14 @@ def _unique(names: list[str], where: str) -> None:
             raise ConfigError(
                 f"{where}: name {name!r} may hold letters, digits, _ and + only; it becomes part of file names."
             )
+        alike = [other for other in names if other != name and _label(str(other)) == _label(name)]
+        if alike:
+            raise ConfigError(f"{where}: names {name!r} and {alike[0]!r} would give the same file names; rename one.")
+
+
+def _label(name: str) -> str:
+    """Spell a name as BIDS labels do, which have no underscore."""
+    return name.replace("_", "")
 
 
 def parse_size(text: str, where: str) -> int:

@@ -206,7 +206,15 @@ REFUSALS = {
         SMALLEST.replace('"mllm"', '"ml-lm"'),
         "[[features]]: name 'ml-lm' may hold letters, digits, _ and + only; it becomes part of file names.",
     ),
+    "two names of the same files": (
+        SMALLEST.replace('"mllm"', '"rat_ings"'),
+        "[[features]]: names 'ratings' and 'rat_ings' would give the same file names; rename one.",
+    ),
     "a name that is a number": (SMALLEST.replace('"mllm"', "3"), "[[features]]: name"),
+    "outer folds given twice": (
+        SMALLEST + '[split]\nn_outer = 3\ngroups = [["run-1"], ["run-2"]]\n',
+        "[split] n_outer = 3, but groups make the outer folds. Leave n_outer out.",
+    ),
     "unknown key of load": (
         SMALLEST.replace("[load]", "[load]\nhighpass = 0.01"),
         "[load]: unknown key 'highpass'. Did you mean 'high_pass'? Known: ",
@@ -295,7 +303,7 @@ REFUSALS = {
     ),
     "a threshold out of range": (
         SMALLEST + "[map]\nthreshold = 1\n",
-        "[map] threshold = 1, but a score from 0 to below 1 is needed.",
+        '[map] threshold = 1, but a score from 0 to below 1, or "auto", is needed.',
     ),
     "a resolution that is a text": (SMALLEST + '[map]\ndpi = "high"\n', "[map]: a value has the wrong type"),
 }

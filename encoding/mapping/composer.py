@@ -13,8 +13,9 @@ from ..drawing.charts import draw_differences, draw_networks
 from ..drawing.diagnostics import draw_scatter
 from ..drawing.figure import save_figure
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, space_colors
+from ..numerics.metrics import correlation_of_noise
 from .figures import Canvas, group_mean
-from .results import MEANING, Result, winner_of
+from .results import MEANING, Result, best_of, winner_of
 from .selection import charts, headline
 from .settings import Maps
 
@@ -54,11 +55,13 @@ class Composer:
         self.canvas = {r.subject: Canvas(self._main(r).targets, r.background) for r in results}
         first = self._main(results[0]).targets
         self.shared = len(results) > 1 and all(self._main(r).targets.same_as(first) for r in results)
+        self.columns = 2 if len(results) > 1 else 1
         self.drawable = all(canvas.drawable for canvas in self.canvas.values())
         label = LABELS[self.metric]
         everything = [self._main(r).values for r in results]
         finite = any(np.isfinite(values).any() for values in everything)
-        threshold = settings.threshold or None
+        self.threshold = _threshold(settings, self.metric, min(result.facts["n_samples"] for result in results))
+        threshold = self.threshold or None
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
         self.pictures: list[Path] = []
@@ -93,6 +96,12 @@ class Composer:
     def _n_expected(self) -> int:
         maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
         return len(self.results) * (maps + len(self.pairs)) + 8
+
+    def _faded(self) -> str:
+        if not self.threshold:
+            return ""
+        why = ", which 1 of 100 targets would exceed if predictions and samples were unrelated noise"
+        return f"Faded below {self.threshold:g}{why if self.settings.threshold == 'auto' else ''}. The files hold all."
 
     def names(self, result: Result, what: str) -> str:
         """Make a file name in the manner of BIDS.
@@ -144,11 +153,17 @@ class Composer:
         """
         if len(self.single) < 2 or not self.drawable or self.scale is None:
             return None
-        threshold = self.settings.threshold or 0.02
+        threshold = self.threshold or 0.02
         margin = max(0.02, round(0.25 * self.scale.vmax, 2))
         colors = tuple(self.colors[name] for name in self.single)
         scale = WinnerScale(tuple(self.single), colors, margin, threshold, LABELS[self.metric])
         blocks = []
+        if self.shared:
+            mean = np.stack([group_mean([self._main(r).row(model) for r in self.results]) for model in self.single])
+            canvas = self.canvas[self.results[0].subject]
+            figure = canvas.winner(*best_of(mean), scale, f"best feature space: {GROUP} (n = {len(self.results)})")
+            caption = f"The single feature space of highest mean {self.metric} over participants. A lead is no test."
+            blocks.append(self.keep(figure, "group_winner", "Map of the best feature space on average", caption))
         for result in self.results:
             parts = winner_of(self._main(result), self.single)
             figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: best feature space")
@@ -158,7 +173,8 @@ class Composer:
             )
             alt = f"Map of the best feature space of sub-{result.subject}"
             blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))
-        return page.Section("Which space wins where", tuple(blocks), "Hue: the best space. Strength: its lead.")
+        intro = f"Hue: the best space. Strength: its lead. {self._faded()}"
+        return page.Section("Which space wins where", tuple(blocks), intro, columns=self.columns)
 
     def accuracy(self) -> page.Section | None:
         """Show the accuracy map of every model.
@@ -176,7 +192,7 @@ class Composer:
                 mean = group_mean([self._main(r).row(model) for r in self.results])
                 canvas = self.canvas[self.results[0].subject]
                 figure = canvas.accuracy(mean, self.scale, f"{model}: {GROUP} (n = {len(self.results)})")
-                caption = f"{model}: {MEANING[self.metric].lower()}, {GROUP}."
+                caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}."
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
                 figure = self.canvas[result.subject].accuracy(
@@ -184,16 +200,16 @@ class Composer:
                 )
                 values = self._main(result).row(model)
                 caption = (
-                    f"sub-{result.subject}, {model}: {MEANING[self.metric].lower()}. "
-                    f"{np.sum(values > self.settings.threshold)} of {np.isfinite(values).sum()} targets above "
-                    f"{self.settings.threshold:g}; highest {np.nanmax(values):.2f}."
+                    f"sub-{result.subject}, {model}: {_lower(MEANING[self.metric])}. "
+                    f"{np.sum(values > self.threshold)} of {np.isfinite(values).sum()} targets above "
+                    f"{self.threshold:g}; highest {np.nanmax(values):.2f}."
                 )
                 name = self.names(result, f"model-{model}_stat-{self.metric}")
                 blocks.append(
                     self.keep(figure, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject)
                 )
-        intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}."
-        return page.Section("Accuracy of each model", tuple(blocks), intro)
+        intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}. {self._faded()}"
+        return page.Section("Accuracy of each model", tuple(blocks), intro, columns=self.columns)
 
     def differences(self) -> page.Section | None:
         """Show pairwise differences: charts of regions, maps, and targets against each other.
@@ -279,3 +295,15 @@ class Composer:
                 alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
                 blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
         return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
+
+
+def _threshold(settings: Maps, metric: str, n_samples: int) -> float:
+    """Score below which maps are faded, in two digits."""
+    if settings.threshold != "auto":
+        return float(settings.threshold)
+    chance = correlation_of_noise(n_samples, 0.01)
+    return round(chance**2 if metric == "r2" else chance, 2) or 0.01
+
+
+def _lower(sentence: str) -> str:
+    return sentence if sentence.startswith("Pearson") else sentence[0].lower() + sentence[1:]

@@ -10,6 +10,8 @@ from .results import Result
 from .settings import Maps
 from .warnings import find_warnings
 
+KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
+
 
 def write_report(
     results: Sequence[Result], settings: Maps, path: Path, figures: Path, *, progress: Progress
@@ -45,7 +47,7 @@ def write_report(
     shown = (
         ("participants", who),
         ("task", str(facts["task"])),
-        ("space", f"{facts['space']} ({facts['kind']}s)"),
+        ("space", f"{facts['space']} ({KINDS[facts['kind']]})"),
         ("usable targets", usable),
         ("samples", f"{facts['n_samples']}, one per {'presentation' if facts['clock'] == 'stimulus' else 'volume'}"),
         ("runs, outer folds", f"{len(facts['runs'])}, {facts['n_folds']}"),

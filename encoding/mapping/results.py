@@ -290,7 +290,22 @@ def winner_of(scores: Scores, models: Sequence[str]) -> tuple[np.ndarray, np.nda
     accuracy : ndarray, shape (n_targets,)
         Score of the best.
     """
-    values = np.stack([scores.row(model) for model in models])
+    return best_of(np.stack([scores.row(model) for model in models]))
+
+
+def best_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the largest of several scores of every target.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_models, n_targets)
+        Scores; two models or more.
+
+    Returns
+    -------
+    winner, margin, accuracy : ndarray, shape (n_targets,)
+        As of `winner_of`.
+    """
     usable = np.isfinite(values).all(0)
     ordered = np.sort(np.where(usable, values, 0), axis=0)
     accuracy = np.where(usable, ordered[-1], np.nan)

@@ -81,15 +81,23 @@ def headline(rows: pd.DataFrame) -> str:
     Returns
     -------
     str
-        One sentence per winner.
+        One sentence per model that is best on average, above 0, and in more than half of the participants; and one
+        for all other regions.
     """
     n_subjects = rows["subject"].nunique()
     wins: dict[str, list[str]] = {}
+    open_regions = []
     for region, part in rows.groupby("region", sort=False):
         table = part.pivot_table(index="subject", columns="model", values="value", sort=False)
         if table.shape[1] < 2:
             continue
         best = table.mean().idxmax()
         agree = int((table.idxmax(axis=1) == best).sum())
-        wins.setdefault(str(best), []).append(f"{region} ({agree}/{n_subjects})")
-    return " ".join(f"{model} is ahead in {', '.join(where)}." for model, where in wins.items())
+        if table[best].mean() > 0 and agree > n_subjects / 2:
+            wins.setdefault(str(best), []).append(f"{region} ({agree}/{n_subjects})")
+        else:
+            open_regions.append(str(region))
+    found = [f"{model} is ahead in {', '.join(where)}." for model, where in wins.items()]
+    if open_regions:
+        found.append(f"No space is ahead in most participants in {', '.join(open_regions)}.")
+    return " ".join(found)
