@@ -54,6 +54,7 @@ task = ["video", "rest"]
 space = "fsaverage5"
 per = "stimulus"
 shift = 5.0
+scale_rows = false
 confounds = ["motion", "scrub"]
 confound_options = { motion = "basic", fd_threshold = 0.5 }
 
@@ -211,6 +212,10 @@ REFUSALS = {
         "[[features]]: names 'ratings' and 'rat_ings' would give the same file names; rename one.",
     ),
     "a name that is a number": (SMALLEST.replace('"mllm"', "3"), "[[features]]: name"),
+    "responses scaled by run, features not centred": (
+        SMALLEST.replace('per = "tr"', 'per = "stimulus"') + "[align]\ncentre = false\n",
+        "[load] scale_rows = true with [align] centre = false: what is done to the responses",
+    ),
     "outer folds given twice": (
         SMALLEST + '[split]\nn_outer = 3\ngroups = [["run-1"], ["run-2"]]\n',
         "[split] n_outer = 3, but groups make the outer folds. Leave n_outer out.",
