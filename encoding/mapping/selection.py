@@ -94,7 +94,8 @@ def headline(rows: pd.DataFrame) -> str:
         best = table.mean().idxmax()
         agree = int((table.idxmax(axis=1) == best).sum())
         if table[best].mean() > 0 and agree > n_subjects / 2:
-            wins.setdefault(str(best), []).append(f"{region} ({agree}/{n_subjects})")
+            count = f" ({agree}/{n_subjects})" if n_subjects > 1 else ""
+            wins.setdefault(str(best), []).append(f"{region}{count}")
         else:
             open_regions.append(str(region))
     found = [f"{model} is ahead in {', '.join(where)}." for model, where in wins.items()]

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..numerics.metrics import correlation_of_noise
 from .results import Result
 
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
+FEW_SAMPLES = 100
 
 
 def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
@@ -29,6 +31,11 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
         lost = facts["n_targets"] - facts["n_usable"]
         if lost > 0.1 * facts["n_targets"]:
             found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
+        if facts["n_samples"] < FEW_SAMPLES:
+            chance = correlation_of_noise(facts["n_samples"], 0.01)
+            found.append(
+                f"{who}: {facts['n_samples']} samples are few: in 1 of 100 targets noise alone exceeds r = {chance:.2f}."
+            )
         for name, model in facts["models"].items():
             found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
         found += _left_out(who, result.exclusions)

@@ -233,6 +233,11 @@ def test_penalties_at_the_edge_are_reported(make_result, chosen, said):
     assert "90%" in warning
 
 
+def test_few_samples_are_reported(make_result):
+    (warning,) = find_warnings([make_result("01", [0.1], [0.2], n_samples=24)])
+    assert warning == "sub-01: 24 samples are few: in 1 of 100 targets noise alone exceeds r = 0.47."
+
+
 def test_methods_tell_what_was_done(make_result):
     text = describe_methods(make_result("01", [0.1], [0.2]).facts)
     for said in ("discrete cosines up to 0.008 Hz", "starts 4.0 s after its onset", "ratings (48), mllm (30)",
