@@ -33,9 +33,8 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
             found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
         if facts["n_samples"] < FEW_SAMPLES:
             chance = correlation_of_noise(facts["n_samples"], 0.01)
-            found.append(
-                f"{who}: {facts['n_samples']} samples are few: in 1 of 100 targets noise alone exceeds r = {chance:.2f}."
-            )
+            few = f"{facts['n_samples']} samples are few"
+            found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
         for name, model in facts["models"].items():
             found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
         found += _left_out(who, result.exclusions)
