@@ -52,22 +52,33 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The ``[compute]`` table; it changes no result.
+    """The ``[compute]`` table; it changes no result beyond rounding.
 
     Attributes
     ----------
     keep_predictions : str
         Held-out predictions of a model are kept on disk if they take at most this much ("2 GB"); "0 B" keeps none.
     chunk : str
-        Responses are fitted in chunks of targets of about this size.
+        Responses are fitted in chunks of targets of at most this size.
+    memory : str
+        What a fit may take in all, responses included; chunks become smaller where they must.
+    vram : str
+        The same on the graphics card.
+    verify : bool
+        Whether a sample of targets of every chunk is checked against himalaya.
     """
 
     keep_predictions: str = "2 GB"
     chunk: str = "256 MB"
+    memory: str = "8 GB"
+    vram: str = "8 GB"
+    verify: bool = False
 
     def __post_init__(self) -> None:
         """Check sizes."""
         self.compute("cpu")
+        if not isinstance(self.verify, bool):
+            raise ConfigError(f"[compute] verify = {self.verify!r}, but true or false is needed.")
 
     def compute(self, device: str) -> Compute:
         """Turn sizes into bytes.
@@ -82,8 +93,14 @@ class Budget:
         Compute
             What `cross_predict` takes.
         """
-        keep = parse_size(self.keep_predictions, "[compute] keep_predictions")
-        return Compute(device, keep, parse_size(self.chunk, "[compute] chunk"))
+        return Compute(
+            device,
+            keep_bytes=parse_size(self.keep_predictions, "[compute] keep_predictions"),
+            chunk_bytes=parse_size(self.chunk, "[compute] chunk"),
+            memory_bytes=parse_size(self.memory, "[compute] memory"),
+            vram_bytes=parse_size(self.vram, "[compute] vram"),
+            verify=self.verify,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
             "alphas": prediction.alpha_grid.tolist(),
             "chosen": counts,
             "mean_gamma": np.nanmean(prediction.gammas, axis=(0, 2)).astype(float).round(4).tolist(),
+            "solver": {name: value for name, value in prediction.solver.items() if name != "curve"},
+            "curve": list(prediction.solver.get("curve", ())),
             "key": prediction.provenance.key,
         }
     settings = job.study.resolved()

@@ -22,7 +22,7 @@ from .config import Study
 from .core import Atlas, FeatureSpace, Responses, digest, fingerprint_array
 from .embedding import embed
 from .facts import facts_of
-from .fitting import choose_device, cross_predict, make_folds
+from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
 from .io.atlases import load_atlas, load_dseg
 from .io.atomic import write_tsv
@@ -180,20 +180,17 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     shown = stimuli_of_rows(responses, job.study.align.delays)
     folds = make_folds(job.study.split, responses.samples, shown)
     device, why = choose_device(job.device)
-    predictions = tuple(
-        cross_predict(
-            model,
-            loaded.spaces,
-            responses,
-            folds,
-            job.work / f"model-{model.name}",
-            seed=job.study.seed,
-            compute=job.study.compute.compute(device),
-            progress=lambda share, name=model.name: job.progress(f"fit {name}", share),  # type: ignore[misc]
-        )
-        for model in job.study.models
+    predictions = cross_predict_all(
+        job.study.models,
+        loaded.spaces,
+        responses,
+        folds,
+        [job.work / f"model-{model.name}" for model in job.study.models],
+        seed=job.study.seed,
+        compute=job.study.compute.compute(device),
+        progress=lambda share: job.progress("fit", share),
     )
-    return Fitted(folds, predictions, why)
+    return Fitted(folds, tuple(predictions), why)
 
 
 def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:

@@ -162,8 +162,8 @@ def test_sizes_are_in_bytes(text, n_bytes):
 
 
 def test_the_budget_reaches_the_solver_in_bytes():
-    compute = Budget("1 kB", "2 kB").compute("cpu")
-    assert dataclasses.astuple(compute) == ("cpu", 1000, 2000)
+    compute = Budget("1 kB", "2 kB", "3 kB", "4 kB", verify=True).compute("cpu")
+    assert dataclasses.astuple(compute) == ("cpu", 1000, 2000, 3000, 4000, 0, True)
 
 
 # What is refused: the whole message, but for lists of what is known.

@@ -152,13 +152,13 @@ def gather(
     n_bands = task.gammas.shape[1]
     state = {name: np.full((n_folds, n_targets), np.nan) for name in FLAT}
     state |= {name: np.full((n_folds, n_bands, n_targets), np.nan) for name in BANDED}
-    curve = np.zeros(len(task.gammas))
+    curve = np.zeros(1)
     methods, verified, largest = [], 0, 0.0
     for number, chunk in enumerate(chunks):
         part = partial.read(number)
         for name in (*FLAT, *BANDED):
             state[name][..., chunk] = part[name]
-        curve += part["curve"]
+        curve = curve + part["curve"]
         methods.append(str(part["method"]))
         verified += int(part["verified"][0])
         largest = max(largest, float(part["verified"][1]))

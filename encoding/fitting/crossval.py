@@ -215,7 +215,7 @@ def _fit(
     tasks = [design.task(job.model, job.gammas) for job in jobs]
     for job, task in zip(jobs, tasks, strict=True):
         job.choice = choose_method(
-            job.model.method,
+            "statistics" if task.guided else job.model.method,
             design.rows,
             n_features=len(task.columns),
             n_candidates=len(task.gammas),

@@ -50,12 +50,15 @@ class Task:
         Candidates.
     alphas : ndarray of float64, shape (n_alphas,)
         Penalties, ascending.
+    guided : bool
+        Whether targets try promising candidates only.
     """
 
     columns: np.ndarray
     bands: list[slice]
     gammas: np.ndarray
     alphas: np.ndarray
+    guided: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -224,9 +227,14 @@ class StatisticsSearch:
         """
         done: list[list[Found]] = []
         for number, task in enumerate(self.tasks):
+            if task.guided:
+                from .guided import GuidedSearch  # it takes its operators from here
+
+                done.append(GuidedSearch(self, number).run(batches))
+                continue
             states = [_State(self, task, products, keep_all) for products in batches]
-            for block in self._blocks(number):
-                operators = list(self.arrays.each(lambda g, n=number: self.prepare(n, g), block))  # type: ignore[misc]
+            for block in self.groups(number, np.arange(len(task.gammas))):
+                operators = list(self.arrays.each(lambda g, n=number: self.prepare(n, int(g)), block))  # type: ignore[misc]
                 if self.arrays.library == "torch":
                     operators = [[self.arrays.operator(one) for one in each] for each in operators]
                 list(self.arrays.each(lambda state, b=block, o=operators: state.advance(b, o), states))  # type: ignore[misc]
@@ -273,11 +281,24 @@ class StatisticsSearch:
         which = self.tasks[task]
         return len(which.gammas) * operator_bytes(self.rows, len(which.columns), len(which.alphas), self.arrays)
 
-    def _blocks(self, task: int) -> list[list[int]]:
-        """Divide the candidates so that what is prepared of them at a time fits into memory."""
-        n = len(self.tasks[task].gammas)
-        at_once = max(1, int(self.memory // max(self._size(task) // n, 1)))
-        return [list(range(first, min(first + at_once, n))) for first in range(0, n, at_once)]
+    def groups(self, task: int, candidates: np.ndarray) -> list[np.ndarray]:
+        """Divide candidates so that what is prepared of them at a time fits into memory.
+
+        Parameters
+        ----------
+        task : int
+            Number of the task.
+        candidates : ndarray of int
+            Numbers of candidates.
+
+        Returns
+        -------
+        list of ndarray of int
+            Parts, in order.
+        """
+        one = max(self._size(task) // len(self.tasks[task].gammas), 1)
+        at_once = max(1, int(self.memory // one))
+        return [candidates[first : first + at_once] for first in range(0, len(candidates), at_once)]
 
 
 def operator_bytes(rows: Rows, n_features: int, n_alphas: int, arrays: Arrays) -> int:

@@ -9,6 +9,7 @@ from ..core import ConfigError, suggest
 from ..numerics.simplex import draw_candidates
 from .plan import METHODS
 
+SEARCHES = ("random", "guided")
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 
 
@@ -51,6 +52,11 @@ class Ridge:
         """Whether the feature spaces share one penalty."""
         return True
 
+    @property
+    def search(self) -> str:
+        """How candidates are tried; there is one."""
+        return "random"
+
     def candidates(self, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
         """List the band weights to search.
 
@@ -87,6 +93,10 @@ class BandedRidge:
         distributions follow.
     method : {"auto", "statistics", "kernel", "himalaya"}
         Solver, as in `Ridge`.
+    search : {"random", "guided"}
+        "random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
+        look promising for them, four of every 200; it needs the method "statistics" and serves `n_iter` of 1,000
+        and more.
 
     Raises
     ------
@@ -99,6 +109,7 @@ class BandedRidge:
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     n_iter: int = 100
     method: str = "auto"
+    search: str = "random"
 
     def __post_init__(self) -> None:
         """Check values and fill in the name."""
@@ -106,6 +117,12 @@ class BandedRidge:
         if len(self.bands) < 2:
             raise ConfigError(
                 f'[[fit]] {self.name!r}: banded ridge needs two or more bands; use kind = "ridge" for one.'
+            )
+        if self.search not in SEARCHES:
+            raise ConfigError(f"[[fit]] {self.name!r}: search = {self.search!r}. {suggest(str(self.search), SEARCHES)}")
+        if self.search == "guided" and self.method not in ("auto", "statistics"):
+            raise ConfigError(
+                f'[[fit]] {self.name!r}: search = "guided" needs method = "statistics", not {self.method!r}.'
             )
         if self.n_iter < len(self.bands) + 1:
             raise ConfigError(

@@ -88,7 +88,8 @@ def count_operations(
     by_rank = n_sets * 2 * rank * n + n_val * (2 * rank * v + 2 * rank * rank + 4 * n_alphas * rank)
     products = n_sets * (2 * n * rank * p + decomposition(rank)) + n_val * (2 * v * p * rank + 2 * v * rank * rank)
     kernel = n_candidates * (products + by_rank * n_targets)
-    predictions = n_val * 2 * n_alphas * n * v
+    # It predicts every validation row at every penalty, and looks at each prediction several times to score it.
+    predictions = n_val * n_alphas * v * (2 * n + 120)
     himalaya = n_candidates * (n_val * decomposition(rank) + predictions * n_targets)
     return {"statistics": statistics, "kernel": kernel, "himalaya": himalaya}
 

@@ -99,7 +99,28 @@ def _models(facts: Mapping[str, Any]) -> str:
                 f"{model['name']}: banded ridge on {bands} (Dupré la Tour et al. 2022), {model['n_iter']} candidates "
                 f"of band weights and {grid}, chosen per target."
             )
-    return " ".join(["Hyper-parameters were searched with himalaya.", *sentences])
+    return " ".join([*_solvers(facts), *sentences])
+
+
+SOLVERS = {
+    "statistics": "exactly from products of features and responses, features being scaled in every inner fold",
+    "kernel": "exactly from kernels, features being scaled in every inner fold",
+    "himalaya": "with himalaya, features being scaled in every outer fold",
+}
+
+
+def _solvers(facts: Mapping[str, Any]) -> list[str]:
+    """Say how hyper-parameters were searched, once for all models that share a solver."""
+    methods = {name: model["solver"]["method"] for name, model in facts["models"].items()}
+    sentences = []
+    for method in dict.fromkeys(methods.values()):
+        which = [name for name, used in methods.items() if used == method]
+        of = f" of {', '.join(which)}" if len(which) < len(methods) else ""
+        sentences.append(f"Hyper-parameters{of} were searched {SOLVERS[method]}.")
+    fell_back = [name for name, model in facts["models"].items() if model["solver"]["fell_back"]]
+    if fell_back:
+        sentences.append(f"Where a decomposition failed ({', '.join(fell_back)}), himalaya was used.")
+    return sentences
 
 
 def _scores(facts: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What a careful reader should be told before looking at the maps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from ..numerics.metrics import correlation_of_noise
 from .results import Result
 
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
+UNSTABLE = 0.5
 FEW_SAMPLES = 100
 
 
@@ -37,6 +39,7 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
             found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
         for name, model in facts["models"].items():
             found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
+            found += _solver(who, name, model["solver"])
         found += _left_out(who, result.exclusions)
     if 1 < len(results) < 10:
         found.append(
@@ -44,6 +47,20 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
             f"Look at every participant, and at how many agree."
         )
     return tuple(found)
+
+
+def _solver(who: str, model: str, solver: Mapping[str, Any]) -> list[str]:
+    found = []
+    if solver["fell_back"]:
+        found.append(
+            f"{who}, {model}: a decomposition failed; himalaya fitted {solver['fell_back']} chunks of targets."
+        )
+    if solver["unstable_gammas"] > UNSTABLE:
+        found.append(
+            f"{who}, {model}: the weights of the feature spaces change from outer fold to outer fold in "
+            f"{solver['unstable_gammas']:.0%} of targets. Do not read much into them there."
+        )
+    return found
 
 
 def _left_out(who: str, exclusions: pd.DataFrame) -> list[str]:

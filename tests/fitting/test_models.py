@@ -76,3 +76,17 @@ def test_banded_ridge_needs_bands_and_candidates():
     with pytest.raises(ConfigError, match=r"n_iter = 3, but 3 bands need at least 4 candidates"):
         BandedRidge(("a", "b", "c"), n_iter=3)
     BandedRidge(("a", "b", "c"), n_iter=4)
+
+
+def test_search_and_method_must_go_together():
+    assert BandedRidge(("a", "b"), search="guided").method == "auto"
+    with pytest.raises(ConfigError, match=r"search = 'guide'. Did you mean 'guided'"):
+        BandedRidge(("a", "b"), search="guide")
+    with pytest.raises(ConfigError, match=r'search = "guided" needs method = "statistics", not \'kernel\''):
+        BandedRidge(("a", "b"), search="guided", method="kernel")
+
+
+@pytest.mark.parametrize("cls", [Ridge, BandedRidge])
+def test_unknown_method(cls):
+    with pytest.raises(ConfigError, match=r"method = 'kernels'. Did you mean 'kernel'"):
+        cls(("a", "b"), method="kernels")

@@ -22,7 +22,9 @@ SETTINGS = {
 
 def facts_of(subject, targets, **changes):
     """The facts of a participant with two ridge models."""
+    solver = {"method": "statistics", "reason": "as asked", "fell_back": 0, "unstable_gammas": 0.0}
     model = {"alphas": [1.0, 10.0, 100.0], "chosen": [0, len(targets), 0], "mean_gamma": [[1.0]], "key": "m"}
+    model |= {"solver": solver, "curve": [-1.0]}
     facts = {
         "key": f"key-{subject}",
         "subject": subject,

@@ -1,0 +1,74 @@
+"""Guess the loss of a candidate from those that were tried, to try the promising ones only.
+
+The loss of a target at its best penalty is a smooth function of the band weights. Gaussian-process regression on
+the fourth roots of the weights (where losses of sparse mixtures change most, roots are steep) predicts it for all
+candidates at once; the process is written as ridge regression on a few features of the candidates, so that what
+is done per target are small products.
+"""
+
+import numpy as np
+
+ROOT, LENGTH, CONSTANT = 0.25, 1.2, 10.0
+NOISE = 1e-4
+LANDMARKS, RANK = 512, 64
+
+
+def candidate_features(gammas: np.ndarray) -> np.ndarray:
+    """Describe candidates by features whose products are close to the covariance of their losses.
+
+    Parameters
+    ----------
+    gammas : ndarray of float64, shape (n_candidates, n_bands)
+        Weights, each row summing to one.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_candidates, n_features)
+        At most 64 features, from the leading eigenvectors among the first 512 candidates (Nyström).
+    """
+    place = gammas**ROOT
+    landmarks = place[:LANDMARKS]
+    values, vectors = np.linalg.eigh(_covariance(landmarks, landmarks))
+    kept = values > 1e-10 * values[-1]
+    values, vectors = values[kept][-RANK:], vectors[:, kept][:, -RANK:]
+    return _covariance(place, landmarks) @ (vectors / np.sqrt(values))
+
+
+def _covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    distance = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
+    return np.exp(-distance / (2 * LENGTH**2)) + CONSTANT
+
+
+def promising(features: np.ndarray, tried: np.ndarray, losses: np.ndarray, block: np.ndarray, n: int) -> np.ndarray:
+    """Choose for every target the candidates of a block that are most likely to be good.
+
+    Parameters
+    ----------
+    features : ndarray of float64, shape (n_candidates, n_features)
+        Of all candidates.
+    tried : ndarray of int, shape (n_tried, n_targets)
+        Candidates that were tried, of every target.
+    losses : ndarray, shape (n_tried, n_targets)
+        Their losses.
+    block : ndarray of int, shape (n_block,)
+        Candidates to choose from.
+    n : int
+        How many of them to choose.
+
+    Returns
+    -------
+    ndarray of int, shape (n, n_targets)
+        The candidates with the lowest expected losses.
+    """
+    seen = features[tried.T]
+    y = losses.T.astype(np.float64)
+    y = y - y.mean(1, keepdims=True)
+    spread = y.std(1, keepdims=True)
+    y /= np.where(spread > 0, spread, 1.0)
+    covariance = seen @ seen.transpose(0, 2, 1) + NOISE * np.eye(len(tried))
+    weights = (seen.transpose(0, 2, 1) @ np.linalg.solve(covariance, y[:, :, None]))[:, :, 0]
+    expected = features[block] @ weights.T
+    if n >= len(block):
+        return np.repeat(block[:, None], tried.shape[1], axis=1)
+    # Sorted, so that equal choices come in equal order.
+    return np.sort(block[np.argpartition(expected, n, axis=0)[:n]], axis=0)
