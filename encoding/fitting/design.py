@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from ..core import FeatureSpace
-from .engine import Rows, Task, lay_out
+from .engine import Task
 from .folds import Folds
 from .models import EncodingModel
+from .rows import Rows, lay_out
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,35 +5,21 @@ targets that stay in the cache of a processor (or fill a graphics card).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..numerics.designs import OuterFold, Scaled, TrainingSet, scaled_grams, training_sets
-from ..numerics.ridge_search import (
-    Best,
-    Operator,
-    Scratch,
-    band_scale,
-    improve,
-    make_operator,
-    score_candidate,
-    start,
-)
+from ..numerics.designs import Scaled, scaled_grams
+from ..numerics.ridge_search import Operator, Scratch, band_scale, improve, make_operator, score_candidate, start
 from ..numerics.target_products import (
-    Plan,
     SetProducts,
     TargetProducts,
     multiply_sets,
     multiply_targets,
-    plan_sets,
     standardise_targets,
-    validation_squares,
 )
 from .arrays import Arrays
-
-BATCH_BYTES = 48 << 20
-LARGEST_BATCH = 2048
+from .rows import Rows, base_loss, batch_of, operator_bytes
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,6 +38,9 @@ class Task:
         Penalties, ascending.
     guided : bool
         Whether targets try promising candidates only.
+    choices : tuple of ndarray of int
+        One set of candidates for every model that chooses among these only, such as all that leave a band out; a
+        candidate is computed once for all models that may choose it. One model with all candidates unless given.
     """
 
     columns: np.ndarray
@@ -59,6 +48,7 @@ class Task:
     gammas: np.ndarray
     alphas: np.ndarray
     guided: bool = False
+    choices: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,55 +74,6 @@ class Found:
     score: np.ndarray
     curve: np.ndarray
     each: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows of all folds, and how they divide into blocks.
-
-    Attributes
-    ----------
-    folds : list
-        Training rows and inner folds of every outer fold, counted in the whole data.
-    sets : list of TrainingSet
-        Different training sets.
-    plan : Plan
-        How blocks make up sets.
-    outer : list of list of int
-        Outer fold of every validation set of every training set.
-    """
-
-    folds: list[OuterFold]
-    sets: list[TrainingSet]
-    plan: Plan
-    outer: list[list[int]] = field(default_factory=list)
-
-    @property
-    def n_validations(self) -> int:
-        """Number of validation sets."""
-        return len(self.plan.validation)
-
-
-def lay_out(X: np.ndarray, folds: Sequence[OuterFold], tests: Sequence[np.ndarray] = ()) -> Rows:
-    """Find the different training sets of all folds, and the blocks that they are made of.
-
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of all models.
-    folds : sequence of (ndarray, sequence of (ndarray, ndarray))
-        Outer folds; rows are counted in the whole data.
-    tests : sequence of ndarray of int, optional
-        Held-out rows of the outer folds.
-
-    Returns
-    -------
-    Rows
-        What a search needs to know of them.
-    """
-    sets = training_sets(folds)
-    plan = plan_sets(X, sets, [rows for rows, _ in folds], tests)
-    return Rows(list(folds), sets, plan, [[v.outer for v in s.validations] for s in sets])
 
 
 class StatisticsSearch:
@@ -223,7 +164,7 @@ class StatisticsSearch:
         Returns
         -------
         list of list of Found
-            For every task, for every batch.
+            For every model (a task, or every set of choices of a task), for every batch.
         """
         done: list[list[Found]] = []
         for number, task in enumerate(self.tasks):
@@ -238,8 +179,14 @@ class StatisticsSearch:
                 if self.arrays.library == "torch":
                     operators = [[self.arrays.operator(one) for one in each] for each in operators]
                 list(self.arrays.each(lambda state, b=block, o=operators: state.advance(b, o), states))  # type: ignore[misc]
-            done.append([state.finish() for state in states])
+            finished = [state.finish() for state in states]
+            done += [list(of_model) for of_model in zip(*finished, strict=True)]
         return done
+
+    @property
+    def owners(self) -> list[int]:
+        """Number of the task of every model."""
+        return [number for number, task in enumerate(self.tasks) for _ in task.choices or (None,)]
 
     def prepare(self, task: int, candidate: int) -> list[Operator]:
         """Prepare one candidate on all training sets, or take it from memory.
@@ -260,7 +207,7 @@ class StatisticsSearch:
             return self._prepared[task, candidate]
         which = self.tasks[task]
         scale = band_scale(which.bands, which.gammas[candidate], len(which.columns))
-        columns = None if len(which.columns) == self.X.shape[1] else which.columns
+        columns = None if np.array_equal(which.columns, np.arange(self.X.shape[1])) else which.columns
         made = [
             make_operator(
                 scaled,
@@ -301,82 +248,17 @@ class StatisticsSearch:
         return [candidates[first : first + at_once] for first in range(0, len(candidates), at_once)]
 
 
-def operator_bytes(rows: Rows, n_features: int, n_alphas: int, arrays: Arrays) -> int:
-    """Estimate the memory that one prepared candidate takes.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    n_features, n_alphas : int
-        Features of the model, penalties.
-    arrays : Arrays
-        Precision.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
-    per_validation = n_features**2 + 3 * n_alphas * n_features
-    return arrays.itemsize * (len(rows.sets) * n_features**2 + rows.n_validations * per_validation)
-
-
-def target_bytes(rows: Rows, n_features: int, arrays: Arrays) -> int:
-    """Count the memory that one target takes while it is worked on.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    n_features : int
-        Features of all models.
-    arrays : Arrays
-        Precision.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
-    sets = len(rows.sets) + rows.n_validations + 6
-    return arrays.itemsize * sets * n_features
-
-
-def batch_of(rows: Rows, n_features: int, arrays: Arrays, memory: int = 0) -> int:
-    """Choose the number of targets that are worked on at once.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    n_features : int
-        Features of all models.
-    arrays : Arrays
-        Device and precision.
-    memory : int, default=0
-        On CUDA: bytes that a batch may take.
-
-    Returns
-    -------
-    int
-        A multiple of 64.
-    """
-    bound, limit = (BATCH_BYTES, LARGEST_BATCH) if arrays.device == "cpu" else (memory or 2 << 30, 1 << 17)
-    return int(np.clip(bound // max(target_bytes(rows, n_features, arrays), 1), 64, limit)) // 64 * 64
-
-
 class _State:
     """Search of one task on one batch of targets."""
 
     def __init__(self, search: StatisticsSearch, task: Task, products: TargetProducts, keep_all: bool) -> None:
         self.search, self.task, self.source = search, task, products
         self.n_outer, self.n_targets = len(search.rows.folds), products.total.shape[1]
-        arrays = search.arrays
-        self.best: Best = start(arrays.empty, arrays.whole, self.n_outer, self.n_targets)
-        self.curve = np.zeros(len(task.gammas))
-        shape = (len(task.gammas), self.n_outer, self.n_targets)
-        self.each = np.empty(shape, dtype=arrays.dtype) if keep_all else None
+        arrays, n = search.arrays, len(task.gammas)
+        self.choices = [np.isin(np.arange(n), choice) for choice in task.choices or (np.arange(n),)]
+        self.best = [start(arrays.empty, arrays.whole, self.n_outer, self.n_targets) for _ in self.choices]
+        self.curves = np.zeros((len(self.choices), n))
+        self.each = np.empty((n, self.n_outer, self.n_targets), dtype=arrays.dtype) if keep_all else None
 
     def advance(self, numbers: Sequence[int], operators: Sequence[list[Operator]]) -> None:
         """Try some candidates."""
@@ -389,45 +271,21 @@ class _State:
         scratch = Scratch(xp, arrays.empty, widest, len(self.task.alphas), self.n_outer, self.n_targets)
         for number, operator in zip(numbers, operators, strict=True):
             total = score_candidate(scratch, operator, products, rows.outer)
-            lowest = improve(xp, self.best, total, number)
-            self.curve[number] = -float(self.best.loss.sum())
+            for choice, best, curve in zip(self.choices, self.best, self.curves, strict=True):
+                if choice[number]:
+                    improve(xp, best, total, number)
+                    curve[number] = -float(best.loss.sum())
             if self.each is not None:
-                self.each[number] = arrays.host(lowest)
+                self.each[number] = arrays.host(xp.amin(total, 1))
 
-    def finish(self) -> Found:
+    def finish(self) -> list[Found]:
         """Add what is the same for every candidate."""
         arrays, rows = self.search.arrays, self.search.rows
         base = base_loss(rows, self.source, self.n_outer, intercept=self.search.intercept)
-        loss = arrays.host(self.best.loss).astype(np.float64) + base
         each = None if self.each is None else -(self.each + base.astype(arrays.dtype))
-        candidate, alpha = arrays.host(self.best.candidate), arrays.host(self.best.alpha)
-        return Found(candidate, alpha, -loss, self.curve - base.sum(), each)
-
-
-def base_loss(rows: Rows, products: TargetProducts, n_outer: int, *, intercept: bool) -> np.ndarray:
-    """Compute the loss of predicting the training mean, averaged over inner folds.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    products : TargetProducts
-        Sums of the responses.
-    n_outer : int
-        Number of outer folds.
-    intercept : bool
-        Whether responses are taken about the training mean.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_outer, n_targets)
-        Mean square of the responses of the validation sets.
-    """
-    squares = validation_squares(rows.plan, products, intercept=intercept)
-    base = np.zeros((n_outer, squares.shape[1]))
-    number = 0
-    for training in rows.sets:
-        for validation in training.validations:
-            base[validation.outer] += validation.share * squares[number]
-            number += 1
-    return base
+        found = []
+        for choice, best, curve in zip(self.choices, self.best, self.curves, strict=True):
+            loss = arrays.host(best.loss).astype(np.float64) + base
+            candidate, alpha = arrays.host(best.candidate), arrays.host(best.alpha)
+            found.append(Found(candidate, alpha, -loss, curve[choice] - base.sum(), each))
+        return found

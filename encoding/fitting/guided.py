@@ -13,7 +13,8 @@ from ..numerics.partial_fractions import losses
 from ..numerics.ridge_search import Operator, rotate
 from ..numerics.surrogate import candidate_features, promising
 from ..numerics.target_products import SetProducts, TargetProducts, multiply_sets
-from .engine import Found, StatisticsSearch, base_loss
+from .engine import Found, StatisticsSearch
+from .rows import base_loss
 
 N_FIRST = 32
 N_BLOCK = 200

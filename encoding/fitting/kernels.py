@@ -14,7 +14,8 @@ from ..numerics.designs import TrainingSet, scale_set
 from ..numerics.partial_fractions import Coupling, couple, decompose, losses
 from ..numerics.ridge_search import band_scale, improve, start
 from .arrays import Arrays
-from .engine import Found, Rows, Task
+from .engine import Found, Task
+from .rows import Rows
 
 BATCH = 1024
 
@@ -155,10 +156,11 @@ class _Batch:
 
     def end(self, candidate: int) -> None:
         """Compare a candidate with those before."""
-        lowest = improve(self.search.arrays.xp, self.best, self.total, candidate)
+        xp = self.search.arrays.xp
+        improve(xp, self.best, self.total, candidate)
         self.curve[candidate] = -float(self.best.loss.sum())
         if self.each is not None:
-            self.each[candidate] = self.search.arrays.host(lowest)
+            self.each[candidate] = self.search.arrays.host(xp.amin(self.total, 1))
         self.total[:] = 0
 
     def finish(self) -> Found:

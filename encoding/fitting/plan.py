@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .arrays import Arrays
-from .engine import BATCH_BYTES, Rows, batch_of, operator_bytes
+from .rows import BATCH_BYTES, Rows, batch_of, operator_bytes
 
 METHODS = ("auto", "statistics", "kernel", "himalaya")
 

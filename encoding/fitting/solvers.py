@@ -81,7 +81,7 @@ class StatisticsSolver:
         ]
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
-        """Fit all models.
+        """Fit all models: every task, or every set of choices of a task.
 
         Parameters
         ----------
@@ -102,7 +102,8 @@ class StatisticsSolver:
         unit = np.concatenate([part for _, part, _ in read])
         outer = [_join([of_batch[k] for _, _, of_batch in read]) for k in range(len(self.design.folds.folds))]
         return [
-            self._refit(number, found[number], outer, unit, keep[number], pieces) for number in range(len(self.tasks))
+            self._refit(owner, of_model, outer, unit, where, pieces)
+            for owner, of_model, where in zip(self.engine.owners, found, keep, strict=True)
         ]
 
     def _read(self, Y: np.ndarray) -> tuple[TargetProducts, np.ndarray, list[OuterTargets]]:
@@ -198,8 +199,9 @@ class KernelSolver:
 
     def __init__(self, design: Design, task: Task, arrays: Arrays) -> None:
         self.design, self.task, self.arrays = design, task, arrays
-        X = design.X if len(task.columns) == design.X.shape[1] else design.X[:, task.columns]
-        self.engine = KernelSearch(X, design.rows, task, scale=True, intercept=True, arrays=arrays)
+        self.engine = KernelSearch(
+            design.X[:, task.columns], design.rows, task, scale=True, intercept=True, arrays=arrays
+        )
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
         """Fit the model.

@@ -239,7 +239,7 @@ def start(empty: Any, whole: Any, n_outer: int, n_targets: int) -> Best:
     return Best(loss, whole((n_outer, n_targets)), whole((n_outer, n_targets)))
 
 
-def improve(xp: Any, best: Best, total: Any, number: int) -> Any:
+def improve(xp: Any, best: Best, total: Any, number: int) -> None:
     """Take a candidate over wherever it is better than everything before.
 
     Parameters
@@ -252,11 +252,6 @@ def improve(xp: Any, best: Best, total: Any, number: int) -> Any:
         Losses of the candidate.
     number : int
         Its number.
-
-    Returns
-    -------
-    array, shape (n_outer, n_targets)
-        Its loss at the best penalty.
     """
     lowest = xp.amin(total, 1)
     better = lowest < best.loss
@@ -264,7 +259,6 @@ def improve(xp: Any, best: Best, total: Any, number: int) -> Any:
         best.alpha = xp.where(better, xp.argmin(total, 1), best.alpha)
         best.candidate[better] = number
         best.loss = xp.where(better, lowest, best.loss)
-    return lowest
 
 
 def refit(

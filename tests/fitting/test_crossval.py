@@ -627,6 +627,18 @@ def test_models_that_share_a_pass_find_what_they_find_alone(make_study, tmp_path
         assert found.provenance.key == alone.provenance.key
 
 
+@pytest.mark.parametrize("method", ["statistics", "kernel"])
+def test_order_of_the_spaces_does_not_matter(make_study, tmp_path, method):
+    # The first model puts the spaces side by side in another order than the second names them.
+    study = make_study()
+    models = [Ridge(("narrow",), alphas=ALPHAS), BandedRidge(("wide", "narrow"), alphas=ALPHAS, method=method)]
+    folders = [tmp_path / "0", tmp_path / "1"]
+    together = cross_predict_all(models, study.spaces, study.responses, folds_of(study), folders)[1]
+    alone = fit_into(tmp_path / "alone", study, model=models[1])
+    np.testing.assert_array_equal(together.alphas, alone.alphas)
+    np.testing.assert_allclose(together.values, alone.values, atol=1e-6)
+
+
 def test_responses_are_read_once_for_all_models(make_study, tmp_path, monkeypatch):
     study = make_study()
     looks, original = [], StatisticsSearch.products
