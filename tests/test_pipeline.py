@@ -157,7 +157,7 @@ def test_the_same_numbers_come_out_where_work_was_lost(study):
 
 @pytest.mark.parametrize(
     ("step", "share"),
-    [("load", 0.6), ("fit abc", 0.3), ("fit joint", 0.6), ("fit joint", 1.0), ("report", 0.2), ("report", 0.6)],
+    [("load", 0.6), ("fit abc", 0.3), ("fit joint", 1.0), ("report", 0.6)],
 )
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(study, step, share):
     def interrupt(now, done):
