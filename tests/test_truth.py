@@ -15,7 +15,7 @@ from encoding.pipeline import Job, Places
 from encoding.simulate import simulate
 
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "planted_truth.py"
-N_SHIFTS = 99
+N_SHIFTS = 59
 
 
 @pytest.fixture(scope="module")
