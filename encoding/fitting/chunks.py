@@ -150,8 +150,8 @@ def gather(
         What the report says about solver and search.
     """
     n_bands = task.gammas.shape[1]
-    state = {name: np.full((n_folds, n_targets), np.nan) for name in FLAT}
-    state |= {name: np.full((n_folds, n_bands, n_targets), np.nan) for name in BANDED}
+    state = {name: partial.array(_file(name), (n_folds, n_targets), _dtype(name)) for name in FLAT}
+    state |= {name: partial.array(_file(name), (n_folds, n_bands, n_targets), _dtype(name)) for name in BANDED}
     curve = np.zeros(1)
     methods, verified, largest = [], 0, 0.0
     for number, chunk in enumerate(chunks):
@@ -171,7 +171,16 @@ def gather(
         "verified_difference": largest,
         **search_facts(state, task, curve / max(n_folds * fitted, 1)),
     }
-    return state, solver
+    return {name: partial.reopen(_file(name)) for name in state}, solver
+
+
+def _file(name: str) -> str:
+    """Name of the array in a saved `Predictions`, so that it is saved where it is."""
+    return f"{name}.npy" if name in ("alphas", "gammas") else f"moments_{name}.npy"
+
+
+def _dtype(name: str) -> type:
+    return np.float32 if name == "gammas" else np.float64
 
 
 def search_facts(state: dict[str, np.ndarray], task: Task, curve: np.ndarray) -> dict[str, Any]:
@@ -193,14 +202,15 @@ def search_facts(state: dict[str, np.ndarray], task: Task, curve: np.ndarray) ->
         quarter between outer folds, and the curve.
     """
     alphas = state["alphas"]
-    fitted = np.isfinite(alphas).all(0)
-    n = max(int(fitted.sum()), 1)
-    gammas = state["gammas"][:, :, fitted]
-    moved = 0.5 * np.abs(gammas - gammas.mean(0)).sum(1).mean(0) if fitted.any() else np.zeros(0)
-    chosen, edge = alphas[:, fitted], len(task.alphas) > 1
+    n = max(int(np.isfinite(alphas).all(0).sum()), 1)
+    unstable = 0
+    for first in range(0, alphas.shape[1], 4096):
+        gammas = state["gammas"][:, :, first : first + 4096]
+        unstable += int((0.5 * np.abs(gammas - gammas.mean(0)).sum(1).mean(0) > UNSTABLE).sum())
+    edge = len(task.alphas) > 1
     return {
-        "at_smallest_alpha": float((chosen == task.alphas[0]).sum() / (n * len(alphas))) if edge else 0.0,
-        "at_largest_alpha": float((chosen == task.alphas[-1]).sum() / (n * len(alphas))) if edge else 0.0,
-        "unstable_gammas": float((moved > UNSTABLE).sum() / n),
+        "at_smallest_alpha": float((alphas == task.alphas[0]).sum() / (n * len(alphas))) if edge else 0.0,
+        "at_largest_alpha": float((alphas == task.alphas[-1]).sum() / (n * len(alphas))) if edge else 0.0,
+        "unstable_gammas": unstable / n,
         "curve": [float(value) for value in curve],
     }

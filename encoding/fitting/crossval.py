@@ -240,7 +240,10 @@ def _fit(
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     shapes = [(task.gammas.shape[1], n_rows, len(responses.targets)) for task in tasks]
     partials = [Partial(job.folder, {"key": job.provenance.key, "chunk": plan.n_chunk}) for job in jobs]
-    stores = [p.values(shape) if job.keep else None for job, p, shape in zip(jobs, partials, shapes, strict=True)]
+    stores = [
+        partial.array("values.npy", shape) if job.keep else None
+        for job, partial, shape in zip(jobs, partials, shapes, strict=True)
+    ]
     groups = [
         ChunkFit(members, design, [tasks[n] for n in members], arrays, compute, plan.operators)
         for members in _groups([job.choice.method for job in jobs])
@@ -254,7 +257,7 @@ def _fit(
             progress((number + 1) / len(chunks))
     for job, task, partial, values in zip(jobs, tasks, partials, stores, strict=True):
         if values is not None:
-            values = np.load(partial.folder / "values.npy", mmap_mode="r")
+            values = partial.reopen("values.npy")
         state, solver = gather(partial, chunks, task, job.choice, len(folds.folds), len(responses.targets))
         state["n"] = np.array([len(np.unique(fold.average)) for fold in folds.folds])
         write_object(_pack(job, responses, folds, state, values, solver), partial.folder)

@@ -1,12 +1,14 @@
 """What the estimators do with arrays that have been checked."""
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from ..core import EncodingError
-from ..numerics.held_out import outer_features, refit_all, training_products
+from ..numerics.held_out import Refit, outer_features, prepare_refit, refit_all, training_products
 from ..numerics.ridge import band_weights
+from ..numerics.ridge_search import band_scale
 from ..numerics.target_products import TargetProducts, standardise_targets
 from .arrays import Arrays
 from .engine import Found, StatisticsSearch, Task
@@ -78,6 +80,11 @@ class Fitter:
         train = self.rows.folds[0][0]
         features = outer_features(self.X, self.X[:0], train, self.task.bands, **settings)
         found, weights = [], []
+
+        @functools.cache
+        def prepared(candidate: int) -> Refit:
+            return prepare_refit(features, band_scale(self.task.bands, self.task.gammas[candidate], self.X.shape[1]))
+
         width = engine.batch * BATCHES_AT_ONCE
 
         def read(first: int) -> tuple[TargetProducts, np.ndarray]:
@@ -91,7 +98,7 @@ class Fitter:
             for part, (products, unit) in zip(parts, batches, strict=True):
                 cross, _, _ = training_products(self.rows.plan, products, 0, intercept=self.intercept)
                 alphas = self.task.alphas[part.alpha[0]]
-                fitted = refit_all(features, self.task.bands, self.task.gammas, cross, part.candidate[0], alphas)
+                fitted = refit_all(prepared, cross, part.candidate[0], alphas)
                 weights.append(fitted * unit)
                 found.append(_in_units(part, unit))
         return join_found(found), np.concatenate(weights, axis=1)

@@ -81,27 +81,45 @@ class Partial:
         with np.load(self._path(chunk), allow_pickle=False) as stored:
             return dict(stored)
 
-    def values(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Open the held-out predictions, which are filled column by column.
+    def array(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
+        """Open an array of the result, which is filled column by column.
 
         Parameters
         ----------
+        name : str
+            Its file.
         shape : tuple of int
-            Bands, samples, targets.
+            Its shape; the last axis are targets.
+        dtype : type
+            Its precision.
 
         Returns
         -------
-        ndarray of float32
+        ndarray
             A writeable memory map; NaN where nothing has been written.
         """
-        path = self.folder / "values.npy"
-        if path.is_file():
-            return np.load(path, mmap_mode="r+", allow_pickle=False)
-        with atomic_file(path) as temporary:
-            made = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-            made[:] = np.nan
-            made.flush()
+        path = self.folder / name
+        if not path.is_file():
+            with atomic_file(path) as temporary:
+                made = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+                made[:] = np.nan
+                made.flush()
         return np.load(path, mmap_mode="r+", allow_pickle=False)
+
+    def reopen(self, name: str) -> np.ndarray:
+        """Open an array that has been filled.
+
+        Parameters
+        ----------
+        name : str
+            Its file.
+
+        Returns
+        -------
+        ndarray
+            A memory map that cannot be written to.
+        """
+        return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
 
     def finish(self) -> None:
         """Give the folder its final name, without what was only kept to go on."""

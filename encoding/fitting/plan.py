@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .arrays import Arrays
-from .rows import BATCH_BYTES, Rows, batch_of, operator_bytes
+from .rows import BATCH_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes
 
 METHODS = ("auto", "statistics", "kernel", "himalaya")
 
@@ -177,10 +177,13 @@ def plan_memory(
     n_outer, n_sets = len(rows.folds), len(rows.sets) + rows.n_validations
     batch = batch_of(rows, n_features, arrays)
     fixed = 8 * 3 * n_rows * n_features
-    scratch = arrays.threads * (BATCH_BYTES + 8 * 2 * n_rows * batch)
-    per_target = 8 * (len(rows.plan.blocks) + 2) * n_features + 4 * n_rows
+    # Standardised responses and their parts; products of a few sets; weights and what they are multiplied by.
+    widest = 8 * batch * max(4 * n_rows, (8 + 6) * n_features)
+    refits = sum(8 * n * n_outer * p * p for p, _, n in sizes)
+    scratch = arrays.threads * (BATCH_BYTES + widest) + min(REFIT_BYTES, refits)
+    per_target = 8 * (len(rows.plan.blocks) + 1) * n_features + 4 * n_rows
     for p, n_alphas, _ in sizes:
-        per_target += 8 * n_outer * 16 + 8 * 3 * p
+        per_target += 8 * n_outer * 40
         if not kernel:
             fixed += 8 * p * p * (n_sets + 2 * n_outer)
         else:

@@ -1,19 +1,30 @@
 """Fit one chunk of targets in every outer fold: from statistics, from kernels, or with himalaya."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from ..numerics.held_out import OuterTargets, held_out_sums, outer_features, outer_targets, refit_all
+from ..numerics.held_out import (
+    OuterTargets,
+    Refit,
+    held_out_sums,
+    outer_features,
+    outer_targets,
+    prepare_refit,
+    refit_all,
+)
 from ..numerics.metrics import fold_sums
 from ..numerics.ridge import band_predictions
+from ..numerics.ridge_search import band_scale
 from ..numerics.scaling import scale_band
 from ..numerics.target_products import TargetProducts, standardise_targets
 from .arrays import Arrays
 from .design import Design, average
 from .engine import Found, StatisticsSearch, Task
 from .kernels import KernelSearch
+from .rows import REFIT_BYTES
 from .search import search
 
 # Called with the outer fold, the columns within the chunk, and predictions (n_bands, n_rows, n_columns).
@@ -65,6 +76,7 @@ class StatisticsSolver:
         self.engine = StatisticsSearch(
             design.X, design.rows, tasks, scale=True, intercept=True, arrays=arrays, memory=operators
         )
+        self.refits: dict[tuple[int, int, int], Refit] = {}
         self.features = [
             [
                 outer_features(
@@ -98,67 +110,87 @@ class StatisticsSolver:
         width = self.engine.batch
         pieces = [np.arange(first, min(first + width, Y.shape[1])) for first in range(0, Y.shape[1], width)]
         read = list(self.arrays.each(lambda columns: self._read(Y[:, columns]), pieces))
-        found = self.engine.run([products for products, _, _ in read])
-        unit = np.concatenate([part for _, part, _ in read])
-        outer = [_join([of_batch[k] for _, _, of_batch in read]) for k in range(len(self.design.folds.folds))]
+        found = self.engine.run([batch.products for batch in read])
         return [
-            self._refit(owner, of_model, outer, unit, where, pieces)
+            self._refit(owner, of_model, read, where)
             for owner, of_model, where in zip(self.engine.owners, found, keep, strict=True)
         ]
 
-    def _read(self, Y: np.ndarray) -> tuple[TargetProducts, np.ndarray, list[OuterTargets]]:
+    def _read(self, Y: np.ndarray) -> "_Read":
         values, unit = self.engine.standardise(Y)
-        products = self.engine.products(values)
-        outer = []
-        for number, fold in enumerate(self.design.folds.folds):
-            whole = np.array_equal(fold.average, np.arange(len(fold.test)))
-            averaged = None
-            if not whole:
-                averaged = (average(self.design.X[fold.test], fold.average), average(values[fold.test], fold.average))
-            outer.append(outer_targets(self.design.rows.plan, products, number, averaged))
-        return products, unit, outer
+        averaged = {
+            number: average(values[fold.test], fold.average)
+            for number, fold in enumerate(self.design.folds.folds)
+            if not np.array_equal(fold.average, np.arange(len(fold.test)))
+        }
+        return _Read(self.engine.products(values), unit, averaged)
 
-    def _refit(
-        self,
-        number: int,
-        found: list[Found],
-        outer: list[OuterTargets],
-        unit: np.ndarray,
-        keep: Keep | None,
-        pieces: list[np.ndarray],
-    ) -> Fit:
+    def _refit(self, number: int, found: list[Found], read: list["_Read"], keep: Keep | None) -> Fit:
         task = self.tasks[number]
-        whole = join_found(found)
+        n_folds = len(self.design.folds.folds)
+        jobs = [(k, b) for k in range(n_folds) for b in range(len(read))]
+        first = np.cumsum([0, *(len(batch.unit) for batch in read)])
 
-        def one(k: int) -> dict[str, np.ndarray]:
-            features = self.features[number][k]
-            targets = OuterTargets(outer[k].train[task.columns], outer[k].test[task.columns], outer[k].y, outer[k].yy)
-            alphas = task.alphas[whole.alpha[k]]
-            weights = refit_all(features, task.bands, task.gammas, targets.train, whole.candidate[k], alphas)
+        def one(job: tuple[int, int]) -> dict[str, np.ndarray]:
+            k, b = job
+            targets = self._outer(k, read[b], task.columns)
+            features, part = self.features[number][k], found[b]
+            alphas = task.alphas[part.alpha[k]]
+            prepared = partial(self._prepare_refit, number, k)
+            weights = refit_all(prepared, targets.train, part.candidate[k], alphas)
             sums = held_out_sums(features, targets, weights, task.bands)
+            unit = read[b].unit
             if keep is not None:
-                for columns in pieces:
-                    scaled = weights[:, columns] * unit[columns]
-                    keep(k, columns, np.stack([features.test[:, band] @ scaled[band] for band in task.bands]))
+                scaled = weights * unit
+                columns = np.arange(first[b], first[b + 1])
+                keep(k, columns, np.stack([features.test[:, band] @ scaled[band] for band in task.bands]))
             return {name: value * (unit if name in ("y", "p") else unit**2) for name, value in sums.items()}
 
-        sums = list(self.arrays.each(one, range(len(outer))))
+        done = list(self.arrays.each(one, jobs))
+        rows = [done[k * len(read) : (k + 1) * len(read)] for k in range(n_folds)]
+        whole = join_found(found)
         return Fit(
             task.alphas[whole.alpha],
             task.gammas[whole.candidate].transpose(0, 2, 1),
             whole.score,
             whole.curve,
-            {name: np.stack([part[name] for part in sums]) for name in sums[0]},
+            {
+                name: np.stack([np.concatenate([part[name] for part in row], axis=-1) for row in rows])
+                for name in done[0]
+            },
         )
 
+    def _prepare_refit(self, number: int, k: int, candidate: int) -> Refit:
+        """Decompose a candidate in an outer fold, or take it from memory."""
+        known = self.refits.get((number, k, candidate))
+        if known is None:
+            task = self.tasks[number]
+            scale = band_scale(task.bands, task.gammas[candidate], len(task.columns))
+            known = prepare_refit(self.features[number][k], scale)
+            if (len(self.refits) + 1) * known.turned.nbytes < REFIT_BYTES:
+                self.refits[number, k, candidate] = known
+        return known
 
-def _join(parts: Sequence[OuterTargets]) -> OuterTargets:
-    return OuterTargets(
-        np.concatenate([part.train for part in parts], axis=1),
-        np.concatenate([part.test for part in parts], axis=1),
-        np.concatenate([part.y for part in parts]),
-        np.concatenate([part.yy for part in parts]),
-    )
+    def _outer(self, number: int, read: "_Read", columns: np.ndarray) -> OuterTargets:
+        """Take products of an outer fold, of the features of one model."""
+        products, plan = read.products, self.design.rows.plan
+        if not np.array_equal(columns, np.arange(self.design.X.shape[1])):
+            products = replace(products, cross=products.cross[:, columns])
+        plan = replace(plan, feature_total=plan.feature_total[:, columns])
+        averaged = None
+        if number in read.averaged:
+            fold = self.design.folds.folds[number]
+            averaged = (average(self.design.X[np.ix_(fold.test, columns)], fold.average), read.averaged[number])
+        return outer_targets(plan, products, number, averaged)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Read:
+    """What is kept of the responses of a batch: products, units, and averaged held-out responses by outer fold."""
+
+    products: TargetProducts
+    unit: np.ndarray
+    averaged: dict[int, np.ndarray]
 
 
 def join_found(parts: Sequence[Found]) -> Found:

@@ -4,13 +4,13 @@ With weights W of centred, unscaled features, S_v and C_v the products of the he
 means, and P = S_v W: the sums of y p_b, of p p_b, of p and of y that all scores follow from need no prediction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .designs import Rows, scale_set
-from .ridge_search import band_scale, refit
+from .partial_fractions import decompose
 from .target_products import Plan, TargetProducts
 
 
@@ -54,6 +54,25 @@ class OuterTargets:
     test: np.ndarray
     y: np.ndarray
     yy: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Refit:
+    """One candidate on the training rows of an outer fold.
+
+    Attributes
+    ----------
+    kept : ndarray of int, shape (n_kept,)
+        Features that have a weight.
+    turned : ndarray of float64, shape (n_kept, rank)
+        Takes products to the eigenvectors, and back.
+    values : ndarray of float64, shape (rank,)
+        Eigenvalues.
+    """
+
+    kept: np.ndarray
+    turned: np.ndarray
+    values: np.ndarray
 
 
 def outer_features(
@@ -160,26 +179,40 @@ def outer_targets(
     return OuterTargets(train, test, part_y - n_test * mean_y, np.maximum(yy, 0.0))
 
 
-def refit_all(
-    features: OuterFeatures,
-    bands: Sequence[slice],
-    gammas: np.ndarray,
-    cross: np.ndarray,
-    candidate: np.ndarray,
-    alphas: np.ndarray,
-) -> np.ndarray:
-    """Fit every target with its candidate and penalty; targets that share a candidate share the decomposition.
+def prepare_refit(features: OuterFeatures, scale: np.ndarray) -> Refit:
+    """Decompose the training rows of an outer fold for one candidate.
 
     Parameters
     ----------
     features : OuterFeatures
         Features of the fold.
-    bands : sequence of slice
-        Columns of each band.
-    gammas : ndarray of float64, shape (n_candidates, n_bands)
-        Candidates.
+    scale : ndarray of float64, shape (n_features,)
+        Root of the weight of every feature.
+
+    Returns
+    -------
+    Refit
+        Serves all targets and penalties.
+    """
+    kept = np.flatnonzero((scale > 0) & (features.factor > 0))
+    if not len(kept):
+        return Refit(kept, np.zeros((0, 0)), np.zeros(0))
+    z = scale[kept]
+    spectrum = decompose(features.gram[np.ix_(kept, kept)] * z * z[:, None], 0.0)
+    return Refit(kept, (z * features.factor[kept])[:, None] * spectrum.vectors, spectrum.values)
+
+
+def refit_all(
+    prepared: Callable[[int], Refit], cross: np.ndarray, candidate: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
+    """Fit every target with its candidate and penalty; targets that share a candidate share the decomposition.
+
+    Parameters
+    ----------
+    prepared : callable
+        Gives the `Refit` of a candidate by its number.
     cross : ndarray of float64, shape (n_features, n_targets)
-        Products of the training rows.
+        Products of centred, unscaled features and responses of the training rows.
     candidate : ndarray of int, shape (n_targets,)
         Chosen candidate.
     alphas : ndarray of float64, shape (n_targets,)
@@ -193,8 +226,10 @@ def refit_all(
     weights = np.zeros(cross.shape)
     for number in np.unique(candidate):
         columns = np.flatnonzero(candidate == number)
-        scale = band_scale(bands, gammas[number], len(cross))
-        weights[:, columns] = refit(features.gram, scale, features.factor, cross[:, columns], alphas[columns])
+        refit = prepared(int(number))
+        rotated = refit.turned.T @ cross[np.ix_(refit.kept, columns)]
+        rotated /= refit.values[:, None] + alphas[columns]
+        weights[np.ix_(refit.kept, columns)] = refit.turned @ rotated
     return weights
 
 

@@ -661,10 +661,10 @@ def test_budget_makes_chunks_smaller_and_is_said(make_study, tmp_path, caplog):
     roomy = fit_into(tmp_path / "roomy", study, model=model)
     assert "2000 targets in chunks of 2000" in caplog.text
     caplog.clear()
-    tight = fit_into(tmp_path / "tight", study, model=model, compute=Compute(memory_bytes=52 << 20, threads=1))
+    tight = fit_into(tmp_path / "tight", study, model=model, compute=Compute(memory_bytes=55 << 20, threads=1))
     assert re.search(r"2000 targets in chunks of \d{2,3},", caplog.text)
     np.testing.assert_array_equal(tight.alphas, roomy.alphas)
-    with pytest.raises(ConfigError, match=r"\[compute\] memory = 0.00 GB, but 0.05 GB are needed for 7 features"):
+    with pytest.raises(ConfigError, match=r"\[compute\] memory = 0.00 GB, but 0.06 GB are needed for 7 features"):
         fit_into(tmp_path / "p", study, model=model, compute=Compute(memory_bytes=1000, threads=1))
 
 
