@@ -41,7 +41,7 @@ def draw_search(found, path):
     for name, color in (("random", OTHER), ("guided", OURS)):
         curve = np.array(found[name]["curve"])
         axis.plot(np.arange(1, len(curve) + 1), curve, color=color, lw=2)
-        axis.annotate(f"{name}, {len(curve)}", (len(curve), curve[-1]), (-4, 6 if name == "guided" else -14),
+        axis.annotate(f"{name}, {len(curve)}", (len(curve), curve[-1]), (-4, 6 if name == "guided" else -26),
                       textcoords="offset points", ha="right", color=color)  # fmt: skip
     axis.axhline(found["random"]["curve"][-1], color="#999999", lw=0.8, ls="--")
     axis.set_xscale("log")

@@ -7,10 +7,11 @@ import re
 import pytest
 
 from encoding.comparison import Comparison
-from encoding.config import Alignment, Budget, Study, build, kind_of, parse_config, parse_size, read_config
+from encoding.config import Alignment, Study, build, kind_of, parse_config, read_config
 from encoding.core import ConfigError
 from encoding.embedding import FeatureTable
 from encoding.fitting import BandedRidge, Ridge, Split
+from encoding.fitting.budget import Budget, parse_size
 from encoding.loading import Loader
 from encoding.mapping.settings import Maps
 
@@ -273,7 +274,7 @@ REFUSALS = {
     "unknown key of each": (SMALLEST + "alpha = [1]\n", "[[fit]]: unknown key 'alpha'. Did you mean 'alphas'? Known: "),
     "unknown key of a model": (
         TWO_SPACES + LOAD + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\nn_iter = 3\n',
-        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas.",
+        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas, method.",
     ),
     "two models of one name": (
         SMALLEST + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\n',

@@ -152,10 +152,20 @@ def cross_predict_all(
     ----------
     models : sequence of Ridge or BandedRidge
         What to fit.
-    spaces, responses, folds, seed, compute, progress
-        As in `cross_predict`.
+    spaces : sequence of FeatureSpace
+        Aligned feature spaces, at least those that the models name.
+    responses : Responses
+        Responses on the same samples.
+    folds : Folds
+        Outer and inner folds of these samples.
     folders : sequence of str or Path
         Where the result of each model is saved.
+    seed : int, default=0
+        Seed of the candidates.
+    compute : Compute, optional
+        Device and memory.
+    progress : callable, optional
+        Called with the share done, between 0 and 1.
 
     Returns
     -------

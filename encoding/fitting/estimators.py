@@ -261,8 +261,20 @@ class RidgeCV(BandedRidgeCV):
 
     Parameters
     ----------
-    alphas, cv, fit_intercept, method, device, dtype, verify
-        As in `BandedRidgeCV`.
+    alphas : sequence of float
+        Penalties to choose from, positive.
+    cv : int, splitter or list of (ndarray, ndarray)
+        Inner folds; they are drawn once.
+    fit_intercept : bool
+        Whether every inner fold and the model have an intercept.
+    method : {"auto", "statistics", "kernel", "himalaya"}
+        Solver.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    dtype : {"float32", "float64"}
+        Precision of what is as wide as the number of targets.
+    verify : bool
+        Whether to compare the scores of some targets with himalaya's.
 
     Attributes
     ----------

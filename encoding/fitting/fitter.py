@@ -142,10 +142,20 @@ def verify_scores(
 
     Parameters
     ----------
-    X, Y, rows, task, splits, intercept
-        As in `Fitter`.
+    X : ndarray of float64, shape (n_samples, n_features)
+        Features, bands side by side.
+    Y : ndarray, shape (n_samples, n_targets)
+        Responses.
+    rows : Rows
+        One outer fold that trains on all rows.
+    task : Task
+        What was searched.
+    splits : list of (ndarray, ndarray)
+        Inner folds.
     found : Found
         Scores of every candidate.
+    intercept : bool
+        Whether inner folds have an intercept.
 
     Returns
     -------

@@ -83,10 +83,24 @@ def search_all(  # noqa: PLR0913 - those of `search`, and whether there is an in
 
     Parameters
     ----------
-    X, Y, bands, gammas, alphas, inner, device, batch_bytes
-        As in `search`.
+    X : ndarray, shape (n_samples, n_features)
+        Training features, all bands side by side.
+    Y : ndarray, shape (n_samples, n_targets)
+        Training responses, finite.
+    bands : list of slice
+        Columns of each band.
+    gammas : ndarray, shape (n_candidates, n_bands)
+        Band weights to try.
+    alphas : sequence of float
+        Penalties to try.
+    inner : sequence of (ndarray, ndarray)
+        Training and validation rows of each inner fold.
     intercept : bool, default=True
         Whether inner folds fit an intercept.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    batch_bytes : int
+        Size that one tensor of predictions may have.
 
     Returns
     -------

@@ -152,7 +152,17 @@ def as_slice(columns: np.ndarray) -> Any:
 
 
 class Scratch:
-    """Memory that the search of one batch of targets uses over and over."""
+    """Memory that the search of one batch of targets uses over and over.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or torch.
+    empty : callable
+        Makes an array of a shape.
+    rank, n_alphas, n_outer, n_targets : int
+        Largest number of features of a candidate, penalties, outer folds, targets.
+    """
 
     def __init__(self, xp: Any, empty: Any, rank: int, n_alphas: int, n_outer: int, n_targets: int) -> None:
         self.xp = xp

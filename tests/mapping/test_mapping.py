@@ -227,10 +227,40 @@ def test_warnings_say_each_reason_once(make_result):
 
 @pytest.mark.parametrize(("chosen", "said"), [([9, 0, 1], "smallest penalty"), ([0, 1, 9], "largest penalty")])
 def test_penalties_at_the_edge_are_reported(make_result, chosen, said):
-    model = {"alphas": [1.0, 10.0, 100.0], "chosen": chosen, "bands": ["ratings"], "mean_gamma": [[1.0]], "key": "m"}
-    (warning,) = find_warnings([make_result("01", [0.1], [0.2], models={"ratings": model})])
+    (warning,) = find_warnings([make_result("01", [0.1], [0.2], models=models_of(make_result, chosen=chosen))])
     assert said in warning
     assert "90%" in warning
+
+
+def models_of(make_result, **changes):
+    """Facts of one model, with other values here and there."""
+    return {"ratings": make_result("00", [0.1], [0.2]).facts["models"]["ratings"] | changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"unstable_gammas": 0.6}, "change from outer fold to outer fold in 60% of targets"),
+        ({"fell_back": 2}, "a decomposition failed; himalaya fitted 2 chunks"),
+    ],
+)
+def test_what_a_reader_should_know_of_the_search_is_reported(make_result, changes, said):
+    solver = make_result("00", [0.1], [0.2]).facts["models"]["ratings"]["solver"] | changes
+    models = models_of(make_result, solver=solver)
+    (warning,) = find_warnings([make_result("01", [0.1], [0.2], models=models)])
+    assert said in warning
+
+
+def test_methods_name_the_solvers(make_result):
+    facts = make_result("01", [0.1], [0.2]).facts
+    assert "Hyper-parameters were searched exactly from products of features and responses" in describe_methods(facts)
+    models = facts["models"]
+    other = models["mllm"]["solver"] | {"method": "himalaya", "fell_back": 1}
+    facts = facts | {"models": models | {"mllm": models["mllm"] | {"solver": other}}}
+    text = describe_methods(facts)
+    assert "Hyper-parameters of ratings were searched exactly" in text
+    assert "Hyper-parameters of mllm were searched with himalaya" in text
+    assert "Where a decomposition failed (mllm), himalaya was used." in text
 
 
 def test_few_samples_are_reported(make_result):
