@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .arrays import Arrays
-from .rows import BATCH_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes
+from .rows import BATCH_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes, target_bytes
 
 METHODS = ("auto", "statistics", "kernel", "himalaya")
 
@@ -171,7 +171,7 @@ def plan_memory(
     Raises
     ------
     ConfigError
-        If the budget is too small for 64 targets.
+        If a budget is too small for 64 targets.
     """
     n_rows = len(np.concatenate(rows.plan.blocks))
     n_outer, n_sets = len(rows.folds), len(rows.sets) + rows.n_validations
@@ -200,6 +200,8 @@ def plan_memory(
             f"features in {n_sets} training and validation sets. Raise it, or use fewer features, folds or threads."
         )
     operators = min(wanted, one + free // 2)
+    if arrays.device == "cuda":
+        operators = max(one, min(operators, arrays.vram // 4))
     n_chunk = 64 + int((free - max(0, operators - one)) // per_target)
     n_chunk = max(1, min(n_chunk, chunk_bytes // (4 * n_rows), n_targets))
     total = fixed + scratch + operators + n_chunk * per_target
@@ -208,4 +210,12 @@ def plan_memory(
         f"{n_chunk * 4 * n_rows / 1e9:.2f} GB of responses each, worked on {batch} at a time with {arrays.threads} "
         f"thread{'s' if arrays.threads > 1 else ''}."
     )
+    if arrays.device == "cuda":
+        on_card = min(batch, n_chunk) * target_bytes(rows, n_features, arrays) + operators
+        if on_card > arrays.vram:
+            raise ConfigError(
+                f"[compute] vram = {arrays.vram / 1e9:.2f} GB, but {on_card / 1e9:.2f} GB are needed for 64 targets "
+                f"and one candidate with {n_features} features in {n_sets} training and validation sets. Raise it."
+            )
+        text += f" Graphics card: {on_card / 1e9:.2f} of {arrays.vram / 1e9:.2f} GB."
     return MemoryPlan(n_chunk, batch, int(operators), int(total), text)

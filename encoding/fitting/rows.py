@@ -105,7 +105,7 @@ def target_bytes(rows: Rows, n_features: int, arrays: Arrays) -> int:
     return arrays.itemsize * sets * n_features
 
 
-def batch_of(rows: Rows, n_features: int, arrays: Arrays, memory: int = 0) -> int:
+def batch_of(rows: Rows, n_features: int, arrays: Arrays) -> int:
     """Choose the number of targets that are worked on at once.
 
     Parameters
@@ -115,16 +115,14 @@ def batch_of(rows: Rows, n_features: int, arrays: Arrays, memory: int = 0) -> in
     n_features : int
         Features of all models.
     arrays : Arrays
-        Device and precision.
-    memory : int, default=0
-        On CUDA: bytes that a batch may take.
+        Device, precision, and on CUDA the budget, of which half is for a batch.
 
     Returns
     -------
     int
         A multiple of 64.
     """
-    bound, limit = (BATCH_BYTES, LARGEST_BATCH) if arrays.device == "cpu" else (memory or 2 << 30, 1 << 17)
+    bound, limit = (BATCH_BYTES, LARGEST_BATCH) if arrays.device == "cpu" else (arrays.vram // 2, 1 << 17)
     return int(np.clip(bound // max(target_bytes(rows, n_features, arrays), 1), 64, limit)) // 64 * 64
 
 

@@ -1,6 +1,7 @@
 """The search on arrays: subsets of candidates, other array libraries, batches, budgets."""
 
 import dataclasses
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -144,6 +145,18 @@ def test_plan_keeps_its_budget_or_says_what_is_needed(problem):
         plan_memory(rows, [(12, 6, 9)], arrays, memory=1, **settings)
     small = plan_memory(rows, [(12, 6, 9)], arrays, memory=8 << 30, n_features=12, n_targets=5, chunk_bytes=1 << 30)
     assert small.n_chunk == 5
+
+
+def test_plan_for_a_graphics_card_keeps_its_budget_too(problem):
+    rows, settings = problem[2], {"n_features": 12, "n_targets": 10**6, "chunk_bytes": 1 << 40, "memory": 8 << 30}
+    small, large = (Arrays("cuda", library="torch", vram=v << 20) for v in (1, 100))
+    assert batch_of(rows, 12, small) < batch_of(rows, 12, large)
+    for arrays in (small, large):
+        text = plan_memory(rows, [(12, 6, 9)], arrays, **settings).text
+        used, budget = (float(number) for number in re.search(r"Graphics card: ([\d.]+) of ([\d.]+) GB", text).groups())
+        assert used <= budget
+    with pytest.raises(ConfigError, match=r"vram = 0.00 GB, but 0.00 GB are needed for 64 targets"):
+        plan_memory(rows, [(12, 6, 9)], Arrays("cuda", library="torch", vram=1000), **settings)
 
 
 def test_batches_shrink_with_the_number_of_folds():
