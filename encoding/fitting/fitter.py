@@ -7,12 +7,14 @@ import numpy as np
 
 from ..core import EncodingError
 from ..numerics.held_out import Refit, outer_features, prepare_refit, refit_all, training_products
+from ..numerics.leave_out import left_out_losses
 from ..numerics.ridge import band_weights
 from ..numerics.ridge_search import band_scale
 from ..numerics.target_products import TargetProducts, standardise_targets
 from .arrays import Arrays
 from .engine import Found, StatisticsSearch, Task
 from .kernels import KernelSearch
+from .plan import count_operations
 from .rows import Rows
 from .search import search_all
 from .solvers import join_found
@@ -62,7 +64,7 @@ class Fitter:
         """
         if method == "statistics":
             return self._by_statistics()
-        found = self._by_himalaya(splits) if method == "himalaya" else self._by_kernels()
+        found = self._by_himalaya(splits) if method == "himalaya" else self._by_kernels(splits)
         X = self.X - self.X.mean(0) if self.intercept else self.X
         Y = self.Y - self.Y.mean(0) if self.intercept else self.Y
         weights = band_weights(
@@ -103,10 +105,30 @@ class Fitter:
                 found.append(_in_units(part, unit))
         return join_found(found), np.concatenate(weights, axis=1)
 
-    def _by_kernels(self) -> Found:
-        engine = KernelSearch(self.X, self.rows, self.task, scale=False, intercept=self.intercept, arrays=self.arrays)
+    def _by_kernels(self, splits: list[tuple[np.ndarray, np.ndarray]]) -> Found:
         values, unit = standardise_targets(self.Y, self.rows.plan.blocks, intercept=self.intercept)
+        if self.arrays.device == "cpu" and one_decomposition_is_cheaper(self.rows, self.task, splits, self.Y.shape[1]):
+            return _in_units(self._by_leaving_out(values, [held for _, held in splits]), unit)
+        engine = KernelSearch(self.X, self.rows, self.task, scale=False, intercept=self.intercept, arrays=self.arrays)
         return _in_units(engine.run(values, keep_all=True), unit)
+
+    def _by_leaving_out(self, Y: np.ndarray, blocks: list[np.ndarray]) -> Found:
+        """Decompose the kernel of all rows once per candidate."""
+        Y = Y.astype(self.arrays.dtype)
+        n, n_targets = len(self.task.gammas), Y.shape[1]
+        losses = np.empty((n, n_targets), dtype=Y.dtype)
+        alpha = np.empty((n, n_targets), dtype=np.int64)
+
+        def one(number: int) -> None:
+            Z = self.X * band_scale(self.task.bands, self.task.gammas[number], self.X.shape[1])
+            loss = left_out_losses(Z @ Z.T, Y, blocks, self.task.alphas, intercept=self.intercept)
+            losses[number], alpha[number] = loss.min(0), loss.argmin(0)
+
+        list(self.arrays.each(one, range(n)))
+        best = losses.argmin(0)
+        chosen = np.take_along_axis(alpha, best[None], axis=0)
+        curve = -np.minimum.accumulate(losses, axis=0).astype(np.float64).sum(1)
+        return Found(best[None], chosen, -losses.min(0)[None].astype(np.float64), curve, -losses[:, None])
 
     def _by_himalaya(self, splits: list[tuple[np.ndarray, np.ndarray]]) -> Found:
         candidate, alpha, scores = search_all(
@@ -121,6 +143,37 @@ class Fitter:
         )
         curve = np.maximum.accumulate(scores, axis=0).sum(1)
         return Found(candidate[None], alpha[None], scores.max(0)[None], curve, scores[:, None])
+
+
+def one_decomposition_is_cheaper(
+    rows: Rows, task: Task, splits: list[tuple[np.ndarray, np.ndarray]], n_targets: int
+) -> bool:
+    """Tell whether leaving blocks out of one decomposition takes fewer operations than one decomposition per fold.
+
+    Parameters
+    ----------
+    rows : Rows
+        One outer fold that trains on all rows.
+    task : Task
+        What to search.
+    splits : list of (ndarray, ndarray)
+        Inner folds; every one must train on all rows that it does not validate on.
+    n_targets : int
+        Number of targets.
+
+    Returns
+    -------
+    bool
+        True for few targets, where decompositions are most of the work.
+    """
+    n, A = len(rows.folds[0][0]), len(task.alphas)
+    if any(len(np.union1d(train, held)) != n or len(train) + len(held) != n for train, held in splits):
+        return False
+    by_fold = count_operations(rows, len(task.columns), 1, A, n_targets)["kernel"]
+    products = 2.0 * n * n * (n_targets * A + len(task.columns)) + sum(
+        2.0 * A * n * len(held) ** 2 for _, held in splits
+    )
+    return 16.0 * n**3 + 5e3 * n * n + products < by_fold
 
 
 def _in_units(found: Found, unit: np.ndarray) -> Found:

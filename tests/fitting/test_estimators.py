@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from encoding.core import AlignmentError, ConfigError, EncodingError
-from encoding.fitting import BandedRidgeCV, RidgeCV
-from encoding.fitting.engine import StatisticsSearch
+from encoding.fitting import BandedRidgeCV, RidgeCV, fitter
+from encoding.fitting.engine import StatisticsSearch, Task
+from encoding.fitting.rows import lay_out
 
 ALPHAS = np.logspace(-2, 3, 8)
 GAMMAS = np.vstack([np.eye(3), np.random.default_rng(0).dirichlet(np.ones(3), 7)])
@@ -176,6 +177,32 @@ def test_ridge_equals_himalaya(method):
     np.testing.assert_allclose(found.coef_, reference.coef_, atol=1e-6)
     np.testing.assert_allclose(found.cv_scores_, reference.cv_scores_, rtol=1e-5)
     assert found.cv_scores_.shape == (40,)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_both_ways_of_kernels_find_the_same(monkeypatch, intercept):
+    X, Y, groups = problem((40, 50, 5))
+    settings = {"alphas": ALPHAS, "n_iter": GAMMAS, "fit_intercept": intercept, "method": "kernel", "dtype": "float64"}
+    found = []
+    for cheaper in (True, False):
+        monkeypatch.setattr(fitter, "one_decomposition_is_cheaper", lambda *given, answer=cheaper: answer)
+        found.append(BandedRidgeCV(groups, **settings).fit(X, Y))
+    np.testing.assert_allclose(found[0].cv_scores_, found[1].cv_scores_, rtol=1e-9)
+    np.testing.assert_array_equal(found[0].best_alphas_, found[1].best_alphas_)
+    np.testing.assert_allclose(found[0].coef_, found[1].coef_, atol=1e-9)
+
+
+def test_one_decomposition_serves_few_targets_and_whole_folds_only():
+    X, _, groups = problem((400, 50, 5), n=200)
+    rows = np.arange(200)
+    task = Task(np.arange(455), [slice(0, 400), slice(400, 450), slice(450, 455)], GAMMAS, ALPHAS)
+    whole = [(np.setdiff1d(rows, held), held) for held in np.array_split(rows, 5)]
+    gap = [(train[5:], held) for train, held in whole]
+    answers = [
+        fitter.one_decomposition_is_cheaper(lay_out(X, [(rows, splits)]), task, splits, n)
+        for splits, n in ((whole, 10), (whole, 10**6), (gap, 10))
+    ]
+    assert answers == [True, False, False]
 
 
 def test_verification():
