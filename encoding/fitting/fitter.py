@@ -170,10 +170,9 @@ def one_decomposition_is_cheaper(
     if any(len(np.union1d(train, held)) != n or len(train) + len(held) != n for train, held in splits):
         return False
     by_fold = count_operations(rows, len(task.columns), 1, A, n_targets)["kernel"]
-    products = 2.0 * n * n * (n_targets * A + len(task.columns)) + sum(
-        2.0 * A * n * len(held) ** 2 for _, held in splits
-    )
-    return 16.0 * n**3 + 5e3 * n * n + products < by_fold
+    products = 2.0 * n * n * (n_targets * A + len(task.columns))
+    inverses = sum(2.0 * A * n * len(held) ** 2 for _, held in splits)
+    return 16.0 * n**3 + 5e3 * n * n + products + inverses < by_fold
 
 
 def _in_units(found: Found, unit: np.ndarray) -> Found:
