@@ -143,7 +143,7 @@ def _search(
     """Halve the step until the function decreases; None if it never does."""
     length = 1.0
     if first:  # no curvature is known: the first step changes the largest coordinate by a tenth
-        largest = float(direction.abs().max())
+        largest = float(direction.abs().max()) if len(direction) else 0.0
         if largest == 0:
             return None, 0
         length = 0.1 / largest
