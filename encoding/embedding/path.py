@@ -1,9 +1,9 @@
 """Maximum a posteriori embeddings along a path of penalties, each started from the one before.
 
 The objective is mean loss + lambda / n_items * sum of all coordinates, in the units of SPoSE (Zheng et al. 2019). The
-path begins at its smallest lambda, where no dimension dies, and goes up: a dimension disappears when its penalty outweighs
-what it explains, never because a random start was too small. Of the fits whose validation loss is within one standard
-error of the best, the one with the largest lambda is taken.
+path begins at its smallest lambda, where no dimension dies, and goes up: a dimension disappears when its penalty
+outweighs what it explains, never because a random start was too small. Of the fits whose validation loss is within one
+standard error of the best, the one with the largest lambda is taken.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ from .triplets import Triplets
 NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as in SPoSE
 HARD = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 SOFT = (0.05, 0.1, 0.2, *HARD)  # probabilities have less noise than choices
-PATH_TOL, FINAL_TOL = 1e-5, 1e-6
-PATH_STEPS, FINAL_STEPS = 150, 500
+LOOSER = 10  # how much sooner a fit of the path stops than the last one
+PATH_STEPS = 150
 RAMP, RAMP_STEPS = (0.25, 0.5), 60  # parts of the smallest lambda that lead up to it, so that it meets no random start
 KNEE = 0.3  # coordinates well above it are hardly penalised once reweighted
 
@@ -46,6 +46,8 @@ class Point:
         Gradients that were computed.
     converged : bool
         Whether it stopped by itself.
+    trace : tuple of float
+        Objective after each step.
     """
 
     X: torch.Tensor
@@ -53,6 +55,7 @@ class Point:
     objective: float
     n_evaluations: int
     converged: bool
+    trace: tuple[float, ...] = ()
 
 
 class Problem:
@@ -131,7 +134,7 @@ class Problem:
         found = minimise_nonnegative(objective, begin, n_bounded=size, max_iter=max_iter, tol=tol)
         bias = found.x[size:].clone() if self.with_bias else None
         X = found.x[:size].view(self.n_items, n_dims)
-        return Point(X, bias, found.value, found.n_evaluations, found.converged)
+        return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace)
 
     def begin(self, start: np.ndarray) -> Point:
         """Put a start where the computation takes place.
@@ -189,7 +192,7 @@ def prune(point: Point, limit: float = NEGLIGIBLE) -> Point:
     X = point.X
     kept = torch.nonzero(X.amax(dim=0) > limit).view(-1) if X.shape[1] else torch.zeros(0, dtype=torch.long)
     order = kept[torch.argsort(X[:, kept].sum(dim=0), descending=True, stable=True)]
-    return Point(X[:, order].contiguous(), point.bias, point.objective, point.n_evaluations, point.converged)
+    return dataclasses.replace(point, X=X[:, order].contiguous())
 
 
 def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +221,7 @@ def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tu
 
 
 def walk(
-    problem: Problem, start: Point, lambdas: Sequence[float], held_out: Triplets
+    problem: Problem, start: Point, lambdas: Sequence[float], held_out: Triplets, *, tol: float
 ) -> tuple[list[Point], pd.DataFrame]:
     """Fit every penalty from the smallest to the largest.
 
@@ -232,6 +235,8 @@ def walk(
         Penalties, ascending.
     held_out : Triplets
         Validation judgments.
+    tol : float
+        Relative decrease at which the last fit stops; the path stops at ten times that.
 
     Returns
     -------
@@ -245,11 +250,11 @@ def walk(
     weight = None if held_out.weight is None else held_out.weight.astype(np.float64)
     point = start
     for part in RAMP:
-        point = problem.minimise(point, part * lambdas[0] / problem.n_items, tol=PATH_TOL, max_iter=RAMP_STEPS)
+        point = problem.minimise(point, part * lambdas[0] / problem.n_items, tol=LOOSER * tol, max_iter=RAMP_STEPS)
     for value in lambdas:
         before = time.process_time()
         cost = value / problem.n_items
-        point = prune(problem.minimise(point, cost, tol=PATH_TOL, max_iter=PATH_STEPS))
+        point = prune(problem.minimise(point, cost, tol=LOOSER * tol, max_iter=PATH_STEPS))
         seconds = time.process_time() - before
         loss, correct = row_losses(point.X, point.bias, held_out)
         losses.append(loss)
@@ -307,7 +312,16 @@ def choose(table: pd.DataFrame, n_dims: int | None) -> int:
     return int(np.flatnonzero(near).max())
 
 
-def refine(problem: Problem, point: Point, value: float, *, rounds: int, drop: bool = True) -> Point:
+def refine(
+    problem: Problem,
+    point: Point,
+    value: float,
+    *,
+    rounds: int,
+    drop: bool,
+    tol: float,
+    max_iter: int,
+) -> Point:
     """Converge at one penalty, then weaken it where coordinates are large.
 
     L1 pulls large coordinates down as hard as it pulls noise to zero. In each round a coordinate x costs
@@ -329,6 +343,10 @@ def refine(problem: Problem, point: Point, value: float, *, rounds: int, drop: b
         Number of rounds; 0 leaves plain L1.
     drop : bool
         Drop dimensions that lose their weight; not where their number is fixed.
+    tol : float
+        Relative decrease at which to stop.
+    max_iter : int
+        Most steps of each fit.
 
     Returns
     -------
@@ -337,19 +355,16 @@ def refine(problem: Problem, point: Point, value: float, *, rounds: int, drop: b
     """
     cost = value / problem.n_items
     limit = NEGLIGIBLE if drop else -np.inf
-    point = prune(problem.minimise(point, cost, tol=FINAL_TOL, max_iter=FINAL_STEPS), limit)
-    while drop and (simpler := _without_smallest(problem, point, cost)) is not None:
+
+    def settle(start: Point, penalty: float | torch.Tensor) -> Point:
+        return prune(problem.minimise(start, penalty, tol=tol, max_iter=max_iter), limit)
+
+    point = settle(point, cost)
+    while drop and point.X.shape[1] > 1:
+        simpler = settle(dataclasses.replace(point, X=point.X[:, :-1].contiguous()), cost)
+        if simpler.objective >= point.objective:
+            break
         point = simpler
     for _ in range(rounds):
-        penalty = 2 * cost * KNEE / (point.X + KNEE)
-        point = prune(problem.minimise(point, penalty, tol=FINAL_TOL, max_iter=FINAL_STEPS), limit)
+        point = settle(point, 2 * cost * KNEE / (point.X + KNEE))
     return point
-
-
-def _without_smallest(problem: Problem, point: Point, cost: float) -> Point | None:
-    """Fit without the smallest dimension; None if that is no better."""
-    if point.X.shape[1] < 2:
-        return None
-    start = dataclasses.replace(point, X=point.X[:, :-1].contiguous())
-    found = problem.minimise(start, cost, tol=FINAL_TOL, max_iter=FINAL_STEPS)
-    return prune(found) if found.objective < point.objective else None

@@ -160,7 +160,7 @@ def judgments_of(
     n = len(items)
 
     def constant(value: object, dtype: object, shape: tuple[int, ...] = (n,)) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, dtype=dtype), shape)  # type: ignore[arg-type, call-overload, no-any-return]
+        return np.broadcast_to(np.asarray(value, dtype=dtype), shape)  # type: ignore[call-overload]
 
     return Judgments(
         tuple(names),

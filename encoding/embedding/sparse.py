@@ -61,6 +61,10 @@ class SparseEmbedding(BaseEstimator):
         Prior of "variational": standard deviations of its two parts, and the weight of the first.
     validation : float
         Share of triplets to choose lambda by, where the judgments declare no split.
+    tol : float
+        Fits stop when three steps in a row lower the objective by less than this part of it.
+    max_iter : int
+        Most steps of a fit.
     precision : {"float32", "float64"}
         Of the computation.
     device : str
@@ -79,6 +83,10 @@ class SparseEmbedding(BaseEstimator):
         Penalty that was chosen.
     path_ : DataFrame
         One row per penalty; see `walk`.
+    trace_ : tuple of float
+        Objective after each step of the last fit.
+    converged_ : bool
+        Whether that fit stopped by itself.
     parts_ : ndarray of str, shape (n_valid,)
         "train", "validation" or "test" for each valid judgment. The test part is never looked at.
     items_ : tuple of str
@@ -104,6 +112,8 @@ class SparseEmbedding(BaseEstimator):
     slab: float = 1.0
     share: float = 0.6
     validation: float = 0.1
+    tol: float = 1e-6
+    max_iter: int = 500
     precision: str = "float32"
     device: str = "cpu"
     threads: int = 1
@@ -154,26 +164,35 @@ class SparseEmbedding(BaseEstimator):
         dtype = PRECISIONS[self.precision]
         problem = Problem(train, with_bias=self.slot_bias, dtype=dtype, device=self.device)
         lambdas = tuple(sorted(self.lambdas)) if self.lambdas is not None else default_lambdas(train)
-        points, self.path_ = walk(problem, problem.begin(self._start(train)), lambdas, held_out)
+        points, self.path_ = walk(problem, problem.begin(self._start(train)), lambdas, held_out, tol=self.tol)
         row = choose(self.path_, self.n_dims)
         self.path_["chosen"] = np.arange(len(self.path_)) == row
         self.lambda_ = lambdas[row]
         del problem
         # Lambda is chosen: validation judgments now help to fit, the test part still does not.
         both = Problem(data[self.parts_ != "test"], with_bias=self.slot_bias, dtype=dtype, device=self.device)
-        point = refine(both, self._shorten(points[row]), self.lambda_, rounds=self.reweight, drop=self.n_dims is None)
-        self.scale_ = None
+        point = refine(
+            both,
+            self._shorten(points[row]),
+            self.lambda_,
+            rounds=self.reweight,
+            drop=self.n_dims is None,
+            tol=self.tol,
+            max_iter=self.max_iter,
+        )
+        self.scale_: np.ndarray | None = None
         if self.method == "variational":
             point = self._posterior(both, point)
         if not point.X.shape[1]:
             raise DataError(
                 f"SparseEmbedding: no dimension is left at lambda {self.lambda_}: the judgments are no better "
-                f"predicted with any than without. Are the columns in order (odd item last), and are there enough judgments?"
+                f"predicted with any than without. Are the columns in order (odd item last), and are there enough "
+                f"judgments?"
             )
         self.embedding_ = point.X.cpu().numpy()
         bias = np.zeros(3) if point.bias is None else point.bias.cpu().numpy().astype(np.float64)
         self.slot_bias_ = bias - bias.mean()
-        self.converged_ = point.converged
+        self.converged_, self.trace_ = point.converged, point.trace
 
     def _shorten(self, point: Point) -> Point:
         return point if self.n_dims is None else dataclasses.replace(point, X=point.X[:, : self.n_dims].contiguous())
@@ -193,7 +212,9 @@ class SparseEmbedding(BaseEstimator):
         kept = np.ones(mean.shape[1], bool) if self.n_dims is not None else alive(mean, scale)
         order = np.flatnonzero(kept)[np.argsort(-np.maximum(mean[:, kept], 0).sum(axis=0), kind="stable")]
         self.scale_ = scale[:, order]
-        return dataclasses.replace(point, X=torch.as_tensor(np.maximum(mean[:, order], 0)), converged=True)
+        return dataclasses.replace(
+            point, X=torch.as_tensor(np.maximum(mean[:, order], 0)), converged=True, trace=fitted.trace
+        )
 
     def _start(self, train: Triplets) -> np.ndarray:
         n_items = len(train.names)
@@ -217,7 +238,7 @@ class SparseEmbedding(BaseEstimator):
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"SparseEmbedding: {name} = {value!r}. {suggest(str(value), known)}")
-        for name in ("max_dims", "threads"):
+        for name in ("max_dims", "threads", "max_iter"):
             if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
                 raise ConfigError(f"SparseEmbedding: {name} = {getattr(self, name)!r}, but 1 or more is needed.")
         if self.n_dims is not None and self.n_dims < 1:
