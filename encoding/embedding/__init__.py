@@ -1,8 +1,23 @@
-"""Feature spaces of the stimuli."""
+"""Feature spaces of the stimuli: tables that are there already, and dimensions learned from odd-one-out judgments."""
 
+from .consensus import Consensus, agree, fit_consensus
+from .evaluation import evaluate, slot_preference
+from .simulated import simulate_judgments
+from .sparse import SparseEmbedding
 from .tables import FeatureTable, embed
 
 # What `kind` in a [[features]] table of the configuration can be.
 EMBEDDERS = {"table": FeatureTable}
 
-__all__ = ["EMBEDDERS", "FeatureTable", "embed"]
+__all__ = [
+    "EMBEDDERS",
+    "Consensus",
+    "FeatureTable",
+    "SparseEmbedding",
+    "agree",
+    "embed",
+    "evaluate",
+    "fit_consensus",
+    "simulate_judgments",
+    "slot_preference",
+]

@@ -196,9 +196,11 @@ def lay_out(X: np.ndarray, *, seed: int = 0) -> np.ndarray:
         Neighbours lie close together; distances between clusters mean nothing.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30.0, (len(X) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(np.asarray(X, np.float32))
+    with threadpool_limits(1):  # sums in a fixed order: the same places every time
+        return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(np.asarray(X, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
