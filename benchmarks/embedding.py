@@ -287,7 +287,7 @@ def main() -> int:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--anchors", type=Path, help="folder with checkouts SPoSE, VICE, object-dimensions")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--threads", type=int, default=1, help="of every fit; similarity takes as many as --jobs")
+    parser.add_argument("--threads", type=int, default=1, help="of every computation")
     parser.add_argument("--jobs", type=int, default=2, help="seeds that are fitted at a time in the part study")
     parser.add_argument("--items", type=int, default=2180, help="of the part study")
     parser.add_argument("--judgments", type=int, default=7_100_000, help="of the part study")
@@ -296,7 +296,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.child:
         (name,) = arguments.part
-        torch.set_num_threads(arguments.jobs if name == "similarity" else arguments.threads)
+        torch.set_num_threads(arguments.threads)
         result = PARTS[name](arguments)
         result["peak_memory_gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         sys.stdout.write(json.dumps(result))

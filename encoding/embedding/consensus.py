@@ -13,7 +13,8 @@ from sklearn.base import clone
 
 from ..core import ConfigError, FeatureSpace, Judgments, Provenance, versions
 from ..numerics.matching import fisher_interval, match_columns
-from .sparse import SparseEmbedding, feature_space, torch_threads
+from ..numerics.threads import torch_threads
+from .sparse import SparseEmbedding, feature_space
 from .triplets import Triplets, as_triplets, divide, parts_of
 
 RELIABLE = 0.8
@@ -136,7 +137,9 @@ def fit_consensus(
         (clone(estimator).set_params(random_state=seed, **chosen), judgments) for seed in seeds[1:]
     ]
     if halves:
-        tasks += [(clone(estimator).set_params(**chosen), half) for half in _halves(judgments, seeds[0])]
+        # Half the judgments are noisier by the square root of two; so is the penalty that holds noise down.
+        stronger = {"lambdas": (first.lambda_ * 2**0.5,)}
+        tasks += [(clone(estimator).set_params(**stronger), half) for half in _halves(judgments, seeds[0])]
     n_fits = len(tasks) + 1
     progress(1 / n_fits)
     fitted = []

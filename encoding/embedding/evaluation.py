@@ -21,6 +21,7 @@ from ..numerics.choices import (
 from .triplets import Triplets, as_triplets
 
 MOST_BLOCKS = 5_000  # groups of triplets that are drawn with replacement
+FEWEST_REPEATED = 100  # sets of three with several answers, without which there is no ceiling to speak of
 SLOT_P = 1e-6  # below it a preference for slots is reported
 
 
@@ -77,7 +78,8 @@ def evaluate(
     Returns
     -------
     DataFrame
-        One row per embedding, one for chance, and two for the noise ceiling where triplets were repeated ("agreement of
+        One row per embedding, one for chance, and two for the noise ceiling where a hundred triplets were repeated
+        (their number is n; "agreement of
         two answers" and "most frequent answer"). Columns name, n_dims, n, accuracy, accuracy_low, accuracy_high,
         cross_entropy, cross_entropy_low, cross_entropy_high.
 
@@ -101,19 +103,18 @@ def evaluate(
             {
                 "name": name,
                 "n_dims": X.shape[1],
+                "n": len(data),
                 **draws.summary(correct, "accuracy"),
                 **draws.summary(loss, "cross_entropy"),
             }
         )
-    rows.append({"name": "chance", "n_dims": 0, "accuracy": 1 / 3, "cross_entropy": float(np.log(3))})
+    rows.append({"name": "chance", "n_dims": 0, "n": len(data), "accuracy": 1 / 3, "cross_entropy": float(np.log(3))})
     counts = repeat_counts(data.items, data.choice, len(data.names))[1]
     agreement, modal, n_sets = noise_ceiling(counts)
-    if n_sets:
-        rows.append({"name": "agreement of two answers", "accuracy": agreement})
-        rows.append({"name": "most frequent answer", "accuracy": modal})
-    table = pd.DataFrame(rows)
-    table.insert(2, "n", len(data))
-    return table
+    if n_sets >= FEWEST_REPEATED:
+        rows.append({"name": "agreement of two answers", "n": n_sets, "accuracy": agreement})
+        rows.append({"name": "most frequent answer", "n": n_sets, "accuracy": modal})
+    return pd.DataFrame(rows).astype({"n": int})
 
 
 class _Bootstrap:

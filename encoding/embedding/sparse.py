@@ -1,8 +1,6 @@
 """Sparse, non-negative dimensions from odd-one-out judgments."""
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +22,7 @@ from ..core import (
 )
 from ..numerics.choices import choice_logits, correct_share
 from ..numerics.spectral import spectral_start, win_rates
+from ..numerics.threads import torch_threads
 from ..numerics.variational import SpikeSlab, alive, fit_posterior
 from .path import Point, Problem, choose, default_lambdas, refine, walk
 from .placing import place_items
@@ -370,28 +369,3 @@ def feature_space(name: str, X: np.ndarray, items: tuple[str, ...], provenance: 
     """
     features = tuple(f"{name}_{number + 1}" for number in range(X.shape[1]))
     return FeatureSpace(name, X.astype(np.float64), Samples.of_stimuli(list(items)), features, provenance)
-
-
-@contextmanager
-def torch_threads(n_threads: int) -> Iterator[None]:
-    """Use so many threads within one computation, and give them back.
-
-    Parameters
-    ----------
-    n_threads : int
-        Threads.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
-    before = torch.get_num_threads()
-    if before == n_threads:  # nothing is set, so that fits side by side cannot disturb each other
-        yield
-        return
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

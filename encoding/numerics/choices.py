@@ -7,6 +7,8 @@ grows with the similarity of the two others.
 import numpy as np
 import torch
 
+from .threads import torch_threads
+
 TIES = 1e-9  # logits that differ by less count as equal
 FEWEST_NEGLIGIBLE = 1e-30  # float32: three such kernels still have a reciprocal
 TILE = 256  # rows of the similarity matrix that are summed at once
@@ -123,14 +125,22 @@ def choice_similarity(X: np.ndarray) -> np.ndarray:
     # Probabilities depend on ratios only. Beyond this floor they are zero at any precision of interest.
     kernel = products.exp_().to(torch.float32).clamp_(min=FEWEST_NEGLIGIBLE, max=1.0)
     kernel.fill_diagonal_(torch.inf)  # a pair of an item with itself adds nothing to any sum
-    sums = torch.zeros_like(kernel)
-    buffer = torch.empty(TILE * n)
+    with torch_threads(1):  # steps are too small to be divided
+        sums = torch.tril(_sum_reciprocals(kernel), -1)
+    kept = (sums + sums.T) * kernel.fill_diagonal_(0) / max(n - 2, 1)
+    return kept.fill_diagonal_(1).numpy()
+
+
+def _sum_reciprocals(kernel: torch.Tensor) -> torch.Tensor:
+    """Sum 1 / (E_ij + E_ik + E_jk) over k for every i > j."""
+    n = len(kernel)
+    sums, buffer = torch.zeros_like(kernel), torch.empty(TILE * n)
     for k in range(2, n):
         row = kernel[k, :k]
         last = sums[k]
         for start in range(0, k, TILE):
             stop = min(start + TILE, k)
-            # Pairs (i, j) with j < stop cover every pair once or twice; the sums are made symmetric below.
+            # Pairs (i, j) with j < stop cover every pair once or twice; the lower triangle is whole.
             part = buffer[: (stop - start) * stop].view(stop - start, stop)
             torch.add(kernel[start:stop, :stop], row[:stop], out=part)
             part.add_(row[start:stop, None]).reciprocal_()
@@ -138,9 +148,7 @@ def choice_similarity(X: np.ndarray) -> np.ndarray:
             last[start:stop] += part.sum(dim=1)
             if start:
                 last[:start] += part[:, :start].sum(dim=0)
-    sums = torch.tril(sums, -1)
-    kept = (sums + sums.T) * kernel.fill_diagonal_(0) / max(n - 2, 1)
-    return kept.fill_diagonal_(1).numpy()
+    return sums
 
 
 def repeat_counts(items: np.ndarray, choice: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray]:

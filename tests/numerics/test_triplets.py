@@ -8,7 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encoding.numerics.threads import torch_threads
 from encoding.numerics.triplets import CHUNK, TripletLoss, make_batch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with torch_threads(1):
+        yield
 
 
 def oracle(X, items, choice, *, probabilities=None, weight=None, bias=(0.0, 0.0, 0.0)):

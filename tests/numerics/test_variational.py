@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from encoding.numerics.threads import torch_threads
 from encoding.numerics.variational import SpikeSlab, alive, discoveries, fit_posterior, log_prior
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with torch_threads(1):
+        yield
 
 
 def test_prior_is_a_mixture_in_log_space():
