@@ -79,9 +79,8 @@ def evaluate(
     -------
     DataFrame
         One row per embedding, one for chance, and two for the noise ceiling where a hundred triplets were repeated
-        (their number is n; "agreement of
-        two answers" and "most frequent answer"). Columns name, n_dims, n, accuracy, accuracy_low, accuracy_high,
-        cross_entropy, cross_entropy_low, cross_entropy_high.
+        (their number is n; "agreement of two answers" and "most frequent answer"). Columns name, n_dims, n, accuracy,
+        accuracy_low, accuracy_high, cross_entropy, cross_entropy_low, cross_entropy_high.
 
     Raises
     ------

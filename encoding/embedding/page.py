@@ -113,7 +113,7 @@ def write_page(
     """
     context = context or Context()
     shown = gather(name, result, judgments)
-    folder = Path(path).with_suffix("")
+    folder = Path(path).with_name(f"{Path(path).stem}_stimuli")
     labels, meaning = _meaning(shown, context)
     sections = [
         _path(shown),

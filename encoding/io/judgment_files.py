@@ -176,6 +176,8 @@ def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     whole = column.unify_dictionaries().combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         return np.zeros(0, np.int64), [""]
-    names = [*whole.dictionary.cast(pa.string()).to_pylist(), ""]
-    codes = whole.indices.fill_null(len(names) - 1)
+    names, codes = whole.dictionary.cast(pa.string()).to_pylist(), whole.indices
+    if codes.null_count:
+        names.append("")
+        codes = codes.cast(pa.int64()).fill_null(len(names) - 1)
     return codes.to_numpy(zero_copy_only=False).astype(np.int64), names
