@@ -120,7 +120,7 @@ class Problem:
         size = self.n_items * n_dims
         cost = torch.as_tensor(penalty, dtype=self.dtype, device=self.device).expand(self.n_items, n_dims).reshape(-1)
 
-        def objective(point: torch.Tensor) -> tuple[float, torch.Tensor]:
+        def _objective(point: torch.Tensor) -> tuple[float, torch.Tensor]:
             bias = point[size:] if self.with_bias else None
             loss, gradient, of_bias = self.loss(point[:size].view(self.n_items, n_dims), self.batch, bias=bias)
             slope = gradient.view(-1).add_(cost)
@@ -131,7 +131,7 @@ class Problem:
         if self.with_bias:
             assert start.bias is not None
             begin = torch.cat([begin, start.bias])
-        found = minimise_nonnegative(objective, begin, n_bounded=size, max_iter=max_iter, tol=tol)
+        found = minimise_nonnegative(_objective, begin, n_bounded=size, max_iter=max_iter, tol=tol)
         bias = found.x[size:].clone() if self.with_bias else None
         X = found.x[:size].view(self.n_items, n_dims)
         return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace)
@@ -356,15 +356,15 @@ def refine(
     cost = value / problem.n_items
     limit = NEGLIGIBLE if drop else -np.inf
 
-    def settle(start: Point, penalty: float | torch.Tensor) -> Point:
+    def _settle(start: Point, penalty: float | torch.Tensor) -> Point:
         return prune(problem.minimise(start, penalty, tol=tol, max_iter=max_iter), limit)
 
-    point = settle(point, cost)
+    point = _settle(point, cost)
     while drop and point.X.shape[1] > 1:
-        simpler = settle(dataclasses.replace(point, X=point.X[:, :-1].contiguous()), cost)
+        simpler = _settle(dataclasses.replace(point, X=point.X[:, :-1].contiguous()), cost)
         if simpler.objective >= point.objective:
             break
         point = simpler
     for _ in range(rounds):
-        point = settle(point, 2 * cost * KNEE / (point.X + KNEE))
+        point = _settle(point, 2 * cost * KNEE / (point.X + KNEE))
     return point
