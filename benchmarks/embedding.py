@@ -224,7 +224,8 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
         "consensus": grade(found.embedding, truth, unseen),
         "runs_loss": [grade(run.embedding_, truth, unseen)["loss"] for run in found.runs[:3]],
         "longer_run": {**grade(longer.embedding_, truth, unseen), "cpu_seconds": longer_cpu,
-                       "steps": len(longer.trace_), "r_with_first_min": float(same.dimensions["reproducibility"].min())},
+                       "steps": len(longer.trace_),
+                       "r_with_first_min": float(same.dimensions["reproducibility"].min())},
         "reproducibility": found.dimensions["reproducibility"].round(4).tolist(),
         "path_of_first_seed": first.path_[columns].round(5).to_dict("list"),
         "objective_of_last_fit": [round(value, 6) for value in first.trace_],
@@ -273,6 +274,8 @@ def describe(found: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):

@@ -72,27 +72,25 @@ class SparseEmbedding(BaseEstimator):
         CPU threads of one fit. The same number gives the same bytes.
     random_state : int
         Seed of start, validation part and draws.
-    embedding_ : ndarray, shape (n_items, n_dims)
-        Non-negative; dimensions by descending sum. Posterior means, cut at zero, of "variational".
-    scale_ : ndarray or None, shape (n_items, n_dims)
-        Posterior standard deviations of "variational".
-    slot_bias_ : ndarray of float64, shape (3,)
-        Mean zero; zeros if not estimated.
-    lambda_ : float
-        Penalty that was chosen.
-    path_ : DataFrame
-        One row per penalty; see `walk`.
-    trace_ : tuple of float
-        Objective after each step of the last fit.
-    converged_ : bool
-        Whether that fit stopped by itself.
-    parts_ : ndarray of str, shape (n_valid,)
-        "train", "validation" or "test" for each valid judgment. The test part is never looked at.
-    items_ : tuple of str
-        Name of each row.
+
+    Notes
+    -----
+    After `fit` there are:
+
+    - ``embedding_``, shape (n_items, n_dims): non-negative, dimensions by descending sum; of "variational" the
+      posterior means, cut at zero.
+    - ``scale_``, of the same shape: posterior standard deviations of "variational", else None.
+    - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated.
+    - ``lambda_``: the penalty that was chosen; ``path_``: a table with a row per penalty, see `walk`.
+    - ``parts_``, shape (n_valid,): "train", "validation" or "test" for each valid judgment. The test part is never
+      looked at.
+    - ``items_``: name of each row; ``trace_`` and ``converged_``: objective after each step of the last fit, and
+      whether it stopped by itself.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from encoding.embedding import SparseEmbedding, simulate_judgments
     >>> rng = np.random.default_rng(0)
     >>> X = rng.gamma(2, 0.7, (30, 2)) * (rng.random((30, 2)) < 0.5)
     >>> judgments = simulate_judgments(X, 4000, seed=0)
