@@ -32,8 +32,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from encoding.core import versions
+from encoding.drawing.figure import save_figure
 from encoding.embedding import SparseEmbedding, agree, fit_consensus, simulate_judgments
 from encoding.embedding.evaluation import slot_preference
 from encoding.embedding.path import Problem
@@ -259,7 +261,7 @@ def machine(threads: int) -> dict[str, Any]:
 
 def describe(found: dict[str, Any]) -> str:
     """Write all results as tables of plain text."""
-    lines = ["# Embedding", "", f"`{' '.join(['python benchmarks/embedding.py'])}`", ""]
+    lines = ["# Embedding", "", "`python benchmarks/embedding.py`; see there for what each part is.", ""]
     lines += [f"- {key}: {value}" for key, value in found["machine"].items()]
     for name, part in found["parts"].items():
         lines += ["", f"## {name}", ""]
@@ -271,6 +273,30 @@ def describe(found: dict[str, Any]) -> str:
         rest = {key: value for key, value in part.items() if not (key == "rows" and isinstance(rows, list))}
         lines += [f"- {key}: {_cell(value)}" for key, value in rest.items()]
     return "\n".join(lines) + "\n"
+
+
+def draw_study(part: dict[str, Any], file: Path) -> Path:
+    """Draw how loss falls with processor time along the path, and how the last fit converges."""
+    path = pd.DataFrame(part["path_of_first_seed"])
+    figure = Figure(figsize=(9.0, 3.4))
+    left, right = figure.subplots(1, 2)
+    seconds = path["cpu_seconds"].cumsum()
+    for column, label, color in (("train_loss", "training", "#6A737D"), ("loss", "validation", "#0072B2")):
+        left.plot(seconds, path[column], color=color, marker="o", label=label)
+    for x, y, text in zip(seconds, path["loss"], path["lambda"], strict=True):
+        left.annotate(f"{text:.2g}", (x, y), (0, 6), textcoords="offset points", size=7, ha="center")
+    left.set_xlabel("processor seconds of the path (numbers: λ)")
+    left.set_ylabel("cross-entropy, nats")
+    left.legend(frameon=False)
+    trace = np.asarray(part["objective_of_last_fit"])
+    right.plot(trace - trace[-1] + 1e-7, color="#0072B2", marker=".")
+    right.set_yscale("log")
+    right.set_xlabel("step of the last fit")
+    right.set_ylabel("objective above its end, nats")
+    title = f"{part['n_items']:,} stimuli, {part['n_judgments']:,} judgments: first seed"
+    figure.suptitle(title, x=0.02, ha="left", weight="bold", size=11)
+    figure.tight_layout()
+    return save_figure(figure, file)
 
 
 def _cell(value: Any) -> str:
@@ -314,6 +340,8 @@ def main() -> int:
         found["parts"] = {part: found["parts"][part] for part in PARTS if part in found["parts"]}
         write_json(file, found)
         write_text(file.with_suffix(".md"), describe(found))
+        if name == "study":
+            draw_study(found["parts"]["study"], file.with_name("embedding_study.svg"))
     return 0
 
 
