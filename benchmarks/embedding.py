@@ -12,6 +12,7 @@ Every part is run in a process of its own, which measures its processor time and
 - reading: 4.7 million rows of text.
 - similarity: the matrix of choice probabilities of 2,180 items over all third items.
 - study: 2,180 items, 7.1 million judgments, ten seeds, against a run that may go on three times as long.
+- curve: the same judgments and one seed: validation loss against processor time from the first step on.
 - anchors: checkouts of SPoSE, VICE and object-dimensions that you supply in folders of these names in DIR, on the data
   of "recovery", same number of threads, same scoring. Nothing of theirs comes with this package.
 """
@@ -38,7 +39,7 @@ from encoding.core import versions
 from encoding.drawing.figure import save_figure
 from encoding.embedding import SparseEmbedding, agree, fit_consensus, simulate_judgments
 from encoding.embedding.evaluation import slot_preference
-from encoding.embedding.path import Problem
+from encoding.embedding.path import Problem, default_lambdas, row_losses
 from encoding.embedding.triplets import as_triplets
 from encoding.io.atomic import write_json, write_text
 from encoding.io.judgment_files import read_judgments, read_numbers
@@ -55,6 +56,7 @@ from encoding.numerics.variational import SpikeSlab, fit_posterior
 
 SEEDS = range(5)
 BIAS = (1.5, 0.0, -0.4)
+MIDDLE = 3  # of the path of penalties, where choices have their best one
 
 
 def planted(seed: int, n_items: int = 150, n_dims: int = 8) -> np.ndarray:
@@ -198,10 +200,14 @@ def similarity(_: argparse.Namespace) -> dict[str, Any]:
     return {"n_items": 2180, "cpu_seconds": min(cpu for cpu, _ in found), "seconds": min(wall for _, wall in found)}
 
 
-def study(arguments: argparse.Namespace) -> dict[str, Any]:
+def study_truth(n_items: int, n_dims: int = 30) -> np.ndarray:
     rng = np.random.default_rng(0)
-    n_items, n_dims, n = arguments.items, 30, arguments.judgments
-    truth = rng.gamma(2.0, 0.5, (n_items, n_dims)) * (rng.random((n_items, n_dims)) < 0.25)
+    return rng.gamma(2.0, 0.5, (n_items, n_dims)) * (rng.random((n_items, n_dims)) < 0.25)
+
+
+def study(arguments: argparse.Namespace) -> dict[str, Any]:
+    n_items, n = arguments.items, arguments.judgments
+    truth = study_truth(n_items)
     judgments = simulate_judgments(truth, n, seed=0)
     unseen = simulate_judgments(truth, 200_000, seed=1, soft=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -234,6 +240,34 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def curve(arguments: argparse.Namespace) -> dict[str, Any]:
+    truth = study_truth(arguments.items)
+    data = as_triplets(simulate_judgments(truth, arguments.judgments, seed=0))
+    held_out = as_triplets(simulate_judgments(truth, 200_000, seed=1))
+    problem = Problem(data, with_bias=False, dtype=torch.float32, device="cpu")
+    chosen = default_lambdas(data)[MIDDLE]
+    rng = np.random.default_rng(0)
+    point = problem.begin(0.1 + 0.1 * rng.random((arguments.items, 100)))
+    points, begin, scoring = [], time.process_time(), 0.0
+
+    def watch(X: torch.Tensor) -> None:
+        nonlocal scoring
+        if len(points) % 5 == 0:
+            start = time.process_time()
+            loss = float(row_losses(X, None, held_out)[0].mean())
+            scoring += time.process_time() - start
+        else:
+            loss = float("nan")
+        points.append((time.process_time() - begin - scoring, loss))
+
+    for part, steps in ((0.25, 60), (0.5, 60), (1.0, 500)):
+        tol = 1e-5 if part < 1 else 1e-6
+        point = problem.minimise(point, part * chosen / arguments.items, tol=tol, max_iter=steps, watch=watch)
+    true_loss = float(row_losses(torch.as_tensor(truth), None, held_out)[0].mean())
+    table = pd.DataFrame(points, columns=["cpu_seconds", "loss"]).dropna().round(5)
+    return {"lambda": chosen, "steps": len(points), "loss_of_truth": true_loss, **table.to_dict("list")}
+
+
 def anchors(arguments: argparse.Namespace) -> dict[str, Any]:
     from embedding_anchors import run_anchors
 
@@ -249,7 +283,9 @@ def anchors(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
-PARTS = {part.__name__: part for part in (recovery, bias, path, seeds, speed, reading, similarity, study, anchors)}
+PARTS = {
+    part.__name__: part for part in (recovery, bias, path, seeds, speed, reading, similarity, study, curve, anchors)
+}
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -275,26 +311,15 @@ def describe(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_study(part: dict[str, Any], file: Path) -> Path:
-    """Draw how loss falls with processor time along the path, and how the last fit converges."""
-    path = pd.DataFrame(part["path_of_first_seed"])
-    figure = Figure(figsize=(9.0, 3.4))
-    left, right = figure.subplots(1, 2)
-    seconds = path["cpu_seconds"].cumsum()
-    for column, label, color in (("train_loss", "training", "#6A737D"), ("loss", "validation", "#0072B2")):
-        left.plot(seconds, path[column], color=color, marker="o", label=label)
-    for x, y, text in zip(seconds, path["loss"], path["lambda"], strict=True):
-        left.annotate(f"{text:.2g}", (x, y), (0, 6), textcoords="offset points", size=7, ha="center")
-    left.set_xlabel("processor seconds of the path (numbers: λ)")
-    left.set_ylabel("cross-entropy, nats")
-    left.legend(frameon=False)
-    trace = np.asarray(part["objective_of_last_fit"])
-    right.plot(trace - trace[-1] + 1e-7, color="#0072B2", marker=".")
-    right.set_yscale("log")
-    right.set_xlabel("step of the last fit")
-    right.set_ylabel("objective above its end, nats")
-    title = f"{part['n_items']:,} stimuli, {part['n_judgments']:,} judgments: first seed"
-    figure.suptitle(title, x=0.02, ha="left", weight="bold", size=11)
+def draw_curve(part: dict[str, Any], file: Path) -> Path:
+    """Draw how the loss of unseen judgments falls with processor time."""
+    figure = Figure(figsize=(7.0, 3.6))
+    axes = figure.subplots()
+    axes.plot(part["cpu_seconds"], part["loss"], color="#0072B2", marker=".")
+    axes.axhline(part["loss_of_truth"], color="#6A737D", linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.annotate("true embedding", (0, part["loss_of_truth"]), (0, 4), textcoords="offset points", color="#6A737D")
+    axes.set_xlabel("processor seconds, one thread")
+    axes.set_ylabel("cross-entropy of unseen judgments, nats")
     figure.tight_layout()
     return save_figure(figure, file)
 
@@ -340,8 +365,8 @@ def main() -> int:
         found["parts"] = {part: found["parts"][part] for part in PARTS if part in found["parts"]}
         write_json(file, found)
         write_text(file.with_suffix(".md"), describe(found))
-        if name == "study":
-            draw_study(found["parts"]["study"], file.with_name("embedding_study.svg"))
+        if name == "curve":
+            draw_curve(found["parts"]["curve"], file.with_name("embedding_curve.svg"))
     return 0
 
 

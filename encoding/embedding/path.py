@@ -8,7 +8,7 @@ standard error of the best, the one with the largest lambda is taken.
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +97,15 @@ class Problem:
             by_slot=self.with_bias, dtype=self.dtype, device=self.device,
         )  # fmt: skip
 
-    def minimise(self, start: Point, penalty: float | torch.Tensor, *, tol: float, max_iter: int) -> Point:
+    def minimise(
+        self,
+        start: Point,
+        penalty: float | torch.Tensor,
+        *,
+        tol: float,
+        max_iter: int,
+        watch: Callable[[torch.Tensor], None] = lambda X: None,  # noqa: ARG005
+    ) -> Point:
         """Minimise loss and penalty.
 
         Parameters
@@ -110,6 +118,8 @@ class Problem:
             Relative decrease at which to stop.
         max_iter : int
             Most steps.
+        watch : callable
+            Called with the coordinates after every step.
 
         Returns
         -------
@@ -131,7 +141,14 @@ class Problem:
         if self.with_bias:
             assert start.bias is not None
             begin = torch.cat([begin, start.bias])
-        found = minimise_nonnegative(_objective, begin, n_bounded=size, max_iter=max_iter, tol=tol)
+        found = minimise_nonnegative(
+            _objective,
+            begin,
+            n_bounded=size,
+            max_iter=max_iter,
+            tol=tol,
+            watch=lambda x: watch(x[:size].view(self.n_items, n_dims)),
+        )
         bias = found.x[size:].clone() if self.with_bias else None
         X = found.x[:size].view(self.n_items, n_dims)
         return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace)

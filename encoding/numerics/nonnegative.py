@@ -45,6 +45,7 @@ def minimise_nonnegative(
     max_iter: int = 500,
     tol: float = 1e-7,
     memory: int = 10,
+    watch: Callable[[torch.Tensor], None] = lambda x: None,  # noqa: ARG005
 ) -> Minimum:
     """Minimise f(x) over x >= 0 with a projected limited-memory quasi-Newton method.
 
@@ -67,6 +68,8 @@ def minimise_nonnegative(
         Stop when three steps in a row decrease f by less than `tol` times max(1, abs(f)).
     memory : int
         Steps that the curvature is learned from.
+    watch : callable
+        Called with x after every step.
 
     Returns
     -------
@@ -94,6 +97,7 @@ def minimise_nonnegative(
         small = small + 1 if value - value_new <= tol * max(1.0, abs(value)) else 0
         x, value, gradient = x_new, value_new, gradient_new
         trace.append(value)
+        watch(x)
         if small >= PATIENCE:
             return Minimum(x, value, n_evaluations, True, tuple(trace))
     return Minimum(x, value, n_evaluations, False, tuple(trace))
