@@ -18,7 +18,7 @@ import torch
 from ..core import DataError
 from ..numerics.choices import choice_logits, correct_share, cross_entropy, log_probabilities
 from ..numerics.nonnegative import minimise_nonnegative
-from ..numerics.triplets import Batch, TripletLoss, make_batch
+from ..numerics.triplets import MOST_ITEMS, Batch, TripletLoss, make_batch
 from .triplets import Triplets
 
 NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as in SPoSE
@@ -71,11 +71,20 @@ class Problem:
         Of everything.
     device : str
         Where to compute.
+
+    Raises
+    ------
+    DataError
+        If there are more items than pairs can be numbered.
     """
 
     def __init__(self, data: Triplets, *, with_bias: bool, dtype: torch.dtype, device: str) -> None:
         self.data, self.with_bias, self.dtype, self.device = data, with_bias, dtype, device
         self.n_items = len(data.names)
+        if self.n_items > MOST_ITEMS:
+            raise DataError(
+                f"SparseEmbedding: {self.n_items:,} items, but {MOST_ITEMS:,} are the most that are handled."
+            )
         self.loss = TripletLoss(self.n_items, dtype=dtype, device=device)
         self.batch = self.sort(data)
 

@@ -26,7 +26,7 @@ from ..numerics.threads import torch_threads
 from ..numerics.variational import SpikeSlab, alive, fit_posterior
 from .path import Point, Problem, choose, default_lambdas, refine, walk
 from .placing import place_items
-from .triplets import Triplets, as_triplets, divide, parts_of
+from .triplets import PARTS, Triplets, as_triplets, divide, parts_of
 
 METHODS = ("map", "variational")
 STARTS = ("random", "spectral")
@@ -142,11 +142,11 @@ class SparseEmbedding(BaseEstimator):
         self._check()
         data = as_triplets(X)
         self.items_ = data.names
-        self.parts_ = self._parts(X, data)
-        train, held_out = data[self.parts_ == "train"], data[self.parts_ == "validation"]
-        if not len(train) or not len(held_out):
+        self.part_codes_ = self._parts(X, data)
+        n_train, n_held_out, _ = np.bincount(self.part_codes_, minlength=len(PARTS))
+        if not n_train or not n_held_out:
             raise DataError(
-                f"SparseEmbedding: {len(train)} judgments to train and {len(held_out)} to validate; both need some."
+                f"SparseEmbedding: {n_train} judgments to train and {n_held_out} to validate; both need some."
             )
         self.inputs_ = {"items": fingerprint_array(data.items), "choice": fingerprint_array(data.choice)}
         if data.probabilities is not None:
@@ -154,23 +154,35 @@ class SparseEmbedding(BaseEstimator):
         if data.weight is not None:
             self.inputs_["weight"] = fingerprint_array(data.weight)
         with torch_threads(self.threads):
-            self._fit(data, train, held_out)
+            self._finish(data, self._choose(data))
         return self
 
-    def _fit(self, data: Triplets, train: Triplets, held_out: Triplets) -> None:
-        dtype = PRECISIONS[self.precision]
-        problem = Problem(train, with_bias=self.slot_bias, dtype=dtype, device=self.device)
+    @property
+    def parts_(self) -> np.ndarray:
+        """Part of each valid judgment."""
+        return np.asarray(PARTS)[self.part_codes_]
+
+    def _choose(self, data: Triplets) -> Point:
+        """Walk along the path, and take the fit that validation judgments are in favour of."""
+        train, held_out = (data[self.part_codes_ == PARTS.index(part)] for part in ("train", "validation"))
+        problem = self._problem(train)
         lambdas = tuple(sorted(self.lambdas)) if self.lambdas is not None else default_lambdas(train)
         points, self.path_ = walk(problem, problem.begin(self._start(train)), lambdas, held_out, tol=self.tol)
         row = choose(self.path_, self.n_dims)
         self.path_["chosen"] = np.arange(len(self.path_)) == row
         self.lambda_ = lambdas[row]
-        del problem
+        return points[row]
+
+    def _problem(self, data: Triplets) -> Problem:
+        return Problem(data, with_bias=self.slot_bias, dtype=PRECISIONS[self.precision], device=self.device)
+
+    def _finish(self, data: Triplets, chosen: Point) -> None:
         # Lambda is chosen: validation judgments now help to fit, the test part still does not.
-        both = Problem(data[self.parts_ != "test"], with_bias=self.slot_bias, dtype=dtype, device=self.device)
+        seen = self.part_codes_ != PARTS.index("test")
+        both = self._problem(data if seen.all() else data[seen])
         point = refine(
             both,
-            self._shorten(points[row]),
+            self._shorten(chosen),
             self.lambda_,
             rounds=self.reweight,
             drop=self.n_dims is None,
@@ -223,12 +235,15 @@ class SparseEmbedding(BaseEstimator):
 
     def _parts(self, given: Any, data: Triplets) -> np.ndarray:
         declared = parts_of(given, data)
-        parts = np.full(len(data), "train", dtype="<U10") if declared is None else declared.astype("<U10")
-        if not (parts == "validation").any():
-            learn = np.flatnonzero(parts == "train")
+        codes = np.zeros(len(data), np.int8)
+        for number, part in enumerate(PARTS):
+            if declared is not None:
+                codes[declared == part] = number
+        if not (codes == PARTS.index("validation")).any():
+            learn = np.flatnonzero(codes == PARTS.index("train"))
             drawn = divide(data[learn], self.validation, np.random.default_rng([self.random_state, 0]))
-            parts[learn[drawn]] = "validation"
-        return parts
+            codes[learn[drawn]] = PARTS.index("validation")
+        return codes
 
     def _check(self) -> None:
         for name, known in (("method", METHODS), ("start", STARTS), ("precision", tuple(PRECISIONS))):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+MOST_ITEMS = 46_340  # whose pairs still have numbers of 32 bits
 CHUNK = 1 << 16  # judgments per pass over the caches
 HEADROOM = 3.0  # ln 3 and rounding, below the largest exponent of a dtype
 SLOTS = torch.arange(3)
@@ -84,7 +85,7 @@ def make_batch(
     choice : ndarray of int, shape (n,)
         Slot that was called odd.
     n_items : int
-        Number of items.
+        Number of items, at most 46,340.
     probabilities : ndarray, shape (n, 3), optional
         Probability of each slot, which takes the place of the choice; rows with NaN are choices.
     weight : ndarray, shape (n,), optional
@@ -115,7 +116,7 @@ def make_batch(
         odd = np.zeros(len(rows), np.int64) if is_soft else choice[rows]
         pairs = _pairs(items[rows], odd, n_items)
         order = np.argsort(pairs[0], kind="stable")
-        pairs, rows = pairs[:, order], rows[order]
+        pairs, rows = np.take(pairs, order, axis=1), rows[order]
         target = np.asarray(probabilities, dtype=np.float64)[rows].T if is_soft else None
         if target is not None:
             target = target / target.sum(axis=0)
@@ -141,7 +142,9 @@ def _pairs(items: np.ndarray, odd: np.ndarray, n_items: int) -> np.ndarray:
     first, second = items[rows, (odd + 1) % 3].astype(np.int64), items[rows, (odd + 2) % 3].astype(np.int64)
     third = items[rows, odd].astype(np.int64)
     # Row 1 is the item `first` being odd, and row 2 the item `second`.
-    return np.stack([first * n_items + second, second * n_items + third, first * n_items + third]).astype(np.int32)
+    pairs = np.empty((3, len(items)), np.int32)
+    pairs[0], pairs[1], pairs[2] = first * n_items + second, second * n_items + third, first * n_items + third
+    return pairs
 
 
 def _tensor(array: np.ndarray, dtype: torch.dtype, device: str) -> torch.Tensor:
