@@ -39,7 +39,8 @@ from encoding.core import versions
 from encoding.drawing.figure import save_figure
 from encoding.embedding import SparseEmbedding, agree, fit_consensus, simulate_judgments
 from encoding.embedding.evaluation import slot_preference
-from encoding.embedding.path import Problem, default_lambdas, row_losses
+from encoding.embedding.path import default_lambdas
+from encoding.embedding.problem import Problem, row_losses
 from encoding.embedding.triplets import as_triplets
 from encoding.io.atomic import write_json, write_text
 from encoding.io.judgment_files import read_judgments, read_numbers

@@ -122,6 +122,13 @@ def test_more_dimensions_than_there_are_cannot_be_had(hard):
         SparseEmbedding(n_dims=30, lambdas=(0.05,)).fit(hard)
 
 
+def test_many_judgments_are_approached_through_a_part_of_them(truth, hard, fitted, monkeypatch):
+    monkeypatch.setattr("encoding.embedding.path.LARGE", 1_000)
+    model = SparseEmbedding().fit(hard)
+    assert model.embedding_.shape[1] == 8
+    assert match_columns(fitted.embedding_, model.embedding_)[1].min() > 0.999
+
+
 def test_a_spectral_start_finds_the_same(truth, hard):
     X = SparseEmbedding(start="spectral").fit(hard).embedding_
     assert X.shape[1] in (8, 9)
