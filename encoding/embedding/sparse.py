@@ -1,6 +1,7 @@
 """Sparse, non-negative dimensions from odd-one-out judgments."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..numerics.choices import choice_logits, correct_share
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
 from ..numerics.variational import SpikeSlab, alive, fit_posterior
-from .path import choose, default_lambdas, refine, walk
+from .path import LARGE, choose, default_lambdas, refine, walk
 from .placing import place_items
 from .problem import Point, Problem
 from .triplets import PARTS, Triplets, as_triplets, divide, parts_of
@@ -33,6 +34,7 @@ METHODS = ("map", "variational")
 STARTS = ("random", "spectral")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 POSTERIOR_STEPS, POSTERIOR_RATE = 1000, 0.03
+BATCH = 250_000  # judgments of a step of "variational", where there are many
 STEP = "embed/1"
 
 
@@ -208,9 +210,20 @@ class SparseEmbedding(BaseEstimator):
         return point if self.n_dims is None else dataclasses.replace(point, X=point.X[:, : self.n_dims].contiguous())
 
     def _posterior(self, problem: Problem, point: Point) -> Point:
-        bias = point.bias
+        batches = [problem.batch]
+        n = len(problem.data)
+        if n >= LARGE:
+            order = np.random.default_rng([self.random_state, 4]).permutation(n)
+            parts = np.array_split(order, n // BATCH)
+            batches = [problem.sort(problem.data[np.sort(rows)]) for rows in parts]
+        turn = itertools.count()
+
+        def _loss(X: torch.Tensor) -> tuple[float, torch.Tensor]:
+            batch = batches[next(turn) // 2 % len(batches)]  # both draws of an antithetic pair see the same one
+            return problem.loss(X, batch, bias=point.bias)[:2]
+
         fitted = fit_posterior(
-            lambda X: problem.loss(X, problem.batch, bias=bias)[:2],
+            _loss,
             point.X,
             n_judgments=problem.batch.total,
             prior=SpikeSlab(self.spike, self.slab, self.share),

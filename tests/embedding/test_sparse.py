@@ -69,6 +69,16 @@ def test_variational_finds_them_too_and_says_how_sure_it_is(truth, hard, unseen)
     assert 0.6 < np.sqrt(np.mean(error**2)) < 2.0  # as large as the posterior says
 
 
+def test_variational_takes_many_judgments_in_batches(truth, hard, unseen, monkeypatch):
+    whole = SparseEmbedding("variational").fit(hard)
+    monkeypatch.setattr("encoding.embedding.sparse.LARGE", 10_000)
+    monkeypatch.setattr("encoding.embedding.sparse.BATCH", 5_000)
+    parts = SparseEmbedding("variational").fit(hard)
+    assert parts.embedding_.shape == whole.embedding_.shape
+    assert match_columns(whole.embedding_, parts.embedding_)[1].min() > 0.995
+    assert loss_of(parts.embedding_, unseen) <= loss_of(truth, unseen) + 0.012
+
+
 def test_probabilities_are_worth_ten_times_as_many_choices(truth, unseen):
     X = SparseEmbedding().fit(simulate_judgments(truth, 3_000, seed=300, soft=True)).embedding_
     r, _ = agreement(truth, X)
