@@ -8,13 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ..core import ConfigError, DataError, FeatureSpace, Judgments, Provenance, fingerprint, suggest, versions
+from ..core import (
+    ConfigError,
+    DataError,
+    FeatureSpace,
+    Judgments,
+    Provenance,
+    digest,
+    fingerprint,
+    fingerprint_array,
+    suggest,
+    versions,
+)
 from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.judgment_files import read_judgments
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
 from .consensus import RELIABLE, Consensus, fit_consensus
 from .page import Context, write_page
+from .simulated import simulate_judgments
 from .sparse import METHODS, STARTS, SparseEmbedding
 from .triplets import as_triplets, divide
 
@@ -31,8 +43,15 @@ class JudgmentTable:
     ----------
     name : str
         Name of the feature space.
-    file : str
+    file : str, optional
         Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, or a saved folder.
+    ratings : str, optional
+        Instead of a file, another feature space of the configuration: judgments are simulated by the cosine of its
+        rows, so that human ratings are embedded as a model's judgments are.
+    n_judgments : int
+        How many judgments to simulate.
+    temperature : float
+        What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair.
     test : str, optional
         Another such file whose judgments are only used to score the result.
     stimuli : str, optional
@@ -69,7 +88,10 @@ class JudgmentTable:
     """
 
     name: str
-    file: str
+    file: str = ""
+    ratings: str | None = None
+    n_judgments: int = 1_000_000
+    temperature: float = 0.0
     test: str | None = None
     stimuli: str | None = None
     test_share: float = 0.05
@@ -89,8 +111,16 @@ class JudgmentTable:
     def __post_init__(self) -> None:
         """Check values."""
         where = f"[[features]] {self.name!r}"
-        if not self.name or not self.file:
-            raise ConfigError(f"[[features]]: name {self.name!r} and file {self.file!r} must not be empty.")
+        if not self.name or bool(self.file) == (self.ratings is not None):
+            raise ConfigError(
+                f"{where}: file = {self.file!r}, ratings = {self.ratings!r}; a name and one of the two are needed."
+            )
+        if not isinstance(self.n_judgments, int) or self.n_judgments < 1 or self.temperature < 0:
+            raise ConfigError(
+                f"{where}: n_judgments = {self.n_judgments!r}, temperature = {self.temperature!r}; needed 1 or more, "
+                f"and "
+                f"0 or more."
+            )
         for key, known in (("method", METHODS), ("start", STARTS)):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{where}: {key} = {getattr(self, key)!r}. {suggest(str(getattr(self, key)), known)}")
@@ -168,12 +198,12 @@ def learn(
     FeatureSpace
         One row per stimulus.
     """
-    base, folder = Path(base), Path(folder)
-    provenance = _provenance(source, base)
+    base, folder, related = Path(base), Path(folder), related or {}
+    provenance = _provenance(source, base, related)
     place = folder / source.name
     if saved_with(place, provenance.key):
         return load(place)
-    judgments = gather_judgments(source, base)
+    judgments = gather_judgments(source, base, related)
     estimator = source.estimator(device)
     result: SparseEmbedding | Consensus
     if len(source.seeds) == 1:
@@ -186,7 +216,7 @@ def learn(
         space = agreed.to_feature_space(source.name, only_reliable=source.only_reliable)
         result = agreed
     _write_tables(source.name, result, space, folder)
-    write_page(folder / f"{source.name}.html", source.name, result, judgments, _context(source, base, related or {}))
+    write_page(folder / f"{source.name}.html", source.name, result, judgments, _context(source, base, related))
     # Last, since it is what says that all of this need not be done again.
     space = dataclasses.replace(space, provenance=provenance)
     save(space, place)
@@ -194,8 +224,10 @@ def learn(
     return space
 
 
-def gather_judgments(source: JudgmentTable, base: str | Path) -> Judgments:
-    """Read judgments, with a part that is only used to score the result.
+def gather_judgments(
+    source: JudgmentTable, base: str | Path, related: Mapping[str, FeatureSpace] | None = None
+) -> Judgments:
+    """Read or simulate judgments, with a part that is only used to score the result.
 
     Parameters
     ----------
@@ -203,6 +235,8 @@ def gather_judgments(source: JudgmentTable, base: str | Path) -> Judgments:
         Files and share.
     base : str or Path
         Folder that files are relative to.
+    related : mapping of str to FeatureSpace, optional
+        Ratings to simulate from, by name.
 
     Returns
     -------
@@ -216,7 +250,13 @@ def gather_judgments(source: JudgmentTable, base: str | Path) -> Judgments:
     """
     base = Path(base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
-    judgments = read_judgments(base / source.file, stimuli=names)
+    if source.ratings is None:
+        judgments = read_judgments(base / source.file, stimuli=names)
+    else:
+        ratings = _related(source, source.ratings, related or {})
+        judgments = simulate_judgments(
+            ratings, source.n_judgments, seed=source.seeds[0], similarity="cosine", temperature=source.temperature
+        )
     if source.test is not None:
         test = read_judgments(base / source.test, stimuli=names or _largest(judgments.stimuli, base / source.test))
         return _join(judgments, test, source)
@@ -227,6 +267,12 @@ def gather_judgments(source: JudgmentTable, base: str | Path) -> Judgments:
     split = np.full(len(judgments), "train", dtype="<U5")
     split[np.flatnonzero(judgments.choice >= 0)[drawn]] = "test"
     return dataclasses.replace(judgments, split=split)
+
+
+def _related(source: JudgmentTable, name: str, related: Mapping[str, FeatureSpace]) -> FeatureSpace:
+    if name not in related:
+        raise ConfigError(f"[[features]] {source.name!r}: no feature space {name!r}. {suggest(name, related)}")
+    return related[name]
 
 
 def _largest(stimuli: Sequence[str], test: Path) -> Sequence[str] | None:
@@ -258,11 +304,14 @@ def _names(path: Path) -> list[str]:
     return read_stimuli(path).stimulus.tolist()
 
 
-def _provenance(source: JudgmentTable, base: Path) -> Provenance:
+def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Provenance:
     """Say what the result depends on; what is only shown on the page does not count."""
     inputs = {}
+    if source.ratings is not None:
+        ratings = _related(source, source.ratings, related)
+        inputs = {source.ratings: fingerprint_array(ratings.values), "stimuli": digest(list(ratings.samples.stimulus))}
     for name in (source.file, source.test, source.stimuli):
-        if name is None:
+        if not name:
             continue
         path = base / name
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -289,11 +338,8 @@ def _write_tables(name: str, result: SparseEmbedding | Consensus, space: Feature
 def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Context:
     ratings = {}
     for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
-        if name is None:
-            continue
-        if name not in related:
-            raise ConfigError(f"[[features]] {source.name!r}: no feature space {name!r}. {suggest(name, related)}")
-        ratings[kind] = related[name]
+        if name is not None:
+            ratings[kind] = _related(source, name, related)
     frames = {}
     if source.frames is not None:
         found = base / source.frames

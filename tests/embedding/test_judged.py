@@ -122,6 +122,21 @@ def test_ratings_and_pictures_are_shown(folder, small_truth):
         learn(table(categories="emotion", seeds=(0, 5)), folder, folder / "out", related={"emotions": ratings})
 
 
+def test_ratings_are_embedded_through_the_same_door(tmp_path, small_truth):
+    names = [f"clip{k}" for k in range(40)]
+    ratings = FeatureSpace("emotions", small_truth + 0.05, Samples.of_stimuli(names), ("awe", "joy", "fear"))
+    source = table(file="", ratings="emotions", n_judgments=5_000, temperature=0.1)
+    space = learn(source, tmp_path, tmp_path / "out", related={"emotions": ratings})
+    assert space.samples.stimulus.tolist() == names
+    profiles = small_truth / np.linalg.norm(small_truth + 1e-9, axis=1, keepdims=True)
+    assert match_columns(profiles, space.values)[1].min() > 0.8
+    other = dataclasses.replace(ratings, values=ratings.values[::-1].copy())
+    again = learn(source, tmp_path, tmp_path / "out", related={"emotions": other})
+    assert not np.array_equal(again.values, space.values)
+    with pytest.raises(ConfigError, match=r"no feature space 'emotions'\. Known: none"):
+        learn(source, tmp_path, tmp_path / "out")
+
+
 def test_missing_files_are_named(folder):
     with pytest.raises(DataError, match=r"Feature space 'judge': no file .*nowhere.parquet"):
         learn(table(file="nowhere.parquet"), folder, folder / "out")
@@ -137,6 +152,8 @@ def test_missing_files_are_named(folder):
         ("n_dims = 0", "n_dims = 0, but an integer of 1 or more"),
         ("lambdas = []", r"lambdas = \[\], but numbers of 0 or more"),
         ("test_share = 1.5", "test_share = 1.5"),
+        ('ratings = "emotions"', "ratings = 'emotions'; a name and one of the two are needed"),
+        ("n_judgments = 0", "n_judgments = 0, temperature = 0.0; needed 1 or more"),
         ("seed = 3", r"unknown key 'seed'. Did you mean 'seeds'\?"),
     ],
 )
