@@ -32,7 +32,7 @@ def add_embedding(commands: Any) -> None:
 def _embed(options: argparse.Namespace) -> int:
     from ..config import read_config
     from ..embedding import JudgmentTable
-    from ..pipeline import learn_spaces
+    from ..pipeline import learn_spaces, prepare_output
 
     study, places = read_config(options.config), places_of(options)
     learned = [source.name for source in study.features if isinstance(source, JudgmentTable)]
@@ -40,6 +40,7 @@ def _embed(options: argparse.Namespace) -> int:
         raise ConfigError(
             f'{options.config}: no [[features]] table has kind = "judgments", so there is nothing to learn.'
         )
+    prepare_output(study, places, options.arguments)
     learn_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
     for name in learned:
         print(places.output_dir / "embedding" / f"{name}.html")
