@@ -102,7 +102,7 @@ def make_batch(
     Batch
         The same judgments, sorted.
     """
-    items, choice = np.asarray(items), np.asarray(choice, dtype=np.int64)
+    items, choice = np.asarray(items), np.asarray(choice, dtype=np.int8)
     soft = np.zeros(len(items), bool) if probabilities is None else np.isfinite(probabilities).all(axis=1)
     groups: list[tuple[np.ndarray, int, bool]] = []
     for shift in range(3) if by_slot else (None,):
@@ -113,7 +113,7 @@ def make_batch(
     for rows, shift, is_soft in groups:
         if not len(rows):
             continue
-        odd = np.zeros(len(rows), np.int64) if is_soft else choice[rows]
+        odd = np.zeros(len(rows), np.int8) if is_soft else choice[rows]
         pairs = _pairs(items[rows], odd, n_items)
         order = np.argsort(pairs[0], kind="stable")
         pairs, rows = np.take(pairs, order, axis=1), rows[order]
@@ -139,11 +139,11 @@ def _pairs(items: np.ndarray, odd: np.ndarray, n_items: int) -> np.ndarray:
     The first item of the kept pair comes first in two of the three, which keeps them in one row of the matrix.
     """
     rows = np.arange(len(items))
-    first, second = items[rows, (odd + 1) % 3].astype(np.int64), items[rows, (odd + 2) % 3].astype(np.int64)
-    third = items[rows, odd].astype(np.int64)
+    first, second, third = (items[rows, (odd + shift) % 3].astype(np.int32, copy=False) for shift in (1, 2, 0))
     # Row 1 is the item `first` being odd, and row 2 the item `second`.
     pairs = np.empty((3, len(items)), np.int32)
-    pairs[0], pairs[1], pairs[2] = first * n_items + second, second * n_items + third, first * n_items + third
+    of_first = first * np.int32(n_items)
+    pairs[0], pairs[1], pairs[2] = of_first + second, second * np.int32(n_items) + third, of_first + third
     return pairs
 
 
