@@ -15,7 +15,7 @@ from typing import Any
 
 from .comparison import Comparison
 from .core import ConfigError, suggest
-from .embedding import EMBEDDERS, FeatureTable
+from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
 from .fitting import MODELS, EncodingModel, Split, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
@@ -56,7 +56,7 @@ class Study:
 
     Attributes
     ----------
-    features : tuple of FeatureTable
+    features : tuple of FeatureTable or JudgmentTable
         Feature spaces, in the order in which they are shown.
     models : tuple of Ridge or BandedRidge
         What is fitted, in order.
@@ -68,7 +68,7 @@ class Study:
         The file as it was given.
     """
 
-    features: tuple[FeatureTable, ...]
+    features: tuple[FeatureTable | JudgmentTable, ...]
     models: tuple[EncodingModel, ...]
     load: Loader
     align: Alignment

@@ -1,6 +1,7 @@
 """The stages in order: the file to read first.
 
     features   read_spaces        [[features]] tables          -> feature spaces, one row per stimulus
+               learn_spaces       the same, and judgments      -> the same, with embeddings learned and drawn
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
@@ -20,7 +21,7 @@ import pandas as pd
 from .comparison import compare_regions, evaluate, score_regions, summarise_differences, summarise_regions, winners
 from .config import Study
 from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
-from .embedding import embed
+from .embedding import FeatureTable, embed, learn
 from .facts import facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
@@ -54,6 +55,7 @@ __all__ = [
     "compare_subject",
     "finished_subjects",
     "fit_subject",
+    "learn_spaces",
     "load_subject",
     "map_subject",
     "prepare_output",
@@ -130,7 +132,54 @@ def read_spaces(job: Job) -> tuple[FeatureSpace, ...]:
     tuple of FeatureSpace
         In the order of the configuration.
     """
-    return tuple(embed(source, job.places.bids_dir) for source in job.study.features)
+    return learn_spaces(job.study, job.places, device=job.device, progress=job.progress)
+
+
+def learn_spaces(
+    study: Study,
+    places: Places,
+    *,
+    device: str = "cpu",
+    n_jobs: int = 1,
+    progress: Progress = lambda step, share: None,  # noqa: ARG005
+) -> tuple[FeatureSpace, ...]:
+    """Read feature spaces that are there, and learn those that are given as judgments.
+
+    Parameters
+    ----------
+    study : Study
+        For its feature spaces.
+    places : Places
+        Files are relative to the dataset; what is learned goes to ``OUTPUT_DIR/embedding`` and is loaded from there if
+        files and settings are the same.
+    device : {"cpu", "cuda", "auto"}
+        What embeddings are computed on.
+    n_jobs : int
+        Seeds of an embedding that are fitted at a time.
+    progress : callable
+        Called with the name of the step and the share done.
+
+    Returns
+    -------
+    tuple of FeatureSpace
+        In the order of the configuration.
+    """
+    spaces = {
+        source.name: embed(source, places.bids_dir) for source in study.features if isinstance(source, FeatureTable)
+    }
+    for source in study.features:
+        if isinstance(source, FeatureTable):
+            continue
+        spaces[source.name] = learn(
+            source,
+            places.bids_dir,
+            places.output_dir / "embedding",
+            device=choose_device(device)[0],
+            n_jobs=n_jobs,
+            related=dict(spaces),
+            progress=lambda share, name=source.name: progress(f"embed {name}", share),  # type: ignore[misc]
+        )
+    return tuple(spaces[source.name] for source in study.features)
 
 
 def load_subject(job: Job) -> Loaded:

@@ -1,8 +1,26 @@
-"""Feature spaces of the stimuli."""
+"""Feature spaces of the stimuli: tables that are there already, and dimensions learned from odd-one-out judgments."""
 
+from .consensus import Consensus, agree, fit_consensus
+from .evaluation import evaluate, slot_preference
+from .judged import JudgmentTable, learn
+from .simulated import simulate_judgments
+from .sparse import SparseEmbedding
 from .tables import FeatureTable, embed
 
 # What `kind` in a [[features]] table of the configuration can be.
-EMBEDDERS = {"table": FeatureTable}
+EMBEDDERS = {"table": FeatureTable, "judgments": JudgmentTable}
 
-__all__ = ["EMBEDDERS", "FeatureTable", "embed"]
+__all__ = [
+    "EMBEDDERS",
+    "Consensus",
+    "FeatureTable",
+    "JudgmentTable",
+    "SparseEmbedding",
+    "agree",
+    "embed",
+    "evaluate",
+    "fit_consensus",
+    "learn",
+    "simulate_judgments",
+    "slot_preference",
+]

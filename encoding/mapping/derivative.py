@@ -16,6 +16,7 @@ IGNORED = (
     "**/scores/",
     "**/figures/",
     "group/",
+    "embedding/",
     "sub-*/*.tsv",
     "sub-*/*.json",
 )

@@ -1,0 +1,137 @@
+"""Run other embedding programs, which you supply, on our data, and score what they write.
+
+DIR holds one folder per program: ``SPoSE``, ``VICE``, ``object-dimensions``. Their command lines changed between
+versions; the ones below are those of their documentation. A file ``anchors.toml`` in DIR overrides or adds programs:
+
+    [VICE]
+    command = ["{python}", "main_optimization.py", "--triplets_dir", "{triplets}", "--results_dir", "{results}"]
+    result = "**/pruned_params.npz"   # newest match below {results}: .npy, .npz or text of numbers
+    key = "pruned_loc"                # array of an .npz
+    transpose = false                 # true if dimensions are rows
+    seconds = 7200                    # longest run
+
+Placeholders: {python} (set ENCODING_ANCHOR_PYTHON to the interpreter that has their dependencies), {triplets} (folder
+with train_90 and test_10 as .txt and .npy, odd item last), {results}, {threads}, {folder} (of the program).
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROGRAMS: dict[str, dict[str, Any]] = {
+    "SPoSE": {
+        "command": [
+            *("{python}", "train.py", "--triplets_dir", "{triplets}", "--results_dir", "{results}"),
+            *("--embed_dim", "30", "--lmbda", "0.03", "--epochs", "300", "--batch_size", "100", "--device", "cpu"),
+        ],
+        "result": "**/weights_sorted.npy",
+        "environment": {"SLURM_ARRAY_TASK_ID": "0"},
+    },
+    "VICE": {
+        "command": [
+            *("{python}", "main_optimization.py", "--triplets_dir", "{triplets}", "--results_dir", "{results}"),
+            *("--init_dim", "30", "--spike", "0.25", "--slab", "1.0", "--pi", "0.6", "--epochs", "300"),
+            *("--burnin", "250", "--ws", "50", "--device", "cpu", "--num_threads", "{threads}"),
+        ],
+        "result": "**/pruned_params.npz",
+        "key": "pruned_loc",
+    },
+    "object-dimensions": {
+        "command": [
+            *("{python}", "main.py", "--triplet_path", "{triplets}", "--log_path", "{results}"),
+            *("--method", "deterministic", "--init_dim", "30", "--n_epochs", "300", "--batch_size", "256"),
+        ],
+        "result": "**/*.npy",
+    },
+}
+LONGEST = 7200  # seconds
+
+
+def run_anchors(
+    directory: Path, judgments: Any, grade: Callable[[np.ndarray], dict[str, float]], *, threads: int
+) -> list[dict[str, Any]]:
+    """Run every program that is there; the others are named with the reason why they were left out."""
+    programs = {name: dict(settings) for name, settings in PROGRAMS.items()}
+    overrides = directory / "anchors.toml"
+    if overrides.is_file():
+        for name, settings in tomllib.loads(overrides.read_text(encoding="utf-8")).items():
+            programs[name] = programs.get(name, {}) | settings
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        triplets = _write_triplets(judgments, Path(folder) / "triplets")
+        for name, settings in programs.items():
+            checkout = directory / name
+            if not checkout.is_dir():
+                rows.append({"name": name, "skipped": f"there is no folder {checkout}"})
+                continue
+            results = Path(folder) / f"results-{name}"
+            results.mkdir()
+            rows.append({"name": name, **_run(checkout, settings, triplets, results, grade=grade, threads=threads)})
+    return rows
+
+
+def _write_triplets(judgments: Any, folder: Path) -> Path:
+    folder.mkdir()
+    rows = np.arange(len(judgments))
+    others = [judgments.items[rows, (judgments.choice + shift) % 3] for shift in (1, 2)]
+    odd_last = np.stack([*others, judgments.items[rows, judgments.choice]], axis=1)
+    cut = len(odd_last) * 9 // 10
+    for name, part in (("train_90", odd_last[:cut]), ("test_10", odd_last[cut:])):
+        np.savetxt(folder / f"{name}.txt", part, fmt="%d")
+        np.save(folder / f"{name}.npy", part)
+    return folder
+
+
+def _run(
+    checkout: Path,
+    settings: dict[str, Any],
+    triplets: Path,
+    results: Path,
+    *,
+    grade: Callable[[np.ndarray], dict[str, float]],
+    threads: int,
+) -> dict[str, Any]:
+    values = {
+        "python": os.environ.get("ENCODING_ANCHOR_PYTHON", sys.executable),
+        "triplets": str(triplets),
+        "results": str(results),
+        "threads": str(threads),
+        "folder": str(checkout),
+    }
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    environment = {**os.environ, **limits, "PYTHONPATH": str(checkout), **settings.get("environment", {})}
+    command = [part.format(**values) for part in settings["command"]]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        done = subprocess.run(
+            command, cwd=checkout, env=environment, capture_output=True, text=True, check=False,
+            timeout=settings.get("seconds", LONGEST),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        return {"skipped": f"not finished after {error.timeout} s"}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        return {"skipped": f"failed: {lines[-1]}"}
+    found = sorted(results.glob(settings["result"]), key=lambda path: path.stat().st_mtime)
+    if not found:
+        return {"skipped": f"wrote nothing that matches {settings['result']}"}
+    X = _read(found[-1], settings.get("key"))
+    X = X.T if settings.get("transpose") else X
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"cpu_seconds": seconds, **grade(X)}
+
+
+def _read(path: Path, key: str | None) -> np.ndarray:
+    if path.suffix == ".txt":
+        return np.loadtxt(path)
+    content = np.load(path, allow_pickle=False)
+    return content if isinstance(content, np.ndarray) else content[key]

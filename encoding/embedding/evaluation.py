@@ -1,0 +1,333 @@
+"""How good an embedding is: against chance, against repeats of the same question, and against other embeddings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from ..core import DataError, Judgments
+from ..numerics.choices import (
+    calibration,
+    choice_logits,
+    choice_similarity,
+    correct_share,
+    cross_entropy,
+    log_probabilities,
+    noise_ceiling,
+    repeat_counts,
+)
+from .triplets import Triplets, as_triplets
+
+MOST_BLOCKS = 5_000  # groups of triplets that are drawn with replacement
+FEWEST_REPEATED = 100  # sets of three with several answers, without which there is no ceiling to speak of
+SLOT_P = 1e-6  # below it a preference for slots is reported
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SlotPreference:
+    """Whether judges prefer a slot whatever is shown there.
+
+    Attributes
+    ----------
+    bias : ndarray, shape (3,)
+        Maximum-likelihood preference given the embedding, mean zero, in logits.
+    chi2 : float
+        Likelihood ratio against the slot biases that the embedding was fitted with, on two degrees of freedom.
+    p : float
+        Its p-value.
+    shares : ndarray, shape (3,)
+        How often each slot was called odd.
+    """
+
+    bias: np.ndarray
+    chi2: float
+    p: float
+    shares: np.ndarray
+
+    @property
+    def found(self) -> bool:
+        """Whether p is below 1e-6, so that an embedding without `slot_bias` is not to be trusted."""
+        return self.p < SLOT_P
+
+
+def evaluate(
+    embeddings: Mapping[str, np.ndarray],
+    judgments: Judgments | Triplets,
+    *,
+    bias: Mapping[str, np.ndarray] | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score embeddings on judgments that none of them was fitted to.
+
+    Parameters
+    ----------
+    embeddings : mapping of str to ndarray, shape (n_items, n_dims)
+        Embeddings of the items of the judgments, by name.
+    judgments : Judgments or Triplets
+        Test judgments.
+    bias : mapping of str to ndarray, shape (3,), optional
+        Slot preferences that belong to an embedding.
+    n_bootstrap : int
+        Samples with replacement for the 95 percent intervals; answers about the same three items stay together.
+    seed : int
+        Seed of the samples.
+
+    Returns
+    -------
+    DataFrame
+        One row per embedding, one for chance, and two for the noise ceiling where a hundred triplets were repeated
+        (their number is n; "agreement of two answers" and "most frequent answer"). Columns name, n_dims, n, accuracy,
+        accuracy_low, accuracy_high, cross_entropy, cross_entropy_low, cross_entropy_high.
+
+    Raises
+    ------
+    DataError
+        If an embedding has another number of items.
+    """
+    data = as_triplets(judgments)
+    draws = _Bootstrap(data, n_bootstrap, seed)
+    rows = []
+    for name, X in embeddings.items():
+        if len(X) != len(data.names):
+            raise DataError(f"evaluate: embedding {name!r} has {len(X)} items, the judgments {len(data.names)}.")
+        logits = choice_logits(
+            np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items, bias=(bias or {}).get(name)
+        )
+        correct = correct_share(logits, data.choice)
+        loss = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
+        rows.append(
+            {
+                "name": name,
+                "n_dims": X.shape[1],
+                "n": len(data),
+                **draws.summary(correct, "accuracy"),
+                **draws.summary(loss, "cross_entropy"),
+            }
+        )
+    rows.append({"name": "chance", "n_dims": 0, "n": len(data), "accuracy": 1 / 3, "cross_entropy": float(np.log(3))})
+    counts = repeat_counts(data.items, data.choice, len(data.names))[1]
+    agreement, modal, n_sets = noise_ceiling(counts)
+    if n_sets >= FEWEST_REPEATED:
+        rows.append({"name": "agreement of two answers", "n": n_sets, "accuracy": agreement})
+        rows.append({"name": "most frequent answer", "n": n_sets, "accuracy": modal})
+    return pd.DataFrame(rows).astype({"n": int})
+
+
+class _Bootstrap:
+    """Samples of triplets, the same for every measure so that embeddings are compared on the same ones."""
+
+    def __init__(self, data: Triplets, n_bootstrap: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        group = np.unique(data.keys, return_inverse=True)[1]
+        n_sets = int(group.max()) + 1
+        n_blocks = min(n_sets, MOST_BLOCKS)
+        self.block = rng.permutation(n_sets)[group] % n_blocks
+        self.weight = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
+        self.total = np.bincount(self.block, weights=self.weight, minlength=n_blocks)
+        self.times = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=n_bootstrap)
+
+    def summary(self, values: np.ndarray, name: str) -> dict[str, float]:
+        sums = np.bincount(self.block, weights=values * self.weight, minlength=len(self.total))
+        means = (self.times @ sums) / (self.times @ self.total)
+        low, high = np.quantile(means, (0.025, 0.975))
+        return {name: float(sums.sum() / self.total.sum()), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def slot_preference(
+    X: np.ndarray, judgments: Judgments | Triplets, *, bias: np.ndarray | None = None
+) -> SlotPreference:
+    """Test whether slots were preferred, beyond what the items in them explain.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        Embedding.
+    judgments : Judgments or Triplets
+        Judgments in the order of showing.
+    bias : ndarray, shape (3,), optional
+        Preference that the embedding was fitted with; zero if left out.
+
+    Returns
+    -------
+    SlotPreference
+        Estimate and test.
+    """
+    data = as_triplets(judgments)
+    logits = choice_logits(np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items)
+    target = np.eye(3)[data.choice]
+    if data.probabilities is not None:
+        soft = np.isfinite(data.probabilities).all(axis=1)
+        target[soft] = data.probabilities[soft] / data.probabilities[soft].sum(axis=1, keepdims=True)
+    given = np.zeros(3) if bias is None else np.asarray(bias, dtype=np.float64)
+    b = given.copy()
+    for _ in range(50):  # Newton's method for two free parameters of a concave function
+        p = np.exp(log_probabilities(logits + b))
+        slope = (target - p).sum(axis=0)
+        curvature = np.diag(p.sum(axis=0)) - p.T @ p
+        step = np.linalg.solve(curvature[1:, 1:], slope[1:])
+        b[1:] += np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-10:
+            break
+    gain = (target * (log_probabilities(logits + b) - log_probabilities(logits + given))).sum()
+    statistic = max(2 * float(gain), 0.0)
+    return SlotPreference(b - b.mean(), statistic, float(chi2.sf(statistic, 2)), target.mean(axis=0))
+
+
+def calibrate(
+    X: np.ndarray, judgments: Judgments | Triplets, *, bias: np.ndarray | None = None, n_bins: int = 10
+) -> pd.DataFrame:
+    """Compare predicted probabilities with how often they came true.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        Embedding.
+    judgments : Judgments or Triplets
+        Test judgments.
+    bias : ndarray, shape (3,), optional
+        Preference for each slot.
+    n_bins : int
+        Equally wide bins of probability.
+
+    Returns
+    -------
+    DataFrame
+        Columns predicted, observed, n; one row per bin that is not empty.
+    """
+    data = as_triplets(judgments)
+    logits = choice_logits(np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items, bias=bias)
+    table = calibration(np.exp(log_probabilities(logits)), data.choice, n_bins=n_bins)
+    frame = pd.DataFrame(table, columns=["predicted", "observed", "n"]).dropna()
+    return frame.astype({"n": int}).reset_index(drop=True)
+
+
+def accuracy_by_dimensions(
+    X: np.ndarray, judgments: Judgments | Triplets, *, bias: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Score an embedding in which every item keeps only its largest weights.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        Embedding.
+    judgments : Judgments or Triplets
+        Test judgments.
+    bias : ndarray, shape (3,), optional
+        Preference for each slot.
+
+    Returns
+    -------
+    DataFrame
+        Columns n_kept (0, 1, ..., n_dims), accuracy, and share: of the accuracy above chance that all dimensions have.
+    """
+    data = as_triplets(judgments)
+    order = np.argsort(-X, axis=1, kind="stable")
+    kept = np.zeros_like(X, dtype=np.float64)
+    rows, accuracy = np.arange(len(X)), []
+    for n_kept in range(X.shape[1] + 1):
+        if n_kept:
+            column = order[:, n_kept - 1]
+            kept[rows, column] = X[rows, column]
+        logits = choice_logits(kept @ kept.T, data.items, bias=bias)
+        accuracy.append(float(np.average(correct_share(logits, data.choice), weights=data.weight)))
+    above = np.asarray(accuracy) - 1 / 3
+    share = above / above[-1] if above[-1] > 0 else np.full(len(above), np.nan)
+    return pd.DataFrame({"n_kept": np.arange(len(accuracy)), "accuracy": accuracy, "share": share})
+
+
+def dimensions_needed(X: np.ndarray, *, levels: tuple[float, ...] = (0.95, 0.99)) -> np.ndarray:
+    """Count the dimensions that each item needs for its similarities to the others.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        Embedding.
+    levels : tuple of float
+        Shares of variance.
+
+    Returns
+    -------
+    ndarray of int, shape (n_items, n_levels)
+        Smallest number of an item's largest weights whose dot products with all other items have a squared correlation
+        of at least the level with those of all its weights; 0 for items without any weight.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    needed = np.zeros((len(X), len(levels)), dtype=int)
+    for item, row in enumerate(X):
+        order = np.argsort(-row, kind="stable")[: np.count_nonzero(row)]
+        others = np.delete(X, item, axis=0)
+        partial = np.cumsum(others[:, order] * row[order], axis=1)
+        if not partial.shape[1]:
+            continue
+        partial -= partial.mean(axis=0)
+        power = (partial**2).sum(axis=0) * (partial[:, -1] ** 2).sum()
+        r2 = np.divide((partial.T @ partial[:, -1]) ** 2, power, out=np.zeros(len(power)), where=power > 0)
+        needed[item] = [np.argmax(r2 >= level - 1e-12) + 1 for level in levels]
+    return needed
+
+
+def compare_similarity(
+    X: np.ndarray, judgments: Judgments | Triplets, *, n_bootstrap: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """Correlate predicted with measured similarity on the items of fully sampled judgments.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        Embedding of all items of the judgments.
+    judgments : Judgments or Triplets
+        All triplets of some of the items, judged once or more.
+    n_bootstrap : int
+        Samples of items with replacement, for the interval.
+    seed : int
+        Seed of the samples.
+
+    Returns
+    -------
+    dict of str to float
+        r, low, high (95 percent), n_items, n_pairs.
+
+    Raises
+    ------
+    DataError
+        If a pair of the items was judged with fewer than every third item.
+    """
+    data = as_triplets(judgments)
+    used = np.unique(data.items)
+    place = np.full(len(data.names), -1)
+    place[used] = np.arange(len(used))
+    items, n = place[data.items], len(used)
+    kept, shown = np.zeros((n, n)), np.zeros((n, n))
+    target = np.eye(3)[data.choice]
+    if data.probabilities is not None:
+        soft = np.isfinite(data.probabilities).all(axis=1)
+        target[soft] = data.probabilities[soft] / data.probabilities[soft].sum(axis=1, keepdims=True)
+    for slot in range(3):
+        first, second = (items[:, other] for other in range(3) if other != slot)
+        for a, b in ((first, second), (second, first)):
+            np.add.at(kept, (a, b), target[:, slot])
+            np.add.at(shown, (a, b), 1)
+    upper = np.triu_indices(n, 1)
+    if (shown[upper] < n - 2).any():
+        raise DataError(
+            f"compare_similarity: some pairs of {n} items were judged {int(shown[upper].min())} times, but with every "
+            f"third item {n - 2} were needed. Give the fully sampled part of the judgments."
+        )
+    measured = kept[upper] / shown[upper]
+    predicted = choice_similarity(X[used])[upper]
+    rng = np.random.default_rng(seed)
+    whole = np.zeros((2, n, n))
+    whole[:, upper[0], upper[1]] = measured, predicted
+    whole += np.transpose(whole, (0, 2, 1))
+    samples = []
+    for _ in range(n_bootstrap):
+        drawn = rng.integers(0, n, n)
+        a, b = drawn[upper[0]], drawn[upper[1]]
+        different = a != b
+        samples.append(np.corrcoef(whole[0, a[different], b[different]], whole[1, a[different], b[different]])[0, 1])
+    low, high = np.quantile(samples, (0.025, 0.975))
+    r = float(np.corrcoef(measured, predicted)[0, 1])
+    return {"r": r, "low": float(low), "high": float(high), "n_items": n, "n_pairs": len(measured)}

@@ -1,0 +1,365 @@
+"""One HTML page that shows an embedding: how it was chosen, how good it is, what its dimensions mean."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core import FeatureSpace, Judgments
+from ..drawing.dimensions import (
+    draw_contact_sheet,
+    draw_correlations,
+    draw_map,
+    draw_path,
+    draw_quality,
+    draw_reproducibility,
+)
+from ..drawing.report import DataTable, Picture, Report, Section, Text, write_report
+from .consensus import Consensus
+from .evaluation import accuracy_by_dimensions, calibrate, dimensions_needed, evaluate, slot_preference
+from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, match_spaces, top_category
+from .sparse import SparseEmbedding
+from .triplets import Triplets, as_triplets
+
+SHOWN = 8  # stimuli at each end of a dimension
+LARGEST_TEST = 500_000  # judgments that curves are computed from
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Context:
+    """What an embedding is compared with.
+
+    Attributes
+    ----------
+    ratings : mapping of str to FeatureSpace
+        "category" and "dimension": tables of ratings.
+    others : mapping of str to FeatureSpace
+        Other embeddings, to match dimensions with; those of the same items are scored on the same judgments.
+    frames : mapping of str to Path
+        A picture of each stimulus.
+    """
+
+    ratings: Mapping[str, FeatureSpace] = field(default_factory=dict)
+    others: Mapping[str, FeatureSpace] = field(default_factory=dict)
+    frames: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shown:
+    """An embedding and what its page is made from.
+
+    Attributes
+    ----------
+    space : FeatureSpace
+        The embedding.
+    model : SparseEmbedding
+        The fit, or the first of a consensus.
+    consensus : Consensus or None
+        If there were several seeds.
+    test : Triplets
+        Judgments to score it by.
+    part : str
+        Which part they are.
+    bias : ndarray, shape (3,)
+        Preference for each slot.
+    shown : Triplets
+        All judgments that it was fitted to.
+    """
+
+    space: FeatureSpace
+    model: SparseEmbedding
+    consensus: Consensus | None
+    test: Triplets
+    part: str
+    bias: np.ndarray
+    shown: Triplets
+
+    @property
+    def X(self) -> np.ndarray:  # noqa: N802
+        """Coordinates."""
+        return self.space.values.astype(np.float64)
+
+
+def write_page(
+    path: str | Path,
+    name: str,
+    result: SparseEmbedding | Consensus,
+    judgments: Judgments,
+    context: Context | None = None,
+) -> Path:
+    """Draw an embedding.
+
+    Parameters
+    ----------
+    path : str or Path
+        HTML file; pictures of stimuli are put into a folder beside it.
+    name : str
+        Name of the feature space.
+    result : SparseEmbedding or Consensus
+        What was fitted.
+    judgments : Judgments
+        What it was fitted to; scores are those of the part "test", or where there is none of the part that lambda was
+        chosen by, which the page then says.
+    context : Context, optional
+        Ratings, other embeddings, pictures.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    context = context or Context()
+    shown = gather(name, result, judgments)
+    folder = Path(path).with_name(f"{Path(path).stem}_stimuli")
+    labels, meaning = _meaning(shown, context)
+    sections = [
+        _path(shown),
+        *([_reproducibility(shown.consensus)] if shown.consensus else []),
+        _quality(shown, context),
+        *meaning,
+        _stimuli(shown, context, labels, folder),
+        *_map(shown, context),
+        *_others(shown, context),
+    ]
+    report = Report(
+        title=f"Embedding {name}",
+        subtitle=f"{shown.X.shape[1]} dimensions of {len(shown.X):,} stimuli from {len(shown.shown):,} judgments",
+        facts=_facts(shown),
+        warnings=tuple(_warnings(shown)),
+        sections=tuple(sections),
+    )
+    return write_report(report, path)
+
+
+def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments) -> Shown:
+    """Bring together an embedding and the judgments to score it by.
+
+    Parameters
+    ----------
+    name : str
+        Name of the feature space.
+    result : SparseEmbedding or Consensus
+        What was fitted.
+    judgments : Judgments
+        What it was fitted to.
+
+    Returns
+    -------
+    Shown
+        With the test judgments, or those of the validation part where there are none.
+    """
+    consensus = result if isinstance(result, Consensus) else None
+    model = result.runs[0] if isinstance(result, Consensus) else result
+    data = as_triplets(judgments)
+    part = "test" if (model.parts_ == "test").any() else "validation"
+    bias = np.asarray(consensus.slot_bias if consensus else model.slot_bias_)
+    rows = np.flatnonzero(model.parts_ == part)[:LARGEST_TEST]
+    return Shown(result.to_feature_space(name), model, consensus, data[rows], part, bias, data[model.parts_ != "test"])
+
+
+def _facts(shown: Shown) -> tuple[tuple[str, str], ...]:
+    model = shown.model
+    facts = [("stimuli", f"{len(shown.X):,}"), ("judgments", f"{len(model.parts_):,}")]
+    facts += [("method", model.method), ("dimensions", str(shown.X.shape[1])), ("lambda", f"{model.lambda_:.3g}")]
+    facts += [("seeds", str(len(shown.consensus.runs)) if shown.consensus else "1")]
+    facts += [("scored on", f"{len(shown.test):,} {shown.part} judgments")]
+    return tuple(facts)
+
+
+def _warnings(shown: Shown) -> list[str]:
+    warnings = []
+    if shown.part == "validation":
+        warnings.append(
+            "No judgments were kept for testing. Scores are those of the judgments that lambda was chosen by, which "
+            "the "
+            "last fit has seen: they are too good. Declare a split with a part called test."
+        )
+    preference = slot_preference(shown.X, shown.shown, bias=shown.bias)
+    if preference.found:
+        bias = ", ".join(f"{value:+.2f}" for value in preference.bias)
+        warnings.append(
+            f"Slots were preferred whatever was shown in them (p = {preference.p:.1g}; logits {bias} for slots 1, 2, "
+            f"3). "
+            + (
+                "The estimated bias does not take all of it away."
+                if shown.model.slot_bias
+                else "Fit with slot_bias = true."
+            )
+        )
+    if shown.consensus:
+        weak = shown.consensus.dimensions.loc[~shown.consensus.dimensions["reliable"], "dimension"].tolist()
+        if weak:
+            warnings.append(
+                f"{len(weak)} dimensions are less reproducible than {shown.consensus.threshold:g}: "
+                f"{', '.join(map(str, weak))}."
+            )
+    if not shown.model.converged_:
+        warnings.append(
+            f"The last fit stopped after {shown.model.max_iter} steps and had not converged. Raise max_iter."
+        )
+    return warnings
+
+
+def _path(shown: Shown) -> Section:
+    picture = draw_path(shown.model.path_, title="Choice of the penalty")
+    alt = f"Loss and number of dimensions along {len(shown.model.path_)} penalties; lambda {shown.model.lambda_:.3g} "
+    "is chosen."
+    return Section(
+        "Choice of dimensions",
+        (
+            Picture(figure=picture, alt=alt),
+            DataTable(shown.model.path_, "One row per penalty.", formats={"loss": ".4f"}),
+        ),
+        "Each penalty starts from the embedding of the one before. The largest whose validation loss is within one "
+        "standard "
+        "error of the smallest is taken.",
+    )
+
+
+def _reproducibility(consensus: Consensus) -> Section:
+    table = consensus.dimensions
+    title = f"Reproducibility over {len(consensus.runs)} seeds"
+    picture = draw_reproducibility(table, threshold=consensus.threshold, title=title)
+    alt = f"{int(table['reliable'].sum())} of {len(table)} dimensions reach {consensus.threshold:g}."
+    columns = dict.fromkeys(("reproducibility", "low", "high", "item_split", "triplet_split"), ".3f")
+    return Section(
+        "Reproducibility",
+        (Picture(figure=picture, alt=alt), DataTable(table, "One row per dimension.", formats=columns)),
+        "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others; r is "
+        "averaged on Fisher's scale. Dimensions below the line are shown, but should not be interpreted.",
+        columns=1,
+    )
+
+
+def _quality(shown: Shown, context: Context) -> Section:
+    embeddings = {shown.space.name: shown.X}
+    names = tuple(shown.space.samples.stimulus.tolist())
+    for name, other in context.others.items():
+        place = {stimulus: row for row, stimulus in enumerate(other.samples.stimulus.tolist())}
+        if all(stimulus in place for stimulus in names):
+            embeddings[name] = np.maximum(other.values[[place[stimulus] for stimulus in names]], 0)
+    scores = evaluate(embeddings, shown.test, bias={shown.space.name: shown.bias})
+    needed = dimensions_needed(shown.X)
+    figure = draw_quality(
+        calibrate(shown.X, shown.test, bias=shown.bias),
+        accuracy_by_dimensions(shown.X, shown.test, bias=shown.bias),
+        needed,
+        title="Calibration, and how many dimensions it takes",
+    )
+    first = scores.iloc[0]
+    alt = f"Accuracy {first['accuracy']:.3f}; half of the stimuli need {np.median(needed[:, 0]):g} dimensions for 95 "
+    "percent."
+    form = {name: ".4f" for name in scores.columns if name.startswith(("accuracy", "cross"))}
+    return Section(
+        "How good it is",
+        (
+            DataTable(
+                scores, f"Scores on {len(shown.test):,} {shown.part} judgments, 95% bootstrap intervals.", formats=form
+            ),
+            Picture(figure=figure, alt=alt),
+        ),
+        "A tie counts as the chance of guessing it. Cross-entropy is in nats. Agreement of two answers to the same "
+        "triplet "
+        "and the share of the most frequent answer bound what can be reached, where triplets were repeated.",
+    )
+
+
+def _meaning(shown: Shown, context: Context) -> tuple[pd.DataFrame | None, list[Section]]:
+    if not context.ratings:
+        return None, []
+    table = correlate_ratings(shown.space, context.ratings)
+    labels = label_dimensions(table)
+    ratings = list(dict.fromkeys(table["rating"]))
+    grid = table.pivot(index="dimension", columns="rating", values="r").loc[list(shown.space.features), ratings]
+    dots = table.pivot(index="dimension", columns="rating", values="significant").loc[
+        list(shown.space.features), ratings
+    ]
+    figure = draw_correlations(
+        grid.to_numpy(float), list(shown.space.features), ratings, significant=dots.to_numpy(bool),
+        title="Dimensions and ratings", subtitle="Pearson r over stimuli; dots: false discovery rate 5%",
+    )  # fmt: skip
+    shares = labels["kind"].value_counts()
+    alt = "Correlations of dimensions and ratings. " + ", ".join(f"{n} {kind}" for kind, n in shares.items())
+    section = Section(
+        "What the dimensions mean",
+        (
+            Picture(figure=figure, alt=alt),
+            DataTable(
+                labels,
+                "Labels by the strongest significant ratings.",
+                formats={"r_category": ".3f", "r_dimension": ".3f"},
+            ),
+            DataTable(table[table["significant"]].reset_index(drop=True).head(2000), "Significant correlations."),
+        ),
+        "A dimension is called a category or a dimension if its strongest significant correlation with a rating of "
+        "that kind "
+        "is more than 1.5 times that with the other kind, and mixed if neither is. p is by permutation of stimuli.",
+    )
+    return labels, [section]
+
+
+def _stimuli(shown: Shown, context: Context, labels: pd.DataFrame | None, folder: Path) -> Section:
+    table = extremes(shown.space, n=SHOWN)
+    names = (
+        dict.fromkeys(shown.space.features, "")
+        if labels is None
+        else dict(zip(labels["dimension"], labels["label"], strict=True))
+    )
+    blocks: list[Picture | DataTable] = []
+    if context.frames:
+        for feature in shown.space.features:
+            part = table[table["dimension"] == feature]
+            file = folder / f"{feature}.png"
+            draw_contact_sheet(part["stimulus"].tolist(), part["value"].tolist(), context.frames, file, n_columns=SHOWN)
+            caption = f"{feature}{': ' if names[feature] else ''}{names[feature]} (upper row most, lower row least)"
+            blocks.append(Picture(figure=file, alt=f"Stimuli at both ends of {feature}.", caption=caption,
+                                  file=f"{folder.name}/{file.name}"))  # fmt: skip
+    wide = (
+        table[table["end"] == "top"]
+        .pivot(index="dimension", columns="rank", values="stimulus")
+        .loc[list(shown.space.features)]
+    )
+    wide.columns = [f"top {rank}" for rank in wide.columns]
+    frame = wide.reset_index()
+    if labels is not None:
+        frame.insert(1, "label", [names[feature] for feature in frame["dimension"]])
+    blocks.append(DataTable(frame, "Stimuli with the largest weights."))
+    return Section("Stimuli at the ends of dimensions", tuple(blocks), folded=False)
+
+
+def _map(shown: Shown, context: Context) -> list[Section]:
+    if "category" not in context.ratings:
+        return []
+    groups = top_category(shown.space, context.ratings["category"])
+    figure = draw_map(
+        lay_out(shown.X), groups.tolist(), title="Stimuli", subtitle="t-SNE; colour: category with the highest rating"
+    )
+    found = classify(shown.X, groups)
+    table = pd.DataFrame(
+        [(k, found.accuracy[k], found.chance[k], found.p[k]) for k in found.accuracy],
+        columns=["guesses", "accuracy", "chance", "p"],
+    )
+    caption = (
+        f"Nearest centroid among {found.n_classes} categories of {found.n_items:,} stimuli, each left out of its own "
+        f"mean; "
+        f"accuracy averaged over categories."
+    )
+    picture = Picture(figure=figure, alt=f"Map of {len(groups):,} stimuli, coloured by {found.n_classes} categories.")
+    return [Section("Map of the stimuli", (picture, DataTable(table, caption)))]
+
+
+def _others(shown: Shown, context: Context) -> list[Section]:
+    blocks = []
+    for name, other in context.others.items():
+        table = match_spaces(shown.space, dataclasses.replace(other, name=name))
+        caption = f"{int(table['shared'].sum())} dimensions are shared with {name}; the others are unique."
+        blocks.append(DataTable(table, caption, formats={"r": ".3f"}))
+    if not blocks:
+        return []
+    text = (
+        "Dimensions are paired one to one; a pair is shared if no pair of shuffled stimuli is correlated as strongly."
+    )
+    return [Section("Shared with other embeddings", (Text(text), *blocks))]

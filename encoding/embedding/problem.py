@@ -1,0 +1,211 @@
+"""Judgments that are ready to be minimised over, and the embeddings that come out."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..core import DataError
+from ..numerics.choices import choice_logits, correct_share, cross_entropy, log_probabilities
+from ..numerics.nonnegative import minimise_nonnegative
+from ..numerics.triplets import MOST_ITEMS, Batch, TripletLoss, make_batch
+from .triplets import Triplets
+
+NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as in SPoSE
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Point:
+    """An embedding on the path.
+
+    Attributes
+    ----------
+    X : Tensor, shape (n_items, n_dims)
+        Coordinates; dimensions without weight are dropped.
+    bias : Tensor or None, shape (3,)
+        Preference for each slot.
+    objective : float
+        Loss and penalty.
+    n_evaluations : int
+        Gradients that were computed.
+    converged : bool
+        Whether it stopped by itself.
+    trace : tuple of float
+        Objective after each step.
+    """
+
+    X: torch.Tensor
+    bias: torch.Tensor | None
+    objective: float
+    n_evaluations: int
+    converged: bool
+    trace: tuple[float, ...] = ()
+
+
+class Problem:
+    """Judgments and buffers, ready to be minimised.
+
+    Parameters
+    ----------
+    data : Triplets
+        Judgments to learn from.
+    with_bias : bool
+        Whether slots have preferences.
+    dtype : torch.dtype
+        Of everything.
+    device : str
+        Where to compute.
+
+    Raises
+    ------
+    DataError
+        If there are more items than pairs can be numbered.
+    """
+
+    def __init__(self, data: Triplets, *, with_bias: bool, dtype: torch.dtype, device: str) -> None:
+        self.data, self.with_bias, self.dtype, self.device = data, with_bias, dtype, device
+        self.n_items = len(data.names)
+        if self.n_items > MOST_ITEMS:
+            raise DataError(
+                f"SparseEmbedding: {self.n_items:,} items, but {MOST_ITEMS:,} are the most that are handled."
+            )
+        self.loss = TripletLoss(self.n_items, dtype=dtype, device=device)
+        self.batch = self.sort(data)
+
+    def sort(self, data: Triplets) -> Batch:
+        """Sort judgments for the loss.
+
+        Parameters
+        ----------
+        data : Triplets
+            Judgments.
+
+        Returns
+        -------
+        Batch
+            The same, sorted.
+        """
+        return make_batch(
+            data.items, data.choice, n_items=self.n_items, probabilities=data.probabilities, weight=data.weight,
+            by_slot=self.with_bias, dtype=self.dtype, device=self.device,
+        )  # fmt: skip
+
+    def minimise(
+        self,
+        start: Point,
+        penalty: float | torch.Tensor,
+        *,
+        tol: float,
+        max_iter: int,
+        watch: Callable[[torch.Tensor], None] = lambda X: None,  # noqa: ARG005
+    ) -> Point:
+        """Minimise loss and penalty.
+
+        Parameters
+        ----------
+        start : Point
+            Where to begin.
+        penalty : float or Tensor, shape (n_items, n_dims)
+            What a unit of each coordinate costs.
+        tol : float
+            Relative decrease at which to stop.
+        max_iter : int
+            Most steps.
+        watch : callable
+            Called with the coordinates after every step.
+
+        Returns
+        -------
+        Point
+            The minimum, with as many dimensions as `start`.
+        """
+        n_dims = start.X.shape[1]
+        size = self.n_items * n_dims
+        cost = torch.as_tensor(penalty, dtype=self.dtype, device=self.device).expand(self.n_items, n_dims).reshape(-1)
+
+        def _objective(point: torch.Tensor) -> tuple[float, torch.Tensor]:
+            bias = point[size:] if self.with_bias else None
+            loss, gradient, of_bias = self.loss(point[:size].view(self.n_items, n_dims), self.batch, bias=bias)
+            slope = gradient.view(-1).add_(cost)
+            value = loss + float(torch.dot(cost, point[:size]))
+            return value, torch.cat([slope, of_bias.to(self.dtype)]) if self.with_bias else slope
+
+        begin = start.X.reshape(-1)
+        if self.with_bias:
+            assert start.bias is not None
+            begin = torch.cat([begin, start.bias])
+        found = minimise_nonnegative(
+            _objective,
+            begin,
+            n_bounded=size,
+            max_iter=max_iter,
+            tol=tol,
+            watch=lambda x: watch(x[:size].view(self.n_items, n_dims)),
+        )
+        bias = found.x[size:].clone() if self.with_bias else None
+        X = found.x[:size].view(self.n_items, n_dims)
+        return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace)
+
+    def begin(self, start: np.ndarray) -> Point:
+        """Put a start where the computation takes place.
+
+        Parameters
+        ----------
+        start : ndarray, shape (n_items, n_dims)
+            Coordinates.
+
+        Returns
+        -------
+        Point
+            Without slot preferences.
+        """
+        bias = torch.zeros(3, dtype=self.dtype, device=self.device) if self.with_bias else None
+        return Point(torch.as_tensor(start, device=self.device).to(self.dtype), bias, float("nan"), 0, False)
+
+
+def prune(point: Point, limit: float = NEGLIGIBLE) -> Point:
+    """Drop dimensions without weight, and order the others by their sum.
+
+    Parameters
+    ----------
+    point : Point
+        An embedding.
+    limit : float
+        A dimension is dropped if its largest weight does not exceed it.
+
+    Returns
+    -------
+    Point
+        With the largest dimension first.
+    """
+    X = point.X
+    kept = torch.nonzero(X.amax(dim=0) > limit).view(-1) if X.shape[1] else torch.zeros(0, dtype=torch.long)
+    order = kept[torch.argsort(X[:, kept].sum(dim=0), descending=True, stable=True)]
+    return dataclasses.replace(point, X=X[:, order].contiguous())
+
+
+def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tuple[np.ndarray, np.ndarray]:
+    """Score every judgment.
+
+    Parameters
+    ----------
+    X : Tensor, shape (n_items, n_dims)
+        Coordinates.
+    bias : Tensor or None
+        Preference for each slot.
+    data : Triplets
+        Judgments.
+
+    Returns
+    -------
+    loss : ndarray, shape (n,)
+        Cross-entropy in nats.
+    correct : ndarray, shape (n,)
+        1, 0, or the share of a tie.
+    """
+    similarity = (X @ X.T).cpu().numpy()
+    logits = choice_logits(similarity, data.items, bias=None if bias is None else bias.cpu().numpy())
+    losses = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
+    return losses, correct_share(logits, data.choice)

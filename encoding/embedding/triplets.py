@@ -1,0 +1,194 @@
+"""Judgments as arrays, and their division into parts that share no triplet."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import DataError, Judgments, SplitError
+from ..numerics.choices import triplet_keys
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Triplets:
+    """Valid judgments as arrays.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (n, 3)
+        Item numbers in the order in which they were shown.
+    choice : ndarray of int8, shape (n,)
+        Slot that was called odd.
+    probabilities : ndarray of float32 or None, shape (n, 3)
+        None where no judgment has any; rows of choices are NaN.
+    weight : ndarray of float32 or None, shape (n,)
+        None where all are one.
+    names : tuple of str
+        Name of each item.
+    """
+
+    items: np.ndarray
+    choice: np.ndarray
+    probabilities: np.ndarray | None
+    weight: np.ndarray | None
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, rows: np.ndarray) -> "Triplets":
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return Triplets(self.items[rows], self.choice[rows], probabilities, weight, self.names)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """Number of the set of three items that each judgment is about."""
+        return triplet_keys(self.items, len(self.names))
+
+
+def as_triplets(given: Judgments | Triplets | np.ndarray, *, n_items: int | None = None) -> Triplets:
+    """Take the valid judgments.
+
+    Parameters
+    ----------
+    given : Judgments, Triplets, or ndarray of int, shape (n, 3)
+        An array has the odd item last, as in the files of SPoSE and VICE.
+    n_items : int, optional
+        Number of items that an array is about; one more than the largest if left out.
+
+    Returns
+    -------
+    Triplets
+        Arrays.
+
+    Raises
+    ------
+    DataError
+        If there is no valid judgment, or an array does not name three different items in each row.
+    """
+    if isinstance(given, Triplets):
+        return given
+    if isinstance(given, Judgments):
+        return _of_judgments(given)
+    array = np.asarray(given)
+    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "iu" or not len(array):
+        raise DataError(
+            f"Triplets: shape {array.shape} of {array.dtype}, but integers of shape (n, 3) were needed, the odd "
+            f"item last."
+        )
+    n_items = int(array.max()) + 1 if n_items is None else n_items
+    a, b, c = array.T
+    bad = (array < 0).any(axis=1) | (array >= n_items).any(axis=1) | (a == b) | (b == c) | (a == c)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"Triplets: {bad.sum()} rows do not name three different items from 0 to {n_items - 1}; the first is row "
+            f"{row}: {array[row].tolist()}."
+        )
+    choice = np.full(len(array), 2, np.int8)
+    return Triplets(array.astype(np.int32, copy=False), choice, None, None, tuple(map(str, range(n_items))))
+
+
+def _of_judgments(judgments: Judgments) -> Triplets:
+    valid = np.flatnonzero(judgments.choice >= 0)
+    if not len(valid):
+        raise DataError(f"{judgments!r}: there is no valid judgment to learn from.")
+    whole = len(valid) == len(judgments)
+    rows: np.ndarray | slice = slice(None) if whole else valid
+    soft = np.isfinite(judgments.probabilities).any()
+    weighted = bool((judgments.weight != 1).any())
+    if weighted and ((judgments.weight < 0).any() or not np.isfinite(judgments.weight).all()):
+        raise DataError(f"{judgments!r}: weights must be finite and not negative.")
+    return Triplets(
+        judgments.items[rows],
+        judgments.choice[rows],
+        judgments.probabilities[rows] if soft else None,
+        judgments.weight[rows] if weighted else None,
+        judgments.stimuli,
+    )
+
+
+def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.ndarray | None:
+    """Look up which part each valid judgment was declared to belong to.
+
+    Parameters
+    ----------
+    given : Judgments, Triplets or ndarray
+        What `data` was made from.
+    data : Triplets
+        Valid judgments.
+
+    Returns
+    -------
+    ndarray of str or None
+        "train", "validation" or "test" for each; None if nothing was declared.
+
+    Raises
+    ------
+    SplitError
+        If a triplet is in several parts.
+    DataError
+        If a part is unknown, or some judgments have one and others have none.
+    """
+    if not isinstance(given, Judgments):
+        return None
+    declared = np.asarray(given.split[given.choice >= 0])
+    if not (declared != "").any():
+        return None
+    unknown = sorted(set(np.unique(declared).tolist()) - set(PARTS))
+    if unknown:
+        raise DataError(f"{given!r}: split {unknown[0]!r} is not one of {PARTS}; all judgments need one, or none.")
+    check_disjoint(data, declared)
+    return declared
+
+
+def check_disjoint(data: Triplets, part: np.ndarray) -> None:
+    """Refuse a division that puts the same three items into two parts.
+
+    Parameters
+    ----------
+    data : Triplets
+        Judgments.
+    part : ndarray, shape (n,)
+        Part of each.
+
+    Raises
+    ------
+    SplitError
+        If it does.
+    """
+    codes = np.unique(part, return_inverse=True)[1]
+    order = np.argsort(data.keys, kind="stable")
+    keys, codes = data.keys[order], codes[order]
+    torn = (keys[1:] == keys[:-1]) & (codes[1:] != codes[:-1])
+    if torn.any():
+        row = int(order[1:][torn][0])
+        raise SplitError(
+            f"Judgments: {torn.sum()} triplets have answers in two parts, the first is {data.items[row].tolist()}. "
+            f"Divide by triplet, not by row, or the test is no test."
+        )
+
+
+def divide(data: Triplets, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a part of the triplets; all answers about the same three items go together.
+
+    Parameters
+    ----------
+    data : Triplets
+        Judgments.
+    share : float
+        Part of the sets of three to draw.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        True for judgments of the drawn sets.
+    """
+    sets, group = np.unique(data.keys, return_inverse=True)
+    drawn = np.zeros(len(sets), bool)
+    drawn[rng.permutation(len(sets))[: max(1, round(share * len(sets)))]] = True
+    return drawn[group]

@@ -1,0 +1,251 @@
+"""What an embedding says about odd-one-out choices, and how well it says it.
+
+Slots, similarities and biases are those of `triplets`: of three items slot q is called odd with a probability that
+grows with the similarity of the two others.
+"""
+
+import numpy as np
+import torch
+
+from .threads import torch_threads
+
+TIES = 1e-9  # logits that differ by less count as equal
+FEWEST_NEGLIGIBLE = 1e-30  # float32: three such kernels still have a reciprocal
+TILE = 256  # rows of the similarity matrix that are summed at once
+
+
+def choice_logits(similarity: np.ndarray, items: np.ndarray, *, bias: np.ndarray | None = None) -> np.ndarray:
+    """Look up the similarity of the pair that is left when a slot is called odd.
+
+    Parameters
+    ----------
+    similarity : ndarray, shape (n_items, n_items)
+        Symmetric; of an embedding X it is X X'.
+    items : ndarray of int, shape (n, 3)
+        Items in slots 0, 1, 2.
+    bias : ndarray, shape (3,), optional
+        Preference for each slot.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 3)
+        Logit of each slot.
+    """
+    a, b, c = np.asarray(items).T
+    logits = np.stack([similarity[b, c], similarity[a, c], similarity[a, b]], axis=1).astype(np.float64)
+    return logits if bias is None else logits + np.asarray(bias, dtype=np.float64)
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Normalise logits.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, 3)
+        One row per judgment.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Logarithm of the probability that each slot is called odd.
+    """
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def correct_share(logits: np.ndarray, choice: np.ndarray) -> np.ndarray:
+    """Score each judgment: 1 if the chosen slot alone has the largest logit, 1/2 or 1/3 if it shares it, else 0.
+
+    Sparse embeddings have many triplets of which no two items share a dimension; counting such ties as right would
+    reward an embedding of zeros.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, 3)
+        One row per judgment.
+    choice : ndarray of int, shape (n,)
+        Slot that was called odd.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Expected success of guessing among the largest.
+    """
+    largest = logits >= logits.max(axis=1, keepdims=True) - TIES
+    return largest[np.arange(len(logits)), choice] / largest.sum(axis=1)
+
+
+def cross_entropy(log_p: np.ndarray, choice: np.ndarray, *, probabilities: np.ndarray | None = None) -> np.ndarray:
+    """Compute how surprising each judgment is.
+
+    Parameters
+    ----------
+    log_p : ndarray, shape (n, 3)
+        Predicted log probabilities.
+    choice : ndarray of int, shape (n,)
+        Slot that was called odd.
+    probabilities : ndarray, shape (n, 3), optional
+        Given probabilities, which take the place of the choice where they are not NaN.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In nats.
+    """
+    loss = -log_p[np.arange(len(log_p)), choice]
+    if probabilities is None:
+        return loss
+    soft = np.isfinite(probabilities).all(axis=1)
+    target = np.where(soft[:, None], probabilities, 1.0).astype(np.float64)
+    target /= target.sum(axis=1, keepdims=True)
+    return np.where(soft, -(target * log_p).sum(axis=1), loss)
+
+
+def choice_similarity(X: np.ndarray) -> np.ndarray:
+    """Compute how often two items are kept together, over all third items.
+
+    With E = exp(X X') entry (i, j) is E_ij times the mean over k of 1 / (E_ij + E_ik + E_jk). The reciprocal of a
+    triple serves all three of its pairs, so that items are taken in turn as the largest of the triple.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        Embedding of three items or more.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_items, n_items)
+        Probabilities; 1 on the diagonal.
+    """
+    n = len(X)
+    products = torch.as_tensor(np.asarray(X, dtype=np.float64))
+    products = products @ products.T
+    off = ~torch.eye(n, dtype=torch.bool)
+    products = products - products[off].max()
+    # Probabilities depend on ratios only. Beyond this floor they are zero at any precision of interest.
+    kernel = products.exp_().to(torch.float32).clamp_(min=FEWEST_NEGLIGIBLE, max=1.0)
+    kernel.fill_diagonal_(torch.inf)  # a pair of an item with itself adds nothing to any sum
+    with torch_threads(1):  # steps are too small to be divided
+        sums = torch.tril(_sum_reciprocals(kernel), -1)
+    kept = (sums + sums.T) * kernel.fill_diagonal_(0) / max(n - 2, 1)
+    return kept.fill_diagonal_(1).numpy()
+
+
+def _sum_reciprocals(kernel: torch.Tensor) -> torch.Tensor:
+    """Sum 1 / (E_ij + E_ik + E_jk) over k for every i > j."""
+    n = len(kernel)
+    sums, buffer = torch.zeros_like(kernel), torch.empty(TILE * n)
+    for k in range(2, n):
+        row = kernel[k, :k]
+        last = sums[k]
+        for start in range(0, k, TILE):
+            stop = min(start + TILE, k)
+            # Pairs (i, j) with j < stop cover every pair once or twice; the lower triangle is whole.
+            part = buffer[: (stop - start) * stop].view(stop - start, stop)
+            torch.add(kernel[start:stop, :stop], row[:stop], out=part)
+            part.add_(row[start:stop, None]).reciprocal_()
+            sums[start:stop, :stop] += part
+            last[start:stop] += part.sum(dim=1)
+            if start:
+                last[:start] += part[:, :start].sum(dim=0)
+    return sums
+
+
+def repeat_counts(items: np.ndarray, choice: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Count the answers to each set of three items, whatever the order in which they were shown.
+
+    Parameters
+    ----------
+    items : ndarray of int, shape (n, 3)
+        Items in slots 0, 1, 2.
+    choice : ndarray of int, shape (n,)
+        Slot that was called odd.
+    n_items : int
+        Number of items.
+
+    Returns
+    -------
+    group : ndarray of int, shape (n,)
+        Number of the set that each judgment is about.
+    counts : ndarray of int, shape (n_sets, 3)
+        How often the smallest, middle and largest item number of the set was called odd.
+    """
+    order = np.argsort(items, axis=1)
+    rank = np.argsort(order, axis=1)[np.arange(len(items)), choice]
+    group = np.unique(triplet_keys(items, n_items), return_inverse=True)[1]
+    counts = np.zeros((group.max(initial=-1) + 1, 3), dtype=np.int64)
+    np.add.at(counts, (group, rank), 1)
+    return group, counts
+
+
+def triplet_keys(items: np.ndarray, n_items: int) -> np.ndarray:
+    """Give every judgment the number of its set of three items.
+
+    Parameters
+    ----------
+    items : ndarray of int, shape (n, 3)
+        Items in any order.
+    n_items : int
+        Number of items, at most two million.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Equal where the three items are equal.
+    """
+    low, middle, high = np.sort(items, axis=1).astype(np.int64).T
+    return (low * n_items + middle) * n_items + high
+
+
+def noise_ceiling(counts: np.ndarray) -> tuple[float, float, int]:
+    """Estimate how well the best prediction could do, from sets that were judged several times.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n_sets, 3)
+        Answers to each set.
+
+    Returns
+    -------
+    agreement : float
+        Probability that two answers to the same set agree; a prediction by one other answer reaches it. NaN without
+        repeats.
+    modal : float
+        Mean share of the most frequent answer: what a prediction that knows it reaches. It is too high by chance where
+        there are few repeats.
+    n_sets : int
+        Sets with two answers or more.
+    """
+    counts = counts[counts.sum(axis=1) >= 2]
+    if not len(counts):
+        return float("nan"), float("nan"), 0
+    n = counts.sum(axis=1)
+    agreement = (counts * (counts - 1)).sum(axis=1) / (n * (n - 1))
+    return float(agreement.mean()), float((counts.max(axis=1) / n).mean()), len(counts)
+
+
+def calibration(probabilities: np.ndarray, choice: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
+    """Compare predicted probabilities with how often they came true.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, 3)
+        Predicted, of each slot.
+    choice : ndarray of int, shape (n,)
+        Slot that was called odd.
+    n_bins : int
+        Equally wide bins of probability.
+
+    Returns
+    -------
+    ndarray, shape (n_bins, 3)
+        Mean prediction, share that came true, number of slots; NaN in empty bins.
+    """
+    came_true = np.eye(3)[choice].ravel()
+    flat = probabilities.ravel()
+    place = np.minimum((flat * n_bins).astype(int), n_bins - 1)
+    number = np.bincount(place, minlength=n_bins).astype(float)
+    some = np.where(number > 0, number, np.nan)
+    mean = np.bincount(place, weights=flat, minlength=n_bins) / some
+    share = np.bincount(place, weights=came_true, minlength=n_bins) / some
+    return np.stack([mean, share, number], axis=1)

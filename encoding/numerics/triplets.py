@@ -1,0 +1,242 @@
+"""Loss and gradient of odd-one-out choices, exact, at a cost per judgment that does not depend on the dimensions.
+
+Items x_1 ... x_M have non-negative coordinates. Of three items in slots 0, 1, 2, slot q is called odd with probability
+
+    p_q = exp(b_q + s_q) / sum_r exp(b_r + s_r),
+
+where s_q is the dot product of the two items that are not in slot q and b_q is how much slot q is preferred whatever is
+shown there (Zheng, Pereira, Baker & Hebart 2019 have b = 0). With targets t (one-hot for a choice, a distribution where
+the judge gave probabilities) and weights w the loss is -sum_n w_n sum_q t_nq log p_nq / sum_n w_n.
+
+All dot products are computed at once, S = X X'. A judgment then reads three entries of exp(S), and adds w (p - t) at
+the same three places of a matrix G; the gradient is (G + G') X. Judgments are sorted by the pair that was kept, so that
+two of the three places lie close to those of the judgment before.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+MOST_ITEMS = 46_340  # whose pairs still have numbers of 32 bits
+CHUNK = 1 << 16  # judgments per pass over the caches
+HEADROOM = 3.0  # ln 3 and rounding, below the largest exponent of a dtype
+SLOTS = torch.arange(3)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Block:
+    """Judgments that are treated alike.
+
+    Attributes
+    ----------
+    pairs : Tensor of int32, shape (3, n)
+        Flat index i * n_items + j of the pair that is kept if row q is odd.
+    target : Tensor or None, shape (3, n)
+        Probability of each row; None where row 0 was chosen.
+    weight : Tensor or None, shape (n,)
+        None for ones.
+    shift : int
+        Row q was shown in slot (q + shift) modulo 3.
+    """
+
+    pairs: torch.Tensor
+    target: torch.Tensor | None
+    weight: torch.Tensor | None
+    shift: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """Judgments whose mean loss is one step's objective.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        Parts, in a fixed order.
+    total : float
+        Sum of weights.
+    n_items : int
+        Number of items that the pairs are made of.
+    """
+
+    blocks: tuple[Block, ...]
+    total: float
+    n_items: int
+
+
+def make_batch(
+    items: np.ndarray,
+    choice: np.ndarray,
+    *,
+    n_items: int,
+    probabilities: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    by_slot: bool = False,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Batch:
+    """Sort judgments for `TripletLoss`.
+
+    Parameters
+    ----------
+    items : ndarray of int, shape (n, 3)
+        The items in the order in which they were shown.
+    choice : ndarray of int, shape (n,)
+        Slot that was called odd.
+    n_items : int
+        Number of items, at most 46,340.
+    probabilities : ndarray, shape (n, 3), optional
+        Probability of each slot, which takes the place of the choice; rows with NaN are choices.
+    weight : ndarray, shape (n,), optional
+        How much each judgment counts; ones if left out.
+    by_slot : bool
+        Keep apart what was shown in which slot; needed for slot biases.
+    dtype : torch.dtype
+        Of targets and weights.
+    device : str
+        Where the loss is computed.
+
+    Returns
+    -------
+    Batch
+        The same judgments, sorted.
+    """
+    items, choice = np.asarray(items), np.asarray(choice, dtype=np.int8)
+    soft = np.zeros(len(items), bool) if probabilities is None else np.isfinite(probabilities).all(axis=1)
+    groups: list[tuple[np.ndarray, int, bool]] = []
+    for shift in range(3) if by_slot else (None,):
+        chosen = ~soft if shift is None else ~soft & (choice == shift)
+        groups.append((np.flatnonzero(chosen), shift or 0, False))
+    groups.append((np.flatnonzero(soft), 0, True))
+    blocks: list[Block] = []
+    for rows, shift, is_soft in groups:
+        if not len(rows):
+            continue
+        odd = np.zeros(len(rows), np.int8) if is_soft else choice[rows]
+        pairs = _pairs(items[rows], odd, n_items)
+        order = np.argsort(pairs[0], kind="stable")
+        pairs, rows = np.take(pairs, order, axis=1), rows[order]
+        target = np.asarray(probabilities, dtype=np.float64)[rows].T if is_soft else None
+        if target is not None:
+            target = target / target.sum(axis=0)
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            blocks.append(
+                Block(
+                    _tensor(pairs[:, part], torch.int32, device),
+                    None if target is None else _tensor(target[:, part], dtype, device),
+                    None if weight is None else _tensor(np.asarray(weight)[rows[part]], dtype, device),
+                    shift,
+                )
+            )
+    return Batch(tuple(blocks), float(len(items) if weight is None else np.sum(weight, dtype=np.float64)), n_items)
+
+
+def _pairs(items: np.ndarray, odd: np.ndarray, n_items: int) -> np.ndarray:
+    """Give the flat pairs of rows 0, 1, 2, where row 0 is the odd slot and the others follow in cyclic order.
+
+    The first item of the kept pair comes first in two of the three, which keeps them in one row of the matrix.
+    """
+    rows = np.arange(len(items))
+    first, second, third = (items[rows, (odd + shift) % 3].astype(np.int32, copy=False) for shift in (1, 2, 0))
+    # Row 1 is the item `first` being odd, and row 2 the item `second`.
+    pairs = np.empty((3, len(items)), np.int32)
+    of_first = first * np.int32(n_items)
+    pairs[0], pairs[1], pairs[2] = of_first + second, second * np.int32(n_items) + third, of_first + third
+    return pairs
+
+
+def _tensor(array: np.ndarray, dtype: torch.dtype, device: str) -> torch.Tensor:
+    return torch.as_tensor(np.ascontiguousarray(array), device=device).to(dtype)
+
+
+class TripletLoss:
+    """Mean loss of odd-one-out choices and its gradient, with buffers that are used again.
+
+    Parameters
+    ----------
+    n_items : int
+        Number of items; two matrices of n_items x n_items are kept.
+    dtype : torch.dtype
+        float32 or float64.
+    device : str
+        "cpu" or a CUDA device. On CUDA sums are taken in no fixed order.
+    """
+
+    def __init__(self, n_items: int, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
+        self.n_items, self.dtype, self.device = n_items, dtype, device
+        self._kernel = torch.empty((n_items, n_items), dtype=dtype, device=device)
+        self._sums = torch.empty((n_items, n_items), dtype=dtype, device=device)
+        self._limit = float(np.log(torch.finfo(dtype).max)) - HEADROOM
+
+    def __call__(
+        self, X: torch.Tensor, batch: Batch, *, bias: torch.Tensor | None = None
+    ) -> tuple[float, torch.Tensor, torch.Tensor]:
+        """Compute loss and gradients.
+
+        Parameters
+        ----------
+        X : Tensor, shape (n_items, n_dims)
+            Coordinates; they may also be negative.
+        batch : Batch
+            Judgments.
+        bias : Tensor, shape (3,), optional
+            Preference for each slot; zero if left out.
+
+        Returns
+        -------
+        loss : float
+            Mean over judgments, in nats.
+        gradient : Tensor, shape (n_items, n_dims)
+            With respect to `X`.
+        bias_gradient : Tensor of float64, shape (3,)
+            With respect to `bias`.
+        """
+        kernel, sums = self._kernel, self._sums.zero_()
+        torch.mm(X, X.T, out=kernel)
+        extra = 0.0 if bias is None else float(bias.abs().max())
+        # exp(S) is taken once for all judgments where neither it nor a sum of three can overflow or vanish.
+        direct = float(kernel.abs().max()) + extra < self._limit / 2
+        if direct:
+            kernel.exp_()
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        by_slot = torch.zeros(3, dtype=torch.float64, device=self.device)
+        slots = None if bias is None else bias.to(device=self.device, dtype=self.dtype)
+        for block in batch.blocks:
+            order = (SLOTS + block.shift) % 3
+            shown = None if slots is None else slots[order.to(self.device)][:, None]
+            loss += self._add(block, shown, direct=direct, by_slot=by_slot, order=order)
+        scale = 1.0 / batch.total
+        gradient = (sums + sums.T) @ X
+        return float(loss) * scale, gradient.mul_(scale), by_slot.mul_(scale)
+
+    def _add(
+        self, block: Block, bias: torch.Tensor | None, *, direct: bool, by_slot: torch.Tensor, order: torch.Tensor
+    ) -> torch.Tensor:
+        """Add a block's part of the gradient to the buffer, and return its part of the loss."""
+        index = block.pairs.view(-1)
+        values = self._kernel.view(-1).index_select(0, index).view(3, -1)
+        if direct:
+            if bias is not None:
+                values.mul_(bias.exp())
+            values.div_(values.sum(dim=0))  # probabilities
+            logs = (values[0] if block.target is None else values).log()
+        else:
+            if bias is not None:
+                values.add_(bias)
+            logs = torch.log_softmax(values, dim=0)
+            values = logs.exp()
+            logs = logs[0] if block.target is None else logs
+        if block.target is None:
+            values[0].sub_(1)
+        else:
+            logs = (logs * block.target).sum(dim=0)
+            values.sub_(block.target)
+        if block.weight is not None:
+            logs = logs * block.weight
+            values.mul_(block.weight)
+        self._sums.view(-1).index_add_(0, index, values.view(-1))
+        if bias is not None:
+            by_slot.index_add_(0, order.to(by_slot.device), values.sum(dim=1, dtype=torch.float64))
+        return -logs.sum(dtype=torch.float64)

@@ -1,0 +1,65 @@
+"""Several seeds agree on planted dimensions, and are seen not to agree where there is nothing to agree on."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from encoding.core import ConfigError
+from encoding.embedding.consensus import agree, fit_consensus
+from encoding.embedding.sparse import SparseEmbedding
+from encoding.numerics.matching import match_columns
+
+
+@pytest.fixture(scope="module")
+def consensus(hard):
+    return fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), n_jobs=2)
+
+
+def test_planted_dimensions_are_reproducible(truth, consensus):
+    table = consensus.dimensions
+    assert len({run.embedding_.shape[1] for run in consensus.runs}) == 1
+    assert consensus.embedding.shape == (150, 8)
+    assert match_columns(truth, consensus.embedding)[1].mean() >= 0.994
+    assert table["reproducibility"].min() > 0.98
+    assert table["item_split"].min() > 0.98
+    assert (table["triplet_split"] > 0.85).all()
+    assert (table["triplet_split"] < 0.9999).all()
+    assert table["reliable"].all()
+    assert (table["n_runs"] == 4).all()
+    assert table["dimension"].tolist() == list(range(1, 9))
+    assert table["sum"].is_monotonic_decreasing
+
+
+def test_jobs_do_not_change_a_byte(hard, consensus):
+    again = fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), n_jobs=1, halves=False)
+    assert again.embedding.tobytes() == consensus.embedding.tobytes()
+    assert again.dimensions["triplet_split"].isna().all()
+
+
+def test_a_dimension_of_one_run_is_marked(small):
+    base = SparseEmbedding(max_dims=8, lambdas=(0.05,)).fit(small)
+    runs = []
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        run = copy.copy(base)
+        own = rng.gamma(2.0, 0.5, (len(base.items_), 1))
+        noisy = base.embedding_ * rng.normal(1, 0.05, base.embedding_.shape)
+        run.embedding_ = np.hstack([noisy[:, ::-1], own]) if number else np.hstack([noisy, own])
+        runs.append(run)
+    found = agree(runs)
+    n_shared = base.embedding_.shape[1]
+    assert found.dimensions["reliable"].sum() == n_shared
+    alone = found.dimensions[~found.dimensions["reliable"]].iloc[0]
+    assert alone["n_runs"] == 1
+    assert alone["reproducibility"] < 0.5
+    space = found.to_feature_space("x", only_reliable=True)
+    assert space.values.shape == (len(base.items_), n_shared)
+    assert f"x_{int(alone['dimension'])}" not in space.features
+    assert found.to_feature_space("x").values.shape[1] == n_shared + 1
+
+
+@pytest.mark.parametrize("seeds", [[0], [1, 1]])
+def test_one_seed_is_no_consensus(small, seeds):
+    with pytest.raises(ConfigError, match="two or more different ones are needed"):
+        fit_consensus(SparseEmbedding(), small, seeds=seeds)
