@@ -1,0 +1,1 @@
+"""Judgments about stimuli: planned, asked, kept, checked."""
