@@ -190,7 +190,7 @@ def _collect(blocks: Iterator[np.ndarray], design: Design, inside: np.ndarray, r
             f"[design] n_triplets = {most:,}, but {n} stimuli have {available:,} different triplets beside those of "
             f'the subset. Ask for fewer, or set kind = "full".'
         )
-    items = np.zeros((most + room, 3), dtype=item_type(n))
+    items: np.ndarray = np.zeros((most + room, 3), dtype=item_type(n))
     filled = 0
     for block in blocks:
         kept = block[~inside[block].all(axis=1)] if inside.any() else block
