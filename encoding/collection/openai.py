@@ -25,7 +25,7 @@ CACHED_CHARACTERS = 1 << 30  # of frames that are kept ready to be sent
 
 @dataclass(frozen=True)
 class OpenAI:
-    """The ``[annotator]`` table of kind "openai".
+    """The ``[[annotator]]`` table of kind "openai".
 
     Attributes
     ----------
@@ -83,21 +83,21 @@ class OpenAI:
         """Check values."""
         check_url(self.url)
         if not self.model or not self.prompt:
-            raise ConfigError(f"[annotator] model = {self.model!r}, prompt = {self.prompt!r}: both are needed.")
+            raise ConfigError(f"[[annotator]] model = {self.model!r}, prompt = {self.prompt!r}: both are needed.")
         if min(self.concurrency, self.tries, self.top_logprobs) < 1 or self.timeout <= 0 or self.per_minute < 0:
             raise ConfigError(
-                f"[annotator] concurrency = {self.concurrency}, tries = {self.tries}, top_logprobs = "
+                f"[[annotator]] concurrency = {self.concurrency}, tries = {self.tries}, top_logprobs = "
                 f"{self.top_logprobs}, timeout = {self.timeout}, per_minute = {self.per_minute}: numbers above 0 are "
                 f"needed (per_minute: or 0)."
             )
         if not 0 <= self.least_mass <= 1 or self.temperature < 0:
             raise ConfigError(
-                f"[annotator] least_mass = {self.least_mass}, temperature = {self.temperature}: a probability and a "
+                f"[[annotator]] least_mass = {self.least_mass}, temperature = {self.temperature}: a probability and a "
                 f"number of 0 or more are needed."
             )
         for key in self.extra:
             if key in RESERVED:
-                raise ConfigError(f"[annotator] extra: {key!r} has a key of its own, or is set by the prompt.")
+                raise ConfigError(f"[[annotator]] extra: {key!r} has a key of its own, or is set by the prompt.")
 
     def open(self, contents: Contents, base: str | Path = ".") -> "ChatAnnotator":
         """Make the annotator.
@@ -148,7 +148,7 @@ class ChatAnnotator:
         has = "captions" if any(contents.texts) else "frames" if any(contents.images) else "neither"
         if has != prompt.shows:
             raise ConfigError(
-                f"[annotator] prompt {prompt.name!r} shows {prompt.shows}, but [stimuli] gives {has}. "
+                f"[[annotator]] prompt {prompt.name!r} shows {prompt.shows}, but [stimuli] gives {has}. "
                 f'Set `show` in [stimuli] to "{prompt.shows}".'
             )
         self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable))
@@ -157,6 +157,11 @@ class ChatAnnotator:
         last = len(prompt.turns) - 1
         self._heads = [self._head(turn, reads=i == last) for i, turn in enumerate(prompt.turns)]
         self._client: Client | None = None
+
+    @property
+    def fixed_characters(self) -> int:
+        """Characters before the first item: the same in all trials."""
+        return len(self._prompt.system) + len(self._prompt.turns[0].pieces[0])
 
     def identity(self) -> dict[str, Any]:
         """List everything that shapes the answers; the address does not.

@@ -20,7 +20,7 @@ METRICS = ("cosine", "dot")
 
 @dataclass(frozen=True)
 class Cosine:
-    """The ``[annotator]`` table of kind "cosine".
+    """The ``[[annotator]]`` table of kind "cosine".
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class Cosine:
     def __post_init__(self) -> None:
         """Check values."""
         if self.metric not in METRICS:
-            raise ConfigError(f"[annotator] metric = {self.metric!r}. Known: {', '.join(METRICS)}.")
+            raise ConfigError(f"[[annotator]] metric = {self.metric!r}. Known: {', '.join(METRICS)}.")
         if len(self.slot_bias) != 3 or self.temperature < 0 or (any(self.slot_bias) and not self.temperature):
             raise ConfigError(
-                f"[annotator] temperature = {self.temperature}, slot_bias = {list(self.slot_bias)}: three numbers, and "
-                f"a temperature above 0 if they are not 0, are needed."
+                f"[[annotator]] temperature = {self.temperature}, slot_bias = {list(self.slot_bias)}: three numbers, "
+                f"and a temperature above 0 if they are not 0, are needed."
             )
 
     def open(self, contents: Contents, base: str | Path = ".") -> "RatingAnnotator":

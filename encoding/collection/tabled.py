@@ -22,7 +22,7 @@ LEVEL = 1e-3  # of significance at which a column counts as that of the odd one
 
 @dataclass(frozen=True)
 class Table:
-    """The ``[annotator]`` table of kind "table".
+    """The ``[[annotator]]`` table of kind "table".
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class Table:
     def __post_init__(self) -> None:
         """Check values."""
         if self.odd not in CONVENTIONS:
-            raise ConfigError(f"[annotator] odd = {self.odd!r}. {suggest(str(self.odd), CONVENTIONS)}")
+            raise ConfigError(f"[[annotator]] odd = {self.odd!r}. {suggest(str(self.odd), CONVENTIONS)}")
         if (self.odd == "named") != bool(self.column):
-            raise ConfigError(f'[annotator] odd = {self.odd!r}, column = {self.column!r}: "named" needs a column.')
+            raise ConfigError(f'[[annotator]] odd = {self.odd!r}, column = {self.column!r}: "named" needs a column.')
         if len(self.columns) != 3:
-            raise ConfigError(f"[annotator] columns = {list(self.columns)}, but those of three items are needed.")
+            raise ConfigError(f"[[annotator]] columns = {list(self.columns)}, but those of three items are needed.")
 
     def open(self, contents: Contents, base: str | Path = ".") -> "TableAnnotator":
         """Read the judgments.
