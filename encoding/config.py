@@ -232,6 +232,13 @@ def parse_config(text: str) -> Study:
         text,
     )
     _ = study.pairs  # raises if a pair names an unknown model
+    per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
+    if per_stimulus and study.load.scale_rows != study.align.centre:
+        raise ConfigError(
+            f"[load] scale_rows = {str(study.load.scale_rows).lower()} with [align] centre = "
+            f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
+            "Set both alike."
+        )
     return study
 
 
@@ -346,6 +353,14 @@ def _unique(names: list[str], where: str) -> None:
             raise ConfigError(
                 f"{where}: name {name!r} may hold letters, digits, _ and + only; it becomes part of file names."
             )
+        alike = [other for other in names if other != name and _label(str(other)) == _label(name)]
+        if alike:
+            raise ConfigError(f"{where}: names {name!r} and {alike[0]!r} would give the same file names; rename one.")
+
+
+def _label(name: str) -> str:
+    """Spell a name as BIDS labels do, which have no underscore."""
+    return name.replace("_", "")
 
 
 def parse_size(text: str, where: str) -> int:

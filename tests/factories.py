@@ -198,3 +198,55 @@ def write_confounds(path, rng, n_scans, t_r, *, only_motion=False):
     table["std_dvars"] = 1.0
     table.to_csv(path, sep="\t", index=False, na_rep="n/a")
     write_json(path.with_suffix(".json"), {})
+
+
+RUN = """\
+seed = 0
+
+[[features]]
+name = "abc"
+file = "stimuli/feature-abc.tsv"
+
+[[features]]
+name = "first"
+file = "stimuli/feature-abc.tsv"
+columns = ["a"]
+
+[load]
+kind = "volume"
+task = "video"
+confound_options = { motion = "basic" }
+
+[align]
+delays = [1, 2, 3]
+
+[split]
+n_inner = 2
+repeats = "condition"
+
+[[fit]]
+kind = "ridge"
+bands = "each"
+alphas = [1, 10]
+
+[[fit]]
+kind = "banded_ridge"
+name = "joint"
+bands = ["abc", "first"]
+alphas = [1, 10]
+n_iter = 3
+
+[map]
+dpi = 50
+"""
+
+
+def write_config(folder, *changes):
+    """Write a configuration that suits the volumes of `write_study`, with texts replaced pair by pair."""
+    text = RUN
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / "run.toml"
+    path.write_text(text)
+    return path

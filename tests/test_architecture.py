@@ -95,7 +95,8 @@ def test_what_is_allowed_is_no_offence():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_module_keeps_the_rules(path):
-    found = [offence for offence in offences(parsed(path)) if path.name != "cli.py" or not offence.endswith("print")]
+    prints = path.parent.name == "cli"
+    found = [offence for offence in offences(parsed(path)) if not prints or not offence.endswith("print")]
     assert found == []
     assert path.name not in ("utils.py", "util.py", "helpers.py", "common.py", "misc.py"), "name it for what it does"
     n_lines = len(path.read_text(encoding="utf-8").splitlines())

@@ -54,6 +54,7 @@ task = ["video", "rest"]
 space = "fsaverage5"
 per = "stimulus"
 shift = 5.0
+scale_rows = false
 confounds = ["motion", "scrub"]
 confound_options = { motion = "basic", fd_threshold = 0.5 }
 
@@ -206,7 +207,19 @@ REFUSALS = {
         SMALLEST.replace('"mllm"', '"ml-lm"'),
         "[[features]]: name 'ml-lm' may hold letters, digits, _ and + only; it becomes part of file names.",
     ),
+    "two names of the same files": (
+        SMALLEST.replace('"mllm"', '"rat_ings"'),
+        "[[features]]: names 'ratings' and 'rat_ings' would give the same file names; rename one.",
+    ),
     "a name that is a number": (SMALLEST.replace('"mllm"', "3"), "[[features]]: name"),
+    "responses scaled by run, features not centred": (
+        SMALLEST.replace('per = "tr"', 'per = "stimulus"') + "[align]\ncentre = false\n",
+        "[load] scale_rows = true with [align] centre = false: what is done to the responses",
+    ),
+    "outer folds given twice": (
+        SMALLEST + '[split]\nn_outer = 3\ngroups = [["run-1"], ["run-2"]]\n',
+        "[split] n_outer = 3, but groups make the outer folds. Leave n_outer out.",
+    ),
     "unknown key of load": (
         SMALLEST.replace("[load]", "[load]\nhighpass = 0.01"),
         "[load]: unknown key 'highpass'. Did you mean 'high_pass'? Known: ",
@@ -295,7 +308,7 @@ REFUSALS = {
     ),
     "a threshold out of range": (
         SMALLEST + "[map]\nthreshold = 1\n",
-        "[map] threshold = 1, but a score from 0 to below 1 is needed.",
+        '[map] threshold = 1, but a score from 0 to below 1, or "auto", is needed.',
     ),
     "a resolution that is a text": (SMALLEST + '[map]\ndpi = "high"\n', "[map]: a value has the wrong type"),
 }

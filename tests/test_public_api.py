@@ -25,9 +25,9 @@ def offered_names(module) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
-def test_every_stage_is_a_package():
-    stages = {"core", "numerics", "io", "drawing", "embedding", "loading", "fitting", "comparison", "mapping"}
-    assert {f"encoding.{stage}" for stage in (*stages, "simulate")} == set(PACKAGES) - {"encoding"}
+def test_every_part_is_a_package():
+    parts = {"cli", "core", "numerics", "io", "drawing", "embedding", "loading", "fitting", "comparison", "mapping"}
+    assert {f"encoding.{part}" for part in (*parts, "simulate")} == set(PACKAGES) - {"encoding"}
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -30,8 +30,8 @@ __all__ = [
     "write_report",
 ]
 
-DPI = 160  # of figures inside the report: 1,440 pixels for 9 inches
-FULL = 1440  # pixels that fill the column, so that letters are equally large in all figures
+DPI = 160  # of figures inside the report, and of files that do not tell
+COLUMN = 9.0  # inches that fill the column, so that letters are equally large in all figures
 QUALITY = 85  # of WebP
 WIDEST = 2000  # pixels; larger pictures from disk are scaled down
 MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
@@ -264,8 +264,8 @@ def _asset(name: str) -> str:
 
 def _prepare(block: Block) -> dict:
     if isinstance(block, Picture):
-        data, size = _encode(block)
-        return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, size[0] / FULL)}
+        data, size, inches = _encode(block)
+        return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, inches / COLUMN)}
     if isinstance(block, DataTable):
         return {"kind": "table", "block": block, **_lay_out(block)}
     if isinstance(block, Text):
@@ -277,8 +277,8 @@ def _paragraphs(text: str) -> list[str]:
     return [part.strip() for part in text.split("\n\n") if part.strip()]
 
 
-def _encode(picture: Picture) -> tuple[str, tuple[int, int]]:
-    """Turn a figure or a file into base64 WebP: a fifth of the bytes of a PNG."""
+def _encode(picture: Picture) -> tuple[str, tuple[int, int], float]:
+    """Turn a figure or a file into base64 WebP (a fifth of a PNG), its size in pixels, and its width in inches."""
     source: io.BytesIO | Path
     if isinstance(picture.figure, Figure):
         source = io.BytesIO()
@@ -292,11 +292,12 @@ def _encode(picture: Picture) -> tuple[str, tuple[int, int]]:
             raise DataError(f"Picture {source}: there is no such file. Draw it before the report is written.")
     with Image.open(source) as image:
         pixels = _on_white(image)
+        inches = image.width / float(image.info.get("dpi", (DPI, DPI))[0])
     if pixels.width > WIDEST:
         pixels = pixels.resize((WIDEST, round(pixels.height * WIDEST / pixels.width)), Image.Resampling.LANCZOS)
     target = io.BytesIO()
     pixels.save(target, format="WEBP", quality=QUALITY, method=4)
-    return base64.b64encode(target.getvalue()).decode("ascii"), pixels.size
+    return base64.b64encode(target.getvalue()).decode("ascii"), pixels.size, inches
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -63,7 +63,13 @@ class Slab:
         return plane[self.window[across], self.window[up]].swapaxes(0, 1)
 
     def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top edge of the window, in mm (outer edges of its voxels)."""
+        """Measure the window.
+
+        Returns
+        -------
+        tuple of float
+            Left, right, bottom and top edge, in mm (outer edges of its voxels).
+        """
         _, across, up = CUTS[self.cut]
         return (*self._edges(across), *self._edges(up))
 

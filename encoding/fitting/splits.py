@@ -25,7 +25,7 @@ class Split:
         a test stimulus (or of a whole test run, one row per volume) are averaged before scoring. "blocks":
         contiguous blocks of one long run, with a purge gap around each.
     n_outer : int or "leave_one_out"
-        Outer folds, made of neighbouring runs in their order.
+        Outer folds, made of neighbouring runs in their order; left out where `groups` or `test_runs` make them.
     n_inner : int or "leave_one_out"
         Inner folds, on which hyper-parameters are chosen; one per training run where there are fewer runs.
     repeats : {"condition", "drop_later", "exclude_from_training"} or None
@@ -73,6 +73,9 @@ class Split:
             )
         if self.groups and self.kind != "runs":
             raise ConfigError(f'[split] groups belong to kind = "runs", not to {self.kind!r}.')
+        if (self.groups or self.kind == "fixed") and self.n_outer != "leave_one_out":
+            given = "groups" if self.groups else "test_runs"
+            raise ConfigError(f"[split] n_outer = {self.n_outer}, but {given} make the outer folds. Leave n_outer out.")
         if self.kind == "blocks" and (self.n_outer == "leave_one_out" or self.n_inner == "leave_one_out"):
             raise ConfigError('[split] kind = "blocks" needs numbers for n_outer and n_inner.')
         if self.gap < 0:

@@ -2,8 +2,20 @@
 
 from .atlases import choose_atlases
 from .derivative import prepare_derivative
+from .record import drawing_key, is_drawn, note_drawn
 from .report import write_report
-from .results import FACTS, METRICS, Result, read_result, winner_of, write_maps, write_result
+from .results import (
+    FACTS,
+    METRICS,
+    Result,
+    finished_result,
+    read_result,
+    require_same_settings,
+    winner_of,
+    write_background,
+    write_maps,
+    write_result,
+)
 from .settings import Maps
 
 __all__ = [
@@ -12,9 +24,15 @@ __all__ = [
     "Maps",
     "Result",
     "choose_atlases",
+    "drawing_key",
+    "finished_result",
+    "is_drawn",
+    "note_drawn",
     "prepare_derivative",
     "read_result",
+    "require_same_settings",
     "winner_of",
+    "write_background",
     "write_maps",
     "write_report",
     "write_result",

@@ -81,8 +81,8 @@ def _folds(facts: Mapping[str, Any], split: Mapping[str, Any]) -> str:
     }[split["repeats"]]
     return (
         f"Models were tested in {facts['n_folds']} outer folds that held out {what}; hyper-parameters were chosen on "
-        f"inner folds ({split['n_inner']}) of the training data alone. {repeats} Features were standardised, and feature "
-        f"spaces scaled to unit total variance, with training samples only."
+        f"inner folds ({split['n_inner']}) of the training data alone. {repeats} Features were standardised, and "
+        f"feature spaces scaled to unit total variance, with training samples only."
     )
 
 
@@ -106,6 +106,7 @@ def _scores(facts: Mapping[str, Any]) -> str:
     shown = "" if facts["metric"] == "r" else f" The maps and charts show {facts['metric']}."
     return (
         "Accuracy is the Pearson correlation (r) of held-out responses and predictions, averaged over outer folds "
-        "through Fisher's z. R2 is one minus the sum of squared errors over the sum of squares about the training mean, "
-        f"over all folds; the product measure divides it among the feature spaces of a joint model.{shown}"
+        "through Fisher's z. Pooled r is one correlation over the held-out samples of all folds; it is biased below 0. "
+        "R2 is one minus the sum of squared errors over the sum of squares about the training mean, over all folds; "
+        f"the product measure divides it among the feature spaces of a joint model.{shown}"
     )

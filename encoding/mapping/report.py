@@ -1,387 +1,27 @@
 """Put maps, charts and tables of one or many participants on one page."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-
-from ..core import DataError, Scores
 from ..drawing import report as page
-from ..drawing.charts import draw_differences, draw_networks
-from ..drawing.diagnostics import draw_alphas, draw_scatter, draw_splits
-from ..drawing.figure import save_figure
-from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, space_colors
-from .figures import Canvas, group_mean
-from .methods import describe_methods
-from .results import MEANING, Result, winner_of
+from .appendix import about, diagnostics, tables
+from .composer import Composer, Progress
+from .results import Result
 from .settings import Maps
 from .warnings import find_warnings
 
-Progress = Callable[[str, float], None]
-LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
-GROUP = "mean of participants"
-MOST_REGIONS = 30
+KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Chart:
-    """Regions that are shown together in one chart.
-
-    Attributes
-    ----------
-    title : str
-        What they are.
-    rows : pandas.DataFrame
-        Rows of the regions table, of all metrics.
-    """
-
-    title: str
-    rows: pd.DataFrame
-
-
-class Composer:
-    """Draws every picture of a report once, on shared scales, and keeps its file.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Participants, all made with the same settings.
-    settings : Maps
-        What to show.
-    figures : Path
-        Folder of the pictures.
-    root : Path
-        Folder of the report.
-    progress : callable
-        Called with a name and the share done.
-    """
-
-    def __init__(
-        self, results: Sequence[Result], settings: Maps, figures: Path, root: Path, progress: Progress
-    ) -> None:
-        self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
-        facts = results[0].facts
-        self.facts, self.metric = facts, facts["metric"]
-        self.models: list[str] = list(facts["models"])
-        self.single: list[str] = facts["single"]
-        self.pairs = [(a, b) for a, b in facts["pairs"]]
-        self.colors = space_colors(self.models)
-        self.regions = pd.concat([result.regions for result in results], ignore_index=True)
-        self.canvas = {r.subject: Canvas(self._main(r).targets, r.background) for r in results}
-        first = self._main(results[0]).targets
-        self.shared = len(results) > 1 and all(self._main(r).targets.same_as(first) for r in results)
-        self.drawable = all(canvas.drawable for canvas in self.canvas.values())
-        label = LABELS[self.metric]
-        everything = [self._main(r).values for r in results]
-        finite = any(np.isfinite(values).any() for values in everything)
-        threshold = settings.threshold or None
-        self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
-        self.n_drawn = 0
-
-    def _main(self, result: Result) -> Scores:
-        return result.scores[self.metric]
-
-    def keep(self, figure: Figure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
-        """Save a figure and make it a block of the report.
-
-        Parameters
-        ----------
-        figure : Figure
-            The figure.
-        name : str
-            File name without extension.
-        alt, caption : str
-            What it shows.
-        subject : str
-            Whose it is.
-
-        Returns
-        -------
-        Picture
-            A block that points to the file.
-        """
-        path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
-        self.n_drawn += 1
-        self.progress("report", min(0.95, self.n_drawn / self._n_expected()))
-        return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
-
-    def _n_expected(self) -> int:
-        maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
-        return len(self.results) * (maps + len(self.pairs)) + 8
-
-    def names(self, result: Result, what: str) -> str:
-        """Make a file name in the manner of BIDS.
-
-        Parameters
-        ----------
-        result : Result
-            Whose picture it is.
-        what : str
-            The part that follows the subject.
-
-        Returns
-        -------
-        str
-            The name without extension.
-        """
-        return f"sub-{result.subject}_{what}"
-
-    def glance(self) -> page.Section:
-        """Show which space wins where, in whom.
-
-        Returns
-        -------
-        Section
-            Charts of networks and ROIs, and what they say in words.
-        """
-        blocks: list[page.Block] = []
-        for number, chart in enumerate(charts(self.regions, self.settings.roi_set)):
-            rows = chart.rows
-            shown = rows[(rows["metric"] == self.metric) & (rows["feature"] == "all") & rows["value"].notna()]
-            if shown.empty:
-                continue
-            figure = draw_networks(shown, colors=self.colors, label=f"mean {LABELS[self.metric]}", title=chart.title)
-            text = headline(shown[shown["model"].isin(self.single)])
-            caption = (
-                "Every dot is one participant, the bar is their mean; a region's value is the mean over its targets. "
-                f"Joint models are shown beside single feature spaces. {text}"
-            )
-            blocks.append(self.keep(figure, f"chart-{number + 1}_regions", f"{chart.title}: {text}", caption))
-        intro = "Which feature space predicts which part of the brain, in each participant?"
-        return page.Section("At a glance", tuple(blocks), intro)
-
-    def winners(self) -> page.Section | None:
-        """Show the best feature space of every target.
-
-        Returns
-        -------
-        Section or None
-            None with fewer than two single feature spaces, or nothing to draw.
-        """
-        if len(self.single) < 2 or not self.drawable or self.scale is None:
-            return None
-        threshold = self.settings.threshold or 0.02
-        margin = max(0.02, round(0.25 * self.scale.vmax, 2))
-        colors = tuple(self.colors[name] for name in self.single)
-        scale = WinnerScale(tuple(self.single), colors, margin, threshold, LABELS[self.metric])
-        blocks = []
-        for result in self.results:
-            parts = winner_of(self._main(result), self.single)
-            figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: best feature space")
-            caption = (
-                f"sub-{result.subject}: the single feature space of highest {self.metric}; pale where its lead over "
-                f"the second is small (full colour from {margin:g}), faded where it predicts little. A lead is no test."
-            )
-            alt = f"Map of the best feature space of sub-{result.subject}"
-            blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))
-        return page.Section("Which space wins where", tuple(blocks), "Hue: the best space. Strength: its lead.")
-
-    def accuracy(self) -> page.Section | None:
-        """Show the accuracy map of every model.
-
-        Returns
-        -------
-        Section or None
-            None if there is nothing to draw.
-        """
-        if not self.drawable or self.scale is None:
-            return None
-        blocks = []
-        for model in self.models:
-            if self.shared:
-                mean = group_mean([self._main(r).row(model) for r in self.results])
-                canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, self.scale, f"{model}: {GROUP} (n = {len(self.results)})")
-                caption = f"{model}: {MEANING[self.metric].lower()}, {GROUP}."
-                blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
-            for result in self.results:
-                figure = self.canvas[result.subject].accuracy(
-                    self._main(result).row(model), self.scale, f"sub-{result.subject}: {model}"
-                )
-                values = self._main(result).row(model)
-                caption = (
-                    f"sub-{result.subject}, {model}: {MEANING[self.metric].lower()}. "
-                    f"{np.sum(values > self.settings.threshold)} of {np.isfinite(values).sum()} targets above "
-                    f"{self.settings.threshold:g}; highest {np.nanmax(values):.2f}."
-                )
-                name = self.names(result, f"model-{model}_stat-{self.metric}")
-                blocks.append(
-                    self.keep(figure, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject)
-                )
-        intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}."
-        return page.Section("Accuracy of each model", tuple(blocks), intro)
-
-    def differences(self) -> page.Section | None:
-        """Show pairwise differences: charts of regions, maps, and targets against each other.
-
-        Returns
-        -------
-        Section or None
-            None without pairs.
-        """
-        if not self.pairs or self.scale is None:
-            return None
-        blocks: list[page.Block] = []
-        for number, chart in enumerate(charts(self.regions, self.settings.roi_set)):
-            rows = chart.rows
-            shown = rows[(rows["metric"] == self.metric) & (rows["feature"] == "all") & rows["value"].notna()]
-            if shown.empty:
-                continue
-            label = f"difference in mean {LABELS[self.metric]}"
-            figure = draw_differences(shown, colors=self.colors, label=label, pairs=self.pairs, title=chart.title)
-            caption = "First minus second model; every dot is one participant, coloured by the better model."
-            name = f"chart-{number + 1}_differences"
-            blocks.append(self.keep(figure, name, f"{chart.title}: pairwise differences", caption))
-        blocks += self._difference_maps()
-        for result in self.results:
-            for a, b in self.pairs[:3]:
-                scores = self._main(result)
-                figure = draw_scatter(
-                    scores.row(a), scores.row(b), (a, b), label=LABELS[self.metric], title=f"sub-{result.subject}"
-                )
-                name = self.names(result, f"scatter-{a}-{b}")
-                alt = f"Accuracy of {a} against {b} for every target of sub-{result.subject}"
-                caption = f"sub-{result.subject}: every target's accuracy with {a} and with {b}."
-                blocks.append(self.keep(figure, name, alt, caption, result.subject))
-        return page.Section("Pairwise differences", tuple(blocks), "The same folds and samples for both models.")
-
-    def _difference_maps(self) -> list[page.Block]:
-        if not self.drawable:
-            return []
-        maps = {}
-        for a, b in self.pairs:
-            for result in self.results:
-                scores = self._main(result)
-                maps[a, b, result.subject] = scores.row(a) - scores.row(b)
-        scale = difference_scale(list(maps.values()), f"difference in {LABELS[self.metric]}")
-        blocks: list[page.Block] = []
-        for a, b in self.pairs:
-            if self.shared:
-                mean = group_mean([maps[a, b, r.subject] for r in self.results])
-                canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})")
-                caption = f"{a} minus {b}, {GROUP}; maps of single participants are on their own pages."
-                blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
-                continue
-            for result in self.results:
-                figure = self.canvas[result.subject].accuracy(
-                    maps[a, b, result.subject], scale, f"sub-{result.subject}: {a} minus {b}"
-                )
-                name = self.names(result, f"diff-{a}-{b}")
-                alt = f"Difference of {a} and {b} in sub-{result.subject}"
-                blocks.append(self.keep(figure, name, alt, f"sub-{result.subject}: {a} minus {b}.", result.subject))
-        return blocks
-
-    def parts(self) -> page.Section | None:
-        """Show how joint models divide their explained variance among feature spaces.
-
-        Returns
-        -------
-        Section or None
-            None without a joint model.
-        """
-        blocks: list[page.Block] = []
-        for number, chart in enumerate(charts(self.regions, self.settings.roi_set)):
-            rows = chart.rows[(chart.rows["metric"] == "split_r2") & chart.rows["value"].notna()]
-            for model, of_model in rows.groupby("model", sort=False):
-                shown = of_model.assign(model=of_model["feature"])
-                known = {name: self.colors.get(name, "#666666") for name in shown["model"].unique()}
-                figure = draw_networks(
-                    shown, colors=known, label="part of R² (product measure)", title=f"{chart.title}: parts of {model}"
-                )
-                caption = (
-                    f"What each feature space brings to {model}, counting half of what it shares with every other; "
-                    f"parts add up to the R² of the model, and can be negative."
-                )
-                alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
-                blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
-        return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
-
-    def tables(self) -> page.Section:
-        """Show numbers per region.
-
-        Returns
-        -------
-        Section
-            One table per chart and the tables of differences.
-        """
-        blocks: list[page.Block] = []
-        for chart in charts(self.regions, self.settings.roi_set):
-            rows = chart.rows[(chart.rows["metric"] == self.metric) & (chart.rows["feature"] == "all")]
-            table = rows.pivot_table(
-                index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
-            )
-            frame = table.dropna(how="all").reset_index()[["region", "subject", *self.models, "n_usable"]]
-            frame = frame.rename(columns={"n_usable": "targets"})
-            blocks.append(
-                page.DataTable(
-                    frame, f"{chart.title}: mean {self.metric} over targets", formats=dict.fromkeys(self.models, ".3f")
-                )
-            )
-        return page.Section(
-            "Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True
-        )
-
-    def diagnostics(self) -> page.Section:
-        """Show folds, penalties and what was left out.
-
-        Returns
-        -------
-        Section
-            Two pictures and a table.
-        """
-        blocks: list[page.Block] = []
-        for result in self.results:
-            folds = {str(run): int(fold) for run, fold in result.facts["fold_of_run"].items()}
-            figure = draw_splits(folds, title=f"sub-{result.subject}: outer folds")
-            caption = f"sub-{result.subject}: which runs are held out in which outer fold."
-            blocks.append(self.keep(figure, self.names(result, "folds"), "Runs by outer fold", caption, result.subject))
-        grids = {tuple(model["alphas"]) for model in self.facts["models"].values()}
-        for number, grid in enumerate(sorted(grids)):
-            counts = {
-                name: np.sum([np.asarray(r.facts["models"][name]["chosen"]) for r in self.results], axis=0)
-                for name, model in self.facts["models"].items()
-                if tuple(model["alphas"]) == grid
-            }
-            figure = draw_alphas(counts, np.asarray(grid), colors=self.colors, title="Chosen penalties")
-            caption = (
-                "How often each penalty was chosen, over targets, folds and participants. "
-                "Targets without signal choose the largest."
-            )
-            blocks.append(self.keep(figure, f"alphas-{number + 1}", "Histogram of chosen penalties", caption))
-        for result in self.results:
-            if len(result.exclusions):
-                title = f"sub-{result.subject}: what was left out, and why"
-                blocks.append(page.DataTable(result.exclusions, title, result.subject))
-        return page.Section("Diagnostics", tuple(blocks), folded=True)
-
-    def about(self) -> page.Section:
-        """Show methods, settings and versions.
-
-        Returns
-        -------
-        Section
-            Text.
-        """
-        versions = "\n".join(f"{name} {version}" for name, version in self.facts["versions"].items())
-        blocks = (
-            page.Text(describe_methods(self.facts)),
-            page.Code(self.facts["config"], "Configuration, as given"),
-            page.Code(versions, "Versions"),
-        )
-        return page.Section("Methods and settings", blocks)
-
-
-def write_report(results: Sequence[Result], settings: Maps, path: Path, figures: Path, *, progress: Progress) -> Path:
+def write_report(
+    results: Sequence[Result], settings: Maps, path: Path, figures: Path, *, progress: Progress
+) -> list[Path]:
     """Draw a report of one or many participants.
 
     Parameters
     ----------
     results : sequence of Result
-        Participants.
+        Participants, all made with the same settings.
     settings : Maps
         What to show.
     path : Path
@@ -393,24 +33,13 @@ def write_report(results: Sequence[Result], settings: Maps, path: Path, figures:
 
     Returns
     -------
-    Path
-        The HTML file.
-
-    Raises
-    ------
-    DataError
-        If participants were made with different settings.
+    list of Path
+        The HTML file and its pictures.
     """
-    for result in results[1:]:
-        if result.facts["settings_key"] != results[0].facts["settings_key"]:
-            raise DataError(
-                f"sub-{result.subject} was made with other settings than sub-{results[0].subject}. "
-                f"Run the participant level again for both with one configuration."
-            )
     composer = Composer(results, settings, figures, path.parent, progress)
     sections = (
         composer.glance(), composer.winners(), composer.accuracy(), composer.differences(), composer.parts(),
-        composer.tables(), composer.diagnostics(), composer.about(),
+        tables(composer), diagnostics(composer), about(composer),
     )  # fmt: skip
     facts = results[0].facts
     who = ", ".join(f"sub-{result.subject}" for result in results)
@@ -418,7 +47,7 @@ def write_report(results: Sequence[Result], settings: Maps, path: Path, figures:
     shown = (
         ("participants", who),
         ("task", str(facts["task"])),
-        ("space", f"{facts['space']} ({facts['kind']}s)"),
+        ("space", f"{facts['space']} ({KINDS[facts['kind']]})"),
         ("usable targets", usable),
         ("samples", f"{facts['n_samples']}, one per {'presentation' if facts['clock'] == 'stimulus' else 'volume'}"),
         ("runs, outer folds", f"{len(facts['runs'])}, {facts['n_folds']}"),
@@ -431,62 +60,4 @@ def write_report(results: Sequence[Result], settings: Maps, path: Path, figures:
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {facts['task']}", shown,
         find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),
     )  # fmt: skip
-    written = page.write_report(report, path)
-    progress("report", 1.0)
-    return written
-
-
-def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
-    """Choose which regions are shown together.
-
-    Parameters
-    ----------
-    regions : pandas.DataFrame
-        Rows of `score_regions`.
-    roi_set : str
-        Name of an ROI set, or "auto".
-
-    Returns
-    -------
-    list of Chart
-        For each atlas its networks, its ROI set, or, if it has neither and is small, its regions; all targets
-        as one where there is no atlas.
-    """
-    found = []
-    for atlas, rows in regions[regions["atlas"] != ""].groupby("atlas", sort=False):
-        networks = rows[rows["level"] == "network"]
-        if len(networks):
-            found.append(Chart(f"{atlas}: networks", networks))
-        sets = [name for name in rows.loc[rows["level"] == "roi_set", "set"].unique() if not name.endswith("_networks")]
-        chosen = sets[0] if roi_set == "auto" and sets else roi_set
-        if chosen in sets:
-            found.append(Chart(f"{atlas}: {chosen}", rows[(rows["level"] == "roi_set") & (rows["set"] == chosen)]))
-        areas = rows[rows["level"] == "region"]
-        if not len(networks) and not sets and areas["region"].nunique() <= MOST_REGIONS:
-            found.append(Chart(f"{atlas}: regions", areas))
-    return found or [Chart("All targets", regions[regions["level"] == "brain"])]
-
-
-def headline(rows: pd.DataFrame) -> str:
-    """Say in words which model is ahead where.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Rows of one metric, of single feature spaces.
-
-    Returns
-    -------
-    str
-        One sentence per winner.
-    """
-    n_subjects = rows["subject"].nunique()
-    wins: dict[str, list[str]] = {}
-    for region, part in rows.groupby("region", sort=False):
-        table = part.pivot_table(index="subject", columns="model", values="value", sort=False)
-        if table.shape[1] < 2:
-            continue
-        best = table.mean().idxmax()
-        agree = int((table.idxmax(axis=1) == best).sum())
-        wins.setdefault(str(best), []).append(f"{region} ({agree}/{n_subjects})")
-    return " ".join(f"{model} is ahead in {', '.join(where)}." for model, where in wins.items())
+    return [page.write_report(report, path), *composer.pictures]

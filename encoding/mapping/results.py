@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core import DataError, Scores
+from ..core import DataError, Responses, Scores
 from ..io.atomic import write_json, write_tsv
-from ..io.images import entity_label, write_map
+from ..io.backgrounds import write_mean_volume
+from ..io.images import entity_label, map_name, write_map
 from ..io.store import load, save
 
 FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
@@ -128,14 +129,80 @@ def read_result(folder: Path) -> Result:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     scores = {metric: load(folder / "scores" / f"metric-{metric}") for metric in METRICS}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
-    tables = [
+    regions, differences, exclusions = (
         pd.read_csv(folder / name, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
         for name in (REGIONS, DIFFERENCES, EXCLUSIONS)
-    ]
-    for table in tables[:2]:
+    )
+    for table in (regions, differences):
         names = [column for column in text if column in table]
         table[names] = table[names].fillna("")
-    return Result(facts["subject"], scores, *tables, facts, folder)
+    return Result(facts["subject"], scores, regions, differences, exclusions, facts, folder)
+
+
+def finished_result(folder: Path, key: str) -> Result | None:
+    """Read what a participant's run wrote, if it is that of certain settings and inputs.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/sub-<label>``.
+    key : str
+        Identity of the comparison, as in its facts.
+
+    Returns
+    -------
+    Result or None
+        None if there is none, or another one.
+    """
+    if not (folder / FACTS).is_file():
+        return None
+    result = read_result(folder)
+    return result if result.facts["key"] == key else None
+
+
+def require_same_settings(results: Sequence[Result]) -> None:
+    """Refuse participants that cannot be put on one page.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Participants.
+
+    Raises
+    ------
+    DataError
+        If they were made with different settings.
+    """
+    for result in results[1:]:
+        if result.facts["settings_key"] != results[0].facts["settings_key"]:
+            raise DataError(
+                f"sub-{result.subject} was made with other settings than sub-{results[0].subject}. "
+                f"Run the participant level again for both with one configuration."
+            )
+
+
+def write_background(folder: Path, responses: Responses, bold: Path | None) -> Path | None:
+    """Write the image that slices of a subject are drawn on: the mean of its first run.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/sub-<label>/func``.
+    responses : Responses
+        Whose targets are drawn.
+    bold : Path or None
+        The first run.
+
+    Returns
+    -------
+    Path or None
+        None where it is not needed (surfaces; MNI152, for which a template is at hand), or there is no run.
+    """
+    targets = responses.targets
+    if bold is None or targets.kind != "voxel" or targets.space.startswith("MNI152"):
+        return None
+    entities = {"sub": responses.subject, "task": responses.task, "space": targets.space, "desc": "mean"}
+    return write_mean_volume(bold, folder / f"{map_name(entities, 'boldref')}.nii.gz")
 
 
 def write_maps(
@@ -223,7 +290,22 @@ def winner_of(scores: Scores, models: Sequence[str]) -> tuple[np.ndarray, np.nda
     accuracy : ndarray, shape (n_targets,)
         Score of the best.
     """
-    values = np.stack([scores.row(model) for model in models])
+    return best_of(np.stack([scores.row(model) for model in models]))
+
+
+def best_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the largest of several scores of every target.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_models, n_targets)
+        Scores; two models or more.
+
+    Returns
+    -------
+    winner, margin, accuracy : ndarray, shape (n_targets,)
+        As of `winner_of`.
+    """
     usable = np.isfinite(values).all(0)
     ordered = np.sort(np.where(usable, values, 0), axis=0)
     accuracy = np.where(usable, ordered[-1], np.nan)

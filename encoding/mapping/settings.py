@@ -17,8 +17,9 @@ class Maps:
         pair. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it.
     roi_set : str
         ROI set that the report shows; "auto" takes the first that each atlas has.
-    threshold : float
-        Scores below this are faded in maps, in units of the score; nothing is cut from the files.
+    threshold : float or "auto"
+        Scores below this are faded in maps, in units of the score; nothing is cut from the files. "auto" takes what 1
+        of 100 targets of independent noise would exceed with as many samples.
     dpi : int
         Resolution of PNG figures.
 
@@ -30,12 +31,15 @@ class Maps:
 
     atlases: tuple[str, ...] = ("auto",)
     roi_set: str = "auto"
-    threshold: float = 0.05
+    threshold: float | str = "auto"
     dpi: int = 130
 
     def __post_init__(self) -> None:
         """Check values."""
-        if not 0 <= self.threshold < 1:
-            raise ConfigError(f"[map] threshold = {self.threshold}, but a score from 0 to below 1 is needed.")
+        number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
+        if self.threshold != "auto" and not (number and 0 <= float(self.threshold) < 1):
+            raise ConfigError(
+                f'[map] threshold = {self.threshold!r}, but a score from 0 to below 1, or "auto", is needed.'
+            )
         if not 50 <= self.dpi <= 1200:
             raise ConfigError(f"[map] dpi = {self.dpi}, but 50 to 1200 is allowed.")

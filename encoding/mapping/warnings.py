@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
+from ..numerics.metrics import correlation_of_noise
 from .results import Result
 
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
+FEW_SAMPLES = 100
 
 
 def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
@@ -28,17 +31,31 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
         lost = facts["n_targets"] - facts["n_usable"]
         if lost > 0.1 * facts["n_targets"]:
             found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
+        if facts["n_samples"] < FEW_SAMPLES:
+            chance = correlation_of_noise(facts["n_samples"], 0.01)
+            few = f"{facts['n_samples']} samples are few"
+            found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
         for name, model in facts["models"].items():
             found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
-        for row in result.exclusions.itertuples():
-            if row.what not in ("targets", "features", "stimuli"):
-                found.append(f"{who}: {row.n} {row.what} left out: {row.reason}.")
+        found += _left_out(who, result.exclusions)
     if 1 < len(results) < 10:
         found.append(
             f"{len(results)} participants: means over them describe this sample. "
             f"Look at every participant, and at how many agree."
         )
     return tuple(found)
+
+
+def _left_out(who: str, exclusions: pd.DataFrame) -> list[str]:
+    """Say what was left out, once for all runs that share a reason."""
+    rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli"])]
+    parts = rows["reason"].str.extract(r"^(?:(?P<where>sub-\S+, [^:]+): )?(?P<why>.*)$")
+    found = []
+    for (what, why), group in rows.assign(**parts).groupby(["what", "why"], sort=False):
+        places = group["where"].dropna()
+        runs = "" if places.empty else f" of {len(places)} run{'s' if len(places) > 1 else ''}"
+        found.append(f"{who}: {group['n'].sum()} {what}{runs} left out: {why}.")
+    return found
 
 
 def _edges(who: str, model: str, chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:

@@ -11,6 +11,7 @@ The product measure is that of Dupré la Tour, Eickenberg, Nunez-Elizalde & Gall
 """
 
 import numpy as np
+from scipy.stats import t as student_t
 
 
 def fold_sums(y: np.ndarray, p_bands: np.ndarray) -> dict[str, np.ndarray]:
@@ -159,3 +160,30 @@ def split_r2(yy: np.ndarray, y_band: np.ndarray, p_band: np.ndarray) -> np.ndarr
     """
     total = yy.sum(0)
     return (2 * y_band - p_band).sum(0) / np.where(total > 0, total, np.nan)
+
+
+def correlation_of_noise(n_samples: int, share: float) -> float:
+    """Find the correlation that a share of pairs of unrelated variables exceeds.
+
+    The distribution is that of r = t / sqrt(n - 2 + t^2) with Student's t of n - 2 degrees of freedom: samples are
+    taken as independent and normal.
+
+    Parameters
+    ----------
+    n_samples : int
+        Pairs of values; 3 or more.
+    share : float
+        Share of correlations above the result, between 0 and 1.
+
+    Returns
+    -------
+    float
+        Pearson correlation.
+
+    Examples
+    --------
+    >>> round(correlation_of_noise(200, 0.01), 3)
+    0.164
+    """
+    t = float(student_t.isf(share, n_samples - 2))
+    return t / float(np.sqrt(n_samples - 2 + t * t))

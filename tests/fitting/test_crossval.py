@@ -21,7 +21,8 @@ WIDE = {"wide": 60, "narrow": 15}  # more features than half the training sample
 
 
 def folds_of(study, **settings):
-    return make_folds(Split(**{"n_outer": 3, "n_inner": 2, **settings}), study.responses.samples, study.shown)
+    outer = {} if settings.get("kind") == "fixed" else {"n_outer": 3}
+    return make_folds(Split(**{**outer, "n_inner": 2, **settings}), study.responses.samples, study.shown)
 
 
 def standardise(X, X_test):

@@ -1,0 +1,116 @@
+"""Commands of the main job: run, its single stages, and the reports."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..core import EncodingError
+from .options import add_command, add_places, add_run_options, job_of, labels_of, places_of, study_of
+from .progress import Bar, say
+
+if TYPE_CHECKING:
+    from ..jobs import Job
+
+STAGES = {
+    "load": "clean responses and lay features out on their clock",
+    "fit": "the same, then fit the models and predict held-out samples",
+    "compare": "the same, then score targets, regions and pairs of models",
+    "map": "the same, then write maps and the participant's report",
+}
+
+
+def add_analysis(commands: Any) -> None:
+    """Add the commands that take a dataset to results.
+
+    Parameters
+    ----------
+    commands : subparsers
+        Of the main parser.
+    """
+    run = add_command(commands, "run", _run, "take a BIDS dataset to a report (BIDS App)")
+    add_places(run)
+    run.add_argument("level", choices=("participant", "group"), help="each subject on its own, or all together")
+    add_run_options(run)
+    for stage, what in STAGES.items():
+        command = add_command(commands, stage, _stage, f"participant level up to one stage: {what}")
+        add_places(command)
+        add_run_options(command)
+    report = add_command(commands, "report", _report, "draw the reports again from what participants wrote")
+    add_places(report)
+    add_run_options(report)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ..pipeline import run_participant
+
+    if options.level == "group":
+        return _report_group(options)
+    return _each_subject(options, run_participant)
+
+
+def _stage(options: argparse.Namespace) -> int:
+    from .. import pipeline
+
+    return _each_subject(options, {
+        "load": pipeline.load_subject,
+        "fit": lambda job: pipeline.fit_subject(job, pipeline.load_subject(job)),
+        "compare": pipeline.run_compare,
+        "map": pipeline.run_participant,
+    }[options.name])  # fmt: skip
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ..mapping import read_result
+    from ..pipeline import map_subject
+
+    _each_subject(options, lambda job: map_subject(job, read_result(job.folder), again=True), finished=True)
+    return _report_group(options, again=True)
+
+
+def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:
+    from ..pipeline import finished_subjects, run_group
+
+    study, places = study_of(options), places_of(options)
+    wanted = labels_of(options.participant_label, "sub-")
+    subjects = finished_subjects(places, wanted)
+    page = run_group(study, places, subjects, Bar(), again=again)
+    say(f"{len(subjects)} participants: {', '.join(subjects)}")
+    print(page)
+    return 0
+
+
+def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, finished: bool = False) -> int:
+    """Do something for every subject; one that fails does not stop the others."""
+    from joblib import Parallel, delayed
+
+    from ..pipeline import finished_subjects, prepare_output, subjects_of
+
+    study, places = study_of(options), places_of(options)
+    wanted = labels_of(options.participant_label, "sub-")
+    subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted)
+    prepare_output(study, places, sys.argv[1:])
+    n_jobs = min(options.n_jobs if options.n_jobs > 0 else os.cpu_count() or 1, len(subjects))
+    jobs = [job_of(options, study, places, subject, quiet=n_jobs > 1) for subject in subjects]
+    failures = Parallel(n_jobs=n_jobs)(delayed(_attempt)(work, job, options.verbose) for job in jobs)
+    failed = [failure for failure in failures if failure]
+    for failure in failed:
+        say(f"encoding {options.name}: error: {failure}")
+    if failed and len(subjects) > 1:
+        say(f"{len(failed)} of {len(subjects)} participants failed; the others are finished")
+    return 1 if failed else 0
+
+
+def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
+    start = time.monotonic()
+    try:
+        work(job)
+    except EncodingError as error:
+        if verbose:
+            logging.getLogger(__name__).exception("sub-%s", job.subject)
+        return f"sub-{job.subject}: {error}"
+    say(f"sub-{job.subject}: done in {time.monotonic() - start:.0f} s")
+    return ""

@@ -1,0 +1,90 @@
+"""Commands that look at files or write a dataset to try things on: check, show, atlases, simulate."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..core import DataError
+from .options import add_command
+from .progress import say
+
+
+def add_information(commands: Any) -> None:
+    """Add the commands that need no dataset.
+
+    Parameters
+    ----------
+    commands : subparsers
+        Of the main parser.
+    """
+    check = add_command(commands, "check", _check, "build everything a configuration describes, touch no data")
+    check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    show = add_command(commands, "show", _show, "describe a saved object or a folder of results")
+    show.add_argument("path", type=Path, metavar="PATH", help="a folder written by this program")
+    add_command(commands, "atlases", _atlases, "list the atlases that are shipped, with licence and citation")
+    simulate = add_command(commands, "simulate", _simulate, "write a BIDS dataset with known truth")
+    simulate.add_argument("out", type=Path, metavar="OUT", help="folder of the new dataset")
+    simulate.add_argument(
+        "--preset", choices=("tiny", "demo", "study"), default="demo", help="its size (default: demo)"
+    )
+    simulate.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from ..config import kind_of, read_config
+
+    study = read_config(options.config)
+    print(f"{options.config}: good")
+    print(f"  feature spaces  {', '.join(feature.name for feature in study.features)}")
+    print(f"  load            {study.load.kind}, one row per {study.load.per}")
+    print(f"  split           {study.split.kind}, outer {study.split.n_outer}, inner {study.split.n_inner}")
+    for model in study.models:
+        print(
+            f"  model           {model.name}: {kind_of(model)} on {', '.join(model.bands)}, {len(model.alphas)} alphas"
+        )
+    print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'one model, nothing to compare'}")
+    print(f"  atlases         {', '.join(study.maps.atlases)}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from ..io.store import DESCRIPTION, describe, load
+
+    path: Path = options.path
+    if (path / DESCRIPTION).is_file():
+        print(load(path))
+        found = describe(path)["provenance"]
+        if found is not None:
+            content = {
+                "step": found.step,
+                "key": found.key,
+                "seed": found.seed,
+                "config": found.config,
+                "inputs": found.inputs,
+                "versions": found.versions,
+            }
+            print(json.dumps(content, indent=2, default=str))
+        return 0
+    objects = sorted(file.parent for file in path.rglob(DESCRIPTION)) if path.is_dir() else []
+    if not objects:
+        raise DataError(f"{path}: nothing that this program saved.")
+    for folder in objects:
+        print(f"{folder.relative_to(path)}: {load(folder)}")
+    return 0
+
+
+def _atlases(options: argparse.Namespace) -> int:  # noqa: ARG001
+    from ..io.atlases import available_atlases
+
+    for atlas in available_atlases():
+        print(f"{atlas.name}  ({atlas.kind}, {atlas.space}, {atlas.n_regions} regions)")
+        print(f"    {atlas.summary}\n    licence: {atlas.licence}\n    cite: {atlas.citation}")
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from ..simulate import simulate
+
+    print(simulate(options.out, preset=options.preset, seed=options.seed, progress=say))
+    return 0

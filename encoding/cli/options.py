@@ -1,0 +1,212 @@
+"""Arguments that commands share, and what is made of them."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core import ConfigError, DataError
+from .progress import Bar, Milestones
+
+if TYPE_CHECKING:
+    from ..config import Study
+    from ..jobs import Job, Places
+
+
+def add_command(
+    commands: Any, name: str, function: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    """Add a command to a parser.
+
+    Parameters
+    ----------
+    commands : subparsers
+        Of the main parser.
+    name : str
+        Name of the command.
+    function : callable
+        Does the work; gets the arguments and returns the exit status.
+    text : str
+        What it does, in one line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Parser of the command.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    command.set_defaults(command=function)
+    command.add_argument("-v", "--verbose", action="store_true", help="log more, and show the traceback of errors")
+    return command
+
+
+def add_places(command: argparse.ArgumentParser) -> None:
+    """Add the two folders of a BIDS App.
+
+    Parameters
+    ----------
+    command : argparse.ArgumentParser
+        Parser of a command.
+    """
+    command.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
+    command.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="where results go, as a BIDS derivative")
+
+
+def add_run_options(command: argparse.ArgumentParser) -> None:
+    """Add what says which data are used, and on what.
+
+    Parameters
+    ----------
+    command : argparse.ArgumentParser
+        Parser of a command.
+    """
+    add = command.add_argument
+    add("--config", type=Path, required=True, help="TOML file that says what to do")
+    add(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="subjects, with or without sub- (default: all)",
+    )
+    add(
+        "--session-label",
+        "--session_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="sessions, with or without ses- (default: all)",
+    )
+    add("--task-id", "--task_id", metavar="LABEL", help="task, instead of the one in the configuration")
+    add("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: BIDS_DIR/derivatives/fmriprep)")
+    add(
+        "--bids-filter-file",
+        "--bids_filter_file",
+        type=Path,
+        metavar="FILE",
+        help='JSON file: {"bold": {entity: value}}',
+    )
+    add(
+        "-w",
+        "--work-dir",
+        "--work_dir",
+        type=Path,
+        metavar="WORK_DIR",
+        help="intermediate results (default: OUTPUT_DIR/work)",
+    )
+    add("--n-jobs", "--n_jobs", type=int, default=1, metavar="N", help="subjects at a time (default: 1)")
+    add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="what the solver runs on (default: auto)")
+
+
+def job_of(options: argparse.Namespace, study: "Study", places: "Places", subject: str, *, quiet: bool) -> "Job":
+    """Make the job of one subject.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Arguments.
+    study : Study
+        What is done.
+    places : Places
+        Where.
+    subject : str
+        For whom.
+    quiet : bool
+        Whether steps are named once they are done, instead of moving a bar.
+
+    Returns
+    -------
+    Job
+        Ready to run.
+
+    Raises
+    ------
+    ConfigError
+        If the filter file cannot be read.
+    """
+    from ..jobs import Job
+
+    sessions = tuple(labels_of(options.session_label, "ses-"))
+    progress = Milestones(subject) if quiet else Bar(f"sub-{subject} ")
+    return Job(study, places, subject, options.device, sessions, _filters(options.bids_filter_file), progress)
+
+
+def study_of(options: argparse.Namespace) -> "Study":
+    """Read the configuration, with the task of the command line.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Arguments.
+
+    Returns
+    -------
+    Study
+        What is done.
+    """
+    from ..config import read_config
+
+    study = read_config(options.config)
+    if options.task_id:
+        task = options.task_id.removeprefix("task-")
+        study = dataclasses.replace(study, load=dataclasses.replace(study.load, task=task))
+    return study
+
+
+def places_of(options: argparse.Namespace) -> "Places":
+    """Find where things are.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Arguments.
+
+    Returns
+    -------
+    Places
+        Folders.
+
+    Raises
+    ------
+    DataError
+        If there is no dataset.
+    """
+    from ..jobs import Places
+
+    if not options.bids_dir.is_dir():
+        raise DataError(f"BIDS_DIR {options.bids_dir} is not a folder.")
+    work = options.work_dir or options.output_dir / "work"
+    return Places(options.bids_dir, options.output_dir, work, options.derivatives)
+
+
+def labels_of(labels: Sequence[str], prefix: str) -> list[str]:
+    """Take BIDS labels with or without their entity.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        For instance "01" or "sub-01".
+    prefix : str
+        For instance "sub-".
+
+    Returns
+    -------
+    list of str
+        Labels alone.
+    """
+    return [label.removeprefix(prefix) for label in labels]
+
+
+def _filters(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"--bids-filter-file {path}: cannot be read ({error}).") from error
+    return content

@@ -1,0 +1,58 @@
+"""The parser of all commands, and what runs them."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+from ..core import EncodingError
+from .analysis import add_analysis
+from .information import add_information
+from .progress import say
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process unless given.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 after an error that the user can act on; usage errors exit with 2.
+    """
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    try:
+        return options.command(options)
+    except EncodingError as error:
+        if options.verbose:
+            raise
+        say(f"encoding {options.name}: error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; what was finished is kept, run the same command again to go on")
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Ready to parse.
+    """
+    from .. import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="encoding",
+        description="Fit fMRI encoding models from BIDS datasets, compare feature spaces, map them on the brain.",
+    )
+    parser.add_argument("--version", action="version", version=f"brain-encoding {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="name")
+    add_analysis(commands)
+    add_information(commands)
+    return parser

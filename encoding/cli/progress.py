@@ -1,0 +1,88 @@
+"""What is printed while something runs."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+def say(text: str) -> None:
+    """Print a line for people, apart from the results that programs read.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+    """
+    print(text, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """Shows one progress bar per step, with the time that is left.
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the name of the step.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix, self.step = prefix, ""
+        self.bar: tqdm | None = None
+
+    def __call__(self, step: str, share: float) -> None:
+        """Move the bar.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step; a new name begins a new bar.
+        share : float
+            Share of the step that is done.
+        """
+        from tqdm import tqdm
+
+        if step != self.step or self.bar is None:
+            self.step = step
+            self.bar = tqdm(
+                total=1.0,
+                desc=f"{self.prefix}{step}",
+                bar_format="{desc:<28}{percentage:3.0f}%|{bar:30}| {elapsed} elapsed, {remaining} left",
+                mininterval=0.2,
+                file=sys.stderr,
+            )
+        self.bar.update(share - self.bar.n)
+        if share >= 1:
+            self.bar.close()
+            self.step, self.bar = "", None
+
+
+class Milestones:
+    """Says when a step is done and how long it took, for subjects that run side by side.
+
+    Parameters
+    ----------
+    subject : str
+        Label of the subject.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self.subject, self.step, self.start = subject, "", time.monotonic()
+
+    def __call__(self, step: str, share: float) -> None:
+        """Note a step that is done.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+        share : float
+            Share of the step that is done.
+        """
+        if step != self.step:
+            self.step, self.start = step, time.monotonic()
+        if share >= 1:
+            say(f"sub-{self.subject} {step}: done in {time.monotonic() - self.start:.0f} s")
+            self.step = ""

@@ -1,0 +1,309 @@
+"""Draw every picture of a report once, on shared scales."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..core import Scores
+from ..drawing import report as page
+from ..drawing.charts import draw_differences, draw_networks
+from ..drawing.diagnostics import draw_scatter
+from ..drawing.figure import save_figure
+from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, space_colors
+from ..numerics.metrics import correlation_of_noise
+from .figures import Canvas, group_mean
+from .results import MEANING, Result, best_of, winner_of
+from .selection import charts, headline
+from .settings import Maps
+
+Progress = Callable[[str, float], None]
+LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
+GROUP = "mean of participants"
+
+
+class Composer:
+    """Draws every picture of a report once, on shared scales, and keeps its file.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Participants, all made with the same settings.
+    settings : Maps
+        What to show.
+    figures : Path
+        Folder of the pictures.
+    root : Path
+        Folder of the report.
+    progress : callable
+        Called with a name and the share done.
+    """
+
+    def __init__(
+        self, results: Sequence[Result], settings: Maps, figures: Path, root: Path, progress: Progress
+    ) -> None:
+        self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
+        facts = results[0].facts
+        self.facts, self.metric = facts, facts["metric"]
+        self.models: list[str] = list(facts["models"])
+        self.single: list[str] = facts["single"]
+        self.pairs = [(a, b) for a, b in facts["pairs"]]
+        self.colors = space_colors(self.models)
+        self.regions = pd.concat([result.regions for result in results], ignore_index=True)
+        self.canvas = {r.subject: Canvas(self._main(r).targets, r.background) for r in results}
+        first = self._main(results[0]).targets
+        self.shared = len(results) > 1 and all(self._main(r).targets.same_as(first) for r in results)
+        self.columns = 2 if len(results) > 1 else 1
+        self.drawable = all(canvas.drawable for canvas in self.canvas.values())
+        label = LABELS[self.metric]
+        everything = [self._main(r).values for r in results]
+        finite = any(np.isfinite(values).any() for values in everything)
+        self.threshold = _threshold(settings, self.metric, min(result.facts["n_samples"] for result in results))
+        threshold = self.threshold or None
+        self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
+        self.charts = charts(self.regions, settings.roi_set)
+        self.pictures: list[Path] = []
+
+    def _main(self, result: Result) -> Scores:
+        return result.scores[self.metric]
+
+    def keep(self, figure: Figure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
+        """Save a figure and make it a block of the report.
+
+        Parameters
+        ----------
+        figure : Figure
+            The figure.
+        name : str
+            File name without extension.
+        alt, caption : str
+            What it shows.
+        subject : str
+            Whose it is.
+
+        Returns
+        -------
+        Picture
+            A block that points to the file.
+        """
+        path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
+        self.pictures.append(path)
+        self.progress("report", min(0.95, len(self.pictures) / self._n_expected()))
+        return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
+
+    def _n_expected(self) -> int:
+        maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
+        return len(self.results) * (maps + len(self.pairs)) + 8
+
+    def _faded(self) -> str:
+        if not self.threshold:
+            return ""
+        why = ", which 1 of 100 targets would exceed if predictions and samples were unrelated noise"
+        return f"Faded below {self.threshold:g}{why if self.settings.threshold == 'auto' else ''}. The files hold all."
+
+    def names(self, result: Result, what: str) -> str:
+        """Make a file name in the manner of BIDS.
+
+        Parameters
+        ----------
+        result : Result
+            Whose picture it is.
+        what : str
+            The part that follows the subject.
+
+        Returns
+        -------
+        str
+            The name without extension.
+        """
+        return f"sub-{result.subject}_{what}"
+
+    def glance(self) -> page.Section:
+        """Show which space wins where, in whom.
+
+        Returns
+        -------
+        Section
+            Charts of networks and ROIs, and what they say in words.
+        """
+        blocks: list[page.Block] = []
+        for number, chart in enumerate(self.charts):
+            shown = chart.of_models(self.metric)
+            if shown.empty:
+                continue
+            figure = draw_networks(shown, colors=self.colors, label=f"mean {LABELS[self.metric]}", title=chart.title)
+            text = headline(shown[shown["model"].isin(self.single)])
+            caption = (
+                "Every dot is one participant, the bar is their mean; a region's value is the mean over its targets. "
+                f"Joint models are shown beside single feature spaces. {text}"
+            )
+            blocks.append(self.keep(figure, f"chart-{number + 1}_regions", f"{chart.title}: {text}", caption))
+        intro = "Which feature space predicts which part of the brain, in each participant?"
+        return page.Section("At a glance", tuple(blocks), intro)
+
+    def winners(self) -> page.Section | None:
+        """Show the best feature space of every target.
+
+        Returns
+        -------
+        Section or None
+            None with fewer than two single feature spaces, or nothing to draw.
+        """
+        if len(self.single) < 2 or not self.drawable or self.scale is None:
+            return None
+        threshold = self.threshold or 0.02
+        margin = max(0.02, round(0.25 * self.scale.vmax, 2))
+        colors = tuple(self.colors[name] for name in self.single)
+        scale = WinnerScale(tuple(self.single), colors, margin, threshold, LABELS[self.metric])
+        blocks = []
+        if self.shared:
+            mean = np.stack([group_mean([self._main(r).row(model) for r in self.results]) for model in self.single])
+            canvas = self.canvas[self.results[0].subject]
+            figure = canvas.winner(*best_of(mean), scale, f"best feature space: {GROUP} (n = {len(self.results)})")
+            caption = f"The single feature space of highest mean {self.metric} over participants. A lead is no test."
+            blocks.append(self.keep(figure, "group_winner", "Map of the best feature space on average", caption))
+        for result in self.results:
+            parts = winner_of(self._main(result), self.single)
+            figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: best feature space")
+            caption = (
+                f"sub-{result.subject}: the single feature space of highest {self.metric}; pale where its lead over "
+                f"the second is small (full colour from {margin:g}), faded where it predicts little. A lead is no test."
+            )
+            alt = f"Map of the best feature space of sub-{result.subject}"
+            blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))
+        intro = f"Hue: the best space. Strength: its lead. {self._faded()}"
+        return page.Section("Which space wins where", tuple(blocks), intro, columns=self.columns)
+
+    def accuracy(self) -> page.Section | None:
+        """Show the accuracy map of every model.
+
+        Returns
+        -------
+        Section or None
+            None if there is nothing to draw.
+        """
+        if not self.drawable or self.scale is None:
+            return None
+        blocks = []
+        for model in self.models:
+            if self.shared:
+                mean = group_mean([self._main(r).row(model) for r in self.results])
+                canvas = self.canvas[self.results[0].subject]
+                figure = canvas.accuracy(mean, self.scale, f"{model}: {GROUP} (n = {len(self.results)})")
+                caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}."
+                blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
+            for result in self.results:
+                figure = self.canvas[result.subject].accuracy(
+                    self._main(result).row(model), self.scale, f"sub-{result.subject}: {model}"
+                )
+                values = self._main(result).row(model)
+                caption = (
+                    f"sub-{result.subject}, {model}: {_lower(MEANING[self.metric])}. "
+                    f"{np.sum(values > self.threshold)} of {np.isfinite(values).sum()} targets above "
+                    f"{self.threshold:g}; highest {np.nanmax(values):.2f}."
+                )
+                name = self.names(result, f"model-{model}_stat-{self.metric}")
+                blocks.append(
+                    self.keep(figure, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject)
+                )
+        intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}. {self._faded()}"
+        return page.Section("Accuracy of each model", tuple(blocks), intro, columns=self.columns)
+
+    def differences(self) -> page.Section | None:
+        """Show pairwise differences: charts of regions, maps, and targets against each other.
+
+        Returns
+        -------
+        Section or None
+            None without pairs.
+        """
+        if not self.pairs or self.scale is None:
+            return None
+        blocks: list[page.Block] = []
+        for number, chart in enumerate(self.charts):
+            shown = chart.of_models(self.metric)
+            if shown.empty:
+                continue
+            label = f"difference in mean {LABELS[self.metric]}"
+            figure = draw_differences(shown, colors=self.colors, label=label, pairs=self.pairs, title=chart.title)
+            caption = "First minus second model; every dot is one participant, coloured by the better model."
+            name = f"chart-{number + 1}_differences"
+            blocks.append(self.keep(figure, name, f"{chart.title}: pairwise differences", caption))
+        blocks += self._difference_maps()
+        for result in self.results:
+            for a, b in self.pairs[:3]:
+                scores = self._main(result)
+                figure = draw_scatter(
+                    scores.row(a), scores.row(b), (a, b), label=LABELS[self.metric], title=f"sub-{result.subject}"
+                )
+                name = self.names(result, f"scatter-{a}-{b}")
+                alt = f"Accuracy of {a} against {b} for every target of sub-{result.subject}"
+                caption = f"sub-{result.subject}: every target's accuracy with {a} and with {b}."
+                blocks.append(self.keep(figure, name, alt, caption, result.subject))
+        return page.Section("Pairwise differences", tuple(blocks), "The same folds and samples for both models.")
+
+    def _difference_maps(self) -> list[page.Block]:
+        if not self.drawable:
+            return []
+        maps = {}
+        for a, b in self.pairs:
+            for result in self.results:
+                scores = self._main(result)
+                maps[a, b, result.subject] = scores.row(a) - scores.row(b)
+        scale = difference_scale(list(maps.values()), f"difference in {LABELS[self.metric]}")
+        blocks: list[page.Block] = []
+        for a, b in self.pairs:
+            if self.shared:
+                mean = group_mean([maps[a, b, r.subject] for r in self.results])
+                canvas = self.canvas[self.results[0].subject]
+                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})")
+                caption = f"{a} minus {b}, {GROUP}; maps of single participants are on their own pages."
+                blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
+                continue
+            for result in self.results:
+                figure = self.canvas[result.subject].accuracy(
+                    maps[a, b, result.subject], scale, f"sub-{result.subject}: {a} minus {b}"
+                )
+                name = self.names(result, f"diff-{a}-{b}")
+                alt = f"Difference of {a} and {b} in sub-{result.subject}"
+                blocks.append(self.keep(figure, name, alt, f"sub-{result.subject}: {a} minus {b}.", result.subject))
+        return blocks
+
+    def parts(self) -> page.Section | None:
+        """Show how joint models divide their explained variance among feature spaces.
+
+        Returns
+        -------
+        Section or None
+            None without a joint model.
+        """
+        blocks: list[page.Block] = []
+        for number, chart in enumerate(self.charts):
+            rows = chart.rows[(chart.rows["metric"] == "split_r2") & chart.rows["value"].notna()]
+            for model, of_model in rows.groupby("model", sort=False):
+                shown = of_model.assign(model=of_model["feature"])
+                known = {name: self.colors.get(name, "#666666") for name in shown["model"].unique()}
+                figure = draw_networks(
+                    shown, colors=known, label="part of R² (product measure)", title=f"{chart.title}: parts of {model}"
+                )
+                caption = (
+                    f"What each feature space brings to {model}, counting half of what it shares with every other; "
+                    f"parts add up to the R² of the model, and can be negative."
+                )
+                alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
+                blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
+        return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
+
+
+def _threshold(settings: Maps, metric: str, n_samples: int) -> float:
+    """Score below which maps are faded, in two digits."""
+    if settings.threshold != "auto":
+        return float(settings.threshold)
+    chance = correlation_of_noise(n_samples, 0.01)
+    return round(chance**2 if metric == "r2" else chance, 2) or 0.01
+
+
+def _lower(sentence: str) -> str:
+    return sentence if sentence.startswith("Pearson") else sentence[0].lower() + sentence[1:]

@@ -1,0 +1,77 @@
+"""What was drawn, and from what, so that it is drawn once and leaves nothing stale behind."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..core import digest, versions
+from ..io.atomic import write_json
+from .results import Result
+from .settings import Maps
+
+RECORD = "drawn.json"
+
+
+def drawing_key(results: Sequence[Result], settings: Maps) -> str:
+    """Identify the maps and the report of some participants.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        What they show.
+    settings : Maps
+        How.
+
+    Returns
+    -------
+    str
+        Equal for equal pictures.
+    """
+    return digest(
+        ["map/1", versions()["brain-encoding"], [result.facts["key"] for result in results], asdict(settings)]
+    )
+
+
+def is_drawn(folder: Path, key: str) -> bool:
+    """Say whether all that belongs to a key is there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `note_drawn` left its record.
+    key : str
+        Of `drawing_key`.
+
+    Returns
+    -------
+    bool
+        False if the key is another or a file is gone.
+    """
+    record = _read(folder)
+    return record["key"] == key and all((folder / name).is_file() for name in record["files"])
+
+
+def note_drawn(folder: Path, key: str, files: Iterable[Path]) -> None:
+    """Record what was drawn, and remove what an earlier run drew and this one did not.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the record goes.
+    key : str
+        Of `drawing_key`.
+    files : iterable of Path
+        Everything that was written.
+    """
+    names = sorted(Path(os.path.relpath(path, folder)).as_posix() for path in files)
+    for name in set(_read(folder)["files"]) - set(names):
+        (folder / name).unlink(missing_ok=True)
+    write_json(folder / RECORD, {"key": key, "files": names})
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"key": "", "files": []}

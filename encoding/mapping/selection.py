@@ -1,0 +1,104 @@
+"""Which regions a chart shows, and what it says in words."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+MOST_REGIONS = 30
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Chart:
+    """Regions that are shown together in one chart.
+
+    Attributes
+    ----------
+    title : str
+        What they are.
+    rows : pandas.DataFrame
+        Rows of the regions table, of all metrics.
+    """
+
+    title: str
+    rows: pd.DataFrame
+
+    def of_models(self, metric: str) -> pd.DataFrame:
+        """Choose the rows of whole models.
+
+        Parameters
+        ----------
+        metric : str
+            Name of the score.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows that have a value.
+        """
+        rows = self.rows
+        return rows[(rows["metric"] == metric) & (rows["feature"] == "all") & rows["value"].notna()]
+
+
+def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
+    """Choose which regions are shown together.
+
+    Parameters
+    ----------
+    regions : pandas.DataFrame
+        Rows of `score_regions`.
+    roi_set : str
+        Name of an ROI set, or "auto".
+
+    Returns
+    -------
+    list of Chart
+        For each atlas its networks, its ROI set, or, if it has neither and is small, its regions; all targets
+        as one where there is no atlas.
+    """
+    found = []
+    for atlas, rows in regions[regions["atlas"] != ""].groupby("atlas", sort=False):
+        networks = rows[rows["level"] == "network"]
+        if len(networks):
+            found.append(Chart(f"{atlas}: networks", networks))
+        sets = [name for name in rows.loc[rows["level"] == "roi_set", "set"].unique() if not name.endswith("_networks")]
+        chosen = sets[0] if roi_set == "auto" and sets else roi_set
+        if chosen in sets:
+            found.append(Chart(f"{atlas}: {chosen}", rows[(rows["level"] == "roi_set") & (rows["set"] == chosen)]))
+        areas = rows[rows["level"] == "region"]
+        if not len(networks) and not sets and areas["region"].nunique() <= MOST_REGIONS:
+            found.append(Chart(f"{atlas}: regions", areas))
+    return found or [Chart("All targets", regions[regions["level"] == "brain"])]
+
+
+def headline(rows: pd.DataFrame) -> str:
+    """Say in words which model is ahead where.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Rows of one metric, of single feature spaces.
+
+    Returns
+    -------
+    str
+        One sentence per model that is best on average, above 0, and in more than half of the participants; and one
+        for all other regions.
+    """
+    n_subjects = rows["subject"].nunique()
+    wins: dict[str, list[str]] = {}
+    open_regions = []
+    for region, part in rows.groupby("region", sort=False):
+        table = part.pivot_table(index="subject", columns="model", values="value", sort=False)
+        if table.shape[1] < 2:
+            continue
+        best = table.mean().idxmax()
+        agree = int((table.idxmax(axis=1) == best).sum())
+        if table[best].mean() > 0 and agree > n_subjects / 2:
+            count = f" ({agree}/{n_subjects})" if n_subjects > 1 else ""
+            wins.setdefault(str(best), []).append(f"{region}{count}")
+        else:
+            open_regions.append(str(region))
+    found = [f"{model} is ahead in {', '.join(where)}." for model, where in wins.items()]
+    if open_regions:
+        found.append(f"No space is ahead in most participants in {', '.join(open_regions)}.")
+    return " ".join(found)

@@ -1,0 +1,291 @@
+"""Scores to maps, warnings, words and a page."""
+
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from encoding.core import DataError, Grid, Responses, Samples, Targets
+from encoding.mapping import (
+    Maps,
+    drawing_key,
+    finished_result,
+    is_drawn,
+    note_drawn,
+    read_result,
+    require_same_settings,
+    winner_of,
+    write_background,
+    write_maps,
+    write_report,
+)
+from encoding.mapping.methods import describe_methods
+from encoding.mapping.results import best_of
+from encoding.mapping.selection import charts, headline
+from encoding.mapping.warnings import find_warnings
+from encoding.numerics.metrics import correlation_of_noise
+
+NAN = np.nan
+
+
+def quiet(step, share):
+    """Progress that nobody watches."""
+
+
+def voxels(space="T1w"):
+    return Targets("voxel", space, np.arange(8), np.full(8, ""), Grid((2, 2, 2), np.eye(4)))
+
+
+# What a participant leaves behind
+
+
+def test_a_result_comes_back_as_it_was_written(make_result):
+    written = make_result("01", [0.1, NAN, 0.3], [0.2, 0.1, 0.0], exclusions=[("volumes", 3, "scrubbed")])
+    result = read_result(written.folder)
+    np.testing.assert_array_equal(result.scores["r"].row("ratings"), np.float32([0.1, NAN, 0.3]))
+    assert result.subject == "01"
+    assert result.regions["subject"].tolist() == ["01", "01"]
+    assert result.regions["atlas"].tolist() == ["", ""]
+    assert result.exclusions.iloc[0].tolist() == ["volumes", 3, "scrubbed"]
+
+
+def test_a_result_without_its_facts_is_not_finished(make_result):
+    folder = make_result("01", [0.1], [0.2]).folder
+    (folder / "facts.json").unlink()
+    with pytest.raises(DataError, match="no finished participant here"):
+        read_result(folder)
+    assert finished_result(folder, "key-01") is None
+
+
+def test_only_the_result_of_the_same_key_is_reused(make_result):
+    folder = make_result("01", [0.1], [0.2]).folder
+    assert finished_result(folder, "key-01").subject == "01"
+    assert finished_result(folder, "another") is None
+
+
+def test_participants_of_different_settings_are_refused(make_result):
+    first, second = make_result("01", [0.1], [0.2]), make_result("02", [0.1], [0.2], settings_key="other")
+    with pytest.raises(DataError, match="sub-02 was made with other settings than sub-01"):
+        require_same_settings([first, second])
+    require_same_settings([first, first])
+
+
+# Winners
+
+
+def test_winner_margin_and_accuracy():
+    values = np.array([[0.3, -0.1, NAN, 0.2, 0.0], [0.1, -0.2, 0.5, 0.25, 0.0]])
+    winner, margin, accuracy = best_of(values)
+    np.testing.assert_array_equal(winner, [0, -1, -1, 1, -1])
+    np.testing.assert_allclose(margin, [0.2, 0.1, NAN, 0.05, 0.0])
+    np.testing.assert_allclose(accuracy, [0.3, -0.1, NAN, 0.25, 0.0])
+
+
+def test_winner_of_scores_follows_the_order_of_models(make_result):
+    scores = make_result("01", [0.3, 0.1], [0.1, 0.2]).scores["r"]
+    np.testing.assert_array_equal(winner_of(scores, ["mllm", "ratings"])[0], [1, 0])
+
+
+# Files
+
+
+def test_maps_are_written_for_scores_winner_and_differences(make_result, tmp_path):
+    result = make_result("01", np.linspace(0, 0.7, 8), np.full(8, 0.35), targets=voxels())
+    files = write_maps(
+        tmp_path / "func", {"sub": "01", "task": "video"}, {"r": result.scores["r"]},
+        metric="r", single=["ratings", "mllm"], pairs=[("ratings", "mllm")],
+    )  # fmt: skip
+    names = sorted(path.name for path in files if path.name.endswith(".nii.gz"))
+    stem = "sub-01_task-video_space-T1w_model-"
+    assert names == [
+        f"{stem}mllm_feature-all_stat-r_statmap.nii.gz",
+        f"{stem}ratings_feature-all_stat-r_statmap.nii.gz",
+        f"{stem}ratingsminusmllm_feature-all_stat-r_statmap.nii.gz",
+        f"{stem}winner_feature-all_stat-index_statmap.nii.gz",
+        f"{stem}winner_feature-all_stat-margin_statmap.nii.gz",
+    ]
+    difference = nib.load(tmp_path / "func" / names[2]).get_fdata().ravel()
+    np.testing.assert_allclose(difference, np.linspace(0, 0.7, 8) - 0.35, atol=1e-6)
+    sidecar = json.loads((tmp_path / "func" / names[3].replace(".nii.gz", ".json")).read_text())
+    assert sidecar["Levels"] == {"1": "ratings", "2": "mllm"}
+    index = nib.load(tmp_path / "func" / names[3]).get_fdata().ravel()
+    np.testing.assert_array_equal(index, [2, 2, 2, 2, 1, 1, 1, 1])
+
+
+def responses_on(targets):
+    samples = Samples(np.array(["a", "b"]), np.array([0.0, 2.0]), np.full(2, 2.0), np.array(["run-01"] * 2), "stimulus")
+    values, drift = np.zeros((2, len(targets)), np.float32), np.zeros((2, 0), np.float32)
+    return Responses(values, samples, targets, samples, drift, "01", "video", 2.0)
+
+
+def test_the_background_is_the_mean_of_the_first_run(tmp_path):
+    values = np.random.default_rng(0).normal(100, 10, (2, 2, 2, 5)).astype(np.float32)
+    bold = tmp_path / "bold.nii.gz"
+    nib.save(nib.Nifti1Image(values, np.eye(4)), bold)
+    path = write_background(tmp_path / "func", responses_on(voxels()), bold)
+    assert path.name == "sub-01_task-video_space-T1w_desc-mean_boldref.nii.gz"
+    np.testing.assert_allclose(nib.load(path).get_fdata(), values.mean(-1), rtol=1e-5)
+    assert write_background(tmp_path / "func", responses_on(voxels()), None) is None
+
+
+def test_a_template_needs_no_background(tmp_path):
+    template = responses_on(voxels("MNI152NLin2009cAsym"))
+    assert write_background(tmp_path, template, tmp_path / "bold.nii.gz") is None
+
+
+# What is drawn is drawn once
+
+
+def test_a_record_holds_until_the_key_or_a_file_changes(tmp_path):
+    page, figure = tmp_path / "page.html", tmp_path / "sub-01" / "figures" / "a.png"
+    figure.parent.mkdir(parents=True)
+    page.write_text("x")
+    figure.write_text("x")
+    assert not is_drawn(tmp_path / "sub-01", "k")
+    note_drawn(tmp_path / "sub-01", "k", [page, figure])
+    assert is_drawn(tmp_path / "sub-01", "k")
+    assert not is_drawn(tmp_path / "sub-01", "other")
+    page.unlink()
+    assert not is_drawn(tmp_path / "sub-01", "k")
+
+
+def test_what_is_no_longer_drawn_is_removed(tmp_path):
+    old, new = tmp_path / "old.png", tmp_path / "new.png"
+    for path in (old, new):
+        path.write_text("x")
+    note_drawn(tmp_path, "1", [old, new])
+    note_drawn(tmp_path, "2", [new])
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_the_key_depends_on_results_and_settings(make_result):
+    one, two = make_result("01", [0.1], [0.2]), make_result("02", [0.1], [0.2])
+    keys = {drawing_key([one], Maps()), drawing_key([two], Maps()), drawing_key([one], Maps(dpi=99))}
+    assert len(keys) == 3
+    assert drawing_key([one], Maps()) == drawing_key([read_result(one.folder)], Maps())
+
+
+# Words
+
+
+def region_rows(values):
+    """Rows of one metric from {region: {model: [value of each subject]}}."""
+    return pd.DataFrame([
+        {"region": region, "model": model, "subject": f"{k:02}", "value": value}
+        for region, models in values.items() for model, row in models.items() for k, value in enumerate(row)
+    ])  # fmt: skip
+
+
+def test_the_headline_names_winners_and_leaves_the_rest_open():
+    rows = region_rows({
+        "TPJ": {"a": [0.3, 0.2, 0.4], "b": [0.1, 0.1, 0.5]},  # a on average, and in two of three
+        "M1": {"a": [0.1, -0.1, 0.0], "b": [0.0, 0.0, 0.05]},  # b in two of three
+        "EVC": {"a": [-0.1, -0.1, -0.2], "b": [-0.2, -0.2, -0.3]},  # a is better, but below 0
+        "OFC": {"a": [0.9, 0.0, 0.0], "b": [0.1, 0.1, 0.1]},  # a on average, but in one only
+    })  # fmt: skip
+    assert headline(rows) == (
+        "a is ahead in TPJ (2/3). b is ahead in M1 (2/3). No space is ahead in most participants in EVC, OFC."
+    )
+
+
+def test_charts_prefer_networks_and_sets_to_many_regions():
+    rows = pd.DataFrame(
+        [("", "brain", "", "all targets")]
+        + [("Schaefer", "region", "", f"p{k}") for k in range(40)]
+        + [("Schaefer", "network", "", "Default"), ("Schaefer", "roi_set", "emotion", "insula")]
+        + [("aseg", "region", "", "Amygdala")],
+        columns=["atlas", "level", "set", "region"],
+    )
+    found = {chart.title: chart.rows["region"].tolist() for chart in charts(rows, "auto")}
+    assert found == {
+        "Schaefer: networks": ["Default"],
+        "Schaefer: emotion": ["insula"],
+        "aseg: regions": ["Amygdala"],
+    }
+    assert [chart.title for chart in charts(rows.head(1), "auto")] == ["All targets"]
+
+
+def test_warnings_say_each_reason_once(make_result):
+    repeats = ("presentations", 6, "later showings of stimuli already shown (a, b)")
+    scrubbed = [("volumes", 1, f"sub-01, run-0{k}: scrubbed or before the steady state") for k in (1, 2)]
+    result = make_result(
+        "01", [0.1] * 4, [0.2] * 4,
+        exclusions=[*scrubbed, repeats, ("targets", 1, "x")],
+        n_usable=3,
+    )  # fmt: skip
+    assert find_warnings([result]) == (
+        "sub-01: 1 of 4 targets have no usable data.",
+        "sub-01: 2 volumes of 2 runs left out: scrubbed or before the steady state.",
+        "sub-01: 6 presentations left out: later showings of stimuli already shown (a, b).",
+    )
+
+
+@pytest.mark.parametrize(("chosen", "said"), [([9, 0, 1], "smallest penalty"), ([0, 1, 9], "largest penalty")])
+def test_penalties_at_the_edge_are_reported(make_result, chosen, said):
+    model = {"alphas": [1.0, 10.0, 100.0], "chosen": chosen, "bands": ["ratings"], "mean_gamma": [[1.0]], "key": "m"}
+    (warning,) = find_warnings([make_result("01", [0.1], [0.2], models={"ratings": model})])
+    assert said in warning
+    assert "90%" in warning
+
+
+def test_few_samples_are_reported(make_result):
+    (warning,) = find_warnings([make_result("01", [0.1], [0.2], n_samples=24)])
+    assert warning == "sub-01: 24 samples are few: in 1 of 100 targets noise alone exceeds r = 0.47."
+
+
+def test_methods_tell_what_was_done(make_result):
+    text = describe_methods(make_result("01", [0.1], [0.2]).facts)
+    for said in ("discrete cosines up to 0.008 Hz", "starts 4.0 s after its onset", "ratings (48), mllm (30)",
+                 "3 penalties from 1 to 100", "only the first presentation was used", "biased below 0"):  # fmt: skip
+        assert said in text
+
+
+# The threshold of maps
+
+
+def test_the_automatic_threshold_is_what_noise_exceeds():
+    rng = np.random.default_rng(0)
+    n = 60
+    x, y = rng.standard_normal((2, n, 100_000))
+    z = [part - part.mean(0) for part in (x, y)]
+    r = (z[0] * z[1]).sum(0) / np.sqrt((z[0] ** 2).sum(0) * (z[1] ** 2).sum(0))
+    assert np.mean(r > correlation_of_noise(n, 0.01)) == pytest.approx(0.01, abs=0.0015)
+
+
+@pytest.mark.parametrize("n_samples", [10, 200, 2000])
+def test_the_automatic_threshold_agrees_with_scipy(n_samples):
+    r = correlation_of_noise(n_samples, 0.05)
+    t = r * np.sqrt((n_samples - 2) / (1 - r**2))
+    assert stats.t.sf(t, n_samples - 2) == pytest.approx(0.05)
+
+
+# The page
+
+
+def test_a_report_of_one_participant(make_result, tmp_path):
+    rng = np.random.default_rng(0)
+    result = make_result("01", rng.uniform(-0.1, 0.5, 8), rng.uniform(-0.1, 0.5, 8), targets=voxels())
+    seen = []
+    page, *pictures = write_report(
+        [result], Maps(dpi=60), tmp_path / "sub-01.html", tmp_path / "figures",
+        progress=lambda step, share: seen.append((step, share)),
+    )  # fmt: skip
+    text = page.read_text(encoding="utf-8")
+    assert {path.name for path in pictures} >= {"sub-01_winner.png", "sub-01_model-mllm_stat-r.png"}
+    assert all(path.is_file() for path in pictures)
+    assert seen == sorted(seen)
+    assert "Faded below 0.16" in text
+    assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', text), "a report asks nothing of the network"
+
+
+def test_targets_that_cannot_be_drawn_still_have_a_report(make_result, tmp_path):
+    result = make_result("01", [0.1, 0.2], [0.3, NAN])
+    page, *_ = write_report([result], Maps(), tmp_path / "p.html", tmp_path / "figures", progress=quiet)
+    text = page.read_text(encoding="utf-8")
+    assert "At a glance" in text
+    assert "Accuracy of each model" not in text
