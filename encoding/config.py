@@ -20,7 +20,8 @@ from .fitting import MODELS, Compute, EncodingModel, Split, one_model_each
 from .loading import Loader
 from .mapping.settings import Maps
 
-TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map")
+COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
+TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 

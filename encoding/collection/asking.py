@@ -10,7 +10,7 @@ from ..io.merging import merge_stores
 from .openai import ChatAnnotator
 from .runner import Progress, collect
 from .schedule import schedule, sharing
-from .study import Opened
+from .study import STORE, Opened
 from .trials import Annotator
 
 
@@ -115,6 +115,9 @@ def run_collection(
     """
     annotator = opened.annotator(name)
     with opened.store(shard=shard) as store:
+        whole = opened.collection.folder / STORE
+        if shard[1] > 1 and whole.is_file():
+            merge_stores(store, whole)  # what a dry run has asked already is not paid for twice
         asking = opened.asking(shard=shard, retry_errors=retry_errors)
         return collect(opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
 

@@ -7,7 +7,7 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2_contingency, chisquare
+from scipy.stats import chi2, chisquare
 
 from ..core import DataError, Judgments
 from ..core.judgments import OUTCOMES
@@ -87,7 +87,7 @@ class Quality:
     drift : DataFrame
         Per part of the time: "answers", "valid", shares of the slots, "latency", "start" (s since 1970).
     drift_p : float
-        Test of equal slot use in all parts of the time.
+        Test of whether slots are used alike at all times, given the stimuli that were shown.
     """
 
     annotator: str
@@ -116,12 +116,14 @@ class Quality:
             listed = " / ".join(f"{share:.1%}" for share in self.slots.shares)
             found.append(
                 f"{self.annotator}: the slots are not used equally ({listed}; chi-squared {self.slots.statistic:,.0f}, "
-                f"p = {self.slots.p:.1g}). Average over orders, or let the embedding estimate the preference."
+                f"p = {max(self.slots.p, 1e-300):.1g}). Average over orders, or let the embedding estimate it."
             )
         if self.pairs.n and self.pairs.low <= 1 / 3:
             found.append(f"{self.annotator}: answers to the same triplet agree no more often than by chance.")
         if self.drift_p < LEVEL:
-            found.append(f"{self.annotator}: the use of the slots changes over time (p = {self.drift_p:.1g}).")
+            found.append(
+                f"{self.annotator}: the use of the slots changes over time (p = {max(self.drift_p, 1e-300):.1g})."
+            )
         return tuple(found)
 
 
@@ -161,7 +163,7 @@ def _assess(judgments: Judgments, rows: np.ndarray, name: str, extra: Mapping[st
     outcomes = {kind: int((outcome == kind).sum()) for kind in OUTCOMES}
     ceiling, pairs, per_triplet = repeat_agreement(judgments.items[rows], choice, seed=seed)
     mass = extra["mass"][rows] if "mass" in extra else np.array([])
-    drift, drift_p = _drift(choice, {key: values[rows] for key, values in extra.items()})
+    drift, drift_p = _drift(judgments.items[rows], choice, {key: values[rows] for key, values in extra.items()})
     return Quality(
         name, outcomes, slot_use(choice, judgments.probabilities[rows]), ceiling, pairs, per_triplet,
         float(np.nanmedian(mass)) if np.isfinite(mass).any() else float("nan"),
@@ -301,24 +303,65 @@ def _most_refused(judgments: Judgments, rows: np.ndarray, most: int = 10) -> tup
     return tuple((judgments.stimuli[k], int(lost[k]), int(total[k])) for k in order if lost[k])
 
 
-def _drift(choice: np.ndarray, extra: Mapping[str, np.ndarray]) -> tuple[pd.DataFrame, float]:
+def _drift(items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray]) -> tuple[pd.DataFrame, float]:
     """Cut the answers, in the order of time, into parts of equal numbers, and compare them."""
     names = ["answers", "valid", "first", "second", "third", "latency", "start"]
     if "answered" not in extra or not np.isfinite(extra["answered"]).all() or len(choice) < 2:
         return pd.DataFrame(columns=names), float("nan")
     order = np.argsort(extra["answered"], kind="stable")
-    rows, tables = [], []
-    for part in np.array_split(order, min(N_BINS, max(1, len(order) // 30))):
+    parts = np.array_split(order, min(N_BINS, max(1, len(order) // 30)))
+    rows = []
+    for part in parts:
         counts = np.bincount(choice[part][choice[part] >= 0], minlength=3)
         n = counts.sum()
         latency = float(np.median(extra["latency"][part])) if "latency" in extra else float("nan")
         shares = counts / n if n else np.full(3, np.nan)
         rows.append((len(part), n / len(part), *shares, latency, float(extra["answered"][part[0]])))
-        tables.append(counts)
-    table = np.array(tables)
-    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
-    p = float(chi2_contingency(table).pvalue) if min(table.shape) > 1 else float("nan")
-    return pd.DataFrame(rows, columns=names), p
+    return pd.DataFrame(rows, columns=names), _drift_test(items, choice, parts)
+
+
+def _drift_test(items: np.ndarray, choice: np.ndarray, parts: list[np.ndarray]) -> float:
+    """Test whether the use of slots changes over time, given which stimuli were shown when.
+
+    Trials that begin with the same stimulus run together, so that a stimulus that is often odd makes its slot seem
+    popular for a while. What is expected of each part is therefore computed from how often each stimulus is called
+    odd, and how often each slot, over the whole time.
+    """
+    valid = np.flatnonzero(choice >= 0)
+    if not len(valid) or len(parts) < 2:
+        return float("nan")
+    expected = np.zeros((len(choice), 3))
+    expected[valid] = _expected(items[valid], choice[valid])
+    actual = np.zeros((len(choice), 3))
+    actual[valid, choice[valid]] = 1
+    observed = np.array([actual[part].sum(axis=0) for part in parts])
+    hoped = np.array([expected[part].sum(axis=0) for part in parts])
+    use = hoped > 1
+    if use.sum() < 4:
+        return float("nan")
+    statistic = float(((observed - hoped) ** 2 / np.where(use, hoped, 1))[use].sum())
+    return float(chi2.sf(statistic, (len(parts) - 1) * (int(use.any(axis=0).sum()) - 1)))
+
+
+def _expected(items: np.ndarray, choice: np.ndarray, n_steps: int = 30) -> np.ndarray:
+    """Fit that a slot is called odd in proportion to a weight of its stimulus and a weight of the slot.
+
+    Source of the updates: Hunter (2004), MM algorithms for generalized Bradley-Terry models.
+    """
+    n = int(items.max()) + 1
+    stimulus, slot = np.ones(n), np.ones(3)
+    chosen = np.bincount(items[np.arange(len(items)), choice], minlength=n)
+    used = np.bincount(choice, minlength=3)
+    share = np.full(items.shape, 1 / 3)
+    for _ in range(n_steps):
+        weight = stimulus[items] * slot
+        share = weight / weight.sum(axis=1, keepdims=True)
+        # Half an answer more on both sides keeps stimuli that were never odd above zero.
+        stimulus *= (chosen + 0.5) / (np.bincount(items.ravel(), weights=share.ravel(), minlength=n) + 0.5)
+        weight = stimulus[items] * slot
+        share = weight / weight.sum(axis=1, keepdims=True)
+        slot *= np.maximum(used, 1e-9) / np.maximum(share.sum(axis=0), 1e-9)
+    return share
 
 
 def chance_ceiling(n_answers: int) -> float:

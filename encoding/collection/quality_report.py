@@ -168,8 +168,5 @@ def _drift(found: list[Quality]) -> Section | None:
         return None
     tests = ", ".join(f"{q.annotator} p = {q.drift_p:.2g}" for q in found if np.isfinite(q.drift_p))
     intro = "Answers in the order in which they were given, cut into equal parts."
-    blocks = [
-        Picture(draw_drift(timed), "Slots, validity and latency over time."),
-        Text(f"Equal use of slots: {tests}."),
-    ]
-    return Section("Drift over time", tuple(blocks), intro)
+    picture = Picture(draw_drift(timed), "Slots, validity and latency over time.")
+    return Section("Drift over time", (picture, Text(f"Equal use of the slots: {tests}.")), intro)

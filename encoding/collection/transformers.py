@@ -167,7 +167,7 @@ class ModelAnnotator:
             tokenizer.pad_token = tokenizer.eos_token
         names = {label.casefold(): label for label in self._prompt.labels}
         for number in range(len(tokenizer)):
-            word = tokenizer.decode([number]).strip(EDGES).casefold()
+            word = str(tokenizer.decode([number])).strip(EDGES).casefold()
             if word in names:
                 self._labels[number] = names[word]
         self._loaded = processor, model

@@ -119,7 +119,9 @@ def draw_slots(
         axes.tick_params(length=0)
         axes.set_title(name, size=9, weight="bold", loc="left", pad=16)
         says = (
-            f"prefers a slot, p = {p[name]:.1g}" if flagged[name] else f"no preference to point out, p = {p[name]:.2g}"
+            f"prefers a slot, p = {p[name]:.1g}"
+            if flagged[name]
+            else f"no preference to point out, p = {max(p[name], 1e-300):.2g}"
         )
         color = WARN if flagged[name] else MUTED
         axes.annotate(says, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", size=7.5,
@@ -152,7 +154,7 @@ def draw_repeats(
     """
     names = list(per_triplet)
     n_columns = min(3, len(names))
-    pitch = (WIDTH - 2 * EDGE - 0.4) / n_columns
+    pitch = (WIDTH - 2 * EDGE) / n_columns
     top, panel = title_height(title), 1.4
     n_rows = -(-len(names) // n_columns)
     figure = Figure(figsize=(WIDTH, top + n_rows * (panel + 1.05)))
@@ -160,8 +162,8 @@ def draw_repeats(
     edges = np.linspace(1 / 3, 1, 21).tolist()
     for place, name in enumerate(names):
         row, column = divmod(place, n_columns)
-        left = EDGE + 0.4 + column * pitch
-        axes = add_axes(figure, left, top + row * (panel + 1.05) + 0.42, pitch - 0.4, panel)
+        left = EDGE + 0.6 + column * pitch
+        axes = add_axes(figure, left, top + row * (panel + 1.05) + 0.42, pitch - 0.75, panel)
         axes.hist(np.clip(per_triplet[name], 1 / 3, 1), bins=edges, color=GOOD, linewidth=0)
         mean, low, high = intervals[name]
         axes.axvspan(low, high, color=INK, alpha=0.15, linewidth=0)
