@@ -135,7 +135,7 @@ def make_plan(design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: 
     counterbalance(items[:n_outer], len(names), seed, in_place=True)
     if n_inner:
         inner = unrank_triplets(Permutation(n_inner, seed, SUBSET)(np.arange(n_inner)))
-        items[n_outer : n_outer + n_inner] = members[counterbalance(inner, len(members), seed, start=n_outer)]
+        items[n_outer : n_outer + n_inner] = members[counterbalance(inner, len(members), seed, start=1 << 40)]
     repeat = np.zeros(len(items), dtype=np.int16)
     items, repeat, split = _present(items, repeat, split, n_outer + n_inner, design=design, seed=seed)
     for array in (items, repeat, split):

@@ -8,6 +8,8 @@ import numpy as np
 
 from ..core import DataError
 
+LEAST = 0.9  # of the duration in the header that must be there; headers are a little off in files that are whole
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ClipFrames:
@@ -98,6 +100,8 @@ def read_clip(path: str | Path, n_frames: int) -> ClipFrames:
             duration = _duration(container, stream)
             found = _take(container, n_frames, duration)
         end = found.end
+        if end is not None and found.short and end < LEAST * duration:
+            return ClipFrames((), (), duration, f"it breaks off at {end:.2f} of {duration:.2f} s")
         if end is not None and (np.isnan(duration) or found.short):
             # The header is silent or wrong; now the end is known.
             with av.open(str(path)) as container:
