@@ -10,7 +10,6 @@ from .frames import Framing, take_frames
 from .openai import OpenAI
 from .prompts import Prompt, available_prompts, load_prompt
 from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
-from .quality_report import write_quality
 from .rated import Cosine
 from .results import check_collection, export_collection, status
 from .runner import Asking, Progress, collect
@@ -71,5 +70,4 @@ __all__ = [
     "slot_use",
     "status",
     "take_frames",
-    "write_quality",
 ]

@@ -20,7 +20,7 @@ def pack(contents: np.ndarray, repeat: np.ndarray, *, n_contents: int, n_repeats
     Returns
     -------
     ndarray of int64, shape (n,)
-        Equal only where everything is.
+        ((repeat n + first) n + second) n + third, with n contents.
 
     Raises
     ------
@@ -29,10 +29,10 @@ def pack(contents: np.ndarray, repeat: np.ndarray, *, n_contents: int, n_repeats
     """
     if n_contents**3 * n_repeats >= 1 << 63:
         raise DataError(f"{n_contents:,} captions and {n_repeats:,} repeats are too many for one store.")
-    key = contents[:, 0].astype(np.int64)
-    for part, base in ((contents[:, 1], n_contents), (contents[:, 2], n_contents), (repeat, n_repeats)):
-        key *= base
-        key += part
+    key = repeat.astype(np.int64)
+    for slot in range(3):
+        key *= n_contents
+        key += contents[:, slot]
     return key
 
 
@@ -47,53 +47,41 @@ class Matcher:
         Index of the contents of each trial.
     repeat : ndarray of integers, shape (n_trials,)
         Repeat of each trial.
+
+    Attributes
+    ----------
+    keys : ndarray of int64, shape (n_trials,)
+        What each trial asks, as one number.
+    n_contents, n_repeats : int
+        Ranges of the numbers in a key.
     """
 
     def __init__(self, numbers: np.ndarray, shown: np.ndarray, repeat: np.ndarray) -> None:
-        self._n_contents = int(numbers.max(initial=0)) + 1
-        self._n_repeats = int(repeat.max(initial=0)) + 1
+        self.n_contents = int(numbers.max(initial=0)) + 1
+        self.n_repeats = int(repeat.max(initial=0)) + 1
         self.keys = self._pack(numbers[shown], repeat)
         self._order: np.ndarray | None = None
 
     def _pack(self, contents: np.ndarray, repeat: np.ndarray) -> np.ndarray:
-        return pack(contents, repeat, n_contents=self._n_contents, n_repeats=self._n_repeats)
+        return pack(contents, repeat, n_contents=self.n_contents, n_repeats=self.n_repeats)
 
-    def given(self, contents: np.ndarray, repeat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Turn answers into keys, leaving out those about something that the plan does not have.
-
-        Parameters
-        ----------
-        contents : ndarray of int64, shape (n, 3)
-            Numbers in the store.
-        repeat : ndarray of int64, shape (n,)
-            Repeats.
-
-        Returns
-        -------
-        keys : ndarray of int64
-            Keys of the answers that remain.
-        kept : ndarray of bool, shape (n,)
-            Which those are.
-        """
-        kept = (contents < self._n_contents).all(axis=1) & (repeat < self._n_repeats)
-        return self._pack(contents[kept], repeat[kept]), kept
-
-    def answered(self, contents: np.ndarray, repeat: np.ndarray) -> np.ndarray:
+    def answered(self, keys: np.ndarray) -> np.ndarray:
         """Tell which trials of the plan are among the answers.
 
         Parameters
         ----------
-        contents : ndarray of int64, shape (n, 3)
-            Numbers in the store.
-        repeat : ndarray of int64, shape (n,)
-            Repeats.
+        keys : ndarray of int64, shape (n_answered,)
+            Keys of the answers, in ascending order.
 
         Returns
         -------
         ndarray of bool, shape (n_trials,)
             True where there is an answer.
         """
-        return np.isin(self.keys, self.given(contents, repeat)[0])
+        if not len(keys):
+            return np.zeros(len(self.keys), dtype=bool)
+        place = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
+        return keys[place] == self.keys
 
     def rows(self, contents: np.ndarray, repeat: np.ndarray) -> np.ndarray:
         """Find the trials that answers belong to.
@@ -116,7 +104,8 @@ class Matcher:
         if self._order is None:
             self._order = np.argsort(self.keys, kind="stable")
             self._sorted = self.keys[self._order]
-        keys, kept = self.given(contents, repeat)
+        kept = (contents < self.n_contents).all(axis=1) & (repeat < self.n_repeats)
+        keys = self._pack(contents[kept], repeat[kept])
         place = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
         rows[kept] = np.where(self._sorted[place] == keys, self._order[place], -1)
         return rows

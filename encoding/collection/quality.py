@@ -7,7 +7,6 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, chisquare
 
 from ..core import DataError, Judgments
 from ..core.judgments import OUTCOMES
@@ -194,6 +193,8 @@ def slot_use(choice: np.ndarray, probabilities: np.ndarray) -> SlotUse:
     soft = probabilities[valid]
     hard = np.eye(3)[choice[valid]]
     shares = np.where(np.isfinite(soft), soft, hard).mean(axis=0)
+    from scipy.stats import chisquare
+
     statistic, p = chisquare(counts)
     off = max(np.abs(shares - 1 / 3).max(), np.abs(counts / n - 1 / 3).max())
     return SlotUse(counts, shares, float(statistic), float(p), bool(p < LEVEL and off >= LEAST))
@@ -327,6 +328,8 @@ def _drift_test(items: np.ndarray, choice: np.ndarray, parts: list[np.ndarray]) 
     popular for a while. What is expected of each part is therefore computed from how often each stimulus is called
     odd, and how often each slot, over the whole time.
     """
+    from scipy.stats import chi2
+
     valid = np.flatnonzero(choice >= 0)
     if not len(valid) or len(parts) < 2:
         return float("nan")

@@ -15,7 +15,6 @@ from .exporting import Source, export
 from .openai import OpenAI
 from .prompts import load_prompt
 from .quality import Quality
-from .quality_report import write_quality
 from .rated import Cosine, read_ratings
 from .study import STORE, Opened, name_of
 from .tabled import Table, check_convention
@@ -139,6 +138,8 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
     found : list of Quality
         What is in it, per annotator.
     """
+    from .quality_report import write_quality  # figures are not needed to plan and ask, and take memory
+
     parts: list[Judgments] = []
     extra: dict[str, list[np.ndarray]] = {key: [] for key in EXTRA}
     for folder in export_collection(opened):

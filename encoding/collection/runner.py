@@ -158,8 +158,8 @@ def remaining(
     """
     numbers = store.contents(contents.digests, contents.owners)
     matcher = Matcher(numbers, shown, plan.repeat)
-    keys = store.keys(setting)
-    answered = matcher.answered(keys[:, :3], keys[:, 3])
+    keys = store.packed_keys(setting, n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
+    answered = matcher.answered(keys)
     attempts = np.zeros(len(plan), dtype=np.int64)
     if asking.retry_errors:
         failed = store.keys(setting, outcomes=["error"])

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
 
 from ..core import ConfigError, DataError, fingerprint, suggest
 from ..io.triplets import COLUMNS, read_triplets
@@ -196,6 +195,8 @@ def check_convention(items: np.ndarray, ratings: np.ndarray) -> Convention:
     DataError
         If the file has no rows.
     """
+    from scipy.stats import binomtest
+
     if not len(items):
         raise DataError("The file has no triplets of which the convention could be checked.")
     length = np.linalg.norm(ratings, axis=1, keepdims=True)

@@ -66,7 +66,7 @@ class Loopback:
                         return
                 finally:
                     self.under_way -= 1
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._writers.discard(writer)
@@ -122,9 +122,23 @@ def by_hash(request):
     return {"content": best, "logprobs": [(label, value - 3) for label, value in zip("ABC", values, strict=True)]}
 
 
-async def serve(latency):
+def mixed_faults(share):
+    """Each kind of fault for this share of the requests, drawn from what is asked and how often it was asked."""
+    kinds, seen = ((429, {"Retry-After": "0.2"}), 500, "silence", "drop", "garbage"), Counter()
+
+    def fault(_number, body):
+        key = zlib.crc32(body)
+        seen[key] += 1
+        draw = zlib.crc32(f"{key}-{seen[key]}".encode()) % 10_000 / 10_000
+        return kinds[int(draw / share)] if draw < len(kinds) * share else None
+
+    return fault
+
+
+async def serve(latency, faults):
     """Run on its own until the standard input is closed; the address is the first line of the output."""
-    async with Loopback(by_hash, latency=latency) as server:
+    fault = mixed_faults(faults) if faults else None
+    async with Loopback(by_hash, latency=latency, fault=fault) as server:
         server.heads = deque(maxlen=1)
         sys.stdout.write(server.url + "\n")
         sys.stdout.flush()
@@ -134,4 +148,6 @@ async def serve(latency):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency", type=float, default=0.0)
-    asyncio.run(serve(parser.parse_args().latency))
+    parser.add_argument("--faults", type=float, default=0.0)
+    options = parser.parse_args()
+    asyncio.run(serve(options.latency, options.faults))

@@ -12,6 +12,7 @@ from test_runner import Serving
 
 from encoding.cli import build_parser, main
 from encoding.collect_config import read_collection, resolved
+from encoding.collection import ANNOTATORS, available_prompts
 from encoding.collection.results import file_name
 from encoding.config import read_config
 from encoding.core import ConfigError
@@ -236,3 +237,24 @@ def test_example_runs_in_seconds(tmp_path, capsys):
     assert report.is_file()
     assert "hasty: slots" in out
     assert "flagged: True" in out
+
+
+def test_configuration_in_the_documents_is_good(tmp_path):
+    text = (ROOT / "docs" / "collection.md").read_text(encoding="utf-8")
+    (config,) = [block for block in text.split("```")[1::2] if "[design]" in block]
+    path = tmp_path / "run.toml"
+    path.write_text(config, encoding="utf-8")
+    collection = read_collection(path)
+    assert collection.design.n_triplets == 12_000_000
+    assert collection.annotator("").prompt == "captions-letter"
+    listed = text[text.index("| `kind` |") : text.index("Several `[[annotator]]`")]
+    assert all(f"`{kind}`" in listed for kind in ANNOTATORS)
+    assert all(f"`{prompt}`" in listed for prompt in available_prompts())
+
+
+def test_commands_in_the_documents_parse():
+    text = (ROOT / "docs" / "collection.md").read_text(encoding="utf-8")
+    lines = [line.partition("#")[0].split() for line in text.splitlines() if line.startswith("encoding collect")]
+    assert {line[2] for line in lines} == {"plan", "run", "status", "check", "export", "merge"}
+    for line in lines:
+        build_parser().parse_args(line[1:])

@@ -225,7 +225,9 @@ def test_trials_are_found_by_what_was_asked():
     rows = matcher.rows(asked, np.zeros(52, dtype=int))
     assert rows[:50].tolist() == some.tolist()
     assert rows[50:].tolist() == [-1, -1]
-    assert np.flatnonzero(matcher.answered(asked, np.zeros(52, dtype=int))).tolist() == sorted(some.tolist())
+    keys = np.sort(pack(asked[:50], np.zeros(50, dtype=int), n_contents=matcher.n_contents, n_repeats=1))
+    assert np.flatnonzero(matcher.answered(keys)).tolist() == sorted(some.tolist())
+    assert not matcher.answered(keys[:0]).any()
     with pytest.raises(DataError, match="too many for one store"):
         pack(np.zeros((1, 3)), np.zeros(1), n_contents=10**7, n_repeats=2)
     assert len(np.unique(rank_triplets(plan.items))) == 300
