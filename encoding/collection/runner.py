@@ -140,8 +140,14 @@ def remaining(
 
     Parameters
     ----------
-    plan, shown, contents, store
-        As for `collect`.
+    plan : Plan
+        Trials.
+    shown : ndarray of integers, shape (n_trials, 3)
+        What is shown in each.
+    contents : Contents
+        What can be shown.
+    store : AnswerStore
+        Where answers are kept.
     setting : int
         Number of the annotator's setting in the store.
     asking : Asking

@@ -110,5 +110,23 @@ class Annotator(Protocol):
         ...
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:
-        """Answer some trials, one answer each, in their order."""
+        """Answer some trials.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            Questions, at most `batch`.
+        ledger : Ledger
+            Is told before every request.
+
+        Returns
+        -------
+        list of Answer
+            One each, in their order.
+
+        Raises
+        ------
+        Stopped
+            If nothing more can be asked.
+        """
         ...

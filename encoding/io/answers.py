@@ -163,17 +163,6 @@ class AnswerStore:
         found = self.base.execute("SELECT id FROM settings WHERE digest = ?", (digest(identity),)).fetchone()
         return found[0] if found else None
 
-    def settings(self) -> list[tuple[int, str, dict[str, Any]]]:
-        """List the settings.
-
-        Returns
-        -------
-        list of (int, str, dict)
-            Number, annotator, identity.
-        """
-        rows = self.base.execute("SELECT id, annotator, identity FROM settings ORDER BY id").fetchall()
-        return [(number, annotator, json.loads(identity)) for number, annotator, identity in rows]
-
     def contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
         """Register what can be shown.
 
