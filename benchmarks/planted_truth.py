@@ -1,6 +1,6 @@
 """Planted truth comes back from simulated studies: every winner wins, and null regions hold nothing.
 
-    python benchmarks/planted_truth.py [--preset demo] [--n-studies 5] [--n-shifts 200] [--folder F] [--results F]
+    python benchmarks/planted_truth.py [--preset demo] [--n-studies 3] [--n-shifts 200] [--folder F] [--results F]
 
 Simulates studies with the seeds 0, 1, ...; the first one is what `make demo` makes. Takes every subject through
 loading, fitting and comparison with the configurations that come with the study (surface and volume), and asks:
@@ -259,7 +259,7 @@ def markdown(how: dict, kinds: Sequence[dict]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--preset", choices=tuple(PRESETS), default="demo")
-    parser.add_argument("--n-studies", type=int, default=5, help="seeds 0, 1, ...; joint models in the first only")
+    parser.add_argument("--n-studies", type=int, default=3, help="seeds 0, 1, ...; joint models in the first only")
     parser.add_argument("--n-shifts", type=int, default=200)
     parser.add_argument("--folder", type=Path, help="keep studies and intermediate results here, and use them again")
     parser.add_argument("--results", type=Path, default=Path(__file__).resolve().parent / "results")

@@ -62,7 +62,7 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "metric": job.study.compare.metric,
         "device": fitted.device,
         "settings": settings,
-        "settings_key": digest(same_for_all),
+        "settings_key": digest([same_for_all, sorted(job.sessions), job.filters]),
         "config": job.study.text,
         "versions": versions(),
     }

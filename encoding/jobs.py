@@ -20,6 +20,8 @@ Progress = Callable[[str, float], None]
 class Places:
     """Where things are; relative paths are made absolute.
 
+    The dataset need not exist where only results are read.
+
     Attributes
     ----------
     bids_dir : Path
@@ -30,6 +32,11 @@ class Places:
         Intermediate results, reused by the next run.
     derivatives : Path or None
         fMRIPrep's output; found in the dataset unless given.
+
+    Raises
+    ------
+    DataError
+        If results would go among the input, or onto a file.
     """
 
     bids_dir: Path
@@ -43,6 +50,12 @@ class Places:
             object.__setattr__(self, name, Path(getattr(self, name)).resolve())
         if self.derivatives is not None:
             object.__setattr__(self, "derivatives", Path(self.derivatives).resolve())
+        if self.output_dir in (self.bids_dir, self.derivatives):
+            raise DataError(f"OUTPUT_DIR {self.output_dir} is the input. Results need a folder of their own.")
+        for name in ("output_dir", "work_dir"):
+            path = getattr(self, name)
+            if path.exists() and not path.is_dir():
+                raise DataError(f"{path} ({name}) is a file, but a folder is needed.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from .comparison import compare_regions, evaluate, score_regions, summarise_differences, summarise_regions, winners
 from .config import Study
-from .core import Atlas, FeatureSpace, Responses, digest, fingerprint_array
+from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
 from .embedding import embed
 from .facts import facts_of
 from .fitting import choose_device, cross_predict, make_folds
@@ -216,7 +216,8 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     study, predictions = job.study, fitted.predictions
     runs = job.runs()
     atlases = _labelled_targets(job, loaded.responses, runs)
-    key = _comparison_key(job, fitted, atlases)
+    exclusions = (*loaded.exclusions, *fitted.folds.exclusions)
+    key = _comparison_key(job, fitted, atlases, exclusions)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -228,7 +229,6 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         main = scores[study.compare.metric]
         differences.append(compare_regions(predictions, main, atlas, labels, pairs=study.pairs))
         job.progress("compare", (number + 1) / len(atlases))
-    exclusions = (*loaded.exclusions, *fitted.folds.exclusions)
     samples = fitted.folds.samples
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
@@ -335,7 +335,12 @@ def _labelled_targets(
     return pairs
 
 
-def _comparison_key(job: Job, fitted: Fitted, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> str:
+def _comparison_key(
+    job: Job, fitted: Fitted, atlases: Sequence[tuple[Atlas | None, np.ndarray]], exclusions: Sequence[Exclusion]
+) -> str:
     models = [prediction.provenance.key for prediction in fitted.predictions]
     regions = [(atlas.name if atlas else "", fingerprint_array(labels)) for atlas, labels in atlases]
-    return digest(["compare/1", job.study.resolved(), job.study.text, models, regions])
+    left_out = [(exclusion.what, exclusion.n, exclusion.reason) for exclusion in exclusions]
+    return digest(
+        ["compare/1", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
+    )

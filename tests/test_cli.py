@@ -74,6 +74,14 @@ def truncate(study):
     path.write_bytes(path.read_bytes()[:-500])
 
 
+def state_no_number(study):
+    study.find("*run-2_bold.json", raw=True).write_text('{"RepetitionTime": "two"}')
+
+
+def damage_description(study):
+    (study.root / "dataset_description.json").write_text("[1]")
+
+
 def empty_masks(study):
     for path in study.derivatives.rglob("*brain_mask.nii.gz"):
         nib.save(nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), AFFINE), path)
@@ -98,6 +106,8 @@ BAD_INPUT = {
         r"run-2: 1 events start after the end of the run \(120 s\).*at 500 s",
     ),
     "repetition time": (state_another_t_r, (), r"run-2: the repetition time is 2\.5 s by the sidecar, but 2 s by"),
+    "no number": (state_no_number, (), r"run-2: RepetitionTime is 'two' in the JSON sidecar, but a number of seconds"),
+    "description": (damage_description, (), r"dataset_description\.json: holds a list, but an object was needed"),
     "two files": (write_another_resolution, (), r"run-2: 2 files match \(.*\)\. Set `res` in \[load\]"),
     "truncated image": (truncate, (), r"run-3_space-T1w_desc-preproc_bold\.nii\.gz: cannot be read"),
     "constant features": (
@@ -165,6 +175,10 @@ BAD_ARGUMENTS = {
     "derivatives": (["--derivatives", "nowhere"], "bids", r"Derivatives .*nowhere: no such folder"),
     "filter file": (["--bids-filter-file", "bad.json"], "bids", r"--bids-filter-file .*bad\.json: cannot be read"),
     "filter": (["--bids-filter-file", "rum.json"], "bids", r"unknown entity 'rum'\. Did you mean 'run'\?"),
+    "filter list": (["--bids-filter-file", "list.json"], "bids", r'BIDS filters \[1\]: a part \{"bold"'),
+    "filter without part": (["--bids-filter-file", "flat.json"], "bids", r'BIDS filters \{"run": 1\}: a part \{"bold"'),
+    "filter of another kind": (["--bids-filter-file", "deep.json"], "bids", r'BIDS filters .*: a part \{"bold"'),
+    "work folder": (["-w", "bad.json"], "bids", r"bad\.json \(work_dir\) is a file, but a folder is needed"),
     "device": (["--device", "cuda"], "bids", r"--device cuda: PyTorch .* finds no CUDA device\. Use --device cpu"),
 }
 
@@ -176,7 +190,9 @@ def test_bad_arguments_are_refused_in_words(study, capsys, monkeypatch, name):
     monkeypatch.chdir(study.root.parent)
     write_config(study.root.parent)
     (study.root.parent / "bad.json").write_text("{")
-    (study.root.parent / "rum.json").write_text('{"bold": {"rum": 1}}')
+    contents = {"rum": '{"bold": {"rum": 1}}', "list": "[1]", "flat": '{"run": 1}', "deep": '{"bold": [1]}'}
+    for file, content in contents.items():
+        (study.root.parent / f"{file}.json").write_text(content)
     assert encoding("compare", dataset, "out", "--config", "run.toml", *extra) == 1
     error = error_of(capsys)
     assert re.search(message, error), error
@@ -210,6 +226,48 @@ def test_one_participant_that_fails_does_not_stop_the_others(tmp_path, capsys):
     assert re.search(r"error: sub-02: .*no preprocessed volume", err)
     assert "1 of 3 participants failed; the others are finished" in err
     assert sorted(path.parent.name for path in tmp_path.glob("out/*/facts.json")) == ["sub-01", "sub-03"]
+
+
+def test_results_never_go_among_the_input(study, capsys):
+    write_config(study.root.parent)
+    before = (study.root / "dataset_description.json").read_bytes()
+    config = study.root.parent / "run.toml"
+    assert encoding("run", study.root, study.root, "participant", "--config", config) == 1
+    assert "is the input. Results need a folder of their own." in error_of(capsys)
+    assert (study.root / "dataset_description.json").read_bytes() == before
+    (study.root.parent / "file").write_text("x")
+    assert encoding("run", study.root, study.root.parent / "file", "participant", "--config", config) == 1
+    assert "file (output_dir) is a file, but a folder is needed." in error_of(capsys)
+
+
+def test_a_fault_of_one_participant_is_shown_and_does_not_stop_the_others(tmp_path, capsys, monkeypatch, caplog):
+    study = write_study(tmp_path / "bids", subjects=("01", "02"), runs=(("", "1"),), n_scans=58)
+    write_config(tmp_path)
+    load_subject = pipeline.load_subject
+
+    def fail_once(job):
+        if job.subject == "01":
+            raise OSError("disk full")
+        return load_subject(job)
+
+    monkeypatch.setattr(pipeline, "load_subject", fail_once)
+    assert encoding("load", *places_of(study)) == 1
+    err = capsys.readouterr().err
+    assert "error: sub-01: unexpected OSError: disk full" in err
+    assert "sub-02: done in" in err
+    assert "fail_once" in caplog.text, "a fault of ours comes with its traceback"
+
+
+def test_a_message_begins_a_line_of_its_own(study, capsys):
+    write_config(study.root.parent)
+    truncate(study)
+    assert encoding("load", *places_of(study)) == 1
+    err = capsys.readouterr().err
+    assert re.search(r"\d+%", err), "there was a bar"
+    assert re.search(r"^encoding load: error: sub-01: ", err, flags=re.MULTILINE), err
+    study.find("*run-3*preproc_bold.nii.gz").unlink()
+    assert encoding("load", *places_of(study)) == 1
+    assert re.search(r"^encoding load: error: sub-01: 1 runs have", capsys.readouterr().err, flags=re.MULTILINE)
 
 
 def test_an_interruption_is_no_traceback(study, capsys, monkeypatch):

@@ -58,7 +58,9 @@ def advantage(haxby, folder, *, seed=None):
     category, on = study.features[0], FeatureTable("on", "stimuli/feature-on.tsv")
     models = one_model_each(["category", "on"], alphas=study.models[0].alphas)
     places = Places(dataset, folder / "out", folder / "work", haxby / "derivatives" / "fmriprep")
-    study = dataclasses.replace(study, features=(category, on), models=models)
+    # Four inner folds instead of eleven choose as well, in half the time.
+    split = dataclasses.replace(study.split, n_inner=4)
+    study = dataclasses.replace(study, features=(category, on), models=models, split=split)
     r2 = run_compare(Job(study, places, "01", "cpu")).scores["r2"]
     return r2.row("category") - r2.row("on")
 

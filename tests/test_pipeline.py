@@ -275,4 +275,4 @@ def test_subjects_are_found_and_missing_ones_named(pair, tmp_path):
     with pytest.raises(DataError, match=r"there is no sub-03\. .*01, 02"):
         finished_subjects(places, ["03"])
     with pytest.raises(DataError, match="no subject was found"):
-        subjects_of(Places(tmp_path, tmp_path, tmp_path), ())
+        subjects_of(Places(tmp_path, tmp_path / "out", tmp_path / "work"), ())

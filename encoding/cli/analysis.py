@@ -3,14 +3,13 @@
 import argparse
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core import EncodingError
 from .options import add_command, add_places, add_run_options, job_of, labels_of, places_of, study_of
-from .progress import Bar, say
+from .progress import Bar, end_line, say
 
 if TYPE_CHECKING:
     from ..jobs import Job
@@ -67,17 +66,20 @@ def _report(options: argparse.Namespace) -> int:
     from ..mapping import read_result
     from ..pipeline import map_subject
 
-    _each_subject(options, lambda job: map_subject(job, read_result(job.folder), again=True), finished=True)
-    return _report_group(options, again=True)
+    failed = _each_subject(options, lambda job: map_subject(job, read_result(job.folder), again=True), finished=True)
+    return _report_group(options, again=True) or failed
 
 
 def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:
     from ..pipeline import finished_subjects, run_group
 
-    study, places = study_of(options), places_of(options)
-    wanted = labels_of(options.participant_label, "sub-")
-    subjects = finished_subjects(places, wanted)
-    page = run_group(study, places, subjects, Bar(), again=again)
+    study, places = study_of(options), places_of(options, finished=True)
+    subjects = finished_subjects(places, labels_of(options.participant_label, "sub-"))
+    bar = Bar()
+    try:
+        page = run_group(study, places, subjects, bar, again=again)
+    finally:
+        bar.close()
     say(f"{len(subjects)} participants: {', '.join(subjects)}")
     print(page)
     return 0
@@ -89,10 +91,11 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
 
     from ..pipeline import finished_subjects, prepare_output, subjects_of
 
-    study, places = study_of(options), places_of(options)
+    study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
     subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted)
-    prepare_output(study, places, sys.argv[1:])
+    if not finished:
+        prepare_output(study, places, options.arguments)
     n_jobs = min(options.n_jobs if options.n_jobs > 0 else os.cpu_count() or 1, len(subjects))
     jobs = [job_of(options, study, places, subject, quiet=n_jobs > 1) for subject in subjects]
     failures = Parallel(n_jobs=n_jobs)(delayed(_attempt)(work, job, options.verbose) for job in jobs)
@@ -105,12 +108,17 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
 
 
 def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
-    start = time.monotonic()
+    start, who = time.monotonic(), f"sub-{job.subject}"
     try:
         work(job)
     except EncodingError as error:
         if verbose:
             logging.getLogger(__name__).exception("sub-%s", job.subject)
-        return f"sub-{job.subject}: {error}"
-    say(f"sub-{job.subject}: done in {time.monotonic() - start:.0f} s")
+        return str(error) if str(error).startswith(who) else f"{who}: {error}"
+    except Exception as error:  # a fault of ours, or of the disk: the other participants go on
+        logging.getLogger(__name__).exception(who)
+        return f"{who}: unexpected {type(error).__name__}: {error}"
+    finally:
+        end_line(job.progress)
+    say(f"{who}: done in {time.monotonic() - start:.0f} s")
     return ""

@@ -158,13 +158,16 @@ def study_of(options: argparse.Namespace) -> "Study":
     return study
 
 
-def places_of(options: argparse.Namespace) -> "Places":
+def places_of(options: argparse.Namespace, *, finished: bool = False) -> "Places":
     """Find where things are.
 
     Parameters
     ----------
     options : argparse.Namespace
         Arguments.
+
+    finished : bool, optional
+        Whether only results are read, so that the dataset need not be there.
 
     Returns
     -------
@@ -178,7 +181,7 @@ def places_of(options: argparse.Namespace) -> "Places":
     """
     from ..jobs import Places
 
-    if not options.bids_dir.is_dir():
+    if not finished and not options.bids_dir.is_dir():
         raise DataError(f"BIDS_DIR {options.bids_dir} is not a folder.")
     work = options.work_dir or options.output_dir / "work"
     return Places(options.bids_dir, options.output_dir, work, options.derivatives)
@@ -207,6 +210,6 @@ def _filters(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--bids-filter-file {path}: cannot be read ({error}).") from error
     return content

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 
 from ..core import EncodingError
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 if all went well, 1 after an error that the user can act on; usage errors exit with 2.
     """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = build_parser().parse_args(arguments)
+    options.arguments = arguments
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         return options.command(options)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,18 @@ def say(text: str) -> None:
         The line.
     """
     print(text, file=sys.stderr, flush=True)
+
+
+def end_line(progress: Callable[[str, float], None]) -> None:
+    """End what a bar has drawn, so that what is printed next begins a line of its own.
+
+    Parameters
+    ----------
+    progress : callable
+        A `Bar`, or anything else, which needs no end.
+    """
+    if isinstance(progress, Bar):
+        progress.close()
 
 
 class Bar:
@@ -55,8 +68,13 @@ class Bar:
             )
         self.bar.update(share - self.bar.n)
         if share >= 1:
+            self.close()
+
+    def close(self) -> None:
+        """End the bar, so that what is printed next begins a line of its own."""
+        if self.bar is not None:
             self.bar.close()
-            self.step, self.bar = "", None
+        self.step, self.bar = "", None
 
 
 class Milestones:

@@ -22,7 +22,7 @@ from .entities import (
     single,
 )
 from .runs import RunFiles, RunQuery
-from .sidecars import find_derivatives, read_sidecar
+from .sidecars import find_derivatives, read_sidecar, seconds_of
 
 EXTENSIONS = {"volume": (".nii.gz", ".nii"), "surface": (".func.gii",), "cifti": (".dtseries.nii",)}
 # The suffix of the confounds table, and what it was before fMRIPrep 20.2.
@@ -204,7 +204,6 @@ class PybidsIndex:
         folders = [f"sub-{subject}", *([f"ses-{first.get('session')}"] if first.get("session") else []), "func"]
         raw_bold = self.bids_dir.joinpath(*folders, f"sub-{subject}_{first.run_name}_bold.nii.gz")
         raw_metadata = read_sidecar(raw_bold, self.bids_dir)
-        raw_t_r = raw_metadata.get("RepetitionTime")
         return RunFiles(
             label=label,
             entities=first.entities,
@@ -213,7 +212,7 @@ class PybidsIndex:
             confounds=only(confounds, where),
             events=events,
             metadata=raw_metadata | read_sidecar(first.path, self.derivatives),
-            raw_t_r=None if raw_t_r is None else float(raw_t_r),
+            raw_t_r=seconds_of(raw_metadata, "RepetitionTime", where),
             dseg=tuple(sorted(file.path for file in same_grid if file.get("suffix") == "dseg")),
         )
 

@@ -1,5 +1,6 @@
 """What the loader asks of an index of a dataset, and what it is told."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 
 from ..core import ConfigError, suggest
 from .entities import LONG, RUN_ENTITIES
+from .sidecars import seconds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,7 @@ class RunFiles:
     @property
     def t_r(self) -> float | None:
         """Repetition time by the sidecars in seconds, None if they do not say."""
-        value = self.metadata.get("RepetitionTime")
-        return None if value is None else float(value)
+        return seconds_of(self.metadata, "RepetitionTime", self.label)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -145,12 +146,16 @@ def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If an entity is unknown.
+        If there is no such part, or an entity is unknown.
     """
+    if not filters:
+        return {}
     known = {"subject", *RUN_ENTITIES, "echo", "part", "space", "res", "den", "desc", "hemi", "datatype"}
     known |= {"suffix", "extension", *LONG}
-    bold = dict((filters or {}).get("bold", {}))
+    bold = filters.get("bold") if isinstance(filters, Mapping) else None
+    if not isinstance(bold, Mapping):
+        raise ConfigError(f'BIDS filters {json.dumps(filters)}: a part {{"bold": {{entity: value}}}} is needed.')
     for name in bold:
         if name not in known:
             raise ConfigError(f"BIDS filter 'bold': unknown entity {name!r}. {suggest(name, sorted(known))}")
-    return bold
+    return dict(bold)

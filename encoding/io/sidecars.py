@@ -1,6 +1,7 @@
 """JSON sidecars, read by the inheritance principle of BIDS, and the search for derivatives."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,36 @@ def entities_of(name: str) -> tuple[dict[str, str], str]:
     """
     *parts, suffix = name.split(".")[0].split("_")
     return dict(part.split("-", 1) for part in parts if "-" in part), suffix
+
+
+def seconds_of(metadata: Mapping[str, Any], key: str, where: str) -> float | None:
+    """Read a time from the content of a sidecar.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Content.
+    key : str
+        For instance ``RepetitionTime``.
+    where : str
+        What the sidecar belongs to, for the message.
+
+    Returns
+    -------
+    float or None
+        Seconds; None if the sidecar does not say.
+
+    Raises
+    ------
+    DataError
+        If it holds no number.
+    """
+    value = metadata.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{where}: {key} is {value!r} in the JSON sidecar, but a number of seconds is needed.")
+    return float(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:

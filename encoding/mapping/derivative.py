@@ -1,12 +1,12 @@
 """The frame of a BIDS derivative: what it is, what is not BIDS in it, and how it was made."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core import versions
 from ..io.atomic import write_json, write_text
+from ..io.sidecars import read_json
 
 IGNORED = (
     "work/",
@@ -39,10 +39,8 @@ def prepare_derivative(
     command : sequence of str
         Arguments of the program.
     """
-    source_name = source.name
     description = source / "dataset_description.json"
-    if description.is_file():
-        source_name = json.loads(description.read_text(encoding="utf-8")).get("Name", source_name)
+    source_name = read_json(description).get("Name", source.name) if description.is_file() else source.name
     write_json(
         output / "dataset_description.json",
         {
