@@ -17,10 +17,9 @@ from .contents import Contents
 from .matching import Matcher
 from .schedule import is_repetition
 
-READ = (
-    "first", "second", "third", "repeat", "outcome", "choice", "p1", "p2", "p3", "mass",
-    "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered",
-)  # fmt: skip
+FLOATS = ("p1", "p2", "p3", "mass", "latency", "answered")
+COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tries")
+MARK = "outcome * 8 + choice + 1"  # both in one number: rows are read one by one, and every column takes its time
 FILES = {"train": "train_90", "validation": "validation", "test": "test_10", "subset": "subset"}
 
 
@@ -57,21 +56,18 @@ class Source:
         Yields
         ------
         dict of str to ndarray
-            Row of the plan ("row"), and the columns of the store, as numbers.
+            Row of the plan ("row"), "outcome" (code) and "choice", and further columns of the store.
         """
         numbers = self.store.find_contents(self.contents.digests, self.contents.owners)
         matcher = Matcher(numbers, self.shown, self.plan.repeat)
-        for table in self.store.read(self.setting, READ):
-            columns: dict[str, np.ndarray] = {name: np.array(table[name], dtype=_type(name)) for name in READ}
-            given = np.stack([columns[name] for name in READ[:3]], axis=1)
-            row = matcher.rows(given, columns["repeat"])
+        for table in self.store.read(self.setting, (matcher.sql, MARK, *FLOATS, *COUNTS)):
+            row = matcher.rows(np.array(table[matcher.sql], dtype=np.int64))
             known = row >= 0
-            yield {"row": row[known], **{name: column[known] for name, column in columns.items()}}
-
-
-def _type(name: str) -> type:
-    whole = (*READ[:6], "tokens_in", "tokens_cached", "tokens_out", "tries")
-    return np.int64 if name in whole else np.float64
+            mark = np.array(table[MARK], dtype=np.int64)[known]
+            part = {"row": row[known], "outcome": mark // 8, "choice": mark % 8 - 1}
+            part |= {name: np.array(table[name], dtype=np.float64)[known] for name in FLOATS}
+            part |= {name: np.array(table[name], dtype=np.int64)[known] for name in COUNTS}
+            yield part
 
 
 def export(source: Source, folder: str | Path) -> dict[str, int]:
@@ -145,7 +141,7 @@ def _columns(part: dict[str, np.ndarray], source: Source) -> dict[str, Any]:
     columns |= {f"probability_{slot}": part[f"p{slot}"].astype(np.float32) for slot in (1, 2, 3)}
     columns |= {"choice": choice.astype(np.int8), "odd": words(odd, plan.stimuli)}
     columns |= {"outcome": words(part["outcome"], OUTCOMES), "split": words(plan.split[row], SPLITS)}
-    columns |= {"weight": np.ones(len(row), dtype=np.float32), "repeat": part["repeat"].astype(np.int32)}
+    columns |= {"weight": np.ones(len(row), dtype=np.float32), "repeat": plan.repeat[row].astype(np.int32)}
     columns |= {"annotator": words(np.zeros(len(row), dtype=np.int32), (source.annotator,))}
     columns |= {name: part[name].astype(np.float32) for name in ("mass", "latency")}
     columns |= {name: part[name].astype(np.int32) for name in ("tokens_in", "tokens_cached", "tokens_out")}

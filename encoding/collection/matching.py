@@ -59,11 +59,8 @@ class Matcher:
     def __init__(self, numbers: np.ndarray, shown: np.ndarray, repeat: np.ndarray) -> None:
         self.n_contents = int(numbers.max(initial=0)) + 1
         self.n_repeats = int(repeat.max(initial=0)) + 1
-        self.keys = self._pack(numbers[shown], repeat)
+        self.keys = pack(numbers[shown], repeat, n_contents=self.n_contents, n_repeats=self.n_repeats)
         self._order: np.ndarray | None = None
-
-    def _pack(self, contents: np.ndarray, repeat: np.ndarray) -> np.ndarray:
-        return pack(contents, repeat, n_contents=self.n_contents, n_repeats=self.n_repeats)
 
     def answered(self, keys: np.ndarray) -> np.ndarray:
         """Tell which trials of the plan are among the answers.
@@ -83,29 +80,30 @@ class Matcher:
         place = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
         return keys[place] == self.keys
 
-    def rows(self, contents: np.ndarray, repeat: np.ndarray) -> np.ndarray:
+    def rows(self, keys: np.ndarray) -> np.ndarray:
         """Find the trials that answers belong to.
 
         Parameters
         ----------
-        contents : ndarray of int64, shape (n, 3)
-            Numbers in the store.
-        repeat : ndarray of int64, shape (n,)
-            Repeats.
+        keys : ndarray of int64, shape (n,)
+            What was asked.
 
         Returns
         -------
         ndarray of int64, shape (n,)
             Row of the plan; -1 where the plan has no such trial.
         """
-        rows = np.full(len(contents), -1, dtype=np.int64)
         if not len(self.keys):
-            return rows
+            return np.full(len(keys), -1, dtype=np.int64)
         if self._order is None:
             self._order = np.argsort(self.keys, kind="stable")
             self._sorted = self.keys[self._order]
-        kept = (contents < self.n_contents).all(axis=1) & (repeat < self.n_repeats)
-        keys = self._pack(contents[kept], repeat[kept])
         place = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        rows[kept] = np.where(self._sorted[place] == keys, self._order[place], -1)
-        return rows
+        return np.where(self._sorted[place] == keys, self._order[place], -1)
+
+    @property
+    def sql(self) -> str:
+        """Expression for the key of a row of the store; -1 where it is out of range."""
+        n = self.n_contents
+        inside = f"repeat < {self.n_repeats} AND first < {n} AND second < {n} AND third < {n}"
+        return f"CASE WHEN {inside} THEN ((repeat * {n} + first) * {n} + second) * {n} + third ELSE -1 END"

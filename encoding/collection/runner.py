@@ -168,11 +168,12 @@ def remaining(
     answered = matcher.answered(keys)
     attempts = np.zeros(len(plan), dtype=np.int64)
     if asking.retry_errors:
-        failed = store.keys(setting, outcomes=["error"])
-        rows = matcher.rows(failed[:, :3], failed[:, 3])
+        failed = [(key, attempt) for part in store.read(setting, (matcher.sql, "attempt"), outcomes=["error"])
+                  for key, attempt in zip(*part.values(), strict=True)]  # fmt: skip
+        rows = matcher.rows(np.array([key for key, _ in failed], dtype=np.int64))
         here = rows >= 0
         answered[rows[here]] = False
-        attempts[rows[here]] = failed[here, 4] + 1
+        attempts[rows[here]] = np.array([attempt for _, attempt in failed], dtype=np.int64)[here] + 1
     rows = schedule(plan, shown, window=asking.window)
     rows = shard_rows(rows, asking.shard, window=asking.window)
     return rows[~answered[rows]], attempts, len(rows)

@@ -281,32 +281,22 @@ class AnswerStore:
             self.base.execute("UPDATE runs SET seen = ?, requests = ? WHERE id = ?", (time.time(), requests, run))
         return n_new
 
-    def keys(self, setting: int, *, outcomes: Sequence[str] | None = None) -> np.ndarray:
+    def keys(self, setting: int) -> np.ndarray:
         """Read which questions have been answered.
 
         Parameters
         ----------
         setting : int
             Its number.
-        outcomes : sequence of str, optional
-            Only where the newest attempt has one of these outcomes.
 
         Returns
         -------
         ndarray of int64, shape (n_answered, 5)
             First, second, third content, repeat and number of the newest attempt.
         """
-        base = "SELECT first, second, third, repeat, attempt FROM answers WHERE setting = ?"
-        several = self.base.execute("SELECT 1 FROM answers WHERE setting = ? AND attempt > 0", (setting,)).fetchone()
-        where = f" AND {LATEST}" if several else ""
-        if outcomes is not None:
-            codes = ", ".join(str(OUTCOMES.index(outcome)) for outcome in outcomes)
-            where += f" AND outcome IN ({codes})"
-        cursor = self.base.execute(base + where, (setting,))
-        parts = [np.empty((0, 5), dtype=np.int64)]
-        while rows := cursor.fetchmany(CHUNK):
-            parts.append(np.array(rows, dtype=np.int64))
-        return np.concatenate(parts)
+        columns = ("first", "second", "third", "repeat", "attempt")
+        parts = [np.array(list(table.values()), dtype=np.int64).T for table in self.read(setting, columns)]
+        return np.concatenate([np.empty((0, 5), dtype=np.int64), *parts])
 
     def packed_keys(self, setting: int, *, n_contents: int, n_repeats: int) -> np.ndarray:
         """Read which questions have been answered, as fast as that can be.
@@ -374,7 +364,9 @@ class AnswerStore:
         found = dict(self.base.execute(query, (setting,)).fetchall())
         return {outcome: found.get(code, 0) for code, outcome in enumerate(OUTCOMES)}
 
-    def read(self, setting: int, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    def read(
+        self, setting: int, columns: Sequence[str], *, outcomes: Sequence[str] | None = None
+    ) -> Iterator[dict[str, list[Any]]]:
         """Read answers, the newest attempt of each, in the order in which they were given.
 
         Parameters
@@ -382,7 +374,9 @@ class AnswerStore:
         setting : int
             Its number.
         columns : sequence of str
-            Some of `answer_schema.COLUMNS`.
+            Some of `answer_schema.COLUMNS`, or SQL expressions of them.
+        outcomes : sequence of str, optional
+            Only answers with one of these outcomes.
 
         Yields
         ------
@@ -391,6 +385,8 @@ class AnswerStore:
         """
         several = self.base.execute("SELECT 1 FROM answers WHERE setting = ? AND attempt > 0", (setting,)).fetchone()
         where = f" AND {LATEST}" if several else ""
+        if outcomes is not None:
+            where += f" AND outcome IN ({', '.join(str(OUTCOMES.index(outcome)) for outcome in outcomes)})"
         # The unary plus keeps SQLite from the index, so that rows are read one after the other as they lie in the file.
         cursor = self.base.execute(
             f"SELECT {', '.join(columns)} FROM answers WHERE +setting = ?{where} ORDER BY id", (setting,)

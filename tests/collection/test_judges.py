@@ -221,12 +221,10 @@ def test_trials_are_found_by_what_was_asked():
     numbers = np.arange(100, 120)[::-1]
     matcher = Matcher(numbers, shown, plan.repeat)
     some = np.random.default_rng(0).permutation(300)[:50]
-    asked = np.concatenate((numbers[shown[some]], [[1, 2, 999], [1, 2, 3]]))
-    rows = matcher.rows(asked, np.zeros(52, dtype=int))
-    assert rows[:50].tolist() == some.tolist()
-    assert rows[50:].tolist() == [-1, -1]
-    keys = np.sort(pack(asked[:50], np.zeros(50, dtype=int), n_contents=matcher.n_contents, n_repeats=1))
-    assert np.flatnonzero(matcher.answered(keys)).tolist() == sorted(some.tolist())
+    keys = pack(numbers[shown[some]], np.zeros(50, dtype=int), n_contents=120, n_repeats=1)
+    assert (matcher.n_contents, matcher.n_repeats) == (120, 1)
+    assert matcher.rows(np.append(keys, [-1, 5])).tolist() == [*some.tolist(), -1, -1]
+    assert np.flatnonzero(matcher.answered(np.sort(keys))).tolist() == sorted(some.tolist())
     assert not matcher.answered(keys[:0]).any()
     with pytest.raises(DataError, match="too many for one store"):
         pack(np.zeros((1, 3)), np.zeros(1), n_contents=10**7, n_repeats=2)
