@@ -70,7 +70,7 @@ def _project(
     # Who answers over a network answers many at once; who computes takes the time that it took.
     per_trial = mean["latency"] / annotator.concurrency if mean["latency"] else seconds / max(progress.asked, 1)
     window = opened.collection.collecting.window
-    order = schedule(opened.plan, opened.shown, window=window)[: 10 * window]
+    order = schedule(opened.plan, opened.shown, window=window, most=10 * window)
     saved = 0.0
     if isinstance(annotator, ChatAnnotator):
         saved = sharing(opened.shown[order]).saved(mean["tokens_in"], annotator.fixed_characters)

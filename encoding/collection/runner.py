@@ -6,7 +6,8 @@ import logging
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,10 +128,20 @@ def collect(
     with store.alone():
         run = _Run(plan, shown, contents, annotator, store, asking=asking or Asking(), watch=watch)
         try:
-            return asyncio.run(run.go())
+            return _run_to_end(run.go())
         except asyncio.CancelledError:
             run.progress.reason = "interrupted"
             return run.progress
+
+
+def _run_to_end(work: Coroutine[Any, Any, Progress]) -> Progress:
+    """Run on a loop of our own, in a thread of its own where one is running already, as in notebooks."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def remaining(

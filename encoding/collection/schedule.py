@@ -14,7 +14,7 @@ SPREAD = 31  # stream of random numbers
 CHARACTERS = 4.0  # per token, in English
 
 
-def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0) -> np.ndarray:
+def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0, most: int = 0) -> np.ndarray:
     """Order the trials of a plan.
 
     Trials of the subset and repetitions are spread over the whole, so that a drift over time meets all alike. The
@@ -32,6 +32,8 @@ def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0) -> np
         collected at any time more alike the whole.
     seed : int, optional
         Seed of the spreading.
+    most : int, optional
+        Only the first trials of the schedule are wanted; 0 for all.
 
     Returns
     -------
@@ -45,6 +47,7 @@ def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0) -> np
         place = np.floor(uniform(np.arange(len(later)), seed, SPREAD) * (n_main + 1)).astype(np.int64)
         order = np.argsort(place, kind="stable")
         rows = np.insert(rows, place[order], later[order])
+    rows = rows[:most].copy() if most else rows
     for start in range(0, len(rows) if window > 1 else 0, max(window, 1)):
         part = rows[start : start + window]
         a, b, c = shown[part].T

@@ -298,7 +298,7 @@ def summarize(opened: Opened) -> dict[str, Any]:
     split = np.bincount(plan.split, minlength=len(SPLITS))
     window = opened.collection.collecting.window
     n_looked = min(len(plan), 10 * window)
-    order = schedule(plan, opened.shown, window=window)[:n_looked]
+    order = schedule(plan, opened.shown, window=window, most=n_looked)
     return {
         "stimuli": len(plan.stimuli),
         "left_out": opened.what.problems,

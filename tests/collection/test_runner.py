@@ -394,3 +394,13 @@ def test_progress_is_told(tmp_path, names, captions):
     with AnswerStore(tmp_path / "a.sqlite") as store:
         collect(plan, shown, contents, Instant(), store, watch=lambda progress: seen.append(progress.asked))
     assert seen[-1] == 200
+
+
+def test_it_runs_where_a_loop_is_running_already(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions)
+
+    async def notebook():
+        with AnswerStore(tmp_path / "a.sqlite") as store:
+            return collect(plan, shown, contents, Instant(), store)
+
+    assert asyncio.run(notebook()).asked == 150
