@@ -295,8 +295,8 @@ def table(found: dict) -> str:
     rows = [line for part, lines in LINES.items() if part in found for line in lines(found[part])]
     loads = ", ".join(f"{part} {found[part]['load']:.1f}" for part in LINES if part in found)
     head = (
-        "# Collecting, measured\n\nBy `benchmarks/collection.py`; conditions in `collection.json`. Other work ran beside it: "
-        f"the load average before each part, on {found.get('cores')} cores, was {loads}.\n\n"
+        "# Collecting, measured\n\nBy `benchmarks/collection.py`; conditions in `collection.json`. Other work ran "
+        f"beside it: the load average before each part, on {found.get('cores')} cores, was {loads}.\n\n"
     )
     return head + "\n".join(["| what | wanted | measured |", "|---|---|---|", *rows]) + "\n"
 

