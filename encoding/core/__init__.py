@@ -5,6 +5,7 @@ from .axes import Grid, Samples, Targets
 from .errors import AlignmentError, ConfigError, DataError, EncodingError, SplitError, suggest
 from .features import FeatureSpace
 from .judgments import Judgments
+from .plans import Plan
 from .predictions import FoldMoments, Predictions
 from .provenance import Provenance, digest, fingerprint, fingerprint_array, versions
 from .responses import Exclusion, Responses
@@ -22,6 +23,7 @@ __all__ = [
     "FoldMoments",
     "Grid",
     "Judgments",
+    "Plan",
     "Predictions",
     "Provenance",
     "Responses",

@@ -1,0 +1,197 @@
+"""Commands that collect judgments: collect plan, run, status, check, export, merge."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core import ConfigError
+from .options import add_command
+from .progress import say
+
+if TYPE_CHECKING:
+    from ..collection import Opened, Progress
+
+
+def add_collecting(commands: Any) -> None:
+    """Add the commands that turn stimuli into judgments.
+
+    Parameters
+    ----------
+    commands : subparsers
+        Of the main parser.
+    """
+    command = commands.add_parser(
+        "collect",
+        help="turn videos or captions into odd-one-out judgments",
+        description="Plan trials, ask models or read people's answers, and export what was answered.",
+    )
+    actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
+    plan = _action(actions, "plan", _plan, "write the plan, and ask some of it to see what all of it will take")
+    plan.add_argument(
+        "--dry-run", "--dry_run", type=int, default=20, metavar="N",
+        help="trials to ask per annotator; their answers count (default: 20; 0 asks nothing)",
+    )  # fmt: skip
+    run = _action(actions, "run", _run, "ask what is planned and not answered yet")
+    run.add_argument("--annotator", default="", metavar="NAME", help="whom to ask (default: all, one after the other)")
+    run.add_argument("--shard", type=_shard, default=(1, 1), metavar="K/N", help="only part K of N, for many machines")
+    run.add_argument("--retry-errors", "--retry_errors", action="store_true", help="ask again what ended in an error")
+    _action(actions, "status", _status, "tell how far every annotator is, and what was spent")
+    _action(actions, "check", _check, "write the quality report")
+    export = _action(actions, "export", _export, "write judgments as Parquet, and train_90 and test_10 files")
+    export.add_argument("--annotator", default="", metavar="NAME", help="whose answers (default: all)")
+    _action(actions, "merge", _merge, "bring the answers of all shards together")
+
+
+def _action(actions: Any, name: str, function: Callable[[argparse.Namespace], int], text: str) -> Any:
+    action = add_command(actions, name, function, text)
+    action.add_argument("--config", type=Path, required=True, help="TOML file that says what to collect")
+    return action
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 3/16")
+    return int(number), int(count)
+
+
+def _open(options: argparse.Namespace) -> "Opened":
+    from ..collect_config import read_collection
+    from ..collection import open_collection
+
+    return open_collection(read_collection(options.config))
+
+
+class _Bar:
+    """Shows how many trials are answered, how many answers are valid, and what was spent."""
+
+    def __init__(self, name: str, currency: str) -> None:
+        self.name, self.currency = name, currency
+        self.bar: Any = None
+
+    def __call__(self, progress: "Progress") -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=progress.planned, initial=progress.before, desc=self.name, unit=" trials",
+                            file=sys.stderr, mininterval=0.2)  # fmt: skip
+        self.bar.update(progress.before + progress.asked - self.bar.n)
+        valid = progress.outcomes["valid"] / max(progress.asked, 1)
+        money = f", {progress.money:.2f} {self.currency}" if progress.money else ""
+        self.bar.set_postfix_str(f"{valid:.1%} valid{money}")
+        if progress.reason:
+            self.bar.close()
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from ..collect_config import read_collection
+    from ..collection import dry_run, name_of, plan_collection
+
+    collection = read_collection(options.config)
+    opened, summary = plan_collection(collection)
+    splits = ", ".join(f"{name} {n:,}" for name, n in summary["splits"].items() if n)
+    print(f"{summary['trials']:,} trials of {summary['triplets']:,} triplets about {summary['stimuli']:,} stimuli")
+    print(f"  splits          {splits}")
+    print(f"  pairs           each in {summary['pair_least']:,} to {summary['pair_most']:,} of the drawn triplets")
+    same, before = summary["same_first"], summary["same_first_unordered"]
+    print(f"  order           {same:.0%} of the trials begin like the one before ({before:.0%} as drawn)")
+    for name, problem in summary["left_out"].items():
+        say(f"left out: {name}: {problem}")
+    print(f"  written to      {collection.folder / 'plan'}")
+    for settings in collection.annotators if options.dry_run else ():
+        _print_estimate(dry_run(opened, name_of(settings), options.dry_run), collection.budget.currency)
+    return 0
+
+
+def _print_estimate(found: dict[str, Any], currency: str) -> None:
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in found["outcomes"].items() if n)
+    print(f"{found['annotator']}: {found['asked']} trials asked ({outcomes or found['reason']})")
+    if found["reason"] != "finished" and outcomes:
+        print(f"  stopped         {found['reason']}")
+    if "left" not in found:
+        return
+    if found["tokens_in"]:
+        print(
+            f"  per trial       {found['tokens_in']:.0f} tokens in ({found['tokens_cached']:.0f} cached), "
+            f"{found['tokens_out']:.1f} out, {found['requests']:.2f} requests, {found['latency']:.2f} s"
+        )
+        print(
+            f"  still to come   {found['left']:,} trials: {found['total_requests']:,.0f} requests, "
+            f"{found['total_tokens_in']:,.0f} tokens in, {found['total_tokens_out']:,.0f} out"
+        )
+        print(
+            f"  prefix cache    about {found['saved']:.0%} of the prompt tokens can be reused, by the order of trials"
+        )
+    if found["total_money"]:
+        print(
+            f"  money           {found['total_money']:,.2f} {currency}; {found['total_money_cached']:,.2f} {currency} "
+            f"if prefixes are cached"
+        )
+    print(
+        f"  time            about {_duration(found['total_hours'])}, if the server keeps the pace at full concurrency"
+    )
+
+
+def _duration(hours: float) -> str:
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ..collection import name_of, run_collection
+
+    opened = _open(options)
+    collection = opened.collection
+    chosen = [collection.annotator(options.annotator)] if options.annotator else list(collection.annotators)
+    complete = True
+    for settings in chosen:
+        name = name_of(settings)
+        bar = _Bar(name, collection.budget.currency)
+        done = run_collection(opened, name, shard=options.shard, retry_errors=options.retry_errors, watch=bar)
+        outcomes = ", ".join(f"{n:,} {outcome}" for outcome, n in done.outcomes.items() if n) or "nothing to ask"
+        print(f"{name}: {done.reason}; {outcomes}; {done.left:,} of {done.planned:,} trials left")
+        complete &= done.reason == "finished"
+        if done.reason == "interrupted":
+            return 130
+    return 0 if complete else 1
+
+
+def _status(options: argparse.Namespace) -> int:
+    from ..collection import status
+
+    table = status(_open(options))
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}") if len(table) else "no answers yet")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from ..collection import check_collection
+
+    path, found = check_collection(_open(options))
+    for warning in (warning for quality in found for warning in quality.warnings):
+        say(warning)
+    print(path)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ..collection import export_collection
+
+    for folder, counts in export_collection(_open(options), options.annotator).items():
+        for name, n in counts.items():
+            print(f"{folder}/{name}: {n:,} rows")
+    return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from ..collection import merge_shards
+
+    opened = _open(options)
+    if not opened.collection.folder.is_dir():
+        raise ConfigError(f"{opened.collection.folder} is not a folder.")
+    total = merge_shards(opened)
+    print(f"{total['stores']} stores merged: {total['added']:,} answers added, {total['known']:,} were there already")
+    return 0

@@ -1,0 +1,73 @@
+"""Judgments about stimuli: planned, asked, kept, checked."""
+
+from .asking import dry_run, merge_shards, run_collection
+from .averaging import average_orders, combine
+from .budget import Budget
+from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
+from .designs import Design, make_plan
+from .exporting import Source, export, exported
+from .frames import Framing, take_frames
+from .openai import OpenAI
+from .prompts import Prompt, available_prompts, load_prompt
+from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
+from .rated import Cosine
+from .results import check_collection, export_collection, status
+from .runner import Asking, Progress, collect
+from .stimuli import Stimuli
+from .study import ANNOTATORS, Collecting, Collection, Opened, name_of, open_collection, plan_collection
+from .tabled import Table, check_convention
+from .transformers import Transformers
+from .trials import Annotator, Answer, Stopped, Trial
+
+__all__ = [
+    "ANNOTATORS",
+    "Annotator",
+    "Answer",
+    "Asking",
+    "Budget",
+    "Collecting",
+    "Collection",
+    "Contents",
+    "Cosine",
+    "Design",
+    "Framing",
+    "OpenAI",
+    "Opened",
+    "Progress",
+    "Prompt",
+    "Quality",
+    "Source",
+    "Stimuli",
+    "Stopped",
+    "Table",
+    "Transformers",
+    "Trial",
+    "assess",
+    "available_prompts",
+    "average_orders",
+    "check_collection",
+    "check_convention",
+    "choose",
+    "collect",
+    "combine",
+    "dry_run",
+    "export",
+    "export_collection",
+    "exported",
+    "judge_agreement",
+    "load_prompt",
+    "make_plan",
+    "mask_emotions",
+    "merge_shards",
+    "name_of",
+    "of_captions",
+    "of_frames",
+    "of_names",
+    "open_collection",
+    "plan_collection",
+    "repeat_agreement",
+    "run_collection",
+    "slot_use",
+    "status",
+    "take_frames",
+]

@@ -1,0 +1,183 @@
+"""How much may be spent, and how much has been."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..core import ConfigError
+from .trials import Answer, Stopped
+
+MARGIN = 1.25  # a trial may take this much more than the largest so far before a budget is exceeded
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The ``[budget]`` table; a limit of 0 is none, and counts what earlier runs of the same annotator have spent.
+
+    Attributes
+    ----------
+    requests : int
+        Requests, answered or not.
+    tokens : int
+        Tokens in and out.
+    money : float
+        In the currency of the prices.
+    hours : float
+        Of running.
+    price_in, price_cached, price_out : float
+        Of a million tokens: of prompts, of those parts of them that the server had in its cache, of replies.
+    currency : str
+        Its name.
+
+    Raises
+    ------
+    ConfigError
+        If a number is negative, or money is limited without prices.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    money: float = 0.0
+    hours: float = 0.0
+    price_in: float = 0.0
+    price_cached: float | None = None
+    price_out: float = 0.0
+    currency: str = "USD"
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        numbers = (self.requests, self.tokens, self.money, self.hours, self.price_in, self.price_out)
+        if min(*numbers, self.price_cached or 0) < 0:
+            raise ConfigError(f"[budget]: limits and prices are 0 or more, but one of {numbers} is not.")
+        if self.money and not (self.price_in or self.price_out):
+            raise ConfigError(f"[budget] money = {self.money}, but price_in and price_out are needed to count it.")
+
+    def cost(self, tokens_in: float, tokens_cached: float, tokens_out: float) -> float:
+        """Give the price of some tokens.
+
+        Parameters
+        ----------
+        tokens_in, tokens_cached, tokens_out : float
+            Tokens of prompts, those of them that were cached, tokens of replies.
+
+        Returns
+        -------
+        float
+            Money.
+
+        Examples
+        --------
+        >>> Budget(price_in=1.0, price_cached=0.1, price_out=4.0).cost(2e6, 1e6, 1e6)
+        5.1
+        """
+        cached = self.price_in if self.price_cached is None else self.price_cached
+        return (
+            (tokens_in - tokens_cached) * self.price_in + tokens_cached * cached + tokens_out * self.price_out
+        ) / 1e6
+
+
+class Meter:
+    """Counts what a run spends, and refuses what would exceed the budget.
+
+    Parameters
+    ----------
+    budget : Budget
+        Limits.
+    spent : mapping of str to float
+        What earlier runs have spent, as `AnswerStore.spent` tells it.
+
+    Attributes
+    ----------
+    sent : int
+        Requests of this run.
+    before : dict of str to float
+        What earlier runs have spent.
+    """
+
+    def __init__(self, budget: Budget, spent: Mapping[str, float]) -> None:
+        self.budget = budget
+        self.sent = 0
+        self.before = dict(spent)
+        self._tokens = [spent["tokens_in"], spent["tokens_cached"], spent["tokens_out"]]
+        self._under_way = 0
+        self._most_tokens = spent["most_in"] + spent["most_out"]
+        self._most_money = budget.cost(spent["most_in"], 0, spent["most_out"])
+        self._start = time.monotonic()
+
+    @property
+    def tokens(self) -> float:
+        """Tokens so far, of earlier runs too."""
+        return self._tokens[0] + self._tokens[2]
+
+    @property
+    def money(self) -> float:
+        """Money so far, of earlier runs too."""
+        return self.budget.cost(*self._tokens)
+
+    @property
+    def hours(self) -> float:
+        """Hours so far, of earlier runs too."""
+        return self.before["hours"] + (time.monotonic() - self._start) / 3600
+
+    @property
+    def careful(self) -> bool:
+        """Whether a budget counts tokens, and no answer has yet shown how many a trial takes."""
+        return bool(self.budget.tokens or self.budget.money) and not self._most_tokens
+
+    def request(self) -> None:
+        """Count a request that is about to be sent.
+
+        Raises
+        ------
+        Stopped
+            If there are no requests or hours left.
+        """
+        budget = self.budget
+        if budget.requests and self.before["requests"] + self.sent >= budget.requests:
+            raise Stopped(f"the budget of {budget.requests:,} requests is spent")
+        if budget.hours and self.hours >= budget.hours:
+            raise Stopped(f"the budget of {budget.hours:g} hours is spent")
+        self.sent += 1
+
+    def begin(self, n_trials: int) -> None:
+        """Take trials on.
+
+        Parameters
+        ----------
+        n_trials : int
+            How many.
+
+        Raises
+        ------
+        Stopped
+            If they, with those under way, could exceed the budget of tokens or money.
+        """
+        budget = self.budget
+        n = MARGIN * (self._under_way + n_trials)
+        if budget.tokens and self.tokens + n * self._most_tokens > budget.tokens:
+            raise Stopped(
+                f"the next trials could exceed the budget of {budget.tokens:,} tokens ({self.tokens:,.0f} spent)"
+            )
+        if budget.money and self.money + n * self._most_money > budget.money:
+            raise Stopped(
+                f"the next trials could exceed the budget of {budget.money:g} {budget.currency} "
+                f"({self.money:.4g} spent)"
+            )
+        self._under_way += n_trials
+
+    def end(self, answers: list[Answer], n_trials: int) -> None:
+        """Count what trials have taken.
+
+        Parameters
+        ----------
+        answers : list of Answer
+            Their answers; none if they were given up.
+        n_trials : int
+            How many there were.
+        """
+        self._under_way -= n_trials
+        for answer in answers:
+            taken = (answer.tokens_in, answer.tokens_cached, answer.tokens_out)
+            self._tokens = [a + b for a, b in zip(self._tokens, taken, strict=True)]
+            self._most_tokens = max(self._most_tokens, answer.tokens_in + answer.tokens_out)
+            self._most_money = max(self._most_money, self.budget.cost(answer.tokens_in, 0, answer.tokens_out))

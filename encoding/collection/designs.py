@@ -1,0 +1,274 @@
+"""Which triplets are asked: drawn, balanced, all, or those of a file."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core import ConfigError, Plan, Provenance, digest, fingerprint, suggest
+from ..core.plans import SPLITS, item_type
+from ..numerics.mixing import Permutation, hashed, uniform
+from ..numerics.triplet_ranks import (
+    ORDERS,
+    balanced_triplets,
+    count_triplets,
+    counterbalance,
+    rank_triplets,
+    unrank_triplets,
+)
+
+DRAW, SUBSET, SPLIT, REPEATED = 1, 2, 3, 4  # streams of random numbers
+KINDS = ("balanced", "random", "full", "file")
+PRESENTATIONS = {"drawn": 1, "cyclic": 3, "all": 6}
+CHUNK = 1 << 19  # triplets that are worked on at once
+
+
+@dataclass(frozen=True)
+class Design:
+    """The ``[design]`` table: which triplets are asked, and how often.
+
+    Attributes
+    ----------
+    kind : {"balanced", "random", "full", "file"}
+        "balanced": each pair of stimuli in nearly the same number of triplets; "random": every triplet equally
+        likely; "full": all of them; "file": those that a file lists, in an order of our own.
+    n_triplets : int
+        Unordered triplets to draw, each once, apart from those of the subset; not used by "full" and "file".
+    file : str
+        For the kind "file".
+    columns : tuple of str
+        Columns of the three items, if the file is a table.
+    subset : int or tuple of str
+        Stimuli of which all triplets are asked, as the split "subset": how many to draw, or their names.
+    test, validation : float
+        Share of the other triplets that belongs to each of these splits; the rest is for training.
+    repeated : int
+        Triplets that are asked again to see how well answers repeat; test triplets, where there are any.
+    repeats : int
+        How many times each of them is asked in all.
+    order : {"drawn", "cyclic", "all"}
+        Whether a triplet is shown in one drawn order, in three that put each item into each slot, or in all six.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    kind: str = "balanced"
+    n_triplets: int = 0
+    file: str = ""
+    columns: tuple[str, ...] = ("item_1", "item_2", "item_3")
+    subset: int | tuple[str, ...] = 0
+    test: float = 0.1
+    validation: float = 0.0
+    repeated: int = 0
+    repeats: int = 20
+    order: str = "drawn"
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        if self.kind not in KINDS:
+            raise ConfigError(f"[design] kind = {self.kind!r}. {suggest(str(self.kind), KINDS)}")
+        if self.order not in PRESENTATIONS:
+            raise ConfigError(f"[design] order = {self.order!r}. {suggest(str(self.order), PRESENTATIONS)}")
+        drawn = self.kind in ("balanced", "random")
+        if drawn != (self.n_triplets > 0):
+            needed = "a number above 0 is needed" if drawn else f"kind {self.kind!r} takes what there is: leave it out"
+            raise ConfigError(f"[design] n_triplets = {self.n_triplets}, but {needed}.")
+        if (self.kind == "file") != bool(self.file):
+            raise ConfigError(f"[design] kind = {self.kind!r} with file = {self.file!r}: each needs the other.")
+        if len(self.columns) != 3:
+            raise ConfigError(f"[design] columns = {list(self.columns)}, but the columns of three items are needed.")
+        if min(self.test, self.validation) < 0 or self.test + self.validation >= 1:
+            raise ConfigError(
+                f"[design] test = {self.test}, validation = {self.validation}: shares of 0 or more that leave some "
+                f"for training are needed."
+            )
+        if self.repeated < 0 or self.repeats < 2 or self.repeats + 6 > np.iinfo(np.int16).max:
+            raise ConfigError(
+                f"[design] repeated = {self.repeated}, repeats = {self.repeats}: 0 or more triplets, asked 2 times "
+                f"or more, are needed."
+            )
+
+
+def make_plan(design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: np.ndarray | None = None) -> Plan:
+    """Draw a plan; the same design, stimuli and seed give the same bytes.
+
+    A longer random or balanced plan starts with the triplets of a shorter one, in the same splits.
+
+    Parameters
+    ----------
+    design : Design
+        What to draw.
+    stimuli : sequence of str
+        Stimuli, each once.
+    seed : int, optional
+        Seed of everything that is drawn.
+    listed : ndarray of integers, shape (n_triplets, 3), optional
+        Triplets of the file, for the kind "file"; which order they have makes no difference.
+
+    Returns
+    -------
+    Plan
+        Trials in the order in which a part of them is the fairest sample of the whole.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer triplets than asked for, or a stimulus of the subset is unknown.
+    """
+    names = tuple(str(name) for name in stimuli)
+    if len(names) < 3:
+        raise ConfigError(f"[design]: {len(names)} stimuli, but a triplet needs 3.")
+    members = _members(design, names, seed)
+    inside = np.zeros(len(names), dtype=bool)
+    inside[members] = True
+    n_inner = count_triplets(len(members))
+    again = design.repeated * (design.repeats - 1)
+    room = n_inner + (again if PRESENTATIONS[design.order] == 1 else 0)
+    items, n_outer = _collect(_blocks(design, len(names), seed, listed), design, inside, room)
+    split = np.full(len(items), SPLITS.index("subset"), dtype=np.int8)
+    split[:n_outer] = _split(items[:n_outer], design, seed)
+    counterbalance(items[:n_outer], len(names), seed, in_place=True)
+    if n_inner:
+        inner = unrank_triplets(Permutation(n_inner, seed, SUBSET)(np.arange(n_inner)))
+        items[n_outer : n_outer + n_inner] = members[counterbalance(inner, len(members), seed, start=1 << 40)]
+    repeat = np.zeros(len(items), dtype=np.int16)
+    items, repeat, split = _present(items, repeat, split, n_outer + n_inner, design=design, seed=seed)
+    for array in (items, repeat, split):
+        array.flags.writeable = False
+    inputs = {"stimuli": digest(list(names))}
+    if listed is not None:
+        inputs["file"] = digest(np.sort(rank_triplets(listed)).tobytes().hex())
+    return Plan(names, items, repeat, split, Provenance("plan/1", {"design": dataclasses.asdict(design)}, inputs, seed))
+
+
+def _members(design: Design, names: tuple[str, ...], seed: int) -> np.ndarray:
+    if isinstance(design.subset, int):
+        if design.subset and not 3 <= design.subset <= len(names):
+            raise ConfigError(f"[design] subset = {design.subset}, but 3 to {len(names)} stimuli can be drawn.")
+        return np.sort(Permutation(len(names), seed, SUBSET)(np.arange(design.subset)))
+    for name in design.subset:
+        if name not in names:
+            raise ConfigError(f"[design] subset: no stimulus {name!r}. {suggest(str(name), names)}")
+    return np.array(sorted({names.index(name) for name in design.subset}), dtype=np.int64)
+
+
+def _blocks(design: Design, n: int, seed: int, listed: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield different unordered triplets, without end before all of the kind are used up."""
+    if design.kind == "balanced":
+        yield from balanced_triplets(n, seed)
+        return
+    if design.kind == "file":
+        ranks = np.unique(rank_triplets(listed if listed is not None else np.empty((0, 3), dtype=np.int64)))
+        total = len(ranks)
+    else:
+        total = count_triplets(n)
+    order = Permutation(total, seed, DRAW)
+    for start in range(0, total, CHUNK):
+        places = order(np.arange(start, min(start + CHUNK, total)))
+        yield unrank_triplets(ranks[places] if design.kind == "file" else places)
+
+
+def _collect(blocks: Iterator[np.ndarray], design: Design, inside: np.ndarray, room: int) -> tuple[np.ndarray, int]:
+    """Take what is asked for, leaving out triplets of which all three stimuli are of the subset.
+
+    Some room is left at the end of the array, since to make it longer later would take twice the memory.
+    """
+    n = len(inside)
+    if design.kind == "file":
+        parts = [block[~inside[block].all(axis=1)] for block in blocks]
+        n_filled = sum(len(part) for part in parts)
+        return np.concatenate([*parts, np.zeros((room, 3))]).astype(item_type(n)), n_filled
+    available = count_triplets(n) - count_triplets(int(inside.sum()))
+    most = available if design.kind == "full" else design.n_triplets
+    if most > available:
+        raise ConfigError(
+            f"[design] n_triplets = {most:,}, but {n} stimuli have {available:,} different triplets beside those of "
+            f'the subset. Ask for fewer, or set kind = "full".'
+        )
+    items: np.ndarray = np.zeros((most + room, 3), dtype=item_type(n))
+    filled = 0
+    for block in blocks:
+        kept = block[~inside[block].all(axis=1)] if inside.any() else block
+        kept = kept[: most - filled]
+        items[filled : filled + len(kept)] = kept
+        filled += len(kept)
+        if filled == most:
+            break
+    return items, filled
+
+
+def _split(items: np.ndarray, design: Design, seed: int) -> np.ndarray:
+    """Give each unordered triplet a split that depends on nothing but the triplet and the seed."""
+    split = np.zeros(len(items), dtype=np.int8)
+    for start in range(0, len(items), CHUNK):
+        draw = uniform(rank_triplets(items[start : start + CHUNK]), seed, SPLIT)
+        part = split[start : start + CHUNK]
+        part[draw < design.test + design.validation] = SPLITS.index("validation")
+        part[draw < design.test] = SPLITS.index("test")
+    return split
+
+
+def _present(
+    items: np.ndarray, repeat: np.ndarray, split: np.ndarray, n_rows: int, *, design: Design, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Add the other orders of every triplet where they are asked for, and the triplets that are asked again."""
+    n_orders = PRESENTATIONS[design.order]
+    shown, kind = items[:n_rows], split[:n_rows]
+    chosen = _repeated(shown, kind, design, seed)
+    number = np.arange(n_orders, n_orders + design.repeats - 1)
+    # Each of the six orders in turn, from the one that was drawn.
+    again = shown[chosen][:, ORDERS[number % len(ORDERS)]].reshape(-1, 3)
+    again_split, again_repeat = np.repeat(kind[chosen], len(number)), np.tile(number, len(chosen))
+    if n_orders == 1:
+        items[n_rows:], repeat[n_rows:], split[n_rows:] = again, again_repeat, again_split
+        return items, repeat, split
+    shown, kind = shown[:, ORDERS[:n_orders]].reshape(-1, 3), np.repeat(kind, n_orders)
+    numbers = np.concatenate((np.tile(np.arange(n_orders), n_rows), again_repeat)).astype(np.int16)
+    return np.concatenate((shown, again)), numbers, np.concatenate((kind, again_split))
+
+
+def _repeated(shown: np.ndarray, split: np.ndarray, design: Design, seed: int) -> np.ndarray:
+    """Choose the triplets that are asked again: test triplets, where there are any."""
+    if not design.repeated:
+        return np.empty(0, dtype=np.int64)
+    pool = np.flatnonzero(split == SPLITS.index("test"))
+    pool = pool if len(pool) else np.arange(len(shown))
+    if design.repeated > len(pool):
+        raise ConfigError(
+            f"[design] repeated = {design.repeated}, but there are {len(pool)} triplets in the split that is repeated."
+        )
+    keys = hashed(rank_triplets(shown[pool]), seed, REPEATED)
+    chosen = pool[np.argpartition(keys, design.repeated - 1)[: design.repeated]]
+    return chosen[np.argsort(keys[np.searchsorted(pool, chosen)])]
+
+
+def read_listed(design: Design, stimuli: Sequence[str], base: str | Path) -> tuple[np.ndarray | None, dict[str, str]]:
+    """Read the file of a design, if it has one.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    stimuli : sequence of str
+        Stimuli.
+    base : str or Path
+        Folder that the file is relative to.
+
+    Returns
+    -------
+    listed : ndarray of int32, shape (n_triplets, 3), or None
+        Triplets of the file.
+    inputs : dict of str to str
+        Fingerprint of the file, by name.
+    """
+    if design.kind != "file":
+        return None, {}
+    from ..io.triplets import read_triplets
+
+    path = Path(base) / design.file
+    return read_triplets(path, stimuli, columns=design.columns)[0], {path.name: fingerprint(path)}

@@ -1,0 +1,164 @@
+"""Answers of a store as judgments about a plan: Parquet, and the files of triplets that SPoSE and VICE read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import DataError, Judgments, Plan, Provenance, versions
+from ..core.judgments import OUTCOMES
+from ..core.plans import SPLITS
+from ..io.answers import AnswerStore
+from ..io.judgments import read_judgments, words, write_judgments
+from ..io.triplets import write_triplets
+from .contents import Contents
+from .matching import Matcher
+from .schedule import is_repetition
+
+FLOATS = ("p1", "p2", "p3", "mass", "latency", "answered")
+COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tries")
+MARK = "outcome * 8 + choice + 1"  # both in one number: rows are read one by one, and every column takes its time
+FILES = {"train": "train_90", "validation": "validation", "test": "test_10", "subset": "subset"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where judgments are taken from.
+
+    Attributes
+    ----------
+    plan : Plan
+        Trials.
+    shown : ndarray of integers, shape (n_trials, 3)
+        What is shown in each.
+    contents : Contents
+        What can be shown.
+    store : AnswerStore
+        Answers.
+    setting : int
+        Whose answers: number of the setting in the store.
+    annotator : str
+        Name to give them.
+    """
+
+    plan: Plan
+    shown: np.ndarray
+    contents: Contents
+    store: AnswerStore
+    setting: int
+    annotator: str
+
+    def parts(self) -> Iterator[dict[str, np.ndarray]]:
+        """Read the answers to the plan, some ten thousand at a time, in the order in which they were given.
+
+        Yields
+        ------
+        dict of str to ndarray
+            Row of the plan ("row"), "outcome" (code) and "choice", and further columns of the store.
+        """
+        numbers = self.store.find_contents(self.contents.digests, self.contents.owners)
+        matcher = Matcher(numbers, self.shown, self.plan.repeat)
+        for table in self.store.read(self.setting, (matcher.sql, MARK, *FLOATS, *COUNTS)):
+            row = matcher.rows(np.array(table[matcher.sql], dtype=np.int64))
+            known = row >= 0
+            mark = np.array(table[MARK], dtype=np.int64)[known]
+            part = {"row": row[known], "outcome": mark // 8, "choice": mark % 8 - 1}
+            part |= {name: np.array(table[name], dtype=np.float64)[known] for name in FLOATS}
+            part |= {name: np.array(table[name], dtype=np.int64)[known] for name in COUNTS}
+            yield part
+
+
+def export(source: Source, folder: str | Path) -> dict[str, int]:
+    """Write everything that has been answered.
+
+    Parameters
+    ----------
+    source : Source
+        Answers and the plan that they belong to.
+    folder : str or Path
+        Where to: ``judgments.parquet``, and per split the valid judgments as ``train_90``, ``test_10``,
+        ``validation`` and ``subset``, each ``.txt`` and ``.npy``, the odd one last. Repetitions for the noise ceiling
+        are in the Parquet file only.
+
+    Returns
+    -------
+    dict of str to int
+        Rows per file.
+
+    Raises
+    ------
+    DataError
+        If there is no answer to the plan.
+    """
+    folder = Path(folder)
+    split_triplets: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
+    repetition = is_repetition(source.plan)
+
+    def tables() -> Iterator[dict[str, Any]]:
+        for part in source.parts():
+            _sort_by_split(part, source.plan, repetition, split_triplets)
+            yield _columns(part, source)
+
+    plan = source.plan.provenance
+    config = {"annotator": source.annotator, "plan": dict(plan.config)}
+    provenance = Provenance("collect/1", config, {"plan": plan.key}, plan.seed, versions())
+    path = folder / "judgments.parquet"
+    counts = {path.name: write_judgments(path, tables(), source.plan.stimuli, provenance)}
+    if not counts[path.name]:
+        path.unlink()
+        raise DataError(f"{source.store.path}: no answer of {source.annotator!r} to this plan. Run it first.")
+    for split, parts in split_triplets.items():
+        rows = np.concatenate(parts) if parts else np.empty((0, 3))
+        if len(rows):
+            for suffix in (".txt", ".npy"):
+                write_triplets(folder / f"{FILES[split]}{suffix}", rows)
+                counts[f"{FILES[split]}{suffix}"] = len(rows)
+    return counts
+
+
+def _sort_by_split(
+    part: dict[str, np.ndarray], plan: Plan, repetition: np.ndarray, split_triplets: dict[str, list[np.ndarray]]
+) -> None:
+    row, choice = part["row"], part["choice"]
+    use = (choice >= 0) & ~repetition[row]
+    shown, odd = plan.items[row[use]].astype(np.int32), choice[use]
+    # The pair in the order in which it was shown, then the odd one.
+    place = np.array([(1, 2, 0), (0, 2, 1), (0, 1, 2)])[odd]
+    ordered = np.take_along_axis(shown, place, axis=1)
+    split = plan.split[row[use]]
+    for code, name in enumerate(SPLITS):
+        if (split == code).any():
+            split_triplets[name].append(ordered[split == code])
+
+
+def _columns(part: dict[str, np.ndarray], source: Source) -> dict[str, Any]:
+    plan, row, choice = source.plan, part["row"], part["choice"]
+    shown = plan.items[row].astype(np.int32)
+    odd = np.where(choice >= 0, shown[np.arange(len(shown)), choice], -1)
+    columns: dict[str, Any] = {f"item_{slot + 1}": words(shown[:, slot], plan.stimuli) for slot in range(3)}
+    columns |= {f"probability_{slot}": part[f"p{slot}"].astype(np.float32) for slot in (1, 2, 3)}
+    columns |= {"choice": choice.astype(np.int8), "odd": words(odd, plan.stimuli)}
+    columns |= {"outcome": words(part["outcome"], OUTCOMES), "split": words(plan.split[row], SPLITS)}
+    columns |= {"weight": np.ones(len(row), dtype=np.float32), "repeat": plan.repeat[row].astype(np.int32)}
+    columns |= {"annotator": words(np.zeros(len(row), dtype=np.int32), (source.annotator,))}
+    columns |= {name: part[name].astype(np.float32) for name in ("mass", "latency")}
+    columns |= {name: part[name].astype(np.int32) for name in ("tokens_in", "tokens_cached", "tokens_out")}
+    return columns | {"tries": part["tries"].astype(np.int16), "answered": part["answered"]}
+
+
+def exported(folder: str | Path) -> Judgments:
+    """Read back what `export` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    Judgments
+        All answers, repetitions and those that are not valid too.
+    """
+    return read_judgments(Path(folder) / "judgments.parquet")

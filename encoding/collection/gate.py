@@ -1,0 +1,115 @@
+"""How many requests are under way: more while the server keeps up, fewer when it does not."""
+
+import asyncio
+from collections import deque
+
+
+class Gate:
+    """A limit on requests under way that finds its own size.
+
+    It doubles until the server complains for the first time, then grows by one per round of successes, and halves
+    at every complaint (at most once per round: one overload makes many complaints).
+
+    Parameters
+    ----------
+    most : int
+        Upper limit.
+    per_minute : float, optional
+        Requests per minute that must not be exceeded; 0 for any number.
+
+    Attributes
+    ----------
+    limit : float
+        Present limit.
+    under_way : int
+        Requests that have entered and not left.
+
+    Notes
+    -----
+    Additive increase, multiplicative decrease: Chiu and Jain (1989), Analysis of the increase and decrease
+    algorithms for congestion avoidance in computer networks.
+    """
+
+    def __init__(self, most: int, per_minute: float = 0) -> None:
+        self.most = most
+        self.limit = float(min(most, 16))
+        self.under_way = 0
+        self._rising = True
+        self._successes = 0
+        self._interval = 60.0 / per_minute if per_minute else 0.0
+        self._next = 0.0
+        self._closed_until = 0.0
+        self._calm_until = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Wait until another request may be sent."""
+        while True:
+            while self.under_way >= int(self.limit):
+                ticket = asyncio.get_running_loop().create_future()
+                self._waiting.append(ticket)
+                try:
+                    await ticket
+                finally:
+                    if ticket in self._waiting:
+                        self._waiting.remove(ticket)
+            self.under_way += 1
+            delay = self._delay()
+            if delay <= 0:
+                return
+            self.under_way -= 1
+            await asyncio.sleep(delay)
+
+    def _delay(self) -> float:
+        """Tell how long sending must wait; if it need not, the next request's place is taken."""
+        if not self._interval and not self._closed_until:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        wait = max(self._closed_until, self._next) - now
+        if wait <= 0:
+            self._closed_until = 0.0
+            self._next = max(self._next, now) + self._interval if self._interval else 0.0
+        return wait
+
+    def leave(self, *, overloaded: bool, round_trip: float = 0.0) -> None:
+        """Say how a request went.
+
+        Parameters
+        ----------
+        overloaded : bool
+            Whether the server could not keep up (429, 503, a time-out).
+        round_trip : float, optional
+            Seconds that it took; complaints within that time belong together.
+        """
+        self.under_way -= 1
+        now = asyncio.get_running_loop().time()
+        if overloaded:
+            self._rising = False
+            self._successes = 0
+            if now >= self._calm_until:
+                self.limit = max(1.0, self.limit / 2)
+                self._calm_until = now + max(round_trip, 0.05)
+        elif self.limit < self.most:
+            self._successes += 1
+            if self._rising:
+                self.limit = min(self.most, self.limit + 1)
+            elif self._successes >= self.limit:
+                self._successes = 0
+                self.limit = min(self.most, self.limit + 1)
+        free = int(self.limit) - self.under_way
+        while self._waiting and free > 0:
+            ticket = self._waiting.popleft()
+            if not ticket.done():
+                ticket.set_result(None)
+                free -= 1
+
+    def close_for(self, seconds: float) -> None:
+        """Send nothing for a while.
+
+        Parameters
+        ----------
+        seconds : float
+            As the server has asked.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        self._closed_until = max(self._closed_until, until)

@@ -1,0 +1,109 @@
+"""Which trials of a plan have been answered: rows of a plan against rows of a store."""
+
+import numpy as np
+
+from ..core import DataError
+
+
+def pack(contents: np.ndarray, repeat: np.ndarray, *, n_contents: int, n_repeats: int) -> np.ndarray:
+    """Write what was asked as one number.
+
+    Parameters
+    ----------
+    contents : ndarray of integers, shape (n, 3)
+        Numbers of the contents, 0 .. n_contents - 1.
+    repeat : ndarray of integers, shape (n,)
+        0 .. n_repeats - 1.
+    n_contents, n_repeats : int
+        Ranges.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        ((repeat n + first) n + second) n + third, with n contents.
+
+    Raises
+    ------
+    DataError
+        If there is no room for so many in 63 bits.
+    """
+    if n_contents**3 * n_repeats >= 1 << 63:
+        raise DataError(f"{n_contents:,} captions and {n_repeats:,} repeats are too many for one store.")
+    key = repeat.astype(np.int64)
+    for slot in range(3):
+        key *= n_contents
+        key += contents[:, slot]
+    return key
+
+
+class Matcher:
+    """Finds rows of a plan by what was asked.
+
+    Parameters
+    ----------
+    numbers : ndarray of int64, shape (n_contents,)
+        Number of each content in the store.
+    shown : ndarray of integers, shape (n_trials, 3)
+        Index of the contents of each trial.
+    repeat : ndarray of integers, shape (n_trials,)
+        Repeat of each trial.
+
+    Attributes
+    ----------
+    keys : ndarray of int64, shape (n_trials,)
+        What each trial asks, as one number.
+    n_contents, n_repeats : int
+        Ranges of the numbers in a key.
+    """
+
+    def __init__(self, numbers: np.ndarray, shown: np.ndarray, repeat: np.ndarray) -> None:
+        self.n_contents = int(numbers.max(initial=0)) + 1
+        self.n_repeats = int(repeat.max(initial=0)) + 1
+        self.keys = pack(numbers[shown], repeat, n_contents=self.n_contents, n_repeats=self.n_repeats)
+        self._order: np.ndarray | None = None
+
+    def answered(self, keys: np.ndarray) -> np.ndarray:
+        """Tell which trials of the plan are among the answers.
+
+        Parameters
+        ----------
+        keys : ndarray of int64, shape (n_answered,)
+            Keys of the answers, in ascending order.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_trials,)
+            True where there is an answer.
+        """
+        if not len(keys):
+            return np.zeros(len(self.keys), dtype=bool)
+        place = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
+        return keys[place] == self.keys
+
+    def rows(self, keys: np.ndarray) -> np.ndarray:
+        """Find the trials that answers belong to.
+
+        Parameters
+        ----------
+        keys : ndarray of int64, shape (n,)
+            What was asked.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Row of the plan; -1 where the plan has no such trial.
+        """
+        if not len(self.keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        if self._order is None:
+            self._order = np.argsort(self.keys, kind="stable")
+            self._sorted = self.keys[self._order]
+        place = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
+        return np.where(self._sorted[place] == keys, self._order[place], -1)
+
+    @property
+    def sql(self) -> str:
+        """Expression for the key of a row of the store; -1 where it is out of range."""
+        n = self.n_contents
+        inside = f"repeat < {self.n_repeats} AND first < {n} AND second < {n} AND third < {n}"
+        return f"CASE WHEN {inside} THEN ((repeat * {n} + first) * {n} + second) * {n} + third ELSE -1 END"

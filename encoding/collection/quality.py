@@ -1,0 +1,390 @@
+"""Can these judgments be trusted? Numbers, each with what it would be by chance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+
+from ..core import DataError, Judgments
+from ..core.judgments import OUTCOMES
+from ..numerics.triplet_ranks import rank_triplets
+
+LEVEL = 1e-3  # of significance at which something is pointed out
+LEAST = 0.03  # deviation of a share from what it should be that is worth pointing out
+N_BINS = 20  # of time
+N_DRAWS = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True, eq=False)
+class SlotUse:
+    """How often each slot is called odd.
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (3,)
+        Valid choices per slot.
+    shares : ndarray, shape (3,)
+        Mean probability of each slot where probabilities are known, share of choices elsewhere.
+    statistic, p : float
+        Chi-squared test of equal use, with 2 degrees of freedom.
+    flagged : bool
+        Whether the judge prefers a slot: p < 0.001, and some share is off by 3 points or more.
+    """
+
+    counts: np.ndarray
+    shares: np.ndarray
+    statistic: float
+    p: float
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often answers agree.
+
+    Attributes
+    ----------
+    share : float
+        Estimate; NaN if there is nothing to compare.
+    low, high : float
+        95 % interval.
+    n : int
+        Triplets that are compared.
+    """
+
+    share: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """What is known of one judge.
+
+    Attributes
+    ----------
+    annotator : str
+        Name.
+    outcomes : dict of str to int
+        Answers per outcome.
+    slots : SlotUse
+        Of all valid answers.
+    ceiling : Agreement
+        Noise ceiling: share of the most frequent answer to triplets that were asked several times.
+    pairs : Agreement
+        Probability that two answers to the same triplet agree; 1/3 by chance.
+    per_triplet : ndarray
+        Share of the most frequent answer, per repeated triplet.
+    mass : float
+        Median probability of the three labels together; NaN if unknown.
+    refused : tuple of (str, int, int)
+        Stimuli whose trials are most often without a valid answer: name, such trials, all trials.
+    drift : DataFrame
+        Per part of the time: "answers", "valid", shares of the slots, "latency", "start" (s since 1970).
+    drift_p : float
+        Test of whether slots are used alike at all times, given the stimuli that were shown.
+    """
+
+    annotator: str
+    outcomes: dict[str, int]
+    slots: SlotUse
+    ceiling: Agreement
+    pairs: Agreement
+    per_triplet: np.ndarray
+    mass: float
+    refused: tuple[tuple[str, int, int], ...]
+    drift: pd.DataFrame
+    drift_p: float
+
+    @property
+    def valid(self) -> float:
+        """Share of answers that are valid."""
+        return self.outcomes["valid"] / max(sum(self.outcomes.values()), 1)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What should be known before the judgments are used."""
+        found = []
+        if self.valid < 0.99:
+            found.append(f"{self.annotator}: only {self.valid:.1%} of the answers are valid.")
+        if self.slots.flagged:
+            listed = " / ".join(f"{share:.1%}" for share in self.slots.shares)
+            found.append(
+                f"{self.annotator}: the slots are not used equally ({listed}; chi-squared {self.slots.statistic:,.0f}, "
+                f"p = {max(self.slots.p, 1e-300):.1g}). Average over orders, or let the embedding estimate it."
+            )
+        if self.pairs.n and self.pairs.low <= 1 / 3:
+            found.append(f"{self.annotator}: answers to the same triplet agree no more often than by chance.")
+        if self.drift_p < LEVEL:
+            found.append(
+                f"{self.annotator}: the use of the slots changes over time (p = {max(self.drift_p, 1e-300):.1g})."
+            )
+        return tuple(found)
+
+
+def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> list[Quality]:
+    """Assess every judge.
+
+    Parameters
+    ----------
+    judgments : Judgments
+        Of one or several annotators.
+    extra : mapping of str to ndarray, shape (n_judgments,), optional
+        "answered" (s since 1970), "latency" and "mass", where they are known.
+    seed : int, optional
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    list of Quality
+        One per annotator.
+
+    Raises
+    ------
+    DataError
+        If there are no judgments.
+    """
+    if not len(judgments):
+        raise DataError("There are no judgments to check.")
+    extra = extra or {}
+    return [
+        _assess(judgments, np.flatnonzero(judgments.annotator == name), str(name), extra, seed)
+        for name in pd.unique(judgments.annotator)
+    ]
+
+
+def _assess(judgments: Judgments, rows: np.ndarray, name: str, extra: Mapping[str, np.ndarray], seed: int) -> Quality:
+    outcome, choice = judgments.outcome[rows], judgments.choice[rows]
+    outcomes = {kind: int((outcome == kind).sum()) for kind in OUTCOMES}
+    ceiling, pairs, per_triplet = repeat_agreement(judgments.items[rows], choice, seed=seed)
+    mass = extra["mass"][rows] if "mass" in extra else np.array([])
+    drift, drift_p = _drift(judgments.items[rows], choice, {key: values[rows] for key, values in extra.items()})
+    return Quality(
+        name, outcomes, slot_use(choice, judgments.probabilities[rows]), ceiling, pairs, per_triplet,
+        float(np.nanmedian(mass)) if np.isfinite(mass).any() else float("nan"),
+        _most_refused(judgments, rows), drift, drift_p,
+    )  # fmt: skip
+
+
+def slot_use(choice: np.ndarray, probabilities: np.ndarray) -> SlotUse:
+    """Test whether a judge prefers a slot.
+
+    Parameters
+    ----------
+    choice : ndarray of int8, shape (n,)
+        Slot; -1 where there is no valid answer.
+    probabilities : ndarray, shape (n, 3)
+        Probability of each slot; NaN where only the choice is known.
+
+    Returns
+    -------
+    SlotUse
+        The test.
+    """
+    valid = choice >= 0
+    counts = np.bincount(choice[valid], minlength=3)
+    n = int(counts.sum())
+    if not n:
+        return SlotUse(counts, np.full(3, np.nan), float("nan"), float("nan"), False)
+    soft = probabilities[valid]
+    hard = np.eye(3)[choice[valid]]
+    shares = np.where(np.isfinite(soft), soft, hard).mean(axis=0)
+    from scipy.stats import chisquare
+
+    statistic, p = chisquare(counts)
+    off = max(np.abs(shares - 1 / 3).max(), np.abs(counts / n - 1 / 3).max())
+    return SlotUse(counts, shares, float(statistic), float(p), bool(p < LEVEL and off >= LEAST))
+
+
+def repeat_agreement(
+    items: np.ndarray, choice: np.ndarray, *, seed: int = 0
+) -> tuple[Agreement, Agreement, np.ndarray]:
+    """Estimate how well answers to the same triplet agree, whatever the order in which it was shown.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape (n, 3)
+        Stimuli in the order of showing.
+    choice : ndarray of int8, shape (n,)
+        Slot; -1 where there is no valid answer.
+    seed : int, optional
+        Seed of the bootstrap over triplets.
+
+    Returns
+    -------
+    ceiling : Agreement
+        Mean over triplets of the share of the most frequent answer.
+    pairs : Agreement
+        Mean over triplets of the probability that two different answers agree, which does not depend on how many
+        answers there are.
+    per_triplet : ndarray
+        Share of the most frequent answer, per triplet with two or more valid answers.
+    """
+    valid = choice >= 0
+    ranks, place = np.unique(rank_triplets(items[valid]), return_inverse=True)
+    odd = items[valid][np.arange(int(valid.sum())), choice[valid]]
+    # Which of the three, counted by name: slot in the sorted triplet.
+    which = (np.sort(items[valid], axis=1) == odd[:, None]).argmax(axis=1)
+    counts = np.bincount(place * 3 + which, minlength=3 * len(ranks)).reshape(-1, 3)
+    counts = counts[counts.sum(axis=1) >= 2]
+    if not len(counts):
+        nothing = Agreement(float("nan"), float("nan"), float("nan"), 0)
+        return nothing, nothing, np.empty(0)
+    n = counts.sum(axis=1)
+    modal = counts.max(axis=1) / n
+    alike = (counts * (counts - 1)).sum(axis=1) / (n * (n - 1))
+    return _interval(modal, seed), _interval(alike, seed), modal
+
+
+def _interval(values: np.ndarray, seed: int) -> Agreement:
+    rng = np.random.default_rng(seed)
+    # Draws of triplets as counts: the same as drawing rows, with memory for one draw at a time.
+    means = [float(values @ rng.multinomial(len(values), np.full(len(values), 1 / len(values)))) / len(values)
+             for _ in range(N_DRAWS if len(values) > 1 else 0)]  # fmt: skip
+    low, high = np.percentile(means, (2.5, 97.5)) if means else (float("nan"), float("nan"))
+    return Agreement(float(values.mean()), float(low), float(high), len(values))
+
+
+def judge_agreement(judgments: Judgments) -> pd.DataFrame:
+    """Compare all pairs of judges on the triplets that both have answered.
+
+    Parameters
+    ----------
+    judgments : Judgments
+        Of several annotators.
+
+    Returns
+    -------
+    DataFrame
+        Columns "a", "b", "triplets", "agreement", "low", "high" (95 % interval of Wilson); agreement is the
+        probability that an answer of one and an answer of the other name the same stimulus.
+    """
+    names = [str(name) for name in pd.unique(judgments.annotator)]
+    tables = {name: _answers(judgments, judgments.annotator == name) for name in names}
+    rows = []
+    for a, b in combinations(names, 2):
+        (ranks_a, counts_a), (ranks_b, counts_b) = tables[a], tables[b]
+        _, i, j = np.intersect1d(ranks_a, ranks_b, assume_unique=True, return_indices=True)
+        n = len(i)
+        if n:
+            share_a = counts_a[i] / counts_a[i].sum(axis=1, keepdims=True)
+            share_b = counts_b[j] / counts_b[j].sum(axis=1, keepdims=True)
+            agreement = float((share_a * share_b).sum(axis=1).mean())
+            rows.append((a, b, n, agreement, *_wilson(agreement, n)))
+    return pd.DataFrame(rows, columns=["a", "b", "triplets", "agreement", "low", "high"])
+
+
+def _answers(judgments: Judgments, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    valid = rows & (judgments.choice >= 0)
+    items, choice = judgments.items[valid], judgments.choice[valid]
+    ranks, place = np.unique(rank_triplets(items), return_inverse=True)
+    odd = items[np.arange(len(items)), choice]
+    which = (np.sort(items, axis=1) == odd[:, None]).argmax(axis=1)
+    return ranks, np.bincount(place * 3 + which, minlength=3 * len(ranks)).reshape(-1, 3)
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    z = 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return float(middle - half), float(middle + half)
+
+
+def _most_refused(judgments: Judgments, rows: np.ndarray, most: int = 10) -> tuple[tuple[str, int, int], ...]:
+    items = judgments.items[rows]
+    without = judgments.choice[rows] < 0
+    n = len(judgments.stimuli)
+    lost = np.bincount(items[without].ravel(), minlength=n)
+    total = np.bincount(items.ravel(), minlength=n)
+    order = np.argsort(-lost, kind="stable")[:most]
+    return tuple((judgments.stimuli[k], int(lost[k]), int(total[k])) for k in order if lost[k])
+
+
+def _drift(items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray]) -> tuple[pd.DataFrame, float]:
+    """Cut the answers, in the order of time, into parts of equal numbers, and compare them."""
+    names = ["answers", "valid", "first", "second", "third", "latency", "start"]
+    if "answered" not in extra or not np.isfinite(extra["answered"]).all() or len(choice) < 2:
+        return pd.DataFrame(columns=names), float("nan")
+    order = np.argsort(extra["answered"], kind="stable")
+    parts = np.array_split(order, min(N_BINS, max(1, len(order) // 30)))
+    rows = []
+    for part in parts:
+        counts = np.bincount(choice[part][choice[part] >= 0], minlength=3)
+        n = counts.sum()
+        latency = float(np.median(extra["latency"][part])) if "latency" in extra else float("nan")
+        shares = counts / n if n else np.full(3, np.nan)
+        rows.append((len(part), n / len(part), *shares, latency, float(extra["answered"][part[0]])))
+    return pd.DataFrame(rows, columns=names), _drift_test(items, choice, parts)
+
+
+def _drift_test(items: np.ndarray, choice: np.ndarray, parts: list[np.ndarray]) -> float:
+    """Test whether the use of slots changes over time, given which stimuli were shown when.
+
+    Trials that begin with the same stimulus run together, so that a stimulus that is often odd makes its slot seem
+    popular for a while. What is expected of each part is therefore computed from how often each stimulus is called
+    odd, and how often each slot, over the whole time.
+    """
+    from scipy.stats import chi2
+
+    valid = np.flatnonzero(choice >= 0)
+    if not len(valid) or len(parts) < 2:
+        return float("nan")
+    expected = np.zeros((len(choice), 3))
+    expected[valid] = _expected(items[valid], choice[valid])
+    actual = np.zeros((len(choice), 3))
+    actual[valid, choice[valid]] = 1
+    observed = np.array([actual[part].sum(axis=0) for part in parts])
+    hoped = np.array([expected[part].sum(axis=0) for part in parts])
+    use = hoped > 1
+    if use.sum() < 4:
+        return float("nan")
+    statistic = float(((observed - hoped) ** 2 / np.where(use, hoped, 1))[use].sum())
+    return float(chi2.sf(statistic, (len(parts) - 1) * (int(use.any(axis=0).sum()) - 1)))
+
+
+def _expected(items: np.ndarray, choice: np.ndarray, n_steps: int = 30) -> np.ndarray:
+    """Fit that a slot is called odd in proportion to a weight of its stimulus and a weight of the slot.
+
+    Source of the updates: Hunter (2004), MM algorithms for generalized Bradley-Terry models.
+    """
+    n = int(items.max()) + 1
+    stimulus, slot = np.ones(n), np.ones(3)
+    chosen = np.bincount(items[np.arange(len(items)), choice], minlength=n)
+    used = np.bincount(choice, minlength=3)
+    share = np.full(items.shape, 1 / 3)
+    for _ in range(n_steps):
+        weight = stimulus[items] * slot
+        share = weight / weight.sum(axis=1, keepdims=True)
+        # Half an answer more on both sides keeps stimuli that were never odd above zero.
+        stimulus *= (chosen + 0.5) / (np.bincount(items.ravel(), weights=share.ravel(), minlength=n) + 0.5)
+        weight = stimulus[items] * slot
+        share = weight / weight.sum(axis=1, keepdims=True)
+        slot *= np.maximum(used, 1e-9) / np.maximum(share.sum(axis=0), 1e-9)
+    return share
+
+
+def chance_ceiling(n_answers: int) -> float:
+    """Give the noise ceiling of a judge who answers at random.
+
+    Parameters
+    ----------
+    n_answers : int
+        Answers per triplet.
+
+    Returns
+    -------
+    float
+        Expected share of the most frequent of three answers.
+    """
+    total = 0.0
+    # All ways to divide the answers among three items.
+    for a in range(n_answers + 1):
+        for b in range(n_answers - a + 1):
+            c = n_answers - a - b
+            ways = factorial(n_answers) // (factorial(a) * factorial(b) * factorial(c))
+            total += ways / 3**n_answers * max(a, b, c) / n_answers
+    return total

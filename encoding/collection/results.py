@@ -1,0 +1,214 @@
+"""What has been collected: how far it is, as files, and whether it can be trusted."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ..core import DataError, Judgments
+from ..io.answers import AnswerStore
+from ..io.judgments import read_judgments
+from ..io.triplets import read_triplets
+from .averaging import combine
+from .exporting import Source, export
+from .openai import OpenAI
+from .prompts import load_prompt
+from .quality import Quality
+from .rated import Cosine, read_ratings
+from .study import STORE, Opened, name_of
+from .tabled import Table, check_convention
+
+EXTRA = ("answered", "latency", "mass")
+
+
+def status(opened: Opened) -> pd.DataFrame:
+    """Tell how far every annotator is, and what was spent.
+
+    Parameters
+    ----------
+    opened : Opened
+        The plan.
+
+    Returns
+    -------
+    DataFrame
+        One row per annotator with answers.
+    """
+    rows = []
+    budget = opened.collection.budget
+    with opened.store(read_only=True) as store:
+        for source in _sources(opened, store):
+            spent = store.spent(source.setting)
+            counts = store.counts(source.setting)
+            rows.append(
+                {
+                    "annotator": source.annotator,
+                    "planned": len(opened.plan),
+                    "answered": sum(counts.values()),
+                    **counts,
+                    "requests": int(spent["requests"]),
+                    "tokens in": int(spent["tokens_in"]),
+                    "cached": spent["tokens_cached"] / spent["tokens_in"] if spent["tokens_in"] else 0.0,
+                    "tokens out": int(spent["tokens_out"]),
+                    "money": budget.cost(spent["tokens_in"], spent["tokens_cached"], spent["tokens_out"]),
+                    "hours": spent["hours"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _sources(opened: Opened, store: AnswerStore) -> list[Source]:
+    """Find the annotators that have given answers."""
+    found = []
+    for settings in opened.collection.annotators:
+        annotator = opened.annotator(name_of(settings))
+        number = store.find_setting(annotator.identity())
+        if number is not None:
+            found.append(Source(opened.plan, opened.shown, opened.what.contents, store, number, annotator.name))
+    return found
+
+
+def export_collection(opened: Opened, name: str = "") -> dict[str, dict[str, int]]:
+    """Write the answers of one or all annotators as Parquet and as files of triplets.
+
+    Parameters
+    ----------
+    opened : Opened
+        The plan.
+    name : str, optional
+        Annotator; all that have answers if left out.
+
+    Returns
+    -------
+    dict of str to dict of str to int
+        Rows per file, per folder.
+
+    Raises
+    ------
+    DataError
+        If nobody has answered.
+    """
+    written = {}
+    wanted = name_of(opened.collection.annotator(name)) if name else ""
+    with opened.store(read_only=True) as store:
+        for source in _sources(opened, store):
+            if wanted in ("", source.annotator):
+                folder = opened.collection.folder / "export" / file_name(source.annotator)
+                written[str(folder)] = export(source, folder)
+    if not written:
+        raise DataError(f"{opened.collection.folder / STORE}: no answers of {name or 'anybody'} yet.")
+    return written
+
+
+def file_name(annotator: str) -> str:
+    """Make a name of a folder from that of an annotator.
+
+    Parameters
+    ----------
+    annotator : str
+        Name, for instance "Qwen/Qwen2-VL-7B".
+
+    Returns
+    -------
+    str
+        Letters, digits, points, underscores and hyphens only.
+
+    Examples
+    --------
+    >>> file_name("Qwen/Qwen2-VL-7B")
+    'Qwen-Qwen2-VL-7B'
+    """
+    kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in annotator)
+    return kept.strip(".-") or "annotator"
+
+
+def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
+    """Write the quality report.
+
+    Parameters
+    ----------
+    opened : Opened
+        The plan.
+
+    Returns
+    -------
+    path : Path
+        The HTML file.
+    found : list of Quality
+        What is in it, per annotator.
+    """
+    from .quality_report import write_quality  # figures are not needed to plan and ask, and take memory
+
+    parts: list[Judgments] = []
+    extra: dict[str, list[np.ndarray]] = {key: [] for key in EXTRA}
+    for folder in export_collection(opened):
+        path = Path(folder) / "judgments.parquet"
+        parts.append(read_judgments(path))
+        table = pq.read_table(path, columns=list(EXTRA))
+        for key in EXTRA:
+            extra[key].append(table[key].to_numpy().astype(np.float64))
+    human = opened.collection.collecting.human
+    if human:
+        people = _aligned(read_judgments(opened.collection.base / human), parts[0].stimuli, human)
+        parts.append(people)
+        for key in EXTRA:
+            extra[key].append(np.full(len(people), np.nan))
+    path = opened.collection.folder / "quality.html"
+    found = write_quality(
+        path, combine(parts), extra={key: np.concatenate(values) for key, values in extra.items()},
+        costs=status(opened), facts=_facts(opened), warnings=conventions(opened),
+    )  # fmt: skip
+    return path, found
+
+
+def _facts(opened: Opened) -> list[tuple[str, str]]:
+    facts = [("planned trials", f"{len(opened.plan):,}"), ("design", opened.collection.design.kind)]
+    prompts = [settings.prompt for settings in opened.collection.annotators if isinstance(settings, OpenAI)]
+    base = opened.collection.base
+    return facts + [("prompt", f"{name} ({load_prompt(name, base).digest[:8]})") for name in dict.fromkeys(prompts)]
+
+
+def _aligned(people: Judgments, stimuli: tuple[str, ...], file: str) -> Judgments:
+    """Count the stimuli of people's judgments as the plan does, leaving out triplets that it does not know."""
+    place = {name: number for number, name in enumerate(stimuli)}
+    codes = np.array([place.get(name, -1) for name in people.stimuli], dtype=np.int32)
+    items = codes[people.items]
+    known = (items >= 0).all(axis=1)
+    if not known.any():
+        raise DataError(f"{file}: none of its judgments is about three stimuli of the plan.")
+    names = ("choice", "probabilities", "outcome", "weight", "repeat", "split")
+    columns = {name: getattr(people, name)[known] for name in names}
+    annotator = np.where(people.annotator[known] == "", "people", people.annotator[known])
+    return Judgments(stimuli, items[known], annotator=annotator, **columns)
+
+
+def conventions(opened: Opened) -> list[str]:
+    """Check where tables of people's judgments hold the odd one, by the ratings of another annotator.
+
+    Parameters
+    ----------
+    opened : Opened
+        The plan.
+
+    Returns
+    -------
+    list of str
+        One sentence per table that is not as it was said to be, or of which it cannot be told.
+    """
+    base, stimuli = opened.collection.base, opened.plan.stimuli
+    tables = [settings for settings in opened.collection.annotators if isinstance(settings, Table)]
+    rated = [settings for settings in opened.collection.annotators if isinstance(settings, Cosine)]
+    said = []
+    for table in tables:
+        if not rated:
+            said.append(
+                f"{table.file}: no ratings are given by which it could be checked that the odd one is {table.odd}."
+            )
+            continue
+        ratings = read_ratings(base / rated[0].file, stimuli, rated[0].stimulus, rated[0].columns)
+        items, _ = read_triplets(base / table.file, stimuli, columns=table.columns)
+        found = check_convention(items, ratings)
+        if table.odd not in ("named", found.odd):
+            said.append(f"{table.file}: said to hold the odd one {table.odd}, but {found.message}.")
+    return said

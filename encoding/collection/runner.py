@@ -1,0 +1,357 @@
+"""Ask everything that is planned and not answered yet, and keep every answer."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core import DataError, Plan, versions
+from ..core.judgments import OUTCOMES
+from ..io.answers import AnswerStore
+from .budget import Budget, Meter
+from .contents import Contents
+from .matching import Matcher
+from .schedule import schedule, shard_rows
+from .trials import Annotator, Answer, Stopped, Trial
+
+logger = logging.getLogger(__name__)
+
+FLUSH = 0.25  # s; this much is asked again after a crash, at most
+CROWDED = 20_000  # answers that wait to be written before nobody is asked any more
+PATIENCE = 50  # errors in a row after which the server is taken to be down
+CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    planned, before, asked : int
+        Trials of the plan (or shard), those that had been answered before this run, those answered in it.
+    outcomes : dict of str to int
+        Outcomes of this run.
+    requests, tokens, money, hours : float
+        Spent so far, in earlier runs too.
+    reason : str
+        Why the run ended: "finished", "interrupted", or what stopped it.
+    """
+
+    planned: int
+    before: int
+    asked: int = 0
+    outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    requests: float = 0
+    tokens: float = 0
+    money: float = 0.0
+    hours: float = 0.0
+    reason: str = ""
+
+    @property
+    def left(self) -> int:
+        """Trials without an answer."""
+        return self.planned - self.before - self.asked
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a plan is asked.
+
+    Attributes
+    ----------
+    budget : Budget
+        Limits.
+    window : int
+        Trials among which those that share contents are put together.
+    shard : (int, int)
+        Which part of the plan, from 1, and how many parts there are.
+    retry_errors : bool
+        Whether trials that ended in an error are asked again.
+    most : int
+        Trials to ask at most; 0 for all.
+    spread : bool
+        Whether `most` trials are taken from the whole plan rather than from its beginning, for a dry run.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    window: int = 100_000
+    shard: tuple[int, int] = (1, 1)
+    retry_errors: bool = False
+    most: int = 0
+    spread: bool = False
+
+
+def collect(
+    plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
+    asking: Asking | None = None, watch: Callable[[Progress], None] | None = None,
+) -> Progress:  # fmt: skip
+    """Ask what is planned and not answered yet; go on where an earlier run stopped.
+
+    SIGINT and SIGTERM end it after the answers that are under way.
+
+    Parameters
+    ----------
+    plan : Plan
+        Trials.
+    shown : ndarray of integers, shape (n_trials, 3)
+        What is shown in each: index into the contents.
+    contents : Contents
+        What can be shown.
+    annotator : Annotator
+        Who is asked.
+    store : AnswerStore
+        Where answers are kept.
+    asking : Asking, optional
+        Budget, shard and such.
+    watch : callable, optional
+        Is called now and then with the progress.
+
+    Returns
+    -------
+    Progress
+        What was done, and why it ended.
+
+    Raises
+    ------
+    DataError
+        If another process is collecting into the store.
+    """
+    with store.alone():
+        run = _Run(plan, shown, contents, annotator, store, asking=asking or Asking(), watch=watch)
+        try:
+            return _run_to_end(run.go())
+        except asyncio.CancelledError:
+            run.progress.reason = "interrupted"
+            return run.progress
+
+
+def _run_to_end(work: Coroutine[Any, Any, Progress]) -> Progress:
+    """Run on a loop of our own, in a thread of its own where one is running already, as in notebooks."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def remaining(
+    plan: Plan, shown: np.ndarray, contents: Contents, store: AnswerStore, setting: int, asking: Asking
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Find what is still to be asked.
+
+    Parameters
+    ----------
+    plan : Plan
+        Trials.
+    shown : ndarray of integers, shape (n_trials, 3)
+        What is shown in each.
+    contents : Contents
+        What can be shown.
+    store : AnswerStore
+        Where answers are kept.
+    setting : int
+        Number of the annotator's setting in the store.
+    asking : Asking
+        Shard, window, and whether errors are asked again.
+
+    Returns
+    -------
+    rows : ndarray of int64
+        Rows of the plan, in the order of asking.
+    attempts : ndarray of int64, shape (n_trials,)
+        Number of the next attempt at each row of the plan.
+    planned : int
+        Trials of the shard.
+    """
+    numbers = store.contents(contents.digests, contents.owners)
+    matcher = Matcher(numbers, shown, plan.repeat)
+    keys = store.packed_keys(setting, n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
+    answered = matcher.answered(keys)
+    attempts = np.zeros(len(plan), dtype=np.int64)
+    if asking.retry_errors:
+        failed = [(key, attempt) for part in store.read(setting, (matcher.sql, "attempt"), outcomes=["error"])
+                  for key, attempt in zip(*part.values(), strict=True)]  # fmt: skip
+        rows = matcher.rows(np.array([key for key, _ in failed], dtype=np.int64))
+        here = rows >= 0
+        answered[rows[here]] = False
+        attempts[rows[here]] = np.array([attempt for _, attempt in failed], dtype=np.int64)[here] + 1
+    rows = schedule(plan, shown, window=asking.window)
+    rows = shard_rows(rows, asking.shard, window=asking.window)
+    return rows[~answered[rows]], attempts, len(rows)
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
+        asking: Asking, watch: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self._plan, self._shown, self._annotator, self._store = plan, shown, annotator, store
+        self._watch = watch
+        self._setting = store.setting(annotator.identity(), annotator.name)
+        self._rows, self._attempts, planned = remaining(plan, shown, contents, store, self._setting, asking)
+        self.progress = Progress(planned, planned - len(self._rows))
+        if asking.most and len(self._rows) > asking.most:
+            step = len(self._rows) / asking.most if asking.spread else 1
+            self._rows = self._rows[(np.arange(asking.most) * step).astype(np.int64)]
+        # A name in the store per content, in plain Python: it is looked up three times per answer.
+        self._numbers = store.contents(contents.digests, contents.owners).tolist()
+        self._meter = Meter(asking.budget, store.spent(self._setting))
+        self._waiting: list[tuple[Any, ...]] = []
+        self._errors_in_row = 0
+        self._stop = ""
+        self._run = 0
+
+    async def go(self) -> Progress:
+        if not len(self._rows):
+            self.progress.reason = "finished"
+            self._report()
+            return self.progress
+        async with self._annotator.ready() as notes:
+            self._run = self._store.start_run(self._setting, {**notes, "versions": versions()})
+            with self._signals():
+                writer = asyncio.create_task(self._write_on())
+                try:
+                    await self._ask_all()
+                finally:
+                    writer.cancel()
+                    await asyncio.gather(writer, return_exceptions=True)
+                    try:
+                        await self._flush()
+                    except (sqlite3.Error, OSError) as error:
+                        lost = f"{len(self._waiting)} answers are lost and will be asked again"
+                        raise DataError(f"{self._store.path}: cannot be written ({error}); {lost}.") from error
+        self.progress.reason = self._stop or "finished"
+        self._report()
+        return self.progress
+
+    async def _ask_all(self) -> None:
+        batches = self._batches()
+        if self._meter.careful:
+            await self._work(_first(batches))  # one answer shows what a trial takes, before many are under way
+        workers = [asyncio.create_task(self._work(batches)) for _ in range(self._annotator.concurrency)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    def _batches(self) -> Iterator[list[Trial]]:
+        size, chunk = self._annotator.batch, 8192
+        for start in range(0, len(self._rows), chunk):
+            rows = self._rows[start : start + chunk]
+            columns = (rows, self._plan.items[rows], self._shown[rows], self._plan.repeat[rows])
+            trials = [
+                Trial(row, tuple(items), tuple(shown), repeat)
+                for row, items, shown, repeat in zip(*(column.tolist() for column in columns), strict=True)
+            ]
+            for first in range(0, len(trials), size):
+                yield trials[first : first + size]
+
+    async def _work(self, batches: Iterator[list[Trial]]) -> None:
+        for trials in batches:
+            if self._stop:
+                return
+            answers: list[Answer] = []
+            try:
+                self._meter.begin(len(trials))
+            except Stopped as error:
+                self._stop = self._stop or str(error)
+                return
+            try:
+                answers = await self._annotator.ask(trials, self._meter)
+            except Stopped as error:
+                self._stop = self._stop or str(error)
+                return
+            finally:
+                self._meter.end(answers, len(trials))
+            for trial, answer in zip(trials, answers, strict=True):
+                self._keep(trial, answer)
+            if len(self._waiting) > CROWDED:
+                await self._flush()
+            elif len(trials) > 1:
+                await asyncio.sleep(0)  # who computes never waits, and would keep the others from working
+
+    def _keep(self, trial: Trial, answer: Answer) -> None:
+        a, b, c = trial.shown
+        number, p = self._numbers, answer.probabilities or (None, None, None)
+        self._waiting.append(
+            (
+                self._setting, number[a], number[b], number[c], trial.repeat, int(self._attempts[trial.row]), self._run,
+                CODES[answer.outcome], answer.choice, p[0], p[1], p[2], answer.mass, answer.reply, answer.detail,
+                answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.tries, answer.latency, time.time(),
+            )
+        )  # fmt: skip
+        self.progress.asked += 1
+        self.progress.outcomes[answer.outcome] += 1
+        self._errors_in_row = self._errors_in_row + 1 if answer.outcome == "error" else 0
+        if self._errors_in_row >= PATIENCE:
+            self._stop = self._stop or (
+                f"the last {PATIENCE} trials ended in errors ({answer.detail}); once that is mended, run again with "
+                f"--retry-errors"
+            )
+
+    async def _write_on(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH)
+            try:
+                await self._flush()
+            except (sqlite3.Error, OSError) as error:
+                # Nobody is asked what could not be kept; the last attempt to write is made at the end.
+                self._stop = self._stop or f"answers cannot be written ({error})"
+                return
+            self._report()
+
+    async def _flush(self) -> None:
+        rows, self._waiting = self._waiting, []
+        try:
+            # Shielded: what has been answered is written even if the run is being cancelled.
+            await asyncio.shield(asyncio.to_thread(self._store.write, rows, run=self._run, requests=self._meter.sent))
+        except (sqlite3.Error, OSError):
+            self._waiting = rows + self._waiting
+            raise
+
+    def _report(self) -> None:
+        progress, meter = self.progress, self._meter
+        progress.requests, progress.tokens = meter.before["requests"] + meter.sent, meter.tokens
+        progress.money, progress.hours = meter.money, meter.hours
+        if self._watch is not None:
+            self._watch(progress)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM end the run well; a second one ends it at once."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+
+        def stop() -> None:
+            if self._stop and task is not None:
+                task.cancel()
+            self._stop = self._stop or "interrupted"
+
+        handled = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):  # outside the main thread
+                loop.add_signal_handler(number, stop)
+                handled.append(number)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+
+def _first(batches: Iterator[list[Trial]]) -> Iterator[list[Trial]]:
+    for batch in batches:
+        yield batch
+        return

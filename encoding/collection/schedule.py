@@ -1,0 +1,172 @@
+"""In which order trials run: at any time a fair part of the plan, with neighbours that share what a server keeps."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core import Plan
+from ..core.plans import SPLITS
+from ..numerics.mixing import uniform
+from .designs import PRESENTATIONS
+
+SPREAD = 31  # stream of random numbers
+CHARACTERS = 4.0  # per token, in English
+
+
+def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0, most: int = 0) -> np.ndarray:
+    """Order the trials of a plan.
+
+    Trials of the subset and repetitions are spread over the whole, so that a drift over time meets all alike. The
+    plan is then cut into windows, and within each, trials that begin with the same content, or the same two, follow
+    each other: a server that keeps prefixes (and encoded frames) computes them once.
+
+    Parameters
+    ----------
+    plan : Plan
+        Trials.
+    shown : ndarray of integers, shape (n_trials, 3)
+        What is shown in each.
+    window : int
+        Trials per window; 1 keeps the order of the plan. Larger ones save more, smaller ones make what has been
+        collected at any time more alike the whole.
+    seed : int, optional
+        Seed of the spreading.
+    most : int, optional
+        Only the first trials of the schedule are wanted; 0 for all.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_trials,)
+        Rows of the plan.
+    """
+    extra = is_extra(plan)
+    n_main = int((~extra).sum())
+    rows, later = np.flatnonzero(~extra), np.flatnonzero(extra)
+    if len(later):
+        place = np.floor(uniform(np.arange(len(later)), seed, SPREAD) * (n_main + 1)).astype(np.int64)
+        order = np.argsort(place, kind="stable")
+        rows = np.insert(rows, place[order], later[order])
+    rows = rows[:most].copy() if most else rows
+    for start in range(0, len(rows) if window > 1 else 0, max(window, 1)):
+        part = rows[start : start + window]
+        a, b, c = shown[part].T
+        rows[start : start + window] = part[np.lexsort((c, b, a))]
+    return rows
+
+
+def is_extra(plan: Plan) -> np.ndarray:
+    """Tell which trials come on top of the drawn ones: those of the subset, and repetitions.
+
+    Parameters
+    ----------
+    plan : Plan
+        Trials.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_trials,)
+        True for extra trials.
+    """
+    return (plan.split == SPLITS.index("subset")) | is_repetition(plan)
+
+
+def is_repetition(plan: Plan) -> np.ndarray:
+    """Tell which trials are there only to see how well answers repeat.
+
+    Parameters
+    ----------
+    plan : Plan
+        Trials.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_trials,)
+        True for triplets that have been asked in all their orders before.
+    """
+    design = plan.provenance.config.get("design")
+    order = design.get("order", "drawn") if isinstance(design, Mapping) else "drawn"
+    return plan.repeat >= PRESENTATIONS[order]
+
+
+def shard_rows(rows: np.ndarray, shard: tuple[int, int], *, window: int) -> np.ndarray:
+    """Take one part of a schedule.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n_trials,)
+        Rows of the plan, in the order of running.
+    shard : (int, int)
+        Which part, from 1, and how many there are.
+    window : int
+        Window of the schedule; each shard gets a contiguous piece of every window.
+
+    Returns
+    -------
+    ndarray of int64
+        Rows of the shard; the shards together are all rows, each once.
+    """
+    number, count = shard
+    step = max(window, count)
+    parts = []
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        edges = (np.arange(count + 1) * len(part)) // count
+        parts.append(part[edges[number - 1] : edges[number]])
+    return np.concatenate(parts) if parts else rows[:0]
+
+
+class Sharing(NamedTuple):
+    """How many trials begin like the one before them.
+
+    Attributes
+    ----------
+    first : float
+        Share of trials that begin with the same content.
+    pair : float
+        Share of trials that begin with the same two.
+    """
+
+    first: float
+    pair: float
+
+    def saved(self, prompt_tokens: float, fixed_characters: int) -> float:
+        """Estimate the share of prompt tokens that a server that keeps prefixes need not compute.
+
+        Parameters
+        ----------
+        prompt_tokens : float
+            Mean tokens of a prompt.
+        fixed_characters : int
+            Characters before the first item.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+        """
+        if prompt_tokens <= 0:
+            return 0.0
+        fixed = min(fixed_characters / CHARACTERS, prompt_tokens)
+        item = (prompt_tokens - fixed) / 3
+        return (fixed + self.first * item + self.pair * item) / prompt_tokens
+
+
+def sharing(shown: np.ndarray) -> Sharing:
+    """Count how many trials begin like the one before them.
+
+    Parameters
+    ----------
+    shown : ndarray of integers, shape (n_trials, 3)
+        What is shown, in the order of running.
+
+    Returns
+    -------
+    Sharing
+        Shares.
+    """
+    if len(shown) < 2:
+        return Sharing(0.0, 0.0)
+    first = shown[1:, 0] == shown[:-1, 0]
+    pair = first & (shown[1:, 1] == shown[:-1, 1])
+    return Sharing(float(first.mean()), float(pair.mean()))

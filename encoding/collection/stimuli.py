@@ -1,0 +1,195 @@
+"""The ``[stimuli]`` table: which stimuli there are, and what of them is shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core import ConfigError, DataError, StimulusSet, suggest
+from ..io.tables import STIMULUS_COLUMNS, read_stimuli, read_table, stimulus_column
+from .contents import POLICIES, Contents, of_captions, of_frames, of_names
+from .frames import FrameTable, Framing, take_frames
+
+SHOWN = ("names", "captions", "frames")
+TEXTS = ("caption", "description", "text")
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """The ``[stimuli]`` table.
+
+    Attributes
+    ----------
+    table : str
+        Table with a stimulus column, and as needed ``path``, ``caption`` (or ``caption_1``, ``caption_2``, ...),
+        ``duration``, ``duplicate_of``, ``split``.
+    show : {"names", "captions", "frames"}
+        What annotators get: nothing but the name (tables, ratings), captions, or frames.
+    folder : str
+        Folder of the clips; that of the table if left out. Nothing outside it is read.
+    captions : str
+        Table of captions, one or several rows per stimulus; the columns of `table` if left out.
+    captions_shown : {"first", "fixed", "random", "rotating"}
+        Which of several captions is shown.
+    caption : int
+        Number of the caption, from 1, for "fixed".
+    mask_emotions : bool
+        Whether words that name emotions are taken out of captions, as a control.
+    n_frames, size, sheet
+        As in `Framing`.
+    split : str
+        Only stimuli of this split are used; all if left out.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    table: str
+    show: str = "names"
+    folder: str = ""
+    captions: str = ""
+    captions_shown: str = "first"
+    caption: int = 1
+    mask_emotions: bool = False
+    n_frames: int = 8
+    size: int = 448
+    sheet: bool = False
+    split: str = ""
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        for key, value, known in (("show", self.show, SHOWN), ("captions_shown", self.captions_shown, POLICIES)):
+            if value not in known:
+                raise ConfigError(f"[stimuli] {key} = {value!r}. {suggest(str(value), known)}")
+        if min(self.caption, self.n_frames, self.size) < 1:
+            raise ConfigError(
+                f"[stimuli] caption = {self.caption}, n_frames = {self.n_frames}, size = {self.size}: numbers above 0 "
+                f"are needed."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Stimuli that are asked about, and what is shown of them.
+
+    Attributes
+    ----------
+    stimuli : StimulusSet
+        Originals; duplicates are left out.
+    contents : Contents
+        What can be shown.
+    problems : dict of str to str
+        Clips that are left out, and why.
+    """
+
+    stimuli: StimulusSet
+    contents: Contents
+    problems: dict[str, str]
+
+
+def read_shown(
+    settings: Stimuli, base: str | Path, cache: str | Path, *, watch: Callable[[int], None] | None = None
+) -> Shown:
+    """Read stimuli, and captions or frames.
+
+    Parameters
+    ----------
+    settings : Stimuli
+        What to read.
+    base : str or Path
+        Folder that its paths are relative to.
+    cache : str or Path
+        Where frames are kept.
+    watch : callable, optional
+        Is called with the number of clips that are done.
+
+    Returns
+    -------
+    Shown
+        Clips without frames are left out and listed.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, a stimulus has no caption, or a path leads out of the stimulus folder.
+    """
+    path = Path(base) / settings.table
+    stimuli = read_stimuli(path)
+    use = stimuli.duplicate_of == ""
+    if settings.split:
+        use &= stimuli.split == settings.split
+    if use.sum() < 3:
+        raise DataError(
+            f"{path}: {use.sum()} stimuli of split {settings.split!r} that are no duplicates; 3 are needed."
+        )
+    stimuli = take(stimuli, use)
+    names = stimuli.stimulus.tolist()
+    if settings.show == "names":
+        return Shown(stimuli, of_names(names), {})
+    if settings.show == "captions":
+        captions = read_captions(settings, base)
+        contents = of_captions(
+            names, captions, policy=settings.captions_shown, number=settings.caption, masked=settings.mask_emotions
+        )
+        return Shown(stimuli, contents, {})
+    folder = Path(base) / settings.folder if settings.folder else path.parent
+    framing = Framing(settings.n_frames, settings.size, settings.sheet)
+    frames: FrameTable = take_frames(stimuli, folder, cache, framing, watch=watch)
+    stimuli = take(stimuli, ~np.isin(stimuli.stimulus, list(frames.problems)))
+    return Shown(stimuli, of_frames(stimuli.stimulus.tolist(), frames.frames), frames.problems)
+
+
+def take(stimuli: StimulusSet, rows: np.ndarray) -> StimulusSet:
+    """Take some stimuli out of a set.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        All.
+    rows : ndarray of bool, shape (n_stimuli,)
+        Which.
+
+    Returns
+    -------
+    StimulusSet
+        Those; a duplicate whose original is left out becomes an original.
+    """
+    kept = stimuli.stimulus[rows]
+    original = np.where(np.isin(stimuli.duplicate_of[rows], kept), stimuli.duplicate_of[rows], "")
+    return StimulusSet(kept, stimuli.path[rows], stimuli.duration[rows], original, stimuli.split[rows])
+
+
+def read_captions(settings: Stimuli, base: str | Path) -> dict[str, list[str]]:
+    """Read the captions of all stimuli.
+
+    Parameters
+    ----------
+    settings : Stimuli
+        Where they are.
+    base : str or Path
+        Folder that paths are relative to.
+
+    Returns
+    -------
+    dict of str to list of str
+        Captions per stimulus, in the order of the file.
+
+    Raises
+    ------
+    DataError
+        If there is no column of captions.
+    """
+    path = Path(base) / (settings.captions or settings.table)
+    columns = [str(name) for name in read_table(path).columns]
+    texts = [name for name in columns if name in TEXTS or name.startswith("caption_")]
+    if not texts:
+        raise DataError(f"{path}: no column of captions ({', '.join(TEXTS)}, caption_1, ...). There is: {columns}.")
+    frame = read_table(path, text=(*texts, *STIMULUS_COLUMNS))
+    key = stimulus_column(columns, None, str(path))
+    captions: dict[str, list[str]] = {}
+    for name, row in zip(frame[key].tolist(), frame[texts].to_numpy().tolist(), strict=True):
+        captions.setdefault(name, []).extend(text for text in row if text)
+    return captions

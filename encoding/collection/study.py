@@ -1,0 +1,313 @@
+"""A collection as a whole: one folder with the plan, the frames, the answers, and what is made of them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import ConfigError, DataError, Plan, suggest, versions
+from ..core.plans import SPLITS
+from ..io.answers import AnswerStore
+from ..io.atomic import write_json
+from ..io.store import load, save
+from ..numerics.triplet_ranks import pair_counts
+from .budget import Budget
+from .contents import choose
+from .designs import Design, make_plan, read_listed
+from .openai import OpenAI
+from .rated import Cosine
+from .runner import Asking
+from .schedule import schedule, sharing
+from .stimuli import Shown, Stimuli, read_shown
+from .tabled import Table
+from .transformers import Transformers
+from .trials import Annotator
+
+# What `kind` in an [[annotator]] table of the configuration can be.
+ANNOTATORS: dict[str, type] = {"openai": OpenAI, "transformers": Transformers, "table": Table, "cosine": Cosine}
+AnnotatorSettings = OpenAI | Transformers | Table | Cosine
+STORE = "answers.sqlite"
+
+
+@dataclass(frozen=True)
+class Collecting:
+    """The ``[collect]`` table.
+
+    Attributes
+    ----------
+    folder : str
+        Where everything is kept, relative to the configuration.
+    window : int
+        Trials among which those that show the same first are put together; larger windows save more tokens, smaller
+        ones keep what has been collected at any time more like the whole.
+    human : str
+        Parquet file of judgments by people, with which the quality report compares.
+    """
+
+    folder: str = "judgments"
+    window: int = 100_000
+    human: str = ""
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        if self.window < 1:
+            raise ConfigError(f"[collect] window = {self.window}, but 1 or more is needed.")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Everything that the configuration of a collection says.
+
+    Attributes
+    ----------
+    stimuli : Stimuli
+        What is shown.
+    design : Design
+        Which triplets.
+    annotators : tuple of OpenAI, Transformers, Table or Cosine
+        Who is asked.
+    budget : Budget
+        Limits, for each annotator.
+    collecting : Collecting
+        Where, and in which order.
+    seed : int
+        Seed of everything that is drawn.
+    base : Path
+        Folder of the configuration.
+    """
+
+    stimuli: Stimuli
+    design: Design
+    annotators: tuple[AnnotatorSettings, ...]
+    budget: Budget = field(default_factory=Budget)
+    collecting: Collecting = field(default_factory=Collecting)
+    seed: int = 0
+    base: Path = Path()
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is kept."""
+        return self.base / self.collecting.folder
+
+    def annotator(self, name: str) -> AnnotatorSettings:
+        """Find an annotator.
+
+        Parameters
+        ----------
+        name : str
+            Its name; "" if there is only one.
+
+        Returns
+        -------
+        OpenAI, Transformers, Table or Cosine
+            Its settings.
+
+        Raises
+        ------
+        ConfigError
+            If there is none of that name, or several and none is named.
+        """
+        known = [name_of(settings) for settings in self.annotators]
+        if not name and len(known) > 1:
+            raise ConfigError(f"There are {len(known)} annotators. Name one with --annotator: {', '.join(known)}.")
+        if name and name not in known:
+            raise ConfigError(f"No [[annotator]] is called {name!r}. {suggest(name, known)}")
+        return self.annotators[known.index(name) if name else 0]
+
+
+def name_of(settings: AnnotatorSettings) -> str:
+    """Give the name of an annotator.
+
+    Parameters
+    ----------
+    settings : OpenAI, Transformers, Table or Cosine
+        Its settings.
+
+    Returns
+    -------
+    str
+        Its own name, or that of its model.
+    """
+    return settings.name or getattr(settings, "model", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A collection whose plan has been read.
+
+    Attributes
+    ----------
+    collection : Collection
+        Its settings.
+    plan : Plan
+        Trials.
+    shown : ndarray of int32, shape (n_trials, 3)
+        What is shown in each.
+    what : Shown
+        Stimuli and contents.
+    """
+
+    collection: Collection
+    plan: Plan
+    shown: np.ndarray
+    what: Shown
+
+    def annotator(self, name: str) -> Annotator:
+        """Make an annotator ready to be asked.
+
+        Parameters
+        ----------
+        name : str
+            As for `Collection.annotator`.
+
+        Returns
+        -------
+        Annotator
+            The annotator.
+        """
+        settings = self.collection.annotator(name)
+        return settings.open(self.what.contents, self.collection.base)
+
+    def store(self, *, read_only: bool = False, shard: tuple[int, int] = (1, 1)) -> AnswerStore:
+        """Open the store of answers.
+
+        Parameters
+        ----------
+        read_only : bool, optional
+            Whether nothing is written.
+        shard : (int, int), optional
+            A shard has a store of its own.
+
+        Returns
+        -------
+        AnswerStore
+            To be closed after use.
+        """
+        name = STORE if shard[1] == 1 else f"answers-{shard[0]}-of-{shard[1]}.sqlite"
+        return AnswerStore(self.collection.folder / name, read_only=read_only)
+
+    def asking(self, **how: Any) -> Asking:
+        """Bring settings and options together.
+
+        Parameters
+        ----------
+        **how : object
+            Fields of `Asking`.
+
+        Returns
+        -------
+        Asking
+            With the budget and window of the configuration.
+        """
+        return Asking(budget=self.collection.budget, window=self.collection.collecting.window, **how)
+
+
+def plan_collection(
+    collection: Collection, *, watch: Callable[[int], None] | None = None
+) -> tuple[Opened, dict[str, Any]]:
+    """Write the plan, and the frames if there are any.
+
+    Parameters
+    ----------
+    collection : Collection
+        Settings.
+    watch : callable, optional
+        Is called with the number of clips whose frames are done.
+
+    Returns
+    -------
+    opened : Opened
+        The plan.
+    summary : dict
+        Numbers about it: trials per split, smallest and largest number of triplets per pair, what is shared by
+        neighbours.
+    """
+    what = read_shown(collection.stimuli, collection.base, collection.folder / "frames", watch=watch)
+    names = what.contents.stimuli
+    listed, inputs = read_listed(collection.design, names, collection.base)
+    plan = make_plan(collection.design, names, seed=collection.seed, listed=listed)
+    folder = collection.folder / "plan"
+    save(plan, folder)
+    shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
+    opened = Opened(collection, plan, shown, what)
+    summary = summarize(opened)
+    write_json(collection.folder / "plan.json", {**summary, "listed": inputs, "versions": versions()})
+    return opened, summary
+
+
+def open_collection(collection: Collection) -> Opened:
+    """Read the plan that `plan_collection` wrote.
+
+    Parameters
+    ----------
+    collection : Collection
+        Settings.
+
+    Returns
+    -------
+    Opened
+        The plan, and what is shown.
+
+    Raises
+    ------
+    DataError
+        If there is no plan, or the configuration has changed since.
+    """
+    folder = collection.folder / "plan"
+    if not (folder / "object.json").is_file():
+        raise DataError(f"{folder}: there is no plan yet. `encoding collect plan` writes it.")
+    plan = load(folder)
+    what = read_shown(collection.stimuli, collection.base, collection.folder / "frames")
+    same = dict(plan.provenance.config).get("design") == _listed(dataclasses.asdict(collection.design))
+    if not same or plan.provenance.seed != collection.seed or plan.stimuli != what.contents.stimuli:
+        raise DataError(
+            f"{folder}: the plan was drawn from another design, seed or list of stimuli than the configuration now "
+            f"gives. Run `encoding collect plan` again; answers that fit the new plan are kept."
+        )
+    shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
+    return Opened(collection, plan, shown, what)
+
+
+def _listed(value: Any) -> Any:
+    """Turn tuples to what a description gives back for them."""
+    if isinstance(value, Mapping):
+        return {key: _listed(item) for key, item in value.items()}
+    return tuple(_listed(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def summarize(opened: Opened) -> dict[str, Any]:
+    """Count what a plan holds.
+
+    Parameters
+    ----------
+    opened : Opened
+        The plan.
+
+    Returns
+    -------
+    dict
+        JSON.
+    """
+    plan = opened.plan
+    once = plan.items[plan.repeat == 0]
+    drawn = once[plan.split[plan.repeat == 0] != SPLITS.index("subset")]
+    counts = pair_counts(drawn, len(plan.stimuli))
+    split = np.bincount(plan.split, minlength=len(SPLITS))
+    window = opened.collection.collecting.window
+    n_looked = min(len(plan), 10 * window)
+    order = schedule(plan, opened.shown, window=window, most=n_looked)
+    return {
+        "stimuli": len(plan.stimuli),
+        "left_out": opened.what.problems,
+        "trials": len(plan),
+        "triplets": len(once),
+        "splits": {name: int(n) for name, n in zip(SPLITS, split, strict=True)},
+        "pair_least": int(counts.min()),
+        "pair_most": int(counts.max()),
+        "same_first": sharing(opened.shown[order]).first,
+        "same_pair": sharing(opened.shown[order]).pair,
+        "same_first_unordered": sharing(opened.shown[:n_looked]).first,
+    }

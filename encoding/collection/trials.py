@@ -1,0 +1,132 @@
+"""One question and its answer, and the protocol between those who ask and those who answer."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple, Protocol
+
+from ..core import EncodingError
+
+
+class Trial(NamedTuple):
+    """One question.
+
+    Attributes
+    ----------
+    row : int
+        Row of the plan.
+    items : tuple of (int, int, int)
+        The three stimuli, in the order of showing.
+    shown : tuple of (int, int, int)
+        The caption or the frames of each: index into `Contents`.
+    repeat : int
+        How many times the triplet has been asked before.
+    """
+
+    row: int
+    items: tuple[int, int, int]
+    shown: tuple[int, int, int]
+    repeat: int
+
+
+class Answer(NamedTuple):
+    """One answer.
+
+    Attributes
+    ----------
+    outcome : str
+        "valid", "refused", "unparsed", "truncated" or "error".
+    choice : int
+        Slot (0, 1, 2) that was called odd; -1 unless the outcome is valid.
+    probabilities : tuple of (float, float, float) or None
+        Probability of each slot, where it is known.
+    mass : float or None
+        Probability of the three labels together, before they were made to sum to one.
+    reply : str
+        What was answered, as it came.
+    detail : str
+        Why there is no valid answer.
+    tokens_in, tokens_cached, tokens_out : int
+        Tokens of the prompt, those of them that the server had in its cache, and those of the reply.
+    tries : int
+        Requests that were sent for it.
+    latency : float
+        Seconds from the last request to its reply.
+    """
+
+    outcome: str
+    choice: int = -1
+    probabilities: tuple[float, float, float] | None = None
+    mass: float | None = None
+    reply: str = ""
+    detail: str = ""
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    tries: int = 0
+    latency: float = 0.0
+
+
+class Stopped(EncodingError):  # noqa: N818
+    """Nothing more can be asked: a budget is spent, or the server wants no more."""
+
+
+class Ledger(Protocol):
+    """Who must be told before a request is sent."""
+
+    def request(self) -> None:
+        """Count a request that is about to be sent.
+
+        Raises
+        ------
+        Stopped
+            If it would exceed the budget.
+        """
+        ...
+
+
+class Annotator(Protocol):
+    """Who answers.
+
+    Attributes
+    ----------
+    name : str
+        Name in tables.
+    batch : int
+        How many trials are asked at once.
+    concurrency : int
+        How many such batches are under way at most.
+    """
+
+    name: str
+    batch: int
+    concurrency: int
+
+    def identity(self) -> dict[str, Any]:
+        """List everything that shapes the answers, as JSON."""
+        ...
+
+    def ready(self) -> AbstractAsyncContextManager[dict[str, Any]]:
+        """Open what is needed to ask, and tell what is known of the other side (server, versions), as JSON."""
+        ...
+
+    async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:
+        """Answer some trials.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            Questions, at most `batch`.
+        ledger : Ledger
+            Is told before every request.
+
+        Returns
+        -------
+        list of Answer
+            One each, in their order.
+
+        Raises
+        ------
+        Stopped
+            If nothing more can be asked.
+        """
+        ...

@@ -1,0 +1,260 @@
+"""encoding collect: from a configuration to files, in one folder, as often as one likes."""
+
+import runpy
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from loopback import by_hash
+from test_runner import Serving
+
+from encoding.cli import build_parser, main
+from encoding.collect_config import read_collection, resolved
+from encoding.collection import ANNOTATORS, available_prompts
+from encoding.collection.results import file_name
+from encoding.config import read_config
+from encoding.core import ConfigError
+from encoding.io.judgments import read_judgments
+from encoding.io.store import load
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+seed = 2
+
+[stimuli]
+table = "stimuli.tsv"
+show = "{show}"
+
+[design]
+n_triplets = 120
+subset = 4
+repeated = 5
+repeats = 4
+
+{annotators}
+
+[budget]
+price_in = 1.0
+price_out = 2.0
+
+[collect]
+folder = "out"
+"""
+COSINE = '[[annotator]]\nkind = "cosine"\nfile = "ratings.tsv"\n'
+PEOPLE = '[[annotator]]\nkind = "table"\nfile = "people.tsv"\n'
+MODEL = '[[annotator]]\nkind = "openai"\nmodel = "toy/model-1"\nprompt = "captions-letter"\nurl = "{url}"\n'
+
+
+def write(folder, annotators=COSINE, show="names", **replace):
+    rng = np.random.default_rng(0)
+    names = [f"clip{i:02d}" for i in range(12)]
+    stimuli = pd.DataFrame({"stimulus": names, "caption": [f"Somebody does thing {i}." for i in range(12)]})
+    stimuli.to_csv(folder / "stimuli.tsv", sep="\t", index=False)
+    ratings = pd.DataFrame(rng.gamma(1, size=(12, 4)), columns=list("abcd"))
+    pd.concat([stimuli["stimulus"], ratings], axis=1).to_csv(folder / "ratings.tsv", sep="\t", index=False)
+    text = CONFIG.format(annotators=annotators, show=show)
+    for old, new in replace.items():
+        text = text.replace(old, new)
+    path = folder / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_ratings_from_plan_to_files(tmp_path, capsys):
+    config = write(tmp_path)
+    assert main(["collect", "plan", "--config", config]) == 0
+    out = capsys.readouterr().out
+    assert "139 trials of 124 triplets about 12 stimuli" in out
+    assert "20 trials asked (20 valid)" in out
+    plan = load(tmp_path / "out" / "plan")
+    assert main(["collect", "run", "--config", config]) == 0
+    assert "finished; 119 valid; 0 of 139 trials left" in capsys.readouterr().out
+    assert main(["collect", "run", "--config", config]) == 0
+    assert "nothing to ask" in capsys.readouterr().out
+    assert main(["collect", "status", "--config", config]) == 0
+    assert "139" in capsys.readouterr().out
+    assert main(["collect", "export", "--config", config]) == 0
+    assert "judgments.parquet: 139 rows" in capsys.readouterr().out
+    judgments = read_judgments(tmp_path / "out" / "export" / "cosine" / "judgments.parquet")
+    assert judgments.stimuli == plan.stimuli
+    assert sorted(map(tuple, judgments.items.tolist())) == sorted(map(tuple, plan.items.tolist()))
+    train = np.load(tmp_path / "out" / "export" / "cosine" / "train_90.npy")
+    test = np.load(tmp_path / "out" / "export" / "cosine" / "test_10.npy")
+    assert len(train) + len(test) == 120
+    assert main(["collect", "check", "--config", config]) == 0
+    assert (tmp_path / "out" / "quality.html").stat().st_size > 20_000
+
+
+def test_model_with_costs_shards_and_merging(tmp_path, capsys):
+    def answer(request):
+        return by_hash(request) | {"tokens_in": 200, "tokens_cached": 50}
+
+    with Serving(answer) as server:
+        config = write(tmp_path, MODEL.format(url=server.url), show="captions")
+        assert main(["collect", "plan", "--config", config]) == 0
+        out = capsys.readouterr().out
+        assert "200 tokens in (50 cached), 1.0 out, 1.00 requests" in out
+        assert "119 trials: 119 requests, 23,800 tokens in, 119 out" in out
+        assert "0.02 USD" in out
+        for part in ("1/2", "2/2"):
+            assert main(["collect", "run", "--config", config, "--shard", part]) == 0
+        assert server.n_requests == 139
+        capsys.readouterr()
+        assert main(["collect", "merge", "--config", config]) == 0
+        assert "119 answers added" in capsys.readouterr().out
+        assert main(["collect", "run", "--config", config]) == 0
+        assert server.n_requests == 139
+        assert main(["collect", "export", "--config", config, "--annotator", "toy/model-1"]) == 0
+    judgments = read_judgments(tmp_path / "out" / "export" / "toy-model-1" / "judgments.parquet")
+    assert len(judgments) == 139
+    assert np.isfinite(judgments.probabilities).all()
+    assert set(judgments.split.tolist()) == {"train", "test", "subset"}
+    table = pd.read_parquet(tmp_path / "out" / "export" / "toy-model-1" / "judgments.parquet")
+    odd = table[["item_1", "item_2", "item_3"]].astype(str).to_numpy()[np.arange(139), table["choice"]]
+    assert table["odd"].astype(str).tolist() == odd.tolist()
+
+
+def test_a_server_that_is_down_gives_exit_status_1_and_keeps_the_plan(tmp_path, capsys):
+    config = write(tmp_path, MODEL.format(url="http://127.0.0.1:9/v1") + "tries = 1\n", show="captions")
+    assert main(["collect", "plan", "--config", config]) == 0
+    assert "no connection" in capsys.readouterr().out or (tmp_path / "out" / "plan").is_dir()
+    assert main(["collect", "run", "--config", config, "--retry-errors"]) == 1
+    assert "trials left" in capsys.readouterr().out
+
+
+def test_people_in_the_wrong_convention_are_pointed_out(tmp_path, capsys):
+    config = write(tmp_path, COSINE + PEOPLE + 'odd = "first"\n')
+    ratings = pd.read_csv(tmp_path / "ratings.tsv", sep="\t").set_index("stimulus")
+    unit = ratings.to_numpy() / np.linalg.norm(ratings.to_numpy(), axis=1, keepdims=True)
+    rows = []
+    for a in range(12):
+        for b in range(a):
+            for c in range(b):
+                odd = int(np.argmax([unit[b] @ unit[c], unit[a] @ unit[c], unit[a] @ unit[b]]))
+                three = [a, b, c]
+                last = three.pop(odd)
+                rows.append([ratings.index[i] for i in (*three, last)])
+    frame = pd.DataFrame(rows, columns=["item_1", "item_2", "item_3"])
+    frame.to_csv(tmp_path / "people.tsv", sep="\t", index=False)
+    assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+    assert main(["collect", "run", "--config", config, "--annotator", "cosine"]) == 0
+    assert main(["collect", "check", "--config", config]) == 0
+    page = (tmp_path / "out" / "quality.html").read_text(encoding="utf-8")
+    assert "said to hold the odd one first, but the odd one stands last" in page
+    capsys.readouterr()
+
+
+def test_a_plan_of_another_design_is_not_used(tmp_path, capsys):
+    config = write(tmp_path)
+    assert main(["collect", "run", "--config", config]) == 1
+    assert "there is no plan yet" in capsys.readouterr().err
+    assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+    write(tmp_path, **{"n_triplets = 120": "n_triplets = 121"})
+    assert main(["collect", "run", "--config", config]) == 1
+    assert "another design, seed or list of stimuli" in capsys.readouterr().err
+
+
+def test_a_longer_plan_uses_the_answers_of_the_shorter(tmp_path, capsys):
+    config = write(tmp_path)
+    main(["collect", "plan", "--config", config, "--dry-run", "0"])
+    main(["collect", "run", "--config", config])
+    write(tmp_path, **{"n_triplets = 120": "n_triplets = 150", "repeated = 5": "repeated = 0"})
+    main(["collect", "plan", "--config", config, "--dry-run", "0"])
+    capsys.readouterr()
+    assert main(["collect", "run", "--config", config]) == 0
+    assert "30 valid; 0 of 154 trials left" in capsys.readouterr().out
+
+
+def test_same_configuration_gives_the_same_plan_byte_for_byte(tmp_path):
+    contents = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        main(["collect", "plan", "--config", write(tmp_path / name), "--dry-run", "0"])
+        files = (tmp_path / name / "out" / "plan").iterdir()
+        contents.append({path.name: path.read_bytes() for path in files})
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 2", "seed = -2", "integer of 0 or more"),
+        ("[budget]", "[budgets]", "Did you mean 'budget'"),
+        ("[design]", "[design]\nfoo = 1", "unknown key 'foo'"),
+        ('kind = "cosine"', 'kind = "cosin"', "Did you mean 'cosine'"),
+        ('kind = "cosine"', 'kind = "cosine"\napi_key = "sk-1"', "keys do not belong into files"),
+        (COSINE, COSINE + COSINE, "2 are called 'cosine'"),
+        (COSINE, "", "there is no \\[annotator\\] table"),
+        ('show = "names"', 'show = "name"', "Did you mean 'names'"),
+        ('folder = "out"', "window = 0", "1 or more is needed"),
+        ("seed = 2", "seed = ", "not valid TOML"),
+    ],
+)
+def test_bad_configurations_are_refused(tmp_path, old, new, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_collection(write(tmp_path, **{old: new}))
+    assert "sk-1" not in str(caught.value)
+
+
+def test_one_file_serves_collecting_and_fitting(tmp_path):
+    text = Path(write(tmp_path)).read_text(encoding="utf-8")
+    both = tmp_path / "both.toml"
+    rest = (ROOT / "examples" / "haxby.toml").read_text(encoding="utf-8")
+    both.write_text(rest.rstrip() + "\n" + text.replace("seed = 2", ""), encoding="utf-8")
+    assert read_config(both).models
+    assert resolved(read_collection(both))["annotators"][0]["kind"] == "cosine"
+
+
+def test_several_annotators_must_be_told_apart(tmp_path):
+    collection = read_collection(write(tmp_path, COSINE + COSINE.replace('"cosine"\n', '"cosine"\nname = "b"\n')))
+    with pytest.raises(ConfigError, match=r"There are 2 annotators\. Name one"):
+        collection.annotator("")
+    with pytest.raises(ConfigError, match="Known: cosine, b"):
+        collection.annotator("c")
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b"])
+def test_bad_shards_are_usage_errors(text, capsys):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["collect", "run", "--config", "x", "--shard", text])
+    assert "is not a part such as 3/16" in capsys.readouterr().err
+
+
+def test_names_of_folders_are_harmless():
+    assert file_name("../..//etc") == "etc"
+    assert file_name("a b:c") == "a-b-c"
+    assert file_name("..") == "annotator"
+
+
+def test_example_runs_in_seconds(tmp_path, capsys):
+    start = time.process_time()
+    names = runpy.run_path(str(ROOT / "examples" / "plot_collect.py"))
+    report = names["main"](tmp_path)
+    assert time.process_time() - start < 30
+    out = capsys.readouterr().out
+    assert report.is_file()
+    assert "hasty: slots" in out
+    assert "flagged: True" in out
+
+
+def test_configuration_in_the_documents_is_good(tmp_path):
+    text = (ROOT / "docs" / "collection.md").read_text(encoding="utf-8")
+    (config,) = [block for block in text.split("```")[1::2] if "[design]" in block]
+    path = tmp_path / "run.toml"
+    path.write_text(config, encoding="utf-8")
+    collection = read_collection(path)
+    assert collection.design.n_triplets == 12_000_000
+    assert collection.annotator("").prompt == "captions-letter"
+    listed = text[text.index("| `kind` |") : text.index("Several `[[annotator]]`")]
+    assert all(f"`{kind}`" in listed for kind in ANNOTATORS)
+    assert all(f"`{prompt}`" in listed for prompt in available_prompts())
+
+
+def test_commands_in_the_documents_parse():
+    text = (ROOT / "docs" / "collection.md").read_text(encoding="utf-8")
+    lines = [line.partition("#")[0].split() for line in text.splitlines() if line.startswith("encoding collect")]
+    assert {line[2] for line in lines} == {"plan", "run", "status", "check", "export", "merge"}
+    for line in lines:
+        build_parser().parse_args(line[1:])
