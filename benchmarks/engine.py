@@ -54,7 +54,7 @@ def row(workload, what, seconds, *, wall=None, against=None, extrapolated="", re
         }
     )  # fmt: skip
     shown = "" if ratio is None else f"{ratio:10.1f}x"
-    sys.stderr.write(f"{workload:28} {what:58} {seconds:10.2f} s {shown} {note}\n")
+    sys.stderr.write(f"{workload:28} {what:58} {seconds or 0:10.2f} s {shown} {note}\n")
 
 
 def linear(function, sizes, size):
@@ -337,7 +337,7 @@ def on_cuda(load, n_targets=100_000):
     if not torch.cuda.is_available():
         reason = "skipped: no CUDA device in this run"
         for what in ("W1 on one GPU, T = 100,000", "five subjects on one GPU", "himalaya torch_cuda"):
-            row("W1, CUDA", what, float("nan"), reach="20x; < 60 s", note=reason)
+            row("W1, CUDA", what, None, reach="20x; < 60 s", note=reason)
         return
     arrays = choose_arrays("cuda", vram=16 << 30)
     load.Y = np.tile(load.Y, (1, -(-n_targets // load.Y.shape[1])))[:, :n_targets]
@@ -386,7 +386,7 @@ def table(result):
     ]
     for one in result["rows"]:
         ratio = "" if one["ratio"] is None else f"{one['ratio']:.1f}x"
-        seconds = "" if not np.isfinite(one["cpu_seconds"]) or not one["cpu_seconds"] else f"{one['cpu_seconds']:.2f}"
+        seconds = f"{one['cpu_seconds']:.2f}" if one["cpu_seconds"] else ""
         cells = (one["workload"], one["what"], seconds, ratio, one["reach"], one["extrapolated"], one["note"])
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
