@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from encoding.core import ConfigError
 from encoding.fitting.arrays import Arrays, available_threads, choose_arrays
@@ -27,6 +28,15 @@ def nested(n=80, n_blocks=4):
         (rows[block != i], [(rows[(block != i) & (block != j)], rows[block == j]) for j in range(n_blocks) if j != i])
         for i in range(n_blocks)
     ]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Keep torch from waiting for threads that share a processor with other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
