@@ -296,10 +296,16 @@ PARTS = {
 
 
 def machine(threads: int) -> dict[str, Any]:
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.processor())  # fmt: skip
-    return {"processor": model, "cores": os.cpu_count(), "threads": threads, "python": platform.python_version(),
-            **versions()}  # fmt: skip
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "load_average": round(os.getloadavg()[0], 1),  # of everything that runs; seconds by the clock suffer from it
+        "python": platform.python_version(),
+        **versions(),
+    }
 
 
 def describe(found: dict[str, Any]) -> str:
