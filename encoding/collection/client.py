@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ..core import ConfigError, EncodingError
+from ..core import ConfigError, DataError, EncodingError
 from .gate import Gate
 from .secrets import Secret
 from .trials import Ledger, Stopped
@@ -103,8 +103,10 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "Client":
-        import aiohttp
-
+        try:
+            import aiohttp
+        except ImportError as error:
+            raise DataError("Requests to servers need aiohttp: pip install 'brain-encoding[collect]'.") from error
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
             timeout=aiohttp.ClientTimeout(total=self._timeout),

@@ -359,3 +359,18 @@ def test_rate_per_minute_is_kept(tmp_path, names, captions, per_minute):
 def test_an_answer_is_plain():
     assert Answer("error").choice == -1
     assert Client("http://a/v1", Secret(""), Gate(1), timeout=1, tries=1).url == "http://a/v1"
+
+
+def test_missing_packages_are_named(tmp_path, names, captions, monkeypatch):
+    import sys
+
+    from encoding.core import DataError
+    from encoding.io.clips import read_clip
+
+    plan, shown, contents = setup(names, captions)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with AnswerStore(tmp_path / "a.sqlite") as store, pytest.raises(DataError, match=r"brain-encoding\[collect\]"):
+        collect(plan, shown, contents, OpenAI("toy", "captions-letter").open(contents), store)
+    with pytest.raises(DataError, match=r"brain-encoding\[collect\]"):
+        read_clip(tmp_path / "a.mp4", 3)
