@@ -18,7 +18,7 @@ class Budget:
     keep_predictions : str
         Held-out predictions of a model are kept on disk if they take at most this much ("2 GB"); "0 B" keeps none.
     chunk : str
-        Responses are fitted in chunks of targets of at most this size.
+        Responses are fitted in chunks of targets of at most this size; what is finished is kept after each.
     memory : str
         What a fit may take in all, responses included; chunks become smaller where they must.
     vram : str
@@ -28,7 +28,7 @@ class Budget:
     """
 
     keep_predictions: str = "2 GB"
-    chunk: str = "256 MB"
+    chunk: str = "32 MB"
     memory: str = "8 GB"
     vram: str = "8 GB"
     verify: bool = False
