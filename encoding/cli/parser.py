@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     options.arguments = arguments
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    # What a fit will take and which solver it uses is said before it begins.
+    logging.getLogger("encoding.fitting").setLevel(logging.INFO)
     try:
         return options.command(options)
     except EncodingError as error:
