@@ -11,7 +11,8 @@ from ..core import DataError, Judgments, Plan, Provenance, versions
 from ..core.judgments import OUTCOMES
 from ..core.plans import SPLITS
 from ..io.answers import AnswerStore
-from ..io.judgments import read_judgments, words, write_judgments
+from ..io.judgment_files import read_judgments
+from ..io.judgments import words, write_judgments
 from ..io.triplets import write_triplets
 from .contents import Contents
 from .matching import Matcher

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from ..core import DataError, Judgments
 from ..io.answers import AnswerStore
-from ..io.judgments import read_judgments
+from ..io.judgment_files import read_judgments
 from ..io.triplets import read_triplets
 from .averaging import combine
 from .exporting import Source, export

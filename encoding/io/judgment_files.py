@@ -76,6 +76,8 @@ def read_numbers(path: str | Path) -> np.ndarray:
         If the file cannot be read, or rows are not three whole numbers of 0 or more.
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file.")
     try:
         values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _text(path)
     except (OSError, ValueError, EOFError) as error:

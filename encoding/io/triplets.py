@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..core import DataError, suggest
 from .atomic import atomic_file
+from .judgment_files import read_numbers
 from .tables import read_table
 
 COLUMNS = ("item_1", "item_2", "item_3")
@@ -69,24 +70,12 @@ def read_triplets(
 
 
 def _numbers(path: Path, n_stimuli: int) -> np.ndarray:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            values = pd.read_csv(path, sep=r"\s+", header=None, comment="#").to_numpy()
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as rows of three numbers ({error}).") from error
-    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and np.array_equal(values, np.round(values)))
-    if values.ndim != 2 or values.shape[1] != 3 or not whole:
-        raise DataError(f"{path}: shape {values.shape} of {values.dtype}, but three whole numbers per row were needed.")
-    if len(values) and (values.min() < 0 or values.max() >= n_stimuli):
+    rows = read_numbers(path)
+    if rows.max() >= n_stimuli:
         raise DataError(
-            f"{path}: numbers run from {values.min():.0f} to {values.max():.0f}, but there are {n_stimuli} stimuli, "
-            f"counted from 0."
+            f"{path}: numbers run from {rows.min()} to {rows.max()}, but there are {n_stimuli} stimuli, counted from 0."
         )
-    return values.astype(np.int32)
+    return rows
 
 
 def _look_up(frame: pd.DataFrame, stimuli: Sequence[str], path: Path) -> np.ndarray:

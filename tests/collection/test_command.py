@@ -16,7 +16,7 @@ from encoding.collection import ANNOTATORS, available_prompts
 from encoding.collection.results import file_name
 from encoding.config import read_config
 from encoding.core import ConfigError
-from encoding.io.judgments import read_judgments
+from encoding.io.judgment_files import read_judgments
 from encoding.io.store import load
 
 ROOT = Path(__file__).resolve().parents[2]

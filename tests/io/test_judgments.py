@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from encoding.core import DataError, Provenance
-from encoding.io.judgments import SCHEMA, read_judgments, words, write_judgments
+from encoding.io.judgment_files import read_judgments
+from encoding.io.judgments import SCHEMA, words, write_judgments
 from encoding.io.triplets import read_triplets, write_triplets
 
 NAMES = ("clip 1", "clip\u00e9", "007", "never shown")
