@@ -229,6 +229,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     shown = stimuli_of_rows(responses, job.study.align.delays)
     folds = make_folds(job.study.split, responses.samples, shown)
     device, why = choose_device(job.device)
+    job.progress("fit", 0.0)
     predictions = cross_predict_all(
         job.study.models,
         loaded.spaces,
@@ -239,6 +240,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         compute=job.study.compute.compute(device),
         progress=lambda share: job.progress("fit", share),
     )
+    job.progress("fit", 1.0)
     return Fitted(folds, tuple(predictions), why)
 
 
@@ -308,6 +310,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
     key = drawing_key([result], study.maps)
+    job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         maps = write_maps(
             job.folder / "func",

@@ -298,8 +298,8 @@ def _provenance(
     model: EncodingModel, used: list[FeatureSpace], identity: str, folds: Folds, *, seed: int, keep: bool
 ) -> Provenance:
     config = {"model": asdict(model), "kind": type(model).__name__, "keep": keep}
-    rows = [[f.train.tolist(), f.test.tolist(), f.average.tolist()] for f in folds.folds]
-    inner = [[[fit.tolist(), validation.tolist()] for fit, validation in f.inner] for f in folds.folds]
+    rows = [[fingerprint_array(part) for part in (f.train, f.test, f.average)] for f in folds.folds]
+    inner = [[[fingerprint_array(part) for part in pair] for pair in f.inner] for f in folds.folds]
     inputs = {"responses": identity, "folds": digest([rows, inner])}
     inputs |= {f"features {s.name}": digest([s.features, fingerprint_array(s.values)]) for s in used}
     return Provenance(STEP, config, inputs, seed, versions())
