@@ -312,7 +312,7 @@ def draw_contact_sheet(
     frames : mapping of str to Path
         Picture of each stimulus; those without one are shown as a grey field.
     path : Path or str
-        PNG file to write.
+        JPEG file to write.
     n_columns : int
         Pictures in a row.
 
@@ -339,7 +339,7 @@ def draw_contact_sheet(
         while len(text) > 8 and pen.textlength(text, font=font) > width:
             text = f"{text[:-2]}…" if text.endswith("…") else f"{text[:-1]}…"
         pen.text((corner[0], corner[1] + height + 4), text, fill=INK, font=font)
-    return write_atomically(Path(path), lambda target: sheet.save(target, format="PNG"))
+    return write_atomically(Path(path), lambda target: sheet.save(target, format="JPEG", quality=90))
 
 
 def _thumbnail(path: Path | None) -> Image.Image:

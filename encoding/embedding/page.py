@@ -312,7 +312,7 @@ def _stimuli(shown: Shown, context: Context, labels: pd.DataFrame | None, folder
     if context.frames:
         for feature in shown.space.features:
             part = table[table["dimension"] == feature]
-            file = folder / f"{feature}.png"
+            file = folder / f"{feature}.jpg"
             draw_contact_sheet(part["stimulus"].tolist(), part["value"].tolist(), context.frames, file, n_columns=SHOWN)
             caption = f"{feature}{': ' if names[feature] else ''}{names[feature]} (upper row most, lower row least)"
             blocks.append(Picture(figure=file, alt=f"Stimuli at both ends of {feature}.", caption=caption,

@@ -95,7 +95,7 @@ def test_contact_sheet_shows_pictures_in_order(tmp_path):
     for name, color in (("red", (255, 0, 0)), ("green", (0, 255, 0))):
         Image.new("RGB", (300, 200), color).save(tmp_path / f"{name}.png")
     frames = {name: tmp_path / f"{name}.png" for name in ("red", "green")}
-    path = draw_contact_sheet(["green", "red", "unknown"], [2.0, 1.0, 0.0], frames, tmp_path / "sheet.png", n_columns=2)
+    path = draw_contact_sheet(["green", "red", "unknown"], [2.0, 1.0, 0.0], frames, tmp_path / "sheet.jpg", n_columns=2)
     with Image.open(path) as sheet:
         assert sheet.size == (2 * 174, 2 * 136)
         assert sheet.getpixel((84, 56)) == (0, 255, 0)
