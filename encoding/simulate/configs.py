@@ -1,5 +1,7 @@
 """Run configurations that fit the simulated study."""
 
+from math import comb
+
 from .presets import SPACES
 
 _FEATURES = """[[features]]
@@ -32,9 +34,10 @@ show = "{show}"
 
 [design]
 kind = "balanced"                 # every pair of clips in nearly the same number of triplets
-n_triplets = 30_000
+n_triplets = {n_triplets:_}
 repeated = 200                    # these are asked five times: the noise ceiling
 repeats = 5
+subset = 20                       # all triplets of twenty clips: their similarities, measured
 
 [[annotator]]
 kind = "{kind}"                   # with a model, kind = "openai" and the address of its server
@@ -90,19 +93,22 @@ atlases = {atlases}
 _ALPHAS = [1, 4, 14, 50, 200, 700, 2700, 10000]
 
 
-def collect_config(folder: str) -> str:
+def collect_config(folder: str, n_stimuli: int) -> str:
     """Write the configuration that collects one kind of judgments.
 
     Parameters
     ----------
     folder : {"clips", "captions"}
         What is judged.
+    n_stimuli : int
+        Number of clips: at most half of their triplets are asked.
 
     Returns
     -------
     str
         TOML.
     """
+    n_triplets = min(30_000, comb(n_stimuli, 3) // 2)
     # Temperatures undo the units of the judges: shares of a picture, and numbers of words.
     special = {
         "clips": {
@@ -124,7 +130,7 @@ def collect_config(folder: str) -> str:
             "settings": 'weights = "count"',
         },
     }
-    return _COLLECT.format(folder=folder, file=f"collect_{folder}.toml", **special[folder])
+    return _COLLECT.format(folder=folder, file=f"collect_{folder}.toml", n_triplets=n_triplets, **special[folder])
 
 
 def run_config(kind: str, *, n_runs: int, resolution: str = "", judged: bool = False) -> str:

@@ -258,7 +258,7 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
         write_media(root, study.stimuli, study.duration, study.spaces, study.seed)
         study.say(f"{len(study.stimuli)} clips and captions written")
         for folder in ("clips", "captions"):
-            write_text(root / f"collect_{folder}.toml", collect_config(folder))
+            write_text(root / f"collect_{folder}.toml", collect_config(folder, len(study.stimuli)))
     write_tsv(root / "stimuli" / "stimuli.tsv", pd.DataFrame(columns))
     for name, space in study.spaces.items():
         write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
