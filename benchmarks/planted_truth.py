@@ -3,7 +3,8 @@
     python benchmarks/planted_truth.py [--preset demo] [--n-studies 3] [--n-shifts 200] [--folder F] [--results F]
 
 Simulates studies with the seeds 0, 1, ...; the first one is what `make demo` makes. Learns the two embeddings of the
-surface configuration from judgments of its clips and captions, as the demo does; takes every subject through loading, fitting and comparison with the configurations that come with the study (surface and volume), and asks:
+surface configuration from judgments of its clips and captions, as the demo does; takes every subject through loading,
+fitting and comparison with the configurations that come with the study (surface and volume), and asks:
 
 - In how many planted regions has the planted feature space the highest held-out r of the four?
 - Is the mean held-out r of the regions without a signal within the central 95% of the same mean after circular shifts
