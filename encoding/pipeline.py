@@ -322,6 +322,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             single=study.single,
             pairs=study.pairs,
+            left_out=study.auxiliary,
         )
         drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
         note_drawn(job.folder, key, [*maps, *drawn])
