@@ -86,7 +86,7 @@ def _labels(items: np.ndarray, plan: Plan | None, split: str) -> tuple[np.ndarra
     """Say which answers belong to the plan, and to which part of it."""
     if plan is None:
         return np.ones(len(items), bool), np.full(len(items), split)
-    known = (items >= 0).all(axis=1)
+    known = items.min(axis=1) >= 0
     keys, codes = rank_triplets(plan.items), np.asarray(plan.split)
     order = np.argsort(keys, kind="stable")
     asked = rank_triplets(np.where(known[:, None], items, np.arange(3)))
