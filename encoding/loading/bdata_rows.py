@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core import DataError, Exclusion, Samples, suggest
 from ..io.bdata import Bdata
+from ..io.bdata_voxels import VOXELS
 
 NAMED = "stimulus_name"
 # The first release labels each block with three numbers; the third is the stimulus.
@@ -75,6 +76,7 @@ def read_pieces(bdata: Bdata, session: int, *, before: int, stimulus: str | None
     DataError
         If a column is missing, sessions or runs are out of order, or rows are no block means.
     """
+    _check_columns(bdata, stimulus)
     names = _stimuli(bdata, stimulus, labels)
     if len(names) == 0:
         raise DataError(f"{bdata.path}: the dataset has no rows.")
@@ -139,6 +141,20 @@ def join_pieces(
             )
         return samples, [Exclusion("runs", max(len(missing), (n_runs or found) - found), text)]
     return samples, []
+
+
+def _check_columns(bdata: Bdata, stimulus: str | None) -> None:
+    """Refuse files in which one column is said to be two things."""
+    key = stimulus or (NAMED if NAMED in bdata.keys else "Label")
+    taken: dict[int, str] = {}
+    for name in (VOXELS, "Session", "Run", "Block", key):
+        for column in bdata.columns(name).tolist() if name in bdata.keys else ():
+            other = taken.setdefault(column, name)
+            if other != name:
+                raise DataError(
+                    f"{bdata.path}: column {column + 1} of the dataset is {other} and {name} by its metadata rows, but "
+                    f"each column can only be one of them."
+                )
 
 
 def _stimuli(bdata: Bdata, stimulus: str | None, labels: str) -> np.ndarray:
@@ -229,10 +245,13 @@ def _check_blocks(bdata: Bdata, sessions: np.ndarray, run: np.ndarray, *, needed
             f"{bdata.path}: rows {row + 1} and {row + 2} are both of Block {block[row]} in Run {run[row]}, but one row "
             f"per block was needed ({same.sum()} rows repeat the block before). Average volumes first."
         )
-    back = (np.diff(block) < 0) & (np.diff(run) == 0) & (np.diff(sessions) == 0)
-    if back.any():
-        row = int(np.flatnonzero(back)[0])
+    within = (np.diff(run) == 0) & (np.diff(sessions) == 0)
+    steps = np.diff(block)
+    usual = int(np.median(steps[within])) if within.any() else 1
+    odd = np.flatnonzero(within & (steps != max(usual, 1)))
+    if len(odd):
+        row = int(odd[0])
         raise DataError(
-            f"{bdata.path}: Block goes back from {block[row]} to {block[row + 1]} within Run {run[row]} (row "
-            f"{row + 2}); rows are out of order."
+            f"{bdata.path}: Block goes from {block[row]} to {block[row + 1]} within Run {run[row]} (row {row + 2}), "
+            f"but by {max(usual, 1)} elsewhere: rows are missing or out of order."
         )
