@@ -17,7 +17,8 @@ from encoding.io.store import load
 from encoding.jobs import Job, Places, subjects_of
 from encoding.loading import load_responses
 from encoding.pipeline import run_compare
-from encoding.simulate import simulate
+from encoding.simulate import PRESETS, simulate
+from encoding.simulate.dataset import simulate_volumes
 from encoding.simulate.masks import AREAS_OF
 from encoding.twins import FEATURES, FIRST, SECOND, simulate_bdata, twin_loader
 
@@ -33,7 +34,7 @@ def twin(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bids(tmp_path_factory):
     out = tmp_path_factory.mktemp("bids") / "study"
-    return simulate(out, preset="tiny", seed=SEED, images=("volume",), subjects=(1,))
+    return simulate_volumes(out, PRESETS["tiny"], SEED, 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,9 @@ def results(twin, bids, tmp_path_factory):
         study = dataclasses.replace(study, models=study.models[2:4])
         if name == "bids":
             load_ = dataclasses.replace(twin_loader("12"), scale_rows=True, stimuli="stimuli/stimuli.tsv")
-            study = dataclasses.replace(study, load=load_, maps=dataclasses.replace(study.maps, atlases=(PLANTED,)))
+            study = dataclasses.replace(
+                study, load=load_, maps=dataclasses.replace(study.maps, atlases=(str(twin / PLANTED),))
+            )
         top = tmp_path_factory.mktemp(name)
         job = Job(study, Places(root, top / "out", top / "work"), "01", "cpu")
         found[name] = (run_compare(job), load(job.work / "responses"))

@@ -22,12 +22,13 @@ FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
     "splits.tsv",
     "exclusions.tsv",
 )
-METRICS = ("r", "pooled_r", "r2", "split_r2")
+METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
     "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
     "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
     "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
+    "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
 }
 
 
@@ -213,6 +214,7 @@ def write_maps(
     metric: str,
     single: Sequence[str],
     pairs: Sequence[tuple[str, str]],
+    left_out: Sequence[str] = (),
 ) -> list[Path]:
     """Write a map of every score, the winner among single feature spaces, its margin, and every difference.
 
@@ -230,6 +232,8 @@ def write_maps(
         Models of single feature spaces.
     pairs : sequence of (str, str)
         Models to subtract.
+    left_out : sequence of str, optional
+        Models without maps.
 
     Returns
     -------
@@ -239,6 +243,8 @@ def write_maps(
     written: list[Path] = []
     for name, of_metric in scores.items():
         for row, values in zip(of_metric.rows, of_metric.values, strict=True):
+            if row.model in left_out:
+                continue
             named = {
                 **entities,
                 "model": entity_label(row.model),
