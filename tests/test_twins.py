@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -210,6 +212,18 @@ def test_an_interrupted_simulation_goes_on(twin):
     assert json.loads((twin / "truth" / "truth.json").read_text())["format"] == "bdata"
     with pytest.raises(ConfigError, match="holds a study with other parameters"):
         simulate(twin, preset="tiny", seed=SEED)
+
+
+def test_the_documented_configuration_is_good(tmp_path):
+    text = (Path(__file__).resolve().parents[1] / "docs" / "bdata.md").read_text(encoding="utf-8")
+    path = tmp_path / "run.toml"
+    path.write_text(re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)[0], encoding="utf-8")
+    study = read_config(path)
+    assert (study.load.kind, study.load.n_runs, study.maps.as_released) == ("bdata", 61, False)
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("encoding ")]
+    assert len(commands) == 2
+    for command in commands:
+        build_parser().parse_args(command)
 
 
 def test_the_command_has_the_formats():

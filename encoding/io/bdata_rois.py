@@ -281,7 +281,7 @@ def _structure(bdata: Bdata, name: str) -> tuple[str, ...]:
     sides = {side_of(key) for key in keys}
     if len(sides) == 1 and sides < {"L", "R"}:
         raise DataError(
-            f"{bdata.path}: of {name} there is only the mask {', '.join(map(repr, keys))}; that of the other hemisphere "
+            f"{bdata.path}: of {name} there is only the mask {', '.join(map(repr, keys))}; that of the other side "
             f"is missing. Choose what there is by pattern ({PREFIX}{keys[0]})."
         )
     sources = {"AAL" if "aal" in key.lower() else "other" for key in keys}
