@@ -18,6 +18,7 @@ from encoding.io.bids import PybidsIndex
 from encoding.io.store import load
 from encoding.jobs import Job, Places, subjects_of
 from encoding.loading import load_responses
+from encoding.mapping.methods import describe_methods
 from encoding.pipeline import run_compare
 from encoding.simulate import PRESETS, simulate
 from encoding.simulate.dataset import simulate_volumes
@@ -139,6 +140,13 @@ def test_released_groups_are_taken_when_asked_for(twin, tmp_path, results):
     assert value[here, "Insula"] == pytest.approx(value[released, "ACC"])
     assert value[here, "ACC"] != pytest.approx(value[here, "Insula"])
     assert value[here, "VC"] == pytest.approx(value[released, "VC"])
+
+
+def test_methods_say_what_was_read(results):
+    text = describe_methods(results[SECOND][0].facts)
+    assert "block means that were preprocessed elsewhere, read from 'release2/fmri_Subject{number}.h5'" in text
+    assert "z-scored over the blocks of each run" in text
+    assert "confounds" not in text.split("\n\n")[0]
 
 
 def test_maps_of_both_formats_put_values_at_the_same_place(results, tmp_path):
