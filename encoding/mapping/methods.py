@@ -38,7 +38,7 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
         scaled = "z-scored over the blocks of each run" if load["scale_rows"] else "not scaled"
         voxels = "" if load["mask"] in ("brain", "none") else f" of the masks {load['mask']}"
         return (
-            f"Responses are block means that were preprocessed elsewhere, read from {load['file']!r} (voxels{voxels} in "
+            f"Responses are block means, preprocessed elsewhere, read from {load['file']!r} (voxels{voxels} in "
             f"the space {facts['space']}). They were {scaled}."
         )
     confounds = ", ".join(load["confounds"]) or "none"
