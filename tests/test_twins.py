@@ -15,12 +15,14 @@ from encoding.cli import build_parser
 from encoding.config import Study, read_config
 from encoding.core import ConfigError, DataError
 from encoding.io.bids import PybidsIndex
+from encoding.io.runs import PlainFolder
 from encoding.io.store import load
 from encoding.jobs import Job, Places, subjects_of
-from encoding.loading import load_responses
+from encoding.loading import Loader, load_responses
 from encoding.mapping.methods import describe_methods
 from encoding.pipeline import run_compare
 from encoding.simulate import PRESETS, simulate
+from encoding.simulate.bdata import BlockTable, write_sessions
 from encoding.simulate.dataset import simulate_volumes
 from encoding.simulate.masks import AREAS_OF
 from encoding.twins import FEATURES, FIRST, SECOND, simulate_bdata, twin_loader
@@ -168,6 +170,59 @@ def test_block_means_are_those_of_our_loader(twin, bids, tmp_path):
     with h5py.File(twin / SECOND / "fmri_Subject1.h5") as file:
         np.testing.assert_array_equal(file["dataset"][:, : len(responses.targets)], responses.values)
         assert file["dataset"].dtype == np.float64
+
+
+def test_bdpy_reads_what_we_write(twin):
+    bdata_class = pytest.importorskip("bdpy", reason="bdpy is not installed").BData
+    second = bdata_class(str(twin / SECOND / "fmri_Subject1.h5"))
+    stimuli = pd.read_csv(twin / "stimuli" / "stimuli.tsv", sep="\t")
+    originals = stimuli.stim_id[stimuli.duplicate_of.isna()]
+    labels = second.get_labels("stimulus_name")
+    assert len(labels) == 40
+    assert set(labels) == set(originals)
+    whole = second.select("WholeBrain = 1", verbose=False)
+    thalamus = second.select("thalamus = 1", verbose=False)
+    assert whole.shape[1] > 500 > thalamus.shape[1] > 0
+    np.testing.assert_array_equal(second.get("Run").ravel(), np.repeat([1, 2, 3, 4], 10))
+    first = bdata_class(str(twin / FIRST / "fmri_Subject1_Session1.h5"))
+    np.testing.assert_array_equal(first.select("VoxelData", verbose=False), second.select("VoxelData", verbose=False))
+    assert first.get("Label").shape == (40, 3)
+    number = {name: k for k, name in enumerate(stimuli.stim_id, start=1)}
+    shown = [number[name] for name in labels]
+    assert np.sum(first.get("Label")[:, 2] != shown) == 2  # those that are shown again
+    for key in ("voxel_x", "voxel_k", "hcp180_r_lh.L_V1_ROI"):
+        values = [data.get_metadata(key, where="VoxelData") for data in (first, second)]
+        np.testing.assert_array_equal(*values)
+
+
+def test_large_matrices_are_packed_in_tenths(twin, tmp_path, monkeypatch):
+    whole = load_bdata_of(twin, tmp_path / "whole")
+    with h5py.File(twin / FIRST / "fmri_Subject1_Session1.h5") as file:
+        assert file["dataset"].chunks is None
+        columns, blocks = file["dataset"][:, :1092], file["dataset"][:, 1092:]
+        table = BlockTable(
+            values=columns.astype(np.float32),
+            session=blocks[:, 0].astype(int),
+            run=blocks[:, 1].astype(int),
+            label=blocks[:, -1].astype(int),
+            stimulus=blocks[:, -1].astype(int),
+            names={},
+            ijk=np.stack(np.unravel_index(whole.targets.index, whole.targets.grid.shape), axis=1),
+            grid=whole.targets.grid,
+        )
+    monkeypatch.setattr("encoding.simulate.bdata.PACKED_BYTES", 1000)
+    (tmp_path / FIRST).mkdir()
+    (path,) = write_sessions(tmp_path / FIRST, 1, table, {})
+    with h5py.File(path) as file:
+        assert file["dataset"].chunks == (5, 110)
+        assert file["dataset"].compression == "gzip"
+    packed = load_bdata_of(tmp_path, tmp_path / "packed")
+    np.testing.assert_array_equal(packed.values, whole.values)
+
+
+def load_bdata_of(folder, work):
+    loader = Loader(kind="bdata", file=f"{FIRST}/fmri_Subject{{number}}_Session{{session}}.h5", per="stimulus")
+    return load_responses(loader, PlainFolder(folder, folder), "01", work)
 
 
 def test_features_are_written_as_released(twin):
