@@ -19,7 +19,7 @@ from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
 from .fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
-from .mapping.settings import Maps
+from .mapping.settings import BDATA, Maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,11 @@ def parse_config(text: str) -> Study:
         tuple(model.name for model in added if len(model.bands) > 1),
     )
     _ = study.pairs  # raises if a pair names an unknown model
+    masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
+    if masks and study.load.kind != "bdata":
+        raise ConfigError(
+            f'[map] atlases: {masks[0]!r} names masks in bdata files, but [load] has kind = "{study.load.kind}".'
+        )
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
     if per_stimulus and study.load.scale_rows != study.align.centre:
         raise ConfigError(

@@ -34,6 +34,13 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
             f"Responses were estimated elsewhere and read from {load['file']!r} (estimated within: "
             f"{load['estimated_within']})."
         )
+    if load["kind"] == "bdata":
+        scaled = "z-scored over the blocks of each run" if load["scale_rows"] else "not scaled"
+        voxels = "" if load["mask"] in ("brain", "none") else f" of the masks {load['mask']}"
+        return (
+            f"Responses are block means, preprocessed elsewhere, read from {load['file']!r} (voxels{voxels} in "
+            f"the space {facts['space']}). They were {scaled}."
+        )
     confounds = ", ".join(load["confounds"]) or "none"
     high_pass = load["high_pass"]
     drift = {"confounds": "the cosine regressors of the confounds table", False: "no high-pass filter"}.get(

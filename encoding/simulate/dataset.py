@@ -1,25 +1,22 @@
 """A whole simulated study: BIDS, fMRIPrep-like derivatives, truth and run configurations."""
 
-import importlib.util
-import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, suggest
 from ..io.atomic import write_json, write_text, write_tsv
 from .clips import clip_path, write_media
 from .configs import collect_config, run_config
 from .grayordinates import cifti_targets, find_sources
-from .noise import LEAK, NETWORK_SHARE, SMOOTH_REACH
-from .presets import PRESETS, REGIONS, TR, Preset, stream
+from .parameters import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
+from .presets import Preset, stream
 from .runs import Image, RunName, cifti_image, model_subject, surface_image, volume_image, write_run
-from .signal import AR, BACKGROUND_R, Design, build_design
+from .signal import Design, build_design
 from .spaces import SimulatedSpace, simulate_spaces
 from .stimuli import RunPlan, clip_durations, plan_runs, plan_short_runs
 from .targets import surface_targets, volume_targets
@@ -117,11 +114,11 @@ def simulate(
     ConfigError
         If the preset or a value is unknown, `out` holds something else, or clips cannot be written.
     """
-    size = _choose(preset, seed, cifti, clips, volume_mm)
+    size = choose_preset(preset, seed, cifti=cifti, clips=clips, volume_mm=volume_mm)
     study = _prepare(Path(out), size, seed, progress or logger.info)
     surface = surface_targets()
     volume, grid = volume_targets(size.volume_mm)
-    resolution = _resolution(size)
+    resolution = resolution_of(size)
     sources = find_sources() if size.cifti else None
     _write_top_level(study, has_cifti=sources is not None)
     write_truth(study.root / "truth", surface, volume, grid, resolution)
@@ -139,71 +136,46 @@ def simulate(
     return study.root
 
 
-def _choose(preset: str, seed: int, cifti: bool | None, clips: bool | None, volume_mm: float | None) -> Preset:
-    """Check the arguments and merge them with the preset."""
-    if preset not in PRESETS:
-        raise ConfigError(f"simulate: there is no preset {preset!r}. {suggest(preset, PRESETS)}")
-    if seed < 0:
-        raise ConfigError(f"simulate: seed is {seed}; give an integer from 0.")
-    size = PRESETS[preset]
-    if cifti is not None:
-        size = replace(size, cifti=cifti)
-    if clips is not None:
-        size = replace(size, clips=clips)
-    if size.clips and importlib.util.find_spec("av") is None:
-        raise ConfigError(
-            "simulate: clips are written with PyAV, which is not there: pip install 'brain-encoding[collect]', or do "
-            "without (clips=False; --no-clips)."
-        )
-    if volume_mm is not None:
-        if not 1.0 <= volume_mm <= 20.0:
-            raise ConfigError(f"simulate: volume_mm is {volume_mm}; give a voxel edge from 1 to 20 mm.")
-        size = replace(size, volume_mm=float(volume_mm))
-    return size
+def simulate_volumes(out: str | Path, size: Preset, seed: int, subject: int) -> Path:
+    """Write the volumes of one subject of a study, with the same bytes as `simulate` writes.
+
+    Parameters
+    ----------
+    out : str or Path
+        The BIDS folder; new or empty.
+    size : Preset
+        Size of the study, from `choose_preset`.
+    seed : int
+        Its seed.
+    subject : int
+        Number of the subject, from 1.
+
+    Returns
+    -------
+    Path
+        The BIDS folder.
+
+    Raises
+    ------
+    ConfigError
+        If `out` holds something else.
+    """
+    study = _prepare(Path(out), replace(size, clips=False, cifti=False), seed, logger.debug)
+    _write_top_level(study, has_cifti=False)
+    volume, grid = volume_targets(size.volume_mm)
+    plan = plan_runs(size, study.duration, seed)
+    names = list(_run_names(study.root, subject, size.sessions[subject - 1], size.n_runs))
+    images = [volume_image(volume, grid, resolution_of(size))]
+    _write_subject(study, names, plan, build_design(study.spaces, plan), images)
+    return study.root
 
 
 def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) -> _Study:
     """Claim the folder and draw stimuli and features."""
-    parameters = _parameters(size, seed)
-    path = root / "truth" / "truth.json"
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != parameters:
-            other = f"preset {found.get('preset', {}).get('name')!r}, seed {found.get('seed')}"
-            raise ConfigError(
-                f"simulate: {root} holds a study with other parameters ({other}). Take a new folder or delete this one."
-            )
-    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ConfigError(f"simulate: {root} is there and is not a simulated study. Choose a new or empty folder.")
-    write_json(path, parameters)
-    n = size.n_runs * size.n_blocks - size.n_repeats
-    names = np.array([f"video{i:04d}" for i in range(1, n + 1)])
-    duration = clip_durations(n, size.longest_clip, stream(seed, "durations"))
-    return _Study(root, size, seed, names, duration, simulate_spaces(n, seed), say)
-
-
-def _parameters(size: Preset, seed: int) -> dict:
-    """Everything that decides the bytes, as JSON holds it."""
-    parameters = {
-        "seed": seed,
-        "preset": asdict(size),
-        "repetition_time": TR,
-        "noise": {
-            "ar1": AR,
-            "network_share": NETWORK_SHARE,
-            "smooth_reach_mm": SMOOTH_REACH,
-            "leak": LEAK,
-        },
-        "background_r": BACKGROUND_R,
-        "hrf": "glover",
-        "regions": [asdict(region) for region in REGIONS],
-    }
-    return json.loads(json.dumps(parameters))
-
-
-def _resolution(size: Preset) -> str:
-    """Spell the res entity, letters and digits only: 8 -> "8", 2.5 -> "2p5"."""
-    return f"{size.volume_mm:g}".replace(".", "p")
+    claim_folder(root, parameters_of(size, seed))
+    names = stimulus_names(size)
+    duration = clip_durations(len(names), size.longest_clip, stream(seed, "durations"))
+    return _Study(root, size, seed, names, duration, simulate_spaces(len(names), seed), say)
 
 
 def _run_names(root: Path, subject: int, n_sessions: int, n_runs: int) -> Iterator[RunName]:
@@ -263,7 +235,7 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
     for name, space in study.spaces.items():
         write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
     write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs, judged=size.clips))
-    volume = run_config("volume", n_runs=size.n_runs, resolution=_resolution(size))
+    volume = run_config("volume", n_runs=size.n_runs, resolution=resolution_of(size))
     write_text(root / "run_volume.toml", volume)
     if has_cifti:
         write_text(root / "run_cifti.toml", run_config("cifti", n_runs=3))
