@@ -29,6 +29,7 @@ from .folds import Folds
 from .models import EncodingModel
 from .partial import Partial
 from .plan import Choice, choose_method, plan_memory
+from .shared import SHARED, share_penalties
 
 STEP = "cross_predict/2"
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class _Job:
     folder: Path
     keep: bool
     choice: Choice
+    alphas: np.ndarray
 
 
 def cross_predict(
@@ -207,7 +209,7 @@ def _job(
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     keep = 4 * gammas.shape[1] * n_rows * len(responses.targets) <= compute.keep_bytes
     provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep)
-    return _Job(model, gammas, provenance, folder, keep, Choice("himalaya", ""))
+    return _Job(model, gammas, provenance, folder, keep, Choice("himalaya", ""), np.asarray(sorted(model.alphas)))
 
 
 def _fit(
@@ -224,6 +226,10 @@ def _fit(
     usable = np.flatnonzero(responses.usable)
     tasks = [design.task(job.model, job.gammas) for job in jobs]
     for job, task in zip(jobs, tasks, strict=True):
+        job.alphas = task.alphas
+        if not job.model.alpha_per_target:
+            job.choice = SHARED
+            continue
         job.choice = choose_method(
             "statistics" if task.guided else job.model.method,
             design.rows,
@@ -247,6 +253,9 @@ def _fit(
     for job in jobs:
         logger.info("%s: %s", job.model.name, job.choice.reason)
     chunks = [usable[first : first + plan.n_chunk] for first in range(0, len(usable), plan.n_chunk)]
+    for number, job in enumerate(jobs):
+        if not job.model.alpha_per_target:
+            tasks[number] = share_penalties(design, tasks[number], responses.values, chunks, arrays)
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     shapes = [(task.gammas.shape[1], n_rows, len(responses.targets)) for task in tasks]
     partials = [Partial(job.folder, {"key": job.provenance.key, "chunk": plan.n_chunk}) for job in jobs]
@@ -352,7 +361,7 @@ def _pack(
         np.concatenate(fold_of),
         moments,
         state["alphas"],
-        np.asarray(sorted(model.alphas)),
+        job.alphas,
         state["gammas"],
         values,
         job.provenance,
