@@ -198,11 +198,11 @@ def parse_config(text: str) -> Study:
     )
     _ = study.pairs  # raises if a pair names an unknown model
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
-    if per_stimulus and study.load.scale_rows != study.align.centre:
+    if per_stimulus and (study.load.scale_rows is True) != study.align.centre:
         raise ConfigError(
             f"[load] scale_rows = {str(study.load.scale_rows).lower()} with [align] centre = "
             f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
-            "Set both alike."
+            'Set both alike; scale_rows = "all" goes with centre = false.'
         )
     return study
 

@@ -274,7 +274,7 @@ REFUSALS = {
     "unknown key of each": (SMALLEST + "alpha = [1]\n", "[[fit]]: unknown key 'alpha'. Did you mean 'alphas'? Known: "),
     "unknown key of a model": (
         TWO_SPACES + LOAD + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\nn_iter = 3\n',
-        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas, method.",
+        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas, method, alpha_per_target, alpha_unit.",
     ),
     "two models of one name": (
         SMALLEST + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\n',

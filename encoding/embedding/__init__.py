@@ -1,5 +1,6 @@
 """Feature spaces of the stimuli: tables that are there already, and dimensions learned from odd-one-out judgments."""
 
+from .concat import ConcatTable, concatenate
 from .consensus import Consensus, agree, fit_consensus
 from .evaluation import evaluate, slot_preference
 from .judged import JudgmentTable, learn
@@ -8,15 +9,21 @@ from .sparse import SparseEmbedding
 from .tables import FeatureTable, embed
 
 # What `kind` in a [[features]] table of the configuration can be.
-EMBEDDERS = {"table": FeatureTable, "judgments": JudgmentTable}
+EMBEDDERS = {
+    "table": FeatureTable,
+    "judgments": JudgmentTable,
+    "concat": ConcatTable,
+}
 
 __all__ = [
     "EMBEDDERS",
+    "ConcatTable",
     "Consensus",
     "FeatureTable",
     "JudgmentTable",
     "SparseEmbedding",
     "agree",
+    "concatenate",
     "embed",
     "evaluate",
     "fit_consensus",

@@ -24,7 +24,8 @@ from ..core import (
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .chunks import ChunkFit, gather
-from .design import make_design
+from .design import Design, make_design
+from .engine import Task
 from .folds import Folds
 from .models import EncodingModel
 from .partial import Partial
@@ -225,20 +226,7 @@ def _fit(
     arrays = choose_arrays(compute.device, threads=compute.threads or None, vram=compute.vram_bytes)
     usable = np.flatnonzero(responses.usable)
     tasks = [design.task(job.model, job.gammas) for job in jobs]
-    for job, task in zip(jobs, tasks, strict=True):
-        job.alphas = task.alphas
-        if not job.model.alpha_per_target:
-            job.choice = SHARED
-            continue
-        job.choice = choose_method(
-            "statistics" if task.guided else job.model.method,
-            design.rows,
-            n_features=len(task.columns),
-            n_candidates=len(task.gammas),
-            n_alphas=len(task.alphas),
-            n_targets=len(usable),
-            device=compute.device,
-        )
+    _choose(jobs, tasks, design, len(usable), compute.device)
     plan = plan_memory(
         design.rows,
         [(len(task.columns), len(task.alphas), len(task.gammas)) for task in tasks],
@@ -253,9 +241,10 @@ def _fit(
     for job in jobs:
         logger.info("%s: %s", job.model.name, job.choice.reason)
     chunks = [usable[first : first + plan.n_chunk] for first in range(0, len(usable), plan.n_chunk)]
-    for number, job in enumerate(jobs):
-        if not job.model.alpha_per_target:
-            tasks[number] = share_penalties(design, tasks[number], responses.values, chunks, arrays)
+    tasks = [
+        task if job.model.alpha_per_target else share_penalties(design, task, responses.values, chunks, arrays)
+        for job, task in zip(jobs, tasks, strict=True)
+    ]
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     shapes = [(task.gammas.shape[1], n_rows, len(responses.targets)) for task in tasks]
     partials = [Partial(job.folder, {"key": job.provenance.key, "chunk": plan.n_chunk}) for job in jobs]
@@ -281,6 +270,24 @@ def _fit(
         state["n"] = np.array([len(np.unique(fold.average)) for fold in folds.folds])
         write_object(_pack(job, responses, folds, state, values, solver), partial.folder)
         partial.finish()
+
+
+def _choose(jobs: list[_Job], tasks: list[Task], design: Design, n_targets: int, device: str) -> None:
+    """Choose a solver for every model."""
+    for job, task in zip(jobs, tasks, strict=True):
+        job.alphas = task.alphas
+        if not job.model.alpha_per_target:
+            job.choice = SHARED
+            continue
+        job.choice = choose_method(
+            "statistics" if task.guided else job.model.method,
+            design.rows,
+            n_features=len(task.columns),
+            n_candidates=len(task.gammas),
+            n_alphas=len(task.alphas),
+            n_targets=n_targets,
+            device=device,
+        )
 
 
 def _groups(methods: Sequence[str]) -> list[list[int]]:

@@ -43,7 +43,7 @@ def share_penalties(
         outer fold; of equal ones the largest.
     """
     X, shared = design.X[:, task.columns], []
-    for outer, inner in design.rows.folds:
+    for _, inner in design.rows.folds:
         total = np.zeros(len(task.alphas))
         for train, held in inner:
             scaled = [scale_band(X[train][:, band], X[held][:, band]) for band in task.bands]

@@ -74,17 +74,7 @@ class Split:
             raise ConfigError(f"[split] kind = {self.kind!r}. {suggest(str(self.kind), KINDS)}")
         if self.repeats is not None and self.repeats not in REPEATS:
             raise ConfigError(f"[split] repeats = {self.repeats!r}. {suggest(str(self.repeats), REPEATS)}")
-        if self.inner not in INNER:
-            raise ConfigError(f"[split] inner = {self.inner!r}. {suggest(str(self.inner), INNER)}")
-        if self.inner == "random" and (self.kind == "blocks" or self.n_inner == "leave_one_out"):
-            raise ConfigError(
-                f'[split] inner = "random" draws whole runs, a number of times: it needs a number for n_inner (it is '
-                f'{self.n_inner!r}) and no kind = "blocks" (it is {self.kind!r}).'
-            )
-        if not 0 < self.validation_share < 1:
-            raise ConfigError(
-                f"[split] validation_share = {self.validation_share}, but a share above 0 and below 1 is needed."
-            )
+        self._check_inner()
         for name in ("n_outer", "n_inner"):
             value = getattr(self, name)
             if value != "leave_one_out" and (not isinstance(value, int) or isinstance(value, bool) or value < 2):
@@ -105,6 +95,19 @@ class Split:
             raise ConfigError('[split] kind = "blocks" needs numbers for n_outer and n_inner.')
         if self.gap < 0:
             raise ConfigError(f"[split] gap = {self.gap}, but seconds are not negative.")
+
+    def _check_inner(self) -> None:
+        if self.inner not in INNER:
+            raise ConfigError(f"[split] inner = {self.inner!r}. {suggest(str(self.inner), INNER)}")
+        if self.inner == "random" and (self.kind == "blocks" or self.n_inner == "leave_one_out"):
+            raise ConfigError(
+                f'[split] inner = "random" draws whole runs, a number of times: it needs a number for n_inner (it is '
+                f'{self.n_inner!r}) and no kind = "blocks" (it is {self.kind!r}).'
+            )
+        if not 0 < self.validation_share < 1:
+            raise ConfigError(
+                f"[split] validation_share = {self.validation_share}, but a share above 0 and below 1 is needed."
+            )
 
 
 def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> Folds:
