@@ -15,12 +15,13 @@ from typing import Any
 
 from .comparison import Comparison
 from .core import ConfigError, suggest
-from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
+from .embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, MotionEnergy
 from .fitting import MODELS, EncodingModel, Split, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
 from .mapping.settings import Maps
 
+FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
 COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
 TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
 
@@ -57,7 +58,7 @@ class Study:
 
     Attributes
     ----------
-    features : tuple of FeatureTable or JudgmentTable
+    features : tuple of FeatureTable, JudgmentTable, MotionEnergy or ConcatTable
         Feature spaces, in the order in which they are shown.
     models : tuple of Ridge or BandedRidge
         What is fitted, in order.
@@ -69,7 +70,7 @@ class Study:
         The file as it was given.
     """
 
-    features: tuple[FeatureTable | JudgmentTable, ...]
+    features: tuple[FeatureSource, ...]
     models: tuple[EncodingModel, ...]
     load: Loader
     align: Alignment
@@ -182,6 +183,7 @@ def parse_config(text: str) -> Study:
     features = tuple(_build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
+    _check_concat(features)
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
     _unique([model.name for model in models], "[[fit]]")
     study = Study(
@@ -205,6 +207,17 @@ def parse_config(text: str) -> Study:
             'Set both alike; scale_rows = "all" goes with centre = false.'
         )
     return study
+
+
+def _check_concat(features: tuple[FeatureSource, ...]) -> None:
+    known = [feature.name for feature in features if not isinstance(feature, ConcatTable)]
+    for feature in features:
+        for space in feature.spaces if isinstance(feature, ConcatTable) else ():
+            if space not in known:
+                raise ConfigError(
+                    f"[[features]] {feature.name!r}: spaces names {space!r}, which is no feature space that could be "
+                    f"joined. {suggest(space, known)}"
+                )
 
 
 def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

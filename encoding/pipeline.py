@@ -13,6 +13,7 @@ What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import pandas as pd
 from .comparison import compare_regions, evaluate, score_regions, summarise_differences, summarise_regions, winners
 from .config import Study
 from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
-from .embedding import FeatureTable, embed, learn
+from .embedding import ConcatTable, FeatureTable, JudgmentTable, MotionEnergy, concatenate, embed, learn, measure_motion
 from .facts import facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
@@ -65,6 +66,8 @@ __all__ = [
     "run_participant",
     "subjects_of",
 ]
+
+ORDER = (FeatureTable, MotionEnergy, JudgmentTable, ConcatTable)
 
 
 def run_participant(job: Job) -> Result:
@@ -164,21 +167,28 @@ def learn_spaces(
     tuple of FeatureSpace
         In the order of the configuration.
     """
-    spaces = {
-        source.name: embed(source, places.bids_dir) for source in study.features if isinstance(source, FeatureTable)
-    }
-    for source in study.features:
+    spaces = {}
+    # What is made of others comes after them; concat spaces are made of any others, last of all.
+    for source in sorted(study.features, key=lambda one: ORDER.index(type(one))):
+        tell = partial(progress, f"embed {source.name}")
         if isinstance(source, FeatureTable):
-            continue
-        spaces[source.name] = learn(
-            source,
-            places.bids_dir,
-            places.output_dir / "embedding",
-            device=choose_device(device)[0],
-            n_jobs=n_jobs,
-            related=dict(spaces),
-            progress=lambda share, name=source.name: progress(f"embed {name}", share),  # type: ignore[misc]
-        )
+            spaces[source.name] = embed(source, places.bids_dir)
+        elif isinstance(source, ConcatTable):
+            spaces[source.name] = concatenate(source, spaces)
+        elif isinstance(source, MotionEnergy):
+            spaces[source.name] = measure_motion(
+                source, places.bids_dir, places.output_dir / "embedding", progress=tell
+            )
+        else:
+            spaces[source.name] = learn(
+                source,
+                places.bids_dir,
+                places.output_dir / "embedding",
+                device=choose_device(device)[0],
+                n_jobs=n_jobs,
+                related=dict(spaces),
+                progress=tell,
+            )
     return tuple(spaces[source.name] for source in study.features)
 
 

@@ -4,6 +4,7 @@ from .concat import ConcatTable, concatenate
 from .consensus import Consensus, agree, fit_consensus
 from .evaluation import evaluate, slot_preference
 from .judged import JudgmentTable, learn
+from .motion import MotionEnergy, measure_motion
 from .simulated import simulate_judgments
 from .sparse import SparseEmbedding
 from .tables import FeatureTable, embed
@@ -13,6 +14,7 @@ EMBEDDERS = {
     "table": FeatureTable,
     "judgments": JudgmentTable,
     "concat": ConcatTable,
+    "motion_energy": MotionEnergy,
 }
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Consensus",
     "FeatureTable",
     "JudgmentTable",
+    "MotionEnergy",
     "SparseEmbedding",
     "agree",
     "concatenate",
@@ -28,6 +31,7 @@ __all__ = [
     "evaluate",
     "fit_consensus",
     "learn",
+    "measure_motion",
     "simulate_judgments",
     "slot_preference",
 ]
