@@ -199,6 +199,8 @@ def parse_config(text: str) -> Study:
         text,
     )
     _ = study.pairs  # raises if a pair names an unknown model
+    if study.maps.threshold == "fdr" and study.compare.significance == "none":
+        raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
     if per_stimulus and (study.load.scale_rows is True) != study.align.centre:
         raise ConfigError(

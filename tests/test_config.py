@@ -309,7 +309,7 @@ REFUSALS = {
     ),
     "a threshold out of range": (
         SMALLEST + "[map]\nthreshold = 1\n",
-        '[map] threshold = 1, but a score from 0 to below 1, or "auto", is needed.',
+        '[map] threshold = 1, but a score from 0 to below 1, "auto" or "fdr" is needed.',
     ),
     "a resolution that is a text": (SMALLEST + '[map]\ndpi = "high"\n', "[map]: a value has the wrong type"),
 }

@@ -145,3 +145,30 @@ class Folds:
             for row in fold.train[validation]:
                 named[row].append(str(j))
         return np.asarray(["+".join(numbers) or "-1" for numbers in named])
+
+    def uses(self, repeats: str | None) -> np.ndarray:
+        """Say of every row whether it is used, and why not.
+
+        Parameters
+        ----------
+        repeats : str or None
+            What is done with stimuli that recur, as of `Split`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_samples,)
+            "trained on and tested", "tested", "trained on", or "left out: ..." with the reason.
+        """
+        trained, tested = np.zeros(len(self.samples), bool), np.zeros(len(self.samples), bool)
+        for fold in self.folds:
+            trained[fold.train] = True
+            tested[fold.test] = True
+        later = np.ones(len(self.samples), bool)
+        later[np.unique(self.samples.stimulus, return_index=True)[1]] = False
+        why = np.full(len(self.samples), "left out: no fold has it", dtype=object)
+        if repeats == "drop_later":
+            why[later] = "left out: the same stimulus was shown before"
+        why[trained & tested] = "trained on and tested"
+        why[trained & ~tested] = "trained on"
+        why[tested & ~trained] = "tested"
+        return why.astype(str)

@@ -17,6 +17,7 @@ from .results import (
     write_result,
 )
 from .settings import Maps
+from .significance import rates_of
 
 __all__ = [
     "FACTS",
@@ -29,6 +30,7 @@ __all__ = [
     "is_drawn",
     "note_drawn",
     "prepare_derivative",
+    "rates_of",
     "read_result",
     "require_same_settings",
     "winner_of",

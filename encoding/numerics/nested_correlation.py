@@ -54,7 +54,7 @@ def decompose_validation(train: np.ndarray, validation: np.ndarray, *, dtype: ty
         values, vectors = scipy.linalg.eigh(train @ train.T)
         turn, basis = vectors.T, validation @ (train.T @ vectors)
     basis = basis - basis.mean(0)
-    root = np.linalg.qr(basis, mode="r")
+    root = np.asarray(np.linalg.qr(basis, mode="r"))
     return Validation(turn.astype(dtype), np.maximum(values, 0), basis.astype(dtype), root.astype(dtype))
 
 
