@@ -20,10 +20,11 @@ from .fitting import MODELS, EncodingModel, Split, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
 from .mapping.settings import Maps
+from .recipes import Recipe, expand
 
 FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
 COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
-TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
+TABLES = ("recipe", "seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ class Study:
         Seed of everything random.
     text : str
         The file as it was given.
+    recipe : Recipe or None
+        The published analysis that it follows, if it names one.
+    expanded : str
+        All settings of the file and its recipe, as TOML.
     """
 
     features: tuple[FeatureSource, ...]
@@ -80,6 +85,8 @@ class Study:
     compute: Budget
     seed: int = 0
     text: str = ""
+    recipe: Recipe | None = None
+    expanded: str = ""
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -101,6 +108,7 @@ class Study:
         """
         content = dataclasses.asdict(self)
         content.pop("text")
+        content.pop("expanded")
         content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
         return content
 
@@ -170,10 +178,12 @@ def parse_config(text: str) -> Study:
     ConfigError
         If a key is unknown or a value is not allowed.
     """
-    content = tomllib.loads(text)
-    for key in content:
+    given = tomllib.loads(text)
+    for key in given:
         if key not in TABLES:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
+    expanded = expand(given)
+    content = expanded.content
     for key in ("features", "load", "fit"):
         if not content.get(key):
             raise ConfigError(f"there is no {'[load]' if key == 'load' else f'[[{key}]]'} table, and one is needed.")
@@ -197,6 +207,8 @@ def parse_config(text: str) -> Study:
         build(Budget, content.get("compute", {}), "[compute]"),
         seed,
         text,
+        expanded.recipe,
+        expanded.text,
     )
     _ = study.pairs  # raises if a pair names an unknown model
     if study.maps.threshold == "fdr" and study.compare.significance == "none":

@@ -69,5 +69,6 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "settings": settings,
         "settings_key": digest([same_for_all, sorted(job.sessions), job.filters]),
         "config": job.study.text,
+        "expanded": job.study.expanded if job.study.recipe is not None else "",
         "versions": versions(),
     }

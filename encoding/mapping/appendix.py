@@ -99,9 +99,11 @@ def about(composer: Composer) -> page.Section:
         Text.
     """
     versions = "\n".join(f"{name} {version}" for name, version in composer.facts["versions"].items())
-    blocks = (
+    blocks: list[page.Block] = [
         page.Text(describe_methods(composer.facts)),
         page.Code(composer.facts["config"], "Configuration, as given"),
-        page.Code(versions, "Versions"),
-    )
-    return page.Section("Methods and settings", blocks)
+    ]
+    if composer.facts.get("expanded"):
+        blocks.append(page.Code(composer.facts["expanded"], "Configuration with the settings of its recipe"))
+    blocks.append(page.Code(versions, "Versions"))
+    return page.Section("Methods and settings", tuple(blocks))
