@@ -235,7 +235,7 @@ def _fit(
         n_targets=max(len(usable), 1),
         memory=compute.memory_bytes,
         chunk_bytes=compute.chunk_bytes,
-        kernel=any(job.choice.method != "statistics" for job in jobs),
+        methods=[job.choice.method for job in jobs],
     )
     logger.info("%s", plan.text)
     for job in jobs:
