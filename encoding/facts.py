@@ -29,12 +29,13 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
     """
     responses, membership = loaded.responses, fitted.folds.membership()["outer"]
     models = {}
-    for prediction in fitted.predictions:
+    for model, prediction in zip(job.study.models, fitted.predictions, strict=True):
         chosen = prediction.alphas[np.isfinite(prediction.alphas)]
         counts = [int(np.isclose(chosen, alpha).sum()) for alpha in prediction.alpha_grid]
         models[prediction.model] = {
             "bands": list(prediction.bands),
-            "alphas": prediction.alpha_grid.tolist(),
+            "alphas": sorted(set(model.alphas)),  # as stated; the grid of the predictions counts trace(K) / n
+            "alpha_unit": getattr(model, "alpha_unit", "trace"),
             "chosen": counts,
             "mean_gamma": np.nanmean(prediction.gammas, axis=(0, 2)).astype(float).round(4).tolist(),
             "solver": {name: value for name, value in prediction.solver.items() if name != "curve"},

@@ -7,7 +7,7 @@ from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
 from .composer import Composer
 from .methods import describe_methods
-from .significance import significant_targets, tested_differences
+from .significance import differences_tested, significant_targets
 
 
 def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Section:
@@ -40,7 +40,7 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
                 formats=dict.fromkeys(composer.models, ".3f"),
             )
         )
-    blocks += [*significant_targets(composer.results), *tested_differences(composer.charts, tests)]
+    blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
     return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
 
 

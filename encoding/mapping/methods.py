@@ -44,7 +44,8 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
             f"Responses were estimated elsewhere and read from {load['file']!r} (estimated within: "
             f"{load['estimated_within']})."
         )
-    confounds = ", ".join(load["confounds"]) or "none"
+    options = load.get("confound_options", {})
+    confounds = ", ".join(f"{name} {options.get(name, '')}".strip() for name in load["confounds"]) or "none"
     high_pass = load["high_pass"]
     drift = {"confounds": "the cosine regressors of the confounds table", False: "no high-pass filter"}.get(
         high_pass, f"discrete cosines up to {high_pass} Hz"
@@ -57,7 +58,7 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
     if load.get("despike"):
         text += f" Values beyond {load['despike']:g} standard deviations of the run were set to that limit."
     if facts["clock"] == "stimulus":
-        block = "the block with the rest up to the next"
+        block = "its block, the rest up to the next one included,"
         window = {None: "the event", "block": block}.get(load["window"], f"{load['window']} s")
         scaled = {
             True: "then z-scored over the presentations of each run",

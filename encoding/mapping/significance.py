@@ -84,7 +84,7 @@ def significant_targets(results: Sequence[Result]) -> list[page.Block]:
     return [page.DataTable(pd.DataFrame(rows, columns=columns), caption, formats={"share": ".1%"})]
 
 
-def tested_differences(charts: Sequence[Chart], tests: pd.DataFrame | None) -> list[page.Block]:
+def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> list[page.Block]:
     """Show tests of differences in the regions that the report shows.
 
     Parameters
