@@ -19,7 +19,7 @@ from .embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, Moti
 from .fitting import MODELS, EncodingModel, Split, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
-from .mapping.settings import Maps
+from .mapping.settings import BDATA, Maps
 from .recipes import Recipe, expand
 
 FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
@@ -213,6 +213,11 @@ def parse_config(text: str) -> Study:
     _ = study.pairs  # raises if a pair names an unknown model
     if study.maps.threshold == "fdr" and study.compare.significance == "none":
         raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
+    masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
+    if masks and study.load.kind != "bdata":
+        raise ConfigError(
+            f'[map] atlases: {masks[0]!r} names masks in bdata files, but [load] has kind = "{study.load.kind}".'
+        )
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
     if per_stimulus and (study.load.scale_rows is True) != study.align.centre:
         raise ConfigError(

@@ -9,8 +9,8 @@ from .config import Study
 from .core import DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
 from .fitting import Folds
 from .io.bids import PybidsIndex
-from .io.runs import RunFiles
-from .loading import find_runs
+from .io.runs import BidsIndex, PlainFolder, RunFiles
+from .loading import Loader, bdata_subjects, find_runs
 from .mapping import FACTS
 
 Progress = Callable[[str, float], None]
@@ -98,14 +98,16 @@ class Job:
         """Where the subject's intermediate results go."""
         return self.places.work_dir / f"sub-{self.subject}"
 
-    def index(self) -> PybidsIndex:
+    def index(self) -> BidsIndex:
         """Index the files of the subject.
 
         Returns
         -------
-        PybidsIndex
-            Of this subject only.
+        BidsIndex
+            Of this subject only; the folder alone where responses are bdata files, which are found by their names.
         """
+        if self.study.load.kind == "bdata":
+            return PlainFolder(self.places.bids_dir, self.places.bids_dir)
         return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
 
     def runs(self) -> list[RunFiles]:
@@ -114,7 +116,7 @@ class Job:
         Returns
         -------
         list of RunFiles
-            Empty where responses are betas that were estimated elsewhere.
+            Empty where responses are betas that were estimated elsewhere, or bdata files.
         """
         return find_runs(
             self.study.load, self.index(), self.subject, sessions=self.sessions, bids_filters=self.filters
@@ -159,7 +161,7 @@ class Fitted:
     device: str
 
 
-def subjects_of(places: Places, wanted: Sequence[str]) -> list[str]:
+def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = None) -> list[str]:
     """List the subjects of a dataset.
 
     Parameters
@@ -168,6 +170,8 @@ def subjects_of(places: Places, wanted: Sequence[str]) -> list[str]:
         Where the dataset is.
     wanted : sequence of str
         Labels; all unless given.
+    loader : Loader, optional
+        Settings; of the kind "bdata", subjects are those that have files, without folders of their own.
 
     Returns
     -------
@@ -179,6 +183,9 @@ def subjects_of(places: Places, wanted: Sequence[str]) -> list[str]:
     DataError
         If a wanted subject is not there, or there is none.
     """
+    if loader is not None and loader.kind == "bdata":
+        found = bdata_subjects(str(loader.file), places.bids_dir)
+        return _chosen(places.bids_dir, found, wanted, f"Files named {loader.file} are needed.")
     return _chosen(places.bids_dir, [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()], wanted)
 
 
@@ -206,11 +213,13 @@ def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:
     return _chosen(places.output_dir, found, wanted)
 
 
-def _chosen(folder: Path, found: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def _chosen(
+    folder: Path, found: Sequence[str], wanted: Sequence[str], needed: str = "Folders named sub-<label> are needed."
+) -> list[str]:
     labels = sorted(name.removeprefix("sub-") for name in found)
     for label in wanted:
         if label not in labels:
             raise DataError(f"{folder}: there is no sub-{label}. {suggest(label, labels)}")
     if not labels:
-        raise DataError(f"{folder}: no subject was found. Folders named sub-<label> are needed.")
+        raise DataError(f"{folder}: no subject was found. {needed}")
     return [label for label in labels if not wanted or label in wanted]

@@ -34,10 +34,10 @@ from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint
 from .facts import facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
-from .io.atlases import load_atlas, load_dseg
 from .io.atomic import write_tsv
 from .io.runs import RunFiles
 from .jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, subjects_of
+from .labelling import load_named_atlas
 from .loading import align_spaces, load_responses, stimuli_of_rows
 from .mapping import (
     METRICS,
@@ -360,7 +360,7 @@ def _labelled_targets(
     pairs: list[tuple[Atlas | None, np.ndarray]] = [(None, np.ones(len(responses.targets), dtype=int))]
     dseg = runs[0].dseg if runs else ()
     for name, path in choose_atlases(job.study.maps.atlases, responses.targets, dseg, job.places.bids_dir):
-        atlas = load_dseg(path, name) if name in ("aseg", "aparcaseg") else load_atlas(path)
+        atlas = load_named_atlas(job, name, path, responses.targets.space)
         pairs.append((atlas, match_atlas(atlas, responses.targets)))
     return pairs
 

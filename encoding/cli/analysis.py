@@ -94,7 +94,7 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
-    subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted)
+    subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted, study.load)
     if not finished:
         prepare_output(study, places, options.arguments)
         if any(isinstance(source, JudgmentTable | MotionEnergy) for source in study.features):

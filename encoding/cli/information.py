@@ -28,6 +28,12 @@ def add_information(commands: Any) -> None:
     simulate.add_argument(
         "--preset", choices=("tiny", "demo", "study"), default="demo", help="its size (default: demo)"
     )
+    simulate.add_argument(
+        "--format",
+        choices=("bids", "bdata"),
+        default="bids",
+        help="BIDS with fMRIPrep-like output, or block means in HDF5 files of both releases (default: bids)",
+    )
     simulate.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
 
 
@@ -93,6 +99,11 @@ def _atlases(options: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    if options.format == "bdata":
+        from ..twins import simulate_bdata
+
+        print(simulate_bdata(options.out, preset=options.preset, seed=options.seed, progress=say))
+        return 0
     from ..simulate import simulate
 
     print(simulate(options.out, preset=options.preset, seed=options.seed, progress=say))

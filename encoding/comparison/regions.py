@@ -60,18 +60,18 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
         yield Parcel("brain", "", "all targets", "", np.ones(len(labels), bool))
         return
     for number, name, hemi in zip(atlas.index.tolist(), atlas.region, atlas.hemi, strict=True):
-        yield from _if_any(Parcel("region", "", name, hemi, labels == number))
+        yield from _if_any(Parcel("region", "", name, hemi, atlas.members(labels, [number])))
     networks = dict.fromkeys(network for network in atlas.network if network)
     for network in networks:
         numbers = [n for n, of in zip(atlas.index.tolist(), atlas.network, strict=True) if of == network]
-        yield from _if_any(Parcel("network", "", network, "", np.isin(labels, numbers)))
+        yield from _if_any(Parcel("network", "", network, "", atlas.members(labels, numbers)))
     number_of = dict(zip(atlas.region, atlas.index.tolist(), strict=True))
     for roi in atlas.roi_sets:
         for region in roi.regions:
             if region not in number_of:
                 raise DataError(f"{atlas!r}: ROI {roi.roi!r} of {roi.set!r} names region {region!r}, which it lacks.")
         numbers = [number_of[region] for region in roi.regions]
-        yield from _if_any(Parcel("roi_set", roi.set, roi.roi, "", np.isin(labels, numbers)))
+        yield from _if_any(Parcel("roi_set", roi.set, roi.roi, "", atlas.members(labels, numbers)))
 
 
 def _if_any(parcel: Parcel) -> Iterator[Parcel]:

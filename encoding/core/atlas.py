@@ -1,5 +1,6 @@
 """Named regions on a set of targets."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,8 @@ class Atlas:
         What to cite, and the terms of use.
     roi_sets : tuple of RoiSet
         Groups of regions.
+    overlaps : tuple of (int, tuple of int)
+        Labels of targets that lie in several regions, and the numbers of these regions.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class Atlas:
     citation: str = ""
     licence: str = ""
     roi_sets: tuple[RoiSet, ...] = ()
+    overlaps: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         """Check labels against the table of regions."""
@@ -94,11 +98,34 @@ class Atlas:
             raise DataError(f"{owner}: region numbers must be unique and not 0 (0 means no region).")
         if len(set(self.region)) != len(self.region):
             raise DataError(f"{owner}: region names must be unique.")
-        missing = np.setdiff1d(self.labels, np.append(self.index, 0))
+        shared = [number for number, _ in self.overlaps]
+        strangers = {part for _, parts in self.overlaps for part in parts} - set(self.index.tolist())
+        if strangers or set(shared) & {0, *self.index.tolist()} or len(set(shared)) != len(shared):
+            raise DataError(f"{owner}: labels of overlaps must be numbers of their own, of regions that exist.")
+        missing = np.setdiff1d(self.labels, np.concatenate([self.index, [0], shared]))
         if len(missing):
             raise DataError(
                 f"{owner}: label {missing[0]} has no row in its table ({len(missing)} such labels). Add the rows."
             )
+
+    def members(self, labels: np.ndarray, numbers: Iterable[int]) -> np.ndarray:
+        """Find the targets that lie in some regions, those in an overlap included.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n_targets,)
+            Label of each target.
+        numbers : iterable of int
+            Numbers of regions.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_targets,)
+            Whether the target lies in any of them.
+        """
+        wanted = set(numbers)
+        shared = [number for number, parts in self.overlaps if wanted & set(parts)]
+        return np.isin(labels, [*wanted, *shared])
 
     def __repr__(self) -> str:
         return f"Atlas({self.name!r}, {len(self.region)} regions, {self.targets!r})"

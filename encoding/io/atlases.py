@@ -17,6 +17,7 @@ from ..core.errors import DataError, suggest
 from .atlas_images import read_labels
 from .atlas_matching import match_atlas
 from .atlas_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
+from .bdata_rois import PREFIX, bdata_atlas
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "attach_roi_sets",
     "available_atlases",
     "load_atlas",
+    "load_bdata_atlas",
     "load_dseg",
     "match_atlas",
     "read_roi_sets",
@@ -36,6 +38,7 @@ SURFACE_FILES = {
     for scale in (100, 200, 400)
 }
 DSEG_PARTS = {"aseg": ("subcortex",), "aparcaseg": ("subcortex", "cortex")}
+BDATA_ATLASES = ("hcp180", "yeo17", "subcortex")
 DSEG_TABLE = "atlas-FreeSurfer_dseg.tsv"
 
 
@@ -112,15 +115,56 @@ def available_atlases() -> list[AtlasInfo]:
     return infos
 
 
-def read_roi_sets() -> tuple[RoiPattern, ...]:
+def read_roi_sets(*, as_released: bool = False) -> tuple[RoiPattern, ...]:
     """Read the shipped table of ROI sets.
+
+    Parameters
+    ----------
+    as_released : bool, optional
+        Whether to take the groups of areas of Horikawa et al. 2020 as in their released file, in which the areas of
+        ACC and Insula stand under each other's name, in place of the corrected ones.
 
     Returns
     -------
     tuple of RoiPattern
         One per row; `attach_roi_sets` adds those that fit to an atlas.
     """
-    return read_roi_patterns(_folder() / "roi_sets.tsv")
+    sets = read_roi_patterns(_folder() / "roi_sets.tsv")
+    if not as_released:
+        return sets
+    instead = read_roi_patterns(_folder() / "roi_sets_as_released.tsv")
+    replaced = {row.set.removesuffix("_as_released") for row in instead}
+    return (*(row for row in sets if row.set not in replaced), *instead)
+
+
+def load_bdata_atlas(path: str | Path, what: str, *, space: str, as_released: bool = False) -> Atlas:
+    """Load masks of regions from a bdata file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    what : str
+        "bdata:hcp180", "bdata:yeo17", "bdata:subcortex", or ``bdata:`` and a shell pattern of names of masks.
+    space : str
+        BIDS label of the space of the voxels.
+    as_released : bool, optional
+        See `read_roi_sets`.
+
+    Returns
+    -------
+    Atlas
+        On the voxels of the file; hcp180 with the groups of areas as ROI sets.
+
+    Raises
+    ------
+    DataError
+        If a mask is missing, or its name tells another hemisphere than the coordinates of its voxels.
+    """
+    atlas = bdata_atlas(Path(path), what, space)
+    if what.removeprefix(PREFIX) not in BDATA_ATLASES:
+        return atlas
+    return attach_roi_sets(atlas, read_roi_sets(as_released=as_released))
 
 
 def load_atlas(name_or_path: str | Path, *, table: str | Path | None = None, space: str | None = None) -> Atlas:

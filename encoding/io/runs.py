@@ -87,8 +87,15 @@ class RunFiles:
 class BidsIndex(Protocol):
     """What the loader wants to know of a dataset; `PybidsIndex` is one way to find out."""
 
-    bids_dir: Path
-    derivatives: Path
+    @property
+    def bids_dir(self) -> Path:
+        """Root of the dataset."""
+        ...
+
+    @property
+    def derivatives(self) -> Path:
+        """Root of the preprocessed dataset."""
+        ...
 
     def subjects(self) -> tuple[str, ...]:
         """List subject labels without ``sub-``."""
@@ -127,6 +134,66 @@ class BidsIndex(Protocol):
             Descriptions (``ses-01_task-video_run-03``).
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFolder:
+    """A data set without BIDS: a folder, whose files are found by patterns of their names.
+
+    Attributes
+    ----------
+    bids_dir : Path
+        The folder.
+    derivatives : Path
+        The same.
+    """
+
+    bids_dir: Path
+    derivatives: Path
+
+    def subjects(self) -> tuple[str, ...]:
+        """List subject labels; a folder alone knows none.
+
+        Returns
+        -------
+        tuple of str
+            Empty.
+        """
+        return ()
+
+    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:  # noqa: ARG002
+        """Find the files of each run.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        list of RunFiles
+            Empty.
+        """
+        return []
+
+    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:  # noqa: ARG002
+        """Name the runs that should be there but are not.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        tuple of str
+            Empty.
+        """
+        return ()
 
 
 def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """BIDS and fMRIPrep files to responses, and features to the clock of the responses."""
 
 from .align import align, drop_constant, stimuli_of_rows, unused_stimuli
+from .bdata_files import bdata_subjects, first_bdata_file
 from .loader import Loader
 from .responses import find_runs, load_responses
 from .spaces import align_spaces
@@ -9,8 +10,10 @@ __all__ = [
     "Loader",
     "align",
     "align_spaces",
+    "bdata_subjects",
     "drop_constant",
     "find_runs",
+    "first_bdata_file",
     "load_responses",
     "stimuli_of_rows",
     "unused_stimuli",

@@ -6,8 +6,9 @@ from numbers import Real
 from typing import Any
 
 from ..core import ConfigError, suggest
+from .bdata_files import check_pattern
 
-KINDS = ("volume", "surface", "cifti", "betas")
+KINDS = ("volume", "surface", "cifti", "betas", "bdata")
 STRATEGIES = ("motion", "high_pass", "wm_csf", "global_signal", "compcor", "ica_aroma", "scrub")
 MODELS = ("basic", "power2", "derivatives", "full")
 # Parameter of nilearn's load_confounds: the strategy that it belongs to, and its values if they are few.
@@ -26,6 +27,7 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "std_dvars_threshold": ("scrub", ()),
 }
 SHIFT = 4.0
+NUMBER_ALONE = "{label}"
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Loader:
 
     Attributes
     ----------
-    kind : {"volume", "surface", "cifti", "betas"}
-        NIfTI images, pairs of GIFTI files, CIFTI dense time series; or responses per trial that were
-        estimated elsewhere.
+    kind : {"volume", "surface", "cifti", "betas", "bdata"}
+        NIfTI images, pairs of GIFTI files, CIFTI dense time series; responses per trial that were estimated
+        elsewhere; or block means in the HDF5 files of BrainDecoderToolbox2 and bdpy.
     task : str or sequence of str, optional
         Task label; several are loaded together. May be left out if the dataset has one.
     space, res, density, desc : str, optional
@@ -49,7 +51,8 @@ class Loader:
         One row per volume, or one per presentation (mean of its window).
     stimulus : str, optional
         Column of events.tsv that names the stimulus: ``stim_id`` if there is one, else ``stim_file``.
-        Rows where it is n/a are rest.
+        Rows where it is n/a are rest. Bdata: the row of metadata that selects the column; by default
+        ``stimulus_name``, else the third column of ``Label``.
     shift : float
         Seconds from the onset of a presentation to the start of its window.
     window : float or "block", optional
@@ -72,7 +75,8 @@ class Loader:
     despike : float, optional
         Values beyond this many standard deviations of the cleaned run are set to that limit.
     mask : str
-        "brain" for the intersection of the brain masks of all runs, "none", or the path of a mask.
+        "brain" for the intersection of the brain masks of all runs, "none", or the path of a mask. Bdata: "brain" for
+        all voxels of the file, or masks of regions in it ("bdata:WholeBrain", "bdata:hcp180").
     missing_runs : {"error", "exclude"}
         What to do about runs that should be there but are not.
     stimuli : str, optional
@@ -81,9 +85,14 @@ class Loader:
         shown must be found; "cowen2017-2180", see `encoding.io.stimulus_lists.read_list`. "none" for no table.
     file, events : str, optional
         Betas only: a 4-D NIfTI image or a table with one row per trial, and the table that lists the trials
-        (columns: stimulus, ``run``, optionally ``session``, ``onset``, ``duration``).
+        (columns: stimulus, ``run``, optionally ``session``, ``onset``, ``duration``). Bdata: `file` is a pattern with
+        ``{number}`` (1 for sub-01) or ``{subject}``, and ``{session}`` where every session has a file.
     estimated_within : {"run", "unknown", "all"}
         Betas only: what went into each estimate. Anything but "run" may have looked across folds.
+    labels : str
+        Bdata only: how a stimulus that has only a number is named (``video{label:04d}``).
+    n_runs : int, optional
+        Bdata only: how many runs each subject must have.
 
     Raises
     ------
@@ -114,6 +123,8 @@ class Loader:
     file: str | None = None
     events: str | None = None
     estimated_within: str = "unknown"
+    labels: str = NUMBER_ALONE
+    n_runs: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -213,8 +224,36 @@ class Loader:
                 raise ConfigError('[load]: kind = "betas" needs `file` and `events`.')
             if self.per != "stimulus":
                 raise ConfigError('[load]: betas have one row per trial; set per = "stimulus".')
+        elif self.kind == "bdata":
+            self._check_bdata()
         elif self.file or self.events:
             raise ConfigError(f'[load]: file and events belong to kind = "betas", not {self.kind!r}.')
+        if self.kind != "bdata" and (self.labels != NUMBER_ALONE or self.n_runs is not None):
+            raise ConfigError(f'[load]: labels and n_runs belong to kind = "bdata", not {self.kind!r}.')
+
+    def _check_bdata(self) -> None:
+        check_pattern(str(self.file or ""))
+        if self.events:
+            raise ConfigError('[load]: kind = "bdata" has no `events`: its files tell what was shown.')
+        if self.per != "stimulus":
+            raise ConfigError('[load]: bdata files have one row per block; set per = "stimulus".')
+        if self.mask not in ("brain", "none") and not self.mask.startswith("bdata:"):
+            raise ConfigError(
+                f'[load]: mask is {self.mask!r}, but for bdata it can only be "brain" or "none" (both: every voxel of '
+                f'the file) or masks in the file ("bdata:WholeBrain", "bdata:hcp180").'
+            )
+        if self.n_runs is not None and (
+            not isinstance(self.n_runs, int) or isinstance(self.n_runs, bool) or self.n_runs < 1
+        ):
+            raise ConfigError(f"[load]: n_runs is {self.n_runs!r}, but a number of runs, 1 or more, was needed.")
+        try:
+            told = {self.labels.format(label=number) for number in (1, 2)}
+        except (AttributeError, IndexError, KeyError, ValueError) as error:
+            raise ConfigError(f"[load]: labels is {self.labels!r}, which is no format ({error!r}).") from error
+        if len(told) < 2:
+            raise ConfigError(
+                f"[load]: labels is {self.labels!r}, but must hold {{label}}, for instance video{{label:04d}}."
+            )
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import (
+    ConfigError,
     DataError,
     Exclusion,
     Provenance,
@@ -23,6 +24,7 @@ from ..io.images import read_run
 from ..io.rows import blank_columns, npy_rows, scale_columns
 from ..io.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.store import load, saved_with, write_object
+from .bdata import load_bdata
 from .betas import load_betas
 from .events import read_presentations
 from .files import dataset_path, stimuli_of, stimuli_path
@@ -85,6 +87,9 @@ def load_responses(
     subject, folder = subject.removeprefix("sub-"), Path(folder)
     if loader.kind == "betas":
         return load_betas(loader, index, subject, folder)
+    if loader.kind == "bdata":
+        _no_filters(bids_filters)
+        return load_bdata(loader, index, subject, folder, sessions=sessions, progress=progress)
     query = _query(loader, sessions, bids_filters)
     runs, exclusions = _find_runs(loader, index, subject, query)
     provenance = _provenance(loader, index, subject, runs, query)
@@ -123,7 +128,7 @@ def find_runs(
     Returns
     -------
     runs : list of RunFiles
-        In order of session and run; empty for betas.
+        In order of session and run; empty for betas and bdata.
     exclusions : tuple of Exclusion
         Missing runs that were accepted.
 
@@ -132,9 +137,14 @@ def find_runs(
     DataError
         If runs, events or confounds are missing, or several files match.
     """
-    if loader.kind == "betas":
+    if loader.kind in ("betas", "bdata"):
         return [], ()
     return _find_runs(loader, index, subject.removeprefix("sub-"), _query(loader, sessions, bids_filters))
+
+
+def _no_filters(filters: Mapping[str, Any] | None) -> None:
+    if filters:
+        raise ConfigError(f"BIDS filters ({', '.join(filters)}) choose BIDS files, and bdata files are none.")
 
 
 def _query(loader: Loader, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:

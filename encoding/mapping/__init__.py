@@ -1,6 +1,6 @@
 """MAP: scores to brain maps and reports."""
 
-from .atlases import choose_atlases
+from .atlases import SEGMENTATIONS, choose_atlases
 from .derivative import prepare_derivative
 from .record import drawing_key, is_drawn, note_drawn
 from .report import write_report
@@ -16,12 +16,14 @@ from .results import (
     write_maps,
     write_result,
 )
-from .settings import Maps
+from .settings import BDATA, Maps
 from .significance import rates_of
 
 __all__ = [
+    "BDATA",
     "FACTS",
     "METRICS",
+    "SEGMENTATIONS",
     "Maps",
     "Result",
     "choose_atlases",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core import ConfigError, Targets
+from .settings import BDATA
 
 SEGMENTATIONS = ("aseg", "aparcaseg")
 DEFAULT_SURFACE_ATLAS = "Schaefer2018-200"
@@ -37,7 +38,9 @@ def choose_atlases(
     """
     chosen: list[tuple[str, Path | str]] = []
     for name in wanted:
-        if name == "auto":
+        if name.startswith(BDATA):
+            chosen.append((name, name))
+        elif name == "auto":
             chosen += _automatic(targets, dseg)
         elif name in SEGMENTATIONS:
             found = _segmentation(name, dseg)

@@ -44,6 +44,13 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
             f"Responses were estimated elsewhere and read from {load['file']!r} (estimated within: "
             f"{load['estimated_within']})."
         )
+    scaled = {
+        True: "then z-scored over the presentations of each run",
+        "all": "then z-scored over the presentations of all runs, held-out runs included",
+    }.get(load["scale_rows"], "not scaled again")
+    if load["kind"] == "bdata":
+        text = f"Responses are means of blocks as released ({load['file']!r}); they were {scaled}."
+        return f"{text} {_presentations(facts, load)}".rstrip()
     options = load.get("confound_options", {})
     confounds = ", ".join(f"{name} {options.get(name, '')}".strip() for name in load["confounds"]) or "none"
     high_pass = load["high_pass"]
@@ -60,10 +67,6 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
     if facts["clock"] == "stimulus":
         block = "its block, the rest up to the next one included,"
         window = {None: "the event", "block": block}.get(load["window"], f"{load['window']} s")
-        scaled = {
-            True: "then z-scored over the presentations of each run",
-            "all": "then z-scored over the presentations of all runs, held-out runs included",
-        }.get(load["scale_rows"], "not scaled again")
         text += (
             f" The response to a presentation is the average over a window as long as {window} that starts "
             f"{load['shift']} s after its onset; volumes count by their overlap. Responses were {scaled}."

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from ..core import ConfigError
 
+BDATA = "bdata:"  # in front of the names of masks in bdata files
+
 
 @dataclass(frozen=True, slots=True)
 class Maps:
@@ -13,8 +15,9 @@ class Maps:
     ----------
     atlases : tuple of str
         Names of shipped atlases (``encoding atlases`` lists them), "aseg" or "aparcaseg" for the segmentations that
-        fMRIPrep wrote beside each volume, or label files of your own, with ``{hemi}`` in the name of a GIFTI
-        pair. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it.
+        fMRIPrep wrote beside each volume, "bdata:hcp180", "bdata:yeo17", "bdata:subcortex" or "bdata:" and a pattern
+        for masks in bdata files, or label files of your own, with ``{hemi}`` in the name of a GIFTI pair. "auto"
+        takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it.
     roi_set : str
         ROI set that the report shows; "auto" takes the first that each atlas has.
     threshold : float, "auto" or "fdr"
@@ -23,6 +26,9 @@ class Maps:
         significant in every model, with ``significance = "noise"`` in ``[compare]``.
     dpi : int
         Resolution of PNG figures.
+    as_released : bool
+        Take the groups of areas of Horikawa et al. 2020 as in their released file, in which ACC and Insula are
+        exchanged, in place of the corrected ones.
 
     Raises
     ------
@@ -34,6 +40,7 @@ class Maps:
     roi_set: str = "auto"
     threshold: float | str = "auto"
     dpi: int = 130
+    as_released: bool = False
 
     def __post_init__(self) -> None:
         """Check values."""
@@ -44,3 +51,5 @@ class Maps:
             )
         if not 50 <= self.dpi <= 1200:
             raise ConfigError(f"[map] dpi = {self.dpi}, but 50 to 1200 is allowed.")
+        if not isinstance(self.as_released, bool):
+            raise ConfigError(f"[map] as_released = {self.as_released!r}, but true or false is needed.")

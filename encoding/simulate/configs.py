@@ -24,7 +24,9 @@ shift = 4.0                       # seconds
 confounds = {confounds}
 high_pass = {high_pass}
 
-[split]
+"""
+
+_ANALYSIS = """[split]
 kind = "runs"
 n_outer = 3
 n_inner = {n_inner}
@@ -44,6 +46,24 @@ n_iter = 10
 
 [map]
 atlases = {atlases}
+"""
+
+_BDATA = """# Simulated study, block means in HDF5 files: four feature spaces, each alone and all together.
+# encoding run . OUTPUT_DIR participant --config FILE
+
+seed = 0
+
+{features}
+[load]
+kind = "bdata"
+file = "{file}"
+{labels}per = "stimulus"
+stimuli = "stimuli/stimuli.tsv"   # says which numbers show a stimulus again
+task = "video"
+space = "MNI152NLin2009cAsym"
+res = "{resolution}"
+n_runs = {n_runs}
+
 """
 
 # Multiples of trace / n, about the ratio of noise to signal: eight steps from 1 to 10,000.
@@ -81,7 +101,7 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
     file, space, atlases = special[kind]
     # The grayordinate runs are too short for 24 motion columns.
     short = kind == "cifti"
-    return _RUN.format(
+    return (_RUN + _ANALYSIS).format(
         title=f"Simulated study, {kind} data: four feature spaces, each alone and all together.",
         only="--participant-label 01 " if short else "",
         file=file,
@@ -95,6 +115,40 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
         alphas=_toml(_ALPHAS),
         bands=_toml(list(SPACES)),
         atlases=_toml(atlases),
+    )
+
+
+def bdata_config(file: str, *, n_runs: int, resolution: str, numbered: bool) -> str:
+    """Write the run configuration of block means in HDF5 files.
+
+    Parameters
+    ----------
+    file : str
+        Pattern of the names of the files.
+    n_runs : int
+        Runs of each subject.
+    resolution : str
+        The res entity of the volumes.
+    numbered : bool
+        Whether stimuli have numbers only.
+
+    Returns
+    -------
+    str
+        TOML.
+    """
+    masks = ["bdata:hcp180", "bdata:yeo17", "bdata:subcortex"]
+    volume = f"truth/tpl-MNI152NLin2009cAsym_res-{resolution}_atlas-Planted_dseg.nii.gz"
+    return (_BDATA + _ANALYSIS).format(
+        features="\n".join(_FEATURES.format(name=name) for name in SPACES),
+        file=file,
+        labels='labels = "video{label:04d}"       # name of the stimulus with a number\n' if numbered else "",
+        resolution=resolution,
+        n_runs=n_runs,
+        n_inner=min(3, n_runs - -(-n_runs // 3)),
+        alphas=_toml(_ALPHAS),
+        bands=_toml(list(SPACES)),
+        atlases=_toml([*masks, volume]),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -74,6 +74,8 @@ def simulate(
     progress: Callable[[str], None] | None = None,
     cifti: bool | None = None,
     volume_mm: float | None = None,
+    images: Sequence[str] = ("surface", "volume"),
+    subjects: Sequence[int] | None = None,
 ) -> Path:
     """Write a simulated study with known truth.
 
@@ -96,6 +98,11 @@ def simulate(
     volume_mm : float, optional
         Edge of the voxels; by default as the preset says (study: 6; 2 gives fMRIPrep's grid and some 15 GB).
 
+    images : sequence of {"surface", "volume"}, optional
+        Kinds of images to write.
+    subjects : sequence of int, optional
+        Numbers of the subjects whose runs are written; all by default.
+
     Returns
     -------
     Path
@@ -106,20 +113,22 @@ def simulate(
     ConfigError
         If the preset or a value is unknown, or `out` holds something else.
     """
-    size = _choose(preset, seed, cifti, volume_mm)
+    size = choose_preset(preset, seed, cifti, volume_mm)
     study = _prepare(Path(out), size, seed, progress or logger.info)
     surface = surface_targets()
     volume, grid = volume_targets(size.volume_mm)
-    resolution = _resolution(size)
+    resolution = resolution_of(size)
     sources = find_sources() if size.cifti else None
     _write_top_level(study, has_cifti=sources is not None)
     write_truth(study.root / "truth", surface, volume, grid, resolution)
     plan = plan_runs(size, study.duration, seed)
     design = build_design(study.spaces, plan)
-    images = [surface_image(surface), volume_image(volume, grid, resolution)]
+    makers = {"surface": lambda: surface_image(surface), "volume": lambda: volume_image(volume, grid, resolution)}
+    written = [makers[kind]() for kind in images]
     for subject, n_sessions in enumerate(size.sessions, start=1):
-        names = list(_run_names(study.root, subject, n_sessions, size.n_runs))
-        _write_subject(study, names, plan, design, images)
+        if subjects is None or subject in subjects:
+            names = list(_run_names(study.root, subject, n_sessions, size.n_runs))
+            _write_subject(study, names, plan, design, written)
     if sources is not None:
         _write_cifti_task(study, sources)
     elif size.cifti:
@@ -128,8 +137,30 @@ def simulate(
     return study.root
 
 
-def _choose(preset: str, seed: int, cifti: bool | None, volume_mm: float | None) -> Preset:
-    """Check the arguments and merge them with the preset."""
+def choose_preset(preset: str, seed: int, cifti: bool | None, volume_mm: float | None) -> Preset:
+    """Check the arguments of `simulate` and merge them with the preset.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the preset.
+    seed : int
+        Seed.
+    cifti : bool or None
+        Whether to write grayordinates.
+    volume_mm : float or None
+        Edge of the voxels.
+
+    Returns
+    -------
+    Preset
+        Size of the study.
+
+    Raises
+    ------
+    ConfigError
+        If the preset or a value is unknown.
+    """
     if preset not in PRESETS:
         raise ConfigError(f"simulate: there is no preset {preset!r}. {suggest(preset, PRESETS)}")
     if seed < 0:
@@ -146,7 +177,43 @@ def _choose(preset: str, seed: int, cifti: bool | None, volume_mm: float | None)
 
 def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) -> _Study:
     """Claim the folder and draw stimuli and features."""
-    parameters = _parameters(size, seed)
+    claim_folder(root, parameters_of(size, seed))
+    names = stimulus_names(size)
+    duration = clip_durations(len(names), size.longest_clip, stream(seed, "durations"))
+    return _Study(root, size, seed, names, duration, simulate_spaces(len(names), seed), say)
+
+
+def stimulus_names(size: Preset) -> np.ndarray:
+    """Name the stimuli of a study.
+
+    Parameters
+    ----------
+    size : Preset
+        Size of the study.
+
+    Returns
+    -------
+    ndarray of str, shape (n_stimuli,)
+        ``video0001`` and so on.
+    """
+    return np.array([f"video{i:04d}" for i in range(1, size.n_runs * size.n_blocks - size.n_repeats + 1)])
+
+
+def claim_folder(root: Path, parameters: dict) -> None:
+    """Write the parameters of a study into its folder, unless it is one of other parameters or of something else.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; new, empty, or of a study with the same parameters.
+    parameters : dict
+        Everything that decides the bytes.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds something else.
+    """
     path = root / "truth" / "truth.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -158,14 +225,23 @@ def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) ->
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(f"simulate: {root} is there and is not a simulated study. Choose a new or empty folder.")
     write_json(path, parameters)
-    n = size.n_runs * size.n_blocks - size.n_repeats
-    names = np.array([f"video{i:04d}" for i in range(1, n + 1)])
-    duration = clip_durations(n, size.longest_clip, stream(seed, "durations"))
-    return _Study(root, size, seed, names, duration, simulate_spaces(n, seed), say)
 
 
-def _parameters(size: Preset, seed: int) -> dict:
-    """Everything that decides the bytes, as JSON holds it."""
+def parameters_of(size: Preset, seed: int) -> dict:
+    """List everything that decides the bytes.
+
+    Parameters
+    ----------
+    size : Preset
+        Size of the study.
+    seed : int
+        Its seed.
+
+    Returns
+    -------
+    dict
+        As JSON holds it.
+    """
     parameters = {
         "seed": seed,
         "preset": asdict(size),
@@ -183,8 +259,19 @@ def _parameters(size: Preset, seed: int) -> dict:
     return json.loads(json.dumps(parameters))
 
 
-def _resolution(size: Preset) -> str:
-    """Spell the res entity, letters and digits only: 8 -> "8", 2.5 -> "2p5"."""
+def resolution_of(size: Preset) -> str:
+    """Spell the res entity, letters and digits only: 8 -> "8", 2.5 -> "2p5".
+
+    Parameters
+    ----------
+    size : Preset
+        Size of the study.
+
+    Returns
+    -------
+    str
+        Without ``res-``.
+    """
     return f"{size.volume_mm:g}".replace(".", "p")
 
 
@@ -238,7 +325,7 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
     for name, space in study.spaces.items():
         write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
     write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs))
-    volume = run_config("volume", n_runs=size.n_runs, resolution=_resolution(size))
+    volume = run_config("volume", n_runs=size.n_runs, resolution=resolution_of(size))
     write_text(root / "run_volume.toml", volume)
     if has_cifti:
         write_text(root / "run_cifti.toml", run_config("cifti", n_runs=3))
