@@ -27,7 +27,7 @@ def test_captions_are_those_of_their_numbers(tmp_path):
     assert np.isin(["2186", "472", "3"], names).all()
     told = dict(zip(shown.contents.texts, shown.contents.owners, strict=True))
     assert told["clip 2186, writer 0"] == "2186"
-    assert told["clip 472, writer 1"] == "472"
+    assert told["clip 472, writer 0"] == "472"
     assert "clip 1, writer 0" not in told
 
 
