@@ -7,8 +7,9 @@ Simulates the first subject of a preset in volumes (study: 61 runs, 2,196 presen
 fMRIPrep-like files to the subject's report. There are no videos, so that the motion-energy band of `du2023` is a table
 of 6,555 made-up channels, as many as the paper has: it costs what the real one costs, and must win nowhere.
 
-Winners: with `horikawa2020` the planted space must have the highest mean pooled r of the four spaces in its region. With
-`du2023`, in regions that are planted with the emotion or the semantic band, that band must bring the largest part of R2.
+Winners: with `horikawa2020` the planted space must have the highest mean pooled r of the four spaces in its region.
+With `du2023`, in regions that are planted with the emotion or the semantic band, that band must bring the largest part
+of R2.
 """
 
 import argparse
@@ -164,8 +165,8 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
         "# Recipes",
         "",
         f"One subject of the simulated study `{how['preset']}`, voxels of {how['millimetres']:g} mm, from files to the "
-        f"report, on {how['threads']} threads of {how['processor']}, load average {how['load']:.1f} at the start, memory "
-        f"budget of fits {how['memory']} (brain-encoding {how['versions']['brain-encoding']}, numpy "
+        f"report, on {how['threads']} threads of {how['processor']}, load average {how['load']:.1f} at the start, "
+        f"memory budget of fits {how['memory']} (brain-encoding {how['versions']['brain-encoding']}, numpy "
         f"{how['versions']['numpy']}, scipy {how['versions']['scipy']}). Made by `python benchmarks/recipes.py`.",
         "",
         "| recipe | voxels | presentations | features | minutes | processor minutes | peak memory | of it not files "
@@ -175,8 +176,8 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
     for row in found:
         features = " + ".join(f"{n:,}" for n in row["features"].values())
         lines.append(
-            f"| `{row['recipe']}` | {row['n_usable']:,} | {row['n_samples']:,} | {features} | {row['seconds'] / 60:.1f} "
-            f"| {row['cpu_seconds'] / 60:.1f} | {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB "
+            f"| `{row['recipe']}` | {row['n_usable']:,} | {row['n_samples']:,} | {features} "
+            f"| {row['seconds'] / 60:.1f} | {row['cpu_seconds'] / 60:.1f} | {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB "
             f"| {row['n_recovered']} of {row['n_regions']} |"
         )
     lines += ["", "| recipe | region | planted | winner | value | lead |", "|---|---|---|---|---|---|"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .arrays import Arrays
-from .rows import BATCH_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes, target_bytes
+from .rows import BATCH_BYTES, KERNEL_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes, target_bytes
 
 METHODS = ("auto", "statistics", "kernel", "himalaya")
 
@@ -191,6 +191,7 @@ def plan_memory(
             fixed += 8 * p * p * (n_sets + 2 * n_outer)
         else:
             fixed += 8 * n_rows * (2 * p + 6 * n_rows)
+            fixed += min(KERNEL_BYTES, 16 * len(rows.sets) * n_rows**2) if method == "kernel" else 0
             per_target += arrays.itemsize * (n_rows + n_outer * n_alphas)
             scratch += arrays.threads * arrays.itemsize * 6 * n_rows * 1024
     kept = [
