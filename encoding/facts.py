@@ -60,6 +60,7 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "n_folds": len(fitted.folds.folds),
         "n_tested": fitted.predictions[0].moments.n.tolist(),
         "n_presentations": len(responses.presentations),
+        "uses": _counted(fitted.folds.uses(job.study.split.repeats)),
         "n_stimuli": len(set(responses.presentations.stimulus.tolist())),
         "features": {space.name: space.n_features for space in loaded.spaces},
         "models": models,
@@ -73,3 +74,8 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "expanded": job.study.expanded if job.study.recipe is not None else "",
         "versions": versions(),
     }
+
+
+def _counted(words: np.ndarray) -> dict[str, int]:
+    names, counts = np.unique(words, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -80,7 +80,9 @@ def _presentations(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
         return ""
     named = LISTS.get(load.get("stimuli") or "none", f"the table {load.get('stimuli')!r}")
     known = f", with repeats under other names known from {named}" if named else ""
-    return f"There were {facts['n_presentations']} presentations of {facts['n_stimuli']} stimuli{known}."
+    rows = "" if facts["clock"] == "stimulus" else "volumes "
+    uses = ", ".join(f"{n} {rows}{use}" for use, n in facts.get("uses", {}).items())
+    return f"There were {facts['n_presentations']} presentations of {facts['n_stimuli']} stimuli{known}: {uses}."
 
 
 def _features(facts: Mapping[str, Any], align: Mapping[str, Any]) -> str:

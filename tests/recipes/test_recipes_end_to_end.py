@@ -169,5 +169,6 @@ def test_the_shipped_list_finds_repeats_under_other_names(two, tmp_path):
     assert result.facts["n_presentations"] == 40
     told = describe_methods(result.facts)
     assert "40 presentations of 37 stimuli, with repeats under other names known from the list of Horikawa" in told
+    assert ": 3 left out: the same stimulus was shown before, 37 trained on and tested." in told
     splits = pd.read_csv(tmp_path / "out" / "sub-01" / "splits.tsv", sep="\t")
     assert (splits["use"] == "left out: the same stimulus was shown before").sum() == 3
