@@ -64,6 +64,7 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "n_stimuli": len(set(responses.presentations.stimulus.tolist())),
         "features": {space.name: space.n_features for space in loaded.spaces},
         "models": models,
+        "auxiliary": list(job.study.auxiliary),
         "single": list(job.study.single),
         "pairs": [list(pair) for pair in job.study.pairs],
         "metric": job.study.compare.metric,

@@ -1,5 +1,6 @@
 """The stages in order: the file to read first.
 
+    collect    collect_judgments  videos, captions, annotators -> odd-one-out judgments and their quality
     features   read_spaces        [[features]] tables          -> feature spaces, one row per stimulus
                learn_spaces       the same, and judgments      -> the same, with embeddings learned and drawn
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .collection import collect_judgments
 from .comparison import (
     check_differences,
     compare_regions,
@@ -63,6 +65,7 @@ __all__ = [
     "Job",
     "Loaded",
     "Places",
+    "collect_judgments",
     "compare_subject",
     "finished_subjects",
     "fit_subject",
@@ -295,6 +298,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             single=study.single,
             pairs=study.pairs,
             rates={name: values for name, values in rates.items() if values is not None},
+            left_out=study.auxiliary,
         )
         drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
         note_drawn(job.folder, key, [*maps, *drawn])

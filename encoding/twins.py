@@ -15,11 +15,11 @@ from .core import DataError, Grid, Responses
 from .io.atomic import write_json, write_text, write_tsv
 from .io.bids import PybidsIndex
 from .loading import Loader, load_responses
-from .simulate import simulate
 from .simulate.bdata import BlockTable, write_feature_files, write_features, write_sessions, write_single
 from .simulate.configs import bdata_config
-from .simulate.dataset import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
+from .simulate.dataset import simulate_volumes
 from .simulate.masks import area_labels, cortical_masks, first_release, second_release, structure_masks
+from .simulate.parameters import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
 from .simulate.presets import Preset, stream
 from .simulate.runs import SPACE
 from .simulate.spaces import simulate_spaces
@@ -109,7 +109,8 @@ def simulate_bdata(
         If the preset or a value is unknown, or `out` holds something else.
     """
     root, say = Path(out), progress or logger.info
-    size = choose_preset(preset, seed, None, volume_mm)
+    # The bytes do not depend on what else the BIDS form has.
+    size = choose_preset(preset, seed, cifti=False, clips=False, volume_mm=volume_mm)
     claim_folder(root, parameters_of(size, seed) | {"format": "bdata"})
     targets, grid = volume_targets(size.volume_mm)
     label, stimulus = _labels(size, seed)
@@ -132,7 +133,7 @@ def simulate_bdata(
         session, run = np.repeat(np.asarray(runs), size.n_blocks, axis=0).T
         scratch = root / ".bids"
         try:
-            responses = _from_bids(scratch, preset, seed, size, subject)
+            responses = _from_bids(scratch, size, seed, subject)
             ijk, core_grid = _voxels(responses, targets.coordinates)
             _require_all(responses, stimulus, names)
             table = BlockTable(responses.values, session, run, label, stimulus, names, ijk, core_grid)
@@ -145,17 +146,8 @@ def simulate_bdata(
     return root
 
 
-def _from_bids(scratch: Path, preset: str, seed: int, size: Preset, subject: int) -> Responses:
-    bids = simulate(
-        scratch / "study",
-        preset=preset,
-        seed=seed,
-        progress=logger.info,
-        cifti=False,
-        volume_mm=size.volume_mm,
-        images=("volume",),
-        subjects=(subject,),
-    )
+def _from_bids(scratch: Path, size: Preset, seed: int, subject: int) -> Responses:
+    bids = simulate_volumes(scratch / "study", size, seed, subject)
     index = PybidsIndex(bids, subjects=[f"{subject:02d}"])
     return load_responses(twin_loader(resolution_of(size)), index, f"{subject:02d}", scratch / "responses")
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import h5py
 import numpy as np
+import pytest
 
 from encoding.io.bdata_rois import AREAS, NETWORKS, STRUCTURES
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # escapes in its source that newer Pythons warn of
-    from bdpy import BData
+    BData = pytest.importorskip("bdpy", reason="bdpy, which writes the files, is not installed").BData
 
 # 2 mm voxels in a tilted head whose middle is not at 0.
 TILT = np.deg2rad(7)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,11 +15,15 @@ from encoding.cli import build_parser
 from encoding.config import Study, read_config
 from encoding.core import ConfigError, DataError
 from encoding.io.bids import PybidsIndex
+from encoding.io.runs import PlainFolder
 from encoding.io.store import load
 from encoding.jobs import Job, Places, subjects_of
-from encoding.loading import load_responses
+from encoding.loading import Loader, load_responses
+from encoding.mapping.methods import describe_methods
 from encoding.pipeline import run_compare
-from encoding.simulate import simulate
+from encoding.simulate import PRESETS, simulate
+from encoding.simulate.bdata import BlockTable, write_sessions
+from encoding.simulate.dataset import simulate_volumes
 from encoding.simulate.masks import AREAS_OF
 from encoding.twins import FEATURES, FIRST, SECOND, simulate_bdata, twin_loader
 
@@ -33,7 +39,7 @@ def twin(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bids(tmp_path_factory):
     out = tmp_path_factory.mktemp("bids") / "study"
-    return simulate(out, preset="tiny", seed=SEED, images=("volume",), subjects=(1,))
+    return simulate_volumes(out, PRESETS["tiny"], SEED, 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,9 @@ def results(twin, bids, tmp_path_factory):
         study = dataclasses.replace(study, models=study.models[2:4])
         if name == "bids":
             load_ = dataclasses.replace(twin_loader("12"), scale_rows=True, stimuli="stimuli/stimuli.tsv")
-            study = dataclasses.replace(study, load=load_, maps=dataclasses.replace(study.maps, atlases=(PLANTED,)))
+            study = dataclasses.replace(
+                study, load=load_, maps=dataclasses.replace(study.maps, atlases=(str(twin / PLANTED),))
+            )
         top = tmp_path_factory.mktemp(name)
         job = Job(study, Places(root, top / "out", top / "work"), "01", "cpu")
         found[name] = (run_compare(job), load(job.work / "responses"))
@@ -136,6 +144,13 @@ def test_released_groups_are_taken_when_asked_for(twin, tmp_path, results):
     assert value[here, "VC"] == pytest.approx(value[released, "VC"])
 
 
+def test_methods_say_what_was_read(results):
+    text = describe_methods(results[SECOND][0].facts)
+    assert "block means, preprocessed elsewhere, read from 'release2/fmri_Subject{number}.h5'" in text
+    assert "z-scored over the blocks of each run" in text
+    assert "confounds" not in text.split("\n\n")[0]
+
+
 def test_maps_of_both_formats_put_values_at_the_same_place(results, tmp_path):
     from encoding.io.volumes import volume_of
 
@@ -155,6 +170,59 @@ def test_block_means_are_those_of_our_loader(twin, bids, tmp_path):
     with h5py.File(twin / SECOND / "fmri_Subject1.h5") as file:
         np.testing.assert_array_equal(file["dataset"][:, : len(responses.targets)], responses.values)
         assert file["dataset"].dtype == np.float64
+
+
+def test_bdpy_reads_what_we_write(twin):
+    bdata_class = pytest.importorskip("bdpy", reason="bdpy is not installed").BData
+    second = bdata_class(str(twin / SECOND / "fmri_Subject1.h5"))
+    stimuli = pd.read_csv(twin / "stimuli" / "stimuli.tsv", sep="\t")
+    originals = stimuli.stim_id[stimuli.duplicate_of.isna()]
+    labels = second.get_labels("stimulus_name")
+    assert len(labels) == 40
+    assert set(labels) == set(originals)
+    whole = second.select("WholeBrain = 1", verbose=False)
+    thalamus = second.select("thalamus = 1", verbose=False)
+    assert whole.shape[1] > 500 > thalamus.shape[1] > 0
+    np.testing.assert_array_equal(second.get("Run").ravel(), np.repeat([1, 2, 3, 4], 10))
+    first = bdata_class(str(twin / FIRST / "fmri_Subject1_Session1.h5"))
+    np.testing.assert_array_equal(first.select("VoxelData", verbose=False), second.select("VoxelData", verbose=False))
+    assert first.get("Label").shape == (40, 3)
+    number = {name: k for k, name in enumerate(stimuli.stim_id, start=1)}
+    shown = [number[name] for name in labels]
+    assert np.sum(first.get("Label")[:, 2] != shown) == 2  # those that are shown again
+    for key in ("voxel_x", "voxel_k", "hcp180_r_lh.L_V1_ROI"):
+        values = [data.get_metadata(key, where="VoxelData") for data in (first, second)]
+        np.testing.assert_array_equal(*values)
+
+
+def test_large_matrices_are_packed_in_tenths(twin, tmp_path, monkeypatch):
+    whole = load_bdata_of(twin, tmp_path / "whole")
+    with h5py.File(twin / FIRST / "fmri_Subject1_Session1.h5") as file:
+        assert file["dataset"].chunks is None
+        columns, blocks = file["dataset"][:, :1092], file["dataset"][:, 1092:]
+        table = BlockTable(
+            values=columns.astype(np.float32),
+            session=blocks[:, 0].astype(int),
+            run=blocks[:, 1].astype(int),
+            label=blocks[:, -1].astype(int),
+            stimulus=blocks[:, -1].astype(int),
+            names={},
+            ijk=np.stack(np.unravel_index(whole.targets.index, whole.targets.grid.shape), axis=1),
+            grid=whole.targets.grid,
+        )
+    monkeypatch.setattr("encoding.simulate.bdata.PACKED_BYTES", 1000)
+    (tmp_path / FIRST).mkdir()
+    (path,) = write_sessions(tmp_path / FIRST, 1, table, {})
+    with h5py.File(path) as file:
+        assert file["dataset"].chunks == (5, 110)
+        assert file["dataset"].compression == "gzip"
+    packed = load_bdata_of(tmp_path, tmp_path / "packed")
+    np.testing.assert_array_equal(packed.values, whole.values)
+
+
+def load_bdata_of(folder, work):
+    loader = Loader(kind="bdata", file=f"{FIRST}/fmri_Subject{{number}}_Session{{session}}.h5", per="stimulus")
+    return load_responses(loader, PlainFolder(folder, folder), "01", work)
 
 
 def test_features_are_written_as_released(twin):
@@ -207,6 +275,18 @@ def test_an_interrupted_simulation_goes_on(twin):
     assert json.loads((twin / "truth" / "truth.json").read_text())["format"] == "bdata"
     with pytest.raises(ConfigError, match="holds a study with other parameters"):
         simulate(twin, preset="tiny", seed=SEED)
+
+
+def test_the_documented_configuration_is_good(tmp_path):
+    text = (Path(__file__).resolve().parents[1] / "docs" / "bdata.md").read_text(encoding="utf-8")
+    path = tmp_path / "run.toml"
+    path.write_text(re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)[0], encoding="utf-8")
+    study = read_config(path)
+    assert (study.load.kind, study.load.n_runs, study.maps.as_released) == ("bdata", 61, False)
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("encoding ")]
+    assert len(commands) == 2
+    for command in commands:
+        build_parser().parse_args(command)
 
 
 def test_the_command_has_the_formats():

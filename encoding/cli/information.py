@@ -35,6 +35,10 @@ def add_information(commands: Any) -> None:
         help="BIDS with fMRIPrep-like output, or block means in HDF5 files of both releases (default: bids)",
     )
     simulate.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    simulate.add_argument(
+        "--clips", action=argparse.BooleanOptionalAction, default=None,
+        help="write videos and captions, and learn two feature spaces from judgments about them (default: demo only)",
+    )  # fmt: skip
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -106,5 +110,5 @@ def _simulate(options: argparse.Namespace) -> int:
         return 0
     from ..simulate import simulate
 
-    print(simulate(options.out, preset=options.preset, seed=options.seed, progress=say))
+    print(simulate(options.out, preset=options.preset, seed=options.seed, clips=options.clips, progress=say))
     return 0

@@ -278,6 +278,12 @@ def _structure(bdata: Bdata, name: str) -> tuple[str, ...]:
             f"nor a row of PickAtlas (pickatlas_...) that ends in its name. Choose what there is by pattern "
             f"({PREFIX}pickatlas_*)."
         )
+    sides = {side_of(key) for key in keys}
+    if len(sides) == 1 and sides < {"L", "R"}:
+        raise DataError(
+            f"{bdata.path}: of {name} there is only the mask {', '.join(map(repr, keys))}; that of the other side "
+            f"is missing. Choose what there is by pattern ({PREFIX}{keys[0]})."
+        )
     sources = {"AAL" if "aal" in key.lower() else "other" for key in keys}
     if len(sources) > 1:
         raise DataError(

@@ -49,7 +49,11 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
         "all": "then z-scored over the presentations of all runs, held-out runs included",
     }.get(load["scale_rows"], "not scaled again")
     if load["kind"] == "bdata":
-        text = f"Responses are means of blocks as released ({load['file']!r}); they were {scaled}."
+        voxels = "" if load["mask"] in ("brain", "none") else f" of the masks {load['mask']}"
+        text = (
+            f"Responses are block means, preprocessed elsewhere, read from {load['file']!r} (voxels{voxels} in "
+            f"the space {facts['space']}). They were {scaled}."
+        )
         return f"{text} {_presentations(facts, load)}".rstrip()
     options = load.get("confound_options", {})
     confounds = ", ".join(f"{name} {options.get(name, '')}".strip() for name in load["confounds"]) or "none"
@@ -127,6 +131,8 @@ def _inner(split: Mapping[str, Any]) -> str:
 def _models(facts: Mapping[str, Any]) -> str:
     sentences = []
     for model in facts["settings"]["models"]:
+        if model["name"] in facts["auxiliary"]:
+            continue
         low, high = min(model["alphas"]), max(model["alphas"])
         unit = "on z-scored features" if model.get("alpha_unit") == "zscored" else "times trace(K)/n"
         grid = f"{len(model['alphas'])} penalties from {low:g} to {high:g} {unit}"
@@ -143,6 +149,11 @@ def _models(facts: Mapping[str, Any]) -> str:
                 f"{model['name']}: banded ridge on {bands} (Dupré la Tour et al. 2022), {model['n_iter']} candidates "
                 f"of band weights and {grid}, chosen per target."
             )
+            if model["subsets"]:
+                sentences.append(
+                    f"The same was fitted to every subset of the bands of {model['name']}, with candidates in "
+                    f"proportion to their number, and R2 divided into unique and shared parts (commonality analysis)."
+                )
     return " ".join([*_solvers(facts), *sentences])
 
 

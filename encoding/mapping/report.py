@@ -49,7 +49,7 @@ def write_report(
     composer = Composer(results, settings, figures, path.parent, progress)
     sections = (
         composer.glance(), composer.winners(), composer.accuracy(), composer.differences(), composer.parts(),
-        tables(composer, tests), diagnostics(composer), about(composer),
+        composer.partition(), tables(composer, tests), diagnostics(composer), about(composer),
     )  # fmt: skip
     facts = results[0].facts
     who = ", ".join(f"sub-{result.subject}" for result in results)

@@ -22,12 +22,13 @@ FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
     "splits.tsv",
     "exclusions.tsv",
 )
-METRICS = ("r", "pooled_r", "r2", "split_r2")
+METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
     "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
     "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
     "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
+    "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
 }
 
 
@@ -214,6 +215,7 @@ def write_maps(
     single: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     rates: Mapping[str, np.ndarray] | None = None,
+    left_out: Sequence[str] = (),
 ) -> list[Path]:
     """Write a map of every score, the winner among single feature spaces, its margin, and every difference.
 
@@ -233,6 +235,8 @@ def write_maps(
         Models to subtract.
     rates : mapping of str to ndarray, optional
         False discovery rate of every target, by model.
+    left_out : sequence of str, optional
+        Models without maps.
 
     Returns
     -------
@@ -242,6 +246,8 @@ def write_maps(
     written: list[Path] = []
     for name, of_metric in scores.items():
         for row, values in zip(of_metric.rows, of_metric.values, strict=True):
+            if row.model in left_out:
+                continue
             named = {
                 **entities,
                 "model": entity_label(row.model),

@@ -1,22 +1,22 @@
 """A whole simulated study: BIDS, fMRIPrep-like derivatives, truth and run configurations."""
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, suggest
 from ..io.atomic import write_json, write_text, write_tsv
-from .configs import run_config
+from .clips import clip_path, write_media
+from .configs import collect_config, run_config
 from .grayordinates import cifti_targets, find_sources
-from .noise import LEAK, NETWORK_SHARE, SMOOTH_REACH
-from .presets import PRESETS, REGIONS, TR, Preset, stream
+from .parameters import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
+from .presets import Preset, stream
 from .runs import Image, RunName, cifti_image, model_subject, surface_image, volume_image, write_run
-from .signal import AR, BACKGROUND_R, Design, build_design
+from .signal import Design, build_design
 from .spaces import SimulatedSpace, simulate_spaces
 from .stimuli import RunPlan, clip_durations, plan_runs, plan_short_runs
 from .targets import surface_targets, volume_targets
@@ -42,15 +42,19 @@ Everything here is made up by `encoding simulate --preset {preset} --seed {seed}
 run exactly. {n_repeats} clips are shown again in a later run, under the same `stim_id`.
 
 - No raw images are written, only events and sidecars: an analysis starts from `derivatives/fmriprep`.
-- `stimuli/`: list of clips (no videos) and four feature tables.
+- `stimuli/`: list of clips and four feature tables{media}.
 - `derivatives/fmriprep/`: bold on fsaverage5 (GIFTI) and on a {mm} mm grid over the box of MNI152NLin2009cAsym, brain
   mask, a segmentation made of ellipsoids, confounds. `sub-02` has the older order of entities
   (`space-fsaverage5_hemi-L`) and one volume per run that is not in steady state.
 - `truth/`: what was planted where, also as atlases. Regions named after brain areas are balls around usual seeds.
-- `run*.toml`: configurations for `encoding run`.
+- `run*.toml`: configurations for `encoding run`.{judgments}
 
 {cifti}
 """
+
+_JUDGMENTS = """ `run.toml` learns the spaces mllm and llm from judgments, which
+  come first: `encoding collect all --config collect_clips.toml`, and `collect_captions.toml`. Clips show the first
+  space by the colours of tiles, captions name the second in words; two judges without a model see and read that."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,8 @@ def simulate(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     cifti: bool | None = None,
+    clips: bool | None = None,
     volume_mm: float | None = None,
-    images: Sequence[str] = ("surface", "volume"),
-    subjects: Sequence[int] | None = None,
 ) -> Path:
     """Write a simulated study with known truth.
 
@@ -95,13 +98,11 @@ def simulate(
     cifti : bool, optional
         Whether to write the short grayordinate task of the first subject; by default as the preset says. It is left
         out, and that is reported, when the packages with the axes are not installed.
+    clips : bool, optional
+        Whether to write clips and captions, and configurations that collect judgments about them and learn two of the
+        feature spaces from those; by default as the preset says (the demo has them). Needs PyAV.
     volume_mm : float, optional
         Edge of the voxels; by default as the preset says (study: 6; 2 gives fMRIPrep's grid and some 15 GB).
-
-    images : sequence of {"surface", "volume"}, optional
-        Kinds of images to write.
-    subjects : sequence of int, optional
-        Numbers of the subjects whose runs are written; all by default.
 
     Returns
     -------
@@ -111,9 +112,9 @@ def simulate(
     Raises
     ------
     ConfigError
-        If the preset or a value is unknown, or `out` holds something else.
+        If the preset or a value is unknown, `out` holds something else, or clips cannot be written.
     """
-    size = choose_preset(preset, seed, cifti, volume_mm)
+    size = choose_preset(preset, seed, cifti=cifti, clips=clips, volume_mm=volume_mm)
     study = _prepare(Path(out), size, seed, progress or logger.info)
     surface = surface_targets()
     volume, grid = volume_targets(size.volume_mm)
@@ -123,12 +124,10 @@ def simulate(
     write_truth(study.root / "truth", surface, volume, grid, resolution)
     plan = plan_runs(size, study.duration, seed)
     design = build_design(study.spaces, plan)
-    makers = {"surface": lambda: surface_image(surface), "volume": lambda: volume_image(volume, grid, resolution)}
-    written = [makers[kind]() for kind in images]
+    images = [surface_image(surface), volume_image(volume, grid, resolution)]
     for subject, n_sessions in enumerate(size.sessions, start=1):
-        if subjects is None or subject in subjects:
-            names = list(_run_names(study.root, subject, n_sessions, size.n_runs))
-            _write_subject(study, names, plan, design, written)
+        names = list(_run_names(study.root, subject, n_sessions, size.n_runs))
+        _write_subject(study, names, plan, design, images)
     if sources is not None:
         _write_cifti_task(study, sources)
     elif size.cifti:
@@ -137,42 +136,38 @@ def simulate(
     return study.root
 
 
-def choose_preset(preset: str, seed: int, cifti: bool | None, volume_mm: float | None) -> Preset:
-    """Check the arguments of `simulate` and merge them with the preset.
+def simulate_volumes(out: str | Path, size: Preset, seed: int, subject: int) -> Path:
+    """Write the volumes of one subject of a study, with the same bytes as `simulate` writes.
 
     Parameters
     ----------
-    preset : str
-        Name of the preset.
+    out : str or Path
+        The BIDS folder; new or empty.
+    size : Preset
+        Size of the study, from `choose_preset`.
     seed : int
-        Seed.
-    cifti : bool or None
-        Whether to write grayordinates.
-    volume_mm : float or None
-        Edge of the voxels.
+        Its seed.
+    subject : int
+        Number of the subject, from 1.
 
     Returns
     -------
-    Preset
-        Size of the study.
+    Path
+        The BIDS folder.
 
     Raises
     ------
     ConfigError
-        If the preset or a value is unknown.
+        If `out` holds something else.
     """
-    if preset not in PRESETS:
-        raise ConfigError(f"simulate: there is no preset {preset!r}. {suggest(preset, PRESETS)}")
-    if seed < 0:
-        raise ConfigError(f"simulate: seed is {seed}; give an integer from 0.")
-    size = PRESETS[preset]
-    if cifti is not None:
-        size = replace(size, cifti=cifti)
-    if volume_mm is not None:
-        if not 1.0 <= volume_mm <= 20.0:
-            raise ConfigError(f"simulate: volume_mm is {volume_mm}; give a voxel edge from 1 to 20 mm.")
-        size = replace(size, volume_mm=float(volume_mm))
-    return size
+    study = _prepare(Path(out), replace(size, clips=False, cifti=False), seed, logger.debug)
+    _write_top_level(study, has_cifti=False)
+    volume, grid = volume_targets(size.volume_mm)
+    plan = plan_runs(size, study.duration, seed)
+    names = list(_run_names(study.root, subject, size.sessions[subject - 1], size.n_runs))
+    images = [volume_image(volume, grid, resolution_of(size))]
+    _write_subject(study, names, plan, build_design(study.spaces, plan), images)
+    return study.root
 
 
 def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) -> _Study:
@@ -181,98 +176,6 @@ def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) ->
     names = stimulus_names(size)
     duration = clip_durations(len(names), size.longest_clip, stream(seed, "durations"))
     return _Study(root, size, seed, names, duration, simulate_spaces(len(names), seed), say)
-
-
-def stimulus_names(size: Preset) -> np.ndarray:
-    """Name the stimuli of a study.
-
-    Parameters
-    ----------
-    size : Preset
-        Size of the study.
-
-    Returns
-    -------
-    ndarray of str, shape (n_stimuli,)
-        ``video0001`` and so on.
-    """
-    return np.array([f"video{i:04d}" for i in range(1, size.n_runs * size.n_blocks - size.n_repeats + 1)])
-
-
-def claim_folder(root: Path, parameters: dict) -> None:
-    """Write the parameters of a study into its folder, unless it is one of other parameters or of something else.
-
-    Parameters
-    ----------
-    root : Path
-        The folder; new, empty, or of a study with the same parameters.
-    parameters : dict
-        Everything that decides the bytes.
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds something else.
-    """
-    path = root / "truth" / "truth.json"
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != parameters:
-            other = f"preset {found.get('preset', {}).get('name')!r}, seed {found.get('seed')}"
-            raise ConfigError(
-                f"simulate: {root} holds a study with other parameters ({other}). Take a new folder or delete this one."
-            )
-    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ConfigError(f"simulate: {root} is there and is not a simulated study. Choose a new or empty folder.")
-    write_json(path, parameters)
-
-
-def parameters_of(size: Preset, seed: int) -> dict:
-    """List everything that decides the bytes.
-
-    Parameters
-    ----------
-    size : Preset
-        Size of the study.
-    seed : int
-        Its seed.
-
-    Returns
-    -------
-    dict
-        As JSON holds it.
-    """
-    parameters = {
-        "seed": seed,
-        "preset": asdict(size),
-        "repetition_time": TR,
-        "noise": {
-            "ar1": AR,
-            "network_share": NETWORK_SHARE,
-            "smooth_reach_mm": SMOOTH_REACH,
-            "leak": LEAK,
-        },
-        "background_r": BACKGROUND_R,
-        "hrf": "glover",
-        "regions": [asdict(region) for region in REGIONS],
-    }
-    return json.loads(json.dumps(parameters))
-
-
-def resolution_of(size: Preset) -> str:
-    """Spell the res entity, letters and digits only: 8 -> "8", 2.5 -> "2p5".
-
-    Parameters
-    ----------
-    size : Preset
-        Size of the study.
-
-    Returns
-    -------
-    str
-        Without ``res-``.
-    """
-    return f"{size.volume_mm:g}".replace(".", "p")
 
 
 def _run_names(root: Path, subject: int, n_sessions: int, n_runs: int) -> Iterator[RunName]:
@@ -315,16 +218,23 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
         root / "derivatives" / "fmriprep" / "dataset_description.json",
         description | {"DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep (simulated)"}, _GENERATOR]},
     )
-    write_text(root / ".bidsignore", "truth/\n*.toml\n")
+    write_text(root / ".bidsignore", "truth/\njudgments/\n*.toml\n")
     ids = [f"sub-{k:02d}" for k in range(1, len(size.sessions) + 1)]
     write_tsv(
         root / "participants.tsv", pd.DataFrame({"participant_id": ids, "n_sessions": np.maximum(size.sessions, 1)})
     )
-    columns = {"stim_id": study.stimuli, "duration": study.duration, "duplicate_of": None}
+    columns: dict[str, Any] = {"stim_id": study.stimuli, "duration": study.duration, "duplicate_of": None}
+    if size.clips:
+        # Relative to the table, as a player of the table would look for it.
+        columns["path"] = [clip_path(name).removeprefix("stimuli/") for name in study.stimuli.tolist()]
+        write_media(root, study.stimuli, study.duration, study.spaces, study.seed)
+        study.say(f"{len(study.stimuli)} clips and captions written")
+        for folder in ("clips", "captions"):
+            write_text(root / f"collect_{folder}.toml", collect_config(folder, len(study.stimuli)))
     write_tsv(root / "stimuli" / "stimuli.tsv", pd.DataFrame(columns))
     for name, space in study.spaces.items():
         write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
-    write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs))
+    write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs, judged=size.clips))
     volume = run_config("volume", n_runs=size.n_runs, resolution=resolution_of(size))
     write_text(root / "run_volume.toml", volume)
     if has_cifti:
@@ -348,5 +258,7 @@ def _readme(study: _Study, has_cifti: bool) -> str:
         n_blocks=size.n_blocks,
         n_repeats=size.n_repeats,
         mm=f"{size.volume_mm:g}",
+        media="; videos and captions" if size.clips else "; no videos",
+        judgments=_JUDGMENTS if size.clips else "",
         cifti=there if has_cifti else _NO_CIFTI if size.cifti else "No grayordinate (CIFTI) task was asked for.",
     )

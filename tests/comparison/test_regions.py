@@ -7,6 +7,7 @@ import pytest
 
 from encoding.comparison import compare_regions, evaluate, parcels, score_regions
 from encoding.core import AlignmentError, DataError, RoiSet, Scores, Targets
+from encoding.io.store import load, save
 
 VALUES = np.array(
     [
@@ -39,6 +40,26 @@ def test_parcels_are_regions_networks_and_rois(atlas):
         ("roi_set", "emotion", "insula", "", [0, 1, 2, 3]),
         ("roi_set", "sight", "visual", "", [4]),
     ]
+
+
+def test_targets_in_several_regions_count_in_each(scores, atlas, tmp_path):
+    # Target 1 lies in both insulae, target 5 in the left one and in left visual cortex.
+    both = dataclasses.replace(atlas, labels=np.array([3, 20, 7, 7, 9, 21]), overlaps=((20, (3, 7)), (21, (3, 9))))
+    found = {p.region: np.flatnonzero(p.mask).tolist() for p in parcels(both, both.labels)}
+    assert found == {
+        "LH_Insula": [0, 1, 5],
+        "RH_Insula": [1, 2, 3],
+        "LH_Visual": [4, 5],
+        "Salience": [0, 1, 2, 3, 5],
+        "Vis": [4, 5],
+        "insula": [0, 1, 2, 3, 5],
+        "visual": [4, 5],
+    }
+    table = score_regions(scores, both, both.labels)
+    row = row_of(table, region="LH_Insula", model="b")
+    assert row["n_targets"] == 3
+    assert row["value"] == pytest.approx((0.2 + 0.1 + 0.8) / 3)
+    assert load(save(both, tmp_path / "atlas")).overlaps == both.overlaps
 
 
 def test_without_an_atlas_all_targets_are_one_parcel():

@@ -291,6 +291,12 @@ def test_structures_that_two_atlases_have_are_ambiguous(first):
         bdata_atlas(first, "subcortex", "T1w")
 
 
+def test_structures_need_both_sides(first):
+    rename(first, {pickatlas("amygdala", "L"): "gone"})
+    with pytest.raises(DataError, match="of amygdala there is only the mask 'pickatlas_r_waal_MNI_V4_Amygdala_R'"):
+        bdata_atlas(first, "subcortex", "T1w")
+
+
 def test_masks_hold_ones_and_zeros(first):
     set_row(first, "hcp180_r_lh.L_V2_ROI", lambda row: row * 0.5)
     with pytest.raises(DataError, match=r"mask 'hcp180_r_lh\.L_V2_ROI' in the columns of voxels holds 0\.5"):
