@@ -15,11 +15,14 @@ from typing import Any
 from .building import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
 from .comparison import Comparison
 from .core import ConfigError, suggest
-from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
+from .embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, MotionEnergy
 from .fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
 from .mapping.settings import BDATA, Maps
+from .recipes import Recipe, expand
+
+FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Study:
 
     Attributes
     ----------
-    features : tuple of FeatureTable or JudgmentTable
+    features : tuple of FeatureTable, JudgmentTable, MotionEnergy or ConcatTable
         Feature spaces, in the order in which they are shown.
     models : tuple of Ridge or BandedRidge
         What is fitted, in order.
@@ -66,9 +69,13 @@ class Study:
         The file as it was given.
     auxiliary : tuple of str
         Models of several bands that are fitted only to partition the variance of a larger one; no maps are drawn.
+    recipe : Recipe or None
+        The published analysis that it follows, if it names one.
+    expanded : str
+        All settings of the file and its recipe, as TOML.
     """
 
-    features: tuple[FeatureTable | JudgmentTable, ...]
+    features: tuple[FeatureSource, ...]
     models: tuple[EncodingModel, ...]
     load: Loader
     align: Alignment
@@ -79,6 +86,8 @@ class Study:
     seed: int = 0
     text: str = ""
     auxiliary: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    expanded: str = ""
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -100,6 +109,7 @@ class Study:
         """
         content = dataclasses.asdict(self)
         content.pop("text")
+        content.pop("expanded")
         content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
         return content
 
@@ -169,10 +179,12 @@ def parse_config(text: str) -> Study:
     ConfigError
         If a key is unknown or a value is not allowed.
     """
-    content = tomllib.loads(text)
-    for key in content:
+    given = tomllib.loads(text)
+    for key in given:
         if key not in TABLES:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
+    expanded = expand(given)
+    content = expanded.content
     for key in ("features", "load", "fit"):
         if not content.get(key):
             raise ConfigError(f"there is no {'[load]' if key == 'load' else f'[[{key}]]'} table, and one is needed.")
@@ -182,6 +194,7 @@ def parse_config(text: str) -> Study:
     features = tuple(build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
+    _check_concat(features)
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
     added = _subsets(models)
     models += added
@@ -198,21 +211,36 @@ def parse_config(text: str) -> Study:
         seed,
         text,
         tuple(model.name for model in added if len(model.bands) > 1),
+        expanded.recipe,
+        expanded.text,
     )
     _ = study.pairs  # raises if a pair names an unknown model
+    if study.maps.threshold == "fdr" and study.compare.significance == "none":
+        raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
     masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
     if masks and study.load.kind != "bdata":
         raise ConfigError(
             f'[map] atlases: {masks[0]!r} names masks in bdata files, but [load] has kind = "{study.load.kind}".'
         )
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
-    if per_stimulus and study.load.scale_rows != study.align.centre:
+    if per_stimulus and (study.load.scale_rows is True) != study.align.centre:
         raise ConfigError(
             f"[load] scale_rows = {str(study.load.scale_rows).lower()} with [align] centre = "
             f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
-            "Set both alike."
+            'Set both alike; scale_rows = "all" goes with centre = false.'
         )
     return study
+
+
+def _check_concat(features: tuple[FeatureSource, ...]) -> None:
+    known = [feature.name for feature in features if not isinstance(feature, ConcatTable)]
+    for feature in features:
+        for space in feature.spaces if isinstance(feature, ConcatTable) else ():
+            if space not in known:
+                raise ConfigError(
+                    f"[[features]] {feature.name!r}: spaces names {space!r}, which is no feature space that could be "
+                    f"joined. {suggest(space, known)}"
+                )
 
 
 def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

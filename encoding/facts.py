@@ -29,12 +29,13 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
     """
     responses, membership = loaded.responses, fitted.folds.membership()["outer"]
     models = {}
-    for prediction in fitted.predictions:
+    for model, prediction in zip(job.study.models, fitted.predictions, strict=True):
         chosen = prediction.alphas[np.isfinite(prediction.alphas)]
         counts = [int(np.isclose(chosen, alpha).sum()) for alpha in prediction.alpha_grid]
         models[prediction.model] = {
             "bands": list(prediction.bands),
-            "alphas": prediction.alpha_grid.tolist(),
+            "alphas": sorted(set(model.alphas)),  # as stated; the grid of the predictions counts trace(K) / n
+            "alpha_unit": getattr(model, "alpha_unit", "trace"),
             "chosen": counts,
             "mean_gamma": np.nanmean(prediction.gammas, axis=(0, 2)).astype(float).round(4).tolist(),
             "solver": {name: value for name, value in prediction.solver.items() if name != "curve"},
@@ -57,6 +58,10 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "runs": list(responses.samples.runs),
         "fold_of_run": {run: int(membership[responses.samples.run == run].max()) for run in responses.samples.runs},
         "n_folds": len(fitted.folds.folds),
+        "n_tested": fitted.predictions[0].moments.n.tolist(),
+        "n_presentations": len(responses.presentations),
+        "uses": _counted(fitted.folds.uses(job.study.split.repeats)),
+        "n_stimuli": len(set(responses.presentations.stimulus.tolist())),
         "features": {space.name: space.n_features for space in loaded.spaces},
         "models": models,
         "auxiliary": list(job.study.auxiliary),
@@ -67,5 +72,11 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, key: str) -> dict[str, An
         "settings": settings,
         "settings_key": digest([same_for_all, sorted(job.sessions), job.filters]),
         "config": job.study.text,
+        "expanded": job.study.expanded if job.study.recipe is not None else "",
         "versions": versions(),
     }
+
+
+def _counted(words: np.ndarray) -> dict[str, int]:
+    names, counts = np.unique(words, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))

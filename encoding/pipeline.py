@@ -20,10 +20,19 @@ import numpy as np
 import pandas as pd
 
 from .collection import collect_judgments
-from .comparison import compare_regions, evaluate, score_regions, summarise_differences, summarise_regions, winners
+from .comparison import (
+    check_differences,
+    compare_regions,
+    count_discoveries,
+    discoveries,
+    evaluate,
+    score_regions,
+    summarise_differences,
+    summarise_regions,
+    winners,
+)
 from .config import Study
 from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
-from .embedding import FeatureTable, embed, learn
 from .facts import facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
@@ -41,6 +50,7 @@ from .mapping import (
     is_drawn,
     note_drawn,
     prepare_derivative,
+    rates_of,
     read_result,
     require_same_settings,
     write_background,
@@ -48,6 +58,7 @@ from .mapping import (
     write_report,
     write_result,
 )
+from .spaces import learn_spaces
 
 __all__ = [
     "Fitted",
@@ -136,53 +147,6 @@ def read_spaces(job: Job) -> tuple[FeatureSpace, ...]:
         In the order of the configuration.
     """
     return learn_spaces(job.study, job.places, device=job.device, progress=job.progress)
-
-
-def learn_spaces(
-    study: Study,
-    places: Places,
-    *,
-    device: str = "cpu",
-    n_jobs: int = 1,
-    progress: Progress = lambda step, share: None,  # noqa: ARG005
-) -> tuple[FeatureSpace, ...]:
-    """Read feature spaces that are there, and learn those that are given as judgments.
-
-    Parameters
-    ----------
-    study : Study
-        For its feature spaces.
-    places : Places
-        Files are relative to the dataset; what is learned goes to ``OUTPUT_DIR/embedding`` and is loaded from there if
-        files and settings are the same.
-    device : {"cpu", "cuda", "auto"}
-        What embeddings are computed on.
-    n_jobs : int
-        Seeds of an embedding that are fitted at a time.
-    progress : callable
-        Called with the name of the step and the share done.
-
-    Returns
-    -------
-    tuple of FeatureSpace
-        In the order of the configuration.
-    """
-    spaces = {
-        source.name: embed(source, places.bids_dir) for source in study.features if isinstance(source, FeatureTable)
-    }
-    for source in study.features:
-        if isinstance(source, FeatureTable):
-            continue
-        spaces[source.name] = learn(
-            source,
-            places.bids_dir,
-            places.output_dir / "embedding",
-            device=choose_device(device)[0],
-            n_jobs=n_jobs,
-            related=dict(spaces),
-            progress=lambda share, name=source.name: progress(f"embed {name}", share),  # type: ignore[misc]
-        )
-    return tuple(spaces[source.name] for source in study.features)
 
 
 def load_subject(job: Job) -> Loaded:
@@ -274,10 +238,13 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         job.progress("compare", 1.0)
         return done
     scores = {metric: evaluate(predictions, metric) for metric in METRICS}
+    main = scores[study.compare.metric]
+    rates = discoveries(main, predictions[0].moments.n) if study.compare.significance == "noise" else None
     regions, differences = [], []
     for number, (atlas, labels) in enumerate(atlases):
-        regions += [score_regions(of_metric, atlas, labels) for of_metric in scores.values()]
-        main = scores[study.compare.metric]
+        for of_metric in scores.values():
+            low = rates <= study.compare.level if rates is not None and of_metric is main else None
+            regions.append(score_regions(of_metric, atlas, labels, significant=low))
         differences.append(compare_regions(predictions, main, atlas, labels, pairs=study.pairs))
         job.progress("compare", (number + 1) / len(atlases))
     samples = fitted.folds.samples
@@ -286,11 +253,18 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         "differences": pd.concat(differences, ignore_index=True),
         "exclusions": pd.DataFrame([(e.what, e.n, e.reason) for e in exclusions], columns=["what", "n", "reason"]),
         "splits": pd.DataFrame(
-            {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **fitted.folds.membership()}
+            {
+                "run": samples.run,
+                "onset": samples.onset,
+                "stimulus": samples.stimulus,
+                "use": fitted.folds.uses(study.split.repeats),
+                **fitted.folds.membership(),
+            }
         ),
     }
     write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
-    return write_result(job.folder, scores, tables, facts_of(job, loaded, fitted, key))
+    counted = {} if rates is None else count_discoveries(main, rates, study.compare.level)
+    return write_result(job.folder, scores, tables, facts_of(job, loaded, fitted, key) | {"significant": counted})
 
 
 def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
@@ -315,6 +289,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     key = drawing_key([result], study.maps)
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
+        rates = {model.name: rates_of(result, model.name) for model in study.models}
         maps = write_maps(
             job.folder / "func",
             {"sub": job.subject, "task": result.facts["task"]},
@@ -322,6 +297,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             single=study.single,
             pairs=study.pairs,
+            rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
         drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
@@ -369,9 +345,14 @@ def run_group(
     write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
     write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
     write_tsv(folder / "winners.tsv", winners(main, list(study.single)))
+    tests = None
+    if study.compare.group_test == "paired_t":
+        tests = check_differences(differences)
+        write_tsv(folder / "differences_tests.tsv", tests)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
-        note_drawn(folder, key, write_report(results, study.maps, page, folder / "figures", progress=progress))
+        drawn = write_report(results, study.maps, page, folder / "figures", progress=progress, tests=tests)
+        note_drawn(folder, key, drawn)
     progress("report", 1.0)
     return page
 

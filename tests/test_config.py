@@ -138,8 +138,7 @@ def test_resolved_settings_list_every_default_and_are_json():
     assert json.loads(json.dumps(resolved)) is not None
     assert resolved["split"]["n_inner"] == Split().n_inner
     assert [model["kind"] for model in resolved["models"]] == ["ridge", "ridge"]
-    assert "text" not in resolved
-    assert set(resolved) == {field.name for field in dataclasses.fields(Study)} - {"text"}
+    assert set(resolved) == {field.name for field in dataclasses.fields(Study)} - {"text", "expanded"}
 
 
 def test_kind_of_a_model_is_what_the_file_calls_it():
@@ -274,7 +273,7 @@ REFUSALS = {
     "unknown key of each": (SMALLEST + "alpha = [1]\n", "[[fit]]: unknown key 'alpha'. Did you mean 'alphas'? Known: "),
     "unknown key of a model": (
         TWO_SPACES + LOAD + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\nn_iter = 3\n',
-        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas, method.",
+        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas, method, alpha_per_target, alpha_unit.",
     ),
     "two models of one name": (
         SMALLEST + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\n',
@@ -309,7 +308,7 @@ REFUSALS = {
     ),
     "a threshold out of range": (
         SMALLEST + "[map]\nthreshold = 1\n",
-        '[map] threshold = 1, but a score from 0 to below 1, or "auto", is needed.',
+        '[map] threshold = 1, but a score from 0 to below 1, "auto" or "fdr" is needed.',
     ),
     "a resolution that is a text": (SMALLEST + '[map]\ndpi = "high"\n', "[map]: a value has the wrong type"),
 }

@@ -89,7 +89,7 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     """Do something for every subject; one that fails does not stop the others."""
     from joblib import Parallel, delayed
 
-    from ..embedding import JudgmentTable
+    from ..embedding import JudgmentTable, MotionEnergy
     from ..pipeline import finished_subjects, learn_spaces, prepare_output, subjects_of
 
     study, places = study_of(options), places_of(options, finished=finished)
@@ -97,7 +97,7 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted, study.load)
     if not finished:
         prepare_output(study, places, options.arguments)
-        if any(isinstance(source, JudgmentTable) for source in study.features):
+        if any(isinstance(source, JudgmentTable | MotionEnergy) for source in study.features):
             # Once for all subjects, which then load it.
             learn_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
     n_jobs = min(options.n_jobs if options.n_jobs > 0 else os.cpu_count() or 1, len(subjects))

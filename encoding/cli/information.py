@@ -55,6 +55,15 @@ def _check(options: argparse.Namespace) -> int:
         )
     print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'one model, nothing to compare'}")
     print(f"  atlases         {', '.join(study.maps.atlases)}")
+    if study.recipe is not None:
+        print(f"  recipe          {study.recipe.name}: {study.recipe.title}")
+        print("\nleft open by the paper:")
+        for point in study.recipe.open:
+            print(f"  - {point}")
+        print(
+            f"\nall settings; lines that end with # {study.recipe.name} come from the recipe, defaults are not shown:\n"
+        )
+        print(study.expanded)
     return 0
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core import ConfigError, DataError, StimulusSet, suggest
+from ..core.stimuli import number_name
+from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import STIMULUS_COLUMNS, read_stimuli, read_table, stimulus_column
 from .contents import POLICIES, Contents, of_captions, of_frames, of_names
 from .frames import FrameTable, Framing, take_frames
@@ -23,7 +25,8 @@ class Stimuli:
     ----------
     table : str
         Table with a stimulus column, and as needed ``path``, ``caption`` (or ``caption_1``, ``caption_2``, ...),
-        ``duration``, ``duplicate_of``, ``split``.
+        ``duration``, ``duplicate_of``, ``split``. Or the list "cowen2017", whose stimuli are named by numbers; a table
+        of captions then names them so too (``video_id``).
     show : {"names", "captions", "frames"}
         What annotators get: nothing but the name (tables, ratings), captions, or frames.
     folder : str
@@ -34,6 +37,8 @@ class Stimuli:
         Which of several captions is shown.
     caption : int
         Number of the caption, from 1, for "fixed".
+    captions_each : int
+        Captions that every stimulus must have; 0 for any number.
     mask_emotions : bool
         Whether words that name emotions are taken out of captions, as a control.
     n_frames, size, sheet
@@ -53,6 +58,7 @@ class Stimuli:
     captions: str = ""
     captions_shown: str = "first"
     caption: int = 1
+    captions_each: int = 0
     mask_emotions: bool = False
     n_frames: int = 8
     size: int = 448
@@ -64,6 +70,8 @@ class Stimuli:
         for key, value, known in (("show", self.show, SHOWN), ("captions_shown", self.captions_shown, POLICIES)):
             if value not in known:
                 raise ConfigError(f"[stimuli] {key} = {value!r}. {suggest(str(value), known)}")
+        if isinstance(self.captions_each, bool) or self.captions_each < 0:
+            raise ConfigError(f"[stimuli] captions_each = {self.captions_each!r}, but a number from 0 is needed.")
         if min(self.caption, self.n_frames, self.size) < 1:
             raise ConfigError(
                 f"[stimuli] caption = {self.caption}, n_frames = {self.n_frames}, size = {self.size}: numbers above 0 "
@@ -116,8 +124,8 @@ def read_shown(
     DataError
         If a file cannot be read, a stimulus has no caption, or a path leads out of the stimulus folder.
     """
-    path = Path(base) / settings.table
-    stimuli = read_stimuli(path)
+    path = list_path(settings.table) if settings.table in LISTS else Path(base) / settings.table
+    stimuli = read_list(settings.table) if settings.table in LISTS else read_stimuli(path)
     use = stimuli.duplicate_of == ""
     if settings.split:
         use &= stimuli.split == settings.split
@@ -131,6 +139,7 @@ def read_shown(
         return Shown(stimuli, of_names(names), {})
     if settings.show == "captions":
         captions = read_captions(settings, base)
+        _check_captions(settings, names, captions)
         contents = of_captions(
             names, captions, policy=settings.captions_shown, number=settings.caption, masked=settings.mask_emotions
         )
@@ -140,6 +149,20 @@ def read_shown(
     frames: FrameTable = take_frames(stimuli, folder, cache, framing, watch=watch)
     stimuli = take(stimuli, ~np.isin(stimuli.stimulus, list(frames.problems)))
     return Shown(stimuli, of_frames(stimuli.stimulus.tolist(), frames.frames), frames.problems)
+
+
+def _check_captions(settings: Stimuli, names: list[str], captions: dict[str, list[str]]) -> None:
+    if settings.table in LISTS:
+        read_list(settings.table).canonical(np.asarray(list(captions), dtype=str))  # raises if one is not listed
+    if not settings.captions_each:
+        return
+    for name in names:
+        n = len(captions.get(name, []))
+        if n != settings.captions_each:
+            raise DataError(
+                f"{settings.captions or settings.table}: {n} captions of stimulus {name!r}, but captions_each = "
+                f"{settings.captions_each} were needed."
+            )
 
 
 def take(stimuli: StimulusSet, rows: np.ndarray) -> StimulusSet:
@@ -182,6 +205,8 @@ def read_captions(settings: Stimuli, base: str | Path) -> dict[str, list[str]]:
     DataError
         If there is no column of captions.
     """
+    if settings.table in LISTS and not settings.captions:
+        raise DataError(f"[stimuli] table = {settings.table!r} has no captions; name their table as captions.")
     path = Path(base) / (settings.captions or settings.table)
     columns = [str(name) for name in read_table(path).columns]
     texts = [name for name in columns if name in TEXTS or name.startswith("caption_")]
@@ -190,6 +215,7 @@ def read_captions(settings: Stimuli, base: str | Path) -> dict[str, list[str]]:
     frame = read_table(path, text=(*texts, *STIMULUS_COLUMNS))
     key = stimulus_column(columns, None, str(path))
     captions: dict[str, list[str]] = {}
-    for name, row in zip(frame[key].tolist(), frame[texts].to_numpy().tolist(), strict=True):
+    names = [number_name(name) if settings.table in LISTS else name for name in frame[key].tolist()]
+    for name, row in zip(names, frame[texts].to_numpy().tolist(), strict=True):
         captions.setdefault(name, []).extend(text for text in row if text)
     return captions

@@ -1,14 +1,18 @@
 """COMPARE: held-out predictions to scores of targets, regions, networks and subjects."""
 
 from .evaluate import band_scores, evaluate, fold_correlations
-from .group import summarise_differences, summarise_regions, winners
+from .group import check_differences, summarise_differences, summarise_regions, winners
 from .regions import compare_regions, parcels, score_regions
 from .settings import Comparison
+from .significance import count_discoveries, discoveries
 
 __all__ = [
     "Comparison",
     "band_scores",
+    "check_differences",
     "compare_regions",
+    "count_discoveries",
+    "discoveries",
     "evaluate",
     "fold_correlations",
     "parcels",

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..numerics.significance import discovery_rates
+
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 
 
@@ -53,6 +55,43 @@ def summarise_differences(table: pd.DataFrame) -> pd.DataFrame:
     half[enough] = stats.t.ppf(0.975, n[enough] - 1) * summary["sd"].to_numpy()[enough] / np.sqrt(n[enough])
     summary["low"], summary["high"] = summary["mean"] - half, summary["mean"] + half
     return summary
+
+
+def check_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Test differences between models over subjects: paired t, two-tailed.
+
+    Subjects are taken as a random sample whose differences are normal; with few of them the test finds large effects
+    only, and nothing about a single subject.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows of `compare_regions` of all subjects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and pair: n_subjects, subjects_a (in how many model a is ahead), mean, sd, effect_size
+        (mean / sd, Cohen's d of paired differences), t, df, p, q (false discovery rate over the regions of the same
+        atlas, level and set, pair by pair), and sign_flip_floor, the smallest two-sided p that a test by flipping signs
+        could give with as many subjects. NaN below two subjects or without any spread.
+    """
+    keys = [*PLACE, "model_a", "model_b", "metric"]
+    rows = []
+    for key, part in table.groupby(keys, sort=False, dropna=False):
+        values = part["difference"].dropna().to_numpy()
+        n = len(values)
+        mean = values.mean() if n else np.nan
+        sd = values.std(ddof=1) if n > 1 else np.nan
+        effect = mean / sd if n > 1 and sd > 0 else np.nan
+        t = effect * np.sqrt(n)
+        p = 2 * stats.t.sf(abs(t), n - 1) if n > 1 else np.nan
+        rows.append((*key, n, int((values > 0).sum()), mean, sd, effect, t, n - 1, p, min(1.0, 2.0 ** (1 - n))))
+    columns = ["n_subjects", "subjects_a", "mean", "sd", "effect_size", "t", "df", "p", "sign_flip_floor"]
+    found = pd.DataFrame(rows, columns=[*keys, *columns])
+    family = ["atlas", "level", "set", "model_a", "model_b", "metric"]
+    q = found.groupby(family, sort=False, dropna=False)["p"].transform(lambda p: discovery_rates(p.to_numpy()))
+    return found.assign(q=q)[[*keys, *columns[:-1], "q", columns[-1]]]
 
 
 def winners(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:

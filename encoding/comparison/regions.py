@@ -79,7 +79,9 @@ def _if_any(parcel: Parcel) -> Iterator[Parcel]:
         yield parcel
 
 
-def score_regions(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd.DataFrame:
+def score_regions(
+    scores: Scores, atlas: Atlas | None, labels: np.ndarray, *, significant: np.ndarray | None = None
+) -> pd.DataFrame:
     """Average scores over the targets of every region, network and ROI.
 
     Parameters
@@ -90,12 +92,15 @@ def score_regions(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd
         The atlas; None scores all targets as one.
     labels : ndarray of int, shape (n_targets,)
         Its label of each target of the scores.
+    significant : ndarray of bool, shape (n_rows, n_targets), optional
+        Which scores count as significant.
 
     Returns
     -------
     pandas.DataFrame
         One row per region and row of the scores: subject, atlas, level, set, region, hemi, model, feature, metric,
-        value (mean over usable targets), median, n_targets, n_usable. A region without usable targets has NaN.
+        value (mean over usable targets), median, n_targets, n_usable, and n_significant where it is known. A region
+        without usable targets has NaN.
 
     Raises
     ------
@@ -111,9 +116,12 @@ def score_regions(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd
             found = inside[number][usable[number]]
             summary = (found.mean(), np.median(found)) if len(found) else (np.nan, np.nan)
             place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
-            counts = (int(parcel.mask.sum()), len(found))
+            counts: tuple[int, ...] = (int(parcel.mask.sum()), len(found))
+            if significant is not None:
+                counts += (int(significant[number, parcel.mask].sum()),)
             rows.append((*place, row.model, row.feature, scores.metric, *summary, *counts))
     columns = [*KEYS, "model", "feature", "metric", "value", "median", "n_targets", "n_usable"]
+    columns += [] if significant is None else ["n_significant"]
     return pd.DataFrame(rows, columns=columns)
 
 

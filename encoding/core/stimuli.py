@@ -1,11 +1,37 @@
 """The stimuli of a study."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from .arrays import own
 from .errors import DataError
+
+# 17, 0017, 17.0 (numbers that went through a table of floats) or a file name such as 0017.mp4.
+NUMBER = re.compile(r"0*([1-9][0-9]*)(?:\.0+)?(?:\.[A-Za-z][A-Za-z0-9]*)?")
+
+
+def number_name(name: str) -> str:
+    """Spell a stimulus that is named by a number in one way.
+
+    Parameters
+    ----------
+    name : str
+        ``17``, ``0017``, ``17.0``, ``0017.mp4``, or another name.
+
+    Returns
+    -------
+    str
+        ``17``; other names stay as they are.
+
+    Examples
+    --------
+    >>> number_name("0017.mp4"), number_name("17.0"), number_name("clip_17")
+    ('17', '17', 'clip_17')
+    """
+    found = NUMBER.fullmatch(name.strip())
+    return found[1] if found else name
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,6 +50,9 @@ class StimulusSet:
         The stimulus that this one repeats under another name; "" for originals.
     split : ndarray of str, shape (n_stimuli,)
         A named part of the study ("train", "test"); "" where none was declared.
+    closed : bool
+        Whether the list is complete and names its stimuli by numbers: names in any spelling of `number_name` are
+        recognised, and names that are not listed are refused.
 
     Raises
     ------
@@ -36,6 +65,7 @@ class StimulusSet:
     duration: np.ndarray
     duplicate_of: np.ndarray
     split: np.ndarray
+    closed: bool = False
 
     def __post_init__(self) -> None:
         """Check names."""
@@ -84,13 +114,28 @@ class StimulusSet:
         Parameters
         ----------
         names : ndarray of str, shape (n,)
-            Stimulus names; names that are not in the set stay as they are.
+            Stimulus names; names that are not in the set stay as they are, unless it is closed.
 
         Returns
         -------
         ndarray of str, shape (n,)
             Names of originals.
+
+        Raises
+        ------
+        DataError
+            If the set is closed and a name is not in it.
         """
+        if self.closed:
+            names = np.asarray([number_name(name) for name in names.tolist()], dtype=str)
+            strangers = np.setdiff1d(names, self.stimulus)
+            if len(strangers):
+                raise DataError(
+                    f"{len(strangers)} stimuli are not in the list of {len(self)} stimuli: "
+                    f"{', '.join(map(repr, strangers[:5].tolist()))}{', ...' if len(strangers) > 5 else ''}. It knows "
+                    f"numbers such as {str(self.stimulus[0])!r} or {str(self.stimulus[-1])!r}; choose "
+                    f"another list, or the column that holds them."
+                )
         copies = self.duplicate_of != ""
         original = dict(zip(self.stimulus[copies].tolist(), self.duplicate_of[copies].tolist(), strict=True))
         return np.asarray([original.get(name, name) for name in names.tolist()], dtype=str)

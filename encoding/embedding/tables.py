@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, fingerprint, suggest, versions
-from ..io.store import load
+from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, suggest, versions
+from ..io.released_features import read_feature_folder, read_feature_struct
+from ..io.store import DESCRIPTION, load
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
+
+# Stimulus ids of the emotion-video study, which is what such files are released for.
+RELEASED = 2196
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,17 @@ class FeatureTable:
         Name of the feature space.
     file : str
         Relative to the BIDS folder: TSV, CSV or parquet with a stimulus column; ``.npy`` of shape
-        (n_stimuli, n_features) beside a ``.txt`` or ``.tsv`` of the same name that lists the stimuli; or a
-        folder into which a `FeatureSpace` was saved.
+        (n_stimuli, n_features) beside a ``.txt`` or ``.tsv`` of the same name that lists the stimuli; a
+        folder into which a `FeatureSpace` was saved; a MATLAB ``.mat`` file with a struct ``L`` of ``feat`` and
+        ``featname``, whose row i belongs to stimulus "i"; or a folder with one such file per stimulus, named after it,
+        with a vector ``feat`` (bdpy's layout).
     stimulus : str, optional
         Column that names the stimulus; the first of stim_id, stimulus, stim_file, ... if left out.
     columns : sequence of str, optional
-        Features to use; all other columns if left out. Of a ``.npy`` file they are the names.
+        Features to use; all other columns if left out. Of a ``.npy`` file and of files per stimulus they are the names.
+    rows : int, optional
+        Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which nothing but
+        the place of a row says which stimulus it is.
 
     Raises
     ------
@@ -39,6 +48,7 @@ class FeatureTable:
     file: str
     stimulus: str | None = None
     columns: tuple[str, ...] | None = None
+    rows: int | None = None
 
     def __post_init__(self) -> None:
         """Check names."""
@@ -48,6 +58,8 @@ class FeatureTable:
             raise ConfigError(
                 f"[[features]] {self.name!r}: columns is {self.columns!r}, but a list of names was needed."
             )
+        if self.rows is not None and (isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1):
+            raise ConfigError(f"[[features]] {self.name!r}: rows = {self.rows!r}, but a number above 0 was needed.")
         if self.columns is not None:
             object.__setattr__(self, "columns", tuple(str(column) for column in self.columns))
             if not self.columns:
@@ -76,16 +88,24 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
         has several rows; the message names it.
     """
     path = Path(base) / source.file
-    if path.is_dir():
+    if path.is_dir() and (path / DESCRIPTION).is_file():
         return _saved(source, path)
-    if not path.is_file():
+    if path.is_dir():
+        names, values, features, files = _folder(source, path)
+    elif not path.is_file():
         raise DataError(f"Feature space {source.name!r}: no file {path} ({source.file!r} in {base}).")
-    names, values, features, files = _array(source, path) if path.suffix == ".npy" else _table(source, path)
+    else:
+        read = {".npy": _array, ".mat": _struct}.get(path.suffix, _table)
+        names, values, features, files = read(source, path)
     empty = np.flatnonzero(names == "")
     if len(empty):
         raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({len(empty)} such rows).")
     _check(source, path, names, values, features)
-    inputs = {file.name: fingerprint(file) for file in files}
+    inputs = (
+        {path.name: digest([fingerprint(file) for file in files])}
+        if len(files) > 2
+        else {file.name: fingerprint(file) for file in files}
+    )
     provenance = Provenance("table/1", dataclasses.asdict(source), inputs, None, versions())
     return FeatureSpace(source.name, values, Samples.of_stimuli(names), features, provenance)
 
@@ -142,6 +162,25 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     return np.asarray(names, dtype=str), values.astype(np.float64), features, (path, beside[0])
 
 
+def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    values, features = read_feature_struct(path)
+    names = np.asarray([str(number) for number in range(1, len(values) + 1)], dtype=str)
+    if source.columns is not None:
+        for name in source.columns:
+            if name not in features:
+                raise DataError(f"{path}: no feature {name!r}. {suggest(name, features)}")
+        values, features = values[:, [features.index(name) for name in source.columns]], source.columns
+    return names, values, features, (path,)
+
+
+def _folder(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    names, values, files = read_feature_folder(path)
+    features = source.columns or tuple(f"{source.name}_{i + 1}" for i in range(values.shape[1]))
+    if len(features) != values.shape[1]:
+        raise DataError(f"{path}: {values.shape[1]} features per stimulus, but `columns` names {len(features)}.")
+    return np.asarray(names, dtype=str), values, features, files
+
+
 def _saved(source: FeatureTable, path: Path) -> FeatureSpace:
     space = load(path)
     if not isinstance(space, FeatureSpace):
@@ -159,6 +198,12 @@ def _saved(source: FeatureTable, path: Path) -> FeatureSpace:
 
 def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarray, features: tuple[str, ...]) -> None:
     where = f"Feature space {source.name!r} ({path})"
+    wanted = RELEASED if source.rows is None and path.suffix == ".mat" else source.rows
+    if wanted is not None and len(names) != wanted:
+        raise DataError(
+            f"{where}: {len(names)} stimuli, but {wanted} were needed"
+            f"{'' if source.rows else '; rows of a .mat file are stimulus ids. Set `rows` if it holds other stimuli'}."
+        )
     series = pd.Series(names)
     repeated = series[series.duplicated()].unique()
     if len(repeated):

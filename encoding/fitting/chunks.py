@@ -11,6 +11,7 @@ from .design import Design
 from .engine import Task
 from .partial import Partial
 from .plan import Choice
+from .shared import SharedSolver
 from .solvers import Fit, HimalayaSolver, Keep, KernelSolver, StatisticsSolver
 from .verify import verify
 
@@ -45,7 +46,7 @@ class ChunkFit:
     ) -> None:
         self.members, self.design, self.tasks, self.arrays = members, design, tasks, arrays
         self.compute, self.operators = compute, operators
-        self.solver: StatisticsSolver | KernelSolver | HimalayaSolver | None = None
+        self.solver: StatisticsSolver | KernelSolver | HimalayaSolver | SharedSolver | None = None
 
     def run(
         self,
@@ -78,7 +79,7 @@ class ChunkFit:
         fits, used = self._solve(method, Y, writers)
         for index, (member, fit) in enumerate(zip(self.members, fits, strict=True)):
             checked = np.zeros(2)
-            if self.compute.verify and used != "himalaya":
+            if self.compute.verify and used not in ("himalaya", "shared"):
                 checked = verify(self.design, self.tasks[index], Y, fit, seed=number, device=self.compute.device)
             store = stores[member]
             if isinstance(store, np.memmap):
@@ -92,7 +93,7 @@ class ChunkFit:
         try:
             return self._make(method).fit(Y, writers), method
         except np.linalg.LinAlgError as error:
-            if method == "himalaya":
+            if method in ("himalaya", "shared"):
                 raise
             logger.warning("A decomposition failed (%s); himalaya fits this chunk of targets.", error)
             fits = [
@@ -101,10 +102,12 @@ class ChunkFit:
             ]
             return fits, "himalaya"
 
-    def _make(self, method: str) -> StatisticsSolver | KernelSolver | HimalayaSolver:
+    def _make(self, method: str) -> StatisticsSolver | KernelSolver | HimalayaSolver | SharedSolver:
         if self.solver is None:
             if method == "statistics":
                 self.solver = StatisticsSolver(self.design, self.tasks, self.arrays, self.operators)
+            elif method == "shared":
+                self.solver = SharedSolver(self.design, self.tasks[0])
             elif method == "kernel":
                 self.solver = KernelSolver(self.design, self.tasks[0], self.arrays)
             else:

@@ -24,11 +24,13 @@ from ..core import (
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .chunks import ChunkFit, gather
-from .design import make_design
+from .design import Design, make_design
+from .engine import Task
 from .folds import Folds
 from .models import EncodingModel
 from .partial import Partial
 from .plan import Choice, choose_method, plan_memory
+from .shared import SHARED, share_penalties
 
 STEP = "cross_predict/2"
 logger = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class _Job:
     folder: Path
     keep: bool
     choice: Choice
+    alphas: np.ndarray
 
 
 def cross_predict(
@@ -207,7 +210,7 @@ def _job(
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     keep = 4 * gammas.shape[1] * n_rows * len(responses.targets) <= compute.keep_bytes
     provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep)
-    return _Job(model, gammas, provenance, folder, keep, Choice("himalaya", ""))
+    return _Job(model, gammas, provenance, folder, keep, Choice("himalaya", ""), np.asarray(sorted(model.alphas)))
 
 
 def _fit(
@@ -223,16 +226,7 @@ def _fit(
     arrays = choose_arrays(compute.device, threads=compute.threads or None, vram=compute.vram_bytes)
     usable = np.flatnonzero(responses.usable)
     tasks = [design.task(job.model, job.gammas) for job in jobs]
-    for job, task in zip(jobs, tasks, strict=True):
-        job.choice = choose_method(
-            "statistics" if task.guided else job.model.method,
-            design.rows,
-            n_features=len(task.columns),
-            n_candidates=len(task.gammas),
-            n_alphas=len(task.alphas),
-            n_targets=len(usable),
-            device=compute.device,
-        )
+    _choose(jobs, tasks, design, len(usable), compute.device)
     plan = plan_memory(
         design.rows,
         [(len(task.columns), len(task.alphas), len(task.gammas)) for task in tasks],
@@ -241,12 +235,16 @@ def _fit(
         n_targets=max(len(usable), 1),
         memory=compute.memory_bytes,
         chunk_bytes=compute.chunk_bytes,
-        kernel=any(job.choice.method != "statistics" for job in jobs),
+        methods=[job.choice.method for job in jobs],
     )
     logger.info("%s", plan.text)
     for job in jobs:
         logger.info("%s: %s", job.model.name, job.choice.reason)
     chunks = [usable[first : first + plan.n_chunk] for first in range(0, len(usable), plan.n_chunk)]
+    tasks = [
+        task if job.model.alpha_per_target else share_penalties(design, task, responses.values, chunks, arrays)
+        for job, task in zip(jobs, tasks, strict=True)
+    ]
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     shapes = [(task.gammas.shape[1], n_rows, len(responses.targets)) for task in tasks]
     partials = [Partial(job.folder, {"key": job.provenance.key, "chunk": plan.n_chunk}) for job in jobs]
@@ -272,6 +270,24 @@ def _fit(
         state["n"] = np.array([len(np.unique(fold.average)) for fold in folds.folds])
         write_object(_pack(job, responses, folds, state, values, solver), partial.folder)
         partial.finish()
+
+
+def _choose(jobs: list[_Job], tasks: list[Task], design: Design, n_targets: int, device: str) -> None:
+    """Choose a solver for every model."""
+    for job, task in zip(jobs, tasks, strict=True):
+        job.alphas = task.alphas
+        if not job.model.alpha_per_target:
+            job.choice = SHARED
+            continue
+        job.choice = choose_method(
+            "statistics" if task.guided else job.model.method,
+            design.rows,
+            n_features=len(task.columns),
+            n_candidates=len(task.gammas),
+            n_alphas=len(task.alphas),
+            n_targets=n_targets,
+            device=device,
+        )
 
 
 def _groups(methods: Sequence[str]) -> list[list[int]]:
@@ -352,7 +368,7 @@ def _pack(
         np.concatenate(fold_of),
         moments,
         state["alphas"],
-        np.asarray(sorted(model.alphas)),
+        job.alphas,
         state["gammas"],
         values,
         job.provenance,

@@ -52,7 +52,7 @@ class Design:
         parts = [np.arange(self.X.shape[1])[self.columns[band]] for band in model.bands]
         edges = np.cumsum([0] + [len(part) for part in parts]).tolist()
         bands = [slice(0, edges[-1])] if model.joined else [slice(a, b) for a, b in pairwise(edges)]
-        return Task(np.concatenate(parts), bands, gammas, np.unique(model.alphas), model.search == "guided")
+        return Task(np.concatenate(parts), bands, gammas, model.penalties(edges[-1]), model.search == "guided")
 
 
 def make_design(spaces: Sequence[FeatureSpace], folds: Folds) -> Design:

@@ -41,6 +41,8 @@ class Task:
     choices : tuple of ndarray of int
         One set of candidates for every model that chooses among these only, such as all that leave a band out; a
         candidate is computed once for all models that may choose it. One model with all candidates unless given.
+    shared : ndarray of int, shape (n_outer,), optional
+        Number of the penalty of every outer fold, where all targets share one.
     """
 
     columns: np.ndarray
@@ -49,6 +51,7 @@ class Task:
     alphas: np.ndarray
     guided: bool = False
     choices: tuple[np.ndarray, ...] = ()
+    shared: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -123,13 +123,52 @@ class Folds:
         Returns
         -------
         dict of str to ndarray of int, shape (n_samples,)
-            ``outer`` (-1: never tested) and ``inner_of_outer_<k>`` (-1: not validated in that fold).
+            ``outer`` (-1: never tested) and ``inner_of_outer_<k>`` (-1: not validated in that fold). Where inner folds
+            overlap, because they were drawn at random, the latter names all that validate on the row, as text ("0+4").
         """
         columns = {"outer": np.full(len(self.samples), -1)}
         for k, fold in enumerate(self.folds):
             columns["outer"][fold.test] = k
+            held = np.concatenate([validation for _, validation in fold.inner])
+            if len(np.unique(held)) < len(held):
+                columns[f"inner_of_outer_{k}"] = self._overlapping(fold)
+                continue
             inner = np.full(len(self.samples), -1)
             for j, (_, validation) in enumerate(fold.inner):
                 inner[fold.train[validation]] = j
             columns[f"inner_of_outer_{k}"] = inner
         return columns
+
+    def _overlapping(self, fold: Fold) -> np.ndarray:
+        named: list[list[str]] = [[] for _ in range(len(self.samples))]
+        for j, (_, validation) in enumerate(fold.inner):
+            for row in fold.train[validation]:
+                named[row].append(str(j))
+        return np.asarray(["+".join(numbers) or "-1" for numbers in named])
+
+    def uses(self, repeats: str | None) -> np.ndarray:
+        """Say of every row whether it is used, and why not.
+
+        Parameters
+        ----------
+        repeats : str or None
+            What is done with stimuli that recur, as of `Split`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_samples,)
+            "trained on and tested", "tested", "trained on", or "left out: ..." with the reason.
+        """
+        trained, tested = np.zeros(len(self.samples), bool), np.zeros(len(self.samples), bool)
+        for fold in self.folds:
+            trained[fold.train] = True
+            tested[fold.test] = True
+        later = np.ones(len(self.samples), bool)
+        later[np.unique(self.samples.stimulus, return_index=True)[1]] = False
+        why = np.full(len(self.samples), "left out: no fold has it", dtype=object)
+        if repeats == "drop_later":
+            why[later] = "left out: the same stimulus was shown before"
+        why[trained & tested] = "trained on and tested"
+        why[trained & ~tested] = "trained on"
+        why[tested & ~trained] = "tested"
+        return why.astype(str)

@@ -15,9 +15,11 @@ from ..numerics.partial_fractions import Coupling, couple, decompose, losses
 from ..numerics.ridge_search import band_scale, improve, start
 from .arrays import Arrays
 from .engine import Found, Task
-from .rows import Rows
+from .rows import KERNEL_BYTES, Rows
 
 BATCH = 1024
+# Kernels of bands with more features than this are kept from candidate to candidate, as far as they fit.
+NARROW = 256
 
 
 class KernelSearch:
@@ -41,6 +43,8 @@ class KernelSearch:
         self.X, self.rows, self.task, self.arrays = X, rows, task, arrays
         self.scale, self.intercept = scale, intercept
         self.factors = [scale_set(X, s.rows, task.bands, scale=scale, intercept=intercept) for s in rows.sets]
+        self._kept: dict[tuple[int, int], list[np.ndarray]] = {}
+        self._free = KERNEL_BYTES
 
     def run(self, Y: np.ndarray, *, keep_all: bool = False) -> Found:
         """Search for some targets.
@@ -94,21 +98,23 @@ class KernelSearch:
         mean, factor = self.factors[number]
         scale = factor * band_scale(self.task.bands, self.task.gammas[candidate], self.X.shape[1])
         kept = np.flatnonzero(scale > 0)
-        Z = (self.X[np.ix_(training.rows, kept)] - mean[kept]) * scale[kept]
         smallest = float(self.task.alphas[0])
-        if len(kept) <= len(Z):
+        if len(kept) <= len(training.rows):
+            Z = (self.X[np.ix_(training.rows, kept)] - mean[kept]) * scale[kept]
             spectrum = decompose(Z.T @ Z, smallest)
             basis = spectrum.vectors / spectrum.unit
             turn = (Z @ basis).T
+            held = [(self.X[np.ix_(v.rows, kept)] - mean[kept]) * scale[kept] for v in training.validations]
         else:
-            spectrum = decompose(Z @ Z.T, smallest)
+            kernel, *held = self._weighted(candidate, number)
+            spectrum = decompose(kernel, smallest)
             # u sqrt(s) is what Z'y is in the basis of features, so that all units are those of the other search.
             root = np.sqrt(spectrum.values)
             turn = (spectrum.vectors * (root / spectrum.unit)).T
-            basis = Z.T @ (spectrum.vectors / (root * spectrum.unit))
+            basis = spectrum.vectors / (root * spectrum.unit)
         parts = []
-        for validation in training.validations:
-            R = ((self.X[np.ix_(validation.rows, kept)] - mean[kept]) * scale[kept]) @ basis
+        for validation, rows in zip(training.validations, held, strict=True):
+            R = rows @ basis
             coupling = couple(
                 spectrum.values,
                 R.T @ R / len(R),
@@ -122,6 +128,35 @@ class KernelSearch:
             ready = Coupling(to(coupling.apart), index(coupling.close), near, to(weights))
             parts.append((to(R.T / len(R)), ready))
         return self.arrays.to(turn), parts
+
+    def _weighted(self, candidate: int, number: int) -> list[np.ndarray]:
+        """Add up the kernels of the bands of a training set, with itself and with each of its validation sets."""
+        parts: list[np.ndarray] = []
+        for band, gamma in enumerate(self.task.gammas[candidate]):
+            if gamma > 0:
+                kernels = self._of_band(number, band)
+                parts = (
+                    [gamma * K for K in kernels]
+                    if not parts
+                    else [total + gamma * K for total, K in zip(parts, kernels, strict=True)]
+                )
+        return parts
+
+    def _of_band(self, number: int, band: int) -> list[np.ndarray]:
+        """Multiply the scaled features of a band out, or take that from memory."""
+        known = self._kept.get((number, band))
+        if known is not None:
+            return known
+        training, columns = self.rows.sets[number], self.task.bands[band]
+        mean, factor = (part[columns] for part in self.factors[number])
+        Z = (self.X[training.rows, columns] - mean) * factor
+        made = [Z @ Z.T]
+        made += [((self.X[v.rows, columns] - mean) * factor) @ Z.T for v in training.validations]
+        size = sum(K.nbytes for K in made)
+        if columns.stop - columns.start > NARROW and size <= self._free:
+            self._kept[number, band] = made
+            self._free -= size
+        return made
 
 
 class _Batch:

@@ -11,6 +11,7 @@ from ..numerics.simplex import draw_candidates
 from .plan import METHODS
 
 SEARCHES = ("random", "guided")
+ALPHA_UNITS = ("trace", "zscored")
 MOST_BANDS = 5  # of which every subset is fitted
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 
@@ -19,7 +20,7 @@ DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 class Ridge:
     """Ridge regression on one feature space (or several, side by side as one).
 
-    One penalty per target, chosen by inner cross-validation.
+    One penalty per target, or one for all targets, chosen by inner cross-validation.
 
     Attributes
     ----------
@@ -33,6 +34,12 @@ class Ridge:
     method : {"auto", "statistics", "kernel", "himalaya"}
         Solver. The first three scale features on the rows of every inner training set; himalaya, the reference,
         scales them once per outer fold.
+    alpha_per_target : bool
+        Whether every target has a penalty of its own, that of the smallest squared error. Otherwise all targets share
+        one in each outer fold: the one of the highest correlation, averaged over inner folds and targets.
+    alpha_unit : {"trace", "zscored"}
+        What `alphas` count. "zscored": they are the penalty L of ``|y - Z w|^2 + L |w|^2`` where every one of the p
+        features in Z is z-scored, as papers often state it; it is L / p multiples of trace(K) / n.
 
     Raises
     ------
@@ -44,15 +51,45 @@ class Ridge:
     name: str = ""
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     method: str = "auto"
+    alpha_per_target: bool = True
+    alpha_unit: str = "trace"
 
     def __post_init__(self) -> None:
         """Check values and fill in the name."""
         _check(self)
+        if not isinstance(self.alpha_per_target, bool):
+            raise ConfigError(
+                f"[[fit]] {self.name!r}: alpha_per_target = {self.alpha_per_target!r}, but true or false is needed."
+            )
+        if self.alpha_unit not in ALPHA_UNITS:
+            raise ConfigError(
+                f"[[fit]] {self.name!r}: alpha_unit = {self.alpha_unit!r}. {suggest(str(self.alpha_unit), ALPHA_UNITS)}"
+            )
+        if not self.alpha_per_target and self.method != "auto":
+            raise ConfigError(
+                f"[[fit]] {self.name!r}: alpha_per_target = false has a solver of its own; leave out method "
+                f"(it is {self.method!r})."
+            )
 
     @property
     def joined(self) -> bool:
         """Whether the feature spaces share one penalty."""
         return True
+
+    def penalties(self, n_features: int) -> np.ndarray:
+        """List the penalties as the solvers want them.
+
+        Parameters
+        ----------
+        n_features : int
+            Features of all bands.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_alphas,)
+            Multiples of trace(K) / n, ascending.
+        """
+        return np.unique(self.alphas) / (n_features if self.alpha_unit == "zscored" else 1)
 
     @property
     def search(self) -> str:
@@ -145,6 +182,26 @@ class BandedRidge:
     def joined(self) -> bool:
         """Whether the feature spaces share one penalty."""
         return False
+
+    @property
+    def alpha_per_target(self) -> bool:
+        """Whether every target has a penalty of its own."""
+        return True
+
+    def penalties(self, n_features: int) -> np.ndarray:  # noqa: ARG002
+        """List the penalties as the solvers want them.
+
+        Parameters
+        ----------
+        n_features : int
+            Features of all bands; of no matter here.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_alphas,)
+            Multiples of trace(K) / n, ascending.
+        """
+        return np.unique(self.alphas)
 
     def candidates(self, rng: np.random.Generator) -> np.ndarray:
         """List the band weights to search.

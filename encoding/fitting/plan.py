@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .arrays import Arrays
-from .rows import BATCH_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes, target_bytes
+from .rows import BATCH_BYTES, KERNEL_BYTES, REFIT_BYTES, Rows, batch_of, operator_bytes, target_bytes
 
 METHODS = ("auto", "statistics", "kernel", "himalaya")
 
@@ -140,7 +140,7 @@ def plan_memory(
     n_targets: int,
     memory: int,
     chunk_bytes: int,
-    kernel: bool = False,
+    methods: Sequence[str] = (),
 ) -> MemoryPlan:
     """Divide a budget of memory among responses, products, prepared candidates and scratch.
 
@@ -160,8 +160,8 @@ def plan_memory(
         Budget in bytes.
     chunk_bytes : int
         What the responses of a chunk may take at most.
-    kernel : bool, default=False
-        Whether a model is searched by kernels.
+    methods : sequence of str
+        Solver of every model; "statistics" unless given. Only that one keeps products of all features and blocks.
 
     Returns
     -------
@@ -181,18 +181,25 @@ def plan_memory(
     widest = 8 * batch * max(4 * n_rows, (8 + 6) * n_features)
     refits = sum(8 * n * n_outer * p * p for p, _, n in sizes)
     scratch = arrays.threads * (BATCH_BYTES + widest) + min(REFIT_BYTES, refits)
-    per_target = 8 * (len(rows.plan.blocks) + 1) * n_features + 4 * n_rows
-    for p, n_alphas, _ in sizes:
+    solvers = list(methods) or ["statistics"] * len(sizes)
+    per_target = 4 * n_rows
+    if "statistics" in solvers:
+        per_target += 8 * (len(rows.plan.blocks) + 1) * n_features
+    for (p, n_alphas, _), method in zip(sizes, solvers, strict=True):
         per_target += 8 * n_outer * 40
-        if not kernel:
+        if method == "statistics":
             fixed += 8 * p * p * (n_sets + 2 * n_outer)
         else:
             fixed += 8 * n_rows * (2 * p + 6 * n_rows)
+            fixed += min(KERNEL_BYTES, 16 * len(rows.sets) * n_rows**2) if method == "kernel" else 0
             per_target += arrays.itemsize * (n_rows + n_outer * n_alphas)
             scratch += arrays.threads * arrays.itemsize * 6 * n_rows * 1024
-    one = max((operator_bytes(rows, p, n_alphas, arrays) for p, n_alphas, _ in sizes), default=0)
-    wanted = sum(n * operator_bytes(rows, p, n_alphas, arrays) for p, n_alphas, n in sizes)
-    one, wanted = (0, 0) if kernel else (one, wanted)
+    kept = [
+        (operator_bytes(rows, p, n_alphas, arrays), n)
+        for (p, n_alphas, n), method in zip(sizes, solvers, strict=True)
+        if method == "statistics"
+    ]
+    one, wanted = max((size for size, _ in kept), default=0), sum(size * n for size, n in kept)
     free = memory - fixed - scratch - one - 64 * per_target
     if free < 0:
         raise ConfigError(

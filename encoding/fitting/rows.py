@@ -12,6 +12,7 @@ from .arrays import Arrays
 BATCH_BYTES = 48 << 20
 LARGEST_BATCH = 2048
 REFIT_BYTES = 64 << 20
+KERNEL_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, eq=False)

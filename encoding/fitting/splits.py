@@ -1,5 +1,6 @@
 """Divide samples so that no run is cut and no stimulus is on both sides unasked."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,6 +13,8 @@ from .folds import Fold, Folds
 
 KINDS = ("runs", "fixed", "blocks")
 REPEATS = ("condition", "drop_later", "exclude_from_training")
+INNER = ("runs", "random")
+POSITIONS = re.compile(r"([1-9][0-9]*)(?:-([1-9][0-9]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,22 @@ class Split:
         Outer folds, made of neighbouring runs in their order; left out where `groups` or `test_runs` make them.
     n_inner : int or "leave_one_out"
         Inner folds, on which hyper-parameters are chosen; one per training run where there are fewer runs.
+    inner : {"runs", "random"}
+        "runs": inner folds divide the training runs, in their order. "random": each of `n_inner` splits validates on
+        training runs of its own drawing, `validation_share` of them (at least one); runs may be drawn by several.
+    validation_share : float
+        Share of the training runs that a random inner split validates on.
+    seed : int
+        Seed of random inner splits.
     repeats : {"condition", "drop_later", "exclude_from_training"} or None
         What to do with stimuli that occur in several folds. "condition": they recur by design and are what is to
         be predicted, keep them. "drop_later": keep the first presentation only. "exclude_from_training":
         leave samples of a stimulus out of training whenever it is tested. None: raise. Inner folds are treated alike.
     groups : tuple of tuple of str
-        Outer folds named run by run (or by patterns such as ``ses-01_*``) instead of `n_outer`.
+        Outer folds named run by run, by patterns such as ``ses-01_*``, or by places such as ``11-20`` (the eleventh to
+        the twentieth run of the subject, counted over sessions), instead of `n_outer`.
     test_runs : tuple of str
-        Runs or patterns to test when `kind` is "fixed".
+        Runs, patterns or places to test when `kind` is "fixed".
     gap : float
         Seconds between training and held-out samples when `kind` is "blocks"; longer than the
         haemodynamic response and the longest delay.
@@ -53,6 +64,9 @@ class Split:
     groups: tuple[tuple[str, ...], ...] = ()
     test_runs: tuple[str, ...] = ()
     gap: float = 20.0
+    inner: str = "runs"
+    validation_share: float = 0.2
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check values."""
@@ -60,6 +74,7 @@ class Split:
             raise ConfigError(f"[split] kind = {self.kind!r}. {suggest(str(self.kind), KINDS)}")
         if self.repeats is not None and self.repeats not in REPEATS:
             raise ConfigError(f"[split] repeats = {self.repeats!r}. {suggest(str(self.repeats), REPEATS)}")
+        self._check_inner()
         for name in ("n_outer", "n_inner"):
             value = getattr(self, name)
             if value != "leave_one_out" and (not isinstance(value, int) or isinstance(value, bool) or value < 2):
@@ -80,6 +95,19 @@ class Split:
             raise ConfigError('[split] kind = "blocks" needs numbers for n_outer and n_inner.')
         if self.gap < 0:
             raise ConfigError(f"[split] gap = {self.gap}, but seconds are not negative.")
+
+    def _check_inner(self) -> None:
+        if self.inner not in INNER:
+            raise ConfigError(f"[split] inner = {self.inner!r}. {suggest(str(self.inner), INNER)}")
+        if self.inner == "random" and (self.kind == "blocks" or self.n_inner == "leave_one_out"):
+            raise ConfigError(
+                f'[split] inner = "random" draws whole runs, a number of times: it needs a number for n_inner (it is '
+                f'{self.n_inner!r}) and no kind = "blocks" (it is {self.kind!r}).'
+            )
+        if not 0 < self.validation_share < 1:
+            raise ConfigError(
+                f"[split] validation_share = {self.validation_share}, but a share above 0 and below 1 is needed."
+            )
 
 
 def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> Folds:
@@ -147,11 +175,26 @@ def _first_presentations(samples: Samples, shown: tuple[np.ndarray, np.ndarray])
 
 
 def _match(patterns: Sequence[str], runs: Sequence[str], what: str) -> list[str]:
-    found = [run for run in runs if any(fnmatchcase(run, pattern) for pattern in patterns)]
+    found: list[str] = []
     for pattern in patterns:
-        if not any(fnmatchcase(run, pattern) for run in runs):
+        matched = _at(pattern, runs, what)
+        if matched is None:
+            matched = [run for run in runs if fnmatchcase(run, pattern)]
+        if not matched:
             raise SplitError(f"[split] {what}: {pattern!r} matches no run. {suggest(pattern, runs)}")
-    return found
+        found += matched
+    return list(dict.fromkeys(found))
+
+
+def _at(pattern: str, runs: Sequence[str], what: str) -> list[str] | None:
+    """Find the runs at places such as "11-20", counted from 1; None if the text is no place."""
+    places = POSITIONS.fullmatch(pattern)
+    if places is None or pattern in runs:
+        return None
+    first, last = int(places[1]), int(places[2] or places[1])
+    if first > last or last > len(runs):
+        raise SplitError(f"[split] {what}: {pattern!r} are no places among {len(runs)} runs, counted from 1.")
+    return list(runs[first - 1 : last])
 
 
 def _outer_units(split: Split, samples: Samples) -> np.ndarray:
@@ -233,6 +276,8 @@ def _inner(
     split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, where: str
 ) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     inside = samples[train]
+    if split.inner == "random":
+        return _random_inner(split, inside, shown, train, where)
     gap = split.gap if split.kind == "blocks" else None
     if split.kind == "blocks":
         units = _blocks(len(inside), int(split.n_inner), f"training samples (after a gap of {gap} s)")
@@ -246,13 +291,38 @@ def _inner(
             )
         of_run = dict(zip(runs, contiguous_groups(len(runs), n_folds).tolist(), strict=True))
         units = np.asarray([of_run[run] for run in inside.run.tolist()])
+    held_out = [units == number for number in range(units.max() + 1)]
+    fits = [_clear_of(inside, validation, gap) & ~validation for validation in held_out]
+    return _inner_pairs(split, shown, train, list(zip(fits, held_out, strict=True)), where)
+
+
+def _random_inner(
+    split: Split, inside: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, where: str
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    runs = inside.runs
+    if len(runs) < 2:
+        raise SplitError(f"{where}: {len(runs)} training run is left for random inner splits, and two are needed.")
+    size = min(max(1, round(split.validation_share * len(runs))), len(runs) - 1)
+    rng = np.random.default_rng([split.seed, len(runs)])
+    drawn = [rng.choice(len(runs), size, replace=False) for _ in range(int(split.n_inner))]
+    held_out = [np.isin(inside.run, [runs[number] for number in numbers]) for numbers in drawn]
+    return _inner_pairs(split, shown, train, [(~validation, validation) for validation in held_out], where)
+
+
+def _inner_pairs(
+    split: Split,
+    shown: tuple[np.ndarray, np.ndarray],
+    train: np.ndarray,
+    masks: Sequence[tuple[np.ndarray, np.ndarray]],
+    where: str,
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Look after stimuli that recur between the two sides of inner folds."""
     pairs = []
-    for number in range(units.max() + 1):
-        validation = units == number
-        fit = _clear_of(inside, validation, gap) & ~validation
+    for number, (fit, validation) in enumerate(masks):
+        kept = fit
         if split.repeats == "exclude_from_training":
             seen = np.unique(shown[1][np.isin(shown[0], train[validation])])
-            fit &= ~np.isin(train, shown[0][np.isin(shown[1], seen)])
-        _check_repeats(split, shown, train[fit], train[validation], f"{where}, inner fold {number}")
-        pairs.append((np.flatnonzero(fit), np.flatnonzero(validation)))
+            kept = fit & ~np.isin(train, shown[0][np.isin(shown[1], seen)])
+        _check_repeats(split, shown, train[kept], train[validation], f"{where}, inner fold {number}")
+        pairs.append((np.flatnonzero(kept), np.flatnonzero(validation)))
     return tuple(pairs)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..numerics.cleaning import zscore_rows
+
 HEADER_BYTES = 128
 BLOCK_BYTES = 64 << 20
 
@@ -80,3 +82,20 @@ def blank_columns(path: Path, columns: np.ndarray) -> None:
             stream.seek(position)
             stream.write(block.tobytes())
             position += block.nbytes
+
+
+def scale_columns(path: Path) -> None:
+    """Z-score every column of a file made by `npy_rows` over all its rows.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Columns that do not vary, or are NaN, become NaN.
+    """
+    values = np.load(path, mmap_mode="r+", allow_pickle=False)
+    step = max(1, BLOCK_BYTES // (4 * max(len(values), 1)))
+    for first in range(0, values.shape[1], step):
+        block = np.array(values[:, first : first + step])
+        zscore_rows(block)
+        values[:, first : first + step] = block
+    values.flush()

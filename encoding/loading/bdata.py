@@ -11,15 +11,15 @@ from ..io.atomic import atomic_folder
 from ..io.bdata import open_bdata
 from ..io.bdata_rois import PREFIX, bdata_mask
 from ..io.bdata_voxels import targets_of
-from ..io.rows import blank_columns, npy_rows
+from ..io.rows import blank_columns, npy_rows, scale_columns
 from ..io.runs import BidsIndex
 from ..io.store import load, saved_with, write_object
-from ..io.tables import read_stimuli
 from ..numerics.cleaning import zscore_rows
 from .bdata_files import bdata_sources, chosen_sessions
 from .bdata_rows import Piece, join_pieces, read_pieces
-from .files import dataset_path
+from .files import stimuli_of, stimuli_path
 from .loader import Loader
+from .notes import scaling_note
 
 # The files lie in the subject's own space unless the settings say otherwise.
 SPACE = "T1w"
@@ -36,7 +36,8 @@ def load_bdata(
 ) -> Responses:
     """Load the block means of one subject from bdata files.
 
-    Of the settings for cleaning, only `scale_rows` applies: it z-scores every target over the blocks of each run.
+    Of the settings for cleaning, only `scale_rows` applies: it z-scores every target over the blocks of each run, or
+    of all runs.
     Rows are read run by run, and of each run a few columns at a time, so that memory does not grow with the number of
     runs: the peak is one run of the voxels in float32, and some 150 MB for HDF5 and for what is read at a time.
 
@@ -78,14 +79,16 @@ def load_bdata(
     chosen = chosen_sessions([piece.session for piece in pieces if piece.session], wanted, f"sub-{subject}")
     pieces = [piece for piece in pieces if not piece.session or piece.session in chosen]
     samples, skipped = join_pieces(pieces, subject, n_runs=None if wanted else loader.n_runs, exclude_missing=exclude)
-    if loader.stimuli:
-        stimuli = read_stimuli(dataset_path(index, loader.stimuli, subject))
+    stimuli = stimuli_of(index, loader.stimuli, subject)
+    if stimuli is not None:
         samples = dataclasses.replace(samples, stimulus=stimuli.canonical(samples.stimulus))
     targets, columns = _common_targets(loader, [path for _, path in sources])
     with atomic_folder(folder) as temporary:
-        lost = _write(
-            temporary / "values.npy", pieces, columns, scale_rows=loader.scale_rows, subject=subject, progress=progress
-        )
+        per_run = loader.scale_rows is True
+        lost = _write(temporary / "values.npy", pieces, columns, scale_rows=per_run, subject=subject, progress=progress)
+        if loader.scale_rows == "all":
+            scale_columns(temporary / "values.npy")
+            lost.append(scaling_note(subject))
         responses = Responses(
             values=np.load(temporary / "values.npy", mmap_mode="r"),
             samples=samples,
@@ -104,8 +107,8 @@ def load_bdata(
 
 def _provenance(loader: Loader, index: BidsIndex, subject: str, paths: list[Path], sessions: list[str]) -> Provenance:
     inputs = {path.name: fingerprint(path) for path in paths}
-    if loader.stimuli:
-        inputs["stimuli"] = fingerprint(dataset_path(index, loader.stimuli, subject))
+    if loader.stimuli not in (None, "none"):
+        inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
     config = dataclasses.asdict(loader) | {"subject": subject, "sessions": sessions}
     return Provenance("bdata/1", config, inputs, None, versions())
 

@@ -21,15 +21,16 @@ from ..core import (
     versions,
 )
 from ..io.atomic import atomic_folder
-from ..io.rows import blank_columns, npy_rows
+from ..io.rows import blank_columns, npy_rows, scale_columns
 from ..io.runs import BidsIndex
 from ..io.sidecars import entities_of
 from ..io.store import load, saved_with, write_object
-from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_stimuli, read_table, stimulus_column
+from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
 from ..io.volumes import grid_of, open_volume, read_mask, read_voxels, varying_voxels, voxel_targets
 from ..numerics.cleaning import zscore_rows
-from .files import dataset_path
+from .files import dataset_path, stimuli_of, stimuli_path
 from .loader import Loader
+from .notes import scaling_note
 
 # Reads the trials of a slice: (n_trials, n_targets) of float32.
 Reader = Callable[[slice], np.ndarray]
@@ -71,10 +72,10 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
     file, events = (dataset_path(index, str(path), subject) for path in (loader.file, loader.events))
     notes = _notes(loader, subject, file)
     inputs = {path.name: fingerprint(path) for path in (file, events)}
-    for name in ("mask", "stimuli"):
-        path = getattr(loader, name)
-        if path not in (None, "brain", "none"):
-            inputs[name] = fingerprint(dataset_path(index, path, subject))
+    if loader.mask not in ("brain", "none"):
+        inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
+    if loader.stimuli not in (None, "none"):
+        inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
     provenance = Provenance("betas/1", dataclasses.asdict(loader) | {"subject": subject}, inputs, None, versions())
     if saved_with(folder, provenance.key):
         return load(folder)
@@ -86,7 +87,10 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
             f"describe estimate i."
         )
     with atomic_folder(folder) as temporary:
-        kept, lost = _write(temporary / "values.npy", samples, read, loader.scale_rows, subject)
+        kept, lost = _write(temporary / "values.npy", samples, read, loader.scale_rows is True, subject)
+        if loader.scale_rows == "all":
+            scale_columns(temporary / "values.npy")
+            lost.append(scaling_note(subject))
         responses = Responses(
             values=np.load(temporary / "values.npy", mmap_mode="r"),
             samples=kept,
@@ -124,8 +128,9 @@ def _trials(loader: Loader, index: BidsIndex, subject: str, path: Path) -> Sampl
     if "run" not in frame.columns:
         raise DataError(f"{where}: no column 'run'. There is: {', '.join(map(str, frame.columns))}.")
     names = frame[column].to_numpy(dtype=str)
-    if loader.stimuli:
-        names = read_stimuli(dataset_path(index, loader.stimuli, subject)).canonical(names)
+    stimuli = stimuli_of(index, loader.stimuli, subject)
+    if stimuli is not None:
+        names = stimuli.canonical(names)
     onset, duration = (
         numbers_of(frame, name, where) if name in frame.columns else np.full(len(frame), np.nan)
         for name in ("onset", "duration")

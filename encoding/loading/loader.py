@@ -55,8 +55,9 @@ class Loader:
         ``stimulus_name``, else the third column of ``Label``.
     shift : float
         Seconds from the onset of a presentation to the start of its window.
-    window : float, optional
-        Length of the window in seconds; the duration of the event if left out.
+    window : float or "block", optional
+        Length of the window in seconds; the duration of the event if left out. "block": up to the next presentation,
+        the rest between them included; after the last of a run, as much rest as is usual in the run (the median).
     confounds : sequence of str
         Strategies of `nilearn.interfaces.fmriprep.load_confounds`; empty for none.
     confound_options : mapping
@@ -67,9 +68,10 @@ class Loader:
         Take out a linear trend per run. The mean is always taken out.
     standardize : bool
         Divide each run by its standard deviation.
-    scale_rows : bool
+    scale_rows : bool or "all"
         One row per presentation only: z-score the responses over the rows of each run, and centre the
-        features there too (see `align`).
+        features there too (see `align`). "all" z-scores them over the rows of all runs, held-out ones too, as some
+        published analyses do; the report warns of it.
     despike : float, optional
         Values beyond this many standard deviations of the cleaned run are set to that limit.
     mask : str
@@ -78,7 +80,9 @@ class Loader:
     missing_runs : {"error", "exclude"}
         What to do about runs that should be there but are not.
     stimuli : str, optional
-        Table of stimuli; its column ``duplicate_of`` makes repeats under other names known.
+        Table of stimuli; its column ``duplicate_of`` makes repeats under other names known. Or a list that comes with
+        the package: "cowen2017", the 2,196 stimulus ids of Horikawa et al. (2020), in which every stimulus that was
+        shown must be found; "cowen2017-2180", see `encoding.io.stimulus_lists.read_list`. "none" for no table.
     file, events : str, optional
         Betas only: a 4-D NIfTI image or a table with one row per trial, and the table that lists the trials
         (columns: stimulus, ``run``, optionally ``session``, ``onset``, ``duration``). Bdata: `file` is a pattern with
@@ -105,13 +109,13 @@ class Loader:
     per: str = "tr"
     stimulus: str | None = None
     shift: float = SHIFT
-    window: float | None = None
+    window: float | str | None = None
     confounds: tuple[str, ...] = ("motion",)
     confound_options: Mapping[str, Any] = field(default_factory=dict)
     high_pass: float | str | bool = 0.008
     detrend: bool = True
     standardize: bool = True
-    scale_rows: bool = True
+    scale_rows: bool | str = True
     despike: float | None = None
     mask: str = "brain"
     missing_runs: str = "error"
@@ -137,9 +141,11 @@ class Loader:
         _one_of("per", self.per, ("tr", "stimulus"))
         _one_of("missing_runs", self.missing_runs, ("error", "exclude"))
         _one_of("estimated_within", self.estimated_within, ("run", "unknown", "all"))
-        for name in ("detrend", "standardize", "scale_rows"):
+        for name in ("detrend", "standardize"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"[load]: {name} is {getattr(self, name)!r}, but must be true or false.")
+        if not isinstance(self.scale_rows, bool) and self.scale_rows != "all":
+            raise ConfigError(f'[load]: scale_rows is {self.scale_rows!r}, but must be true, false or "all".')
         self._check_numbers()
         self._check_confounds()
         self._check_combinations()
@@ -168,9 +174,11 @@ class Loader:
                 f"[load]: high_pass = {self.high_pass} Hz would take out the responses themselves; it is a "
                 f"cutoff in Hz, not a period in seconds. Usual is 0.008."
             )
-        for name in ("despike", "window"):
-            if getattr(self, name) is not None and not _positive(getattr(self, name)):
-                raise ConfigError(f"[load]: {name} is {getattr(self, name)!r}, but must be a number above 0.")
+        for name, words in (("despike", ()), ("window", ("block",))):
+            value = getattr(self, name)
+            if value is not None and value not in words and not _positive(value):
+                extra = f' or "{words[0]}"' if words else ""
+                raise ConfigError(f"[load]: {name} is {value!r}, but must be a number above 0{extra}.")
         if isinstance(self.shift, bool) or not isinstance(self.shift, Real):
             raise ConfigError(f"[load]: shift is {self.shift!r}, but must be a number of seconds.")
 

@@ -21,16 +21,16 @@ from ..core import (
 )
 from ..io.atomic import atomic_folder
 from ..io.images import read_run
-from ..io.rows import blank_columns, npy_rows
+from ..io.rows import blank_columns, npy_rows, scale_columns
 from ..io.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.store import load, saved_with, write_object
-from ..io.tables import read_stimuli
 from .bdata import load_bdata
 from .betas import load_betas
 from .events import read_presentations
-from .files import dataset_path
+from .files import dataset_path, stimuli_of, stimuli_path
 from .loader import Loader
 from .masks import subject_voxels
+from .notes import scaling_note
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
 
 Progress = Callable[[int, int, str], None]
@@ -191,10 +191,10 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
         for path in run.inputs:
             if path != run.mask or loader.mask == "brain":
                 inputs[path.name] = fingerprint(path)
-    for name in ("mask", "stimuli"):
-        path = getattr(loader, name)
-        if path not in (None, "brain", "none"):
-            inputs[name] = fingerprint(dataset_path(index, path, subject))
+    if loader.mask not in ("brain", "none"):
+        inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
+    if loader.stimuli not in (None, "none"):
+        inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
     config = dataclasses.asdict(loader) | {
         "subject": subject,
         "sessions": query.sessions,
@@ -217,7 +217,7 @@ def _load_runs(
     if loader.kind == "volume":
         own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
         targets, exclusions = subject_voxels(runs, loader.mask if own is None else own, subject)
-    stimuli = read_stimuli(dataset_path(index, loader.stimuli, subject)) if loader.stimuli else None
+    stimuli = stimuli_of(index, loader.stimuli, subject)
     parts, shown, t_r = [], [], None
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
@@ -236,6 +236,9 @@ def _load_runs(
             if progress is not None:
                 progress(done, len(runs), run.label)
     exclusions += _blank(folder / "values.npy", parts, runs, subject)
+    if loader.scale_rows == "all":
+        scale_columns(folder / "values.npy")
+        exclusions.append(scaling_note(subject))
     return Responses(
         values=np.load(folder / "values.npy", mmap_mode="r"),
         samples=_joined([part.samples for part in parts]),

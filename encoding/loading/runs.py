@@ -175,7 +175,7 @@ def run_rows(
         samples = _volume_samples(presentations, start, t_r)
         return RunRows(values, unusable, samples, drift.astype(np.float32), tuple(exclusions))
     rows, samples, notes = _windows(loader, values, presentations, start, t_r=t_r, end=end, where=where)
-    if loader.scale_rows:
+    if loader.scale_rows is True:
         unusable |= zscore_rows(rows)
     return RunRows(rows, unusable, samples, np.zeros((len(rows), 0), np.float32), (*exclusions, *notes))
 
@@ -227,7 +227,7 @@ def _windows(
     where: str,
 ) -> tuple[np.ndarray, Samples, list[Exclusion]]:
     first = presentations.onset + loader.shift
-    last = first + (presentations.duration if loader.window is None else loader.window)
+    last = first + window_lengths(presentations, loader.window)
     shared = overlaps(first, last, start, start + t_r)
     seen = shared.sum(axis=1) > 0
     notes = []
@@ -255,3 +255,28 @@ def _windows(
     with np.errstate(invalid="ignore"):
         rows = weights @ values
     return rows, presentations[seen], notes
+
+
+def window_lengths(presentations: Samples, window: float | str | None) -> np.ndarray:
+    """Tell how long the window of each presentation of a run is.
+
+    Parameters
+    ----------
+    presentations : Samples
+        Of one run, by onset.
+    window : float, "block" or None
+        As of `Loader`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_presentations,)
+        Seconds.
+    """
+    if window is None:
+        return np.asarray(presentations.duration)
+    if window != "block":
+        return np.full(len(presentations), float(window))
+    onset, duration = presentations.onset, presentations.duration
+    between = np.diff(onset)
+    rest = float(np.median(between - duration[:-1])) if len(between) else 0.0
+    return np.append(between, duration[-1] + max(rest, 0.0))

@@ -17,6 +17,7 @@ from .results import (
     write_result,
 )
 from .settings import BDATA, Maps
+from .significance import rates_of
 
 __all__ = [
     "BDATA",
@@ -31,6 +32,7 @@ __all__ = [
     "is_drawn",
     "note_drawn",
     "prepare_derivative",
+    "rates_of",
     "read_result",
     "require_same_settings",
     "winner_of",

@@ -1,25 +1,29 @@
 """The parts of a report that one turns to afterwards: numbers, diagnostics, methods."""
 
 import numpy as np
+import pandas as pd
 
 from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
 from .composer import Composer
 from .methods import describe_methods
+from .significance import differences_tested, significant_targets
 
 
-def tables(composer: Composer) -> page.Section:
+def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Section:
     """Show numbers per region.
 
     Parameters
     ----------
     composer : Composer
         Of the report.
+    tests : pandas.DataFrame, optional
+        Tests of differences over participants.
 
     Returns
     -------
     Section
-        One table per chart and the tables of differences.
+        One table per chart, significant targets where they were counted, and tests where there are any.
     """
     blocks: list[page.Block] = []
     for chart in composer.charts:
@@ -36,6 +40,7 @@ def tables(composer: Composer) -> page.Section:
                 formats=dict.fromkeys(composer.models, ".3f"),
             )
         )
+    blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
     return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
 
 
@@ -94,9 +99,11 @@ def about(composer: Composer) -> page.Section:
         Text.
     """
     versions = "\n".join(f"{name} {version}" for name, version in composer.facts["versions"].items())
-    blocks = (
+    blocks: list[page.Block] = [
         page.Text(describe_methods(composer.facts)),
         page.Code(composer.facts["config"], "Configuration, as given"),
-        page.Code(versions, "Versions"),
-    )
-    return page.Section("Methods and settings", blocks)
+    ]
+    if composer.facts.get("expanded"):
+        blocks.append(page.Code(composer.facts["expanded"], "Configuration with the settings of its recipe"))
+    blocks.append(page.Code(versions, "Versions"))
+    return page.Section("Methods and settings", tuple(blocks))

@@ -18,6 +18,7 @@ from .figures import Canvas, group_mean
 from .results import MEANING, Result, best_of, winner_of
 from .selection import charts, headline
 from .settings import Maps
+from .significance import critical_score
 
 Progress = Callable[[str, float], None]
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
@@ -61,7 +62,7 @@ class Composer:
         label = LABELS[self.metric]
         everything = [self._main(r).values for r in results]
         finite = any(np.isfinite(values).any() for values in everything)
-        self.threshold = _threshold(settings, self.metric, min(result.facts["n_samples"] for result in results))
+        self.threshold = _threshold(settings, self.metric, results)
         threshold = self.threshold or None
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
@@ -101,8 +102,13 @@ class Composer:
     def _faded(self) -> str:
         if not self.threshold:
             return ""
-        why = ", which 1 of 100 targets would exceed if predictions and samples were unrelated noise"
-        return f"Faded below {self.threshold:g}{why if self.settings.threshold == 'auto' else ''}. The files hold all."
+        noise = ", which 1 of 100 targets would exceed if predictions and samples were unrelated noise"
+        why = {"auto": noise}.get(str(self.settings.threshold), "")
+        if self.settings.threshold == "fdr":
+            level = self.facts["settings"]["compare"]["level"]
+            found = f", from which targets of every model are significant (false discovery rate {level:g})"
+            why = noise if critical_score(self.results) is None else found
+        return f"Faded below {self.threshold:g}{why}. The files hold all."
 
     def names(self, result: Result, what: str) -> str:
         """Make a file name in the manner of BIDS.
@@ -328,11 +334,15 @@ class Composer:
         return page.Section("Unique and shared variance", tuple(blocks)) if blocks else None
 
 
-def _threshold(settings: Maps, metric: str, n_samples: int) -> float:
+def _threshold(settings: Maps, metric: str, results: Sequence[Result]) -> float:
     """Score below which maps are faded, in two digits."""
-    if settings.threshold != "auto":
+    if settings.threshold == "fdr":
+        critical = critical_score(results)
+        if critical is not None:
+            return round(critical, 3)
+    elif settings.threshold != "auto":
         return float(settings.threshold)
-    chance = correlation_of_noise(n_samples, 0.01)
+    chance = correlation_of_noise(min(result.facts["n_samples"] for result in results), 0.01)
     return round(chance**2 if metric == "r2" else chance, 2) or 0.01
 
 

@@ -3,6 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+LISTS = {
+    "none": "",
+    "cowen2017": "the list of Horikawa et al. (2020; 2,196 stimulus ids of 2,185 video files, 2,181 different videos)",
+    "cowen2017-2180": (
+        "the list of Horikawa et al. (2020; 2,196 stimulus ids, 2,181 different videos), with ids 1349 and 1363 taken "
+        "for one video as a guess at why Du et al. (2025) count 2,180"
+    ),
+}
+
 
 def describe_methods(facts: Mapping[str, Any]) -> str:
     """Write the methods of a run in words that can go into a paper.
@@ -24,6 +33,7 @@ def describe_methods(facts: Mapping[str, Any]) -> str:
         _folds(facts, settings["split"]),
         _models(facts),
         _scores(facts),
+        *_recipe(settings.get("recipe")),
     ]
     return "\n\n".join(parts)
 
@@ -34,14 +44,19 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
             f"Responses were estimated elsewhere and read from {load['file']!r} (estimated within: "
             f"{load['estimated_within']})."
         )
+    scaled = {
+        True: "then z-scored over the presentations of each run",
+        "all": "then z-scored over the presentations of all runs, held-out runs included",
+    }.get(load["scale_rows"], "not scaled again")
     if load["kind"] == "bdata":
-        scaled = "z-scored over the blocks of each run" if load["scale_rows"] else "not scaled"
         voxels = "" if load["mask"] in ("brain", "none") else f" of the masks {load['mask']}"
-        return (
+        text = (
             f"Responses are block means, preprocessed elsewhere, read from {load['file']!r} (voxels{voxels} in "
             f"the space {facts['space']}). They were {scaled}."
         )
-    confounds = ", ".join(load["confounds"]) or "none"
+        return f"{text} {_presentations(facts, load)}".rstrip()
+    options = load.get("confound_options", {})
+    confounds = ", ".join(f"{name} {options.get(name, '')}".strip() for name in load["confounds"]) or "none"
     high_pass = load["high_pass"]
     drift = {"confounds": "the cosine regressors of the confounds table", False: "no high-pass filter"}.get(
         high_pass, f"discrete cosines up to {high_pass} Hz"
@@ -51,14 +66,27 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
         f"{' and a linear trend' if load['detrend'] else ''} were regressed out in one step"
         f"{', and each target was z-scored within the run' if load['standardize'] else ''}."
     )
+    if load.get("despike"):
+        text += f" Values beyond {load['despike']:g} standard deviations of the run were set to that limit."
     if facts["clock"] == "stimulus":
-        window = "the event" if load["window"] is None else f"{load['window']} s"
-        scaled = "then z-scored over the presentations of each run" if load["scale_rows"] else "not scaled again"
+        block = "its block, the rest up to the next one included,"
+        window = {None: "the event", "block": block}.get(load["window"], f"{load['window']} s")
         text += (
             f" The response to a presentation is the average over a window as long as {window} that starts "
             f"{load['shift']} s after its onset; volumes count by their overlap. Responses were {scaled}."
         )
-    return text
+    return f"{text} {_presentations(facts, load)}".rstrip()
+
+
+def _presentations(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
+    """Say how many presentations of how many stimuli there were, and what repeats are known from."""
+    if "n_presentations" not in facts:
+        return ""
+    named = LISTS.get(load.get("stimuli") or "none", f"the table {load.get('stimuli')!r}")
+    known = f", with repeats under other names known from {named}" if named else ""
+    rows = "" if facts["clock"] == "stimulus" else "volumes "
+    uses = ", ".join(f"{n} {rows}{use}" for use, n in facts.get("uses", {}).items())
+    return f"There were {facts['n_presentations']} presentations of {facts['n_stimuli']} stimuli{known}: {uses}."
 
 
 def _features(facts: Mapping[str, Any], align: Mapping[str, Any]) -> str:
@@ -88,9 +116,16 @@ def _folds(facts: Mapping[str, Any], split: Mapping[str, Any]) -> str:
     }[split["repeats"]]
     return (
         f"Models were tested in {facts['n_folds']} outer folds that held out {what}; hyper-parameters were chosen on "
-        f"inner folds ({split['n_inner']}) of the training data alone. {repeats} Features were standardised, and "
+        f"{_inner(split)} of the training data alone. {repeats} Features were standardised, and "
         f"feature spaces scaled to unit total variance, with training samples only."
     )
+
+
+def _inner(split: Mapping[str, Any]) -> str:
+    if split.get("inner") == "random":
+        share = split["validation_share"]
+        return f"{split['n_inner']} random splits that each validate on {share:.0%} of the runs"
+    return f"inner folds ({split['n_inner']})"
 
 
 def _models(facts: Mapping[str, Any]) -> str:
@@ -99,10 +134,16 @@ def _models(facts: Mapping[str, Any]) -> str:
         if model["name"] in facts["auxiliary"]:
             continue
         low, high = min(model["alphas"]), max(model["alphas"])
-        grid = f"{len(model['alphas'])} penalties from {low:g} to {high:g} times trace(K)/n"
+        unit = "on z-scored features" if model.get("alpha_unit") == "zscored" else "times trace(K)/n"
+        grid = f"{len(model['alphas'])} penalties from {low:g} to {high:g} {unit}"
+        each = (
+            "target"
+            if model.get("alpha_per_target", True)
+            else "outer fold for all targets, by the mean correlation over inner folds and targets"
+        )
         bands = ", ".join(model["bands"])
         if model["kind"] == "ridge":
-            sentences.append(f"{model['name']}: ridge regression on {bands}, one of {grid} per target.")
+            sentences.append(f"{model['name']}: ridge regression on {bands}, one of {grid} per {each}.")
         else:
             sentences.append(
                 f"{model['name']}: banded ridge on {bands} (Dupré la Tour et al. 2022), {model['n_iter']} candidates "
@@ -120,6 +161,7 @@ SOLVERS = {
     "statistics": "exactly from products of features and responses, features being scaled in every inner fold",
     "kernel": "exactly from kernels, features being scaled in every inner fold",
     "himalaya": "with himalaya, features being scaled in every outer fold",
+    "shared": "by ridge regression in every inner fold, features being scaled there",
 }
 
 
@@ -143,5 +185,33 @@ def _scores(facts: Mapping[str, Any]) -> str:
         "Accuracy is the Pearson correlation (r) of held-out responses and predictions, averaged over outer folds "
         "through Fisher's z. Pooled r is one correlation over the held-out samples of all folds; it is biased below 0. "
         "R2 is one minus the sum of squared errors over the sum of squares about the training mean, over all folds; "
-        f"the product measure divides it among the feature spaces of a joint model.{shown}"
+        f"the product measure divides it among the feature spaces of a joint model.{shown}{_tests(facts)}"
     )
+
+
+def _tests(facts: Mapping[str, Any]) -> str:
+    compare = facts["settings"].get("compare", {})
+    text = ""
+    if compare.get("significance") == "noise":
+        text += (
+            f" A target is significant where unrelated normal responses and predictions, taken as independent samples, "
+            f"would correlate as highly so seldom that the false discovery rate over targets (Benjamini & Hochberg "
+            f"1995) is at most {compare['level']:g}, one-sided."
+        )
+    if compare.get("group_test") == "paired_t":
+        text += (
+            " Differences between models were tested over participants by paired t-tests, two-tailed, with the false "
+            "discovery rate over regions."
+        )
+    return text
+
+
+def _recipe(recipe: Mapping[str, Any] | None) -> list[str]:
+    """Name the published analysis that was followed, and what it leaves open."""
+    if recipe is None:
+        return []
+    open_points = " ".join(f"({number}) {point}" for number, point in enumerate(recipe["open"], start=1))
+    return [
+        f"Settings follow the recipe {recipe['name']}: {recipe['title']}.",
+        f"Left open by the paper: {open_points}",
+    ]

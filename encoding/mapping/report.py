@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from ..drawing import report as page
 from .appendix import about, diagnostics, tables
 from .composer import Composer, Progress
@@ -14,7 +16,13 @@ KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates
 
 
 def write_report(
-    results: Sequence[Result], settings: Maps, path: Path, figures: Path, *, progress: Progress
+    results: Sequence[Result],
+    settings: Maps,
+    path: Path,
+    figures: Path,
+    *,
+    progress: Progress,
+    tests: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -30,6 +38,8 @@ def write_report(
         Folder for its pictures.
     progress : callable
         Called with a name and the share done.
+    tests : pandas.DataFrame, optional
+        Tests of differences over participants.
 
     Returns
     -------
@@ -39,7 +49,7 @@ def write_report(
     composer = Composer(results, settings, figures, path.parent, progress)
     sections = (
         composer.glance(), composer.winners(), composer.accuracy(), composer.differences(), composer.parts(),
-        composer.partition(), tables(composer), diagnostics(composer), about(composer),
+        composer.partition(), tables(composer, tests), diagnostics(composer), about(composer),
     )  # fmt: skip
     facts = results[0].facts
     who = ", ".join(f"sub-{result.subject}" for result in results)

@@ -214,6 +214,7 @@ def write_maps(
     metric: str,
     single: Sequence[str],
     pairs: Sequence[tuple[str, str]],
+    rates: Mapping[str, np.ndarray] | None = None,
     left_out: Sequence[str] = (),
 ) -> list[Path]:
     """Write a map of every score, the winner among single feature spaces, its margin, and every difference.
@@ -232,6 +233,8 @@ def write_maps(
         Models of single feature spaces.
     pairs : sequence of (str, str)
         Models to subtract.
+    rates : mapping of str to ndarray, optional
+        False discovery rate of every target, by model.
     left_out : sequence of str, optional
         Models without maps.
 
@@ -263,6 +266,10 @@ def write_maps(
         named = {**entities, "model": entity_label(f"{a}minus{b}"), "feature": "all", "stat": entity_label(metric)}
         sidecar = {"Description": f"{a} minus {b}: {MEANING[metric]}", "Units": "arbitrary"}
         written += write_map(folder, named, main.row(a) - main.row(b), main.targets, sidecar)
+    for model, values in (rates or {}).items():
+        named = {**entities, "model": entity_label(model), "feature": "all", "stat": "q"}
+        described = f"False discovery rate of {metric} against independent noise, one-sided, over all targets"
+        written += write_map(folder, named, values.astype(np.float32), main.targets, {"Description": described})
     if len(single) > 1:
         winner, margin, _ = winner_of(main, single)
         levels = {str(number + 1): name for number, name in enumerate(single)}

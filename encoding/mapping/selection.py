@@ -82,6 +82,8 @@ def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
             found.append(Chart(f"{atlas}: networks", networks))
         sets = [name for name in rows.loc[rows["level"] == "roi_set", "set"].unique() if not name.endswith("_networks")]
         chosen = sets[0] if roi_set == "auto" and sets else roi_set
+        if chosen not in sets and f"{chosen}_as_released" in sets:
+            chosen = f"{chosen}_as_released"
         if chosen in sets:
             found.append(Chart(f"{atlas}: {chosen}", rows[(rows["level"] == "roi_set") & (rows["set"] == chosen)]))
         areas = rows[rows["level"] == "region"]

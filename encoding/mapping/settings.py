@@ -20,9 +20,10 @@ class Maps:
         takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it.
     roi_set : str
         ROI set that the report shows; "auto" takes the first that each atlas has.
-    threshold : float or "auto"
+    threshold : float, "auto" or "fdr"
         Scores below this are faded in maps, in units of the score; nothing is cut from the files. "auto" takes what 1
-        of 100 targets of independent noise would exceed with as many samples.
+        of 100 targets of independent noise would exceed with as many samples; "fdr" the smallest score that is
+        significant in every model, with ``significance = "noise"`` in ``[compare]``.
     dpi : int
         Resolution of PNG figures.
     as_released : bool
@@ -44,9 +45,9 @@ class Maps:
     def __post_init__(self) -> None:
         """Check values."""
         number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
-        if self.threshold != "auto" and not (number and 0 <= float(self.threshold) < 1):
+        if self.threshold not in ("auto", "fdr") and not (number and 0 <= float(self.threshold) < 1):
             raise ConfigError(
-                f'[map] threshold = {self.threshold!r}, but a score from 0 to below 1, or "auto", is needed.'
+                f'[map] threshold = {self.threshold!r}, but a score from 0 to below 1, "auto" or "fdr" is needed.'
             )
         if not 50 <= self.dpi <= 1200:
             raise ConfigError(f"[map] dpi = {self.dpi}, but 50 to 1200 is allowed.")

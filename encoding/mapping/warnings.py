@@ -67,14 +67,15 @@ def _solver(who: str, model: str, solver: Mapping[str, Any]) -> list[str]:
 
 def _left_out(who: str, exclusions: pd.DataFrame) -> list[str]:
     """Say what was left out, once for all runs that share a reason."""
-    rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli"])]
+    told = [f"{reason}." for reason in exclusions.loc[exclusions["what"] == "warnings", "reason"]]
+    rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli", "warnings"])]
     parts = rows["reason"].str.extract(r"^(?:(?P<where>sub-\S+, [^:]+): )?(?P<why>.*)$")
     found = []
     for (what, why), group in rows.assign(**parts).groupby(["what", "why"], sort=False):
         places = group["where"].dropna()
         runs = "" if places.empty else f" of {len(places)} run{'s' if len(places) > 1 else ''}"
         found.append(f"{who}: {group['n'].sum()} {what}{runs} left out: {why}.")
-    return found
+    return told + found
 
 
 def _edges(who: str, model: str, chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:

@@ -46,6 +46,9 @@ def band_predictions(
     ndarray of float32, shape (n_bands, n_test, n_targets)
         Predictions about the training means; their sum over bands is the prediction of the model.
     """
+    if X_train.shape[1] > len(X_train):
+        # Wide features would have more weights than there are predictions, and take more memory.
+        return _kernel_predictions(X_train, Y_train, X_test, bands=bands, gammas=gammas, alphas=alphas)
     weights = band_weights(X_train, Y_train, bands=bands, gammas=gammas, alphas=alphas)
     out = np.zeros((len(bands), len(X_test), Y_train.shape[1]), dtype=np.float32)
     for number, band in enumerate(bands):
@@ -103,9 +106,37 @@ def _primal(X: np.ndarray, Y: np.ndarray, gram: np.ndarray, scale: np.ndarray, a
     return scale[:, None] * (vectors @ rotated)
 
 
+def _kernel_predictions(
+    X_train: np.ndarray,
+    Y_train: np.ndarray,
+    X_test: np.ndarray,
+    *,
+    bands: list[slice],
+    gammas: np.ndarray,
+    alphas: np.ndarray,
+) -> np.ndarray:
+    train = [X_train[:, band].astype(np.float64) for band in bands]
+    kernels = [X @ X.T for X in train]
+    across = [X_test[:, band].astype(np.float64) @ X.T for band, X in zip(bands, train, strict=True)]
+    out = np.zeros((len(bands), len(X_test), Y_train.shape[1]), dtype=np.float32)
+    unique, member = np.unique(gammas, axis=1, return_inverse=True)
+    for number, gamma in enumerate(unique.T):
+        columns = np.flatnonzero(member.ravel() == number)
+        kernel = sum(g * K for g, K in zip(gamma, kernels, strict=True) if g)
+        solved = _solve(kernel, Y_train[:, columns].astype(np.float64), alphas[columns])
+        for band, g in enumerate(gamma):
+            if g:
+                out[band][:, columns] = g * (across[band] @ solved)
+    return out
+
+
 def _dual(X: np.ndarray, Y: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     Z = X * scale
-    kernel = Z @ Z.T
+    return scale[:, None] * (Z.T @ _solve(Z @ Z.T, Y, alphas))
+
+
+def _solve(kernel: np.ndarray, Y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """Solve (K + alpha) a = y for every column."""
     unique, member = np.unique(alphas, return_inverse=True)
     if len(unique) <= CHEAP_FACTORS:
         solved = np.empty(Y.shape)
@@ -114,11 +145,11 @@ def _dual(X: np.ndarray, Y: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -
                 columns = np.flatnonzero(member == number)
                 factor = scipy.linalg.cho_factor(kernel + alpha * np.eye(len(kernel)), lower=True, check_finite=False)
                 solved[:, columns] = scipy.linalg.cho_solve(factor, Y[:, columns], check_finite=False)
-            return scale[:, None] * (Z.T @ solved)
+            return solved
         except np.linalg.LinAlgError:
             # A penalty below the rounding errors of the kernel; eigenvalues can be clipped at zero.
             pass
     values, vectors = scipy.linalg.eigh(kernel)
     rotated = vectors.T @ Y
     rotated /= np.maximum(values, 0)[:, None] + alphas
-    return scale[:, None] * (Z.T @ (vectors @ rotated))
+    return vectors @ rotated

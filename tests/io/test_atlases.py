@@ -400,6 +400,7 @@ def test_roi_table_is_read(tmp_path):
         "schaefer_emotion",
         "horikawa2020_subcortical",
         "horikawa2020_cortical",
+        "du2025_cortical",
     }
     path = tmp_path / "sets.tsv"
     columns = ("set", "roi", "hemi", "atlas", "labels", "source", "confidence")

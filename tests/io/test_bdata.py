@@ -239,7 +239,7 @@ def test_masks_of_both_sides_alone_give_areas_of_both_sides(tmp_path, brain):
     assert atlas.region[0] == "B_V1"
     assert len(atlas.region) == 180
     assert set(atlas.hemi) == {""}
-    assert len(atlas.roi_sets) == 13
+    assert len([roi for roi in atlas.roi_sets if roi.set == "horikawa2020_cortical"]) == 13
 
 
 def test_masks_are_chosen_by_pattern(originals, brain):
@@ -406,20 +406,34 @@ def test_every_combination_has_a_label():
 
 def test_groups_of_areas(originals, brain):
     atlas = load_bdata_atlas(originals[0], "bdata:hcp180", space="T1w")
-    groups = {roi.roi: roi for roi in atlas.roi_sets}
+    assert {roi.set for roi in atlas.roi_sets} == {"horikawa2020_cortical", "du2025_cortical"}
+    ours = [roi for roi in atlas.roi_sets if roi.set == "horikawa2020_cortical"]
+    groups = {roi.roi: roi for roi in ours}
     assert " ".join(groups) == "VC TPJ IPL PC STS TE MTC Insula DLPFC DMPFC VMPFC ACC OFC"
-    assert {roi.set for roi in atlas.roi_sets} == {"horikawa2020_cortical"}
-    assert sum(len(roi.regions) for roi in atlas.roi_sets) == 2 * 75
+    assert sum(len(roi.regions) for roi in ours) == 2 * 75
     assert set(groups["ACC"].regions) == {f"{h}_{a}" for h in "LR" for a in ("p32pr", "a32pr", "p24", "a24pr", "a24")}
     assert "L_AAIC" in groups["Insula"].regions
     assert {name[2:] for roi in atlas.roi_sets for name in roi.regions} <= set(AREAS)
 
 
-def test_groups_as_released_have_acc_and_insula_exchanged(originals):
-    ours = {roi.roi: roi.regions for roi in load_bdata_atlas(originals[0], "bdata:hcp180", space="T1w").roi_sets}
+def test_groups_of_the_later_study_are_those_and_three_more(originals):
+    atlas = load_bdata_atlas(originals[0], "bdata:hcp180", space="T1w")
+    first, later = (
+        {roi.roi: roi.regions for roi in atlas.roi_sets if roi.set == name}
+        for name in ("horikawa2020_cortical", "du2025_cortical")
+    )
+    assert len(later) == 16
+    assert set(later) - set(first) == {"MST", "TF", "VLPFC"}
+    assert all(set(later[name]) == set(regions) for name, regions in first.items())
+
+
+@pytest.mark.parametrize("name", ["horikawa2020_cortical", "du2025_cortical"])
+def test_groups_as_released_have_acc_and_insula_exchanged(originals, name):
+    corrected = load_bdata_atlas(originals[0], "bdata:hcp180", space="T1w")
+    ours = {roi.roi: roi.regions for roi in corrected.roi_sets if roi.set == name}
     atlas = load_bdata_atlas(originals[0], "bdata:hcp180", space="T1w", as_released=True)
-    theirs = {roi.roi: roi.regions for roi in atlas.roi_sets}
-    assert {roi.set for roi in atlas.roi_sets} == {"horikawa2020_cortical_as_released"}
+    theirs = {roi.roi: roi.regions for roi in atlas.roi_sets if roi.set == f"{name}_as_released"}
+    assert name not in {roi.set for roi in atlas.roi_sets}
     assert theirs["ACC"] == ours["Insula"]
     assert theirs["Insula"] == ours["ACC"]
     assert all(theirs[roi] == ours[roi] for roi in ours if roi not in ("ACC", "Insula"))

@@ -1,0 +1,155 @@
+"""Motion energy of videos: responses of a pyramid of spatio-temporal Gabor filters."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, versions
+from ..core.stimuli import number_name
+from ..io.atomic import atomic_file
+from ..io.luminance import MOTION_PACKAGES, read_luminance
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class MotionEnergy:
+    """Motion energy of video files, by pymoten (extra ``motion``).
+
+    Every clip is turned into square luminance images; the energy of a filter is the root of the summed squares of its
+    two phases (Adelson & Bergen 1985; Nishimoto et al. 2011), its log is averaged over the clip. The defaults give the
+    6,555 channels of Du et al. (2023).
+
+    Attributes
+    ----------
+    name : str
+        Name of the feature space.
+    videos : str
+        Folder of the clips, relative to the BIDS folder. Stimuli are named after files without extension; numbers in
+        one spelling (``0017.mp4`` is ``17``).
+    pattern : str
+        Which files.
+    size : int
+        Edge of the images in pixels.
+    rate : int
+        Images per second.
+    spatial_frequencies : sequence of float
+        Cycles per image; 0 stands for a whole-image filter.
+    temporal_frequencies : sequence of float
+        Hz; 0 stands for static filters.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    name: str
+    videos: str
+    pattern: str = "*.mp4"
+    size: int = 96
+    rate: int = 15
+    spatial_frequencies: tuple[float, ...] = (0, 2, 4, 8, 16, 32)
+    temporal_frequencies: tuple[float, ...] = (0, 2, 4)
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        for key in ("spatial_frequencies", "temporal_frequencies"):
+            values = tuple(getattr(self, key))
+            object.__setattr__(self, key, values)
+            if not values or min(values) < 0 or len(set(values)) < len(values):
+                raise ConfigError(
+                    f"[[features]] {self.name!r}: {key} = {list(values)}, but different numbers from 0 are needed."
+                )
+        if self.size < 8 or self.rate != int(self.rate) or 2 * max(self.temporal_frequencies) > self.rate:
+            raise ConfigError(
+                f"[[features]] {self.name!r}: size = {self.size}, rate = {self.rate}: 8 pixels or more and a whole "
+                f"rate of twice the highest temporal frequency or more ({max(self.temporal_frequencies)} Hz)."
+            )
+        if 2 * max(self.spatial_frequencies) > self.size:
+            raise ConfigError(
+                f"[[features]] {self.name!r}: size = {self.size} pixels cannot show {max(self.spatial_frequencies)} "
+                f"cycles per image; at least two pixels per cycle are needed."
+            )
+
+
+def measure_motion(
+    source: MotionEnergy,
+    base: str | Path,
+    folder: str | Path,
+    *,
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+) -> FeatureSpace:
+    """Measure the motion energy of all clips, or take it from what is kept.
+
+    Parameters
+    ----------
+    source : MotionEnergy
+        What to measure.
+    base : str or Path
+        Folder that its videos are relative to.
+    folder : str or Path
+        Results are kept there clip by clip, so that an interrupted run goes on.
+    progress : callable
+        Called with the share of clips done.
+
+    Returns
+    -------
+    FeatureSpace
+        On the clock "none".
+
+    Raises
+    ------
+    DataError
+        If there is no clip, two name one stimulus, one cannot be decoded, or pymoten is not installed.
+    """
+    top = Path(base) / source.videos
+    files = sorted(path for path in top.glob(source.pattern) if path.is_file())
+    if not files:
+        raise DataError(f"Feature space {source.name!r}: no file {source.pattern!r} in {top}.")
+    names: dict[str, Path] = {}
+    for path in files:
+        name = number_name(path.stem)
+        if name in names:
+            raise DataError(f"{top}: {names[name].name} and {path.name} both name stimulus {name!r}. Keep one.")
+        names[name] = path
+    settings = {
+        key: value for key, value in dataclasses.asdict(source).items() if key not in ("name", "videos", "pattern")
+    }
+    pyramid: Any = None
+    rows, prints = [], []
+    for done, path in enumerate(files, start=1):
+        prints.append(fingerprint(path))
+        kept = Path(folder) / f"motion-{digest(settings)}" / f"{path.stem}-{prints[-1]}.npy"
+        if not kept.is_file():
+            pyramid = _pyramid(source) if pyramid is None else pyramid
+            with atomic_file(kept) as temporary, temporary.open("wb") as stream:
+                np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
+        rows.append(np.load(kept, allow_pickle=False))
+        progress(done / len(files))
+    provenance = Provenance("motion/1", settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
+    features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
+    return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
+
+
+def _pyramid(source: MotionEnergy) -> Any:
+    try:
+        from moten.pyramids import MotionEnergyPyramid
+    except ImportError as error:
+        raise DataError(f"Motion energy needs pymoten ({error}): {MOTION_PACKAGES}.") from error
+    return MotionEnergyPyramid(
+        stimulus_vhsize=(source.size, source.size),
+        stimulus_fps=source.rate,
+        spatial_frequencies=list(source.spatial_frequencies),
+        temporal_frequencies=list(source.temporal_frequencies),
+    )
+
+
+def _energy(source: MotionEnergy, pyramid: Any, path: Path) -> np.ndarray:
+    """Average the log energy of every filter over a clip; one filter after the other, in a fixed order."""
+    images = read_luminance(path, source.size, source.rate)
+    return np.asarray(pyramid.project_stimulus_batched(images, batch_size=BATCH)).mean(0).astype(np.float32)

@@ -1,0 +1,94 @@
+"""Correlations of a validation set at many penalties, without making the predictions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Validation:
+    """One training set and one validation set, decomposed.
+
+    With the training features Z = U sqrt(S) V', the prediction at penalty a is ``B diag(1 / (S + a)) T y``.
+
+    Attributes
+    ----------
+    turn : ndarray, shape (rank, n_train)
+        T: takes centred training responses to the eigenvectors.
+    values : ndarray of float64, shape (rank,)
+        S, not negative.
+    basis : ndarray, shape (n_validation, rank)
+        B, about its mean over validation rows.
+    root : ndarray, shape (min(n_validation, rank), rank)
+        R with R'R = B'B.
+    """
+
+    turn: np.ndarray
+    values: np.ndarray
+    basis: np.ndarray
+    root: np.ndarray
+
+
+def decompose_validation(train: np.ndarray, validation: np.ndarray, *, dtype: type = np.float32) -> Validation:
+    """Decompose the features of a training set, by features or by rows, whichever are fewer.
+
+    Parameters
+    ----------
+    train : ndarray of float64, shape (n_train, n_features)
+        Scaled training features, each about its mean.
+    validation : ndarray of float64, shape (n_validation, n_features)
+        Validation features, scaled alike.
+    dtype : dtype
+        Precision of what is multiplied with responses.
+
+    Returns
+    -------
+    Validation
+        What `nested_correlations` needs.
+    """
+    if train.shape[1] <= len(train):
+        values, vectors = scipy.linalg.eigh(train.T @ train)
+        turn, basis = vectors.T @ train.T, validation @ vectors
+    else:
+        values, vectors = scipy.linalg.eigh(train @ train.T)
+        turn, basis = vectors.T, validation @ (train.T @ vectors)
+    basis = basis - basis.mean(0)
+    root = np.asarray(np.linalg.qr(basis, mode="r"))
+    return Validation(turn.astype(dtype), np.maximum(values, 0), basis.astype(dtype), root.astype(dtype))
+
+
+def nested_correlations(
+    decomposed: Validation, Y_train: np.ndarray, Y_validation: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
+    """Correlate validation responses with predictions at every penalty.
+
+    Parameters
+    ----------
+    decomposed : Validation
+        Features.
+    Y_train : ndarray, shape (n_train, n_targets)
+        Training responses.
+    Y_validation : ndarray, shape (n_validation, n_targets)
+        Validation responses.
+    alphas : ndarray, shape (n_alphas,)
+        Penalties.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_alphas, n_targets)
+        Pearson correlations; 0 where a prediction or a response does not vary.
+    """
+    dtype = decomposed.turn.dtype
+    held = Y_validation - Y_validation.mean(0)
+    coordinates = decomposed.turn @ (Y_train - Y_train.mean(0)).astype(dtype)
+    shared = (decomposed.basis.T @ held.astype(dtype)) * coordinates
+    total = np.einsum("nt,nt->t", held, held, dtype=np.float64)
+    found = np.empty((len(alphas), Y_train.shape[1]))
+    for number, alpha in enumerate(alphas):
+        shrink = (1 / (decomposed.values + alpha)).astype(dtype)
+        predicted = decomposed.root @ (shrink[:, None] * coordinates)
+        size = np.einsum("rt,rt->t", predicted, predicted, dtype=np.float64) * total
+        product = (shrink @ shared).astype(np.float64)
+        found[number] = np.where(size > 0, product / np.sqrt(np.where(size > 0, size, 1.0)), 0.0)
+    return found
