@@ -21,13 +21,13 @@ from ..core import (
     suggest,
     versions,
 )
+from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .chunks import ChunkFit, gather
 from .design import make_design
 from .folds import Folds
 from .models import EncodingModel
-from .partial import Partial
 from .plan import Choice, choose_method, plan_memory
 
 STEP = "cross_predict/2"

@@ -1,6 +1,6 @@
 """Representational similarity analysis of one region at a time: form the similarity of all pairs, then compare.
 
-This is the definition; `rsa_trace` finds the same numbers for many searchlights without forming it.
+This is the definition, in float64; `rsa_trace` finds the same numbers for many searchlights without forming it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,10 +28,8 @@ def average_ranks(values: torch.Tensor) -> torch.Tensor:
     Tensor of float64, shape (n,)
         Ranks from 1.
     """
-    if values.device.type == "cpu":  # some four times as fast as torch here
-        order = torch.from_numpy(np.argsort(values.numpy()))
-    else:
-        order = torch.argsort(values)
+    on_cpu = values.device.type == "cpu"  # where numpy sorts some four times as fast
+    order = torch.from_numpy(np.argsort(values.numpy())) if on_cpu else torch.argsort(values)
     ordered = values[order]
     ranks = torch.arange(1, len(values) + 1, dtype=torch.float64, device=values.device)
     new = ordered[1:] != ordered[:-1]
@@ -93,14 +91,14 @@ def products_of(parts: Iterable[np.ndarray], device: str = "cpu") -> tuple[torch
     """
     products, sums, n, shift = torch.zeros(()), torch.zeros(()), 0, torch.zeros(())
     for part in parts:
-        X = torch.as_tensor(part, device=device)
+        X = torch.as_tensor(part, device=device).to(torch.float64)
         if not n:
             shift = X.mean()
             products = torch.zeros((X.shape[1],) * 2, dtype=torch.float64, device=device)
             sums = torch.zeros(X.shape[1], dtype=torch.float64, device=device)
         X = X - shift
         products += X.T @ X
-        sums += X.sum(dim=0, dtype=torch.float64)
+        sums += X.sum(dim=0)
         n += len(X)
     return products, sums, n
 
@@ -173,6 +171,7 @@ class Comparer:
         ndarray of float64, shape (n_models,)
             Correlations.
         """
+        X = X.to(torch.float64)
         if self.brain == "correlation":
             Z = X - X.mean(dim=0)
             norm = torch.linalg.vector_norm(Z, dim=0)

@@ -20,13 +20,14 @@ from .similarity import Pairs, Similarity
 
 TILE = 256  # rows of S that are formed at once
 NEGLIGIBLE = 1e-13  # size of a factor, in parts of the largest
+LOST = 16.0  # sums so many times larger than what is left after taking sums away are made in float64
 
 
 class TraceRsa:
     """Pearson correlation, over pairs, of pattern correlations with the similarities of models.
 
-    Rows are kept in the order of blocks, every block padded to the same length with patterns of zeros, which add nothing
-    to any sum; `order` says which row stands where.
+    Rows are kept in the order of blocks, every block padded to the same length with patterns of zeros, which add
+    nothing to any sum; `order` says which row stands where.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class TraceRsa:
         self.with_factors = [k for k, form in enumerate(forms) if form]
         self.without = [k for k, form in enumerate(forms) if not form]
         self._keep_factors([models[k] for k in self.with_factors], [moments[k][0] for k in self.with_factors], pairs)
-        self._keep_tiles([models[k] for k in self.without], [moments[k][0] for k in self.without], pairs)
+        self._keep_tiles([models[k] for k in self.without], [moments[k][0] for k in self.without])
 
     @staticmethod
     def _forms(models: Sequence[Similarity]) -> list[bool]:
@@ -64,7 +65,7 @@ class TraceRsa:
     def _keep_factors(self, models: Sequence[Similarity], means: Sequence[float], pairs: Pairs) -> None:
         padded = np.maximum(self.order, 0)
         real = self.order >= 0
-        factors, signs, inside = [], [], []
+        factors, signs, inside, lost = [], [], [], [1.0]
         extra = np.zeros((len(models), len(pairs.extra)))
         blocks = padded.reshape(self.n_blocks, self.length)
         for k, (model, mean) in enumerate(zip(models, means, strict=True)):
@@ -72,9 +73,12 @@ class TraceRsa:
             factor, sign = signed_factors(given, mean)
             factors.append(factor[padded].T * real)
             signs.append(sign)
+            norm = float(self.norm[self.with_factors[k]])
+            lost.append(float(np.sum(np.sum(factor**2, axis=0) ** 2)) / (2 * norm**2) if norm > 0 else 1.0)
             part = given[blocks]
             inside.append((part @ part.transpose(0, 2, 1) - mean).reshape(-1))
             extra[k] = np.einsum("ek,ek->e", given[pairs.extra[:, 0]], given[pairs.extra[:, 1]]) - mean
+        self.lost = max(lost)
         self.sizes = [len(sign) for sign in signs]
         n = len(self.order)
         self.factors = self._tensor(np.concatenate(factors) if factors else np.zeros((0, n)), torch.float32)
@@ -85,18 +89,21 @@ class TraceRsa:
         self.inside = self._tensor(np.stack(inside) if inside else np.zeros((0, size)), torch.float32)
         self.beside = self._tensor(extra, torch.float64)
 
-    def _keep_tiles(self, models: Sequence[Similarity], means: Sequence[float], pairs: Pairs) -> None:
+    def _keep_tiles(self, models: Sequence[Similarity], means: Sequence[float]) -> None:
         """Keep models without factors as tiles of the lower triangle, 0 where a pair does not count."""
         self.tiles: list[tuple[int, int, torch.Tensor]] = []
-        if not models:
-            return
-        n = len(pairs)
-        for start in range(0, n, TILE):
+        n, padded, real = len(self.order), np.maximum(self.order, 0), self.order >= 0
+        left_out = np.sort(self.extra.cpu().numpy(), axis=1)
+        block = np.repeat(np.arange(self.n_blocks), self.length)
+        for start in range(0, n if models else 0, TILE):
             stop = min(start + TILE, n)
-            kept = pairs.lower(slice(start, stop))[:, :stop]
+            # Rows are ordered by block, so that an earlier block is an earlier row.
+            kept = (block[:stop] < block[start:stop, None]) & real[:stop] & real[start:stop, None]
+            here = left_out[(left_out[:, 1] >= start) & (left_out[:, 1] < stop)]
+            kept[here[:, 1] - start, here[:, 0]] = False
+            rows = padded[start:stop]
             parts = [
-                (model.rows(slice(start, stop))[:, :stop] - mean) * kept
-                for model, mean in zip(models, means, strict=True)
+                (model.rows(rows)[:, padded[:stop]] - mean) * kept for model, mean in zip(models, means, strict=True)
             ]
             self.tiles.append((start, stop, self._tensor(np.stack(parts).reshape(len(models), -1), torch.float32)))
 
@@ -117,28 +124,35 @@ class TraceRsa:
             Correlations; NaN where a pattern has no variance.
         """
         Z, good = self._standardise(patterns)
+        found, lost = self._compare(Z)
+        rough = lost * self.lost > LOST
+        if bool(rough.any()):
+            found[rough] = self._compare(Z[rough].to(torch.float64))[0]
+        return torch.where(good[:, None], found, torch.nan)
+
+    def _compare(self, Z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compare standardised patterns; say also how many times larger the sums are than what is left of them."""
         within = self._within(Z)
         beside = (Z[..., self.extra[:, 0]] * Z[..., self.extra[:, 1]]).sum(dim=1, dtype=torch.float64)
         total = torch.linalg.vector_norm(Z.sum(dim=2), dim=1, dtype=torch.float64) ** 2
-        squares = torch.linalg.vector_norm(Z @ Z.transpose(1, 2), dim=(1, 2), dtype=torch.float64) ** 2
+        everything = torch.linalg.vector_norm(Z @ Z.transpose(1, 2), dim=(1, 2), dtype=torch.float64) ** 2
         total = (total - within.sum(dim=1, dtype=torch.float64)) / 2 - beside.sum(dim=1)
-        squares -= torch.linalg.vector_norm(within, dim=1, dtype=torch.float64) ** 2
-        squares = squares / 2 - (beside**2).sum(dim=1)
+        squares = (everything - torch.linalg.vector_norm(within, dim=1, dtype=torch.float64) ** 2) / 2
+        squares = (squares - (beside**2).sum(dim=1) - total**2 / self.n_pairs).clamp(min=0)
         found = torch.empty((len(Z), len(self.norm)), dtype=torch.float64, device=self.device)
         if self.with_factors:
             found[:, self.with_factors] = self._by_factors(Z, within, beside)
         if self.without:
             found[:, self.without] = self._by_tiles(Z)
-        spread = (squares - total**2 / self.n_pairs).clamp(min=0).sqrt()
-        found /= spread[:, None] * self.norm
-        return torch.where(good[:, None] & (spread[:, None] > 0) & (self.norm > 0), found, torch.nan)
+        norm = torch.where(squares > 1e-12 * everything, squares, torch.nan).sqrt()
+        return found / norm[:, None] / self.norm, everything / (2 * squares)
 
     def _standardise(self, Z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Bring every pattern to mean 0 and length 1 over targets; say where none lacks variance."""
-        size = torch.linalg.vector_norm(Z, dim=1)
-        Z -= Z.mean(dim=1, keepdim=True)
+        mean = Z.mean(dim=1)
+        Z -= mean[:, None]
         norm = torch.linalg.vector_norm(Z, dim=1)
-        varies = norm > TINY * size
+        varies = norm > TINY * Z.shape[1] ** 0.5 * mean.abs()
         Z *= torch.where(varies, 1 / norm, 0.0)[:, None]
         return Z, varies[:, self.rows].all(dim=1)
 
@@ -151,17 +165,18 @@ class TraceRsa:
         return (blocks.transpose(2, 3) @ blocks).reshape(n_lights, -1)
 
     def _by_factors(self, Z: torch.Tensor, within: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
-        squares = torch.linalg.vector_norm(self.factors @ Z.transpose(1, 2), dim=2, dtype=torch.float64) ** 2
+        squares = (
+            torch.linalg.vector_norm(self.factors.to(Z.dtype) @ Z.transpose(1, 2), dim=2, dtype=torch.float64) ** 2
+        )
         traces = torch.zeros((len(Z), len(self.sizes)), dtype=torch.float64, device=self.device)
         traces.index_add_(1, self.owner, squares * self.signs)
-        return (traces - (within @ self.inside.T).to(torch.float64)) / 2 - beside @ self.beside.T
+        return (traces - (within @ self.inside.T.to(Z.dtype)).to(torch.float64)) / 2 - beside @ self.beside.T
 
     def _by_tiles(self, Z: torch.Tensor) -> torch.Tensor:
         found = torch.zeros((len(Z), len(self.without)), dtype=torch.float64, device=self.device)
-        packed = Z[..., self.rows]
         for start, stop, tile in self.tiles:
-            formed = packed[..., start:stop].transpose(1, 2) @ packed[..., :stop]
-            found += formed.reshape(len(Z), -1) @ tile.T
+            formed = Z[..., start:stop].transpose(1, 2) @ Z[..., :stop]
+            found += formed.reshape(len(Z), -1) @ tile.T.to(Z.dtype)
         return found
 
 

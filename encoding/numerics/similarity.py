@@ -30,12 +30,12 @@ class Similarity:
         given = self.matrix if self.factor is None else self.factor
         return 0 if given is None else len(given)
 
-    def rows(self, rows: slice) -> np.ndarray:
+    def rows(self, rows: slice | np.ndarray) -> np.ndarray:
         """Compute some rows of the matrix.
 
         Parameters
         ----------
-        rows : slice
+        rows : slice or ndarray of int
             Which.
 
         Returns
