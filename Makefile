@@ -32,7 +32,7 @@ $(BIN)/pip:
 .venv/.installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
 	@echo "installing into .venv (the first time takes some minutes)"
 	@$(PIP) install --quiet --upgrade -c $(CONSTRAINTS) pip
-	@$(INSTALL) -e .
+	@$(INSTALL) -e '.[collect]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements/data-packages.txt
@@ -43,9 +43,11 @@ $(BIN)/pip:
 
 install: .venv/.installed-dev
 
-# Both commands skip what is there already, so that an interrupted demo goes on where it stopped.
+# All commands skip what is there already, so that an interrupted demo goes on where it stopped.
 demo: .venv/.installed
 	@$(BIN)/encoding simulate $(DATASET) --preset demo
+	@$(BIN)/encoding collect all --config $(DATASET)/collect_clips.toml
+	@$(BIN)/encoding collect all --config $(DATASET)/collect_captions.toml
 	@$(BIN)/encoding run $(DATASET) $(RESULTS) participant --config $(DATASET)/run.toml --n-jobs $(JOBS)
 	@$(BIN)/encoding run $(DATASET) $(RESULTS) group --config $(DATASET)/run.toml
 	@echo "The report: $(CURDIR)/$(RESULTS)/report.html"

@@ -2,8 +2,9 @@
 
     python benchmarks/planted_truth.py [--preset demo] [--n-studies 3] [--n-shifts 200] [--folder F] [--results F]
 
-Simulates studies with the seeds 0, 1, ...; the first one is what `make demo` makes. Takes every subject through
-loading, fitting and comparison with the configurations that come with the study (surface and volume), and asks:
+Simulates studies with the seeds 0, 1, ...; the first one is what `make demo` makes. Learns the two embeddings of the
+surface configuration from judgments of its clips and captions, as the demo does; takes every subject through loading,
+fitting and comparison with the configurations that come with the study (surface and volume), and asks:
 
 - In how many planted regions has the planted feature space the highest held-out r of the four?
 - Is the mean held-out r of the regions without a signal within the central 95% of the same mean after circular shifts
@@ -27,6 +28,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from encoding.collect_config import read_collection
+from encoding.collection import collect_judgments
 from encoding.comparison import evaluate, winners
 from encoding.config import Study, read_config
 from encoding.core import Grid, Responses, Targets, versions
@@ -269,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as temporary:
             folder = (options.folder or Path(temporary)) / f"seed-{seed}"
             root = simulate(folder / "study", preset=options.preset, seed=seed)
+            for collecting in sorted(root.glob("collect_*.toml")):
+                collect_judgments(read_collection(collecting))
             kinds += measure(root, folder, options.n_shifts, seed, whole=seed == 0)
         how = {
             "preset": options.preset,

@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from .building import TABLES, build
 from .collection import ANNOTATORS, Budget, Collecting, Collection, Design, Stimuli, name_of
-from .config import TABLES, build
 from .core import ConfigError, suggest
 
 

@@ -7,12 +7,12 @@ check themselves; this module only reads, refuses what it does not know, and say
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .building import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
 from .comparison import Comparison
 from .core import ConfigError, suggest
 from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
@@ -20,9 +20,6 @@ from .fitting import MODELS, EncodingModel, Split, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
 from .mapping.settings import Maps
-
-COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
-TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +176,7 @@ def parse_config(text: str) -> Study:
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
-    features = tuple(_build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
+    features = tuple(build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
@@ -227,85 +224,15 @@ def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel,
             )
         del settings["bands"], settings["kind"]
         known = [field.name for field in dataclasses.fields(MODELS["ridge"]) if field.name not in ("bands", "name")]
-        _refuse_unknown(settings, known, "[[fit]]")
-        with _wrong_type("[[fit]]"):
-            return one_model_each(spaces, **{key: _plain(value) for key, value in settings.items()})
+        refuse_unknown(settings, known, "[[fit]]")
+        with wrong_type("[[fit]]"):
+            return one_model_each(spaces, **{key: plain(value) for key, value in settings.items()})
     if not isinstance(bands, list):
         raise ConfigError(f'[[fit]] bands = {bands!r}, but a list of feature spaces or "each" is needed.')
     for band in bands:
         if band not in spaces:
             raise ConfigError(f"[[fit]] bands: no feature space {band!r} in [[features]]. {suggest(str(band), spaces)}")
-    return (_build_kind(MODELS, settings, "[[fit]]", None),)
-
-
-def _build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: str, default: str | None) -> Any:
-    settings = dict(table)
-    kind = settings.pop("kind", default)
-    if kind is None:
-        raise ConfigError(f"{where}: kind is missing. Known: {', '.join(registry)}.")
-    if kind not in registry:
-        raise ConfigError(f"{where}: kind = {kind!r}. {suggest(str(kind), registry)}")
-    return build(registry[kind], settings, where)
-
-
-def build(cls: type, table: Any, where: str) -> Any:
-    """Make a dataclass from a table, refusing what it does not know.
-
-    Parameters
-    ----------
-    cls : type
-        A dataclass that checks its own values.
-    table : mapping
-        Its fields.
-    where : str
-        Name of the table, for the message.
-
-    Returns
-    -------
-    object
-        The instance.
-
-    Raises
-    ------
-    ConfigError
-        If a key is unknown or missing, or a value has the wrong type.
-
-    Examples
-    --------
-    >>> build(Alignment, {"delays": [1, 2]}, "[align]").delays
-    (1, 2)
-    """
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where} must be a table, but is {table!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    _refuse_unknown(table, list(fields), where)
-    for name, field in fields.items():
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if needed and name not in table:
-            raise ConfigError(f"{where}: key {name!r} is missing.")
-    with _wrong_type(where):
-        return cls(**{key: _plain(value) for key, value in table.items()})
-
-
-@contextmanager
-def _wrong_type(where: str) -> Iterator[None]:
-    """Say in which table a value is that a class cannot even compare or convert."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: a value has the wrong type ({error}).") from error
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}. {suggest(key, known)}")
-
-
-def _plain(value: Any) -> Any:
-    return tuple(_plain(item) for item in value) if isinstance(value, list) else value
+    return (build_kind(MODELS, settings, "[[fit]]", None),)
 
 
 def _unique(names: list[str], where: str) -> None:

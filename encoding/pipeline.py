@@ -1,5 +1,6 @@
 """The stages in order: the file to read first.
 
+    collect    collect_judgments  videos, captions, annotators -> odd-one-out judgments and their quality
     features   read_spaces        [[features]] tables          -> feature spaces, one row per stimulus
                learn_spaces       the same, and judgments      -> the same, with embeddings learned and drawn
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .collection import collect_judgments
 from .comparison import compare_regions, evaluate, score_regions, summarise_differences, summarise_regions, winners
 from .config import Study
 from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
@@ -52,6 +54,7 @@ __all__ = [
     "Job",
     "Loaded",
     "Places",
+    "collect_judgments",
     "compare_subject",
     "finished_subjects",
     "fit_subject",

@@ -1,4 +1,4 @@
-"""Commands that collect judgments: collect plan, run, status, check, export, merge."""
+"""Commands that collect judgments: collect all, plan, run, status, check, export, merge."""
 
 import argparse
 import sys
@@ -28,6 +28,7 @@ def add_collecting(commands: Any) -> None:
         description="Plan trials, ask models or read people's answers, and export what was answered.",
     )
     actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
+    _action(actions, "all", _all, "plan, run, check and export, one after the other")
     plan = _action(actions, "plan", _plan, "write the plan, and ask some of it to see what all of it will take")
     plan.add_argument(
         "--dry-run", "--dry_run", type=int, default=20, metavar="N",
@@ -78,11 +79,25 @@ class _Bar:
             self.bar = tqdm(total=progress.planned, initial=progress.before, desc=self.name, unit=" trials",
                             file=sys.stderr, mininterval=0.2)  # fmt: skip
         self.bar.update(progress.before + progress.asked - self.bar.n)
-        valid = progress.outcomes["valid"] / max(progress.asked, 1)
+        valid = f"{progress.outcomes['valid'] / progress.asked:.1%} valid" if progress.asked else ""
         money = f", {progress.money:.2f} {self.currency}" if progress.money else ""
-        self.bar.set_postfix_str(f"{valid:.1%} valid{money}")
+        self.bar.set_postfix_str(f"{valid}{money}")
         if progress.reason:
             self.bar.close()
+
+
+def _all(options: argparse.Namespace) -> int:
+    from ..collect_config import read_collection
+    from ..collection import collect_judgments
+
+    collection = read_collection(options.config)
+    bars: dict[str, _Bar] = {}
+
+    def watch(name: str, progress: "Progress") -> None:
+        bars.setdefault(name, _Bar(name, collection.budget.currency))(progress)
+
+    print(collect_judgments(collection, watch=watch))
+    return 0
 
 
 def _plan(options: argparse.Namespace) -> int:

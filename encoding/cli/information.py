@@ -29,6 +29,10 @@ def add_information(commands: Any) -> None:
         "--preset", choices=("tiny", "demo", "study"), default="demo", help="its size (default: demo)"
     )
     simulate.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    simulate.add_argument(
+        "--clips", action=argparse.BooleanOptionalAction, default=None,
+        help="write videos and captions, and learn two feature spaces from judgments about them (default: demo only)",
+    )  # fmt: skip
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -86,5 +90,5 @@ def _atlases(options: argparse.Namespace) -> int:  # noqa: ARG001
 def _simulate(options: argparse.Namespace) -> int:
     from ..simulate import simulate
 
-    print(simulate(options.out, preset=options.preset, seed=options.seed, progress=say))
+    print(simulate(options.out, preset=options.preset, seed=options.seed, clips=options.clips, progress=say))
     return 0

@@ -2,11 +2,13 @@
 
 from .asking import dry_run, merge_shards, run_collection
 from .averaging import average_orders, combine
+from .beholders import Colours, Words
 from .budget import Budget
 from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
 from .designs import Design, make_plan
 from .exporting import Source, export, exported
 from .frames import Framing, take_frames
+from .judgments import collect_judgments
 from .openai import OpenAI
 from .prompts import Prompt, available_prompts, load_prompt
 from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
@@ -27,6 +29,7 @@ __all__ = [
     "Budget",
     "Collecting",
     "Collection",
+    "Colours",
     "Contents",
     "Cosine",
     "Design",
@@ -42,6 +45,7 @@ __all__ = [
     "Table",
     "Transformers",
     "Trial",
+    "Words",
     "assess",
     "available_prompts",
     "average_orders",
@@ -49,6 +53,7 @@ __all__ = [
     "check_convention",
     "choose",
     "collect",
+    "collect_judgments",
     "combine",
     "dry_run",
     "export",

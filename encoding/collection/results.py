@@ -1,5 +1,6 @@
 """What has been collected: how far it is, as files, and whether it can be trusted."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 
 from ..core import DataError, Judgments
 from ..io.answers import AnswerStore
+from ..io.atomic import atomic_file
 from ..io.judgment_files import read_judgments
 from ..io.triplets import read_triplets
 from .averaging import combine
@@ -70,7 +72,7 @@ def _sources(opened: Opened, store: AnswerStore) -> list[Source]:
 
 
 def export_collection(opened: Opened, name: str = "") -> dict[str, dict[str, int]]:
-    """Write the answers of one or all annotators as Parquet and as files of triplets.
+    """Write the answers of one or all annotators as Parquet and as files of triplets, and a picture of every clip.
 
     Parameters
     ----------
@@ -98,7 +100,18 @@ def export_collection(opened: Opened, name: str = "") -> dict[str, dict[str, int
                 written[str(folder)] = export(source, folder)
     if not written:
         raise DataError(f"{opened.collection.folder / STORE}: no answers of {name or 'anybody'} yet.")
+    _write_pictures(opened)
     return written
+
+
+def _write_pictures(opened: Opened) -> None:
+    """Copy the middle frame of every clip to a file with the name of the stimulus, for pages of embeddings."""
+    contents = opened.what.contents
+    names = [Path(name).stem for name in contents.owners]
+    for name, frames in zip(names, contents.images, strict=True):
+        if frames and names.count(name) == 1:  # videos of one name in different folders cannot be told apart
+            with atomic_file(opened.collection.folder / "pictures" / f"{name}.jpg") as temporary:
+                shutil.copyfile(frames[len(frames) // 2], temporary)
 
 
 def file_name(annotator: str) -> str:

@@ -216,6 +216,7 @@ class _Run:
             self.progress.reason = "finished"
             self._report()
             return self.progress
+        self._report()
         async with self._annotator.ready() as notes:
             self._run = self._store.start_run(self._setting, {**notes, "versions": versions()})
             with self._signals():

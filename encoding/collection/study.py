@@ -14,6 +14,7 @@ from ..io.answers import AnswerStore
 from ..io.atomic import write_json
 from ..io.store import load, save
 from ..numerics.triplet_ranks import pair_counts
+from .beholders import Colours, Words
 from .budget import Budget
 from .contents import choose
 from .designs import Design, make_plan, read_listed
@@ -27,8 +28,15 @@ from .transformers import Transformers
 from .trials import Annotator
 
 # What `kind` in an [[annotator]] table of the configuration can be.
-ANNOTATORS: dict[str, type] = {"openai": OpenAI, "transformers": Transformers, "table": Table, "cosine": Cosine}
-AnnotatorSettings = OpenAI | Transformers | Table | Cosine
+ANNOTATORS: dict[str, type] = {
+    "openai": OpenAI,
+    "transformers": Transformers,
+    "table": Table,
+    "cosine": Cosine,
+    "colours": Colours,
+    "words": Words,
+}
+AnnotatorSettings = OpenAI | Transformers | Table | Cosine | Colours | Words
 STORE = "answers.sqlite"
 
 
@@ -67,7 +75,7 @@ class Collection:
         What is shown.
     design : Design
         Which triplets.
-    annotators : tuple of OpenAI, Transformers, Table or Cosine
+    annotators : tuple of OpenAI, Transformers, Table, Cosine, Colours or Words
         Who is asked.
     budget : Budget
         Limits, for each annotator.
@@ -102,7 +110,7 @@ class Collection:
 
         Returns
         -------
-        OpenAI, Transformers, Table or Cosine
+        OpenAI, Transformers, Table, Cosine, Colours or Words
             Its settings.
 
         Raises
@@ -123,7 +131,7 @@ def name_of(settings: AnnotatorSettings) -> str:
 
     Parameters
     ----------
-    settings : OpenAI, Transformers, Table or Cosine
+    settings : OpenAI, Transformers, Table, Cosine, Colours or Words
         Its settings.
 
     Returns

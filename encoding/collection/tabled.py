@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core import ConfigError, DataError, fingerprint, suggest
 from ..io.triplets import COLUMNS, read_triplets
+from .computed import similarities
 from .contents import Contents
-from .rated import similarities
 from .trials import Answer, Ledger, Trial
 
 CONVENTIONS = ("last", "first", "named")

@@ -277,8 +277,36 @@ def draw_quality(
             alpha=0.55,
             label=f"{label}: median {np.median(needed[:, column]):g}",
         )
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.0)
     _finish(axes, "dimensions a stimulus needs", "stimuli")
+    return figure
+
+
+@styled
+def draw_similarity(measured: np.ndarray, predicted: np.ndarray, *, title: str = "", subtitle: str = "") -> Figure:
+    """Draw predicted against measured similarity, one dot per pair of stimuli.
+
+    Parameters
+    ----------
+    measured, predicted : ndarray, shape (n_pairs,)
+        Shares of trials in which a pair was kept together, 0 to 1.
+    title, subtitle : str, optional
+        Text above the chart.
+
+    Returns
+    -------
+    Figure
+        One square panel.
+    """
+    top = title_height(title, subtitle)
+    figure = Figure(figsize=(4.2, top + 3.8))
+    write_title(figure, title, subtitle=subtitle)
+    axes = add_axes(figure, EDGE + 0.5, top + 0.1, 3.1, 3.1)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.scatter(predicted, measured, s=9, color=ACCENT, alpha=0.45, linewidths=0, rasterized=True)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    _finish(axes, "predicted similarity", "measured similarity")
     return figure
 
 
@@ -312,7 +340,7 @@ def draw_contact_sheet(
     frames : mapping of str to Path
         Picture of each stimulus; those without one are shown as a grey field.
     path : Path or str
-        PNG file to write.
+        JPEG file to write.
     n_columns : int
         Pictures in a row.
 
@@ -339,7 +367,7 @@ def draw_contact_sheet(
         while len(text) > 8 and pen.textlength(text, font=font) > width:
             text = f"{text[:-2]}…" if text.endswith("…") else f"{text[:-1]}…"
         pen.text((corner[0], corner[1] + height + 4), text, fill=INK, font=font)
-    return write_atomically(Path(path), lambda target: sheet.save(target, format="PNG"))
+    return write_atomically(Path(path), lambda target: sheet.save(target, format="JPEG", quality=90))
 
 
 def _thumbnail(path: Path | None) -> Image.Image:

@@ -209,8 +209,10 @@ def render(figure: Figure, target: BinaryIO, kind: str, *, dpi: float = 150) -> 
     dpi : float, optional
         Dots per inch of the raster parts.
     """
+    # Level 4 is nearly twice as fast as the usual 6, and 4% larger.
+    options: dict[str, Any] = {"pil_kwargs": {"compress_level": 4}} if kind == "png" else {}
     with mpl.rc_context(LOOK):
-        figure.savefig(target, format=kind, dpi=dpi, metadata=METADATA[kind])
+        figure.savefig(target, format=kind, dpi=dpi, metadata=METADATA[kind], **options)
 
 
 def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:

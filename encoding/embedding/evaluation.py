@@ -269,9 +269,33 @@ def dimensions_needed(X: np.ndarray, *, levels: tuple[float, ...] = (0.95, 0.99)
     return needed
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class SimilarityComparison:
+    """Predicted and measured similarity of the pairs of some items.
+
+    Attributes
+    ----------
+    r : float
+        Pearson correlation over pairs.
+    low, high : float
+        95 percent interval: items drawn with replacement.
+    n_items : int
+        Items of which all triplets were judged.
+    measured, predicted : ndarray, shape (n_pairs,)
+        How often a pair was kept together, over all third items.
+    """
+
+    r: float
+    low: float
+    high: float
+    n_items: int
+    measured: np.ndarray
+    predicted: np.ndarray
+
+
 def compare_similarity(
     X: np.ndarray, judgments: Judgments | Triplets, *, n_bootstrap: int = 1000, seed: int = 0
-) -> dict[str, float]:
+) -> SimilarityComparison:
     """Correlate predicted with measured similarity on the items of fully sampled judgments.
 
     Parameters
@@ -287,8 +311,8 @@ def compare_similarity(
 
     Returns
     -------
-    dict of str to float
-        r, low, high (95 percent), n_items, n_pairs.
+    SimilarityComparison
+        Over all pairs of those items.
 
     Raises
     ------
@@ -330,4 +354,4 @@ def compare_similarity(
         samples.append(np.corrcoef(whole[0, a[different], b[different]], whole[1, a[different], b[different]])[0, 1])
     low, high = np.quantile(samples, (0.025, 0.975))
     r = float(np.corrcoef(measured, predicted)[0, 1])
-    return {"r": r, "low": float(low), "high": float(high), "n_items": n, "n_pairs": len(measured)}
+    return SimilarityComparison(r, float(low), float(high), n, measured, predicted)

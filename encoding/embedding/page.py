@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core import FeatureSpace, Judgments
+from ..core import DataError, FeatureSpace, Judgments
 from ..drawing.dimensions import (
     draw_contact_sheet,
     draw_correlations,
@@ -16,10 +16,18 @@ from ..drawing.dimensions import (
     draw_path,
     draw_quality,
     draw_reproducibility,
+    draw_similarity,
 )
 from ..drawing.report import DataTable, Picture, Report, Section, Text, write_report
 from .consensus import Consensus
-from .evaluation import accuracy_by_dimensions, calibrate, dimensions_needed, evaluate, slot_preference
+from .evaluation import (
+    accuracy_by_dimensions,
+    calibrate,
+    compare_similarity,
+    dimensions_needed,
+    evaluate,
+    slot_preference,
+)
 from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, match_spaces, top_category
 from .sparse import SparseEmbedding
 from .triplets import Triplets, as_triplets
@@ -67,6 +75,8 @@ class Shown:
         Preference for each slot.
     shown : Triplets
         All judgments that it was fitted to.
+    subset : Triplets
+        All triplets of a few stimuli, if there were such.
     """
 
     space: FeatureSpace
@@ -76,6 +86,7 @@ class Shown:
     part: str
     bias: np.ndarray
     shown: Triplets
+    subset: Triplets
 
     @property
     def X(self) -> np.ndarray:  # noqa: N802
@@ -119,6 +130,7 @@ def write_page(
         _path(shown),
         *([_reproducibility(shown.consensus)] if shown.consensus else []),
         _quality(shown, context),
+        *_similarity(shown),
         *meaning,
         _stimuli(shown, context, labels, folder),
         *_map(shown, context),
@@ -157,7 +169,8 @@ def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments)
     part = "test" if (model.parts_ == "test").any() else "validation"
     bias = np.asarray(consensus.slot_bias if consensus else model.slot_bias_)
     rows = np.flatnonzero(model.parts_ == part)[:LARGEST_TEST]
-    return Shown(result.to_feature_space(name), model, consensus, data[rows], part, bias, data[model.parts_ != "test"])
+    seen, subset = data[np.isin(model.parts_, ("train", "validation"))], data[model.parts_ == "subset"]
+    return Shown(result.to_feature_space(name), model, consensus, data[rows], part, bias, seen, subset)
 
 
 def _facts(shown: Shown) -> tuple[tuple[str, str], ...]:
@@ -267,6 +280,26 @@ def _quality(shown: Shown, context: Context) -> Section:
     )
 
 
+def _similarity(shown: Shown) -> list[Section]:
+    if not len(shown.subset):
+        return []
+    title, intro = (
+        "Predicted and measured similarity",
+        (
+            "All triplets of some stimuli were asked, and the embedding was not fitted to them. The similarity of two "
+            "stimuli is how often they were kept together, over all third ones."
+        ),
+    )
+    try:
+        found = compare_similarity(shown.X, shown.subset)
+    except DataError as error:
+        return [Section(title, (Text(str(error)),), intro)]
+    r = f"r = {found.r:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    figure = draw_similarity(found.measured, found.predicted, title=f"Pairs of {found.n_items} stimuli", subtitle=r)
+    caption = f"One dot per pair, {len(found.measured):,} in all; 95% interval from {found.n_items} stimuli drawn anew."
+    return [Section(title, (Picture(figure=figure, alt=f"Similarity of pairs, {r}.", caption=caption),), intro)]
+
+
 def _meaning(shown: Shown, context: Context) -> tuple[pd.DataFrame | None, list[Section]]:
     if not context.ratings:
         return None, []
@@ -312,7 +345,7 @@ def _stimuli(shown: Shown, context: Context, labels: pd.DataFrame | None, folder
     if context.frames:
         for feature in shown.space.features:
             part = table[table["dimension"] == feature]
-            file = folder / f"{feature}.png"
+            file = folder / f"{feature}.jpg"
             draw_contact_sheet(part["stimulus"].tolist(), part["value"].tolist(), context.frames, file, n_columns=SHOWN)
             caption = f"{feature}{': ' if names[feature] else ''}{names[feature]} (upper row most, lower row least)"
             blocks.append(Picture(figure=file, alt=f"Stimuli at both ends of {feature}.", caption=caption,

@@ -28,7 +28,7 @@ from ..numerics.variational import SpikeSlab, alive, fit_posterior
 from .path import LARGE, choose, default_lambdas, refine, walk
 from .placing import place_items
 from .problem import Point, Problem
-from .triplets import PARTS, Triplets, as_triplets, divide, parts_of
+from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
 METHODS = ("map", "variational")
 STARTS = ("random", "spectral")
@@ -85,8 +85,8 @@ class SparseEmbedding(BaseEstimator):
     - ``scale_``, of the same shape: posterior standard deviations of "variational", else None.
     - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated.
     - ``lambda_``: the penalty that was chosen; ``path_``: a table with a row per penalty, see `walk`.
-    - ``parts_``, shape (n_valid,): "train", "validation" or "test" for each valid judgment. The test part is never
-      looked at.
+    - ``parts_``, shape (n_valid,): "train", "validation", "test" or "subset" for each valid judgment. The last two are
+      never looked at.
     - ``items_``: name of each row; ``trace_`` and ``converged_``: objective after each step of the last fit, and
       whether it stopped by itself.
 
@@ -126,7 +126,7 @@ class SparseEmbedding(BaseEstimator):
         ----------
         X : Judgments, Triplets, or ndarray of int, shape (n, 3)
             Judgments; an array has the odd item last. Declared splits are kept: lambda is chosen on "validation",
-            "test" is left alone.
+            "test" and "subset" are left alone.
         y : None
             Not used.
 
@@ -146,7 +146,7 @@ class SparseEmbedding(BaseEstimator):
         data = as_triplets(X)
         self.items_ = data.names
         self.part_codes_ = self._parts(X, data)
-        n_train, n_held_out, _ = np.bincount(self.part_codes_, minlength=len(PARTS))
+        n_train, n_held_out = np.bincount(self.part_codes_, minlength=len(PARTS))[:SEEN]
         if not n_train or not n_held_out:
             raise DataError(
                 f"SparseEmbedding: {n_train} judgments to train and {n_held_out} to validate; both need some."
@@ -181,7 +181,7 @@ class SparseEmbedding(BaseEstimator):
 
     def _finish(self, data: Triplets, chosen: Point) -> None:
         # Lambda is chosen: validation judgments now help to fit, the test part still does not.
-        seen = self.part_codes_ != PARTS.index("test")
+        seen = self.part_codes_ < SEEN
         both = self._problem(data if seen.all() else data[seen])
         point = refine(
             both,

@@ -7,7 +7,8 @@ import numpy as np
 from ..core import DataError, Judgments, SplitError
 from ..numerics.choices import triplet_keys
 
-PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test", "subset")
+SEEN = 2  # the first two are fitted to; "subset" (all triplets of a few stimuli) measures similarities
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -123,7 +124,7 @@ def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.nda
     Returns
     -------
     ndarray of str or None
-        "train", "validation" or "test" for each; None if nothing was declared.
+        "train", "validation", "test" or "subset" for each; None if nothing was declared.
 
     Raises
     ------

@@ -1,11 +1,54 @@
 """Run configurations that fit the simulated study."""
 
+from math import comb
+
 from .presets import SPACES
 
 _FEATURES = """[[features]]
 name = "{name}"
 file = "stimuli/feature-{name}.tsv"
 stimulus = "stim_id"
+"""
+
+_JUDGED = """[[features]]
+kind = "judgments"                # dimensions are learned from which of three was called odd
+name = "{name}"
+file = "judgments/{folder}/export/{name}/judgments.parquet"
+n_dims = 30
+max_dims = 60
+seeds = [0, 1, 2, 3, 4]
+categories = "category"           # ratings that the page of the embedding names its dimensions by
+dimensions = "dimension"
+frames = "judgments/clips/pictures"
+"""
+
+_COLLECT = """# Judgments of a simulated study: {title}.
+# encoding collect all --config {file}
+
+seed = 0
+
+[stimuli]
+table = "stimuli/stimuli.tsv"
+show = "{show}"
+{source}
+
+[design]
+kind = "balanced"                 # every pair of clips in nearly the same number of triplets
+n_triplets = {n_triplets:_}
+repeated = 200                    # these are asked five times: the noise ceiling
+repeats = 5
+subset = 20                       # all triplets of twenty clips: their similarities, measured
+
+[[annotator]]
+kind = "{kind}"                   # with a model, kind = "openai" and the address of its server
+name = "{name}"
+metric = "dot"
+temperature = {temperature}
+soft = true                       # the probability of each answer is kept, as of a model's letters
+{settings}
+
+[collect]
+folder = "judgments/{folder}"
 """
 
 _RUN = """# {title}
@@ -50,7 +93,47 @@ atlases = {atlases}
 _ALPHAS = [1, 4, 14, 50, 200, 700, 2700, 10000]
 
 
-def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
+def collect_config(folder: str, n_stimuli: int) -> str:
+    """Write the configuration that collects one kind of judgments.
+
+    Parameters
+    ----------
+    folder : {"clips", "captions"}
+        What is judged.
+    n_stimuli : int
+        Number of clips: at most half of their triplets are asked.
+
+    Returns
+    -------
+    str
+        TOML.
+    """
+    n_triplets = min(30_000, comb(n_stimuli, 3) // 2)
+    # Temperatures undo the units of the judges: shares of a picture, and numbers of words.
+    special = {
+        "clips": {
+            "title": "a judge looks at the colours of frames",
+            "show": "frames",
+            "source": "n_frames = 2\nsize = 160                        # pixels",
+            "kind": "colours",
+            "name": "mllm",
+            "temperature": 0.0009,
+            "settings": "dark = 64                         # the black around tiles does not count",
+        },
+        "captions": {
+            "title": "a judge counts the words that captions share",
+            "show": "captions",
+            "source": 'captions = "stimuli/captions.tsv"',
+            "kind": "words",
+            "name": "llm",
+            "temperature": 0.75,
+            "settings": 'weights = "count"',
+        },
+    }
+    return _COLLECT.format(folder=folder, file=f"collect_{folder}.toml", n_triplets=n_triplets, **special[folder])
+
+
+def run_config(kind: str, *, n_runs: int, resolution: str = "", judged: bool = False) -> str:
     """Write the run configuration of one kind of data.
 
     Parameters
@@ -61,6 +144,8 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
         Runs of each subject; one outer fold holds a third of them, the inner folds share the rest.
     resolution : str
         The res entity of the volumes.
+    judged : bool
+        Whether "mllm" and "llm" are learned from judgments rather than read from tables.
 
     Returns
     -------
@@ -85,7 +170,7 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
         title=f"Simulated study, {kind} data: four feature spaces, each alone and all together.",
         only="--participant-label 01 " if short else "",
         file=file,
-        features="\n".join(_FEATURES.format(name=name) for name in SPACES),
+        features="\n".join(_feature(name, judged) for name in SPACES),
         kind=kind,
         task="videoshort" if short else "video",
         space=space,
@@ -96,6 +181,11 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "") -> str:
         bands=_toml(list(SPACES)),
         atlases=_toml(atlases),
     )
+
+
+def _feature(name: str, judged: bool) -> str:
+    folder = {"mllm": "clips", "llm": "captions"}.get(name)
+    return _JUDGED.format(name=name, folder=folder) if judged and folder else _FEATURES.format(name=name)
 
 
 def _toml(values: list) -> str:

@@ -1,17 +1,20 @@
 """A whole simulated study: BIDS, fMRIPrep-like derivatives, truth and run configurations."""
 
+import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..core.errors import ConfigError, suggest
 from ..io.atomic import write_json, write_text, write_tsv
-from .configs import run_config
+from .clips import clip_path, write_media
+from .configs import collect_config, run_config
 from .grayordinates import cifti_targets, find_sources
 from .noise import LEAK, NETWORK_SHARE, SMOOTH_REACH
 from .presets import PRESETS, REGIONS, TR, Preset, stream
@@ -42,15 +45,19 @@ Everything here is made up by `encoding simulate --preset {preset} --seed {seed}
 run exactly. {n_repeats} clips are shown again in a later run, under the same `stim_id`.
 
 - No raw images are written, only events and sidecars: an analysis starts from `derivatives/fmriprep`.
-- `stimuli/`: list of clips (no videos) and four feature tables.
+- `stimuli/`: list of clips and four feature tables{media}.
 - `derivatives/fmriprep/`: bold on fsaverage5 (GIFTI) and on a {mm} mm grid over the box of MNI152NLin2009cAsym, brain
   mask, a segmentation made of ellipsoids, confounds. `sub-02` has the older order of entities
   (`space-fsaverage5_hemi-L`) and one volume per run that is not in steady state.
 - `truth/`: what was planted where, also as atlases. Regions named after brain areas are balls around usual seeds.
-- `run*.toml`: configurations for `encoding run`.
+- `run*.toml`: configurations for `encoding run`.{judgments}
 
 {cifti}
 """
+
+_JUDGMENTS = """ `run.toml` learns the spaces mllm and llm from judgments, which
+  come first: `encoding collect all --config collect_clips.toml`, and `collect_captions.toml`. Clips show the first
+  space by the colours of tiles, captions name the second in words; two judges without a model see and read that."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ def simulate(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     cifti: bool | None = None,
+    clips: bool | None = None,
     volume_mm: float | None = None,
 ) -> Path:
     """Write a simulated study with known truth.
@@ -93,6 +101,9 @@ def simulate(
     cifti : bool, optional
         Whether to write the short grayordinate task of the first subject; by default as the preset says. It is left
         out, and that is reported, when the packages with the axes are not installed.
+    clips : bool, optional
+        Whether to write clips and captions, and configurations that collect judgments about them and learn two of the
+        feature spaces from those; by default as the preset says (the demo has them). Needs PyAV.
     volume_mm : float, optional
         Edge of the voxels; by default as the preset says (study: 6; 2 gives fMRIPrep's grid and some 15 GB).
 
@@ -104,9 +115,9 @@ def simulate(
     Raises
     ------
     ConfigError
-        If the preset or a value is unknown, or `out` holds something else.
+        If the preset or a value is unknown, `out` holds something else, or clips cannot be written.
     """
-    size = _choose(preset, seed, cifti, volume_mm)
+    size = _choose(preset, seed, cifti, clips, volume_mm)
     study = _prepare(Path(out), size, seed, progress or logger.info)
     surface = surface_targets()
     volume, grid = volume_targets(size.volume_mm)
@@ -128,7 +139,7 @@ def simulate(
     return study.root
 
 
-def _choose(preset: str, seed: int, cifti: bool | None, volume_mm: float | None) -> Preset:
+def _choose(preset: str, seed: int, cifti: bool | None, clips: bool | None, volume_mm: float | None) -> Preset:
     """Check the arguments and merge them with the preset."""
     if preset not in PRESETS:
         raise ConfigError(f"simulate: there is no preset {preset!r}. {suggest(preset, PRESETS)}")
@@ -137,6 +148,13 @@ def _choose(preset: str, seed: int, cifti: bool | None, volume_mm: float | None)
     size = PRESETS[preset]
     if cifti is not None:
         size = replace(size, cifti=cifti)
+    if clips is not None:
+        size = replace(size, clips=clips)
+    if size.clips and importlib.util.find_spec("av") is None:
+        raise ConfigError(
+            "simulate: clips are written with PyAV, which is not there: pip install 'brain-encoding[collect]', or do "
+            "without (clips=False; --no-clips)."
+        )
     if volume_mm is not None:
         if not 1.0 <= volume_mm <= 20.0:
             raise ConfigError(f"simulate: volume_mm is {volume_mm}; give a voxel edge from 1 to 20 mm.")
@@ -228,16 +246,23 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
         root / "derivatives" / "fmriprep" / "dataset_description.json",
         description | {"DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep (simulated)"}, _GENERATOR]},
     )
-    write_text(root / ".bidsignore", "truth/\n*.toml\n")
+    write_text(root / ".bidsignore", "truth/\njudgments/\n*.toml\n")
     ids = [f"sub-{k:02d}" for k in range(1, len(size.sessions) + 1)]
     write_tsv(
         root / "participants.tsv", pd.DataFrame({"participant_id": ids, "n_sessions": np.maximum(size.sessions, 1)})
     )
-    columns = {"stim_id": study.stimuli, "duration": study.duration, "duplicate_of": None}
+    columns: dict[str, Any] = {"stim_id": study.stimuli, "duration": study.duration, "duplicate_of": None}
+    if size.clips:
+        # Relative to the table, as a player of the table would look for it.
+        columns["path"] = [clip_path(name).removeprefix("stimuli/") for name in study.stimuli.tolist()]
+        write_media(root, study.stimuli, study.duration, study.spaces, study.seed)
+        study.say(f"{len(study.stimuli)} clips and captions written")
+        for folder in ("clips", "captions"):
+            write_text(root / f"collect_{folder}.toml", collect_config(folder, len(study.stimuli)))
     write_tsv(root / "stimuli" / "stimuli.tsv", pd.DataFrame(columns))
     for name, space in study.spaces.items():
         write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
-    write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs))
+    write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs, judged=size.clips))
     volume = run_config("volume", n_runs=size.n_runs, resolution=_resolution(size))
     write_text(root / "run_volume.toml", volume)
     if has_cifti:
@@ -261,5 +286,7 @@ def _readme(study: _Study, has_cifti: bool) -> str:
         n_blocks=size.n_blocks,
         n_repeats=size.n_repeats,
         mm=f"{size.volume_mm:g}",
+        media="; videos and captions" if size.clips else "; no videos",
+        judgments=_JUDGMENTS if size.clips else "",
         cifti=there if has_cifti else _NO_CIFTI if size.cifti else "No grayordinate (CIFTI) task was asked for.",
     )

@@ -33,6 +33,8 @@ class Preset:
         Factor on every planted amplitude, so that the held-out r is about .3 with the blocks that there are.
     cifti : bool
         Whether the short grayordinate task is written when the packages with its axes are there.
+    clips : bool
+        Whether clips and captions are written, and judgments about them configured.
     """
 
     name: str
@@ -46,14 +48,15 @@ class Preset:
     volume_mm: float
     snr: float
     cifti: bool
+    clips: bool
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("tiny", (0, 0), 4, 10, 2, 10.0, 8.0, 6.0, 12.0, 3.0, False),
-        Preset("demo", (0, 0, 0), 6, 36, 6, 16.0, 16.0, 6.0, 8.0, 1.0, True),
-        Preset("study", (5, 7, 6, 5, 5), 61, 36, 15, 90.0, 32.0, 6.0, 6.0, 0.6, True),
+        Preset("tiny", (0, 0), 4, 10, 2, 10.0, 8.0, 6.0, 12.0, 3.0, False, False),
+        Preset("demo", (0, 0, 0), 6, 36, 6, 16.0, 16.0, 6.0, 8.0, 1.0, True, True),
+        Preset("study", (5, 7, 6, 5, 5), 61, 36, 15, 90.0, 32.0, 6.0, 6.0, 0.6, True, False),
     )
 }
 

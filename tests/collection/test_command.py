@@ -255,6 +255,6 @@ def test_configuration_in_the_documents_is_good(tmp_path):
 def test_commands_in_the_documents_parse():
     text = (ROOT / "docs" / "collection.md").read_text(encoding="utf-8")
     lines = [line.partition("#")[0].split() for line in text.splitlines() if line.startswith("encoding collect")]
-    assert {line[2] for line in lines} == {"plan", "run", "status", "check", "export", "merge"}
+    assert {line[2] for line in lines} == {"all", "plan", "run", "status", "check", "export", "merge"}
     for line in lines:
         build_parser().parse_args(line[1:])

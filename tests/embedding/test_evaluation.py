@@ -113,9 +113,11 @@ def test_similarity_is_compared_on_a_fully_sampled_subset(truth):
     choice = (np.random.default_rng(0).random((len(p), 1)) > p.cumsum(axis=1)).sum(axis=1)
     judgments = judgments_of(list(map(str, range(150))), triplets, choice)
     found = compare_similarity(truth, judgments)
-    assert found["r"] > 0.95
-    assert found["low"] < found["r"] < found["high"]
-    assert found["n_items"] == 25
-    assert compare_similarity(np.random.default_rng(1).random((150, 8)), judgments)["r"] < 0.5
+    assert found.r > 0.95
+    assert found.low < found.r < found.high
+    assert found.n_items == 25
+    assert len(found.measured) == len(found.predicted) == 300
+    assert np.corrcoef(found.measured, found.predicted)[0, 1] == pytest.approx(found.r)
+    assert compare_similarity(np.random.default_rng(1).random((150, 8)), judgments).r < 0.5
     with pytest.raises(DataError, match="some pairs of 25 items were judged 22 times, but with every third item 23"):
         compare_similarity(truth, as_triplets(judgments)[1:])

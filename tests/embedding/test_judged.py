@@ -114,9 +114,9 @@ def test_ratings_and_pictures_are_shown(folder, small_truth):
     source = table(categories="emotions", dimensions="affect", frames="frames")
     learn(source, folder, folder / "out", related={"emotions": ratings, "affect": affect})
     page = (folder / "out" / "judge.html").read_text()
-    for word in ("awe", "What the dimensions mean", "Nearest centroid among 3 categories", "judge_stimuli/judge_1.png"):
+    for word in ("awe", "What the dimensions mean", "Nearest centroid among 3 categories", "judge_stimuli/judge_1.jpg"):
         assert word in page
-    assert (folder / "out" / "judge_stimuli" / "judge_1.png").is_file()
+    assert (folder / "out" / "judge_stimuli" / "judge_1.jpg").is_file()
     assert isinstance(load(folder / "out" / "judge"), FeatureSpace)
     with pytest.raises(ConfigError, match=r"'judge': no feature space 'emotion'. Did you mean 'emotions'\?"):
         learn(table(categories="emotion", seeds=(0, 5)), folder, folder / "out", related={"emotions": ratings})

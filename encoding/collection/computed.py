@@ -1,0 +1,179 @@
+"""Annotators that compute: of three, the one is odd that the other two resemble least."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from ..core import ConfigError, digest, fingerprint_array
+from ..numerics.mixing import uniform
+from ..numerics.triplet_ranks import rank_triplets
+from .trials import Answer, Ledger, Trial
+
+DRAW = 21  # stream of random numbers
+METRICS = ("cosine", "dot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """What all annotators that compute have in common.
+
+    Attributes
+    ----------
+    name : str
+        Name of the annotator in tables.
+    metric : {"cosine", "dot"}
+        Similarity of two stimuli.
+    temperature : float
+        0: the answer follows from the similarities. Above: answers are drawn, each slot with a probability that grows
+        with the similarity of the other two, as exp(similarity / temperature).
+    soft : bool
+        Keep the three probabilities with every answer, as of a model whose probabilities can be read.
+    slot_bias : tuple of float
+        Added to the logarithm of the three probabilities, to simulate a judge that prefers a slot.
+    seed : int
+        Seed of drawn answers.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    name: str
+    metric: str = "cosine"
+    temperature: float = 0.0
+    soft: bool = False
+    slot_bias: tuple[float, ...] = (0.0, 0.0, 0.0)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        if self.metric not in METRICS:
+            raise ConfigError(f"[[annotator]] metric = {self.metric!r}. Known: {', '.join(METRICS)}.")
+        drawn = bool(self.temperature)
+        if len(self.slot_bias) != 3 or self.temperature < 0 or ((any(self.slot_bias) or self.soft) and not drawn):
+            raise ConfigError(
+                f"[[annotator]] temperature = {self.temperature}, slot_bias = {list(self.slot_bias)}, soft = "
+                f"{str(self.soft).lower()}: three numbers are needed, and a temperature above 0 if they are not 0 or "
+                f"probabilities are wanted."
+            )
+
+
+class ComputedAnnotator:
+    """An annotator that compares rows of a table.
+
+    Parameters
+    ----------
+    settings : Computed
+        How.
+    kind : str
+        Its kind in a configuration.
+    table : ndarray or scipy.sparse.csr_array, shape (n_rows, n_columns)
+        What is compared.
+    rows_of : {"items", "shown"}
+        Whether there is one row per stimulus, or one for everything that can be shown of the stimuli.
+
+    Attributes
+    ----------
+    name, batch, concurrency
+        As in `Annotator`.
+    """
+
+    def __init__(self, settings: Computed, kind: str, table: np.ndarray | csr_array, rows_of: str = "items") -> None:
+        self.name, self.batch, self.concurrency = settings.name, 4096, 1
+        self._settings, self._kind, self._rows_of = settings, kind, rows_of
+        self._key = _fingerprint(table)
+        self._table = _unit(table) if settings.metric == "cosine" else table
+
+    def identity(self) -> dict[str, Any]:
+        """List everything that shapes the answers.
+
+        Returns
+        -------
+        dict
+            JSON.
+        """
+        names = ("metric", "temperature", "soft", "slot_bias", "seed")
+        return {"kind": self._kind, "ratings": self._key, **{name: getattr(self._settings, name) for name in names}}
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[dict[str, Any]]:
+        """Do nothing: the table is there.
+
+        Yields
+        ------
+        dict
+            Empty.
+        """
+        yield {}
+
+    async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:  # noqa: ARG002
+        """Compute answers.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            Questions.
+        ledger : Ledger
+            Not used; nothing is sent.
+
+        Returns
+        -------
+        list of Answer
+            One each; unparsed where two pairs are equally similar.
+        """
+        items = np.array([trial.items for trial in trials], dtype=np.int64).reshape(-1, 3)
+        rows = np.array([getattr(trial, self._rows_of) for trial in trials], dtype=np.int64).reshape(-1, 3)
+        score = similarities(self._table, rows)
+        if not self._settings.temperature:
+            tied = np.isclose(np.sort(score, axis=1)[:, 1], score.max(axis=1), rtol=0, atol=1e-12)
+            unclear = Answer("unparsed", detail="two pairs are equally similar")
+            odd = score.argmax(axis=1).tolist()
+            return [unclear if tie else Answer("valid", slot) for slot, tie in zip(odd, tied.tolist(), strict=True)]
+        score = score / self._settings.temperature + np.array(self._settings.slot_bias)
+        weights = np.exp(score - score.max(axis=1, keepdims=True))
+        probabilities = weights / weights.sum(axis=1, keepdims=True)
+        repeat = np.array([trial.repeat for trial in trials])
+        draw = uniform(rank_triplets(items) * (1 << 15) + repeat, self._settings.seed, DRAW)
+        odd = np.minimum((draw[:, None] > np.cumsum(probabilities, axis=1)).sum(axis=1), 2).tolist()
+        if not self._settings.soft:
+            return [Answer("valid", slot) for slot in odd]
+        return [Answer("valid", slot, (a, b, c)) for slot, (a, b, c) in zip(odd, probabilities.tolist(), strict=True)]
+
+
+def similarities(table: np.ndarray | csr_array, rows: np.ndarray) -> np.ndarray:
+    """Give for each slot how similar the other two are.
+
+    Parameters
+    ----------
+    table : ndarray or scipy.sparse.csr_array, shape (n_rows, n_columns)
+        What is compared.
+    rows : ndarray of integers, shape (n_trials, 3)
+        Rows of the table, in the order of showing.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_trials, 3)
+        Dot product of the two rows in the other slots.
+    """
+    a, b, c = (table[rows[:, slot]] for slot in range(3))
+    return np.stack([np.asarray((x * y).sum(axis=1), dtype=np.float64) for x, y in ((b, c), (a, c), (a, b))], axis=1)
+
+
+def _unit(table: np.ndarray | csr_array) -> np.ndarray | csr_array:
+    """Divide every row by its length; rows of zeros stay."""
+    squares = np.asarray((table * table).sum(axis=1), dtype=np.float64).reshape(-1, 1)
+    scale = 1 / np.sqrt(np.where(squares > 0, squares, 1.0))
+    return csr_array(table.multiply(scale)) if isinstance(table, csr_array) else table * scale
+
+
+def _fingerprint(table: np.ndarray | csr_array) -> str:
+    if isinstance(table, csr_array):
+        row, column = table.nonzero()
+        values = np.asarray(table[row, column])
+        return digest([list(table.shape), *(fingerprint_array(part) for part in (row, column, values))])
+    return fingerprint_array(table)
