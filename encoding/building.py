@@ -8,7 +8,7 @@ from typing import Any
 from .core import ConfigError, suggest
 
 COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
-TABLES = ("seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
+TABLES = ("seed", "features", "load", "align", "split", "fit", "rsa", "compute", "compare", "map", *COLLECTING)
 
 
 def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: str, default: str | None) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .building import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
-from .comparison import Comparison
+from .comparison import Comparison, Rsa
 from .core import ConfigError, suggest
 from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
 from .fitting import MODELS, EncodingModel, Split, one_model_each
@@ -57,13 +57,15 @@ class Study:
     features : tuple of FeatureTable or JudgmentTable
         Feature spaces, in the order in which they are shown.
     models : tuple of Ridge or BandedRidge
-        What is fitted, in order.
+        What is fitted, in order; may be empty if there is an analysis of similarity.
     load, align, split, compare, maps, compute
         Settings of the stages.
     seed : int
         Seed of everything random.
     text : str
         The file as it was given.
+    rsa : tuple of Rsa
+        Analyses of similarity, in order.
     """
 
     features: tuple[FeatureTable | JudgmentTable, ...]
@@ -76,6 +78,7 @@ class Study:
     compute: Budget
     seed: int = 0
     text: str = ""
+    rsa: tuple[Rsa, ...] = ()
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -170,9 +173,10 @@ def parse_config(text: str) -> Study:
     for key in content:
         if key not in TABLES:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
-    for key in ("features", "load", "fit"):
-        if not content.get(key):
-            raise ConfigError(f"there is no {'[load]' if key == 'load' else f'[[{key}]]'} table, and one is needed.")
+    for keys in (("features",), ("load",), ("fit", "rsa")):
+        if not any(content.get(key) for key in keys):
+            named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
+            raise ConfigError(f"there is no {named} table, and one is needed.")
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
@@ -192,6 +196,7 @@ def parse_config(text: str) -> Study:
         build(Budget, content.get("compute", {}), "[compute]"),
         seed,
         text,
+        tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
@@ -201,11 +206,23 @@ def parse_config(text: str) -> Study:
             f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
             "Set both alike."
         )
+    _check_rsa(study, names, per_stimulus)
     return study
 
 
+def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
+    _unique([settings.name for settings in study.rsa], "[[rsa]]")
+    for settings in study.rsa:
+        settings.resolve(names)  # raises if a space is not there
+        if not per_stimulus:
+            raise ConfigError(
+                f"[[rsa]] {settings.name!r} compares stimuli, which needs one row per presentation. "
+                'Set per = "stimulus" in [load].'
+            )
+
+
 def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    tables = content[key]
+    tables = content.get(key, [])
     if not isinstance(tables, list):
         raise ConfigError(f"[{key}] must be written [[{key}]]: there can be several.")
     for table in tables:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .config import Study
 from .core import DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
 from .fitting import Folds
@@ -133,11 +135,14 @@ class Loaded:
         Feature spaces on the same samples.
     exclusions : tuple of Exclusion
         Everything that was left out.
+    described : tuple of FeatureSpace
+        Feature spaces as they are, one row per stimulus.
     """
 
     responses: Responses
     spaces: tuple[FeatureSpace, ...]
     exclusions: tuple[Exclusion, ...]
+    described: tuple[FeatureSpace, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -146,17 +151,37 @@ class Fitted:
 
     Attributes
     ----------
-    folds : Folds
-        Outer and inner folds.
+    folds : Folds or None
+        Outer and inner folds; None where nothing was fitted.
     predictions : tuple of Predictions
         One per model.
     device : str
         What was computed on, and why.
     """
 
-    folds: Folds
+    folds: Folds | None
     predictions: tuple[Predictions, ...]
     device: str
+
+    @property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """What was left out of the folds."""
+        return self.folds.exclusions if self.folds is not None else ()
+
+    def membership(self, n_samples: int) -> dict[str, np.ndarray]:
+        """Tell for every row in which fold it is tested.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of rows.
+
+        Returns
+        -------
+        dict of str to ndarray of int, shape (n_samples,)
+            As of `Folds.membership`; no row is tested where nothing was fitted.
+        """
+        return self.folds.membership() if self.folds is not None else {"outer": np.full(n_samples, -1)}
 
 
 def subjects_of(places: Places, wanted: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
+               rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
 
@@ -22,9 +23,9 @@ import pandas as pd
 from .collection import collect_judgments
 from .comparison import compare_regions, evaluate, score_regions, summarise_differences, summarise_regions, winners
 from .config import Study
-from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
+from .core import Atlas, FeatureSpace, Responses
 from .embedding import FeatureTable, embed, learn
-from .facts import facts_of
+from .facts import comparison_key, facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
 from .io.atlases import load_atlas, load_dseg
@@ -47,7 +48,9 @@ from .mapping import (
     write_maps,
     write_report,
     write_result,
+    write_rsa_maps,
 )
+from .rsa import joined_scores, rsa_subject, write_group_rsa
 
 __all__ = [
     "Fitted",
@@ -63,6 +66,7 @@ __all__ = [
     "map_subject",
     "prepare_output",
     "read_spaces",
+    "rsa_subject",
     "run_compare",
     "run_group",
     "run_participant",
@@ -210,7 +214,7 @@ def load_subject(job: Job) -> Loaded:
     )
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *exclusions))
+    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces)
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -226,9 +230,11 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Returns
     -------
     Fitted
-        Folds and predictions.
+        Folds and predictions; neither where nothing is to be fitted.
     """
     responses = loaded.responses
+    if not job.study.models:
+        return Fitted(None, (), choose_device(job.device)[1])
     shown = stimuli_of_rows(responses, job.study.align.delays)
     folds = make_folds(job.study.split, responses.samples, shown)
     device, why = choose_device(job.device)
@@ -267,30 +273,33 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     study, predictions = job.study, fitted.predictions
     runs = job.runs()
     atlases = _labelled_targets(job, loaded.responses, runs)
-    exclusions = (*loaded.exclusions, *fitted.folds.exclusions)
-    key = _comparison_key(job, fitted, atlases, exclusions)
+    similar = rsa_subject(job, loaded, atlases)
+    exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
+    key = comparison_key(job, fitted, atlases, exclusions, similar)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
         return done
-    scores = {metric: evaluate(predictions, metric) for metric in METRICS}
-    regions, differences = [], []
+    scores = {metric: evaluate(predictions, metric) for metric in METRICS if predictions}
+    regions, differences = [found.table for found in similar], [found.differences for found in similar]
     for number, (atlas, labels) in enumerate(atlases):
         regions += [score_regions(of_metric, atlas, labels) for of_metric in scores.values()]
-        main = scores[study.compare.metric]
-        differences.append(compare_regions(predictions, main, atlas, labels, pairs=study.pairs))
+        if predictions:
+            main = scores[study.compare.metric]
+            differences.append(compare_regions(predictions, main, atlas, labels, pairs=study.pairs))
         job.progress("compare", (number + 1) / len(atlases))
-    samples = fitted.folds.samples
+    samples, membership = loaded.responses.samples, fitted.membership(len(loaded.responses.samples))
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
         "differences": pd.concat(differences, ignore_index=True),
         "exclusions": pd.DataFrame([(e.what, e.n, e.reason) for e in exclusions], columns=["what", "n", "reason"]),
         "splits": pd.DataFrame(
-            {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **fitted.folds.membership()}
+            {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
     write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
-    return write_result(job.folder, scores, tables, facts_of(job, loaded, fitted, key))
+    scores |= joined_scores(similar)
+    return write_result(job.folder, scores, tables, facts_of(job, loaded, fitted, similar, key))
 
 
 def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
@@ -323,6 +332,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             single=study.single,
             pairs=study.pairs,
         )
+        maps += write_rsa_maps(job.folder / "func", result)
         drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
@@ -368,6 +378,7 @@ def run_group(
     write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
     write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
     write_tsv(folder / "winners.tsv", winners(main, list(study.single)))
+    write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         note_drawn(folder, key, write_report(results, study.maps, page, folder / "figures", progress=progress))
@@ -385,14 +396,3 @@ def _labelled_targets(
         atlas = load_dseg(path, name) if name in ("aseg", "aparcaseg") else load_atlas(path)
         pairs.append((atlas, match_atlas(atlas, responses.targets)))
     return pairs
-
-
-def _comparison_key(
-    job: Job, fitted: Fitted, atlases: Sequence[tuple[Atlas | None, np.ndarray]], exclusions: Sequence[Exclusion]
-) -> str:
-    models = [prediction.provenance.key for prediction in fitted.predictions]
-    regions = [(atlas.name if atlas else "", fingerprint_array(labels)) for atlas, labels in atlases]
-    left_out = [(exclusion.what, exclusion.n, exclusion.reason) for exclusion in exclusions]
-    return digest(
-        ["compare/1", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
-    )

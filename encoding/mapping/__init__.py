@@ -7,6 +7,7 @@ from .report import write_report
 from .results import (
     FACTS,
     METRICS,
+    RSA,
     Result,
     finished_result,
     read_result,
@@ -16,11 +17,13 @@ from .results import (
     write_maps,
     write_result,
 )
+from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import Maps
 
 __all__ = [
     "FACTS",
     "METRICS",
+    "RSA",
     "Maps",
     "Result",
     "choose_atlases",
@@ -31,9 +34,11 @@ __all__ = [
     "prepare_derivative",
     "read_result",
     "require_same_settings",
+    "spaces_as_models",
     "winner_of",
     "write_background",
     "write_maps",
     "write_report",
     "write_result",
+    "write_rsa_maps",
 ]

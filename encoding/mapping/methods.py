@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .rsa_maps import describe_choices
+
 
 def describe_methods(facts: Mapping[str, Any]) -> str:
     """Write the methods of a run in words that can go into a paper.
@@ -18,13 +20,15 @@ def describe_methods(facts: Mapping[str, Any]) -> str:
         Paragraphs, separated by empty lines.
     """
     settings = facts["settings"]
-    parts = [
-        _responses(facts, settings["load"]),
-        _features(facts, settings["align"]),
-        _folds(facts, settings["split"]),
-        _models(facts),
-        _scores(facts),
-    ]
+    parts = [_responses(facts, settings["load"])]
+    if facts["models"]:
+        parts += [
+            _features(facts, settings["align"]),
+            _folds(facts, settings["split"]),
+            _models(facts),
+            _scores(facts),
+        ]
+    parts += [describe_choices(choices) for choices in facts["rsa"].values()]
     return "\n\n".join(parts)
 
 

@@ -43,6 +43,7 @@ def facts_of(subject, targets, **changes):
         "models": {name: {**model, "bands": [name]} for name in MODELS},
         "single": list(MODELS),
         "pairs": [list(MODELS)],
+        "rsa": {},
         "metric": "r",
         "device": "CPU with 1 threads",
         "settings": SETTINGS,
