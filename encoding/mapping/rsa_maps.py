@@ -89,9 +89,9 @@ def describe_choices(choices: Mapping[str, Any]) -> str:
         runs = f"{choices['n_pairs_of_one_run_left_out']} pairs that share a run were left out."
     return (
         f"Representational similarity {choices['name']!r}: similarity of stimuli by {models}; of responses by "
-        f"{BRAIN[choices['brain']]} over {where} ({fewest} {unit} at least); both compared by {choices['comparison']} "
-        f"correlation over {choices['n_pairs']} pairs of {choices['n_stimuli']} stimuli ({repeats}). {runs} Values "
-        "depend strongly on these choices, and can be compared with values of the same choices only."
+        f"{BRAIN[choices['brain']]} over {where} ({fewest} {unit} at least); both compared by "
+        f"{choices['comparison'].title()} correlation over {choices['n_pairs']} pairs of {choices['n_stimuli']} "
+        f"stimuli ({repeats}). {runs} Values depend strongly on these choices, and can be compared with values of the same choices only."
     )
 
 

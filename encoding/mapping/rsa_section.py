@@ -16,7 +16,7 @@ from .results import Result, best_of
 from .rsa_maps import describe_choices, scores_of, spaces_as_models
 from .selection import Chart, headline
 
-LABEL = "similarity of responses and features (RSA)"
+LABELS = {"pearson": "Pearson r of similarities (RSA)", "spearman": "Spearman rank r of similarities (RSA)"}
 
 
 def similarity_sections(composer: Composer) -> list[page.Section]:
@@ -43,7 +43,7 @@ class _Analysis:
         self.spaces: list[str] = list(choices["similarity"])
         known = space_colors([*composer.models, *(s for s in self.spaces if s not in composer.models)])
         self.colors = {space: known[space] for space in self.spaces}
-        self.label = f"{choices['comparison'].capitalize()} {LABEL}"
+        self.label = LABELS[choices["comparison"]]
         self.maps: dict[str, Scores] = {result.subject: scores_of(result, name) for result in composer.results}
         values = [scores.values for scores in self.maps.values()]
         finite = any(np.isfinite(some).any() for some in values)
