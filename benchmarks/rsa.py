@@ -204,10 +204,10 @@ def write_results(measured, n_voxels, n_sample):
         "# Searchlights beside a plain NumPy loop",
         "",
         f"{N_STIMULI} stimuli in {N_RUNS} runs (pairs of one run left out), searchlights of radius {RADIUS} voxels "
-        f"(123 voxels, fewer at the edge). The loop is timed on {n_sample} of them, half before and half after ours, in one "
-        "process with the same threads; ours does all and reads from disk. Made by `python benchmarks/rsa.py`; numpy "
-        f"{np.__version__}, torch {torch.__version__}; two cores, load while measuring "
-        f"{loads}.",
+        f"(123 voxels, fewer at the edge). The loop is timed on {n_sample} of them, half before and half after ours, "
+        "in one process with the same threads; ours does all and reads from disk. Made by "
+        f"`python benchmarks/rsa.py`; numpy {np.__version__}, torch {torch.__version__}; two cores, load while "
+        f"measuring {loads}.",
         "",
         "| threads | compared | searchlights | loop, ms each | ours, ms each | ours, all | ratio | difference |",
         "|---|---|---|---|---|---|---|---|",

@@ -135,7 +135,8 @@ def compare_similarity(
             targets = Targets.of_columns([" ".join(filter(None, parcel[:4])) for parcel in regions])
         write_object(Scores(METRIC, rows, values, targets, responses.subject, provenance), partial.folder)
         partial.finish()
-    progress(1.0)
+    else:
+        progress(1.0)
     facts = _facts(settings, chosen, patterns, pairs, responses)
     return _result(settings, load(folder), patterns, atlases, facts)
 

@@ -91,7 +91,8 @@ def describe_choices(choices: Mapping[str, Any]) -> str:
         f"Representational similarity {choices['name']!r}: similarity of stimuli by {models}; of responses by "
         f"{BRAIN[choices['brain']]} over {where} ({fewest} {unit} at least); both compared by "
         f"{choices['comparison'].title()} correlation over {choices['n_pairs']} pairs of {choices['n_stimuli']} "
-        f"stimuli ({repeats}). {runs} Values depend strongly on these choices, and can be compared with values of the same choices only."
+        f"stimuli ({repeats}). {runs} Values depend strongly on these choices, and can be compared with values "
+        "of the same choices only."
     )
 
 
