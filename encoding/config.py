@@ -16,7 +16,7 @@ from .building import TABLES, build, build_kind, plain, refuse_unknown, wrong_ty
 from .comparison import Comparison, Rsa
 from .core import ConfigError, suggest
 from .embedding import EMBEDDERS, FeatureTable, JudgmentTable
-from .fitting import MODELS, EncodingModel, Split, one_model_each
+from .fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
 from .fitting.budget import Budget
 from .loading import Loader
 from .mapping.settings import Maps
@@ -64,6 +64,8 @@ class Study:
         Seed of everything random.
     text : str
         The file as it was given.
+    auxiliary : tuple of str
+        Models of several bands that are fitted only to partition the variance of a larger one; no maps are drawn.
     rsa : tuple of Rsa
         Analyses of similarity, in order.
     """
@@ -78,6 +80,7 @@ class Study:
     compute: Budget
     seed: int = 0
     text: str = ""
+    auxiliary: tuple[str, ...] = ()
     rsa: tuple[Rsa, ...] = ()
 
     @property
@@ -184,6 +187,8 @@ def parse_config(text: str) -> Study:
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
+    added = _subsets(models)
+    models += added
     _unique([model.name for model in models], "[[fit]]")
     study = Study(
         features,
@@ -196,6 +201,7 @@ def parse_config(text: str) -> Study:
         build(Budget, content.get("compute", {}), "[compute]"),
         seed,
         text,
+        tuple(model.name for model in added if len(model.bands) > 1),
         tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
@@ -250,6 +256,19 @@ def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel,
         if band not in spaces:
             raise ConfigError(f"[[fit]] bands: no feature space {band!r} in [[features]]. {suggest(str(band), spaces)}")
     return (build_kind(MODELS, settings, "[[fit]]", None),)
+
+
+def _subsets(models: tuple[EncodingModel, ...]) -> tuple[EncodingModel, ...]:
+    """Models of subsets that are wanted and not listed."""
+    there = {frozenset(model.bands) for model in models}
+    added: list[EncodingModel] = []
+    joint = [model for model in models if isinstance(model, BandedRidge) and model.subsets]
+    for model in joint:
+        for part in models_of_subsets(model):
+            if frozenset(part.bands) not in there:
+                there.add(frozenset(part.bands))
+                added.append(part)
+    return tuple(added)
 
 
 def _unique(names: list[str], where: str) -> None:

@@ -100,6 +100,7 @@ def facts_of(job: Job, loaded: Loaded, fitted: Fitted, similar: Sequence[RsaResu
         "n_folds": len(fitted.folds.folds) if fitted.folds is not None else 0,
         "features": {space.name: space.n_features for space in loaded.spaces},
         "models": models,
+        "auxiliary": list(job.study.auxiliary),
         "single": list(job.study.single),
         "pairs": [list(pair) for pair in job.study.pairs],
         "rsa": {found.settings.name: found.facts for found in similar},

@@ -331,6 +331,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             single=study.single,
             pairs=study.pairs,
+            left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
         drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)

@@ -1,6 +1,7 @@
 """Held-out predictions to scores per target."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -17,8 +18,9 @@ def evaluate(predictions: Sequence[Predictions], metric: str = "r") -> Scores:
     ----------
     predictions : sequence of Predictions
         Models of one subject on the same targets.
-    metric : {"r", "pooled_r", "r2", "split_r2"}
-        See `Scores`. "split_r2" has one row per band of each model with more than one.
+    metric : {"r", "pooled_r", "r2", "split_r2", "partition_r2"}
+        See `Scores`. "split_r2" has one row per band of each model with more than one, "partition_r2" one per set of
+        bands of each model of which a model of every subset is there too.
 
     Returns
     -------
@@ -40,6 +42,10 @@ def evaluate(predictions: Sequence[Predictions], metric: str = "r") -> Scores:
             if len(prediction.bands) > 1:
                 rows += [ScoreRow(prediction.model, band) for band in prediction.bands]
                 values += list(band_scores(prediction))
+        elif metric == "partition_r2":
+            parts = partition(prediction, predictions)
+            rows += [ScoreRow(prediction.model, name) for name in parts]
+            values += list(parts.values())
         else:
             rows.append(ScoreRow(prediction.model))
             values.append(model_scores(prediction, metric))
@@ -87,6 +93,49 @@ def band_scores(prediction: Predictions) -> np.ndarray:
     """
     m = prediction.moments
     return metrics.split_r2(m.yy, m.y_band, m.p_band)
+
+
+def partition(prediction: Predictions, others: Sequence[Predictions]) -> dict[str, np.ndarray]:
+    """Divide the R2 of a joint model into what each set of bands has for itself.
+
+    The part of a set T of bands is what these share with each other and with no other band. With R2(S) the score of a
+    model of the bands in S, and U all bands,
+
+        part(T) = sum over S within T of (-1)^(|S| + 1) R2((U without T) joined with S)
+
+    (commonality analysis: Mood 1971; Seibold & McPhee 1979). The part of a single band is its unique variance. Held-out
+    scores are estimates, so that parts can be negative: where a model of fewer bands predicts better, or where bands
+    mask each other.
+
+    Parameters
+    ----------
+    prediction : Predictions
+        The joint model.
+    others : sequence of Predictions
+        Among them a model of every subset of its bands.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_targets,)
+        Parts by the names of their bands, joined by "+", smallest sets first; they add up to the R2 of the model. Empty
+        for a single band, or where a subset has no model.
+    """
+    bands = prediction.bands
+    models = {frozenset(other.bands): other for other in others} | {frozenset(bands): prediction}
+    sets = [frozenset(chosen) for size in range(1, len(bands) + 1) for chosen in combinations(bands, size)]
+    if len(bands) < 2 or any(chosen not in models for chosen in sets):
+        return {}
+    r2 = {chosen: model_scores(models[chosen], "r2") for chosen in sets}
+    r2[frozenset()] = np.where(np.isfinite(r2[sets[-1]]), 0.0, np.nan)
+    whole, parts = frozenset(bands), {}
+    for chosen in sets:
+        terms = [
+            (-1.0) ** (size + 1) * r2[(whole - chosen) | frozenset(within)]
+            for size in range(len(chosen) + 1)
+            for within in combinations(chosen, size)
+        ]
+        parts["+".join(band for band in bands if band in chosen)] = np.sum(terms, axis=0)
+    return parts
 
 
 def fold_correlations(prediction: Predictions) -> np.ndarray:

@@ -44,7 +44,10 @@ class JudgmentTable:
     name : str
         Name of the feature space.
     file : str, optional
-        Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, or a saved folder.
+        Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, ``answers.sqlite`` of a
+        collection, or a saved folder.
+    annotator : str, optional
+        Whose judgments, where the file holds those of several.
     ratings : str, optional
         Instead of a file, another feature space of the configuration: judgments are simulated by the cosine of its
         rows, so that human ratings are embedded as a model's judgments are.
@@ -89,6 +92,7 @@ class JudgmentTable:
 
     name: str
     file: str = ""
+    annotator: str = ""
     ratings: str | None = None
     n_judgments: int = 1_000_000
     temperature: float = 0.0
@@ -251,7 +255,7 @@ def gather_judgments(
     base = Path(base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
     if source.ratings is None:
-        judgments = read_judgments(base / source.file, stimuli=names)
+        judgments = read_judgments(base / source.file, stimuli=names, annotator=source.annotator)
     else:
         ratings = _related(source, source.ratings, related or {})
         judgments = simulate_judgments(

@@ -4,7 +4,7 @@ from .crossval import Compute, cross_predict, cross_predict_all
 from .device import choose_device
 from .estimators import BandedRidgeCV, RidgeCV
 from .folds import Fold, Folds
-from .models import MODELS, BandedRidge, EncodingModel, Ridge, one_model_each
+from .models import MODELS, BandedRidge, EncodingModel, Ridge, models_of_subsets, one_model_each
 from .splits import Split, make_folds
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "cross_predict",
     "cross_predict_all",
     "make_folds",
+    "models_of_subsets",
     "one_model_each",
 ]

@@ -137,21 +137,28 @@ class _Batch:
         self.curve = np.zeros(len(task.gammas))
         shape = (len(task.gammas), self.n_outer, self.n_targets)
         self.each = np.empty(shape, dtype=arrays.dtype) if keep_all else None
+        # Responses go to where the search is once; they are of unit size, so that centring there loses nothing.
+        self.there = arrays.to(Y)
+        self.means = [self.mean_of(training.rows) for training in rows.sets]
 
-    def centred(self, rows: np.ndarray, mean: np.ndarray) -> Any:
-        return self.search.arrays.to(self.Y[rows] - mean)
+    def mean_of(self, rows: np.ndarray) -> np.ndarray:
+        return self.Y[rows].mean(0) if self.search.intercept else np.zeros(self.n_targets)
+
+    def centred(self, rows: np.ndarray, number: int) -> Any:
+        """Take responses about their mean in a training set."""
+        arrays = self.search.arrays
+        return self.there[arrays.index(rows)] - arrays.to(self.means[number])
 
     def add(self, number: int, turn: Any, parts: Sequence[tuple[Any, Coupling]]) -> None:
         """Add the losses of one training set."""
         arrays, xp = self.search.arrays, self.search.arrays.xp
         training = self.search.rows.sets[number]
-        mean = self.Y[training.rows].mean(0) if self.search.intercept else np.zeros(self.n_targets)
-        c = xp.matmul(turn, self.centred(training.rows, mean))
+        c = xp.matmul(turn, self.centred(training.rows, number))
         rank = len(c)
         work = arrays.empty((3 * rank, self.n_targets))
         xp.multiply(c, c, out=work[rank : 2 * rank])
         for validation, (project, coupling) in zip(training.validations, parts, strict=True):
-            e = xp.matmul(project, self.centred(validation.rows, mean))
+            e = xp.matmul(project, self.centred(validation.rows, number))
             self.total[validation.outer] += losses(xp, coupling, c, e, work)
 
     def end(self, candidate: int) -> None:
@@ -167,8 +174,7 @@ class _Batch:
         """Add what is the same for every candidate."""
         arrays = self.search.arrays
         base = np.zeros((self.n_outer, self.n_targets))
-        for training in self.search.rows.sets:
-            mean = self.Y[training.rows].mean(0) if self.search.intercept else np.zeros(self.n_targets)
+        for training, mean in zip(self.search.rows.sets, self.means, strict=True):
             for validation in training.validations:
                 base[validation.outer] += validation.share * ((self.Y[validation.rows] - mean) ** 2).mean(0)
         loss = arrays.host(self.best.loss).astype(np.float64) + base

@@ -1,7 +1,8 @@
 """What one encoding model is: its feature spaces and how its hyper-parameters are searched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..numerics.simplex import draw_candidates
 from .plan import METHODS
 
 SEARCHES = ("random", "guided")
+MOST_BANDS = 5  # of which every subset is fitted
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 
 
@@ -97,6 +99,9 @@ class BandedRidge:
         "random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
         look promising for them, four of every 200; it needs the method "statistics" and serves `n_iter` of 1,000
         and more.
+    subsets : bool
+        Whether to fit a model of every subset of the bands too, so that variance can be partitioned among them; up to
+        five bands. See `models_of_subsets`.
 
     Raises
     ------
@@ -110,10 +115,16 @@ class BandedRidge:
     n_iter: int = 100
     method: str = "auto"
     search: str = "random"
+    subsets: bool = False
 
     def __post_init__(self) -> None:
         """Check values and fill in the name."""
         _check(self)
+        if not isinstance(self.subsets, bool) or (self.subsets and len(self.bands) > MOST_BANDS):
+            raise ConfigError(
+                f"[[fit]] {self.name!r}: subsets = {self.subsets!r} with {len(self.bands)} bands, but true or false is "
+                f"needed, and at most {MOST_BANDS} bands: every one doubles the number of models."
+            )
         if len(self.bands) < 2:
             raise ConfigError(
                 f'[[fit]] {self.name!r}: banded ridge needs two or more bands; use kind = "ridge" for one.'
@@ -171,6 +182,28 @@ def _check(model: Ridge | BandedRidge) -> None:
         raise ConfigError(f"[[fit]] {model.name!r}: alphas = {list(model.alphas)}; positive finite numbers are needed.")
     if model.method not in METHODS:
         raise ConfigError(f"[[fit]] {model.name!r}: method = {model.method!r}. {suggest(str(model.method), METHODS)}")
+
+
+def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
+    """Make a model of every subset of the bands of a joint model, itself left out.
+
+    Parameters
+    ----------
+    model : BandedRidge
+        The joint model.
+
+    Returns
+    -------
+    tuple of Ridge or BandedRidge
+        Named after their bands, joined by "+"; single bands first. Candidates are in proportion to the number of bands,
+        so that small models are not searched more thoroughly than large ones.
+    """
+    made: list[EncodingModel] = [Ridge((band,), alphas=model.alphas, method=model.method) for band in model.bands]
+    for size in range(2, len(model.bands)):
+        n_iter = max(size + 1, round(model.n_iter * size / len(model.bands)))
+        smaller = replace(model, bands=model.bands[:size], name="", n_iter=n_iter, subsets=False)
+        made += [replace(smaller, bands=bands, name="") for bands in combinations(model.bands, size)]
+    return tuple(made)
 
 
 def one_model_each(spaces: Sequence[str], **settings: object) -> tuple[Ridge, ...]:

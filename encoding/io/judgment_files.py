@@ -1,5 +1,6 @@
 """Judgments from files of all kinds: Parquet, rows of numbers with the odd item last, and saved `Judgments`."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,18 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ..core import DataError, Judgments, Provenance, fingerprint
+from ..core import DataError, Judgments, Provenance, fingerprint, suggest
 from .store import load
+from .stored_judgments import read_store
 
 META = b"encoding.judgments"
 ITEMS = ("item_1", "item_2", "item_3")
 NUMBERS = (".txt", ".npy", ".csv", ".tsv")
 
 
-def read_judgments(path: str | Path, *, stimuli: Sequence[str] | None = None, split: str = "") -> Judgments:
+def read_judgments(
+    path: str | Path, *, stimuli: Sequence[str] | None = None, split: str = "", annotator: str = ""
+) -> Judgments:
     """Read judgments.
 
     Parameters
@@ -26,11 +30,14 @@ def read_judgments(path: str | Path, *, stimuli: Sequence[str] | None = None, sp
     path : str or Path
         ``.parquet`` with the columns item_1, item_2, item_3 (names in the order of showing), choice (0, 1, 2, or -1)
         and if known outcome, probability_1 to _3, weight, repeat, split, annotator; ``.txt`` or ``.npy`` with three
-        0-based numbers per row, the odd item last; or a folder into which `Judgments` were saved.
+        0-based numbers per row, the odd item last; ``answers.sqlite`` of a collection; or a folder into which
+        `Judgments` were saved.
     stimuli : sequence of str, optional
         Names that numbers count. Without them items are called 0, 1, 2, ...
     split : str
         Part that all judgments belong to, where the file names none.
+    annotator : str
+        Whose judgments, where a file holds those of several; all of them unless given, which a store does not allow.
 
     Returns
     -------
@@ -47,14 +54,30 @@ def read_judgments(path: str | Path, *, stimuli: Sequence[str] | None = None, sp
         found = load(path)
         if not isinstance(found, Judgments):
             raise DataError(f"{path}: holds a {type(found).__name__}, but Judgments were needed.")
-        return found
+        return _of(annotator, found, path)
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
     if path.suffix == ".parquet":
-        return _parquet(path, split)
+        return _of(annotator, _parquet(path, split), path)
+    if path.suffix == ".sqlite":
+        return read_store(path, annotator=annotator, split=split)
     if path.suffix in NUMBERS:
         return _of_numbers(path, read_numbers(path), stimuli, split)
-    raise DataError(f"{path}: judgments are read from .parquet, {', '.join(NUMBERS)} files, or a saved folder.")
+    kinds = f".parquet, .sqlite, {', '.join(NUMBERS)} files, or a saved folder"
+    raise DataError(f"{path}: judgments are read from {kinds}.")
+
+
+def _of(annotator: str, judgments: Judgments, path: Path) -> Judgments:
+    """Take the judgments of one annotator."""
+    if not annotator:
+        return judgments
+    chosen = judgments.annotator == annotator
+    if not chosen.any():
+        raise DataError(
+            f"{path}: no judgments of {annotator!r}. {suggest(annotator, sorted(set(judgments.annotator.tolist())))}"
+        )
+    names = ("items", "choice", "probabilities", "outcome", "weight", "repeat", "split", "annotator")
+    return dataclasses.replace(judgments, **{name: getattr(judgments, name)[chosen] for name in names})
 
 
 def read_numbers(path: str | Path) -> np.ndarray:

@@ -65,7 +65,7 @@ def diagnostics(composer: Composer) -> page.Section:
         counts = {
             name: np.sum([np.asarray(r.facts["models"][name]["chosen"]) for r in composer.results], axis=0)
             for name, model in composer.facts["models"].items()
-            if tuple(model["alphas"]) == grid
+            if tuple(model["alphas"]) == grid and name in composer.models
         }
         figure = draw_alphas(counts, np.asarray(grid), colors=composer.colors, title="Chosen penalties")
         caption = (

@@ -22,6 +22,7 @@ from .settings import Maps
 Progress = Callable[[str, float], None]
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
 GROUP = "mean of participants"
+SHARED = "#8A8F98"
 
 
 class Composer:
@@ -47,7 +48,7 @@ class Composer:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
         facts = results[0].facts
         self.facts, self.metric = facts, facts["metric"]
-        self.models: list[str] = list(facts["models"])
+        self.models: list[str] = [name for name in facts["models"] if name not in facts["auxiliary"]]
         self.single: list[str] = facts["single"]
         self.pairs = [(a, b) for a, b in facts["pairs"]]
         self.colors = space_colors(self.models)
@@ -131,7 +132,7 @@ class Composer:
         """
         blocks: list[page.Block] = []
         for number, chart in enumerate(self.charts):
-            shown = chart.of_models(self.metric)
+            shown = chart.of_models(self.metric, self.models)
             if shown.empty:
                 continue
             figure = draw_networks(shown, colors=self.colors, label=f"mean {LABELS[self.metric]}", title=chart.title)
@@ -224,7 +225,7 @@ class Composer:
             return None
         blocks: list[page.Block] = []
         for number, chart in enumerate(self.charts):
-            shown = chart.of_models(self.metric)
+            shown = chart.of_models(self.metric, self.models)
             if shown.empty:
                 continue
             label = f"difference in mean {LABELS[self.metric]}"
@@ -282,8 +283,9 @@ class Composer:
         """
         blocks: list[page.Block] = []
         for number, chart in enumerate(self.charts):
-            rows = chart.rows[(chart.rows["metric"] == "split_r2") & chart.rows["value"].notna()]
-            for model, of_model in rows.groupby("model", sort=False):
+            for model, of_model in chart.of_parts("split_r2"):
+                if model not in self.models:
+                    continue
                 shown = of_model.assign(model=of_model["feature"])
                 known = {name: self.colors.get(name, "#666666") for name in shown["model"].unique()}
                 figure = draw_networks(
@@ -296,6 +298,35 @@ class Composer:
                 alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
                 blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
         return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
+
+    def partition(self) -> page.Section | None:
+        """Show what each feature space has for itself, and what they share.
+
+        Returns
+        -------
+        Section or None
+            None unless models of all subsets of a joint model were fitted.
+        """
+        blocks: list[page.Block] = []
+        keys = ["subject", "level", "region"]
+        for number, chart in enumerate(self.charts):
+            for model, parts in chart.of_parts("partition_r2"):
+                if model not in self.models:
+                    continue
+                single = ~parts["feature"].str.contains("+", regex=False)
+                alone = parts[single].assign(model=parts["feature"])
+                shared = parts[~single].groupby(keys, sort=False, as_index=False)["value"].sum().assign(model="shared")
+                colors = {name: self.colors.get(name, "#666666") for name in alone["model"].unique()}
+                shown = pd.concat([alone, shared], ignore_index=True)
+                title = f"{chart.title}: unique to each feature space of {model}"
+                figure = draw_networks(shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title)
+                caption = (
+                    f"R² of {model} that is lost without a feature space, and the rest, which any of several could "
+                    f"explain (shared). Parts add up to R², can be negative, and are all in the tables (partition_r2)."
+                )
+                name = f"chart-{number + 1}_model-{model}_partition"
+                blocks.append(self.keep(figure, name, f"{title}, and shared", caption))
+        return page.Section("Unique and shared variance", tuple(blocks)) if blocks else None
 
 
 def _threshold(settings: Maps, metric: str, n_samples: int) -> float:

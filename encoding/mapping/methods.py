@@ -93,6 +93,8 @@ def _folds(facts: Mapping[str, Any], split: Mapping[str, Any]) -> str:
 def _models(facts: Mapping[str, Any]) -> str:
     sentences = []
     for model in facts["settings"]["models"]:
+        if model["name"] in facts["auxiliary"]:
+            continue
         low, high = min(model["alphas"]), max(model["alphas"])
         grid = f"{len(model['alphas'])} penalties from {low:g} to {high:g} times trace(K)/n"
         bands = ", ".join(model["bands"])
@@ -103,6 +105,11 @@ def _models(facts: Mapping[str, Any]) -> str:
                 f"{model['name']}: banded ridge on {bands} (Dupré la Tour et al. 2022), {model['n_iter']} candidates "
                 f"of band weights and {grid}, chosen per target."
             )
+            if model["subsets"]:
+                sentences.append(
+                    f"The same was fitted to every subset of the bands of {model['name']}, with candidates in "
+                    f"proportion to their number, and R2 divided into unique and shared parts (commonality analysis)."
+                )
     return " ".join([*_solvers(facts), *sentences])
 
 

@@ -40,7 +40,7 @@ def write_report(
     composer = Composer(results, settings, figures, path.parent, progress)
     sections = (
         composer.glance(), composer.winners(), composer.accuracy(), composer.differences(), composer.parts(),
-        *similarity_sections(composer), tables(composer), diagnostics(composer), about(composer),
+        composer.partition(), *similarity_sections(composer), tables(composer), diagnostics(composer), about(composer),
     )  # fmt: skip
     facts = results[0].facts
     who = ", ".join(f"sub-{result.subject}" for result in results)

@@ -23,13 +23,14 @@ FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
     "splits.tsv",
     "exclusions.tsv",
 )
-METRICS = ("r", "pooled_r", "r2", "split_r2")
+METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
     "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
     "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
     "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
+    "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
     RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
 
@@ -225,6 +226,7 @@ def write_maps(
     metric: str,
     single: Sequence[str],
     pairs: Sequence[tuple[str, str]],
+    left_out: Sequence[str] = (),
 ) -> list[Path]:
     """Write a map of every score of models, the best model of single spaces, its margin, and every difference.
 
@@ -242,6 +244,8 @@ def write_maps(
         Models of single feature spaces.
     pairs : sequence of (str, str)
         Models to subtract.
+    left_out : sequence of str, optional
+        Models without maps.
 
     Returns
     -------
@@ -253,6 +257,8 @@ def write_maps(
         if name == RSA:
             continue  # see `write_rsa_maps`
         for row, values in zip(of_metric.rows, of_metric.values, strict=True):
+            if row.model in left_out:
+                continue
             named = {
                 **entities,
                 "model": entity_label(row.model),

@@ -1,5 +1,6 @@
 """Which regions a chart shows, and what it says in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,13 +23,15 @@ class Chart:
     title: str
     rows: pd.DataFrame
 
-    def of_models(self, metric: str) -> pd.DataFrame:
+    def of_models(self, metric: str, models: Sequence[str]) -> pd.DataFrame:
         """Choose the rows of whole models.
 
         Parameters
         ----------
         metric : str
             Name of the score.
+        models : sequence of str
+            Models to show.
 
         Returns
         -------
@@ -36,7 +39,24 @@ class Chart:
             Rows that have a value.
         """
         rows = self.rows
-        return rows[(rows["metric"] == metric) & (rows["feature"] == "all") & rows["value"].notna()]
+        chosen = (rows["metric"] == metric) & (rows["feature"] == "all") & rows["model"].isin(list(models))
+        return rows[chosen & rows["value"].notna()]
+
+    def of_parts(self, metric: str) -> list[tuple[str, pd.DataFrame]]:
+        """Choose the rows of parts of models.
+
+        Parameters
+        ----------
+        metric : str
+            "split_r2" or "partition_r2".
+
+        Returns
+        -------
+        list of (str, pandas.DataFrame)
+            Name of every joint model, and its rows that have a value.
+        """
+        rows = self.rows[(self.rows["metric"] == metric) & self.rows["value"].notna()]
+        return [(str(model), of_model) for model, of_model in rows.groupby("model", sort=False)]
 
 
 def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:

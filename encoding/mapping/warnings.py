@@ -38,6 +38,8 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
             few = f"{facts['n_samples']} samples are few"
             found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
         for name, model in facts["models"].items():
+            if name in facts["auxiliary"]:
+                continue
             found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
             found += _solver(who, name, model["solver"])
         found += _left_out(who, result.exclusions)

@@ -88,15 +88,17 @@ def band_weights(
         )
         part = Y[:, columns].astype(np.float64)
         if gram is not None:
-            weights[:, columns] = _primal(gram, X.T @ part, scale, alphas[columns])
+            weights[:, columns] = _primal(X, part, gram, scale, alphas[columns])
         else:
             weights[:, columns] = _dual(X, part, scale, alphas[columns])
     return weights
 
 
-def _primal(gram: np.ndarray, cross: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+def _primal(X: np.ndarray, Y: np.ndarray, gram: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     values, vectors = scipy.linalg.eigh(gram * scale * scale[:, None])
-    rotated = vectors.T @ (scale[:, None] * cross)
+    # The features are rotated, or their products with the responses, whichever are fewer columns.
+    few = Y.shape[1] < len(X)
+    rotated = vectors.T @ (scale[:, None] * (X.T @ Y)) if few else (X @ (scale[:, None] * vectors)).T @ Y
     rotated /= np.maximum(values, 0)[:, None] + alphas
     return scale[:, None] * (vectors @ rotated)
 

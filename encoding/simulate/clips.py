@@ -103,7 +103,9 @@ def write_clip(path: Path, tiles: np.ndarray, seconds: float) -> None:
     import av  # part of the extra "collect"
 
     with atomic_file(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "12", "threads": "1"})
+        video = container.add_stream(
+            "libx264", rate=FRAME_RATE, options={"crf": "12", "preset": "ultrafast", "threads": "1"}
+        )
         video.width = video.height = TILES * TILE
         video.pix_fmt = "yuv420p"
         for number in range(max(round(seconds * FRAME_RATE), 1)):

@@ -128,7 +128,7 @@ def test_what_is_no_file_of_judgments_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_judgments(tmp_path / "nothing.txt")
     (tmp_path / "x.mat").write_text("x")
-    with pytest.raises(DataError, match=r"judgments are read from .parquet, .txt"):
+    with pytest.raises(DataError, match=r"judgments are read from .parquet, .sqlite, .txt"):
         read_judgments(tmp_path / "x.mat")
     (tmp_path / "x.parquet").write_text("x")
     with pytest.raises(DataError, match="cannot be read as Parquet"):

@@ -41,6 +41,7 @@ def facts_of(subject, targets, **changes):
         "n_folds": 2,
         "features": {"ratings": 48, "mllm": 30},
         "models": {name: {**model, "bands": [name]} for name in MODELS},
+        "auxiliary": [],
         "single": list(MODELS),
         "pairs": [list(MODELS)],
         "rsa": {},

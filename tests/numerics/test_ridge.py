@@ -52,10 +52,12 @@ def test_primal_and_dual_weights_equal_the_normal_equations(seed, n_train, width
     gamma = np.random.default_rng(seed).dirichlet(np.ones(len(widths))) + 0.05
     scale = np.concatenate([np.full(width, np.sqrt(g)) for width, g in zip(widths, gamma, strict=True)])
     expected = explicit(X, Y, bands, np.tile(gamma[:, None], 4), ALPHAS)
-    primal = ridge._primal(X.T @ X, X.T @ Y, scale, ALPHAS)
+    primal = ridge._primal(X, Y, X.T @ X, scale, ALPHAS)
+    repeated = ridge._primal(X, np.tile(Y, (1, 12)), X.T @ X, scale, np.tile(ALPHAS, 12))
     dual = ridge._dual(X, Y, scale, ALPHAS)
     size = np.abs(expected).max()
     np.testing.assert_allclose(primal, expected, atol=1e-8 * size)
+    np.testing.assert_allclose(repeated, np.tile(expected, (1, 12)), atol=1e-8 * size)  # more targets than samples
     np.testing.assert_allclose(dual, expected, atol=1e-8 * size)
 
 

@@ -10,8 +10,9 @@ from encoding.cli import main  # noqa: E402
 from encoding.collect_config import read_collection  # noqa: E402
 from encoding.collection import exported, open_collection  # noqa: E402
 from encoding.config import read_config  # noqa: E402
-from encoding.core import ConfigError, fingerprint  # noqa: E402
+from encoding.core import ConfigError, DataError, fingerprint  # noqa: E402
 from encoding.embedding import SparseEmbedding  # noqa: E402
+from encoding.io.judgment_files import read_judgments  # noqa: E402
 from encoding.io.tables import read_stimuli  # noqa: E402
 from encoding.simulate import simulate  # noqa: E402
 from encoding.simulate.clips import STEPS, THEMES, TILES, caption, mosaic, palette, write_clip  # noqa: E402
@@ -121,3 +122,18 @@ def test_clips_without_the_package_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="PyAV, which is not there"):
         simulate(tmp_path / "study", preset="tiny", clips=True)
     assert not (tmp_path / "study").exists()
+
+
+def test_the_store_holds_what_was_exported(study):
+    folder = study / "judgments" / "clips"
+    export = exported(folder / "export" / "mllm")
+    stored = read_judgments(folder / "answers.sqlite")
+    assert stored.stimuli == export.stimuli
+    for name in ("items", "choice", "outcome", "repeat", "split", "annotator"):
+        np.testing.assert_array_equal(getattr(stored, name), getattr(export, name), err_msg=name)
+    np.testing.assert_allclose(stored.probabilities, export.probabilities)
+    assert set(stored.split) == {"train", "test", "subset"}
+    with pytest.raises(DataError, match="0 settings with answers of annotator 'llm'"):
+        read_judgments(folder / "answers.sqlite", annotator="llm")
+    with pytest.raises(DataError, match=r"judgments.parquet: no judgments of 'mlm'. Did you mean 'mllm'"):
+        read_judgments(folder / "export" / "mllm" / "judgments.parquet", annotator="mlm")
