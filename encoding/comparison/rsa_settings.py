@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import ConfigError, suggest
+from ..numerics.rsa import BRAIN, COMPARISONS
+from ..numerics.similarity import SIMILARITIES
 
-SIMILARITIES = ("choice_probability", "dot", "cosine", "correlation")
-BRAIN = ("correlation", "euclidean")
-COMPARISONS = ("pearson", "spearman")
 REGIONS = ("searchlight", "atlas")
 REPEATS = ("average", "first")
 FEWEST = 3  # targets that a correlation of patterns needs
