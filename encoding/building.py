@@ -8,7 +8,9 @@ from typing import Any
 from .core import ConfigError, suggest
 
 COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
-TABLES = ("recipe", "seed", "features", "load", "align", "split", "fit", "compute", "compare", "map", *COLLECTING)
+TABLES = (
+    "recipe", "seed", "features", "load", "align", "split", "fit", "rsa", "compute", "compare", "map", *COLLECTING,
+)  # fmt: skip
 
 
 def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: str, default: str | None) -> Any:

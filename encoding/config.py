@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .building import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
-from .comparison import Comparison
+from .comparison import Comparison, Rsa
 from .core import ConfigError, suggest
 from .embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, MotionEnergy
 from .fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
@@ -60,7 +60,7 @@ class Study:
     features : tuple of FeatureTable, JudgmentTable, MotionEnergy or ConcatTable
         Feature spaces, in the order in which they are shown.
     models : tuple of Ridge or BandedRidge
-        What is fitted, in order.
+        What is fitted, in order; may be empty if there is an analysis of similarity.
     load, align, split, compare, maps, compute
         Settings of the stages.
     seed : int
@@ -73,6 +73,8 @@ class Study:
         The published analysis that it follows, if it names one.
     expanded : str
         All settings of the file and its recipe, as TOML.
+    rsa : tuple of Rsa
+        Analyses of similarity, in order.
     """
 
     features: tuple[FeatureSource, ...]
@@ -88,6 +90,7 @@ class Study:
     auxiliary: tuple[str, ...] = ()
     recipe: Recipe | None = None
     expanded: str = ""
+    rsa: tuple[Rsa, ...] = ()
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -185,9 +188,10 @@ def parse_config(text: str) -> Study:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
     expanded = expand(given)
     content = expanded.content
-    for key in ("features", "load", "fit"):
-        if not content.get(key):
-            raise ConfigError(f"there is no {'[load]' if key == 'load' else f'[[{key}]]'} table, and one is needed.")
+    for keys in (("features",), ("load",), ("fit", "rsa")):
+        if not any(content.get(key) for key in keys):
+            named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
+            raise ConfigError(f"there is no {named} table, and one is needed.")
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
@@ -213,6 +217,7 @@ def parse_config(text: str) -> Study:
         tuple(model.name for model in added if len(model.bands) > 1),
         expanded.recipe,
         expanded.text,
+        tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
     if study.maps.threshold == "fdr" and study.compare.significance == "none":
@@ -229,6 +234,7 @@ def parse_config(text: str) -> Study:
             f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
             'Set both alike; scale_rows = "all" goes with centre = false.'
         )
+    _check_rsa(study, names, per_stimulus)
     return study
 
 
@@ -243,8 +249,19 @@ def _check_concat(features: tuple[FeatureSource, ...]) -> None:
                 )
 
 
+def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
+    _unique([settings.name for settings in study.rsa], "[[rsa]]")
+    for settings in study.rsa:
+        settings.resolve(names)  # raises if a space is not there
+        if not per_stimulus:
+            raise ConfigError(
+                f"[[rsa]] {settings.name!r} compares stimuli, which needs one row per presentation. "
+                'Set per = "stimulus" in [load].'
+            )
+
+
 def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    tables = content[key]
+    tables = content.get(key, [])
     if not isinstance(tables, list):
         raise ConfigError(f"[{key}] must be written [[{key}]]: there can be several.")
     for table in tables:

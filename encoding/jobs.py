@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .config import Study
 from .core import DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
 from .fitting import Folds
@@ -135,11 +137,14 @@ class Loaded:
         Feature spaces on the same samples.
     exclusions : tuple of Exclusion
         Everything that was left out.
+    described : tuple of FeatureSpace
+        Feature spaces as they are, one row per stimulus.
     """
 
     responses: Responses
     spaces: tuple[FeatureSpace, ...]
     exclusions: tuple[Exclusion, ...]
+    described: tuple[FeatureSpace, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -148,17 +153,41 @@ class Fitted:
 
     Attributes
     ----------
-    folds : Folds
-        Outer and inner folds.
+    folds : Folds or None
+        Outer and inner folds; None where nothing was fitted.
     predictions : tuple of Predictions
         One per model.
     device : str
         What was computed on, and why.
     """
 
-    folds: Folds
+    folds: Folds | None
     predictions: tuple[Predictions, ...]
     device: str
+
+    @property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """What was left out of the folds."""
+        return self.folds.exclusions if self.folds is not None else ()
+
+    def membership(self, n_samples: int, repeats: str | None) -> dict[str, np.ndarray]:
+        """Tell for every row what it is used for, and in which fold it is tested.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of rows.
+        repeats : str or None
+            What was declared about stimuli that occur several times.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_samples,)
+            "use", as of `Folds.uses`, and as of `Folds.membership`; no row is tested where nothing was fitted.
+        """
+        if self.folds is None:
+            return {"use": np.full(n_samples, "not fitted"), "outer": np.full(n_samples, -1)}
+        return {"use": self.folds.uses(repeats), **self.folds.membership()}
 
 
 def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = None) -> list[str]:

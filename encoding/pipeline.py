@@ -6,6 +6,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
+               rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
 
@@ -22,18 +23,13 @@ import pandas as pd
 from .collection import collect_judgments
 from .comparison import (
     check_differences,
-    compare_regions,
-    count_discoveries,
-    discoveries,
-    evaluate,
-    score_regions,
     summarise_differences,
     summarise_regions,
     winners,
 )
 from .config import Study
-from .core import Atlas, Exclusion, FeatureSpace, Responses, digest, fingerprint_array
-from .facts import facts_of
+from .core import Atlas, FeatureSpace, Responses
+from .facts import comparison_key, facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlas_matching import match_atlas
 from .io.atomic import write_tsv
@@ -42,7 +38,6 @@ from .jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, subj
 from .labelling import load_named_atlas
 from .loading import align_spaces, load_responses, stimuli_of_rows
 from .mapping import (
-    METRICS,
     Result,
     choose_atlases,
     drawing_key,
@@ -57,7 +52,10 @@ from .mapping import (
     write_maps,
     write_report,
     write_result,
+    write_rsa_maps,
 )
+from .rsa import joined_scores, rsa_subject, write_group_rsa
+from .scoring import score_models
 from .spaces import learn_spaces
 
 __all__ = [
@@ -74,6 +72,7 @@ __all__ = [
     "map_subject",
     "prepare_output",
     "read_spaces",
+    "rsa_subject",
     "run_compare",
     "run_group",
     "run_participant",
@@ -174,7 +173,7 @@ def load_subject(job: Job) -> Loaded:
     )
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *exclusions))
+    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces)
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -190,9 +189,11 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Returns
     -------
     Fitted
-        Folds and predictions.
+        Folds and predictions; neither where nothing is to be fitted.
     """
     responses = loaded.responses
+    if not job.study.models:
+        return Fitted(None, (), choose_device(job.device)[1])
     shown = stimuli_of_rows(responses, job.study.align.delays)
     folds = make_folds(job.study.split, responses.samples, shown)
     device, why = choose_device(job.device)
@@ -228,43 +229,35 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     Result
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
-    study, predictions = job.study, fitted.predictions
+    study = job.study
     runs = job.runs()
     atlases = _labelled_targets(job, loaded.responses, runs)
-    exclusions = (*loaded.exclusions, *fitted.folds.exclusions)
-    key = _comparison_key(job, fitted, atlases, exclusions)
+    similar = rsa_subject(job, loaded, atlases)
+    exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
+    key = comparison_key(job, fitted, atlases, exclusions, similar)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
         return done
-    scores = {metric: evaluate(predictions, metric) for metric in METRICS}
-    main = scores[study.compare.metric]
-    rates = discoveries(main, predictions[0].moments.n) if study.compare.significance == "noise" else None
-    regions, differences = [], []
-    for number, (atlas, labels) in enumerate(atlases):
-        for of_metric in scores.values():
-            low = rates <= study.compare.level if rates is not None and of_metric is main else None
-            regions.append(score_regions(of_metric, atlas, labels, significant=low))
-        differences.append(compare_regions(predictions, main, atlas, labels, pairs=study.pairs))
-        job.progress("compare", (number + 1) / len(atlases))
-    samples = fitted.folds.samples
+    scored = score_models(job, fitted.predictions, atlases)
+    regions = [*(found.table for found in similar), *scored.regions]
+    differences = [*(found.differences for found in similar), *scored.differences]
+    job.progress("compare", 1.0)
+    samples, membership = (
+        loaded.responses.samples,
+        fitted.membership(len(loaded.responses.samples), study.split.repeats),
+    )
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
         "differences": pd.concat(differences, ignore_index=True),
         "exclusions": pd.DataFrame([(e.what, e.n, e.reason) for e in exclusions], columns=["what", "n", "reason"]),
         "splits": pd.DataFrame(
-            {
-                "run": samples.run,
-                "onset": samples.onset,
-                "stimulus": samples.stimulus,
-                "use": fitted.folds.uses(study.split.repeats),
-                **fitted.folds.membership(),
-            }
+            {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
     write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
-    counted = {} if rates is None else count_discoveries(main, rates, study.compare.level)
-    return write_result(job.folder, scores, tables, facts_of(job, loaded, fitted, key) | {"significant": counted})
+    facts = facts_of(job, loaded, fitted, similar, key) | {"significant": scored.significant}
+    return write_result(job.folder, scored.scores | joined_scores(similar), tables, facts)
 
 
 def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
@@ -300,6 +293,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
+        maps += write_rsa_maps(job.folder / "func", result)
         drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
@@ -349,6 +343,7 @@ def run_group(
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", tests)
+    write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         drawn = write_report(results, study.maps, page, folder / "figures", progress=progress, tests=tests)
@@ -367,14 +362,3 @@ def _labelled_targets(
         atlas = load_named_atlas(job, name, path, responses.targets.space)
         pairs.append((atlas, match_atlas(atlas, responses.targets)))
     return pairs
-
-
-def _comparison_key(
-    job: Job, fitted: Fitted, atlases: Sequence[tuple[Atlas | None, np.ndarray]], exclusions: Sequence[Exclusion]
-) -> str:
-    models = [prediction.provenance.key for prediction in fitted.predictions]
-    regions = [(atlas.name if atlas else "", fingerprint_array(labels)) for atlas, labels in atlases]
-    left_out = [(exclusion.what, exclusion.n, exclusion.reason) for exclusion in exclusions]
-    return digest(
-        ["compare/1", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
-    )

@@ -173,7 +173,7 @@ REFUSALS = {
     "unknown top-level key": ("sead = 1\n" + SMALLEST, "unknown key 'sead'. Did you mean 'seed'? Known: "),
     "no features": (LOAD + FIT, "there is no [[features]] table, and one is needed."),
     "no load": (TWO_SPACES + FIT, "there is no [load] table, and one is needed."),
-    "no fit": (TWO_SPACES + LOAD, "there is no [[fit]] table, and one is needed."),
+    "no fit": (TWO_SPACES + LOAD, "there is no [[fit]] or [[rsa]] table, and one is needed."),
     "negative seed": ("seed = -1\n" + SMALLEST, "seed = -1, but an integer of 0 or more is needed."),
     "seed is no integer": ("seed = 1.5\n" + SMALLEST, "seed = 1.5, but an integer of 0 or more is needed."),
     "seed is a truth value": ("seed = true\n" + SMALLEST, "seed = True, but an integer of 0 or more is needed."),

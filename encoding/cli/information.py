@@ -53,6 +53,13 @@ def _check(options: argparse.Namespace) -> int:
         print(
             f"  model           {model.name}: {kind_of(model)} on {', '.join(model.bands)}, {len(model.alphas)} alphas"
         )
+    for rsa in study.rsa:
+        kinds = ", ".join(f"{name} ({kind})" for name, kind in rsa.resolve([f.name for f in study.features]))
+        size = f"{rsa.radius_mm:g} mm" if rsa.radius_mm else f"{rsa.edge_voxels} voxels" if rsa.edge_voxels else ""
+        print(
+            f"  rsa             {rsa.name}: {kinds}; brain {rsa.brain}, {rsa.comparison}, "
+            f"{' '.join(filter(None, (rsa.regions, size)))}, same run {'in' if rsa.same_run else 'out'}"
+        )
     print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'one model, nothing to compare'}")
     print(f"  atlases         {', '.join(study.maps.atlases)}")
     if study.recipe is not None:

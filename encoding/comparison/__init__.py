@@ -1,16 +1,21 @@
-"""COMPARE: held-out predictions to scores of targets, regions, networks and subjects."""
+"""COMPARE: held-out predictions, and similarities, to scores of targets, regions, networks and subjects."""
 
 from .evaluate import band_scores, evaluate, fold_correlations
 from .group import check_differences, summarise_differences, summarise_regions, winners
 from .regions import compare_regions, parcels, score_regions
+from .rsa import RsaResult, compare_similarity
+from .rsa_settings import Rsa
 from .settings import Comparison
 from .significance import count_discoveries, discoveries
 
 __all__ = [
     "Comparison",
+    "Rsa",
+    "RsaResult",
     "band_scores",
     "check_differences",
     "compare_regions",
+    "compare_similarity",
     "count_discoveries",
     "discoveries",
     "evaluate",

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..io.partial import Partial
 from .arrays import Arrays
 from .design import Design
 from .engine import Task
-from .partial import Partial
 from .plan import Choice
 from .shared import SharedSolver
 from .solvers import Fit, HimalayaSolver, Keep, KernelSolver, StatisticsSolver

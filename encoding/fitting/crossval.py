@@ -21,6 +21,7 @@ from ..core import (
     suggest,
     versions,
 )
+from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .chunks import ChunkFit, gather
@@ -28,7 +29,6 @@ from .design import Design, make_design
 from .engine import Task
 from .folds import Folds
 from .models import EncodingModel
-from .partial import Partial
 from .plan import Choice, choose_method, plan_memory
 from .shared import SHARED, share_penalties
 

@@ -7,6 +7,7 @@ from .report import write_report
 from .results import (
     FACTS,
     METRICS,
+    RSA,
     Result,
     finished_result,
     read_result,
@@ -16,6 +17,7 @@ from .results import (
     write_maps,
     write_result,
 )
+from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import BDATA, Maps
 from .significance import rates_of
 
@@ -23,6 +25,7 @@ __all__ = [
     "BDATA",
     "FACTS",
     "METRICS",
+    "RSA",
     "SEGMENTATIONS",
     "Maps",
     "Result",
@@ -35,9 +38,11 @@ __all__ = [
     "rates_of",
     "read_result",
     "require_same_settings",
+    "spaces_as_models",
     "winner_of",
     "write_background",
     "write_maps",
     "write_report",
     "write_result",
+    "write_rsa_maps",
 ]

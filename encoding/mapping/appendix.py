@@ -26,7 +26,7 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
         One table per chart, significant targets where they were counted, and tests where there are any.
     """
     blocks: list[page.Block] = []
-    for chart in composer.charts:
+    for chart in composer.charts if composer.models else ():
         rows = chart.rows[(chart.rows["metric"] == composer.metric) & (chart.rows["feature"] == "all")]
         table = rows.pivot_table(
             index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
@@ -58,7 +58,7 @@ def diagnostics(composer: Composer) -> page.Section:
         Two pictures and a table.
     """
     blocks: list[page.Block] = []
-    for result in composer.results:
+    for result in composer.results if composer.facts["n_folds"] else ():
         folds = {str(run): int(fold) for run, fold in result.facts["fold_of_run"].items()}
         figure = draw_splits(folds, title=f"sub-{result.subject}: outer folds")
         caption = f"sub-{result.subject}: which runs are held out in which outer fold."

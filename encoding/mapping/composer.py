@@ -54,13 +54,13 @@ class Composer:
         self.pairs = [(a, b) for a, b in facts["pairs"]]
         self.colors = space_colors(self.models)
         self.regions = pd.concat([result.regions for result in results], ignore_index=True)
-        self.canvas = {r.subject: Canvas(self._main(r).targets, r.background) for r in results}
-        first = self._main(results[0]).targets
-        self.shared = len(results) > 1 and all(self._main(r).targets.same_as(first) for r in results)
+        self.canvas = {r.subject: Canvas(r.targets, r.background) for r in results}
+        first = results[0].targets
+        self.shared = len(results) > 1 and all(r.targets.same_as(first) for r in results)
         self.columns = 2 if len(results) > 1 else 1
         self.drawable = all(canvas.drawable for canvas in self.canvas.values())
         label = LABELS[self.metric]
-        everything = [self._main(r).values for r in results]
+        everything = [self._main(r).values for r in results if self.models]
         finite = any(np.isfinite(values).any() for values in everything)
         self.threshold = _threshold(settings, self.metric, results)
         threshold = self.threshold or None
@@ -97,7 +97,8 @@ class Composer:
 
     def _n_expected(self) -> int:
         maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
-        return len(self.results) * (maps + len(self.pairs)) + 8
+        similar = sum(len(choices["similarity"]) + 2 for choices in self.facts["rsa"].values())
+        return len(self.results) * (maps + len(self.pairs) + similar) + 8
 
     def _faded(self) -> str:
         if not self.threshold:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .rsa_maps import describe_choices
+
 LISTS = {
     "none": "",
     "cowen2017": "the list of Horikawa et al. (2020; 2,196 stimulus ids of 2,185 video files, 2,181 different videos)",
@@ -27,14 +29,16 @@ def describe_methods(facts: Mapping[str, Any]) -> str:
         Paragraphs, separated by empty lines.
     """
     settings = facts["settings"]
-    parts = [
-        _responses(facts, settings["load"]),
-        _features(facts, settings["align"]),
-        _folds(facts, settings["split"]),
-        _models(facts),
-        _scores(facts),
-        *_recipe(settings.get("recipe")),
-    ]
+    parts = [_responses(facts, settings["load"])]
+    if facts["models"]:
+        parts += [
+            _features(facts, settings["align"]),
+            _folds(facts, settings["split"]),
+            _models(facts),
+            _scores(facts),
+        ]
+    parts += [describe_choices(choices) for choices in facts["rsa"].values()]
+    parts += _recipe(settings.get("recipe"))
     return "\n\n".join(parts)
 
 

@@ -68,7 +68,8 @@ def note_drawn(folder: Path, key: str, files: Iterable[Path]) -> None:
     """
     names = sorted(Path(os.path.relpath(path, folder)).as_posix() for path in files)
     for name in set(_read(folder)["files"]) - set(names):
-        (folder / name).unlink(missing_ok=True)
+        for path in (folder / name, (folder / name).with_name(f"{Path(name).name.split('.')[0]}.json")):
+            path.unlink(missing_ok=True)  # sidecars go with their images
     write_json(folder / RECORD, {"key": key, "files": names})
 
 

@@ -9,6 +9,7 @@ from ..drawing import report as page
 from .appendix import about, diagnostics, tables
 from .composer import Composer, Progress
 from .results import Result
+from .rsa_section import similarity_sections
 from .settings import Maps
 from .warnings import find_warnings
 
@@ -49,7 +50,8 @@ def write_report(
     composer = Composer(results, settings, figures, path.parent, progress)
     sections = (
         composer.glance(), composer.winners(), composer.accuracy(), composer.differences(), composer.parts(),
-        composer.partition(), tables(composer, tests), diagnostics(composer), about(composer),
+        composer.partition(), *similarity_sections(composer), tables(composer, tests), diagnostics(composer),
+        about(composer),
     )  # fmt: skip
     facts = results[0].facts
     who = ", ".join(f"sub-{result.subject}" for result in results)
@@ -61,11 +63,13 @@ def write_report(
         ("usable targets", usable),
         ("samples", f"{facts['n_samples']}, one per {'presentation' if facts['clock'] == 'stimulus' else 'volume'}"),
         ("runs, outer folds", f"{len(facts['runs'])}, {facts['n_folds']}"),
-        ("models", ", ".join(facts["models"])),
+        ("models", ", ".join(facts["models"]) or "none"),
+        ("analyses of similarity", ", ".join(facts["rsa"]) or "none"),
         ("device", facts["device"]),
         ("seed", str(facts["settings"]["seed"])),
     )
-    title = "Encoding models" if len(results) > 1 else f"Encoding models of sub-{results[0].subject}"
+    what = "Encoding models" if facts["models"] else "Representational similarity"
+    title = what if len(results) > 1 else f"{what} of sub-{results[0].subject}"
     report = page.Report(
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {facts['task']}", shown,
         find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),

@@ -1,6 +1,7 @@
 """What one participant's run leaves behind, and how the report finds it again."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core import DataError, Responses, Scores
+from ..core import DataError, Responses, Scores, Targets
 from ..io.atomic import write_json, write_tsv
 from ..io.backgrounds import write_mean_volume
 from ..io.images import entity_label, map_name, write_map
@@ -23,12 +24,14 @@ FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
     "exclusions.tsv",
 )
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
+RSA = "rsa"
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
     "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
     "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
     "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
     "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
+    RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
 
 
@@ -59,6 +62,11 @@ class Result:
     exclusions: pd.DataFrame
     facts: Mapping[str, Any]
     folder: Path
+
+    @property
+    def targets(self) -> Targets:
+        """What all maps are about."""
+        return next(iter(self.scores.values())).targets
 
     @property
     def background(self) -> Path | None:
@@ -92,6 +100,9 @@ def write_result(
         As `read_result` reads it.
     """
     (folder / FACTS).unlink(missing_ok=True)
+    for stale in (folder / "scores").glob("metric-*"):
+        if stale.name.removeprefix("metric-") not in scores:
+            shutil.rmtree(stale)
     for metric, of_metric in scores.items():
         save(of_metric, folder / "scores" / f"metric-{metric}")
     for name, file in (
@@ -128,7 +139,8 @@ def read_result(folder: Path) -> Result:
             f"{folder}: no finished participant here ({FACTS} is missing). Run the participant level for it."
         )
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    scores = {metric: load(folder / "scores" / f"metric-{metric}") for metric in METRICS}
+    kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, RSA)}
+    scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
     regions, differences, exclusions = (
         pd.read_csv(folder / name, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
@@ -217,7 +229,7 @@ def write_maps(
     rates: Mapping[str, np.ndarray] | None = None,
     left_out: Sequence[str] = (),
 ) -> list[Path]:
-    """Write a map of every score, the winner among single feature spaces, its margin, and every difference.
+    """Write a map of every score of models, the best model of single spaces, its margin, and every difference.
 
     Parameters
     ----------
@@ -245,6 +257,8 @@ def write_maps(
     """
     written: list[Path] = []
     for name, of_metric in scores.items():
+        if name == RSA:
+            continue  # see `write_rsa_maps`
         for row, values in zip(of_metric.rows, of_metric.values, strict=True):
             if row.model in left_out:
                 continue
@@ -261,6 +275,8 @@ def write_maps(
                 "Units": "arbitrary",
             }
             written += write_map(folder, named, values, of_metric.targets, sidecar)
+    if metric not in scores:
+        return written
     main = scores[metric]
     for a, b in pairs:
         named = {**entities, "model": entity_label(f"{a}minus{b}"), "feature": "all", "stat": entity_label(metric)}

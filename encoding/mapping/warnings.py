@@ -33,7 +33,7 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
         lost = facts["n_targets"] - facts["n_usable"]
         if lost > 0.1 * facts["n_targets"]:
             found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
-        if facts["n_samples"] < FEW_SAMPLES:
+        if facts["models"] and facts["n_samples"] < FEW_SAMPLES:
             chance = correlation_of_noise(facts["n_samples"], 0.01)
             few = f"{facts['n_samples']} samples are few"
             found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")

@@ -44,6 +44,7 @@ def facts_of(subject, targets, **changes):
         "auxiliary": [],
         "single": list(MODELS),
         "pairs": [list(MODELS)],
+        "rsa": {},
         "metric": "r",
         "device": "CPU with 1 threads",
         "settings": SETTINGS,

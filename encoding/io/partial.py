@@ -1,4 +1,4 @@
-"""Results of finished chunks of targets, kept so that an interrupted fit goes on where it stopped."""
+"""Results of finished chunks of targets, kept so that an interrupted computation goes on where it stopped."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.atomic import atomic_file
+from .atomic import atomic_file
 
 PLAN = "plan.json"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encoding.fitting.partial import Partial
+from encoding.io.partial import Partial
 
 PLAN = {"key": "a", "chunk": 3}
 

@@ -1,0 +1,256 @@
+"""Time searchlights and regions at the size of an emotion-video study, beside a plain NumPy loop, and check both.
+
+    python benchmarks/rsa.py              # about half an hour on two cores; writes benchmarks/results/rsa.{json,md}
+    python benchmarks/rsa.py --quick      # 2,000 searchlights, one minute, writes nothing
+
+The loop is what one writes first: for every searchlight `np.corrcoef` of the patterns, its triangle (pairs of different
+runs), and `np.corrcoef` with every model. It is timed on a sample of searchlights before and after ours, in the same
+process with the same number of threads; ours does all of them, from a file, with everything that belongs to it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from encoding.comparison import Rsa, compare_similarity
+from encoding.core import Atlas, FeatureSpace, Grid, Responses, Samples, Targets, versions
+from encoding.numerics.searchlights import neighbours, sphere
+from encoding.numerics.similarity import feature_similarity
+
+RESULTS = Path(__file__).parent / "results"
+N_RUNS, N_STIMULI, VOXEL_MM, RADIUS = 61, 2180, 2.0, 3
+WIDTHS = {"mllm": 30, "llm": 30, "category": 34, "dimension": 14, "concat": 48}
+STUDY = {"mllm": "choice_probability", "llm": "choice_probability"}
+CASES = {  # share of all searchlights, settings
+    "five spaces, correlation": (1.0, {}),
+    "one space, correlation": (0.2, {"spaces": ("category",)}),
+    "five spaces, two by choice probability": (0.2, {"similarity": STUDY}),
+    "one space, choice probability": (0.2, {"spaces": ("mllm",), "similarity": {"mllm": "choice_probability"}}),
+}
+SLOWER = {
+    "five spaces, Spearman": {"comparison": "spearman"},
+    "five spaces, Euclidean": {"brain": "euclidean"},
+}
+
+
+def make_data(folder, n_voxels, seed=0):
+    """Simulate spaces of sparse features, and responses in a ball of voxels in which each space drives a sector."""
+    rng = np.random.default_rng(seed)
+    run = np.sort(np.arange(N_STIMULI) % N_RUNS)
+    names = np.array([f"video{k:04d}" for k in range(N_STIMULI)])
+    samples = Samples(
+        names, np.arange(N_STIMULI) * 12.0, np.full(N_STIMULI, 10.0), np.char.add("run-", run.astype(str)), "stimulus"
+    )
+    spaces = []
+    for name, width in WIDTHS.items():
+        values = (rng.random((N_STIMULI, width)) < 0.25) * rng.gamma(3.0, 1 / 3, (N_STIMULI, width))
+        values += 0.02 * rng.random((N_STIMULI, width))
+        spaces.append(FeatureSpace(name, values, Samples.of_stimuli(names), tuple(f"{name}{k}" for k in range(width))))
+    edge = 2 * int(np.ceil((3 * n_voxels / (4 * np.pi)) ** (1 / 3))) + 3
+    ijk = np.stack(np.unravel_index(np.arange(edge**3), (edge,) * 3), axis=1)
+    order = np.argsort(np.linalg.norm(ijk - (edge - 1) / 2, axis=1), kind="stable")
+    index = np.sort(order[:n_voxels])
+    targets = Targets(
+        "voxel", "T1w", index, np.full(n_voxels, "", dtype=str), Grid((edge,) * 3, np.diag([VOXEL_MM] * 3 + [1.0]))
+    )
+    sector = (np.arange(n_voxels) * len(spaces)) // n_voxels
+    values = np.lib.format.open_memmap(folder / "values.npy", "w+", np.float32, (N_STIMULI, n_voxels))
+    values[:] = rng.standard_normal(values.shape, dtype=np.float32)
+    for number, space in enumerate(spaces):
+        here = np.flatnonzero(sector == number)
+        weights = rng.standard_normal((space.n_features, len(here)), dtype=np.float32)
+        values[:, here] += 0.15 * ((space.values - space.values.mean(0)) @ weights)
+    for k in range(N_RUNS):
+        block = values[run == k]
+        values[run == k] = (block - block.mean(0)) / block.std(0)
+    values.flush()
+    values = np.load(folder / "values.npy", mmap_mode="r")
+    return Responses(values, samples, targets, samples, np.zeros((N_STIMULI, 0)), "01", "video", 2.0), spaces
+
+
+class Loop:
+    """The plain loop."""
+
+    def __init__(self, settings, spaces, responses):
+        run = responses.samples.run
+        rows, columns = np.tril_indices(len(run), -1)
+        kept = run[rows] != run[columns]
+        self.rows, self.columns = rows[kept], columns[kept]
+        self.values = np.array(responses.values)
+        chosen = settings.resolve([space.name for space in spaces])
+        by_name = {space.name: space for space in spaces}
+        self.models = [
+            feature_similarity(by_name[name].values, kind).rows(slice(None))[self.rows, self.columns]
+            for name, kind in chosen
+        ]
+        targets = responses.targets
+        self.index, self.shape = targets.index, targets.grid.shape
+        self.column = np.full(int(np.prod(self.shape)), -1)
+        self.column[targets.index] = np.arange(len(targets))
+        self.steps = sphere(RADIUS * VOXEL_MM, targets.grid.affine)
+
+    def one(self, centre):
+        """Compare one searchlight."""
+        around = neighbours(self.index[[centre]], self.shape, self.column, self.steps)[0]
+        similarity = np.corrcoef(self.values[:, around[around >= 0]])[self.rows, self.columns]
+        return [np.corrcoef(similarity, model)[0, 1] for model in self.models]
+
+    def timed(self, centres):
+        """Compare some, and say how long one takes."""
+        start = time.perf_counter()
+        found = np.array([self.one(centre) for centre in centres])
+        return (time.perf_counter() - start) / len(centres), found
+
+
+def time_case(changes, responses, spaces, folder, n_sample):
+    """Time all searchlights with ours, and a sample with the loop, half before and half after."""
+    settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **changes)
+    loop = Loop(settings, spaces, responses)
+    sample = np.random.default_rng(1).choice(len(responses.targets), n_sample, replace=False)
+    loop.one(0)
+    before, first = loop.timed(sample[: n_sample // 2])
+    start = time.perf_counter()
+    everything = [(None, np.ones(len(responses.targets), int))]
+    found = compare_similarity(settings, spaces, responses, everything, folder / "x")
+    seconds = time.perf_counter() - start
+    after, second = loop.timed(sample[n_sample // 2 :])
+    difference = found.scores.values.T[sample] - np.concatenate([first, second])
+    each = (before + after) / 2
+    return {
+        "n_searchlights": len(responses.targets),
+        "loop_ms_per_searchlight": [round(1e3 * before, 2), round(1e3 * after, 2)],
+        "ours_ms_per_searchlight": round(1e3 * seconds / len(responses.targets), 3),
+        "ours_seconds_in_all": round(seconds, 1),
+        "loop_seconds_in_all": round(each * len(responses.targets), 0),
+        "ratio": round(each * len(responses.targets) / seconds, 1),
+        "largest_difference": float(np.nanmax(np.abs(difference))),
+        "largest_value": round(float(np.nanmax(found.scores.values)), 3),
+    }
+
+
+def innermost(responses, n_targets):
+    """Keep the voxels nearest to the middle."""
+    places = np.stack(np.unravel_index(responses.targets.index, responses.targets.grid.shape), axis=1)
+    kept = np.sort(np.argsort(np.linalg.norm(places - places.mean(0), axis=1), kind="stable")[:n_targets])
+    return replace(responses, values=np.array(responses.values[:, kept]), targets=responses.targets[kept])
+
+
+def time_slower(changes, responses, spaces, folder, n_lights):
+    """Time ours alone where every similarity is formed, on few searchlights."""
+    part = innermost(responses, n_lights)
+    settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **changes)
+    start = time.perf_counter()
+    compare_similarity(settings, spaces, part, [(None, np.ones(n_lights, int))], folder)
+    seconds = time.perf_counter() - start
+    return {"n_searchlights": n_lights, "ours_ms_per_searchlight": round(1e3 * seconds / n_lights, 1)}
+
+
+def time_regions(responses, spaces, folder):
+    """Time 26 regions that cover all voxels, by all five spaces as in the study."""
+    n = len(responses.targets)
+    labels = 1 + (np.arange(n) * 26) // n
+    names = tuple(f"region{k}" for k in range(26))
+    atlas = Atlas(
+        "regions", labels, responses.targets, np.arange(1, 27), names, ("",) * 26, ("",) * 26, ("#888888",) * 26
+    )
+    found = {}
+    for comparison in ("pearson", "spearman"):
+        settings = Rsa("x", similarity=STUDY, comparison=comparison)
+        start = time.perf_counter()
+        compare_similarity(settings, spaces, responses, [(atlas, labels)], folder / f"regions-{comparison}")
+        found[comparison] = round(time.perf_counter() - start, 1)
+    return found
+
+
+def measure(n_voxels, n_sample):
+    """Measure everything with the threads that there are."""
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        responses, spaces = make_data(folder, n_voxels)
+        for number, (case, (share, changes)) in enumerate(CASES.items()):
+            part = responses if share == 1 else innermost(responses, int(share * n_voxels))
+            found[case] = time_case(changes, part, spaces, folder / f"case{number}", n_sample)
+        for number, (case, changes) in enumerate(SLOWER.items()):
+            found[case] = time_slower(changes, responses, spaces, folder / f"slower{number}", 60)
+        regions = time_regions(responses, spaces, folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "threads": torch.get_num_threads(), "load": os.getloadavg()[1], "searchlights": found,
+        "regions_seconds": regions, "peak_mb_of_all": round(peak),
+    }  # fmt: skip
+
+
+def write_results(measured, n_voxels, n_sample):
+    content = {
+        "n_stimuli": N_STIMULI, "n_runs": N_RUNS, "n_searchlights": n_voxels, "radius_in_voxels": RADIUS,
+        "loop_sample": n_sample, "versions": versions(), "machine": platform.processor() or platform.machine(),
+        "measured": measured,
+    }  # fmt: skip
+    (RESULTS / "rsa.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    loads = " and ".join(f"{run['load']:.1f}" for run in measured)
+    lines = [
+        "# Searchlights beside a plain NumPy loop",
+        "",
+        f"{N_STIMULI} stimuli in {N_RUNS} runs (pairs of one run left out), searchlights of radius {RADIUS} voxels "
+        f"(123 voxels, fewer at the edge). The loop is timed on {n_sample} of them, half before and half after ours, "
+        "in one process with the same threads; ours does all and reads from disk. Made by "
+        f"`python benchmarks/rsa.py`; numpy {np.__version__}, torch {torch.__version__}; two cores, load while "
+        f"measuring {loads}.",
+        "",
+        "| threads | compared | searchlights | loop, ms each | ours, ms each | ours, all | ratio | difference |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in measured:
+        for case, row in run["searchlights"].items():
+            line = f"| {run['threads']} | {case} | {row['n_searchlights']} |"
+            if "ratio" in row:
+                loop = " / ".join(f"{value:.0f}" for value in row["loop_ms_per_searchlight"])
+                line += (
+                    f" {loop} | {row['ours_ms_per_searchlight']:.2f} | {row['ours_seconds_in_all']:.0f} s | "
+                    f"**{row['ratio']:.0f}** | {row['largest_difference']:.0e} |"
+                )
+            else:
+                line += f" - | {row['ours_ms_per_searchlight']:.0f} | - | - | - |"
+            lines.append(line)
+    lines += ["", "Twenty-six regions that hold all voxels, five spaces, two by choice probability:", ""]
+    for run in measured:
+        took = ", ".join(f"{name} {seconds} s" for name, seconds in run["regions_seconds"].items())
+        lines.append(f"- {run['threads']} thread{'s' if run['threads'] > 1 else ''}: {took}")
+    peak = max(run["peak_mb_of_all"] for run in measured)
+    lines += ["", f"Largest memory of the whole benchmark, the loop's included: {peak} MB.", ""]
+    (RESULTS / "rsa.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2,000 searchlights, one thread, nothing written")
+    parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    n_voxels, n_sample = (2000, 20) if options.quick else (20000, 120)
+    if options.quick or options.threads:
+        print(json.dumps(measure(n_voxels, n_sample), indent=1))
+        return
+    measured = []
+    for threads in (1, 2):
+        variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = os.environ | dict.fromkeys(variables, str(threads))
+        command = [sys.executable, __file__, "--threads", str(threads)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        measured.append(json.loads(done.stdout))
+    write_results(measured, n_voxels, n_sample)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Responses per stimulus: which rows make up a pattern, and reading the patterns of some targets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import AlignmentError, DataError, Responses
+
+BLOCK_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Patterns:
+    """What every target did for every stimulus, read as needed.
+
+    Attributes
+    ----------
+    responses : Responses
+        One row per presentation.
+    stimulus : ndarray of str, shape (n_stimuli,)
+        Stimuli in the order in which they were first shown.
+    runs : tuple of tuple of str
+        The runs of the presentations that each pattern is made of.
+    shown : tuple of (ndarray of int, ndarray of int)
+        Rows of first presentations, and the number of the stimulus of each; then of second presentations, and so on.
+    usable : ndarray of int64
+        Columns of the targets that have values.
+    """
+
+    responses: Responses
+    stimulus: np.ndarray
+    runs: tuple[tuple[str, ...], ...]
+    shown: tuple[tuple[np.ndarray, np.ndarray], ...]
+    usable: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.stimulus)
+
+    def read(self, columns: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
+        """Read the patterns of some targets.
+
+        Parameters
+        ----------
+        columns : ndarray of int, shape (n_columns,)
+            Targets.
+        order : ndarray of int, optional
+            Stimuli in the wanted order, -1 for a gap; that of `stimulus` unless given.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_columns, n_stimuli) or (n_columns, len(order))
+            Mean over presentations; 0 in gaps.
+        """
+        order = np.arange(len(self)) if order is None else order
+        place = np.empty(len(self), dtype=np.int64)
+        place[order[order >= 0]] = np.flatnonzero(order >= 0)
+        found = np.zeros((len(columns), len(order)), dtype=np.float32)
+        height = max(1, BLOCK_BYTES // (4 * max(len(columns), 1)))
+        for rows, number in self.shown:
+            for start in range(0, len(rows), height):
+                part = [np.take(self.responses.values[row], columns) for row in rows[start : start + height]]
+                found[:, place[number[start : start + height]]] += np.stack(part).T
+        counts = np.zeros(len(order), dtype=np.float32)
+        for _, number in self.shown:
+            counts[place[number]] += 1
+        several = counts > 1
+        found[:, several] /= counts[several]
+        return found
+
+
+def patterns_of(responses: Responses, repeats: str | None, where: str) -> Patterns:
+    """Find the rows that make up the pattern of each stimulus.
+
+    Parameters
+    ----------
+    responses : Responses
+        One row per presentation.
+    repeats : {"average", "first"} or None
+        What to do with stimuli that were shown several times.
+    where : str
+        Who asks, for messages.
+
+    Returns
+    -------
+    Patterns
+        One pattern per stimulus.
+
+    Raises
+    ------
+    AlignmentError
+        If there is one row per volume.
+    DataError
+        If stimuli were shown several times and it is not said what to do, or there are fewer than three.
+    """
+    samples = responses.samples
+    if samples.clock != "stimulus":
+        raise AlignmentError(
+            f"{where} compares stimuli, but the responses of sub-{responses.subject} have one row per volume. "
+            'Set per = "stimulus" in [load].'
+        )
+    names, first, number, counts = np.unique(
+        samples.stimulus, return_index=True, return_inverse=True, return_counts=True
+    )
+    rank = np.argsort(np.argsort(first))
+    number = rank[number]
+    if repeats is None and (counts > 1).any():
+        raise DataError(
+            f"{where}: {np.sum(counts > 1)} stimuli were shown to sub-{responses.subject} more than once, the first is "
+            f'{str(names[counts > 1][0])!r}. Set repeats = "average" or "first".'
+        )
+    if len(names) < 3:
+        raise DataError(f"{where}: {len(names)} stimuli were shown to sub-{responses.subject}; at least 3 are needed.")
+    shown, left = [], np.arange(len(number))
+    while len(left):
+        chosen = np.sort(np.unique(number[left], return_index=True)[1])
+        shown.append((left[chosen], number[left[chosen]]))
+        left = np.delete(left, chosen)
+        if repeats == "first":
+            break
+    runs: list[list[str]] = [[] for _ in names]
+    for rows, numbers in shown:
+        for row, stimulus in zip(rows.tolist(), numbers.tolist(), strict=True):
+            runs[stimulus].append(str(samples.run[row]))
+    stimuli = names[np.argsort(rank)]
+    return Patterns(responses, stimuli, tuple(map(tuple, runs)), tuple(shown), np.flatnonzero(responses.usable))

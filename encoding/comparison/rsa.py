@@ -1,0 +1,266 @@
+"""Representational similarity: find out whether what is alike to a model has alike responses."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..core import (
+    AlignmentError,
+    DataError,
+    Exclusion,
+    FeatureSpace,
+    Provenance,
+    Responses,
+    ScoreRow,
+    Scores,
+    Targets,
+    digest,
+    fingerprint_array,
+    versions,
+)
+from ..io.store import load, saved_with, write_object
+from ..numerics.rsa import Comparer
+from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
+from .patterns import Patterns, patterns_of
+from .regions import Parcel, parcels, score_regions
+from .rsa_settings import Rsa
+from .rsa_tables import METRIC, Labelled, differences_of_targets, paint, tables_of_regions
+from .searchlights import compare_lights, partial_of
+
+STEP = "rsa/1"
+READ_COLUMNS = 2048
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RsaResult:
+    """What one analysis found in one subject.
+
+    Attributes
+    ----------
+    settings : Rsa
+        What was compared.
+    scores : Scores
+        One row per feature space: the analysis is the model, the space the feature. With searchlights every target has
+        the value of the searchlight about it, with an atlas that of its region in the first atlas.
+    table : pandas.DataFrame
+        Regions, as of `score_regions`: the mean over searchlights, or the value of the region's own patterns.
+    differences : pandas.DataFrame
+        Pairs of spaces in every region, as of `compare_regions`; without folds.
+    exclusions : tuple of Exclusion
+        Targets and regions without a value.
+    facts : dict
+        Every choice, and how many stimuli and pairs there were; JSON.
+    """
+
+    settings: Rsa
+    scores: Scores
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    exclusions: tuple[Exclusion, ...]
+    facts: dict[str, Any]
+
+
+def compare_similarity(
+    settings: Rsa,
+    spaces: Sequence[FeatureSpace],
+    responses: Responses,
+    atlases: Labelled,
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+) -> RsaResult:
+    """Compare the similarity of stimuli in feature spaces with that of their responses.
+
+    Parameters
+    ----------
+    settings : Rsa
+        What to compare.
+    spaces : sequence of FeatureSpace
+        With one row per stimulus (clock "none"), as they are: neither centred nor scaled.
+    responses : Responses
+        With one row per presentation (clock "stimulus").
+    atlases : sequence of (Atlas or None, ndarray)
+        Atlases with the label of each target; None is all targets as one.
+    folder : str or Path
+        Where the result is saved, or loaded from if it is that of the same settings and inputs. An interrupted
+        computation of searchlights goes on after its last finished chunk.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    progress : callable
+        Called with the share done.
+
+    Returns
+    -------
+    RsaResult
+        Values, tables, and every choice that was made.
+
+    Raises
+    ------
+    AlignmentError
+        If responses have one row per volume, a stimulus has no features, or searchlights are wanted off a volume.
+    DataError
+        If similarity is not defined for a stimulus, nothing differs, or repeats are not declared.
+    ConfigError
+        If a space is named that is not there.
+    """
+    where = f"[[rsa]] {settings.name!r}"
+    patterns = patterns_of(responses, settings.repeats, where)
+    pairs = pairs_of(patterns.runs, same_run=settings.same_run)
+    if pairs.n < 3:
+        raise DataError(
+            f"{where}: {pairs.n} pairs of stimuli of sub-{responses.subject} were shown in different runs; at least 3 "
+            "are needed. Set same_run = true, knowing that stimuli of one run share noise."
+        )
+    chosen = settings.resolve([space.name for space in spaces])
+    by_name = {space.name: space for space in spaces}
+    used = [(_on_stimuli(by_name[name], patterns, where), kind) for name, kind in chosen]
+    regions = [parcel for atlas, labels in atlases for parcel in parcels(atlas, labels)]
+    provenance = _provenance(settings, used, responses, regions if settings.regions == "atlas" else [])
+    folder = Path(folder)
+    if not saved_with(folder, provenance.key):
+        models = [_model(space, kind, pairs, where) for space, kind in used]
+        rows = tuple(ScoreRow(settings.name, name) for name, _ in chosen)
+        partial, targets = partial_of(folder, provenance.key), responses.targets
+        if settings.regions == "searchlight":
+            values = compare_lights(
+                settings, models, pairs, patterns, partial=partial, device=device, progress=progress
+            )
+        else:
+            values = _compare_regions(settings, models, pairs, patterns, regions, device=device, progress=progress)
+            targets = Targets.of_columns([" ".join(filter(None, parcel[:4])) for parcel in regions])
+        write_object(Scores(METRIC, rows, values, targets, responses.subject, provenance), partial.folder)
+        partial.finish()
+    else:
+        progress(1.0)
+    facts = _facts(settings, chosen, patterns, pairs, responses)
+    return _result(settings, load(folder), patterns, atlases, facts)
+
+
+def _on_stimuli(space: FeatureSpace, patterns: Patterns, where: str) -> FeatureSpace:
+    if space.samples.clock != "none":
+        raise AlignmentError(
+            f"{where}: feature space {space.name!r} is on {space.samples!r}, but one row per stimulus (clock 'none') "
+            "is needed, as it is before `align`."
+        )
+    unknown = np.setdiff1d(patterns.stimulus, space.samples.stimulus)
+    if len(unknown):
+        raise AlignmentError(
+            f"{where}: {len(unknown)} stimuli shown to sub-{patterns.responses.subject} have no features in "
+            f"{space.name!r}, the first is {str(unknown[0])!r}. Add their rows."
+        )
+    order = np.argsort(space.samples.stimulus)
+    rows = order[np.searchsorted(space.samples.stimulus, patterns.stimulus, sorter=order)]
+    return FeatureSpace(space.name, space.values[rows], space.samples[rows], space.features, space.provenance)
+
+
+def _model(space: FeatureSpace, kind: str, pairs: Pairs, where: str) -> Similarity:
+    bad = undefined_rows(space.values, kind)
+    if bad.any():
+        has = {"cosine": "all features are 0", "correlation": f"all {space.n_features} features are equal"}[kind]
+        raise DataError(
+            f"{where}: feature space {space.name!r}: for {bad.sum()} stimuli, the first is "
+            f"{str(space.samples.stimulus[bad][0])!r}, {has}, so that {kind} with others is not defined. Set its "
+            'similarity = "dot", or leave the space out.'
+        )
+    model = feature_similarity(space.values, kind)
+    _, norm = pairs.moments(model)
+    if not norm > 0:
+        raise DataError(f"{where}: feature space {space.name!r}: all pairs of stimuli have the same {kind}.")
+    return model
+
+
+def _provenance(
+    settings: Rsa,
+    used: Sequence[tuple[FeatureSpace, str]],
+    responses: Responses,
+    regions: Sequence[Parcel],
+) -> Provenance:
+    config = asdict(settings) | {"spaces": [(space.name, kind) for space, kind in used]}
+    axes = (responses.samples.stimulus, responses.samples.run, responses.targets.index, responses.targets.structure)
+    n_rows = max(1, (64 << 20) // (4 * max(len(responses.targets), 1)))
+    blocks = [
+        fingerprint_array(responses.values[start : start + n_rows]) for start in range(0, len(responses.values), n_rows)
+    ]
+    inputs = {
+        "responses": digest([responses.provenance.key, blocks, [fingerprint_array(axis) for axis in axes]]),
+        "regions": digest([(*parcel[:4], fingerprint_array(parcel.mask)) for parcel in regions]),
+    }
+    inputs |= {f"features {space.name}": fingerprint_array(space.values) for space, _ in used}
+    return Provenance(STEP, config, inputs, None, versions())
+
+
+def _compare_regions(
+    settings: Rsa,
+    models: Sequence[Similarity],
+    pairs: Pairs,
+    patterns: Patterns,
+    regions: Sequence[Parcel],
+    *,
+    device: str,
+    progress: Callable[[float], None],
+) -> np.ndarray:
+    comparer = Comparer(models, pairs, brain=settings.brain, comparison=settings.comparison, device=device)
+    values = np.full((len(models), len(regions)), np.nan, dtype=np.float32)
+    for number, parcel in enumerate(regions):
+        columns = patterns.usable[parcel.mask[patterns.usable]]
+        if len(columns) >= settings.min_targets:
+            values[:, number] = comparer.parts(_in_parts(patterns, columns))
+        progress((number + 1) / len(regions))
+    return values
+
+
+def _in_parts(patterns: Patterns, columns: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(columns), READ_COLUMNS):
+        yield patterns.read(columns[start : start + READ_COLUMNS])
+
+
+def _facts(
+    settings: Rsa, chosen: Sequence[tuple[str, str]], patterns: Patterns, pairs: Pairs, responses: Responses
+) -> dict[str, Any]:
+    n = len(patterns)
+    repeated = sum(len(rows) for rows, _ in patterns.shown[1:])
+    if settings.repeats == "first":
+        repeated = len(responses.samples) - n
+    return {
+        "name": settings.name,
+        "similarity": dict(chosen),
+        "brain": settings.brain,
+        "comparison": settings.comparison,
+        "regions": settings.regions,
+        "radius_mm": settings.radius_mm,
+        "edge_voxels": settings.edge_voxels,
+        "min_targets": settings.min_targets,
+        "same_run": settings.same_run,
+        "repeats": settings.repeats,
+        "n_repeated_presentations": repeated,
+        "n_stimuli": n,
+        "n_pairs": pairs.n,
+        "n_pairs_of_one_run_left_out": n * (n - 1) // 2 - pairs.n,
+    }
+
+
+def _result(settings: Rsa, stored: Scores, patterns: Patterns, atlases: Labelled, facts: dict[str, Any]) -> RsaResult:
+    targets, names = patterns.responses.targets, [row.feature for row in stored.rows]
+    if settings.regions == "searchlight":
+        tables = [score_regions(stored, atlas, labels) for atlas, labels in atlases]
+        differences = [differences_of_targets(stored, atlas, labels) for atlas, labels in atlases]
+        n_without = len(patterns.usable) - int(np.isfinite(stored.values).all(axis=0).sum())
+        what, unit = f"in searchlights of fewer than {settings.min_targets} voxels, or without variance", "targets"
+        table, difference = pd.concat(tables, ignore_index=True), pd.concat(differences, ignore_index=True)
+        scores = stored
+    else:
+        table, difference = tables_of_regions(stored, atlases, patterns.usable)
+        painted = paint(stored.values, atlases, len(targets))
+        scores = Scores(METRIC, stored.rows, painted, targets, stored.subject, stored.provenance)
+        n_without = int((~np.isfinite(stored.values).all(axis=0)).sum())
+        what, unit = f"with fewer than {settings.min_targets} usable targets, or without variance", "regions"
+        shown = [atlas.name for atlas, _ in atlases if atlas is not None]
+        facts = facts | {"atlas_of_map": shown[0] if shown else "all targets"}
+    reason = f"rsa {settings.name!r} of {', '.join(names)}: {what}"
+    exclusions = (Exclusion(unit, n_without, reason),) if n_without else ()
+    return RsaResult(settings, scores, table, difference, exclusions, facts)

@@ -1,0 +1,250 @@
+"""All searchlights of a volume, in chunks that are kept as soon as they are finished."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..core import AlignmentError, Targets
+from ..io.partial import Partial
+from ..numerics.rsa import Comparer
+from ..numerics.rsa_trace import TraceRsa
+from ..numerics.searchlights import cube, neighbours, sphere
+from ..numerics.similarity import Pairs, Similarity
+from ..numerics.threads import torch_threads
+from .patterns import Patterns
+from .rsa_settings import Rsa
+
+CHUNK = 2048  # searchlights that are finished together
+PATTERN_BYTES = 256 << 20  # patterns that are held at once
+BATCH_BYTES = 256 << 20  # on a graphics card: patterns that are worked on at once
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Lights:
+    """Searchlights about every usable voxel.
+
+    Attributes
+    ----------
+    targets : Targets
+        All voxels.
+    usable : ndarray of int64
+        Columns of those that have values.
+    steps : ndarray of int64, shape (n_steps, 3)
+        From the voxel in the middle to the others.
+    column : ndarray of int64, shape (n_voxels_of_the_grid,)
+        Column of each voxel of the grid; -1 where there is no usable one.
+    """
+
+    targets: Targets
+    usable: np.ndarray
+    steps: np.ndarray
+    column: np.ndarray
+
+    def of(self, centres: np.ndarray) -> list[np.ndarray]:
+        """List the columns of some searchlights.
+
+        Parameters
+        ----------
+        centres : ndarray of int
+            Columns of the voxels in the middle.
+
+        Returns
+        -------
+        list of ndarray of int64
+            Usable columns of each.
+        """
+        grid = self.targets.grid
+        assert grid is not None
+        around = neighbours(self.targets.index[centres], grid.shape, self.column, self.steps)
+        return [row[row >= 0] for row in around]
+
+
+def lay_lights(settings: Rsa, patterns: Patterns) -> Lights:
+    """Lay a searchlight about every usable voxel.
+
+    Parameters
+    ----------
+    settings : Rsa
+        Size of the searchlights.
+    patterns : Patterns
+        Of voxels.
+
+    Returns
+    -------
+    Lights
+        The searchlights.
+
+    Raises
+    ------
+    AlignmentError
+        If targets are not voxels.
+    """
+    targets = patterns.responses.targets
+    if targets.kind != "voxel" or targets.grid is None:
+        raise AlignmentError(
+            f"[[rsa]] {settings.name!r}: searchlights need a volume, but targets are {targets!r}. Load a volume, or "
+            'set regions = "atlas", which works on all targets.'
+        )
+    steps = cube(settings.edge_voxels) if settings.edge_voxels else sphere(settings.radius_mm or 0, targets.grid.affine)
+    column = np.full(int(np.prod(targets.grid.shape)), -1, dtype=np.int64)
+    column[targets.index[patterns.usable]] = patterns.usable
+    return Lights(targets, patterns.usable, steps, column)
+
+
+def compare_lights(
+    settings: Rsa,
+    models: Sequence[Similarity],
+    pairs: Pairs,
+    patterns: Patterns,
+    *,
+    partial: Partial,
+    device: str,
+    progress: Callable[[float], None],
+) -> np.ndarray:
+    """Compare models with the patterns of every searchlight.
+
+    Memory beyond the models: at most 256 MB of patterns (more only where the voxels of one plane of searchlights take
+    more), and for Spearman's correlation and Euclidean distances 60 bytes per pair and thread.
+
+    Parameters
+    ----------
+    settings : Rsa
+        What to compare.
+    models : sequence of Similarity
+        Models.
+    pairs : Pairs
+        Pairs of stimuli that count.
+    patterns : Patterns
+        Responses.
+    partial : Partial
+        Where finished chunks are kept.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    progress : callable
+        Called with the share done.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_models, n_targets)
+        Correlations; NaN for voxels without one.
+    """
+    lights = lay_lights(settings, patterns)
+    engine = _engine(settings, models, pairs, device)
+    values = np.full((len(models), len(lights.targets)), np.nan, dtype=np.float32)
+    chunks = [lights.usable[start : start + CHUNK] for start in range(0, len(lights.usable), CHUNK)]
+    for number, centres in enumerate(chunks):
+        if not partial.has(number):
+            partial.write(number, {"values": _chunk(engine, lights, centres, patterns, settings.min_targets)})
+        values[:, centres] = partial.read(number)["values"].T
+        progress((number + 1) / len(chunks))
+    return values
+
+
+class _Traces:
+    """Searchlights by `TraceRsa`."""
+
+    def __init__(self, models: Sequence[Similarity], pairs: Pairs, device: str) -> None:
+        self.engine = TraceRsa(models, pairs, device=device)
+        self.order, self.device, self.n_models = self.engine.order, device, len(models)
+        self.most = 1 if device == "cpu" else 1 << 10
+
+    def compare(self, patterns: torch.Tensor) -> np.ndarray:
+        return self.engine.compare(patterns).cpu().numpy()
+
+
+class _Formed:
+    """Searchlights by `Comparer`, one at a time."""
+
+    most = 1
+
+    def __init__(self, settings: Rsa, models: Sequence[Similarity], pairs: Pairs, device: str) -> None:
+        self.engine = Comparer(
+            models, pairs, brain=settings.brain, comparison=settings.comparison, device=device
+        )  # fmt: skip
+        self.order, self.device, self.n_models = np.arange(len(pairs)), device, len(models)
+
+    def compare(self, patterns: torch.Tensor) -> np.ndarray:
+        return np.stack([self.engine.patterns(one) for one in patterns])
+
+
+def _engine(settings: Rsa, models: Sequence[Similarity], pairs: Pairs, device: str) -> _Traces | _Formed:
+    if (settings.brain, settings.comparison) == ("correlation", "pearson"):
+        return _Traces(models, pairs, device)
+    return _Formed(settings, models, pairs, device)
+
+
+def _chunk(
+    engine: _Traces | _Formed, lights: Lights, centres: np.ndarray, patterns: Patterns, fewest: int
+) -> np.ndarray:
+    columns = lights.of(centres)
+    sizes = np.array([len(some) for some in columns], dtype=np.int32)
+    found = np.full((len(centres), engine.n_models), np.nan, dtype=np.float32)
+    for part in _parts(columns, 4 * len(engine.order)):
+        union = np.unique(np.concatenate([columns[k] for k in part.tolist()]))
+        held = torch.as_tensor(patterns.read(union, engine.order), device=engine.device)
+        wanted = part[sizes[part] >= fewest]
+
+        def work(batch: np.ndarray, union: np.ndarray = union, held: torch.Tensor = held) -> None:
+            inside = torch.as_tensor(
+                np.searchsorted(union, np.stack([columns[k] for k in batch.tolist()])), device=held.device
+            )
+            found[batch] = engine.compare(held[inside])
+
+        _each(work, list(_batches(wanted, sizes, engine)), engine.device)
+    return found
+
+
+def _parts(columns: Sequence[np.ndarray], bytes_each: int) -> Iterator[np.ndarray]:
+    """Divide searchlights until the patterns of each part fit."""
+    waiting = [np.arange(len(columns))]
+    while waiting:
+        part = waiting.pop()
+        n_columns = len(np.unique(np.concatenate([columns[k] for k in part.tolist()])))
+        if n_columns * bytes_each <= PATTERN_BYTES or len(part) == 1:
+            yield part
+        else:
+            half = len(part) // 2
+            waiting += [part[half:], part[:half]]
+
+
+def _batches(wanted: np.ndarray, sizes: np.ndarray, engine: _Traces | _Formed) -> Iterator[np.ndarray]:
+    """Divide searchlights into batches of one size each."""
+    for size in np.unique(sizes[wanted]).tolist():
+        alike = wanted[sizes[wanted] == size]
+        step = int(np.clip(BATCH_BYTES // (4 * size * len(engine.order)), 1, engine.most))
+        for start in range(0, len(alike), step):
+            yield alike[start : start + step]
+
+
+def _each(work: Callable[[np.ndarray], None], batches: Sequence[np.ndarray], device: str) -> None:
+    """Work on batches side by side on a processor: each is too small to be divided."""
+    n_threads = torch.get_num_threads() if device == "cpu" else 1
+    if n_threads == 1:
+        for batch in batches:
+            work(batch)
+        return
+    with torch_threads(1), ThreadPoolExecutor(n_threads) as pool:
+        for _ in pool.map(work, batches):
+            pass
+
+
+def partial_of(folder: Path, key: str) -> Partial:
+    """Open the store of finished chunks of one analysis.
+
+    Parameters
+    ----------
+    folder : Path
+        Final folder.
+    key : str
+        Identity of the result.
+
+    Returns
+    -------
+    Partial
+        With what an interrupted run of the same analysis left.
+    """
+    return Partial(folder, {"key": key, "chunk": CHUNK})

@@ -1,0 +1,148 @@
+"""Maps of representational similarity, and results seen with feature spaces in the place of models."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..core import ScoreRow, Scores
+from ..io.images import entity_label, write_map
+from .results import MEANING, RSA, Result, winner_of
+
+
+def spaces_as_models(regions: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Take the rows of one analysis of similarity, with its feature spaces in the place of models.
+
+    Parameters
+    ----------
+    regions : pandas.DataFrame
+        Rows of `score_regions`, of all metrics.
+    name : str
+        Name of the analysis.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its rows, as if each feature space were a model.
+    """
+    rows = regions[(regions["metric"] == RSA) & (regions["model"] == name)]
+    return rows.assign(model=rows["feature"], feature="all")
+
+
+def scores_of(result: Result, name: str) -> Scores:
+    """Take the scores of one analysis of similarity, with its feature spaces in the place of models.
+
+    Parameters
+    ----------
+    result : Result
+        Participant.
+    name : str
+        Name of the analysis.
+
+    Returns
+    -------
+    Scores
+        One row per feature space.
+    """
+    scores = result.scores[RSA]
+    chosen = [number for number, row in enumerate(scores.rows) if row.model == name]
+    rows = tuple(ScoreRow(scores.rows[number].feature) for number in chosen)
+    return replace(scores, rows=rows, values=scores.values[chosen])
+
+
+def describe_choices(choices: Mapping[str, Any]) -> str:
+    """Say in words what was compared.
+
+    Parameters
+    ----------
+    choices : mapping
+        Facts of one analysis.
+
+    Returns
+    -------
+    str
+        Sentences.
+    """
+    kinds: dict[str, list[str]] = {}
+    for space, kind in choices["similarity"].items():
+        kinds.setdefault(SIMILARITY[kind], []).append(space)
+    models = "; ".join(f"{kind} ({', '.join(spaces)})" for kind, spaces in kinds.items())
+    fewest = choices["min_targets"]
+    if choices["regions"] == "atlas":
+        where = "all usable targets of every region, network and ROI of the atlases"
+        unit = "targets"
+    elif choices["radius_mm"] is not None:
+        where, unit = f"spheres of {choices['radius_mm']:g} mm radius about every usable voxel", "voxels"
+    else:
+        where, unit = f"cubes of {choices['edge_voxels']}³ voxels about every usable voxel", "voxels"
+    repeats = {
+        None: "no stimulus was shown twice",
+        "average": f"responses to {choices['n_repeated_presentations']} repeated presentations were averaged in",
+        "first": f"{choices['n_repeated_presentations']} repeated presentations were left out",
+    }[choices["repeats"]]
+    runs = "Pairs of one run were compared too."
+    if not choices["same_run"]:
+        runs = f"{choices['n_pairs_of_one_run_left_out']} pairs that share a run were left out."
+    return (
+        f"Representational similarity {choices['name']!r}: similarity of stimuli by {models}; of responses by "
+        f"{BRAIN[choices['brain']]} over {where} ({fewest} {unit} at least); both compared by "
+        f"{choices['comparison'].title()} correlation over {choices['n_pairs']} pairs of {choices['n_stimuli']} "
+        f"stimuli ({repeats}). {runs} Values depend strongly on these choices, and can be compared with values "
+        "of the same choices only."
+    )
+
+
+SIMILARITY = {
+    "choice_probability": "probability of being kept together over all third stimuli",
+    "dot": "dot products of features",
+    "cosine": "cosines of features",
+    "correlation": "correlations over features",
+}
+BRAIN = {"correlation": "Pearson correlation", "euclidean": "minus Euclidean distance"}
+
+
+def write_rsa_maps(folder: Path, result: Result) -> list[Path]:
+    """Write a map of every feature space of every analysis of similarity, of the best space, and of all differences.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/sub-<label>/func``.
+    result : Result
+        Participant.
+
+    Returns
+    -------
+    list of Path
+        The images; each has a sidecar with every choice that was made. None if there is no analysis.
+    """
+    written: list[Path] = []
+    for name, choices in result.facts["rsa"].items():
+        scores = scores_of(result, name)
+        told = {"Description": MEANING[RSA], "Analysis": name, "Units": "arbitrary", "Rsa": dict(choices)}
+        entities = {"sub": result.subject, "task": result.facts["task"], "model": entity_label(name)}
+        for feature, stat, values, extra in _maps_of(scores, choices):
+            named = {**entities, "feature": entity_label(feature), "stat": stat}
+            written += write_map(folder, named, values, scores.targets, {**told, **extra})
+    return written
+
+
+def _maps_of(scores: Scores, choices: Mapping[str, Any]) -> Iterator[tuple[str, str, np.ndarray, dict[str, Any]]]:
+    """Yield what each map is of, its statistic, its values, and what is said of it alone."""
+    spaces = [row.model for row in scores.rows]
+    for space in spaces:
+        yield space, RSA, scores.row(space), {"FeatureSpace": space, "Similarity": choices["similarity"][space]}
+    for a, b in combinations(spaces, 2):
+        described = f"{a} minus {b}: {MEANING[RSA]}"
+        yield f"{a}minus{b}", RSA, scores.row(a) - scores.row(b), {"Description": described}
+    if len(spaces) > 1:
+        winner, margin, _ = winner_of(scores, spaces)
+        levels = {str(number + 1): space for number, space in enumerate(spaces)}
+        number = np.where(winner >= 0, winner + 1, np.nan).astype(np.float32)
+        described = "Number of the feature space with the highest value"
+        yield "winner", "index", number, {"Description": described, "Levels": levels}
+        yield "winner", "margin", margin, {"Description": "Highest value minus second highest"}

@@ -1,0 +1,125 @@
+"""The section of a report on one analysis of similarity."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..core import Scores
+from ..drawing import report as page
+from ..drawing.charts import draw_networks
+from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, space_colors
+from .composer import GROUP, Composer
+from .figures import group_mean
+from .results import Result, best_of
+from .rsa_maps import describe_choices, scores_of, spaces_as_models
+from .selection import Chart, headline
+
+LABELS = {"pearson": "Pearson r of similarities (RSA)", "spearman": "Spearman rank r of similarities (RSA)"}
+
+
+def similarity_sections(composer: Composer) -> list[page.Section]:
+    """Show every analysis of similarity.
+
+    Parameters
+    ----------
+    composer : Composer
+        Of the report.
+
+    Returns
+    -------
+    list of Section
+        One per analysis: charts of regions, maps, and a table.
+    """
+    return [_Analysis(composer, name, choices).section() for name, choices in composer.facts["rsa"].items()]
+
+
+class _Analysis:
+    """One analysis of all participants, on one scale."""
+
+    def __init__(self, composer: Composer, name: str, choices: Mapping[str, Any]) -> None:
+        self.composer, self.name, self.choices = composer, name, choices
+        self.spaces: list[str] = list(choices["similarity"])
+        known = space_colors([*composer.models, *(s for s in self.spaces if s not in composer.models)])
+        self.colors = {space: known[space] for space in self.spaces}
+        self.label = LABELS[choices["comparison"]]
+        self.maps: dict[str, Scores] = {result.subject: scores_of(result, name) for result in composer.results}
+        values = [scores.values for scores in self.maps.values()]
+        finite = any(np.isfinite(some).any() for some in values)
+        self.scale: ColorScale | None = accuracy_scale(values, self.label) if finite and composer.drawable else None
+
+    def section(self) -> page.Section:
+        blocks: list[page.Block] = [page.Text(describe_choices(self.choices))]
+        charts = [Chart(chart.title, spaces_as_models(chart.rows, self.name)) for chart in self.composer.charts]
+        charts = [chart for chart in charts if chart.rows["value"].notna().any()]
+        blocks += [self._chart(number, chart) for number, chart in enumerate(charts)]
+        if self.scale is not None:
+            blocks += self._winners(self.scale) if len(self.spaces) > 1 else []
+            blocks += self._maps(self.scale)
+        blocks += [self._table(chart) for chart in charts]
+        intro = "Do stimuli that are alike by their features have alike responses?"
+        return page.Section(f"Representational similarity: {self.name}", tuple(blocks), intro)
+
+    def _keep(self, figure: Figure, what: str, alt: str, caption: str, result: Result | None = None) -> page.Picture:
+        file = f"rsa-{self.name}_{what}"
+        if result is not None:
+            return self.composer.keep(figure, self.composer.names(result, file), alt, caption, result.subject)
+        return self.composer.keep(figure, f"group_{file}", alt, caption)
+
+    def _chart(self, number: int, chart: Chart) -> page.Picture:
+        rows = chart.rows[chart.rows["value"].notna()]
+        text = headline(rows)
+        lights = self.choices["regions"] == "searchlight"
+        value = "mean over searchlights centred in it" if lights else "similarity of its own patterns"
+        figure = draw_networks(rows, colors=self.colors, label=self.label, title=f"{chart.title}: {self.name}")
+        caption = f"Every dot is one participant, the bar is their mean; the value of a region is the {value}. {text}"
+        return self.composer.keep(figure, f"rsa-{self.name}_chart-{number + 1}", f"{chart.title}: {text}", caption)
+
+    def _winners(self, scale: ColorScale) -> list[page.Block]:
+        full, faint = (float(f"{part * scale.vmax:.1g}") for part in (0.25, 0.1))
+        colors = tuple(self.colors[space] for space in self.spaces)
+        winners = WinnerScale(tuple(self.spaces), colors, full, faint, "RSA")
+        blocks: list[page.Block] = []
+        for result, values, who in self._shown():
+            parts = best_of(np.stack([values[space] for space in self.spaces]))
+            canvas = self.composer.canvas[(result or self.composer.results[0]).subject]
+            figure = canvas.winner(*parts, winners, f"{who}: best feature space, {self.name}")
+            caption = (
+                f"{who}: the feature space of highest similarity; pale where its lead over the second is small (full "
+                f"colour from {full:g}), faded below {faint:g}. A lead is no test."
+            )
+            blocks.append(self._keep(figure, "winner", f"Map of the best feature space of {who}", caption, result))
+        return blocks
+
+    def _maps(self, scale: ColorScale) -> list[page.Block]:
+        blocks: list[page.Block] = []
+        for space in self.spaces:
+            for result, values, who in self._shown():
+                canvas = self.composer.canvas[(result or self.composer.results[0]).subject]
+                figure = canvas.accuracy(values[space], scale, f"{who}: {space}, {self.name}")
+                highest = np.nanmax(values[space], initial=-np.inf)
+                found = f"highest {highest:.3f}" if np.isfinite(highest) else "no value"
+                caption = f"{who}, {space} ({self.name}): {found}. One scale for all spaces: 0 to {scale.vmax:g}."
+                what = f"feature-{space}_stat-rsa"
+                blocks.append(self._keep(figure, what, f"Map of {space} in {who}", caption, result))
+        return blocks
+
+    def _shown(self) -> Iterator[tuple[Result | None, dict[str, np.ndarray], str]]:
+        """Yield the mean of participants if they share their targets, then every participant."""
+        results = self.composer.results
+        if self.composer.shared:
+            mean = {s: group_mean([self.maps[r.subject].row(s) for r in results]) for s in self.spaces}
+            yield None, mean, f"{GROUP} (n = {len(results)})"
+        for result in results:
+            yield result, {s: self.maps[result.subject].row(s) for s in self.spaces}, f"sub-{result.subject}"
+
+    def _table(self, chart: Chart) -> page.DataTable:
+        rows = chart.rows
+        table = rows.pivot_table(
+            index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
+        )
+        frame = table.dropna(how="all").reset_index()[["region", "subject", *self.spaces, "n_usable"]]
+        frame = frame.rename(columns={"n_usable": "targets"})
+        formats = dict.fromkeys(self.spaces, ".4f")
+        return page.DataTable(frame, f"{chart.title}: {self.name}", formats=formats)
