@@ -133,13 +133,15 @@ def kind_of(model: EncodingModel) -> str:
     return next(kind for kind, cls in MODELS.items() if isinstance(model, cls))
 
 
-def read_config(path: str | Path) -> Study:
+def read_config(path: str | Path, *, only_features: bool = False) -> Study:
     """Read a configuration file.
 
     Parameters
     ----------
     path : str or Path
         A TOML file.
+    only_features : bool, optional
+        Whether feature spaces are all that is needed, so that there may be nothing to load and to fit.
 
     Returns
     -------
@@ -157,20 +159,22 @@ def read_config(path: str | Path) -> Study:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
     try:
-        return parse_config(content.decode("utf-8"))
+        return parse_config(content.decode("utf-8"), only_features=only_features)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error}).") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def parse_config(text: str) -> Study:
+def parse_config(text: str, *, only_features: bool = False) -> Study:
     """Build a `Study` from the text of a configuration.
 
     Parameters
     ----------
     text : str
         TOML.
+    only_features : bool, optional
+        As for `read_config`.
 
     Returns
     -------
@@ -188,7 +192,7 @@ def parse_config(text: str) -> Study:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
     expanded = expand(given)
     content = expanded.content
-    for keys in (("features",), ("load",), ("fit", "rsa")):
+    for keys in (("features",),) if only_features else (("features",), ("load",), ("fit", "rsa")):
         if not any(content.get(key) for key in keys):
             named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
             raise ConfigError(f"there is no {named} table, and one is needed.")
@@ -206,7 +210,7 @@ def parse_config(text: str) -> Study:
     study = Study(
         features,
         models,
-        build(Loader, content["load"], "[load]"),
+        build(Loader, content.get("load", {}), "[load]"),
         build(Alignment, content.get("align", {}), "[align]"),
         build(Split, content.get("split", {}), "[split]"),
         build(Comparison, content.get("compare", {}), "[compare]"),

@@ -222,3 +222,16 @@ def test_without_judgments_there_is_nothing_to_learn(study, capsys):
     config = write_config(study.root.parent)
     assert main(["embed", str(study.root), str(study.root.parent / "out"), "--config", str(config)]) == 1
     assert 'no [[features]] table has kind = "judgments"' in capsys.readouterr().err
+
+
+def test_a_file_of_feature_spaces_is_enough_to_learn(folder, capsys):
+    config = folder / "spaces.toml"
+    config.write_text(
+        '[[features]]\nkind = "judgments"\nname = "judge"\nfile = "judgments"\nmax_dims = 10\nseeds = [0]\n'
+    )
+    assert main(["embed", "--config", str(config)]) == 0
+    page = folder / "derivatives" / "brain-encoding" / "embedding" / "judge.html"
+    assert capsys.readouterr().out.split() == [str(page.resolve())]
+    assert page.is_file()
+    assert main(["run", str(folder), str(folder / "out"), "participant", "--config", str(config)]) == 1
+    assert "there is no [load] table" in capsys.readouterr().err
