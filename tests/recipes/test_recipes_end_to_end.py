@@ -125,10 +125,17 @@ def test_du2023(root, tmp_path):
 def test_du2025(two, tmp_path, monkeypatch):
     spaces = features(**{name: f"feature-{name}.tsv" for name in ("llm", "mllm", "category", "dimension")})
     spaces += '[[features]]\nname = "concat"\nkind = "concat"\nspaces = ["category", "dimension"]\n'
-    study = parse_config(f'recipe = "du2025"\n{spaces}{HERE}{FOUR}')
+    # Voxels of the twin are six times as wide.
+    lights = '[[rsa]]\nname = "similarity"\nregions = "searchlight"\nradius_mm = 26.0\nrepeats = "first"\n'
+    lights += 'similarity = { llm = "choice_probability", mllm = "choice_probability" }\n'
+    study = parse_config(f'recipe = "du2025"\n{spaces}{HERE}{FOUR}{lights}')
     places = Places(two, tmp_path / "out", tmp_path / "work")
     results = [run_compare(Job(study, places, subject)) for subject in ("01", "02")]
     assert results[0].facts["features"]["concat"] == 48
+    similar = rows_of(results[0], "rsa")
+    assert set(similar["feature"]) == {"llm", "mllm", "category", "dimension", "concat"}
+    of_space = similar[similar["region"] == "LOTC_L"].set_index("feature")["value"]
+    assert of_space.idxmax() == "mllm"
     given = {}
     monkeypatch.setattr(pipeline, "write_report", lambda *_, **keywords: given.update(keywords) or [])
     run_group(study, places, ("01", "02"), lambda *_: None)
