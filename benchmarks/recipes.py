@@ -180,7 +180,8 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
         lines.append(
             f"| `{row['recipe']}` | {row['n_usable']:,} | {row['n_samples']:,} | {features} "
             f"| {row['load']:.1f} | {row['seconds'] / 60:.1f} | {row['cpu_seconds'] / 60:.1f} "
-            f"| {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB | {row['n_recovered']} of {row['n_regions']} |"
+            f"| {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB "
+            f"| {row['n_recovered']} of {row['n_regions']} |"
         )
     lines += ["", "| recipe | region | planted | winner | value | lead |", "|---|---|---|---|---|---|"]
     lines += [
