@@ -41,7 +41,8 @@ def choose_device(wanted: str = "auto") -> tuple[str, str]:
             f"--device cuda: PyTorch {torch.__version__} finds no CUDA device. Use --device cpu, or install "
             "a CUDA build of PyTorch."
         )
-    return "cpu", f"CPU with {torch.get_num_threads()} threads: no CUDA device was found."
+    n = torch.get_num_threads()
+    return "cpu", f"CPU with {n} thread{'' if n == 1 else 's'}: no CUDA device was found."
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def test_auto_says_that_there_is_no_cuda(no_cuda):
     device, why = choose_device("auto")
     assert device == "cpu"
     assert "no CUDA device was found" in why
-    assert f"{torch.get_num_threads()} threads" in why
+    assert f"{torch.get_num_threads()} thread" in why
 
 
 @pytest.mark.parametrize("wanted", ["auto", "cuda"])
