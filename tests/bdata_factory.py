@@ -25,6 +25,10 @@ AFFINE = np.array(
 )
 SHAPE = (24, 7, 6)
 MIDDLE = 12
+# Areas from back to front, those that are told by their place where `Brain._placed` puts such voxels.
+BACK, LOW, HIGH, FRONT = ("V1", "V2"), ("TGd", "TGv"), ("4",), ("9m", "10d")
+OTHERS = [area for area in AREAS if area not in BACK + LOW + HIGH + FRONT]
+IN_PLACE = (*BACK, *HIGH, *OTHERS, *LOW, *FRONT)
 AAL = ("thalamus", "hippocampus", "pallidum", "amygdala")
 PICKATLAS = {"nuc_accum": "TD_Brodmann_area_34", "brainstem": "TD_Brainstem"}
 
@@ -54,9 +58,11 @@ class Brain:
         masks = {}
         for side, hemi in (("L", left), ("R", ~left)):
             voxels = np.flatnonzero(hemi)
-            voxels = voxels[np.argsort(self.ijk[voxels] @ [1, 30, 900])]
-            for names, pattern in ((AREAS, "hcp180_r_{1}h.{0}_{2}_ROI"), (NETWORKS, "yeo2011_17_r_{1}h.{2}")):
-                for name, part in zip(names, np.array_split(voxels, len(names)), strict=True):
+            # Slice by slice from back to front, each from below to above.
+            voxels = voxels[np.argsort(self.ijk[voxels] @ [1, 10000, 100])]
+            for names, pattern in ((IN_PLACE, "hcp180_r_{1}h.{0}_{2}_ROI"), (NETWORKS, "yeo2011_17_r_{1}h.{2}")):
+                order = self._placed(voxels) if names is IN_PLACE else voxels
+                for name, part in zip(names, np.array_split(order, len(names)), strict=True):
                     mask = np.zeros(len(self.ijk), bool)
                     mask[part] = True
                     masks[pattern.format(side, side.lower(), name)] = mask
@@ -64,6 +70,14 @@ class Brain:
             for side, hemi in (("L", left), ("R", ~left)):
                 masks[f"{name}_{side}"] = hemi & (rng.random(len(self.ijk)) < 0.05)
         return masks
+
+    def _placed(self, voxels):
+        """Put the highest voxels of the third slice behind the first, and the lowest of the fifth before the last."""
+        n = -(-len(voxels) // len(IN_PLACE))
+        slices = self.ijk[voxels, 1]
+        high, low = voxels[slices == 2][-n:], voxels[slices == 4][: 2 * n]
+        rest = voxels[~np.isin(voxels, [*high, *low])]
+        return np.concatenate([rest[: 2 * n], high, rest[2 * n : -2 * n], low, rest[-2 * n :]])
 
     @property
     def xyz(self):

@@ -11,6 +11,11 @@ from ..core import DataError
 SIDE = re.compile(r"(?:^|[_.])(?:(?P<left>L|(?i:lh|left))|(?P<right>R|(?i:rh|right)))(?=[_.]|$)")
 # A mask may reach this far over the middle of the brain, in millimetres, before its name is doubted.
 OVER_THE_MIDDLE = 5.0
+# Axis, its row, and areas at its lower and at its upper end in every brain.
+AXES = (
+    (1, "voxel_y", "back", ("V1", "V2"), ("9m", "10d")),
+    (2, "voxel_z", "lower", ("TGd", "TGv"), ("4",)),
+)
 
 
 def side_of(key: str) -> str:
@@ -89,6 +94,40 @@ def _check_pairs(masks: Mapping[str, np.ndarray], centre: dict[str, float], left
             raise DataError(
                 f"{where}: mask {key!r} has its voxels at voxel_x = {centre[key]:.1f} mm on average, {mirror!r} at "
                 f"{centre[mirror]:.1f} mm, but left must have the smaller x. The two are exchanged."
+            )
+
+
+def check_axes(masks: Mapping[str, np.ndarray], xyz: np.ndarray, where: str) -> None:
+    """Refuse areas of cortex of which the back ones lie in front of the front ones, or the lower above the upper ones.
+
+    Tells of y and z coordinates that were exchanged or mirrored.
+
+    Parameters
+    ----------
+    masks : mapping of str to ndarray of bool
+        Name of an area without its hemisphere, and mask of shape (n_voxels,).
+    xyz : ndarray of float64, shape (n_voxels, 3)
+        Millimetres.
+    where : str
+        The file, for the message.
+
+    Raises
+    ------
+    DataError
+        If they are not where they are in a brain.
+    """
+    for axis, key, word, low, high in AXES:
+        centres = []
+        for names in (low, high):
+            inside = np.any([masks[name] for name in names], axis=0)
+            if not inside.any():
+                return
+            centres.append(float(xyz[inside, axis].mean()))
+        if centres[0] >= centres[1]:
+            raise DataError(
+                f"{where}: the areas {', '.join(low)} have their voxels at {key} = {centres[0]:.1f} mm on average, "
+                f"{', '.join(high)} at {centres[1]:.1f} mm, but the {word} must have the smaller one. The coordinates "
+                f"are exchanged or mirrored, or the names of the masks are wrong."
             )
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from ..core import Atlas, DataError, suggest
 from .atlas_tables import make_table
 from .bdata import Bdata, as_mask, open_bdata
-from .bdata_masks import check_sides, label_voxels, side_of
-from .bdata_voxels import COORDINATES, VOXELS, targets_of
+from .bdata_masks import check_axes, check_sides, label_voxels, side_of
+from .bdata_voxels import VOXELS, coordinates_of, targets_of
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +110,15 @@ def bdata_atlas(path: Path, what: str, space: str) -> Atlas:
         targets, columns = targets_of(bdata, space)
         regions = find_regions(bdata, what)
         masks = _masks(bdata, regions, columns)
-        middles = bdata.row(COORDINATES[0])[columns]
+        xyz = coordinates_of(bdata, columns)[0]
     keys = {key: mask for region in regions for key, mask in zip(region.keys, masks[region.region], strict=True)}
-    check_sides(keys, middles, str(path))
+    check_sides(keys, xyz[:, 0], str(path))
     unions = [np.any(masks[region.region], axis=0) for region in regions]
+    if what == "hcp180":
+        both: dict[str, np.ndarray] = {}
+        for region, union in zip(regions, unions, strict=True):
+            both[region.region[2:]] = both.get(region.region[2:], False) | union
+        check_axes(both, xyz, str(path))
     empty = [region.region for region, union in zip(regions, unions, strict=True) if not union.any()]
     if len(empty) == len(regions):
         raise DataError(f"{path}: no voxel lies in any of the {len(regions)} regions of {PREFIX}{what}.")

@@ -19,7 +19,7 @@ AREAS_OF = {
     "OFC": ("OFC", "pOFC"),
     "aINS": ("AAIC", "MI"),
     "M1": ("4",),
-    "EVC": ("V1",),
+    "EVC": ("V1", "V2"),
 }
 # Structures that the segmentation lacks: centre in the right hemisphere, and radius, in millimetres.
 BALLS = {"hypothalamus": ((4.0, -4.0, -12.0), 6.0), "brainstem": ((4.0, -28.0, -32.0), 10.0)}

@@ -348,6 +348,19 @@ def test_mirrored_coordinates_are_refused(first):
         bdata_atlas(first, "yeo17", "T1w")
 
 
+@pytest.mark.parametrize(("key", "word"), [("voxel_y", "back"), ("voxel_z", "lower")])
+def test_back_and_front_above_and_below_are_told_apart(first, key, word):
+    set_row(first, key, lambda row: -row)
+    with pytest.raises(DataError, match=rf"at {key} = .* but the {word} must have the smaller one"):
+        bdata_atlas(first, "hcp180", "T1w")
+
+
+def test_exchanged_axes_are_refused(second):
+    rename(second, {"voxel_y": "voxel_z", "voxel_z": "voxel_y"})
+    with pytest.raises(DataError, match="The coordinates are exchanged or mirrored"):
+        bdata_atlas(second, "hcp180", "T1w")
+
+
 def test_names_that_contradict_themselves_are_refused(first):
     rename(first, {"hcp180_r_lh.L_V1_ROI": "hcp180_r_lh.R_V1_ROI"})
     with pytest.raises(DataError, match=r"'hcp180_r_lh\.R_V1_ROI' says lh and R, which are different hemispheres"):

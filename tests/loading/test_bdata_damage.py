@@ -109,8 +109,7 @@ def lose_row(path, draw):
 def exchange_names(path, draw):
     """Exchange the names of two rows."""
     one, other = draw(st.sampled_from(ROWS)), draw(st.sampled_from(ROWS[:6] + ROWS))
-    if {one, other} != {"voxel_y", "voxel_z"}:  # masks have left and right, but no front and top
-        rename(path, {one: other, other: one})
+    rename(path, {one: other, other: one})
 
 
 def exchange_sides(path, draw):
@@ -170,8 +169,7 @@ def change_place(path, draw):
 
 def change_all_places(path, draw):
     key = draw(st.sampled_from(ROWS[-6:]))
-    mirrored = [] if key in ("voxel_y", "voxel_z") else [lambda row: -row]  # masks have left and right, but no front
-    change = draw(st.sampled_from([*mirrored, lambda row: row[::-1], lambda row: row * 0, np.roll]))
+    change = draw(st.sampled_from([lambda row: -row, lambda row: row[::-1], lambda row: row * 0, np.roll]))
     set_row(path, key, (lambda row: np.roll(row, 1)) if change is np.roll else change)
 
 
