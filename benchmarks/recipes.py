@@ -146,11 +146,13 @@ def measure(recipe: str, root: Path, folder: Path, options: argparse.Namespace) 
     config, out = folder / f"{recipe}.toml", folder / recipe
     write_text(config, config_of(recipe, options.preset, options.millimetres, options.memory))
     command = [sys.executable, "-m", "encoding", "run", str(root), str(out), "participant", "--config", str(config)]
+    load = os.getloadavg()[0]
     used = run([*command, "--participant-label", "01"], options.threads)
     facts = json.loads((out / "sub-01" / "facts.json").read_text(encoding="utf-8"))
     winners = winners_of(recipe, root, out)
     return {
         "recipe": recipe,
+        "load": round(load, 1),
         **used,
         **{name: facts[name] for name in ("n_samples", "n_targets", "n_usable", "n_folds", "features")},
         "n_regions": len(winners),
@@ -165,20 +167,21 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
         "# Recipes",
         "",
         f"One subject of the simulated study `{how['preset']}`, voxels of {how['millimetres']:g} mm, from files to the "
-        f"report, on {how['threads']} threads of {how['processor']}, load average {how['load']:.1f} at the start, "
+        f"report, on {how['threads']} threads of {how['processor']}, "
         f"memory budget of fits {how['memory']} (brain-encoding {how['versions']['brain-encoding']}, numpy "
         f"{how['versions']['numpy']}, scipy {how['versions']['scipy']}). Made by `python benchmarks/recipes.py`.",
         "",
-        "| recipe | voxels | presentations | features | minutes | processor minutes | peak memory | of it not files "
-        "| planted winners |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| recipe | voxels | presentations | features | load before | minutes | processor minutes | peak memory "
+        "| of it not files | planted winners |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
         features = " + ".join(f"{n:,}" for n in row["features"].values())
         lines.append(
             f"| `{row['recipe']}` | {row['n_usable']:,} | {row['n_samples']:,} | {features} "
-            f"| {row['seconds'] / 60:.1f} | {row['cpu_seconds'] / 60:.1f} | {row['peak_gb']:.2f} GB "
-            f"| {row['peak_anonymous_gb']:.2f} GB | {row['n_recovered']} of {row['n_regions']} |"
+            f"| {row['load']:.1f} | {row['seconds'] / 60:.1f} | {row['cpu_seconds'] / 60:.1f} "
+            f"| {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB "
+            f"| {row['n_recovered']} of {row['n_regions']} |"
         )
     lines += ["", "| recipe | region | planted | winner | value | lead |", "|---|---|---|---|---|---|"]
     lines += [
@@ -192,8 +195,13 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
         for row in found
         for model, many in row["significant"].items()
     ]
+    loaded = (
+        "The load average before the start says what else was running; beside other programs everything takes longer."
+    )
     text = "Values are the mean pooled r (`horikawa2020`) and the part of R² (`du2023`) over the voxels of a region."
-    return "\n".join([*lines, "", text, "", f"Significant at the recipe's level: {'; '.join(counted) or 'none'}.", ""])
+    return "\n".join(
+        [*lines, "", text, "", loaded, "", f"Significant at the recipe's level: {'; '.join(counted) or 'none'}.", ""]
+    )
 
 
 def processor() -> str:
@@ -218,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         simulate_subject(root, options.preset, options.millimetres)
         write_channels(root)
         how = {name: getattr(options, name) for name in ("preset", "millimetres", "threads", "memory")}
-        how |= {"processor": processor(), "load": os.getloadavg()[0], "versions": versions()}
+        how |= {"processor": processor(), "versions": versions()}
         found = []
         for recipe in options.recipes:
             found.append(measure(recipe, root, folder, options))
