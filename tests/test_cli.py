@@ -559,3 +559,17 @@ def test_simulate_refuses_a_folder_with_something_else(tmp_path, capsys):
     assert encoding("simulate", tmp_path, "--preset", "tiny") == 1
     assert "is not a simulated study" in error_of(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_step_that_says_twice_that_it_is_done_is_told_once(capsys):
+    from encoding.cli.progress import Bar, Milestones
+
+    told = Milestones("01")
+    for step, share in (("fit", 0.0), ("fit", 1.0), ("fit", 1.0), ("compare", 1.0), ("fit", 0.5), ("fit", 1.0)):
+        told(step, share)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["sub-01 fit", "sub-01 compare", "sub-01 fit"]
+    bar = Bar("sub-01 ")
+    for share in (0.0, 1.0, 1.0):
+        bar("fit", share)
+    assert capsys.readouterr().err.count("100%") == 1

@@ -42,7 +42,7 @@ class Bar:
     """
 
     def __init__(self, prefix: str = "") -> None:
-        self.prefix, self.step = prefix, ""
+        self.prefix, self.step, self.done = prefix, "", ""
         self.bar: tqdm | None = None
 
     def __call__(self, step: str, share: float) -> None:
@@ -57,6 +57,8 @@ class Bar:
         """
         from tqdm import tqdm
 
+        if step == self.done and share >= 1:
+            return  # a step may say more than once that it is done
         if step != self.step or self.bar is None:
             self.step = step
             self.bar = tqdm(
@@ -67,6 +69,7 @@ class Bar:
                 file=sys.stderr,
             )
         self.bar.update(share - self.bar.n)
+        self.done = step if share >= 1 else ""
         if share >= 1:
             self.close()
 
@@ -87,7 +90,7 @@ class Milestones:
     """
 
     def __init__(self, subject: str) -> None:
-        self.subject, self.step, self.start = subject, "", time.monotonic()
+        self.subject, self.step, self.done, self.start = subject, "", "", time.monotonic()
 
     def __call__(self, step: str, share: float) -> None:
         """Note a step that is done.
@@ -99,8 +102,11 @@ class Milestones:
         share : float
             Share of the step that is done.
         """
+        if step == self.done and share >= 1:
+            return
         if step != self.step:
             self.step, self.start = step, time.monotonic()
+        self.done = step if share >= 1 else ""
         if share >= 1:
             say(f"sub-{self.subject} {step}: done in {time.monotonic() - self.start:.0f} s")
             self.step = ""

@@ -210,15 +210,22 @@ def learn(
     judgments = gather_judgments(source, base, related)
     estimator = source.estimator(device)
     result: SparseEmbedding | Consensus
+    learning = 0.7  # of the time; drawing takes the rest
     if len(source.seeds) == 1:
         result = estimator.fit(judgments)
         space = result.to_feature_space(source.name)
     else:
         agreed = fit_consensus(
-            estimator, judgments, seeds=source.seeds, n_jobs=n_jobs, threshold=source.threshold, progress=progress
+            estimator,
+            judgments,
+            seeds=source.seeds,
+            n_jobs=n_jobs,
+            threshold=source.threshold,
+            progress=lambda share: progress(learning * share),
         )
         space = agreed.to_feature_space(source.name, only_reliable=source.only_reliable)
         result = agreed
+    progress(learning)
     _write_tables(source.name, result, space, folder)
     write_page(folder / f"{source.name}.html", source.name, result, judgments, _context(source, base, related))
     # Last, since it is what says that all of this need not be done again.
