@@ -168,6 +168,7 @@ class Arrays:
                 self.index(part.close),
                 None if part.near is None else self.to(part.near),
                 self.to(part.weights),
+                part.reach,
             )
             for part in operator.couplings
         )

@@ -125,7 +125,7 @@ class KernelSearch:
             weights = (coupling.weights * validation.share).astype(self.arrays.dtype)
             to, index = self.arrays.to, self.arrays.index
             near = None if coupling.near is None else to(coupling.near)
-            ready = Coupling(to(coupling.apart), index(coupling.close), near, to(weights))
+            ready = Coupling(to(coupling.apart), index(coupling.close), near, to(weights), coupling.reach)
             parts.append((to(R.T / len(R)), ready))
         return self.arrays.to(turn), parts
 

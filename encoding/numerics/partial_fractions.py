@@ -29,6 +29,7 @@ import numpy as np
 # A pair may add this many units in the last place of the target's variance, in the worst case that the
 # response lies wholly in its two directions; responses of n samples are n times less unkind.
 TOLERATED = 16.0
+STRIP = 64  # rows of a banded matrix that are multiplied at once
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,12 +65,15 @@ class Coupling:
         ``H`` of such pairs, zero elsewhere.
     weights : array, shape (n_alphas, 2 rank + n_close)
         What linear, square and close parts are multiplied by.
+    reach : int
+        How far from the diagonal `near` has values.
     """
 
     apart: Any
     close: Any
     near: Any
     weights: Any
+    reach: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -145,7 +149,9 @@ def couple(
     if not len(close):
         return Coupling(apart.astype(dtype), None, None, weights.astype(dtype))
     block = np.where(near, validation, 0.0)[np.ix_(close, close)]
-    return Coupling(apart.astype(dtype), close, block.astype(dtype), weights.astype(dtype))
+    row, column = np.nonzero(block)
+    reach = int(np.abs(row - column).max(initial=0))
+    return Coupling(apart.astype(dtype), close, block.astype(dtype), weights.astype(dtype), reach)
 
 
 def _close_pairs(shifted: np.ndarray, values: np.ndarray, size: np.ndarray, n_train: int, eps: float) -> np.ndarray:
@@ -163,6 +169,18 @@ def _close_pairs(shifted: np.ndarray, values: np.ndarray, size: np.ndarray, n_tr
     near = (lost_apart > TOLERATED * eps) & (lost_apart > lost_near) | (gap == 0)
     np.fill_diagonal(near, False)
     return near
+
+
+def _times_near(xp: Any, coupling: Coupling, rows: Any) -> Any:
+    """Multiply by `near`: eigenvalues are in order, so that close ones stand side by side, and the rest is zero."""
+    n, reach = len(rows), coupling.reach
+    if n <= 4 * STRIP or 2 * reach > n:
+        return xp.matmul(coupling.near, rows)
+    product = xp.empty_like(rows)
+    for first in range(0, n, STRIP):
+        last, low, high = min(first + STRIP, n), max(first - reach, 0), min(first + STRIP + reach, n)
+        xp.matmul(coupling.near[first:last, low:high], rows[low:high], out=product[first:last])
+    return product
 
 
 def losses(xp: Any, coupling: Coupling, c: Any, e: Any, work: Any) -> Any:
@@ -195,5 +213,5 @@ def losses(xp: Any, coupling: Coupling, c: Any, e: Any, work: Any) -> Any:
     if coupling.close is not None:
         n_close = len(coupling.close)
         rows = c[coupling.close]
-        xp.multiply(rows, xp.matmul(coupling.near, rows), out=work[2 * rank : 2 * rank + n_close])
+        xp.multiply(rows, _times_near(xp, coupling, rows), out=work[2 * rank : 2 * rank + n_close])
     return xp.matmul(coupling.weights, work[: 2 * rank + n_close])

@@ -13,6 +13,7 @@ import scipy.linalg
 
 # So many Cholesky factors of a kernel, one per penalty, cost no more than its eigenvectors.
 CHEAP_FACTORS = 20
+AT_ONCE = 1024  # targets, so that what is made of them stays in the cache
 
 
 def band_predictions(
@@ -89,21 +90,31 @@ def band_weights(
         scale = np.concatenate(
             [np.full(band.stop - band.start, np.sqrt(g)) for band, g in zip(bands, gamma, strict=True)]
         )
-        part = Y[:, columns].astype(np.float64)
+        whole = len(columns) == Y.shape[1]
+        part = Y if whole else Y[:, columns]
         if gram is not None:
-            weights[:, columns] = _primal(X, part, gram, scale, alphas[columns])
+            found = _primal(X, part, gram, scale, alphas[columns])
         else:
-            weights[:, columns] = _dual(X, part, scale, alphas[columns])
+            found = _dual(X, part.astype(np.float64), scale, alphas[columns])
+        if whole:
+            return found
+        weights[:, columns] = found
     return weights
 
 
 def _primal(X: np.ndarray, Y: np.ndarray, gram: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     values, vectors = scipy.linalg.eigh(gram * scale * scale[:, None])
+    values, back = np.maximum(values, 0)[:, None], scale[:, None] * vectors
     # The features are rotated, or their products with the responses, whichever are fewer columns.
-    few = Y.shape[1] < len(X)
-    rotated = vectors.T @ (scale[:, None] * (X.T @ Y)) if few else (X @ (scale[:, None] * vectors)).T @ Y
-    rotated /= np.maximum(values, 0)[:, None] + alphas
-    return scale[:, None] * (vectors @ rotated)
+    turned = None if Y.shape[1] < len(X) else X @ back
+    weights = np.empty((len(gram), Y.shape[1]))
+    for first in range(0, Y.shape[1], AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        part = Y[:, some].astype(np.float64)
+        rotated = back.T @ (X.T @ part) if turned is None else turned.T @ part
+        rotated /= values + alphas[some]
+        weights[:, some] = back @ rotated
+    return weights
 
 
 def _kernel_predictions(

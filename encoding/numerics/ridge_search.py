@@ -126,7 +126,7 @@ def make_operator(
         inner = weighted.T @ gram[inside] @ weighted
         coupling = couple(spectrum.values, inner, alphas, n_train=n_train, dtype=dtype)
         weights = (coupling.weights * share).astype(dtype)
-        couplings.append(Coupling(coupling.apart, coupling.close, coupling.near, weights))
+        couplings.append(Coupling(coupling.apart, coupling.close, coupling.near, weights, coupling.reach))
     rotate = np.ascontiguousarray((weighted * scaled.factor[kept, None]).T.astype(dtype))
     if columns is None:
         return Operator(None if whole else as_slice(kept), rotate, tuple(couplings))
