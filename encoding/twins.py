@@ -108,7 +108,7 @@ def simulate_bdata(
     ConfigError
         If the preset or a value is unknown, or `out` holds something else.
     """
-    root, say = Path(out), progress or logger.info
+    root, say = Path(out).resolve(), progress or logger.info  # what is loaded again must not depend on the folder
     # The bytes do not depend on what else the BIDS form has.
     size = choose_preset(preset, seed, cifti=False, clips=False, volume_mm=volume_mm)
     claim_folder(root, parameters_of(size, seed) | {"format": "bdata"})

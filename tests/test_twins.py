@@ -33,7 +33,10 @@ PLANTED = "truth/tpl-MNI152NLin2009cAsym_res-12_atlas-Planted_dseg.nii.gz"
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
-    return simulate_bdata(tmp_path_factory.mktemp("bdata") / "study", preset="tiny", seed=SEED)
+    folder = tmp_path_factory.mktemp("bdata")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # as from a command line, where a path is relative
+        return simulate_bdata("study", preset="tiny", seed=SEED)
 
 
 @pytest.fixture(scope="module")
