@@ -1,6 +1,6 @@
 """How well each feature space predicts each network, and by how much they differ, with one dot per subject."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -33,6 +33,7 @@ def draw_networks(
     title: str = "",
     subtitle: str = "",
     limit: float | None = None,
+    beside: Collection[str] = (),
 ) -> Figure:
     """Draw the accuracy of every feature space in every region: one dot per subject, a bar to their mean.
 
@@ -52,6 +53,8 @@ def draw_networks(
         Text above the chart.
     limit : float, optional
         Upper end of the axis, to share it between figures.
+    beside : collection of str, optional
+        Rows that are shown but are no candidates for the best space.
 
     Returns
     -------
@@ -64,6 +67,7 @@ def draw_networks(
         If columns are missing, rows are doubled, a model has no colour, or nothing is finite.
     """
     grid = _read_table(table, colors, title)
+    judged = [place for place, model in enumerate(grid.models) if model not in beside]
     n_models = len(grid.models)
     row = float(np.clip(6.2 / (len(grid.regions) * n_models), 0.1, 0.17))
     pitch = row * n_models + max(0.09, 0.5 * row)
@@ -80,13 +84,13 @@ def draw_networks(
     axes = add_axes(figure, left, top + head, WIDTH - EDGE - left - verdict_width, height)
     for rank in range(len(grid.regions)):
         _band(axes, rank)
-        verdict = _judge(grid.values[:, rank])
+        verdict = _judge(grid.values[judged, rank])
         for place, model in enumerate(grid.models):
             y = rank + (place - (n_models - 1) / 2) * row / pitch
-            strong = 0.6 if verdict is not None and verdict[0] == place else 0.25
+            strong = 0.6 if verdict is not None and judged[verdict[0]] == place else 0.25
             _draw_row(axes, grid.values[place, rank], y, colors=(colors[model],) * 2, height=row / pitch, strong=strong)
         if verdict is not None:
-            model = grid.models[verdict[0]]
+            model = grid.models[judged[verdict[0]]]
             _write_verdict(axes, rank, model, colors[model], verdict[1])
     low, high = min(0.0, float(np.nanmin(grid.values))), limit or round_up(max(float(np.nanmax(grid.values)), 1e-6))
     axes.set_xlim(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02)

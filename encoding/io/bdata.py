@@ -8,14 +8,15 @@ writes, names the values of a column. All of it is read a few rows and columns a
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from ..core import DataError, EncodingError, suggest
+from ..core import DataError, suggest
+from .damage import naming
 
 # What is read at a time; and what HDF5 keeps of unpacked chunks, which must hold a row of them.
 CHUNK_BYTES = 16 << 20
@@ -23,35 +24,21 @@ CACHE_BYTES = 64 << 20
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn whatever HDF5 raises on a damaged file into one error that names the file.
+def readable(path: Path) -> AbstractContextManager[None]:
+    """Turn whatever a reader raises on a damaged file into one error that names the file.
 
     Parameters
     ----------
     path : Path
         The file that is read inside the block.
 
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    DataError
-        If the block fails in reading.
+    Returns
+    -------
+    context manager
+        Raises `DataError` if the block fails in reading.
     """
-    try:
-        yield
-    except EncodingError:
-        raise
-    except DAMAGED as error:
-        told = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: cannot be read as HDF5 ({type(error).__name__}: {told}). The file is truncated or damaged; "
-            f"download it again and compare its checksum."
-        ) from error
+    advice = "The file is truncated or damaged; download it again and compare its checksum."
+    return naming(path, DAMAGED, "cannot be read as HDF5", advice)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import AlignmentError, DataError, Grid, Targets
 from .atomic import atomic_file
+from .damage import naming
 
 # Voxels are read a few volumes at a time, so that a run never stands in memory whole and unmasked.
 CHUNK_BYTES = 64 << 20
@@ -23,8 +24,7 @@ DAMAGED = (
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> AbstractContextManager[None]:
     """Turn whatever a reader raises on a damaged file into one error that names the file.
 
     Parameters
@@ -32,26 +32,13 @@ def readable(path: Path) -> Iterator[None]:
     path : Path
         The file that is read inside the block.
 
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    DataError
-        If the block fails in reading.
+    Returns
+    -------
+    context manager
+        Raises `DataError` if the block fails in reading.
     """
-    try:
-        yield
-    except (DataError, AlignmentError):
-        raise
-    except DAMAGED as error:
-        told = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: cannot be read ({type(error).__name__}: {told}). "
-            f"The file is missing, truncated or damaged; make or download it again."
-        ) from error
+    advice = "The file is missing, truncated or damaged; make or download it again."
+    return naming(path, DAMAGED, "cannot be read", advice)
 
 
 def open_volume(path: Path) -> Any:

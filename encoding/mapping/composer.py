@@ -325,7 +325,9 @@ class Composer:
                 colors = {name: self.colors.get(name, "#666666") for name in alone["model"].unique()}
                 shown = pd.concat([alone, shared], ignore_index=True)
                 title = f"{chart.title}: unique to each feature space of {model}"
-                figure = draw_networks(shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title)
+                figure = draw_networks(
+                    shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title, beside=("shared",)
+                )
                 caption = (
                     f"R² of {model} that is lost without a feature space, and the rest, which any of several could "
                     f"explain (shared). Parts add up to R², can be negative, and are all in the tables (partition_r2)."

@@ -45,6 +45,16 @@ def test_best_space_is_named_with_its_lead_and_its_subjects(table):
     assert not any("of 3" in text for text in texts_of(draw_networks(below, colors=COLORS, label="r")))
 
 
+def test_what_is_only_shown_beside_is_never_the_best(table):
+    assert "+0.100, 3 of 3" in texts_of(draw_networks(table, colors=COLORS, label="r"))  # V1: categories
+    figure = draw_networks(table, colors=COLORS, label="r", beside=("categories",))
+    assert "+0.100, 3 of 3" not in texts_of(figure)
+    assert len(dots_of(figure.axes[0])) == len(table)  # all are drawn
+    verdicts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "categories" not in verdicts
+    assert "video" in verdicts
+
+
 def test_one_subject_and_missing_rows_are_drawn(table):
     part = table[(table["subject"] == "01") & ~((table["region"] == "FFA") & (table["model"] == "video"))]
     figure = draw_networks(part, colors=COLORS, label="r")

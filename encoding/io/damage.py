@@ -1,0 +1,41 @@
+"""One error that names the file, whatever a library raises on a damaged one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core import DataError, EncodingError
+
+
+@contextmanager
+def naming(path: Path, damaged: tuple[type[Exception], ...], problem: str, advice: str) -> Iterator[None]:
+    """Turn what is raised on a damaged file into an error that names it; errors that do so already pass.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read inside the block.
+    damaged : tuple of type
+        What its library raises.
+    problem : str
+        What cannot be done.
+    advice : str
+        What the file may be, and what to do.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    DataError
+        If the block fails in reading.
+    """
+    try:
+        yield
+    except EncodingError:
+        raise
+    except damaged as error:
+        told = " ".join(str(error).split())
+        raise DataError(f"{path}: {problem} ({type(error).__name__}: {told}). {advice}") from error
