@@ -13,7 +13,7 @@ from factories import write_config, write_study
 from encoding.config import read_config
 from encoding.core import DataError
 from encoding.io.store import DESCRIPTION, load
-from encoding.mapping import read_result
+from encoding.mapping import finished_result, read_result
 from encoding.pipeline import Job, Places, finished_subjects, run_compare, run_group, run_participant, subjects_of
 
 TABLES = ("regions.tsv", "differences.tsv", "exclusions.tsv", "splits.tsv")
@@ -263,6 +263,12 @@ def test_group_refuses_participants_that_differ(pair, tmp_path):
         run_group(pair[0].study, places, ["01", "02"], silent)
     assert not (out / "report.html").exists()
     assert not (out / "group").exists()
+    (out / "sub-02" / "facts.json").write_text(json.dumps({k: v for k, v in facts.items() if k != "format"}))
+    with pytest.raises(
+        DataError, match=r"facts\.json: format 1, but this version reads format 2\. Run"
+    ):
+        run_group(pair[0].study, places, ["01", "02"], silent)
+    assert finished_result(out / "sub-02", facts["key"]) is None
     (out / "sub-02" / "facts.json").unlink()
     with pytest.raises(DataError, match=r"sub-02: no finished participant here \(facts\.json is missing\)"):
         run_group(pair[0].study, places, ["01", "02"], silent)

@@ -23,6 +23,7 @@ FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
     "splits.tsv",
     "exclusions.tsv",
 )
+FORMAT = 2  # of what a participant leaves behind
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
 MEANING = {
@@ -112,7 +113,7 @@ def write_result(
         ("exclusions", EXCLUSIONS),
     ):
         write_tsv(folder / file, tables[name])
-    write_json(folder / FACTS, facts)
+    write_json(folder / FACTS, {"format": FORMAT, **facts})
     return read_result(folder)
 
 
@@ -132,13 +133,18 @@ def read_result(folder: Path) -> Result:
     Raises
     ------
     DataError
-        If the participant is not finished.
+        If the participant is not finished, or another version of this package wrote it.
     """
     if not (folder / FACTS).is_file():
         raise DataError(
             f"{folder}: no finished participant here ({FACTS} is missing). Run the participant level for it."
         )
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    if facts.get("format") != FORMAT:
+        raise DataError(
+            f"{folder / FACTS}: format {facts.get('format', 1)}, but this version reads format {FORMAT}. Run the "
+            f"participant level again; what is fitted in the same way is not fitted again."
+        )
     kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, RSA)}
     scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
@@ -169,8 +175,8 @@ def finished_result(folder: Path, key: str) -> Result | None:
     """
     if not (folder / FACTS).is_file():
         return None
-    result = read_result(folder)
-    return result if result.facts["key"] == key else None
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return read_result(folder) if (facts.get("format"), facts["key"]) == (FORMAT, key) else None
 
 
 def require_same_settings(results: Sequence[Result]) -> None:
