@@ -264,9 +264,7 @@ def test_group_refuses_participants_that_differ(pair, tmp_path):
     assert not (out / "report.html").exists()
     assert not (out / "group").exists()
     (out / "sub-02" / "facts.json").write_text(json.dumps({k: v for k, v in facts.items() if k != "format"}))
-    with pytest.raises(
-        DataError, match=r"facts\.json: format 1, but this version reads format 2\. Run"
-    ):
+    with pytest.raises(DataError, match=r"facts\.json: format 1, but this version reads format 2\. Run"):
         run_group(pair[0].study, places, ["01", "02"], silent)
     assert finished_result(out / "sub-02", facts["key"]) is None
     (out / "sub-02" / "facts.json").unlink()
