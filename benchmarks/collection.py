@@ -32,8 +32,8 @@ import numpy as np
 from encoding.collection import Asking, Design, OpenAI, Source, choose, collect, export, make_plan, of_captions
 from encoding.collection.runner import remaining
 from encoding.core import versions
-from encoding.io.answers import AnswerStore
 from encoding.io.atomic import write_json, write_text
+from encoding.io.judgments.answers import AnswerStore
 from encoding.numerics.triplet_ranks import pair_counts, rank_triplets
 
 LOOPBACK = Path(__file__).resolve().parents[1] / "tests" / "collection" / "loopback.py"

@@ -39,18 +39,12 @@ from encoding.core import versions
 from encoding.drawing.figure import save_figure
 from encoding.embedding import SparseEmbedding, agree, fit_consensus, simulate_judgments
 from encoding.embedding.evaluation import slot_preference
+from encoding.embedding.objective import Problem, row_losses
 from encoding.embedding.path import default_lambdas
-from encoding.embedding.problem import Problem, row_losses
 from encoding.embedding.triplets import as_triplets
 from encoding.io.atomic import write_json, write_text
-from encoding.io.judgment_files import read_judgments, read_numbers
-from encoding.numerics.choices import (
-    choice_logits,
-    choice_similarity,
-    correct_share,
-    cross_entropy,
-    log_probabilities,
-)
+from encoding.io.judgments.files import read_judgments, read_numbers
+from encoding.numerics.choices import choice_logits, choice_similarity, correct_share, cross_entropy, log_probabilities
 from encoding.numerics.matching import match_columns
 from encoding.numerics.triplets import TripletLoss, make_batch
 from encoding.numerics.variational import SpikeSlab, fit_posterior

@@ -28,10 +28,10 @@ from threadpoolctl import threadpool_limits
 from encoding.fitting import BandedRidgeCV, RidgeCV
 from encoding.fitting.arrays import choose_arrays
 from encoding.fitting.design import Design
-from encoding.fitting.engine import StatisticsSearch, Task
-from encoding.fitting.guided import GuidedSearch
 from encoding.fitting.rows import lay_out
-from encoding.fitting.solvers import StatisticsSolver
+from encoding.fitting.solvers.base import StatisticsSolver
+from encoding.fitting.solvers.search_guided import GuidedSearch
+from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
 from encoding.numerics.simplex import draw_candidates
 
 ALPHAS = np.logspace(-1, 5, 20)

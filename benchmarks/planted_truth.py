@@ -28,14 +28,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from encoding.collect_config import read_collection
 from encoding.collection import collect_judgments
 from encoding.comparison import evaluate, winners
 from encoding.config import Study, read_config
+from encoding.config.collect import read_collection
 from encoding.core import Grid, Responses, Targets, versions
 from encoding.fitting import Compute, choose_device, cross_predict
-from encoding.io.atlas_matching import match_atlas
-from encoding.io.atlases import load_atlas
+from encoding.io.atlases.catalogue import load_atlas
+from encoding.io.atlases.matching import match_atlas
 from encoding.io.atomic import write_json, write_text
 from encoding.numerics.resampling import circular_shift
 from encoding.pipeline import Job, Places, compare_subject, fit_subject, load_subject, subjects_of

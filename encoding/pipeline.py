@@ -21,21 +21,13 @@ import numpy as np
 import pandas as pd
 
 from .collection import collect_judgments
-from .comparison import (
-    check_differences,
-    summarise_differences,
-    summarise_regions,
-    winners,
-)
-from .config import Study
+from .comparison import check_differences, summarise_differences, summarise_regions, winners
+from .config.settings import Study
 from .core import Atlas, FeatureSpace, Responses
-from .facts import comparison_key, facts_of
 from .fitting import choose_device, cross_predict_all, make_folds
-from .io.atlas_matching import match_atlas
+from .io.atlases.matching import match_atlas
 from .io.atomic import write_tsv
-from .io.runs import RunFiles
-from .jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, subjects_of
-from .labelling import load_named_atlas
+from .io.bids.runs import RunFiles
 from .loading import align_spaces, load_responses, stimuli_of_rows
 from .mapping import (
     Result,
@@ -54,9 +46,12 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
-from .rsa import joined_scores, rsa_subject, write_group_rsa
-from .scoring import score_models
-from .spaces import learn_spaces
+from .workflow.features import learn_spaces
+from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, subjects_of
+from .workflow.labelling import load_named_atlas
+from .workflow.rsa import joined_scores, rsa_subject, write_group_rsa
+from .workflow.scores import score_models
+from .workflow.summary import comparison_key, facts_of
 
 __all__ = [
     "Fitted",

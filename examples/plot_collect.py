@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from encoding.collect_config import read_collection
 from encoding.collection import (
     average_orders,
     check_collection,
@@ -26,6 +25,7 @@ from encoding.collection import (
     run_collection,
     slot_use,
 )
+from encoding.config.collect import read_collection
 
 EMOTIONS = ("amusement", "awe", "calmness", "disgust", "fear", "joy", "romance", "sadness")
 CONFIG = """

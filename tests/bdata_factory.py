@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from encoding.io.bdata_rois import AREAS, NETWORKS, STRUCTURES
+from encoding.io.bdata.rois import AREAS, NETWORKS, STRUCTURES
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # escapes in its source that newer Pythons warn of

@@ -61,7 +61,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(built):
 def test_installed_package_is_the_one_that_is_imported_and_has_its_atlases(installed):
     folder, site, env = installed
     code = (
-        "import encoding, roi_atlases; from encoding.io.atlases import available_atlases, load_atlas\n"
+        "import encoding, roi_atlases; from encoding.io.atlases.catalogue import available_atlases, load_atlas\n"
         "print(encoding.__file__); print(roi_atlases.__file__); print(len(available_atlases()))\n"
         "print(len(load_atlas('Schaefer2018-200').region))"
     )

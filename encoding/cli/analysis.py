@@ -12,7 +12,7 @@ from .options import add_command, add_places, add_run_options, job_of, labels_of
 from .progress import Bar, end_line, say
 
 if TYPE_CHECKING:
-    from ..jobs import Job
+    from ..workflow.jobs import Job
 
 STAGES = {
     "load": "clean responses and lay features out on their clock",

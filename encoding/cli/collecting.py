@@ -59,8 +59,8 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _open(options: argparse.Namespace) -> "Opened":
-    from ..collect_config import read_collection
     from ..collection import open_collection
+    from ..config.collect import read_collection
 
     return open_collection(read_collection(options.config))
 
@@ -87,8 +87,8 @@ class _Bar:
 
 
 def _all(options: argparse.Namespace) -> int:
-    from ..collect_config import read_collection
     from ..collection import collect_judgments
+    from ..config.collect import read_collection
 
     collection = read_collection(options.config)
     bars: dict[str, _Bar] = {}
@@ -101,8 +101,8 @@ def _all(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from ..collect_config import read_collection
     from ..collection import dry_run, name_of, plan_collection
+    from ..config.collect import read_collection
 
     collection = read_collection(options.config)
     opened, summary = plan_collection(collection)

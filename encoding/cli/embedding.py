@@ -37,7 +37,7 @@ def add_embedding(commands: Any) -> None:
 
 
 def _embed(options: argparse.Namespace) -> int:
-    from ..config import read_config
+    from ..config.settings import read_config
     from ..embedding import JudgmentTable
     from ..pipeline import learn_spaces, prepare_output
 

@@ -42,7 +42,7 @@ def add_information(commands: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from ..config import kind_of, read_config
+    from ..config.settings import kind_of, read_config
 
     study = read_config(options.config)
     print(f"{options.config}: good")
@@ -101,7 +101,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _atlases(options: argparse.Namespace) -> int:  # noqa: ARG001
-    from ..io.atlases import available_atlases
+    from ..io.atlases.catalogue import available_atlases
 
     for atlas in available_atlases():
         print(f"{atlas.name}  ({atlas.kind}, {atlas.space}, {atlas.n_regions} regions)")
@@ -111,7 +111,7 @@ def _atlases(options: argparse.Namespace) -> int:  # noqa: ARG001
 
 def _simulate(options: argparse.Namespace) -> int:
     if options.format == "bdata":
-        from ..twins import simulate_bdata
+        from ..workflow.simulated_bdata import simulate_bdata
 
         print(simulate_bdata(options.out, preset=options.preset, seed=options.seed, progress=say))
         return 0

@@ -11,8 +11,8 @@ from ..core import ConfigError, DataError
 from .progress import Bar, Milestones
 
 if TYPE_CHECKING:
-    from ..config import Study
-    from ..jobs import Job, Places
+    from ..config.settings import Study
+    from ..workflow.jobs import Job, Places
 
 
 def add_command(
@@ -129,7 +129,7 @@ def job_of(options: argparse.Namespace, study: "Study", places: "Places", subjec
     ConfigError
         If the filter file cannot be read.
     """
-    from ..jobs import Job
+    from ..workflow.jobs import Job
 
     sessions = tuple(labels_of(options.session_label, "ses-"))
     progress = Milestones(subject) if quiet else Bar(f"sub-{subject} ")
@@ -149,7 +149,7 @@ def study_of(options: argparse.Namespace) -> "Study":
     Study
         What is done.
     """
-    from ..config import read_config
+    from ..config.settings import read_config
 
     study = read_config(options.config)
     if options.task_id:
@@ -179,7 +179,7 @@ def places_of(options: argparse.Namespace, *, finished: bool = False) -> "Places
     DataError
         If there is no dataset.
     """
-    from ..jobs import Places
+    from ..workflow.jobs import Places
 
     if not finished and not options.bids_dir.is_dir():
         raise DataError(f"BIDS_DIR {options.bids_dir} is not a folder.")

@@ -1,9 +1,9 @@
 """Judgments about stimuli: planned, asked, kept, checked."""
 
 from .asking import dry_run, merge_shards, run_collection
-from .averaging import average_orders, combine
-from .beholders import Colours, Words
+from .baselines import Colours, Words
 from .budget import Budget
+from .combining import average_orders, combine
 from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
 from .designs import Design, make_plan
 from .exporting import Source, export, exported
@@ -12,7 +12,7 @@ from .judgments import collect_judgments
 from .openai import OpenAI
 from .prompts import Prompt, available_prompts, load_prompt
 from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
-from .rated import Cosine
+from .ratings_judge import Cosine
 from .results import check_collection, export_collection, status
 from .runner import Asking, Progress, collect
 from .stimuli import Stimuli

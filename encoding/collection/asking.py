@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import DataError
-from ..io.answers import AnswerStore
-from ..io.merging import merge_stores
+from ..io.judgments.answers import AnswerStore
+from ..io.judgments.merging import merge_stores
 from .openai import ChatAnnotator
 from .runner import Progress, collect
 from .schedule import schedule, sharing

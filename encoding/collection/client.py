@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..core import ConfigError, DataError, EncodingError
-from .gate import Gate
+from .concurrency import Gate
 from .secrets import Secret
 from .trials import Ledger, Stopped
 

@@ -268,7 +268,7 @@ def read_listed(design: Design, stimuli: Sequence[str], base: str | Path) -> tup
     """
     if design.kind != "file":
         return None, {}
-    from ..io.triplets import read_triplets
+    from ..io.judgments.triplets import read_triplets
 
     path = Path(base) / design.file
     return read_triplets(path, stimuli, columns=design.columns)[0], {path.name: fingerprint(path)}

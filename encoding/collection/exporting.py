@@ -10,12 +10,12 @@ import numpy as np
 from ..core import DataError, Judgments, Plan, Provenance, versions
 from ..core.judgments import OUTCOMES
 from ..core.plans import SPLITS
-from ..io.answers import AnswerStore
-from ..io.judgment_files import read_judgments
-from ..io.judgments import words, write_judgments
-from ..io.triplets import write_triplets
+from ..io.judgments.answers import AnswerStore
+from ..io.judgments.files import read_judgments
+from ..io.judgments.parquet import words, write_judgments
+from ..io.judgments.triplets import write_triplets
+from .answered import Matcher
 from .contents import Contents
-from .matching import Matcher
 from .schedule import is_repetition
 
 FLOATS = ("p1", "p2", "p3", "mass", "latency", "answered")

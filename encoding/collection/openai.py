@@ -11,8 +11,8 @@ from typing import Any
 
 from ..core import ConfigError
 from .client import Client, Failed, Reply, check_url
+from .concurrency import Gate
 from .contents import Contents
-from .gate import Gate
 from .prompts import Prompt, Turn, load_prompt
 from .reading import read_reply
 from .secrets import Secret

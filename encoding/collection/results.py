@@ -8,16 +8,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..core import DataError, Judgments
-from ..io.answers import AnswerStore
 from ..io.atomic import atomic_file
-from ..io.judgment_files import read_judgments
-from ..io.triplets import read_triplets
-from .averaging import combine
+from ..io.judgments.answers import AnswerStore
+from ..io.judgments.files import read_judgments
+from ..io.judgments.triplets import read_triplets
+from .combining import combine
 from .exporting import Source, export
 from .openai import OpenAI
 from .prompts import load_prompt
 from .quality import Quality
-from .rated import Cosine, read_ratings
+from .ratings_judge import Cosine, read_ratings
 from .study import STORE, Opened, name_of
 from .tabled import Table, check_convention
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..core import DataError, Plan, versions
 from ..core.judgments import OUTCOMES
-from ..io.answers import AnswerStore
+from ..io.judgments.answers import AnswerStore
+from .answered import Matcher
 from .budget import Budget, Meter
 from .contents import Contents
-from .matching import Matcher
 from .schedule import schedule, shard_rows
 from .trials import Annotator, Answer, Stopped, Trial
 

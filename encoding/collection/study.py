@@ -10,16 +10,16 @@ import numpy as np
 
 from ..core import ConfigError, DataError, Plan, suggest, versions
 from ..core.plans import SPLITS
-from ..io.answers import AnswerStore
 from ..io.atomic import write_json
+from ..io.judgments.answers import AnswerStore
 from ..io.store import load, save
 from ..numerics.triplet_ranks import pair_counts
-from .beholders import Colours, Words
+from .baselines import Colours, Words
 from .budget import Budget
 from .contents import choose
 from .designs import Design, make_plan, read_listed
 from .openai import OpenAI
-from .rated import Cosine
+from .ratings_judge import Cosine
 from .runner import Asking
 from .schedule import schedule, sharing
 from .stimuli import Shown, Stimuli, read_shown

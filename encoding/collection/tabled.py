@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import ConfigError, DataError, fingerprint, suggest
-from ..io.triplets import COLUMNS, read_triplets
+from ..io.judgments.triplets import COLUMNS, read_triplets
 from .computed import similarities
 from .contents import Contents
 from .trials import Answer, Ledger, Trial

@@ -10,13 +10,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import DataError
 from .figure import MUTED, add_axes, styled, title_height, write_title
-from .legend import (
-    draw_color_bar,
-    draw_uncovered_key,
-    draw_winner_legend,
-    over,
-    winner_legend_size,
-)
+from .legend import draw_color_bar, draw_uncovered_key, draw_winner_legend, over, winner_legend_size
 from .mesh import HEMISPHERES, N_VERTICES, load_mesh, split_hemispheres
 from .outlines import draw_names, draw_outlines, trace
 from .raster import PixelTable, pixel_table

@@ -3,7 +3,7 @@
 from .concat import ConcatTable, concatenate
 from .consensus import Consensus, agree, fit_consensus
 from .evaluation import evaluate, slot_preference
-from .judged import JudgmentTable, learn
+from .from_judgments import JudgmentTable, learn
 from .motion import MotionEnergy, measure_motion
 from .simulated import simulate_judgments
 from .sparse import SparseEmbedding

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from ..core import DataError
-from .problem import NEGLIGIBLE, Point, Problem, prune, row_losses
+from .objective import NEGLIGIBLE, Point, Problem, prune, row_losses
 from .triplets import Triplets
 
 LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them

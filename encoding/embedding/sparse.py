@@ -25,9 +25,9 @@ from ..numerics.choices import choice_logits, correct_share
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
 from ..numerics.variational import SpikeSlab, alive, fit_posterior
+from .new_items import place_items
+from .objective import Point, Problem
 from .path import LARGE, choose, default_lambdas, refine, walk
-from .placing import place_items
-from .problem import Point, Problem
 from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
 METHODS = ("map", "variational")

@@ -9,11 +9,11 @@ import numpy as np
 from ..io.partial import Partial
 from .arrays import Arrays
 from .design import Design
-from .engine import Task
 from .plan import Choice
-from .shared import SharedSolver
-from .solvers import Fit, HimalayaSolver, Keep, KernelSolver, StatisticsSolver
-from .verify import verify
+from .solvers.base import Fit, HimalayaSolver, Keep, KernelSolver, StatisticsSolver
+from .solvers.search_statistics import Task
+from .solvers.shared import SharedSolver
+from .solvers.verify import verify
 
 FLAT = ("y", "p", "yy", "pp", "yp", "alphas")
 BANDED = ("y_band", "p_band", "gammas")

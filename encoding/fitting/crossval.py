@@ -26,11 +26,11 @@ from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .chunks import ChunkFit, gather
 from .design import Design, make_design
-from .engine import Task
 from .folds import Folds
 from .models import EncodingModel
 from .plan import Choice, choose_method, plan_memory
-from .shared import SHARED, share_penalties
+from .solvers.search_statistics import Task
+from .solvers.shared import SHARED, share_penalties
 
 STEP = "cross_predict/2"
 logger = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from ..core import FeatureSpace
-from .engine import Task
 from .folds import Folds
 from .models import EncodingModel
 from .rows import Rows, lay_out
+from .solvers.search_statistics import Task
 
 
 @dataclass(frozen=True, eq=False, slots=True)

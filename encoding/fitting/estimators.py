@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from ..core import AlignmentError, ConfigError, suggest
 from ..numerics.simplex import draw_candidates
 from .arrays import choose_arrays
-from .engine import Found, Task
 from .fitter import Fitter, verify_scores
 from .plan import METHODS, choose_method
 from .rows import lay_out
+from .solvers.search_statistics import Found, Task
 
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 

@@ -12,12 +12,12 @@ from ..numerics.ridge import band_weights
 from ..numerics.ridge_search import band_scale
 from ..numerics.target_products import TargetProducts, standardise_targets
 from .arrays import Arrays
-from .engine import Found, StatisticsSearch, Task
-from .kernels import KernelSearch
 from .plan import count_operations
 from .rows import Rows
-from .search import search_all
-from .solvers import join_found
+from .solvers.base import join_found
+from .solvers.himalaya import search_all
+from .solvers.kernel import KernelSearch
+from .solvers.search_statistics import Found, StatisticsSearch, Task
 
 BATCHES_AT_ONCE = 8
 N_VERIFIED = 8

@@ -17,7 +17,7 @@ from ..core import (
     versions,
 )
 from ..numerics.drift import project_out
-from ..numerics.windows import overlaps
+from ..numerics.intervals import overlaps
 
 DELAYS = (1, 2, 3, 4)
 # What projection leaves of a feature that was nothing but drift, in parts of its size.

@@ -8,11 +8,11 @@ import numpy as np
 
 from ..core import AlignmentError, DataError, Exclusion, Provenance, Responses, Targets, fingerprint, versions
 from ..io.atomic import atomic_folder
-from ..io.bdata import open_bdata
-from ..io.bdata_rois import PREFIX, bdata_mask
-from ..io.bdata_voxels import targets_of
-from ..io.rows import blank_columns, npy_rows, scale_columns
-from ..io.runs import BidsIndex
+from ..io.bdata.files import open_bdata
+from ..io.bdata.rois import PREFIX, bdata_mask
+from ..io.bdata.voxels import targets_of
+from ..io.bids.runs import BidsIndex
+from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..numerics.cleaning import zscore_rows
 from .bdata_files import bdata_sources, chosen_sessions

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core import DataError, Exclusion, Samples, suggest
-from ..io.bdata import Bdata
-from ..io.bdata_voxels import VOXELS
+from ..io.bdata.files import Bdata
+from ..io.bdata.voxels import VOXELS
 
 NAMED = "stimulus_name"
 # The first release labels each block with three numbers; the third is the stimulus.

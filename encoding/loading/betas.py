@@ -9,24 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core import (
-    AlignmentError,
-    DataError,
-    Exclusion,
-    Provenance,
-    Responses,
-    Samples,
-    Targets,
-    fingerprint,
-    versions,
-)
+from ..core import AlignmentError, DataError, Exclusion, Provenance, Responses, Samples, Targets, fingerprint, versions
 from ..io.atomic import atomic_folder
-from ..io.rows import blank_columns, npy_rows, scale_columns
-from ..io.runs import BidsIndex
-from ..io.sidecars import entities_of
+from ..io.bids.runs import BidsIndex
+from ..io.bids.sidecars import entities_of
+from ..io.images.volumes import grid_of, open_volume, read_mask, read_voxels, varying_voxels, voxel_targets
+from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
-from ..io.volumes import grid_of, open_volume, read_mask, read_voxels, varying_voxels, voxel_targets
 from ..numerics.cleaning import zscore_rows
 from .files import dataset_path, stimuli_of, stimuli_path
 from .loader import Loader

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..core import DataError, StimulusSet
-from ..io.runs import BidsIndex
+from ..io.bids.runs import BidsIndex
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import read_stimuli
 

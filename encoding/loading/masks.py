@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core import AlignmentError, DataError, Exclusion, Grid, Targets
-from ..io.runs import RunFiles
-from ..io.volumes import grid_of, open_volume, read_mask, voxel_targets
+from ..io.bids.runs import RunFiles
+from ..io.images.volumes import grid_of, open_volume, read_mask, voxel_targets
 
 
 def subject_voxels(runs: list[RunFiles], mask: str | Path, subject: str) -> tuple[Targets, list[Exclusion]]:

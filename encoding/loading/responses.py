@@ -20,9 +20,9 @@ from ..core import (
     versions,
 )
 from ..io.atomic import atomic_folder
-from ..io.images import read_run
-from ..io.rows import blank_columns, npy_rows, scale_columns
-from ..io.runs import BidsIndex, RunFiles, RunQuery, check_filters
+from ..io.bids.runs import BidsIndex, RunFiles, RunQuery, check_filters
+from ..io.images.formats import read_run
+from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .betas import load_betas

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import DataError, Exclusion, Samples
-from ..io.confounds import Confounds, read_confounds
-from ..io.images import RunImage
-from ..io.runs import RunFiles
+from ..io.bids.confounds import Confounds, read_confounds
+from ..io.bids.runs import RunFiles
+from ..io.images.formats import RunImage
 from ..numerics.cleaning import clean_series, zscore_rows
 from ..numerics.drift import cosine_drifts, linear_drift, orthonormal
-from ..numerics.windows import mean_weights, overlaps
+from ..numerics.intervals import mean_weights, overlaps
 from .loader import Loader
 
 T_R_TOLERANCE = 1e-3

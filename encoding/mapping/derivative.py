@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core import versions
 from ..io.atomic import write_json, write_text
-from ..io.sidecars import read_json
+from ..io.bids.sidecars import read_json
 
 IGNORED = (
     "work/",

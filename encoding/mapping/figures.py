@@ -12,9 +12,9 @@ from ..core import Targets
 from ..drawing.scales import ColorScale, WinnerScale
 from ..drawing.surface import SurfaceStyle, draw_surface, draw_winner
 from ..drawing.volume import draw_slices, draw_winner_slices
-from ..io.backgrounds import background_of
-from ..io.images import surface_of
-from ..io.volumes import volume_of
+from ..io.images.backgrounds import background_of
+from ..io.images.formats import surface_of
+from ..io.images.volumes import volume_of
 
 DRAWN_SURFACE = "fsaverage5"
 

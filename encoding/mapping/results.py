@@ -12,8 +12,8 @@ import pandas as pd
 
 from ..core import DataError, Responses, Scores, Targets
 from ..io.atomic import write_json, write_tsv
-from ..io.backgrounds import write_mean_volume
-from ..io.images import entity_label, map_name, write_map
+from ..io.images.backgrounds import write_mean_volume
+from ..io.images.formats import entity_label, map_name, write_map
 from ..io.store import load, save
 
 FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (

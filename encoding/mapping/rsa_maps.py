@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import ScoreRow, Scores
-from ..io.images import entity_label, write_map
+from ..io.images.formats import entity_label, write_map
 from .results import MEANING, RSA, Result, winner_of
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..io.bdata_rois import AREAS, NETWORKS, STRUCTURES
+from ..io.bdata.rois import AREAS, NETWORKS, STRUCTURES
 from .presets import HEMISPHERES, REGIONS, region_number
 from .targets import SUBCORTEX, Grid, TargetSet
 

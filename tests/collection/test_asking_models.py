@@ -12,12 +12,12 @@ from test_runner import Serving, setup
 
 from encoding.collection import Answer, OpenAI, available_prompts, collect, load_prompt, of_captions, of_names
 from encoding.collection.client import Client, _retry_after, check_url
-from encoding.collection.gate import Gate
+from encoding.collection.concurrency import Gate
 from encoding.collection.prompts import parse_prompt
 from encoding.collection.reading import read_logprobs, read_reply, read_text
 from encoding.collection.secrets import Secret
 from encoding.core import ConfigError
-from encoding.io.answers import AnswerStore
+from encoding.io.judgments.answers import AnswerStore
 
 LETTER = load_prompt("captions-text")
 SENTENCE = load_prompt("captions-sentence")

@@ -11,12 +11,12 @@ from loopback import by_hash
 from test_runner import Serving
 
 from encoding.cli import build_parser, main
-from encoding.collect_config import read_collection, resolved
 from encoding.collection import ANNOTATORS, available_prompts
 from encoding.collection.results import file_name
 from encoding.config import read_config
+from encoding.config.collect import read_collection, resolved
 from encoding.core import ConfigError
-from encoding.io.judgment_files import read_judgments
+from encoding.io.judgments.files import read_judgments
 from encoding.io.store import load
 
 ROOT = Path(__file__).resolve().parents[2]

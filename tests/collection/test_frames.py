@@ -12,8 +12,8 @@ from encoding.collection import Design, OpenAI, Source, choose, collect, export,
 from encoding.collection.frames import Framing, contact_sheet, take_frames
 from encoding.collection.stimuli import Stimuli, read_shown
 from encoding.core import DataError, StimulusSet
-from encoding.io.answers import AnswerStore
 from encoding.io.clips import inside, read_clip
+from encoding.io.judgments.answers import AnswerStore
 
 N_FRAMES = 4
 # Grey of clip k in quarter q of its time: all levels differ by more than JPEG and video coding change them.

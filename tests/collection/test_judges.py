@@ -21,8 +21,8 @@ from encoding.collection import (
     of_captions,
     of_names,
 )
+from encoding.collection.answered import Matcher, pack
 from encoding.collection.budget import Meter
-from encoding.collection.matching import Matcher, pack
 from encoding.collection.schedule import schedule, shard_rows, sharing
 from encoding.collection.stimuli import Stimuli, read_captions
 from encoding.core import ConfigError, DataError

@@ -22,7 +22,7 @@ from encoding.collection.openai import OpenAI
 from encoding.collection.runner import Asking, collect
 from encoding.collection.trials import Answer
 from encoding.core import DataError
-from encoding.io.answers import AnswerStore
+from encoding.io.judgments.answers import AnswerStore
 
 HERE = Path(__file__).parent
 
@@ -266,7 +266,7 @@ def test_budgets_are_hard_and_count_earlier_runs(tmp_path, names, captions, budg
 
 
 def test_shards_are_the_plan_and_merge_to_it(tmp_path, names, captions):
-    from encoding.io.merging import merge_stores
+    from encoding.io.judgments.merging import merge_stores
 
     plan, shown, contents = setup(names, captions, n_triplets=100, repeated=3, repeats=4, subset=4)
     with Serving(by_hash) as server:
@@ -289,7 +289,7 @@ from encoding.collection.contents import choose, of_captions
 from encoding.collection.designs import Design, make_plan
 from encoding.collection.openai import OpenAI
 from encoding.collection.runner import collect
-from encoding.io.answers import AnswerStore
+from encoding.io.judgments.answers import AnswerStore
 names = [f"clip{{i:02d}}" for i in range(25)]
 plan = make_plan(Design(n_triplets=2200), names)
 contents = of_captions(names, {{name: ["Thing " + name] for name in names}})

@@ -8,17 +8,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
 from encoding.comparison import Rsa, compare_similarity, searchlights
-from encoding.core import (
-    AlignmentError,
-    Atlas,
-    ConfigError,
-    DataError,
-    FeatureSpace,
-    Grid,
-    Responses,
-    Samples,
-    Targets,
-)
+from encoding.core import AlignmentError, Atlas, ConfigError, DataError, FeatureSpace, Grid, Responses, Samples, Targets
 from encoding.numerics.similarity import feature_similarity
 
 SHAPE = (6, 5, 4)

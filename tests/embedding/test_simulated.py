@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from encoding.core import AlignmentError, DataError, FeatureSpace, Samples
-from encoding.embedding.placing import place_by_features
+from encoding.embedding.new_items import place_by_features
 from encoding.embedding.simulated import draw_triplets, judgments_of, simulate_judgments
 from encoding.numerics.choices import choice_logits, log_probabilities, triplet_keys
 

@@ -10,10 +10,10 @@ import torch
 
 from encoding.core import ConfigError
 from encoding.fitting.arrays import Arrays, available_threads, choose_arrays
-from encoding.fitting.engine import StatisticsSearch, Task
-from encoding.fitting.kernels import KernelSearch
 from encoding.fitting.plan import choose_method, count_operations, plan_memory
 from encoding.fitting.rows import batch_of, lay_out
+from encoding.fitting.solvers.kernel import KernelSearch
+from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
 
 ALPHAS = np.logspace(-2, 3, 6)
 WIDTHS = (5, 4, 3)

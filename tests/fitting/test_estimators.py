@@ -14,8 +14,8 @@ from sklearn.model_selection import KFold, ShuffleSplit
 
 from encoding.core import AlignmentError, ConfigError, EncodingError
 from encoding.fitting import BandedRidgeCV, RidgeCV, fitter
-from encoding.fitting.engine import StatisticsSearch, Task
 from encoding.fitting.rows import lay_out
+from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
 
 ALPHAS = np.logspace(-2, 3, 8)
 GAMMAS = np.vstack([np.eye(3), np.random.default_rng(0).dirichlet(np.ones(3), 7)])

@@ -9,7 +9,7 @@ from himalaya.kernel_ridge import MultipleKernelRidgeCV
 from himalaya.ridge import solve_group_ridge_random_search
 
 from encoding.core import EncodingError
-from encoding.fitting.search import SMALLEST_GAMMA, search
+from encoding.fitting.solvers.himalaya import SMALLEST_GAMMA, search
 from encoding.numerics.scaling import scale_band
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from encoding.core.atlas import Atlas
 from encoding.core.axes import Grid, Targets
 from encoding.core.errors import AlignmentError, DataError
-from encoding.io.atlases import attach_roi_sets, load_atlas, load_dseg, match_atlas, read_roi_sets
-from encoding.io.roi_sets import RoiPattern, read_roi_patterns
+from encoding.io.atlases.catalogue import attach_roi_sets, load_atlas, load_dseg, match_atlas, read_roi_sets
+from encoding.io.atlases.roi_sets import RoiPattern, read_roi_patterns
 
 AFFINE = np.array([[2.0, 0, 0, -9], [0, 2, 0, -11], [0, 0, 2, -7], [0, 0, 0, 1]])
 SPACE = "MNI152NLin2009cAsym"

@@ -9,13 +9,13 @@ import pytest
 from bdata_factory import AFFINE, Brain, key_of, pickatlas, rename, replace, set_row, write_sessions, write_single
 
 from encoding.core import AlignmentError, DataError
-from encoding.io.atlas_matching import match_atlas
-from encoding.io.atlases import load_bdata_atlas, read_roi_sets
-from encoding.io.bdata import open_bdata
-from encoding.io.bdata_masks import check_sides, label_voxels, side_of
-from encoding.io.bdata_rois import AREAS, STRUCTURES, bdata_atlas, bdata_mask
-from encoding.io.bdata_voxels import affine_of, targets_of
-from encoding.io.volumes import write_volume
+from encoding.io.atlases.catalogue import load_bdata_atlas, read_roi_sets
+from encoding.io.atlases.matching import match_atlas
+from encoding.io.bdata.files import open_bdata
+from encoding.io.bdata.masks import check_sides, label_voxels, side_of
+from encoding.io.bdata.rois import AREAS, STRUCTURES, bdata_atlas, bdata_mask
+from encoding.io.bdata.voxels import affine_of, targets_of
+from encoding.io.images.volumes import write_volume
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_voxels_lie_where_their_coordinates_say(originals, brain):
 def test_values_are_read_in_pieces(originals, brain, monkeypatch):
     columns = np.sort(np.random.default_rng(0).permutation(len(brain.ijk))[:300])
     for size in (1 << 20, 5000, 64):
-        monkeypatch.setattr("encoding.io.bdata.CHUNK_BYTES", size)
+        monkeypatch.setattr("encoding.io.bdata.files.CHUNK_BYTES", size)
         with open_bdata(originals[1]) as bdata:
             found = bdata.read(slice(3, 9), columns)
             rows = dict(bdata.rows(["voxel_k", "VoxelData", "hcp180_r_rh.R_V1_ROI"]))

@@ -8,9 +8,9 @@ import pytest
 from factories import write_json, write_study
 
 from encoding.core import ConfigError, DataError
-from encoding.io.bids import PybidsIndex
-from encoding.io.runs import RunQuery, check_filters
-from encoding.io.sidecars import entities_of, find_derivatives, read_sidecar
+from encoding.io.bids.index import PybidsIndex
+from encoding.io.bids.runs import RunQuery, check_filters
+from encoding.io.bids.sidecars import entities_of, find_derivatives, read_sidecar
 
 VOLUMES = RunQuery("volume", desc="preproc")
 

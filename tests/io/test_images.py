@@ -8,9 +8,9 @@ import pytest
 from factories import AFFINE, brain_models, write_bold, write_dtseries, write_gifti, write_hemispheres, write_study
 
 from encoding.core import AlignmentError, ConfigError, DataError, Grid, Targets
-from encoding.io.cifti import targets_of_axis
-from encoding.io.images import entity_label, map_name, read_run, surface_of, volume_of, write_map
-from encoding.io.volumes import read_mask, read_voxels, varying_voxels, voxel_targets
+from encoding.io.images.cifti import targets_of_axis
+from encoding.io.images.formats import entity_label, map_name, read_run, surface_of, volume_of, write_map
+from encoding.io.images.volumes import read_mask, read_voxels, varying_voxels, voxel_targets
 
 RNG = np.random.default_rng(0)
 SHAPE = (3, 4, 2)
@@ -27,7 +27,7 @@ def voxels(index):
 @pytest.mark.parametrize("extension", ["nii", "nii.gz"])
 @pytest.mark.parametrize("chunk", [1, 1 << 26])
 def test_voxels_are_read_in_order_whatever_the_chunk(tmp_path, monkeypatch, extension, chunk):
-    monkeypatch.setattr("encoding.io.volumes.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("encoding.io.images.volumes.CHUNK_BYTES", chunk)
     path = tmp_path / f"x.{extension}"
     write_bold(path, VALUES, SHAPE, 2.5)
     index = [0, 5, 6, 23]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from encoding.core import DataError
-from encoding.io.judgment_files import read_judgments, read_numbers
+from encoding.io.judgments.files import read_judgments, read_numbers
 from encoding.io.store import save
 
 ROWS = np.array([[3, 0, 2], [1, 2, 0], [0, 1, 3]])

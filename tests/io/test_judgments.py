@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from encoding.core import DataError, Provenance
-from encoding.io.judgment_files import read_judgments
-from encoding.io.judgments import SCHEMA, words, write_judgments
-from encoding.io.triplets import read_triplets, write_triplets
+from encoding.io.judgments.files import read_judgments
+from encoding.io.judgments.parquet import SCHEMA, words, write_judgments
+from encoding.io.judgments.triplets import read_triplets, write_triplets
 
 NAMES = ("clip 1", "clip\u00e9", "007", "never shown")
 

@@ -13,7 +13,7 @@ from nilearn.datasets import load_fsaverage, load_fsaverage_data
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from encoding.io.atlases import available_atlases, load_atlas, read_roi_sets
+from encoding.io.atlases.catalogue import available_atlases, load_atlas, read_roi_sets
 from roi_atlases import build_schaefer
 
 FOLDER = Path(str(files("roi_atlases")))

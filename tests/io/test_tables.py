@@ -7,8 +7,8 @@ from factories import MOTION, write_confounds
 from nilearn.interfaces.fmriprep import load_confounds
 
 from encoding.core import DataError
-from encoding.io.confounds import read_confounds
-from encoding.io.rows import blank_columns, npy_rows
+from encoding.io.bids.confounds import read_confounds
+from encoding.io.row_writer import blank_columns, npy_rows
 from encoding.io.tables import numbers_of, read_stimuli, read_table, stimulus_column
 
 RNG = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def test_nothing_left_and_missing_values_are_errors(confounds):
 
 
 def test_rows_are_appended_and_columns_blanked(tmp_path, monkeypatch):
-    monkeypatch.setattr("encoding.io.rows.BLOCK_BYTES", 40)
+    monkeypatch.setattr("encoding.io.row_writer.BLOCK_BYTES", 40)
     blocks = [RNG.standard_normal((n, 5)).astype(np.float32) for n in (3, 1, 4)]
     path = tmp_path / "x.npy"
     with npy_rows(path) as append:

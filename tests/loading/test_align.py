@@ -8,7 +8,7 @@ from factories import T_R, write_study
 
 from encoding.core import AlignmentError, ConfigError, DataError, FeatureSpace, Responses, Samples, Targets
 from encoding.embedding import FeatureTable, embed
-from encoding.io.bids import PybidsIndex
+from encoding.io.bids.index import PybidsIndex
 from encoding.loading import Loader, align, drop_constant, load_responses, stimuli_of_rows, unused_stimuli
 
 

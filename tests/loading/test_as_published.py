@@ -8,12 +8,12 @@ from factories import write_study
 
 from encoding.core import ConfigError, DataError, Samples, StimulusSet
 from encoding.core.stimuli import number_name
-from encoding.io.bids import PybidsIndex
+from encoding.io.bids.index import PybidsIndex
 from encoding.io.stimulus_lists import LISTS, list_path, read_list
 from encoding.io.store import load, save
 from encoding.loading import Loader, load_responses
 from encoding.loading.runs import window_lengths
-from encoding.numerics.windows import mean_weights, overlaps
+from encoding.numerics.intervals import mean_weights, overlaps
 
 BLOCKS = {
     "per": "stimulus",

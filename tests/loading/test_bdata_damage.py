@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encoding.core import DataError, EncodingError, FeatureSpace, Samples
-from encoding.io.atlas_matching import match_atlas
-from encoding.io.bdata_rois import bdata_atlas
-from encoding.io.runs import PlainFolder
+from encoding.io.atlases.matching import match_atlas
+from encoding.io.bdata.rois import bdata_atlas
+from encoding.io.bids.runs import PlainFolder
 from encoding.loading import Loader, align, load_responses
 
 BRAIN = Brain(runs=(3, 2))

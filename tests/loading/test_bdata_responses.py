@@ -11,7 +11,7 @@ import pytest
 from bdata_factory import Brain, rename, replace, set_column, set_row, write_sessions, write_single
 
 from encoding.core import AlignmentError, ConfigError, DataError, FeatureSpace, Samples
-from encoding.io.runs import PlainFolder
+from encoding.io.bids.runs import PlainFolder
 from encoding.loading import Loader, align, bdata_subjects, find_runs, load_responses
 from encoding.loading.bdata_files import bdata_sources, first_bdata_file
 
@@ -382,7 +382,7 @@ def test_a_run_at_a_time_is_in_memory(tmp_path, monkeypatch):
     write_single(tmp_path, brain)
     loader = Loader(kind="bdata", file=SINGLE, per="stimulus")
     # What is small next to a study would hide what is meant here.
-    monkeypatch.setattr("encoding.io.bdata.CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr("encoding.io.bdata.files.CHUNK_BYTES", 1 << 16)
     monkeypatch.setattr("encoding.loading.bdata.fingerprint", lambda path: path.name)
     monkeypatch.setattr("encoding.numerics.cleaning.CHUNK_VALUES", 1 << 13)
     for scale_rows in (True, False):

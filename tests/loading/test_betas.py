@@ -7,7 +7,7 @@ import pytest
 from factories import AFFINE, write_study
 
 from encoding.core import AlignmentError, DataError
-from encoding.io.bids import PybidsIndex
+from encoding.io.bids.index import PybidsIndex
 from encoding.loading import Loader, align, load_responses
 from encoding.loading.responses import find_runs
 

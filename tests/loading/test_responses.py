@@ -13,7 +13,7 @@ from nilearn.glm.first_level.design_matrix import create_cosine_drift
 from scipy.signal import detrend
 
 from encoding.core import AlignmentError, DataError
-from encoding.io.bids import PybidsIndex
+from encoding.io.bids.index import PybidsIndex
 from encoding.loading import Loader, load_responses
 from encoding.loading.responses import find_runs
 
@@ -457,7 +457,7 @@ def test_sessions_filters_and_progress(tmp_path):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from encoding.io.bids import PybidsIndex
+from encoding.io.bids.index import PybidsIndex
 from encoding.loading import Loader, load_responses
 root = Path(sys.argv[1])
 load_responses(Loader(confounds=()), PybidsIndex(root), "01", root.parent / "work")

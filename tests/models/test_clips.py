@@ -13,7 +13,7 @@ from test_runner import Serving
 from encoding.collection import Design, Framing, OpenAI, Source, choose, collect, export, exported, make_plan, of_frames
 from encoding.collection.frames import take_frames
 from encoding.core import StimulusSet
-from encoding.io.answers import AnswerStore
+from encoding.io.judgments.answers import AnswerStore
 
 pytestmark = pytest.mark.models
 N_FRAMES = 3

@@ -22,7 +22,7 @@ from encoding.collection import (
     of_captions,
     slot_use,
 )
-from encoding.io.answers import AnswerStore
+from encoding.io.judgments.answers import AnswerStore
 
 pytestmark = pytest.mark.models
 

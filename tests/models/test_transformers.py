@@ -19,7 +19,7 @@ from encoding.collection import (
     of_frames,
 )
 from encoding.core import ConfigError, DataError
-from encoding.io.answers import AnswerStore
+from encoding.io.judgments.answers import AnswerStore
 
 pytestmark = pytest.mark.models
 NAMES = tuple(f"clip{i}" for i in range(5))

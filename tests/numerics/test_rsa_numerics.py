@@ -12,13 +12,7 @@ from scipy.stats import rankdata, spearmanr
 from encoding.numerics.rsa import Comparer, average_ranks, products_of
 from encoding.numerics.rsa_trace import TraceRsa, signed_factors
 from encoding.numerics.searchlights import cube, neighbours, sphere
-from encoding.numerics.similarity import (
-    SIMILARITIES,
-    Similarity,
-    feature_similarity,
-    pairs_of,
-    undefined_rows,
-)
+from encoding.numerics.similarity import SIMILARITIES, Similarity, feature_similarity, pairs_of, undefined_rows
 
 
 def whole(pairs):

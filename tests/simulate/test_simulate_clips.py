@@ -7,12 +7,12 @@ import pytest
 av = pytest.importorskip("av", reason="PyAV (the extra collect) is not installed")
 
 from encoding.cli import main  # noqa: E402
-from encoding.collect_config import read_collection  # noqa: E402
 from encoding.collection import exported, open_collection  # noqa: E402
 from encoding.config import read_config  # noqa: E402
+from encoding.config.collect import read_collection  # noqa: E402
 from encoding.core import ConfigError, DataError, fingerprint  # noqa: E402
 from encoding.embedding import SparseEmbedding  # noqa: E402
-from encoding.io.judgment_files import read_judgments  # noqa: E402
+from encoding.io.judgments.files import read_judgments  # noqa: E402
 from encoding.io.tables import read_stimuli  # noqa: E402
 from encoding.simulate import simulate  # noqa: E402
 from encoding.simulate.clips import STEPS, THEMES, TILES, caption, mosaic, palette, write_clip  # noqa: E402

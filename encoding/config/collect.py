@@ -1,0 +1,107 @@
+"""The tables of a configuration that say what is collected: stimuli, design, annotators, budget, and where."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ..collection import ANNOTATORS, Budget, Collecting, Collection, Design, Stimuli, name_of
+from ..core import ConfigError, suggest
+from .tables import TABLES, build
+
+
+def read_collection(path: str | Path) -> Collection:
+    """Read what a configuration says about collecting; its other tables are left to the stages that they belong to.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file with the tables ``[stimuli]``, ``[design]`` and ``[[annotator]]``, and if needed ``[budget]`` and
+        ``[collect]``.
+
+    Returns
+    -------
+    Collection
+        With every object built and checked. No data are touched.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}).") from error
+    try:
+        return _collection(content, path.resolve().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _collection(content: dict[str, Any], base: Path) -> Collection:
+    for key in content:
+        if key not in TABLES:
+            raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
+    for key in ("stimuli", "design", "annotator"):
+        if not content.get(key):
+            raise ConfigError(f"there is no [{key}] table, and collecting needs one.")
+    seed = content.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
+    tables = content["annotator"]
+    annotators = tuple(_annotator(table) for table in (tables if isinstance(tables, list) else [tables]))
+    names = [name_of(annotator) for annotator in annotators]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"[[annotator]]: {names.count(name)} are called {name!r}. Give each a name of its own.")
+    return Collection(
+        build(Stimuli, content["stimuli"], "[stimuli]"),
+        build(Design, content["design"], "[design]"),
+        annotators,
+        build(Budget, content.get("budget", {}), "[budget]"),
+        build(Collecting, content.get("collect", {}), "[collect]"),
+        seed,
+        base,
+    )
+
+
+def _annotator(table: Any) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigError(f"[[annotator]] must be a table, but is {table!r}.")
+    settings = dict(table)
+    kind = settings.pop("kind", None)
+    if kind not in ANNOTATORS:
+        raise ConfigError(f"[[annotator]] kind = {kind!r}. {suggest(str(kind), ANNOTATORS)}")
+    secret = {"key", "api_key", "token", "password"} & settings.keys()
+    if secret:
+        raise ConfigError(
+            f"[[annotator]] {sorted(secret)[0]}: keys do not belong into files. Put it into an environment variable, "
+            f"and name that as key_variable."
+        )
+    return build(ANNOTATORS[kind], settings, "[[annotator]]")
+
+
+def resolved(collection: Collection) -> dict[str, Any]:
+    """List every setting with its defaults filled in.
+
+    Parameters
+    ----------
+    collection : Collection
+        Settings.
+
+    Returns
+    -------
+    dict
+        JSON.
+    """
+    content = dataclasses.asdict(collection)
+    content["base"] = content["base"].as_posix()
+    kinds = {cls: kind for kind, cls in ANNOTATORS.items()}
+    content["annotators"] = [
+        {"kind": kinds[type(settings)]} | dataclasses.asdict(settings) for settings in collection.annotators
+    ]
+    return content

@@ -1,0 +1,328 @@
+"""One TOML file to the objects that it describes.
+
+Every table names one object, every key one of its fields, and nothing else is allowed. The objects
+check themselves; this module only reads, refuses what it does not know, and says what was meant.
+"""
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..comparison import Comparison, Rsa
+from ..core import ConfigError, suggest
+from ..embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, MotionEnergy
+from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
+from ..fitting.budget import Budget
+from ..loading import Loader
+from ..mapping.settings import BDATA, Maps
+from .recipes import Recipe, expand
+from .tables import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
+
+FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The ``[align]`` table.
+
+    Attributes
+    ----------
+    delays : tuple of int
+        With one row per volume: delays of the features in volumes (finite impulse response).
+    centre : bool
+        With one row per stimulus: take features about their mean over each run's rows, as is done to responses.
+    """
+
+    delays: tuple[int, ...] = (1, 2, 3, 4)
+    centre: bool = True
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        whole = all(isinstance(delay, int) and not isinstance(delay, bool) for delay in self.delays)
+        if not self.delays or not whole or len(set(self.delays)) != len(self.delays) or min(self.delays) < 0:
+            raise ConfigError(
+                f"[align] delays = {list(self.delays)}, but different numbers of volumes, 0 or more, are needed."
+            )
+        if not isinstance(self.centre, bool):
+            raise ConfigError(f"[align] centre = {self.centre!r}, but true or false is needed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything a run does, apart from where and for whom.
+
+    Attributes
+    ----------
+    features : tuple of FeatureTable, JudgmentTable, MotionEnergy or ConcatTable
+        Feature spaces, in the order in which they are shown.
+    models : tuple of Ridge or BandedRidge
+        What is fitted, in order; may be empty if there is an analysis of similarity.
+    load, align, split, compare, maps, compute
+        Settings of the stages.
+    seed : int
+        Seed of everything random.
+    text : str
+        The file as it was given.
+    auxiliary : tuple of str
+        Models of several bands that are fitted only to partition the variance of a larger one; no maps are drawn.
+    recipe : Recipe or None
+        The published analysis that it follows, if it names one.
+    expanded : str
+        All settings of the file and its recipe, as TOML.
+    rsa : tuple of Rsa
+        Analyses of similarity, in order.
+    """
+
+    features: tuple[FeatureSource, ...]
+    models: tuple[EncodingModel, ...]
+    load: Loader
+    align: Alignment
+    split: Split
+    compare: Comparison
+    maps: Maps
+    compute: Budget
+    seed: int = 0
+    text: str = ""
+    auxiliary: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    expanded: str = ""
+    rsa: tuple[Rsa, ...] = ()
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Models of one feature space each: the ones that are compared with each other."""
+        return tuple(model.name for model in self.models if len(model.bands) == 1)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of models that are compared."""
+        return self.compare.resolve(self.single, [model.name for model in self.models])
+
+    def resolved(self) -> dict[str, Any]:
+        """List every setting with its defaults filled in.
+
+        Returns
+        -------
+        dict
+            JSON.
+        """
+        content = dataclasses.asdict(self)
+        content.pop("text")
+        content.pop("expanded")
+        content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
+        return content
+
+
+def kind_of(model: EncodingModel) -> str:
+    """Look up the name under which the configuration knows a model.
+
+    Parameters
+    ----------
+    model : Ridge or BandedRidge
+        The model.
+
+    Returns
+    -------
+    str
+        Its ``kind``.
+    """
+    return next(kind for kind, cls in MODELS.items() if isinstance(model, cls))
+
+
+def read_config(path: str | Path, *, only_features: bool = False) -> Study:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+    only_features : bool, optional
+        Whether feature spaces are all that is needed, so that there may be nothing to load and to fit.
+
+    Returns
+    -------
+    Study
+        With every object built and checked. No data are touched.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        return parse_config(content.decode("utf-8"), only_features=only_features)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}).") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_config(text: str, *, only_features: bool = False) -> Study:
+    """Build a `Study` from the text of a configuration.
+
+    Parameters
+    ----------
+    text : str
+        TOML.
+    only_features : bool, optional
+        As for `read_config`.
+
+    Returns
+    -------
+    Study
+        With every object built and checked.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value is not allowed.
+    """
+    given = tomllib.loads(text)
+    for key in given:
+        if key not in TABLES:
+            raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
+    expanded = expand(given)
+    content = expanded.content
+    for keys in (("features",),) if only_features else (("features",), ("load",), ("fit", "rsa")):
+        if not any(content.get(key) for key in keys):
+            named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
+            raise ConfigError(f"there is no {named} table, and one is needed.")
+    seed = content.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
+    features = tuple(build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
+    names = [feature.name for feature in features]
+    _unique(names, "[[features]]")
+    _check_concat(features)
+    models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
+    added = _subsets(models)
+    models += added
+    _unique([model.name for model in models], "[[fit]]")
+    study = Study(
+        features,
+        models,
+        build(Loader, content.get("load", {}), "[load]"),
+        build(Alignment, content.get("align", {}), "[align]"),
+        build(Split, content.get("split", {}), "[split]"),
+        build(Comparison, content.get("compare", {}), "[compare]"),
+        build(Maps, content.get("map", {}), "[map]"),
+        build(Budget, content.get("compute", {}), "[compute]"),
+        seed,
+        text,
+        tuple(model.name for model in added if len(model.bands) > 1),
+        expanded.recipe,
+        expanded.text,
+        tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
+    )
+    _ = study.pairs  # raises if a pair names an unknown model
+    if study.maps.threshold == "fdr" and study.compare.significance == "none":
+        raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
+    masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
+    if masks and study.load.kind != "bdata":
+        raise ConfigError(
+            f'[map] atlases: {masks[0]!r} names masks in bdata files, but [load] has kind = "{study.load.kind}".'
+        )
+    per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
+    if per_stimulus and (study.load.scale_rows is True) != study.align.centre:
+        raise ConfigError(
+            f"[load] scale_rows = {str(study.load.scale_rows).lower()} with [align] centre = "
+            f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
+            'Set both alike; scale_rows = "all" goes with centre = false.'
+        )
+    _check_rsa(study, names, per_stimulus)
+    return study
+
+
+def _check_concat(features: tuple[FeatureSource, ...]) -> None:
+    known = [feature.name for feature in features if not isinstance(feature, ConcatTable)]
+    for feature in features:
+        for space in feature.spaces if isinstance(feature, ConcatTable) else ():
+            if space not in known:
+                raise ConfigError(
+                    f"[[features]] {feature.name!r}: spaces names {space!r}, which is no feature space that could be "
+                    f"joined. {suggest(space, known)}"
+                )
+
+
+def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
+    _unique([settings.name for settings in study.rsa], "[[rsa]]")
+    for settings in study.rsa:
+        settings.resolve(names)  # raises if a space is not there
+        if not per_stimulus:
+            raise ConfigError(
+                f"[[rsa]] {settings.name!r} compares stimuli, which needs one row per presentation. "
+                'Set per = "stimulus" in [load].'
+            )
+
+
+def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    tables = content.get(key, [])
+    if not isinstance(tables, list):
+        raise ConfigError(f"[{key}] must be written [[{key}]]: there can be several.")
+    for table in tables:
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"[[{key}]] must be a table, but is {table!r}.")
+    return tables
+
+
+def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel, ...]:
+    settings = dict(table)
+    bands = settings.get("bands")
+    if bands == "each":
+        if settings.get("kind") != "ridge" or "name" in settings:
+            raise ConfigError(
+                '[[fit]] bands = "each" makes one ridge per feature space: kind must be "ridge", without a name.'
+            )
+        del settings["bands"], settings["kind"]
+        known = [field.name for field in dataclasses.fields(MODELS["ridge"]) if field.name not in ("bands", "name")]
+        refuse_unknown(settings, known, "[[fit]]")
+        with wrong_type("[[fit]]"):
+            return one_model_each(spaces, **{key: plain(value) for key, value in settings.items()})
+    if not isinstance(bands, list):
+        raise ConfigError(f'[[fit]] bands = {bands!r}, but a list of feature spaces or "each" is needed.')
+    for band in bands:
+        if band not in spaces:
+            raise ConfigError(f"[[fit]] bands: no feature space {band!r} in [[features]]. {suggest(str(band), spaces)}")
+    return (build_kind(MODELS, settings, "[[fit]]", None),)
+
+
+def _subsets(models: tuple[EncodingModel, ...]) -> tuple[EncodingModel, ...]:
+    """Models of subsets that are wanted and not listed."""
+    there = {frozenset(model.bands) for model in models}
+    added: list[EncodingModel] = []
+    joint = [model for model in models if isinstance(model, BandedRidge) and model.subsets]
+    for model in joint:
+        for part in models_of_subsets(model):
+            if frozenset(part.bands) not in there:
+                there.add(frozenset(part.bands))
+                added.append(part)
+    return tuple(added)
+
+
+def _unique(names: list[str], where: str) -> None:
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}: name = {name!r}, but a text is needed.")
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: the name {name!r} is used {names.count(name)} times.")
+        if not re.fullmatch(r"[A-Za-z0-9_+]+", name):
+            raise ConfigError(
+                f"{where}: name {name!r} may hold letters, digits, _ and + only; it becomes part of file names."
+            )
+        alike = [other for other in names if other != name and _label(str(other)) == _label(name)]
+        if alike:
+            raise ConfigError(f"{where}: names {name!r} and {alike[0]!r} would give the same file names; rename one.")
+
+
+def _label(name: str) -> str:
+    """Spell a name as BIDS labels do, which have no underscore."""
+    return name.replace("_", "")

@@ -1,0 +1,365 @@
+"""Feature spaces that are learned from a file of odd-one-out judgments, as a configuration describes them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import (
+    ConfigError,
+    DataError,
+    FeatureSpace,
+    Judgments,
+    Provenance,
+    digest,
+    fingerprint,
+    fingerprint_array,
+    suggest,
+    versions,
+)
+from ..io.atomic import atomic_file, write_text, write_tsv
+from ..io.judgments.files import read_judgments
+from ..io.store import load, save, saved_with
+from ..io.tables import read_stimuli
+from .consensus import RELIABLE, Consensus, fit_consensus
+from .page import Context, write_page
+from .simulated import simulate_judgments
+from .sparse import METHODS, STARTS, SparseEmbedding
+from .triplets import as_triplets, divide
+
+STEP = "learn/1"
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class JudgmentTable:
+    """A file of judgments, and how to learn dimensions from it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the feature space.
+    file : str, optional
+        Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, ``answers.sqlite`` of a
+        collection, or a saved folder.
+    annotator : str, optional
+        Whose judgments, where the file holds those of several.
+    ratings : str, optional
+        Instead of a file, another feature space of the configuration: judgments are simulated by the cosine of its
+        rows, so that human ratings are embedded as a model's judgments are.
+    n_judgments : int
+        How many judgments to simulate.
+    temperature : float
+        What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair.
+    test : str, optional
+        Another such file whose judgments are only used to score the result.
+    stimuli : str, optional
+        Names of the stimuli that numbers count: a ``.txt`` with one name per line, or a table with a stimulus column.
+    test_share : float
+        Share of triplets to keep for scoring if neither `test` nor the file's own split says which; 0 for none.
+    method : {"map", "variational"}
+        See `SparseEmbedding`, as for n_dims, max_dims, lambdas, start and slot_bias.
+    n_dims : int, optional
+        Exact number of dimensions.
+    max_dims : int
+        Number of dimensions to begin with.
+    lambdas : sequence of float, optional
+        Penalties to try.
+    start : {"random", "spectral"}
+        Where the first fit begins.
+    slot_bias : bool
+        Estimate a preference for each slot.
+    seeds : sequence of int
+        Seeds whose dimensions are matched; a single one is fitted without matching.
+    only_reliable : bool
+        Leave out dimensions whose reproducibility is below `threshold`.
+    threshold : float
+        Reproducibility from which a dimension counts as reliable.
+    categories, dimensions : str, optional
+        Names of other feature spaces of the configuration: ratings that the page is labelled by.
+    frames : str, optional
+        Folder with one picture per stimulus, relative to the BIDS folder; file names without suffix are stimuli.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    name: str
+    file: str = ""
+    annotator: str = ""
+    ratings: str | None = None
+    n_judgments: int = 1_000_000
+    temperature: float = 0.0
+    test: str | None = None
+    stimuli: str | None = None
+    test_share: float = 0.05
+    method: str = "map"
+    n_dims: int | None = None
+    max_dims: int = 100
+    lambdas: tuple[float, ...] | None = None
+    start: str = "random"
+    slot_bias: bool = False
+    seeds: tuple[int, ...] = tuple(range(10))
+    only_reliable: bool = False
+    threshold: float = RELIABLE
+    categories: str | None = None
+    dimensions: str | None = None
+    frames: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        where = f"[[features]] {self.name!r}"
+        if not self.name or bool(self.file) == (self.ratings is not None):
+            raise ConfigError(
+                f"{where}: file = {self.file!r}, ratings = {self.ratings!r}; a name and one of the two are needed."
+            )
+        if not isinstance(self.n_judgments, int) or self.n_judgments < 1 or self.temperature < 0:
+            raise ConfigError(
+                f"{where}: n_judgments = {self.n_judgments!r}, temperature = {self.temperature!r}; needed 1 or more, "
+                f"and "
+                f"0 or more."
+            )
+        for key, known in (("method", METHODS), ("start", STARTS)):
+            if getattr(self, key) not in known:
+                raise ConfigError(f"{where}: {key} = {getattr(self, key)!r}. {suggest(str(getattr(self, key)), known)}")
+        whole = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in self.seeds)
+        if not self.seeds or not whole or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"{where}: seeds = {list(self.seeds)}, but different integers of 0 or more are needed.")
+        if not 0 <= self.test_share < 1 or not 0 <= self.threshold <= 1:
+            raise ConfigError(
+                f"{where}: test_share = {self.test_share!r}, threshold = {self.threshold!r}; needed shares below 1."
+            )
+        for key in ("n_dims", "max_dims"):
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ConfigError(f"{where}: {key} = {value!r}, but an integer of 1 or more is needed.")
+        if self.lambdas is not None and (not self.lambdas or min(self.lambdas) < 0):
+            raise ConfigError(f"{where}: lambdas = {list(self.lambdas)}, but numbers of 0 or more are needed.")
+
+    def estimator(self, device: str = "cpu") -> SparseEmbedding:
+        """Make the estimator that these settings describe.
+
+        Parameters
+        ----------
+        device : str
+            "cpu" or "cuda".
+
+        Returns
+        -------
+        SparseEmbedding
+            Not fitted, with the first seed.
+        """
+        return SparseEmbedding(
+            self.method,
+            n_dims=self.n_dims,
+            max_dims=self.max_dims,
+            lambdas=self.lambdas,
+            start=self.start,
+            slot_bias=self.slot_bias,
+            device=device,
+            random_state=self.seeds[0],
+        )
+
+
+def learn(
+    source: JudgmentTable,
+    base: str | Path,
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    n_jobs: int = 1,
+    related: Mapping[str, FeatureSpace] | None = None,
+    progress: Progress = lambda share: None,  # noqa: ARG005
+) -> FeatureSpace:
+    """Learn a feature space, or load it if it was learned from the same files with the same settings before.
+
+    Parameters
+    ----------
+    source : JudgmentTable
+        What to learn from, and how.
+    base : str or Path
+        Folder that files are relative to.
+    folder : str or Path
+        Where results go: a folder ``<name>`` with the feature space; ``<name>.npy`` of shape (n_stimuli, n_dims) with
+        ``<name>.txt``, one stimulus per line; ``<name>_path.tsv``, ``<name>_dimensions.tsv`` and ``<name>.html``.
+    device : str
+        "cpu" or "cuda".
+    n_jobs : int
+        Seeds that are fitted at a time.
+    related : mapping of str to FeatureSpace, optional
+        Other feature spaces of the study, for the page.
+    progress : callable
+        Called with the share that is done.
+
+    Returns
+    -------
+    FeatureSpace
+        One row per stimulus.
+    """
+    base, folder, related = Path(base), Path(folder), related or {}
+    provenance = _provenance(source, base, related)
+    place = folder / source.name
+    if saved_with(place, provenance.key):
+        return load(place)
+    judgments = gather_judgments(source, base, related)
+    estimator = source.estimator(device)
+    result: SparseEmbedding | Consensus
+    learning = 0.7  # of the time; drawing takes the rest
+    if len(source.seeds) == 1:
+        result = estimator.fit(judgments)
+        space = result.to_feature_space(source.name)
+    else:
+        agreed = fit_consensus(
+            estimator,
+            judgments,
+            seeds=source.seeds,
+            n_jobs=n_jobs,
+            threshold=source.threshold,
+            progress=lambda share: progress(learning * share),
+        )
+        space = agreed.to_feature_space(source.name, only_reliable=source.only_reliable)
+        result = agreed
+    progress(learning)
+    _write_tables(source.name, result, space, folder)
+    write_page(folder / f"{source.name}.html", source.name, result, judgments, _context(source, base, related))
+    # Last, since it is what says that all of this need not be done again.
+    space = dataclasses.replace(space, provenance=provenance)
+    save(space, place)
+    progress(1.0)
+    return space
+
+
+def gather_judgments(
+    source: JudgmentTable, base: str | Path, related: Mapping[str, FeatureSpace] | None = None
+) -> Judgments:
+    """Read or simulate judgments, with a part that is only used to score the result.
+
+    Parameters
+    ----------
+    source : JudgmentTable
+        Files and share.
+    base : str or Path
+        Folder that files are relative to.
+    related : mapping of str to FeatureSpace, optional
+        Ratings to simulate from, by name.
+
+    Returns
+    -------
+    Judgments
+        With their own split, or divided into "train" and "test".
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, or the two files are about different stimuli.
+    """
+    base = Path(base)
+    names = None if source.stimuli is None else _names(base / source.stimuli)
+    if source.ratings is None:
+        judgments = read_judgments(base / source.file, stimuli=names, annotator=source.annotator)
+    else:
+        ratings = _related(source, source.ratings, related or {})
+        judgments = simulate_judgments(
+            ratings, source.n_judgments, seed=source.seeds[0], similarity="cosine", temperature=source.temperature
+        )
+    if source.test is not None:
+        test = read_judgments(base / source.test, stimuli=names or _largest(judgments.stimuli, base / source.test))
+        return _join(judgments, test, source)
+    if source.test_share == 0 or (judgments.split != "").any():
+        return judgments
+    data = as_triplets(judgments)
+    drawn = divide(data, source.test_share, np.random.default_rng([source.seeds[0], 3]))
+    split = np.full(len(judgments), "train", dtype="<U5")
+    split[np.flatnonzero(judgments.choice >= 0)[drawn]] = "test"
+    return dataclasses.replace(judgments, split=split)
+
+
+def _related(source: JudgmentTable, name: str, related: Mapping[str, FeatureSpace]) -> FeatureSpace:
+    if name not in related:
+        raise ConfigError(f"[[features]] {source.name!r}: no feature space {name!r}. {suggest(name, related)}")
+    return related[name]
+
+
+def _largest(stimuli: Sequence[str], test: Path) -> Sequence[str] | None:
+    """Let a file of numbers about some of the items count all of them."""
+    return None if test.suffix == ".parquet" or test.is_dir() else stimuli
+
+
+def _join(first: Judgments, test: Judgments, source: JudgmentTable) -> Judgments:
+    if first.stimuli != test.stimuli:
+        raise DataError(
+            f"[[features]] {source.name!r}: {source.file} is about {len(first.stimuli)} stimuli and {source.test} "
+            f"about "
+            f"{len(test.stimuli)} others, or in another order. Name them with `stimuli`."
+        )
+    fields = {
+        field.name: np.concatenate([getattr(first, field.name), getattr(test, field.name)])
+        for field in dataclasses.fields(Judgments)
+        if field.name not in ("stimuli", "provenance", "split")
+    }
+    split = np.repeat(["train", "test"], [len(first), len(test)])
+    return Judgments(stimuli=first.stimuli, split=split, provenance=first.provenance, **fields)
+
+
+def _names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file.")
+    if path.suffix == ".txt":
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return read_stimuli(path).stimulus.tolist()
+
+
+def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Provenance:
+    """Say what the result depends on; what is only shown on the page does not count."""
+    inputs = {}
+    if source.ratings is not None:
+        ratings = _related(source, source.ratings, related)
+        inputs = {source.ratings: fingerprint_array(ratings.values), "stimuli": digest(list(ratings.samples.stimulus))}
+    for name in (source.file, source.test, source.stimuli):
+        if not name:
+            continue
+        path = base / name
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if not file.exists():
+                raise DataError(f"Feature space {source.name!r}: no file {file}.")
+            if file.is_file():
+                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = fingerprint(file)
+    shown = ("categories", "dimensions", "frames")
+    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in shown}
+    return Provenance(STEP, settings, inputs, source.seeds[0], versions())
+
+
+def _write_tables(name: str, result: SparseEmbedding | Consensus, space: FeatureSpace, folder: Path) -> None:
+    first = result.runs[0] if isinstance(result, Consensus) else result
+    write_tsv(folder / f"{name}_path.tsv", first.path_)
+    if isinstance(result, Consensus):
+        write_tsv(folder / f"{name}_dimensions.tsv", result.dimensions)
+    write_text(folder / f"{name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
+    with atomic_file(folder / f"{name}.npy") as temporary:
+        np.save(temporary, np.asarray(space.values), allow_pickle=False)
+
+
+def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Context:
+    ratings = {}
+    for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
+        if name is not None:
+            ratings[kind] = _related(source, name, related)
+    frames = {}
+    if source.frames is not None:
+        found = base / source.frames
+        if not found.is_dir():
+            raise DataError(f"Feature space {source.name!r}: frames {found} is not a folder.")
+        frames = {file.stem: file for file in sorted(found.iterdir()) if file.suffix.lower() in PICTURES}
+    named = {
+        Path(stimulus).stem: stimulus for space in related.values() for stimulus in space.samples.stimulus.tolist()
+    }
+    frames |= {named[stem]: file for stem, file in frames.items() if stem in named}
+    others = {name: space for name, space in related.items() if space.provenance.step == STEP}
+    return Context(ratings, others, frames)

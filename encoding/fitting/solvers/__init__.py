@@ -1,0 +1,1 @@
+"""Solvers of ridge and banded ridge: sufficient statistics, kernels, and himalaya."""

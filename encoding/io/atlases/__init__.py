@@ -1,0 +1,1 @@
+"""Atlases: shipped, from fMRIPrep, or from files of the user."""

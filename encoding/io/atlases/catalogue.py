@@ -1,0 +1,324 @@
+"""Atlases: those that are shipped, fMRIPrep's segmentations, and the user's own.
+
+The only module that reads the data package ``roi_atlases``.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from ...core.atlas import Atlas
+from ...core.axes import Targets
+from ...core.errors import DataError, suggest
+from ..bdata.rois import PREFIX, bdata_atlas
+from .label_images import read_labels
+from .matching import match_atlas
+from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
+from .tables import RegionTable, entities, find_table, make_table, read_rows, read_table
+
+__all__ = [
+    "AtlasInfo",
+    "attach_roi_sets",
+    "available_atlases",
+    "load_atlas",
+    "load_bdata_atlas",
+    "load_dseg",
+    "match_atlas",
+    "read_roi_sets",
+]
+
+logger = logging.getLogger(__name__)
+
+SURFACE_FILES = {
+    f"Schaefer2018-{scale}": f"tpl-fsaverage5_hemi-L_atlas-Schaefer2018_seg-7n_scale-{scale}_dseg.label.gii"
+    for scale in (100, 200, 400)
+}
+DSEG_PARTS = {"aseg": ("subcortex",), "aparcaseg": ("subcortex", "cortex")}
+BDATA_ATLASES = ("hcp180", "yeo17", "subcortex")
+DSEG_TABLE = "atlas-FreeSurfer_dseg.tsv"
+
+
+@dataclass(frozen=True, slots=True)
+class AtlasInfo:
+    """What is known of an atlas without loading it.
+
+    Attributes
+    ----------
+    name : str
+        The name to load it by.
+    kind : {"surface", "segmentation"}
+        "surface": shipped, for `load_atlas`. "segmentation": only the table is shipped; the volume is the
+        user's fMRIPrep output, for `load_dseg`.
+    space : str
+        Reference space.
+    n_regions : int
+        Number of regions.
+    licence, citation, summary : str
+        Terms of use, what to cite, one sentence.
+    """
+
+    name: str
+    kind: str
+    space: str
+    n_regions: int
+    licence: str
+    citation: str
+    summary: str
+
+
+def _folder() -> Path:
+    return Path(str(files("roi_atlases")))
+
+
+def _description(atlas: str, folder: Path) -> dict[str, str]:
+    path = folder / f"atlas-{atlas}_description.json"
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"Atlas description {path}: not JSON ({error}).") from error
+    links = content.get("ReferencesAndLinks", "")
+    linked = "; ".join(map(str, links)) if isinstance(links, list) else str(links)
+    return {
+        "citation": str(content.get("Citation", linked)),
+        "licence": str(content.get("License", "")),
+        "space": str(content.get("Space", "")),
+        "summary": str(content.get("Summary", "")),
+    }
+
+
+def available_atlases() -> list[AtlasInfo]:
+    """List the atlases that need no file of the user's beyond fMRIPrep's output.
+
+    Returns
+    -------
+    list of AtlasInfo
+        One per atlas.
+
+    Examples
+    --------
+    >>> [atlas.name for atlas in available_atlases()]
+    ['Schaefer2018-100', 'Schaefer2018-200', 'Schaefer2018-400', 'aseg', 'aparcaseg']
+    """
+    infos = []
+    for name, file in SURFACE_FILES.items():
+        n_regions = len(read_table(find_table(_folder() / file)).index)
+        infos.append(AtlasInfo(name, "surface", n_regions=n_regions, **_description("Schaefer2018", _folder())))
+    for name in DSEG_PARTS:
+        n_regions = len(_dseg_rows(DSEG_PARTS[name]))
+        infos.append(AtlasInfo(name, "segmentation", n_regions=n_regions, **_description("FreeSurfer", _folder())))
+    return infos
+
+
+def read_roi_sets(*, as_released: bool = False) -> tuple[RoiPattern, ...]:
+    """Read the shipped table of ROI sets.
+
+    Parameters
+    ----------
+    as_released : bool, optional
+        Whether to take the groups of areas of Horikawa et al. 2020 as in their released file, in which the areas of
+        ACC and Insula stand under each other's name, in place of the corrected ones.
+
+    Returns
+    -------
+    tuple of RoiPattern
+        One per row; `attach_roi_sets` adds those that fit to an atlas.
+    """
+    sets = read_roi_patterns(_folder() / "roi_sets.tsv")
+    if not as_released:
+        return sets
+    instead = read_roi_patterns(_folder() / "roi_sets_as_released.tsv")
+    replaced = {row.set.removesuffix("_as_released") for row in instead}
+    return (*(row for row in sets if row.set not in replaced), *instead)
+
+
+def load_bdata_atlas(path: str | Path, what: str, *, space: str, as_released: bool = False) -> Atlas:
+    """Load masks of regions from a bdata file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    what : str
+        "bdata:hcp180", "bdata:yeo17", "bdata:subcortex", or ``bdata:`` and a shell pattern of names of masks.
+    space : str
+        BIDS label of the space of the voxels.
+    as_released : bool, optional
+        See `read_roi_sets`.
+
+    Returns
+    -------
+    Atlas
+        On the voxels of the file; hcp180 with the groups of areas as ROI sets.
+
+    Raises
+    ------
+    DataError
+        If a mask is missing, or its name tells another hemisphere than the coordinates of its voxels.
+    """
+    atlas = bdata_atlas(Path(path), what, space)
+    if what.removeprefix(PREFIX) not in BDATA_ATLASES:
+        return atlas
+    return attach_roi_sets(atlas, read_roi_sets(as_released=as_released))
+
+
+def load_atlas(name_or_path: str | Path, *, table: str | Path | None = None, space: str | None = None) -> Atlas:
+    """Load a shipped atlas by name, or the user's own from files.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name that `available_atlases` lists as "surface", or a label image: NIfTI, a GIFTI pair (the file
+        with ``hemi-L`` in its name, or a path with ``{hemi}`` where L and R go), CIFTI ``.dlabel.nii`` or
+        ``.dscalar.nii``.
+    table : str or Path, optional
+        TSV with the columns index and name, and optionally hemi, network and color. If not given, it is looked for
+        beside the image by the naming rule of BIDS.
+    space : str, optional
+        Reference space of the user's image, if its name has neither ``space-`` nor ``tpl-``.
+
+    Returns
+    -------
+    Atlas
+        With the ROI sets that are defined on it. A user's atlas is called by the entities atlas, seg, scale and
+        desc of its name, or by its file name.
+
+    Raises
+    ------
+    DataError
+        If the name is unknown, a file or the table is missing or wrong, or a label has no row in the table.
+
+    Examples
+    --------
+    >>> load_atlas("Schaefer2018-100")
+    Atlas('Schaefer2018-100', 100 regions, Targets(20484 of kind 'vertex' in fsaverage5))
+    """
+    name = str(name_or_path)
+    if name in SURFACE_FILES:
+        path = _folder() / SURFACE_FILES[name]
+    else:
+        path = _user_file(name)
+        name = _name_of(path)
+    left = Path(str(path).replace("{hemi}", "L"))
+    regions = read_table(Path(table) if table is not None else find_table(left))
+    labels, targets = read_labels(path, space)
+    return _assemble(name, labels, targets, regions, left)
+
+
+def _user_file(name: str) -> Path:
+    if name in DSEG_PARTS:
+        raise DataError(
+            f"Atlas {name!r} is not shipped: it is a file of each run, *_desc-{name}_dseg.nii.gz in fMRIPrep's output. "
+            f"Load that file with load_dseg."
+        )
+    path = Path(name)
+    if not path.exists() and "{hemi}" not in name and not name.endswith((".nii", ".nii.gz", ".gii")):
+        raise DataError(
+            f"Atlas {name!r} is not known. {suggest(name, SURFACE_FILES)} Or give the path of a label image."
+        )
+    return path
+
+
+def _name_of(path: Path) -> str:
+    named = entities(path)
+    if "atlas" not in named:
+        return path.name.split(".")[0]
+    return "-".join(named[entity] for entity in ("atlas", "seg", "scale", "desc") if entity in named)
+
+
+def _assemble(name: str, labels: np.ndarray, targets: Targets, table: RegionTable, path: Path) -> Atlas:
+    about = _description(entities(path).get("atlas", ""), path.parent)
+    atlas = Atlas(
+        name=name,
+        labels=labels,
+        targets=targets,
+        index=np.asarray(table.index, dtype=np.int32),
+        region=table.region,
+        hemi=_hemispheres(name, labels, targets, table),
+        network=table.network,
+        color=table.color,
+        citation=about.get("citation", ""),
+        licence=about.get("licence", ""),
+    )
+    return attach_roi_sets(atlas, read_roi_sets())
+
+
+def _hemispheres(name: str, labels: np.ndarray, targets: Targets, table: RegionTable) -> tuple[str, ...]:
+    """Check the table's hemispheres against where the labels lie, or find them there if it states none."""
+    sides = {hemi: set(np.unique(labels[targets.hemi == hemi]).tolist()) for hemi in ("L", "R")}
+    if not table.states_hemi:
+        found = {index: [hemi for hemi in ("L", "R") if index in sides[hemi]] for index in table.index}
+        return tuple(found[index][0] if len(found[index]) == 1 else "" for index in table.index)
+    for index, region, hemi in zip(table.index, table.region, table.hemi, strict=True):
+        other = {"L": "R", "R": "L"}.get(hemi)
+        if other is not None and index in sides[other]:
+            raise DataError(
+                f"Atlas {name!r}: region {region!r} (index {index}) is {hemi} in the table, but its label "
+                f"also lies in hemisphere {other}. Table and image do not belong together."
+            )
+    return table.hemi
+
+
+def _dseg_rows(parts: tuple[str, ...]) -> list[dict[str, str]]:
+    rows = read_rows(_folder() / DSEG_TABLE, ("index", "name", "hemi", "part", "color"))
+    return [row for row in rows if row["part"] in parts]
+
+
+def load_dseg(path: str | Path, kind: str = "aseg", *, space: str | None = None) -> Atlas:
+    """Load a segmentation that fMRIPrep wrote.
+
+    Labels that are no region (white matter, ventricles, and in "aseg" the cerebral cortex) become 0. Regions
+    that no voxel has stay in the table and are logged. A segmentation in the space T1w belongs to one
+    subject only.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``sub-01_task-video_space-T1w_desc-aseg_dseg.nii.gz``, or ``desc-aparcaseg_dseg``.
+    kind : {"aseg", "aparcaseg"}
+        "aseg": structures outside cerebral cortex. "aparcaseg": these and the Desikan-Killiany areas.
+    space : str, optional
+        Reference space, if the name has no ``space-``.
+
+    Returns
+    -------
+    Atlas
+        Named `kind`; its targets are the voxels of its regions.
+
+    Raises
+    ------
+    DataError
+        If the kind is unknown, the file is missing or unreadable or has a label that FreeSurfer's
+        segmentations do not have, or "aparcaseg" is asked of a file without cortical areas.
+    """
+    if kind not in DSEG_PARTS:
+        raise DataError(f"Segmentation kind {kind!r}: {suggest(kind, DSEG_PARTS)}")
+    path = Path(path)
+    table = make_table(_dseg_rows(DSEG_PARTS[kind]), DSEG_TABLE)
+    labels, targets = read_labels(path, space)
+    _check_dseg(path, kind, labels)
+    kept = np.isin(labels, table.index)
+    empty = [region for region, index in zip(table.region, table.index, strict=True) if index not in labels]
+    if not kept.any():
+        raise DataError(f"Segmentation {path.name}: no voxel of any region of {kind!r}.")
+    if empty:
+        logger.info("Segmentation %s: no voxel of %s.", path.name, ", ".join(empty))
+    return _assemble(kind, labels[kept], targets[kept], table, _folder() / "atlas-FreeSurfer_dseg")
+
+
+def _check_dseg(path: Path, kind: str, labels: np.ndarray) -> None:
+    allowed = {part: {int(row["index"]) for row in _dseg_rows((part,))} for part in ("subcortex", "cortex", "none")}
+    found = set(np.unique(labels).tolist())
+    unknown = sorted(found.difference({0}, *allowed.values()))
+    if unknown:
+        raise DataError(
+            f"Segmentation {path.name}: label {unknown[0]} is not one of fMRIPrep's aseg or aparcaseg "
+            f"({len(unknown)} such labels). Load another kind of segmentation with load_atlas and a table."
+        )
+    if kind == "aparcaseg" and not found & allowed["cortex"]:
+        raise DataError(f"Segmentation {path.name}: no cortical area (1001 and up); it looks like desc-aseg_dseg.")

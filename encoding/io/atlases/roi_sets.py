@@ -1,0 +1,137 @@
+"""ROI sets: named groups of atlas regions, kept as patterns of region names."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ...core.atlas import Atlas, RoiSet
+from ...core.errors import DataError
+from .tables import read_rows
+
+logger = logging.getLogger(__name__)
+
+SHARED_NAMES = {"aseg": "FreeSurfer", "aparcaseg": "FreeSurfer"}
+
+
+@dataclass(frozen=True, slots=True)
+class RoiPattern:
+    """One row of the table of ROI sets.
+
+    Attributes
+    ----------
+    set, roi : str
+        The list, and the name in it.
+    hemi : {"L", "R", "B"}
+        Hemispheres that the regions may lie in.
+    atlas : str
+        The atlas for which every pattern must match.
+    patterns : tuple of str
+        Shell patterns of region names.
+    source, confidence : str
+        Where the grouping comes from, and how far it can be trusted.
+    """
+
+    set: str
+    roi: str
+    hemi: str
+    atlas: str
+    patterns: tuple[str, ...]
+    source: str
+    confidence: str
+
+
+def read_roi_patterns(path: Path) -> tuple[RoiPattern, ...]:
+    """Read a table of ROI sets.
+
+    Parameters
+    ----------
+    path : Path
+        TSV with the columns set, roi, hemi, atlas, labels (patterns separated by commas), source, confidence.
+
+    Returns
+    -------
+    tuple of RoiPattern
+        One per row.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or `hemi` is none of L, R and B.
+    """
+    rows = read_rows(path, ("set", "roi", "hemi", "atlas", "labels", "source", "confidence"))
+    wrong = [row for row in rows if row["hemi"] not in ("L", "R", "B")]
+    if wrong:
+        raise DataError(f"Table {path.name}: ROI {wrong[0]['roi']!r} has hemi {wrong[0]['hemi']!r}; use L, R or B.")
+    return tuple(
+        RoiPattern(
+            row["set"],
+            row["roi"],
+            row["hemi"],
+            row["atlas"],
+            tuple(pattern.strip() for pattern in row["labels"].split(",")),
+            row["source"],
+            row["confidence"],
+        )
+        for row in rows
+    )
+
+
+def attach_roi_sets(atlas: Atlas, patterns: Iterable[RoiPattern]) -> Atlas:
+    """Add to an atlas the ROI sets that are defined on it.
+
+    A row belongs to the atlas that it names and to the atlas's other scales (``Schaefer2018-400`` also to
+    ``Schaefer2018-100``). Where a pattern matches nothing at another scale it is left out and a warning is logged.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        The atlas.
+    patterns : iterable of RoiPattern
+        Rows, as `read_roi_patterns` gives them.
+
+    Returns
+    -------
+    Atlas
+        The atlas with these ROI sets in place of those that it had.
+
+    Raises
+    ------
+    DataError
+        If a pattern matches no region of the very atlas that its row names.
+    """
+    sets, left_out = [], []
+    for row in patterns:
+        if _family(row.atlas) != _family(atlas.name):
+            continue
+        found = {pattern: _matching(atlas, pattern, row.hemi) for pattern in row.patterns}
+        unmatched = [pattern for pattern, names in found.items() if not names]
+        if unmatched and row.atlas == atlas.name:
+            raise DataError(
+                f"ROI {row.roi!r} of set {row.set!r}: pattern {unmatched[0]!r} matches no region of {atlas.name!r}."
+            )
+        left_out += [f"{row.set}/{row.roi} ({pattern})" for pattern in unmatched]
+        regions = _in_order(atlas, found)
+        if regions:
+            sets.append(RoiSet(row.set, row.roi, regions, row.source, row.confidence))
+    if left_out:
+        logger.warning("Atlas %r has no region for, and leaves out: %s.", atlas.name, ", ".join(left_out))
+    return replace(atlas, roi_sets=tuple(sets))
+
+
+def _family(name: str) -> str:
+    return SHARED_NAMES.get(name, name.split("-")[0])
+
+
+def _matching(atlas: Atlas, pattern: str, hemi: str) -> set[str]:
+    return {
+        region
+        for region, side in zip(atlas.region, atlas.hemi, strict=True)
+        if fnmatchcase(region, pattern) and hemi in ("B", side)
+    }
+
+
+def _in_order(atlas: Atlas, found: Mapping[str, set[str]]) -> tuple[str, ...]:
+    wanted = set().union(*found.values())
+    return tuple(region for region in atlas.region if region in wanted)

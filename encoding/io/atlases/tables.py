@@ -1,0 +1,223 @@
+"""Tables of atlas regions, and how file names lead to them."""
+
+import colorsys
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import DataError
+
+EMPTY = ("", "n/a", "none", "nan")
+HEMIS = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R", "b": "", "bilateral": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTable:
+    """The regions of an atlas, one entry per region.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Label of each region.
+    region, hemi, network, color : tuple of str
+        Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb").
+    states_hemi : bool
+        Whether the file has a column of hemispheres.
+    """
+
+    index: tuple[int, ...]
+    region: tuple[str, ...]
+    hemi: tuple[str, ...]
+    network: tuple[str, ...]
+    color: tuple[str, ...]
+    states_hemi: bool
+
+
+def entities(path: Path) -> dict[str, str]:
+    """Split a BIDS file name into its entities.
+
+    Parameters
+    ----------
+    path : Path
+        ``tpl-fsaverage5_hemi-L_atlas-A_dseg.label.gii``.
+
+    Returns
+    -------
+    dict of str to str
+        ``{"tpl": "fsaverage5", "hemi": "L", "atlas": "A"}``; parts without a hyphen are left out.
+    """
+    parts = path.name.split(".")[0].split("_")
+    return dict(part.split("-", 1) for part in parts if "-" in part)
+
+
+def read_rows(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
+    """Read a TSV as text.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    needed : iterable of str
+        Columns that it must have.
+
+    Returns
+    -------
+    list of dict
+        One per row.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, lacks a column, or a row is too short or too long.
+    """
+    if not path.is_file():
+        raise DataError(f"Table {path}: no such file.")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        rows, columns = list(reader), list(reader.fieldnames or [])
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        raise DataError(f"Table {path.name}: column {missing[0]!r} is missing; it has {', '.join(columns) or 'none'}.")
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise DataError(f"Table {path.name}, line {number}: not {len(columns)} fields separated by tabs.")
+    if not rows:
+        raise DataError(f"Table {path.name}: no rows.")
+    return rows
+
+
+def find_table(image: Path) -> Path:
+    """Find the table of a label image by the naming rule of BIDS.
+
+    A table belongs to an image if it lies beside it, has the same suffix and no entity that differs from the
+    image's; ``hemi-``, ``res-`` and ``den-`` are usually left out. A table of exactly the image's name wins, then
+    the one with most entities.
+
+    Parameters
+    ----------
+    image : Path
+        The label image.
+
+    Returns
+    -------
+    Path
+        The table.
+
+    Raises
+    ------
+    DataError
+        If there is none, or several fit equally well.
+    """
+    stem = image.name.split(".")[0]
+    exact = image.with_name(f"{stem}.tsv")
+    if exact.is_file():
+        return exact
+    wanted, suffix = set(entities(image).items()), stem.rsplit("_", 1)[-1]
+    fits = [
+        (len(found), table)
+        for table in sorted(image.parent.glob(f"*_{suffix}.tsv"))
+        if (found := set(entities(table).items())) and found <= wanted
+    ]
+    most = max((n for n, _ in fits), default=0)
+    best = [table for n, table in fits if n == most]
+    if not best:
+        raise DataError(
+            f"Atlas {image.name}: no table beside it (expected {exact.name}, or a _{suffix}.tsv with fewer entities). "
+            f"Give `table`, a TSV with the columns index and name."
+        )
+    if len(best) > 1:
+        raise DataError(f"Atlas {image.name}: tables {', '.join(t.name for t in best)} fit equally well. Give `table`.")
+    return best[0]
+
+
+def read_table(path: Path) -> RegionTable:
+    """Read the regions of an atlas.
+
+    Parameters
+    ----------
+    path : Path
+        TSV with the columns index and name, and optionally hemi, network and color.
+
+    Returns
+    -------
+    RegionTable
+        The regions in the order of the file, without a row for 0 (background).
+
+    Raises
+    ------
+    DataError
+        If an index is no integer, or an index or a name occurs twice, or a hemisphere or colour is not understood.
+    """
+    return make_table(read_rows(path, ("index", "name")), path.name)
+
+
+def make_table(rows: list[dict[str, str]], name: str) -> RegionTable:
+    """Check rows and make a table of them.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `read_rows` gives them.
+    name : str
+        The file, for messages.
+
+    Returns
+    -------
+    RegionTable
+        The regions, without a row for 0.
+
+    Raises
+    ------
+    DataError
+        As `read_table`.
+    """
+    numbered = [(_integer(row["index"], name), row) for row in rows]
+    numbered = [(index, row) for index, row in numbered if index != 0]
+    index = tuple(number for number, _ in numbered)
+    region = tuple(row["name"].strip() for _, row in numbered)
+    _check_unique(index, name, "index", "Number the regions of the right hemisphere after those of the left.")
+    _check_unique(region, name, "name", "Add the hemisphere to the name.")
+    return RegionTable(
+        index=index,
+        region=region,
+        hemi=tuple(_hemi(row.get("hemi", ""), name) for _, row in numbered),
+        network=tuple(_text(row.get("network", "")) for _, row in numbered),
+        color=tuple(_color(row.get("color", ""), number, name) for number, (_, row) in enumerate(numbered)),
+        states_hemi="hemi" in rows[0],
+    )
+
+
+def _integer(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise DataError(f"Table {name}: index {text!r} is not a whole number.") from None
+
+
+def _check_unique(values: tuple, name: str, column: str, advice: str) -> None:
+    twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+    if twice:
+        raise DataError(f"Table {name}: {column} {twice[0]!r} occurs twice ({len(twice)} such values). {advice}")
+
+
+def _text(text: str) -> str:
+    return "" if text.strip().lower() in EMPTY else text.strip()
+
+
+def _hemi(text: str, name: str) -> str:
+    short = _text(text).lower()
+    if short and short not in HEMIS:
+        raise DataError(f"Table {name}: hemi {text!r} is not understood; use L, R or n/a.")
+    return HEMIS.get(short, "")
+
+
+def _color(text: str, number: int, name: str) -> str:
+    given = _text(text)
+    if not given:  # golden-ratio steps keep the hues of neighbouring rows apart
+        red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.6, 0.85)
+        return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", given):
+        raise DataError(f"Table {name}: color {text!r} is not understood; use #rrggbb.")
+    return given[:7].lower()

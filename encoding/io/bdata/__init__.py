@@ -1,0 +1,1 @@
+"""The HDF5 files of BrainDecoderToolbox2 and bdpy."""

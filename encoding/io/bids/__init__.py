@@ -1,0 +1,1 @@
+"""BIDS datasets: an index of their files, entities, sidecars, and confounds."""

@@ -1,0 +1,115 @@
+"""fMRIPrep's confounds through nilearn's strategies."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nilearn.interfaces.fmriprep import load_confounds
+
+from ...core import DataError
+from ..tables import numbers_of, read_table
+
+STAND_IN = "sub-x_task-x_space-x_desc-preproc_bold.nii.gz"
+AROMA = "sub-x_task-x_space-x_desc-smoothAROMAnonaggr_bold.nii.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class Confounds:
+    """What to take out of a run.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n_scans, n_confounds)
+        Nuisance signals, the cosines not among them.
+    cosines : ndarray of float64, shape (n_scans, n_cosines)
+        The file's own slow cosines; no columns unless the strategy "high_pass" was asked for.
+    kept : ndarray of bool, shape (n_scans,)
+        False for volumes that were scrubbed or were acquired before the steady state.
+    """
+
+    values: np.ndarray
+    cosines: np.ndarray
+    kept: np.ndarray
+
+
+def read_confounds(
+    path: Path, strategies: Sequence[str], options: Mapping[str, Any], *, aroma: bool = False
+) -> Confounds:
+    """Read the confounds of a run.
+
+    Parameters
+    ----------
+    path : Path
+        ``*_desc-confounds_timeseries.tsv``, or ``_regressors.tsv`` of older versions.
+    strategies : sequence of str
+        Noise components as `nilearn.interfaces.fmriprep.load_confounds` names them; may be empty.
+    options : mapping
+        Parameters of the components, passed on to nilearn.
+    aroma : bool
+        The run is fMRIPrep's ``desc-smoothAROMAnonaggr``, as the full ICA-AROMA strategy needs.
+
+    Returns
+    -------
+    Confounds
+        Signals and kept volumes. Volumes before the steady state are always left out.
+
+    Raises
+    ------
+    DataError
+        If columns are missing (also cosines, which nilearn would leave out without a word), or the file
+        cannot be read.
+    """
+    raw = read_table(path)
+    cosines = [str(name) for name in raw.columns if str(name).startswith("cosine")]
+    if "high_pass" in strategies and not cosines:
+        raise DataError(
+            f'{path}: no cosine columns, so that `high_pass = "confounds"` cannot be done. Set a cutoff in Hz '
+            f"(high_pass = 0.008) instead."
+        )
+    if strategies:
+        frame, sample_mask = _through_nilearn(path, strategies, options, aroma)
+        kept = np.ones(len(raw), dtype=bool)
+        if sample_mask is not None:
+            kept[:] = False
+            kept[sample_mask] = True
+        slow = [name for name in frame.columns if name in cosines]
+        other = [name for name in frame.columns if name not in cosines]
+        values, slow_values = (frame[names].to_numpy(dtype=np.float64) for names in (other, slow))
+    else:
+        early = [str(name) for name in raw.columns if str(name).startswith("non_steady_state")]
+        kept = ~np.any([numbers_of(raw, name, str(path)) > 0 for name in early], axis=0) & np.ones(len(raw), bool)
+        values = slow_values = np.zeros((len(raw), 0))
+    if not np.isfinite(values[kept]).all():
+        raise DataError(
+            f"{path}: {np.sum(~np.isfinite(values[kept]))} confound values of kept volumes are missing. "
+            f"Choose other strategies or options."
+        )
+    if not kept.any():
+        raise DataError(f"{path}: no volume is left after scrubbing. Raise the thresholds in confound_options.")
+    return Confounds(values, slow_values, kept)
+
+
+def _through_nilearn(path: Path, strategies: Sequence[str], options: Mapping[str, Any], aroma: bool) -> Any:
+    # nilearn looks for the table by the name of an image beside it. A link beside a stand-in makes it
+    # read exactly the table that was found by entities, whatever the image is called.
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / (AROMA if aroma else STAND_IN)
+        image.touch()
+        table = Path(folder) / "sub-x_task-x_desc-confounds_timeseries.tsv"
+        table.symlink_to(path.resolve())
+        if path.with_suffix(".json").is_file():
+            table.with_suffix(".json").symlink_to(path.with_suffix(".json").resolve())
+        try:
+            # Without the mean: it is taken out together with the drift.
+            frame, sample_mask = load_confounds(str(image), strategy=tuple(strategies), demean=False, **dict(options))
+        except (ValueError, KeyError) as error:
+            text = " ".join(str(error).replace(folder, str(path.parent)).split())
+            advice = ' Tables with plain motion estimates need confound_options = {motion = "basic"}.'
+            raise DataError(
+                f"{path}: {text}{advice if 'motion' in strategies else ''} (confounds = {list(strategies)}, "
+                f"confound_options = {dict(options)})"
+            ) from error
+    return frame, sample_mask

@@ -1,0 +1,284 @@
+"""An index of raw BIDS and fMRIPrep-like derivatives by pybids, matched by entities."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bids import BIDSLayout, BIDSLayoutIndexer
+
+from ...core import DataError, digest, suggest
+from .entities import (
+    EntityFile,
+    agree,
+    closest,
+    natural_order,
+    one_per_hemisphere,
+    only,
+    passes,
+    plain,
+    run_key,
+    short_labels,
+    single,
+)
+from .runs import RunFiles, RunQuery
+from .sidecars import find_derivatives, read_sidecar, seconds_of
+
+EXTENSIONS = {"volume": (".nii.gz", ".nii"), "surface": (".func.gii",), "cifti": (".dtseries.nii",)}
+# The suffix of the confounds table, and what it was before fMRIPrep 20.2.
+CONFOUNDS = ("timeseries", "regressors")
+
+
+class PybidsIndex:
+    """Index of a dataset by pybids, restricted to what is asked for.
+
+    Metadata are never indexed by pybids, nor are figures, anatomy or other subjects: on 100 subjects that
+    makes seconds out of minutes. Each subject is indexed when it is first asked for.
+
+    Parameters
+    ----------
+    bids_dir : str or Path
+        Root of the raw dataset. It needs events, but no images.
+    derivatives : str or Path, optional
+        Root of the preprocessed dataset; see `find_derivatives` for the default.
+    subjects : iterable of str, optional
+        Labels with or without ``sub-``; all subjects if left out.
+    database : str or Path, optional
+        Folder in which pybids keeps its index between calls. pybids cannot tell whether files were added
+        since; remove the folder when they were.
+
+    Raises
+    ------
+    DataError
+        If a folder or a subject does not exist.
+    """
+
+    def __init__(
+        self,
+        bids_dir: str | Path,
+        derivatives: str | Path | None = None,
+        *,
+        subjects: Iterable[str] | None = None,
+        database: str | Path | None = None,
+    ) -> None:
+        self.bids_dir = Path(bids_dir)
+        if not self.bids_dir.is_dir():
+            raise DataError(f"BIDS folder {self.bids_dir}: no such folder.")
+        self.derivatives = find_derivatives(self.bids_dir, derivatives)
+        self._database = None if database is None else Path(database)
+        self._files: dict[tuple[Path, str], list[EntityFile]] = {}
+        present = self._present()
+        wanted = present if subjects is None else tuple(str(label).removeprefix("sub-") for label in subjects)
+        for label in wanted:
+            if label not in present:
+                raise DataError(f"{self.bids_dir}: there is no sub-{label}. {suggest(label, present)}")
+        self._subjects = tuple(dict.fromkeys(wanted))
+
+    def _present(self) -> tuple[str, ...]:
+        for root in (self.bids_dir, self.derivatives):
+            labels = sorted(path.name[4:] for path in root.glob("sub-*") if path.is_dir())
+            if labels:
+                return tuple(labels)
+        raise DataError(f"{self.bids_dir}: no folder named sub-*. Is this the root of a BIDS dataset?")
+
+    def subjects(self) -> tuple[str, ...]:
+        """List subjects.
+
+        Returns
+        -------
+        tuple of str
+            Labels without ``sub-``, from the names of the folders.
+        """
+        return self._subjects
+
+    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
+        """Find the files of each run.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        list of RunFiles
+            In order of session, task and run.
+
+        Raises
+        ------
+        DataError
+            If no run matches, several files match the same run, a hemisphere is missing, or the dataset has
+            several tasks and the query names none.
+        """
+        groups: dict[tuple[str, ...], list[EntityFile]] = {}
+        for file in self._bold(subject, query):
+            groups.setdefault(run_key(file), []).append(file)
+        labels = short_labels([group[0] for group in groups.values()])
+        runs = []
+        for key in sorted(groups, key=natural_order):
+            where = f"sub-{subject}, {labels[key]}"
+            surface = query.kind == "surface"
+            files = one_per_hemisphere(groups[key], where) if surface else (single(groups[key], where),)
+            runs.append(self._describe(labels[key], files, where))
+        return runs
+
+    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
+        """Name the runs that should be there but are not.
+
+        A run is missing if the raw dataset has its events or images, or the derivatives have its
+        confounds, but the derivatives have no image of it as asked for; and if its number is skipped
+        within a session, or between two sessions whose numbers count on.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        tuple of str
+            Descriptions (``ses-01_run-03``).
+        """
+        # What is left out on purpose is not missing.
+        everything = RunQuery(query.kind, query.task, query.space, query.res, query.density, query.desc)
+        found = {run_key(file): file for file in self._bold(subject, everything)}
+        tasks = {file.get("task") for file in found.values()}
+        expected = dict(found)
+        for root, suffixes in ((self.bids_dir, ("events", "bold")), (self.derivatives, CONFOUNDS)):
+            for file in self._scan(root, subject):
+                if file.get("suffix") in suffixes and file.get("subject") and file.get("task") in tasks:
+                    expected.setdefault(run_key(file), file)
+        # Events may leave out entities that the image has (acq, dir): those are the same run.
+        absent = [
+            file
+            for key, file in expected.items()
+            if key not in found and not any(agree(file, other) for other in found.values())
+        ]
+        names = {file.run_name for file in absent if _selected(file, query)}
+        return tuple(sorted(names | _gaps(list(expected.values()), query)))
+
+    def _bold(self, subject: str, query: RunQuery) -> list[EntityFile]:
+        files = [
+            file
+            for file in self._scan(self.derivatives, subject)
+            if file.get("suffix") == "bold" and file.get("extension") in EXTENSIONS[query.kind]
+        ]
+        if not query.task and len(tasks := sorted({file.get("task") for file in files})) > 1:
+            raise DataError(f"sub-{subject}: {len(tasks)} tasks ({', '.join(tasks)}). Set `task` in [load].")
+        wanted: dict[str, Any] = {"space": query.space, "res": query.res, "den": query.density, "desc": query.desc}
+        chosen = [
+            file
+            for file in files
+            if _selected(file, query)
+            and all(value is None or plain(file.get(name)) == plain(value) for name, value in wanted.items())
+        ]
+        if not chosen:
+            asked = {"task": "+".join(query.task), **wanted, "sessions": query.sessions, "filters": query.filters}
+            there = sorted({_describe_version(file) for file in files}) or ["no file of this kind"]
+            raise DataError(
+                f"sub-{subject}: no {query.kind} BOLD file in {self.derivatives} matches "
+                f"{ {name: value for name, value in asked.items() if value} }. There is: "
+                f"{'; '.join(there)}. Change [load] or the filters."
+            )
+        return chosen
+
+    def _describe(self, label: str, bold: tuple[EntityFile, ...], where: str) -> RunFiles:
+        """Collect what belongs to the images of a run, by entities and never by order."""
+        first, subject = bold[0], bold[0].get("subject")
+        same_run = [file for file in self._scan(self.derivatives, subject) if run_key(file) == run_key(first)]
+        same_grid = [
+            file
+            for file in same_run
+            if all(plain(file.get(name)) == plain(first.get(name)) for name in ("space", "res"))
+            and file.get("extension") in EXTENSIONS["volume"]
+        ]
+        confounds = [file for file in same_run if file.get("desc") == "confounds" and _is_table(file, CONFOUNDS)]
+        masks = [file for file in same_grid if (file.get("suffix"), file.get("desc")) == ("mask", "brain")]
+        raw_events = [file for file in self._scan(self.bids_dir, subject) if _is_table(file, ("events",))]
+        events = closest(raw_events, first, where)
+        # The raw image need not be there; its sidecar is where its name says.
+        folders = [f"sub-{subject}", *([f"ses-{first.get('session')}"] if first.get("session") else []), "func"]
+        raw_bold = self.bids_dir.joinpath(*folders, f"sub-{subject}_{first.run_name}_bold.nii.gz")
+        raw_metadata = read_sidecar(raw_bold, self.bids_dir)
+        return RunFiles(
+            label=label,
+            entities=first.entities,
+            bold=tuple(file.path for file in bold),
+            mask=only(masks, where),
+            confounds=only(confounds, where),
+            events=events,
+            metadata=raw_metadata | read_sidecar(first.path, self.derivatives),
+            raw_t_r=seconds_of(raw_metadata, "RepetitionTime", where),
+            dseg=tuple(sorted(file.path for file in same_grid if file.get("suffix") == "dseg")),
+        )
+
+    def _scan(self, root: Path, subject: str) -> list[EntityFile]:
+        if (root, subject) not in self._files:
+            self._files[root, subject] = _index(root, subject, self._database)
+        return self._files[root, subject]
+
+
+def _index(root: Path, subject: str, database: Path | None) -> list[EntityFile]:
+    # "_" is a word character, so \b would not end a label here.
+    ignore = [
+        re.compile(rf"^/sub-(?!{re.escape(subject)}(?:[/_]|$))"),
+        re.compile(r"/(?:figures|anat|dwi|perf|fmap|log|logs)(?:/|$)"),
+        re.compile(r"^/(?:derivatives|sourcedata|code|stimuli|models)(?:/|$)"),
+        re.compile(r"/\."),
+    ]
+    layout = BIDSLayout(
+        str(root),
+        validate=False,
+        derivatives=False,
+        config=["bids", "derivatives"],
+        indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore),
+        database_path=None if database is None else str(database / f"sub-{subject}_{digest(str(root.resolve()))}"),
+    )
+    files = [
+        EntityFile(Path(file.path), {name: str(value) for name, value in file.get_entities().items()})
+        for file in layout.get()
+    ]
+    return sorted(files, key=lambda file: file.path)
+
+
+def _is_table(file: EntityFile, suffixes: tuple[str, ...]) -> bool:
+    return file.get("suffix") in suffixes and file.get("extension") == ".tsv"
+
+
+def _selected(file: EntityFile, query: RunQuery) -> bool:
+    if query.task and file.get("task") not in query.task:
+        return False
+    sessions = {plain(label.removeprefix("ses-")) for label in query.sessions}
+    if sessions and plain(file.get("session")) not in sessions:
+        return False
+    return all(passes(file, name, value) for name, value in query.filters.items())
+
+
+def _describe_version(file: EntityFile) -> str:
+    names = ("task", "space", "res", "den", "desc")
+    return " ".join(f"{name}-{file.get(name)}" for name in names if file.get(name)) or file.path.name
+
+
+def _gaps(files: list[EntityFile], query: RunQuery) -> set[str]:
+    """Find numbers that are skipped within a session, or between sessions that count on."""
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for file in files:
+        if file.get("run").isdigit():
+            place = (plain(file.get("task")), plain(file.get("session")))
+            numbers.setdefault(place, set()).add(int(file.get("run")))
+    skipped = set()
+    previous: tuple[str, int] | None = None
+    for task, session in sorted(numbers, key=natural_order):
+        have = numbers[task, session]
+        counts_on = previous is not None and previous[0] == task and min(have) > max(previous[1], 1)
+        start = previous[1] + 1 if counts_on and previous is not None else min(have)
+        for number in set(range(start, max(have))) - have:
+            entities = {"task": task, "session": session, "run": str(number)}
+            if _selected(file := EntityFile(Path(), entities), query):
+                skipped.add(file.run_name)
+        previous = (task, max(have))
+    return skipped

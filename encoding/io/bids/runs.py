@@ -1,0 +1,228 @@
+"""What the loader asks of an index of a dataset, and what it is told."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...core import ConfigError, suggest
+from .entities import LONG, RUN_ENTITIES
+from .sidecars import seconds_of
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs, and which version of them.
+
+    Attributes
+    ----------
+    kind : {"volume", "surface", "cifti"}
+        File format.
+    task : tuple of str
+        Task labels; empty if the dataset has one task only.
+    space, res, density, desc : str or None
+        BIDS labels; None accepts anything, as long as that leaves one file per run.
+    sessions : tuple of str
+        Session labels; empty for all.
+    filters : mapping
+        Further entities of the BOLD file (long names as in a ``--bids-filter-file``: session,
+        acquisition, run, ...), with a value, a list of values, or None for "must be absent".
+    """
+
+    kind: str
+    task: tuple[str, ...] = ()
+    space: str | None = None
+    res: str | None = None
+    density: str | None = None
+    desc: str | None = None
+    sessions: tuple[str, ...] = ()
+    filters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Everything there is about one run.
+
+    Attributes
+    ----------
+    label : str
+        Unique within the subject, as short as that allows (``ses-01_run-02``).
+    entities : mapping of str to str
+        Entities of the BOLD file.
+    bold : tuple of Path
+        One file, or left and right hemisphere.
+    mask, confounds, events : Path or None
+        Brain mask, confounds table and events table.
+    metadata : mapping
+        Merged sidecars of the BOLD file, raw ones overruled by derivative ones.
+    raw_t_r : float or None
+        Repetition time that the raw sidecar states.
+    dseg : tuple of Path
+        Segmentations on the grid of the run.
+    """
+
+    label: str
+    entities: Mapping[str, str]
+    bold: tuple[Path, ...]
+    mask: Path | None
+    confounds: Path | None
+    events: Path | None
+    metadata: Mapping[str, Any]
+    raw_t_r: float | None = None
+    dseg: tuple[Path, ...] = ()
+
+    @property
+    def t_r(self) -> float | None:
+        """Repetition time by the sidecars in seconds, None if they do not say."""
+        return seconds_of(self.metadata, "RepetitionTime", self.label)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Every file that there is."""
+        paths = (*self.bold, self.mask, self.confounds, self.events)
+        return tuple(path for path in paths if path is not None)
+
+
+class BidsIndex(Protocol):
+    """What the loader wants to know of a dataset; `PybidsIndex` is one way to find out."""
+
+    @property
+    def bids_dir(self) -> Path:
+        """Root of the dataset."""
+        ...
+
+    @property
+    def derivatives(self) -> Path:
+        """Root of the preprocessed dataset."""
+        ...
+
+    def subjects(self) -> tuple[str, ...]:
+        """List subject labels without ``sub-``."""
+        ...
+
+    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
+        """Find the files of each run.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        list of RunFiles
+            In order of session, task and run.
+        """
+        ...
+
+    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
+        """Name the runs that should be there but are not.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        tuple of str
+            Descriptions (``ses-01_task-video_run-03``).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFolder:
+    """A data set without BIDS: a folder, whose files are found by patterns of their names.
+
+    Attributes
+    ----------
+    bids_dir : Path
+        The folder.
+    derivatives : Path
+        The same.
+    """
+
+    bids_dir: Path
+    derivatives: Path
+
+    def subjects(self) -> tuple[str, ...]:
+        """List subject labels; a folder alone knows none.
+
+        Returns
+        -------
+        tuple of str
+            Empty.
+        """
+        return ()
+
+    def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:  # noqa: ARG002
+        """Find the files of each run.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        list of RunFiles
+            Empty.
+        """
+        return []
+
+    def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:  # noqa: ARG002
+        """Name the runs that should be there but are not.
+
+        Parameters
+        ----------
+        subject : str
+            Label without ``sub-``.
+        query : RunQuery
+            Which runs.
+
+        Returns
+        -------
+        tuple of str
+            Empty.
+        """
+        return ()
+
+
+def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Take the BOLD part out of the content of a ``--bids-filter-file``.
+
+    Parameters
+    ----------
+    filters : mapping or None
+        The whole file, ``{"bold": {"session": "01"}, "t1w": ...}``; parts other than "bold" are ignored,
+        as those are for other programs.
+
+    Returns
+    -------
+    dict
+        Entity to value.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such part, or an entity is unknown.
+    """
+    if not filters:
+        return {}
+    known = {"subject", *RUN_ENTITIES, "echo", "part", "space", "res", "den", "desc", "hemi", "datatype"}
+    known |= {"suffix", "extension", *LONG}
+    bold = filters.get("bold") if isinstance(filters, Mapping) else None
+    if not isinstance(bold, Mapping):
+        raise ConfigError(f'BIDS filters {json.dumps(filters)}: a part {{"bold": {{entity: value}}}} is needed.')
+    for name in bold:
+        if name not in known:
+            raise ConfigError(f"BIDS filter 'bold': unknown entity {name!r}. {suggest(name, sorted(known))}")
+    return dict(bold)

@@ -1,0 +1,1 @@
+"""Images and maps: NIfTI, GIFTI, and CIFTI."""

@@ -1,0 +1,138 @@
+"""CIFTI grayordinates in and out, on nibabel's axes."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from ...core import DataError, Grid, Targets
+from ..atomic import atomic_file
+from .volumes import readable
+
+PREFIX = "CIFTI_STRUCTURE_"
+
+
+def _load(path: Path) -> Any:
+    with readable(path):
+        image = nib.load(path)
+        if not isinstance(image, nib.Cifti2Image) or len(image.shape) != 2:
+            raise DataError(f"{path}: a CIFTI-2 image with two axes was needed.")
+        if not isinstance(image.header.get_axis(1), nib.cifti2.BrainModelAxis):
+            raise DataError(f"{path}: its columns are no grayordinates (BrainModelAxis).")
+    return image
+
+
+def targets_of_axis(axis: Any, space: str, density: str = "") -> Targets:
+    """Read targets off a brain-model axis.
+
+    Parameters
+    ----------
+    axis : nibabel.cifti2.BrainModelAxis
+        The axis.
+    space, density : str
+        BIDS labels.
+
+    Returns
+    -------
+    Targets
+        Grayordinates in the order of the axis.
+    """
+    names = np.char.replace(np.asarray(axis.name, dtype=str), PREFIX, "")
+    index = np.array(axis.vertex, dtype=np.int64)
+    grid = None
+    voxels = np.asarray(axis.volume_mask)
+    if voxels.any():
+        grid = Grid(axis.volume_shape, axis.affine)
+        index[voxels] = np.ravel_multi_index(np.asarray(axis.voxel)[voxels].T, grid.shape)
+    n_vertices = {name.replace(PREFIX, ""): int(n) for name, n in axis.nvertices.items()}
+    return Targets("grayordinate", space, index, names, grid, n_vertices, density)
+
+
+def axis_of_targets(targets: Targets) -> Any:
+    """Make the brain-model axis that targets were read from.
+
+    Parameters
+    ----------
+    targets : Targets
+        Grayordinates.
+
+    Returns
+    -------
+    nibabel.cifti2.BrainModelAxis
+        The axis.
+    """
+    on_surface = np.isin(targets.structure, list(targets.n_vertices))
+    voxel = np.full((len(targets), 3), -1)
+    affine = shape = None
+    if targets.grid is not None:
+        affine, shape = np.array(targets.grid.affine), targets.grid.shape
+        voxel[~on_surface] = np.stack(np.unravel_index(targets.index[~on_surface], shape), axis=1)
+    return nib.cifti2.BrainModelAxis(
+        np.char.add(PREFIX, targets.structure).astype(object),
+        voxel=voxel,
+        vertex=np.where(on_surface, targets.index, -1),
+        affine=affine,
+        volume_shape=shape,
+        nvertices={PREFIX + name: n for name, n in targets.n_vertices.items()},
+    )
+
+
+def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
+    """Read a dense time series.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.dtseries.nii`` file.
+    space, density : str
+        BIDS labels for the targets.
+
+    Returns
+    -------
+    values : ndarray of float32, shape (n_scans, n_targets)
+        Time series.
+    targets : Targets
+        All grayordinates, in the order of the file.
+    t_r : float or None
+        Step of the series axis in seconds; None if its unit is not seconds.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or is no dense time series.
+    """
+    image = _load(path)
+    series = image.header.get_axis(0)
+    if not isinstance(series, nib.cifti2.SeriesAxis):
+        raise DataError(f"{path}: its rows are no time series (SeriesAxis).")
+    t_r = float(series.step) if series.unit == "SECOND" else None
+    with readable(path):
+        values = np.asarray(image.dataobj, dtype=np.float32)
+    return values, targets_of_axis(image.header.get_axis(1), space, density), t_r
+
+
+def write_cifti(path: Path, values: np.ndarray, targets: Targets) -> Path:
+    """Write one value per grayordinate as a dense scalar file.
+
+    Parameters
+    ----------
+    path : Path
+        Final name, ``.dscalar.nii``.
+    values : ndarray, shape (n_targets,)
+        NaN where there is none.
+    targets : Targets
+        The grayordinates.
+
+    Returns
+    -------
+    Path
+        The final name.
+    """
+    scalar = nib.cifti2.ScalarAxis([path.name.split(".")[0]])
+    row = np.asarray(values, dtype=np.float32)[None]
+    image = nib.Cifti2Image(row, header=(scalar, axis_of_targets(targets)))
+    image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS")
+    with atomic_file(path) as temporary:
+        nib.save(image, temporary)
+    return path

@@ -1,0 +1,122 @@
+"""GIFTI data on pairs of cortical surfaces, in and out."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from ...core import DataError, Targets
+from ..atomic import atomic_file
+from .volumes import readable
+
+HEMISPHERES = ("CORTEX_LEFT", "CORTEX_RIGHT")
+GIFTI_NAMES = {"CORTEX_LEFT": "CortexLeft", "CORTEX_RIGHT": "CortexRight"}
+
+
+def read_gifti(path: Path) -> Any:
+    """Read a GIFTI file.
+
+    Parameters
+    ----------
+    path : Path
+        Any GIFTI file.
+
+    Returns
+    -------
+    nibabel.GiftiImage
+        With at least one data array.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, no GIFTI file, or empty.
+    """
+    with readable(path):
+        image = nib.load(path)
+    if not isinstance(image, nib.GiftiImage) or not image.darrays:
+        raise DataError(f"{path}: holds no GIFTI data array.")
+    return image
+
+
+def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
+    image = read_gifti(path)
+    first = image.darrays[0]
+    stated = image.meta.get("AnatomicalStructurePrimary") or first.meta.get("AnatomicalStructurePrimary")
+    if stated in set(GIFTI_NAMES.values()) - {GIFTI_NAMES[structure]}:
+        raise DataError(f"{path}: its header says {stated}, but it stands where {GIFTI_NAMES[structure]} was expected.")
+    arrays = [array.data for array in image.darrays]
+    if len({array.shape for array in arrays}) > 1:
+        raise DataError(f"{path}: its data arrays differ in length. The file is damaged; make it again.")
+    # fMRIPrep writes one array per volume; some tools write one array of vertices by volumes.
+    values = arrays[0].T if len(arrays) == 1 and arrays[0].ndim == 2 else np.stack(arrays)
+    step = image.meta.get("TimeStep") or first.meta.get("TimeStep")
+    return np.asarray(values, dtype=np.float32), None if not step else float(step)
+
+
+def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
+    """Read the time series of both hemispheres.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        Left and right.
+    space, density : str
+        BIDS labels for the targets.
+
+    Returns
+    -------
+    values : ndarray of float32, shape (n_scans, n_vertices)
+        Left, then right.
+    targets : Targets
+        All vertices.
+    t_r : float or None
+        ``TimeStep`` in seconds, None if it is not there. Programs write seconds or milliseconds; numbers
+        above 50 are taken for milliseconds.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged, or the two differ in the number of volumes.
+    """
+    (left, step), (right, _) = (_series(path, structure) for path, structure in zip(paths, HEMISPHERES, strict=True))
+    if left.shape[0] != right.shape[0]:
+        raise DataError(
+            f"{paths[0].name} has {left.shape[0]} volumes, but {paths[1].name} has {right.shape[0]}. "
+            f"The hemispheres must be of the same run."
+        )
+    sizes = dict(zip(HEMISPHERES, (left.shape[1], right.shape[1]), strict=True))
+    targets = Targets(
+        "vertex",
+        space,
+        np.concatenate([np.arange(size) for size in sizes.values()]),
+        np.repeat(list(sizes), list(sizes.values())),
+        n_vertices=sizes,
+        density=density,
+    )
+    t_r = None if step is None or step <= 0 else step / 1000 if step > 50 else step
+    return np.concatenate([left, right], axis=1), targets, t_r
+
+
+def write_surface(path: Path, values: np.ndarray, structure: str) -> Path:
+    """Write one value per vertex of a hemisphere as GIFTI.
+
+    Parameters
+    ----------
+    path : Path
+        Final name, ``.shape.gii``.
+    values : ndarray, shape (n_vertices,)
+        NaN where there is none.
+    structure : {"CORTEX_LEFT", "CORTEX_RIGHT"}
+        The hemisphere.
+
+    Returns
+    -------
+    Path
+        The final name.
+    """
+    array = nib.gifti.GiftiDataArray(np.asarray(values, dtype=np.float32), intent="NIFTI_INTENT_SHAPE")
+    meta = nib.gifti.GiftiMetaData({"AnatomicalStructurePrimary": GIFTI_NAMES[structure]})
+    with atomic_file(path) as temporary:
+        nib.save(nib.GiftiImage(darrays=[array], meta=meta), temporary)
+    return path

@@ -1,0 +1,296 @@
+"""NIfTI volumes in and out."""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+import nibabel as nib
+import numpy as np
+
+from ...core import AlignmentError, DataError, Grid, Targets
+from ..atomic import atomic_file
+from ..errors import naming
+
+# Voxels are read a few volumes at a time, so that a run never stands in memory whole and unmasked.
+CHUNK_BYTES = 64 << 20
+# What nibabel, its XML parser and the decompressor raise on damaged files.
+DAMAGED = (
+    OSError, EOFError, ValueError, zlib.error, ExpatError, nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError, AssertionError, KeyError, IndexError, TypeError,
+)  # fmt: skip
+SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+
+
+def readable(path: Path) -> AbstractContextManager[None]:
+    """Turn whatever a reader raises on a damaged file into one error that names the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read inside the block.
+
+    Returns
+    -------
+    context manager
+        Raises `DataError` if the block fails in reading.
+    """
+    advice = "The file is missing, truncated or damaged; make or download it again."
+    return naming(path, DAMAGED, "cannot be read", advice)
+
+
+def open_volume(path: Path) -> Any:
+    """Open a NIfTI file without reading its data.
+
+    Parameters
+    ----------
+    path : Path
+        A 3-D or 4-D image.
+
+    Returns
+    -------
+    nibabel image
+        With a data object that reads on demand.
+
+    Raises
+    ------
+    DataError
+        If it is no image, or has another number of dimensions.
+    """
+    with readable(path):
+        image = nib.load(path, keep_file_open=True)
+        if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image) or len(image.shape) not in (3, 4):
+            raise DataError(f"{path}: a 3-D or 4-D NIfTI image was needed.")
+    return image
+
+
+def grid_of(image: Any) -> Grid:
+    """Take the voxel grid of an image.
+
+    Parameters
+    ----------
+    image : nibabel image
+        3-D or 4-D.
+
+    Returns
+    -------
+    Grid
+        Shape and affine.
+    """
+    return Grid(image.shape[:3], image.affine)
+
+
+def header_t_r(image: Any) -> float | None:
+    """Read the repetition time from a header.
+
+    Parameters
+    ----------
+    image : nibabel image
+        4-D.
+
+    Returns
+    -------
+    float or None
+        Seconds; None if the header leaves it at 0.
+    """
+    if len(image.shape) < 4:
+        return None
+    unit = image.header.get_xyzt_units()[1]
+    value = float(image.header.get_zooms()[3]) * SECONDS.get(unit, np.nan)
+    return value if np.isfinite(value) and value > 0 else None
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
+    """Read a mask.
+
+    Parameters
+    ----------
+    path : Path
+        3-D image; voxels above 0 are inside.
+
+    Returns
+    -------
+    mask : ndarray of bool, shape (i, j, k)
+        Inside or not.
+    grid : Grid
+        Its grid.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or has more than one volume.
+    """
+    image = open_volume(path)
+    with readable(path):
+        data = np.asarray(image.dataobj)
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
+    if data.ndim != 3:
+        raise DataError(f"{path}: a mask must have three dimensions, but this has shape {data.shape}.")
+    return np.nan_to_num(data) > 0, grid_of(image)
+
+
+def voxel_targets(mask: np.ndarray, grid: Grid, space: str, density: str = "") -> Targets:
+    """Make an axis of the voxels inside a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (i, j, k)
+        The voxels.
+    grid : Grid
+        Its grid.
+    space, density : str
+        BIDS labels.
+
+    Returns
+    -------
+    Targets
+        In C order of the grid.
+    """
+    index = np.flatnonzero(mask)
+    return Targets("voxel", space, index, np.full(len(index), "", dtype=str), grid, density=density)
+
+
+def read_voxels(path: Path, targets: Targets, volumes: slice = slice(None)) -> np.ndarray:
+    """Read the time series of some voxels, a few volumes at a time.
+
+    Parameters
+    ----------
+    path : Path
+        4-D image on the grid of `targets`.
+    targets : Targets
+        The voxels.
+    volumes : slice
+        Which volumes; all by default.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_scans, n_targets)
+        Time series.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    AlignmentError
+        If it lies on another grid.
+    """
+    image = open_volume(path)
+    grid = grid_of(image)
+    if targets.grid is None or not targets.grid.same_as(grid):
+        expected = "none" if targets.grid is None else f"{targets.grid.shape}"
+        raise AlignmentError(
+            f"{path}: its grid {grid.shape} differs in shape or affine from the grid {expected} of the mask or "
+            f"of the first run. All runs and the mask must be in one space and resolution."
+        )
+    if len(image.shape) != 4:
+        raise DataError(f"{path}: a 4-D image was needed, but this has shape {image.shape}.")
+    where = np.unravel_index(targets.index, grid.shape)
+    first, last, _ = volumes.indices(image.shape[3])
+    values = np.empty((last - first, len(targets)), dtype=np.float32)
+    for start, block in _blocks(path, image, first, last):
+        values[start - first : start - first + block.shape[3]] = block[where].T
+    return values
+
+
+def varying_voxels(path: Path) -> tuple[np.ndarray, Grid]:
+    """Find the voxels of a 4-D image that are finite throughout and not constant.
+
+    Parameters
+    ----------
+    path : Path
+        4-D image.
+
+    Returns
+    -------
+    mask : ndarray of bool, shape (i, j, k)
+        Those voxels.
+    grid : Grid
+        The grid.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or not 4-D.
+    """
+    image = open_volume(path)
+    if len(image.shape) != 4:
+        raise DataError(f"{path}: a 4-D image was needed, but this has shape {image.shape}.")
+    finite, varies, first = np.ones(image.shape[:3], bool), np.zeros(image.shape[:3], bool), None
+    for _, block in _blocks(path, image, 0, image.shape[3]):
+        first = block[..., :1] if first is None else first
+        finite &= np.isfinite(block).all(axis=3)
+        varies |= (block != first).any(axis=3)
+    return finite & varies, grid_of(image)
+
+
+def _blocks(path: Path, image: Any, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+    step = max(1, CHUNK_BYTES // (8 * int(np.prod(image.shape[:3]))))
+    for start in range(first, last, step):
+        with readable(path):
+            block = np.asarray(image.dataobj[..., start : min(start + step, last)])
+        yield start, block
+
+
+def volume_of(values: np.ndarray, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+    """Put one value per target back into its volume.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_targets,)
+        One value per target.
+    targets : Targets
+        Voxels, or grayordinates of which those that are voxels are used.
+
+    Returns
+    -------
+    volume : ndarray of float32, shape (i, j, k)
+        NaN where no target is.
+    affine : ndarray of float64, shape (4, 4)
+        From voxel indices to millimetres.
+
+    Raises
+    ------
+    AlignmentError
+        If no target has a grid, or there is not one value per target.
+    """
+    if targets.grid is None:
+        raise AlignmentError(f"{targets!r} has no voxel grid, so that it cannot be shown as a volume.")
+    values = np.asarray(values)
+    if values.shape != (len(targets),):
+        raise AlignmentError(f"{targets!r}: values have shape {values.shape}, one per target was needed.")
+    volume = np.full(targets.grid.shape, np.nan, dtype=np.float32)
+    voxels = ~np.isin(targets.structure, list(targets.n_vertices))
+    volume.ravel()[targets.index[voxels]] = values[voxels]
+    return volume, np.array(targets.grid.affine)
+
+
+def write_volume(path: Path, values: np.ndarray, targets: Targets) -> Path:
+    """Write one value per voxel as a NIfTI image.
+
+    Parameters
+    ----------
+    path : Path
+        Final name, ``.nii`` or ``.nii.gz``.
+    values : ndarray, shape (n_targets,)
+        One value per voxel.
+    targets : Targets
+        The voxels.
+
+    Returns
+    -------
+    Path
+        The final name.
+    """
+    volume, affine = volume_of(values, targets)
+    image = nib.Nifti1Image(volume, affine)
+    # Form codes say what the coordinates mean: 4 is MNI space, 2 is aligned to another image.
+    code = 4 if targets.space.startswith("MNI") else 2
+    image.set_sform(affine, code)
+    image.set_qform(affine, code)
+    image.header.set_xyzt_units("mm")
+    with atomic_file(path) as temporary:
+        nib.save(image, temporary)
+    return path

@@ -1,0 +1,1 @@
+"""Odd-one-out judgments: the store of answers, and files in and out."""

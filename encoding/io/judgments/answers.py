@@ -1,0 +1,395 @@
+"""Answers on disk: one SQLite file that is only ever added to, and holds every answer exactly once.
+
+An answer is found by what was asked: a *setting* (annotator, model, parameters, prompt), the three *contents* in the
+order of showing (hash of the caption or frames of each), how many times the triplet had been asked before, and the
+attempt. So the same file is the record, the cache, and the place where an interrupted run goes on.
+"""
+
+import fcntl
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core import DataError, digest
+from ...core.judgments import OUTCOMES
+from .answer_schema import FORMAT, INSERT, LATEST, SCHEMA, statements
+
+CHUNK = 50_000  # rows that are read at once
+
+
+class AnswerStore:
+    """A file of answers.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is made if it is missing, unless it is only to be read.
+    read_only : bool, optional
+        Whether nothing may be written.
+
+    Attributes
+    ----------
+    base : sqlite3.Connection
+        The open file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing although it is only to be read, is no store, or has another format.
+    """
+
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()  # answers are written from a thread of their own
+        if read_only and not self.path.is_file():
+            raise DataError(f"{self.path}: no answers here yet. `encoding collect run` makes them.")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.base = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self.base.execute("PRAGMA busy_timeout = 60000")
+            self.base.execute("PRAGMA journal_mode = WAL")
+            # An answer that was paid for survives a loss of power, not only a crash.
+            self.base.execute("PRAGMA synchronous = FULL")
+            self._prepare()
+            if read_only:
+                self.base.execute("PRAGMA query_only = 1")
+        except sqlite3.DatabaseError as error:
+            raise DataError(f"{self.path}: cannot be used as a store of answers ({error}).") from error
+
+    def _prepare(self) -> None:
+        with self.transaction():
+            version = self.base.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0 and not self.base.execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in statements(SCHEMA):
+                    self.base.execute(statement)
+            elif version != FORMAT:
+                raise DataError(f"{self.path}: store of format {version}, but this version reads format {FORMAT}.")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all of what the block writes, or nothing of it.
+
+        Yields
+        ------
+        None
+            Other processes wait until the block has ended.
+        """
+        with self._lock:
+            self.base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self.base.execute("ROLLBACK")
+                raise
+            self.base.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self.base.close()
+
+    def __enter__(self) -> "AnswerStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from asking the same questions while the block runs.
+
+        Yields
+        ------
+        None
+            The lock is given up at the end, also when the process is killed.
+
+        Raises
+        ------
+        DataError
+            If another process has it.
+        """
+        with self.path.with_name(f"{self.path.name}.lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(
+                    f"{self.path}: another process is collecting into this store. Wait for it, or give each process "
+                    f"a part of the plan with --shard."
+                ) from error
+            yield
+
+    def setting(self, identity: Mapping[str, Any], annotator: str) -> int:
+        """Register everything that shapes the answers of an annotator.
+
+        Parameters
+        ----------
+        identity : mapping
+            JSON: model, parameters, hash of the prompt.
+        annotator : str
+            Name for people.
+
+        Returns
+        -------
+        int
+            Number of the setting in this store; the same for the same identity.
+        """
+        key = digest(identity)
+        text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+        with self.transaction():
+            self.base.execute(
+                "INSERT OR IGNORE INTO settings (digest, annotator, identity) VALUES (?, ?, ?)", (key, annotator, text)
+            )
+            return self.base.execute("SELECT id FROM settings WHERE digest = ?", (key,)).fetchone()[0]
+
+    def find_setting(self, identity: Mapping[str, Any]) -> int | None:
+        """Look a setting up without registering it.
+
+        Parameters
+        ----------
+        identity : mapping
+            As for `setting`.
+
+        Returns
+        -------
+        int or None
+            Its number, if there is any answer to it.
+        """
+        found = self.base.execute("SELECT id FROM settings WHERE digest = ?", (digest(identity),)).fetchone()
+        return found[0] if found else None
+
+    def contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
+        """Register what can be shown.
+
+        Parameters
+        ----------
+        digests : sequence of str
+            Hash of each content.
+        stimuli : sequence of str
+            The stimulus that each shows.
+
+        Returns
+        -------
+        ndarray of int64
+            Number of each in this store.
+        """
+        pairs = list(zip(digests, stimuli, strict=True))
+        known = self._known_contents()
+        if not set(pairs) <= known.keys():
+            with self.transaction():
+                self.base.executemany("INSERT OR IGNORE INTO contents (digest, stimulus) VALUES (?, ?)", pairs)
+            known = self._known_contents()
+        return np.array([known[pair] for pair in pairs], dtype=np.int64)
+
+    def find_contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
+        """Look contents up without registering them.
+
+        Parameters
+        ----------
+        digests, stimuli : sequence of str
+            As for `contents`.
+
+        Returns
+        -------
+        ndarray of int64
+            Number of each; a number above all others for those that no answer is about.
+        """
+        known = self._known_contents()
+        unknown = max(known.values(), default=0) + 1
+        return np.array([known.get(pair, unknown) for pair in zip(digests, stimuli, strict=True)], dtype=np.int64)
+
+    def _known_contents(self) -> dict[tuple[str, str], int]:
+        rows = self.base.execute("SELECT digest, stimulus, id FROM contents")
+        return {(key, stimulus): number for key, stimulus, number in rows}
+
+    def stimuli(self) -> dict[int, str]:
+        """List which stimulus each content shows.
+
+        Returns
+        -------
+        dict of int to str
+            Stimulus by number of the content.
+        """
+        return dict(self.base.execute("SELECT id, stimulus FROM contents").fetchall())
+
+    def start_run(self, setting: int, notes: Mapping[str, Any]) -> int:
+        """Register a run.
+
+        Parameters
+        ----------
+        setting : int
+            What it asks with.
+        notes : mapping
+            JSON: server, versions.
+
+        Returns
+        -------
+        int
+            Its number.
+        """
+        now = time.time()
+        row = (setting, now, now, 0, json.dumps(notes, sort_keys=True))
+        with self.transaction():
+            statement = "INSERT INTO runs (setting, started, seen, requests, notes) VALUES (?, ?, ?, ?, ?)"
+            return int(self.base.execute(statement, row).lastrowid or 0)
+
+    def runs(self, setting: int) -> list[dict[str, Any]]:
+        """List the runs of a setting.
+
+        Parameters
+        ----------
+        setting : int
+            Its number.
+
+        Returns
+        -------
+        list of dict
+            With "started", "seen" (s since 1970), "requests" and "notes".
+        """
+        rows = self.base.execute(
+            "SELECT started, seen, requests, notes FROM runs WHERE setting = ? ORDER BY id", (setting,)
+        )
+        names = ("started", "seen", "requests", "notes")
+        return [dict(zip(names, (*row[:3], json.loads(row[3])), strict=True)) for row in rows]
+
+    def write(self, rows: Iterable[Sequence[Any]], *, run: int, requests: int) -> int:
+        """Add answers in one transaction.
+
+        Parameters
+        ----------
+        rows : iterable of sequences
+            Values of `answer_schema.COLUMNS`.
+        run : int
+            The run that they are of.
+        requests : int
+            Requests that the run has sent so far, answered or not.
+
+        Returns
+        -------
+        int
+            How many of them are new; an answer that is there already is kept, and the other one dropped.
+        """
+        with self.transaction():
+            before = self.base.total_changes
+            self.base.executemany(INSERT, rows)
+            n_new = self.base.total_changes - before
+            self.base.execute("UPDATE runs SET seen = ?, requests = ? WHERE id = ?", (time.time(), requests, run))
+        return n_new
+
+    def keys(self, setting: int) -> np.ndarray:
+        """Read which questions have been answered.
+
+        Parameters
+        ----------
+        setting : int
+            Its number.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_answered, 5)
+            First, second, third content, repeat and number of the newest attempt.
+        """
+        columns = ("first", "second", "third", "repeat", "attempt")
+        parts = [np.array(list(table.values()), dtype=np.int64).T for table in self.read(setting, columns)]
+        return np.concatenate([np.empty((0, 5), dtype=np.int64), *parts])
+
+    def packed_keys(self, setting: int, *, n_contents: int, n_repeats: int) -> np.ndarray:
+        """Read which questions have been answered, as fast as that can be.
+
+        Parameters
+        ----------
+        setting : int
+            Its number.
+        n_contents, n_repeats : int
+            Answers about contents or repeats of these numbers or above are left out.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_answered,)
+            ((repeat n + first) n + second) n + third, with n contents; in ascending order.
+        """
+        # Every question has a first attempt, and the index of attempts holds all that is read here, in this order.
+        cursor = self.base.execute(
+            "SELECT ((repeat * :n + first) * :n + second) * :n + third FROM answers WHERE setting = :setting "
+            "AND attempt = 0 AND repeat < :r AND first < :n AND second < :n AND third < :n "
+            "ORDER BY repeat, first, second, third",
+            {"n": n_contents, "r": n_repeats, "setting": setting},
+        )
+        return np.fromiter((key for (key,) in cursor), dtype=np.int64)
+
+    def spent(self, setting: int) -> dict[str, float]:
+        """Sum up what the answers of a setting took.
+
+        Parameters
+        ----------
+        setting : int
+            Its number.
+
+        Returns
+        -------
+        dict of str to float
+            "requests", "tokens_in", "tokens_cached", "tokens_out", "hours", and the most that one answer took:
+            "most_in", "most_out".
+        """
+        tokens = self.base.execute(
+            "SELECT total(tokens_in), total(tokens_cached), total(tokens_out), coalesce(max(tokens_in), 0), "
+            "coalesce(max(tokens_out), 0) FROM answers WHERE setting = ?",
+            (setting,),
+        ).fetchone()
+        runs = self.base.execute(
+            "SELECT total(requests), total(seen - started) / 3600 FROM runs WHERE setting = ?", (setting,)
+        ).fetchone()
+        names = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "requests", "hours")
+        return dict(zip(names, (*tokens, *runs), strict=True))
+
+    def counts(self, setting: int) -> dict[str, int]:
+        """Count the outcomes of a setting.
+
+        Parameters
+        ----------
+        setting : int
+            Its number.
+
+        Returns
+        -------
+        dict of str to int
+            Trials per outcome, by their newest attempt.
+        """
+        query = f"SELECT outcome, count(*) FROM answers WHERE setting = ? AND {LATEST} GROUP BY outcome"
+        found = dict(self.base.execute(query, (setting,)).fetchall())
+        return {outcome: found.get(code, 0) for code, outcome in enumerate(OUTCOMES)}
+
+    def read(
+        self, setting: int, columns: Sequence[str], *, outcomes: Sequence[str] | None = None
+    ) -> Iterator[dict[str, list[Any]]]:
+        """Read answers, the newest attempt of each, in the order in which they were given.
+
+        Parameters
+        ----------
+        setting : int
+            Its number.
+        columns : sequence of str
+            Some of `answer_schema.COLUMNS`, or SQL expressions of them.
+        outcomes : sequence of str, optional
+            Only answers with one of these outcomes.
+
+        Yields
+        ------
+        dict of str to list
+            Values per column, for some ten thousand answers at a time.
+        """
+        several = self.base.execute("SELECT 1 FROM answers WHERE setting = ? AND attempt > 0", (setting,)).fetchone()
+        where = f" AND {LATEST}" if several else ""
+        if outcomes is not None:
+            where += f" AND outcome IN ({', '.join(str(OUTCOMES.index(outcome)) for outcome in outcomes)})"
+        # The unary plus keeps SQLite from the index, so that rows are read one after the other as they lie in the file.
+        cursor = self.base.execute(
+            f"SELECT {', '.join(columns)} FROM answers WHERE +setting = ?{where} ORDER BY id", (setting,)
+        )
+        while rows := cursor.fetchmany(CHUNK):
+            yield dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))

@@ -1,0 +1,254 @@
+"""One study on one subject: what the steps of the pipeline are given, and what they hand on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config.settings import Study
+from ..core import DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
+from ..fitting import Folds
+from ..io.bids.index import PybidsIndex
+from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
+from ..loading import Loader, bdata_subjects, find_runs
+from ..mapping import FACTS
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are; relative paths are made absolute.
+
+    The dataset need not exist where only results are read.
+
+    Attributes
+    ----------
+    bids_dir : Path
+        The raw dataset, with events and stimuli.
+    output_dir : Path
+        BIDS derivative that is written.
+    work_dir : Path
+        Intermediate results, reused by the next run.
+    derivatives : Path or None
+        fMRIPrep's output; found in the dataset unless given.
+
+    Raises
+    ------
+    DataError
+        If results would go among the input, or onto a file.
+    """
+
+    bids_dir: Path
+    output_dir: Path
+    work_dir: Path
+    derivatives: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Make paths absolute, so that workers in other folders find them."""
+        for name in ("bids_dir", "output_dir", "work_dir"):
+            object.__setattr__(self, name, Path(getattr(self, name)).resolve())
+        if self.derivatives is not None:
+            object.__setattr__(self, "derivatives", Path(self.derivatives).resolve())
+        if self.output_dir in (self.bids_dir, self.derivatives):
+            raise DataError(f"OUTPUT_DIR {self.output_dir} is the input. Results need a folder of their own.")
+        for name in ("output_dir", "work_dir"):
+            path = getattr(self, name)
+            if path.exists() and not path.is_dir():
+                raise DataError(f"{path} ({name}) is a file, but a folder is needed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One study, one subject.
+
+    Attributes
+    ----------
+    study : Study
+        What is done.
+    places : Places
+        Where.
+    subject : str
+        For whom, without ``sub-``.
+    device : {"cpu", "cuda", "auto"}
+        What the solver runs on.
+    sessions : tuple of str
+        Sessions to use; all unless given.
+    filters : mapping
+        Entities that the BOLD files must have, as in fMRIPrep's filter file.
+    progress : callable
+        Called with the name of the step and the share of it that is done.
+    """
+
+    study: Study
+    places: Places
+    subject: str
+    device: str = "auto"
+    sessions: tuple[str, ...] = ()
+    filters: dict[str, Any] = field(default_factory=dict)
+    progress: Progress = lambda step, share: None  # noqa: ARG005
+
+    @property
+    def folder(self) -> Path:
+        """Where the subject's results go."""
+        return self.places.output_dir / f"sub-{self.subject}"
+
+    @property
+    def work(self) -> Path:
+        """Where the subject's intermediate results go."""
+        return self.places.work_dir / f"sub-{self.subject}"
+
+    def index(self) -> BidsIndex:
+        """Index the files of the subject.
+
+        Returns
+        -------
+        BidsIndex
+            Of this subject only; the folder alone where responses are bdata files, which are found by their names.
+        """
+        if self.study.load.kind == "bdata":
+            return PlainFolder(self.places.bids_dir, self.places.bids_dir)
+        return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
+
+    def runs(self) -> list[RunFiles]:
+        """Find the files of the runs that are loaded.
+
+        Returns
+        -------
+        list of RunFiles
+            Empty where responses are betas that were estimated elsewhere, or bdata files.
+        """
+        return find_runs(
+            self.study.load, self.index(), self.subject, sessions=self.sessions, bids_filters=self.filters
+        )[0]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Loaded:
+    """What loading finds.
+
+    Attributes
+    ----------
+    responses : Responses
+        Cleaned responses.
+    spaces : tuple of FeatureSpace
+        Feature spaces on the same samples.
+    exclusions : tuple of Exclusion
+        Everything that was left out.
+    described : tuple of FeatureSpace
+        Feature spaces as they are, one row per stimulus.
+    """
+
+    responses: Responses
+    spaces: tuple[FeatureSpace, ...]
+    exclusions: tuple[Exclusion, ...]
+    described: tuple[FeatureSpace, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fitted:
+    """What fitting finds.
+
+    Attributes
+    ----------
+    folds : Folds or None
+        Outer and inner folds; None where nothing was fitted.
+    predictions : tuple of Predictions
+        One per model.
+    device : str
+        What was computed on, and why.
+    """
+
+    folds: Folds | None
+    predictions: tuple[Predictions, ...]
+    device: str
+
+    @property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """What was left out of the folds."""
+        return self.folds.exclusions if self.folds is not None else ()
+
+    def membership(self, n_samples: int, repeats: str | None) -> dict[str, np.ndarray]:
+        """Tell for every row what it is used for, and in which fold it is tested.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of rows.
+        repeats : str or None
+            What was declared about stimuli that occur several times.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_samples,)
+            "use", as of `Folds.uses`, and as of `Folds.membership`; no row is tested where nothing was fitted.
+        """
+        if self.folds is None:
+            return {"use": np.full(n_samples, "not fitted"), "outer": np.full(n_samples, -1)}
+        return {"use": self.folds.uses(repeats), **self.folds.membership()}
+
+
+def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = None) -> list[str]:
+    """List the subjects of a dataset.
+
+    Parameters
+    ----------
+    places : Places
+        Where the dataset is.
+    wanted : sequence of str
+        Labels; all unless given.
+    loader : Loader, optional
+        Settings; of the kind "bdata", subjects are those that have files, without folders of their own.
+
+    Returns
+    -------
+    list of str
+        Labels without ``sub-``.
+
+    Raises
+    ------
+    DataError
+        If a wanted subject is not there, or there is none.
+    """
+    if loader is not None and loader.kind == "bdata":
+        found = bdata_subjects(str(loader.file), places.bids_dir)
+        return _chosen(places.bids_dir, found, wanted, f"Files named {loader.file} are needed.")
+    return _chosen(places.bids_dir, [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()], wanted)
+
+
+def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:
+    """List the subjects whose participant level is finished.
+
+    Parameters
+    ----------
+    places : Places
+        Where results are.
+    wanted : sequence of str
+        Labels; all unless given.
+
+    Returns
+    -------
+    list of str
+        Labels without ``sub-``.
+
+    Raises
+    ------
+    DataError
+        If a wanted subject is not finished, or there is none.
+    """
+    found = [path.parent.name for path in places.output_dir.glob(f"sub-*/{FACTS}")]
+    return _chosen(places.output_dir, found, wanted)
+
+
+def _chosen(
+    folder: Path, found: Sequence[str], wanted: Sequence[str], needed: str = "Folders named sub-<label> are needed."
+) -> list[str]:
+    labels = sorted(name.removeprefix("sub-") for name in found)
+    for label in wanted:
+        if label not in labels:
+            raise DataError(f"{folder}: there is no sub-{label}. {suggest(label, labels)}")
+    if not labels:
+        raise DataError(f"{folder}: no subject was found. {needed}")
+    return [label for label in labels if not wanted or label in wanted]
