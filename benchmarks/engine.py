@@ -32,7 +32,7 @@ from encoding.fitting.rows import lay_out
 from encoding.fitting.solvers.base import StatisticsSolver
 from encoding.fitting.solvers.search_guided import GuidedSearch
 from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
-from encoding.numerics.simplex import draw_candidates
+from encoding.numerics.ridge_search import draw_candidates
 
 ALPHAS = np.logspace(-1, 5, 20)
 N_CANDIDATES, N_TARGETS = 100, 20_000

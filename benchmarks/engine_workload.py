@@ -7,7 +7,7 @@ import numpy as np
 
 from encoding.core import Samples
 from encoding.fitting import Fold, Folds
-from encoding.numerics.scaling import scale_band
+from encoding.numerics.ridge import scale_band
 
 WIDTHS = (30, 30, 34, 14)
 N_OUTER = 6

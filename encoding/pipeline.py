@@ -47,10 +47,8 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import learn_spaces
-from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, subjects_of
-from .workflow.labelling import load_named_atlas
-from .workflow.rsa import joined_scores, rsa_subject, write_group_rsa
-from .workflow.scores import score_models
+from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, load_named_atlas, subjects_of
+from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, facts_of
 
 __all__ = [

@@ -338,7 +338,7 @@ def test_intermediate_results_may_lie_elsewhere_and_are_used_from_there(study, m
     }  # fmt: skip
     before = (out / "sub-01" / "regions.tsv").read_bytes()
     shutil.rmtree(out)
-    monkeypatch.setattr("encoding.fitting.chunks.ChunkFit.run", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr("encoding.fitting.crossval.ChunkFit.run", lambda *_, **__: pytest.fail("fitted again"))
     assert encoding("compare", *places_of(study), "--work-dir", work) == 0
     assert (out / "sub-01" / "regions.tsv").read_bytes() == before
 

@@ -11,8 +11,7 @@ from encoding.core import FeatureSpace, Responses, Samples, SplitError, Targets
 from encoding.fitting import BandedRidge, Fold, Folds, Ridge, Split, cross_predict, make_folds
 from encoding.numerics.metrics import correlation, fold_sums
 from encoding.numerics.resampling import permute_within
-from encoding.numerics.ridge import band_predictions
-from encoding.numerics.scaling import scale_band
+from encoding.numerics.ridge import band_predictions, scale_band
 
 N_RUNS, N_ROWS, N_TARGETS = 8, 60, 400
 N = N_RUNS * N_ROWS

@@ -115,7 +115,7 @@ def test_a_second_run_does_nothing_again(study, monkeypatch):
     assert len(before) > 60
     assert_whole(job.places.output_dir)
     for name in (
-        "fitting.chunks.ChunkFit.run",
+        "fitting.crossval.ChunkFit.run",
         "loading.responses.read_run",
         "scoring.evaluate",
         "pipeline.write_maps",

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from ..core import EncodingError
-from .analysis import add_analysis
+from .analysis import add_analysis, add_embedding
 from .collecting import add_collecting
-from .embedding import add_embedding
 from .information import add_information
 from .progress import say
 

@@ -1,6 +1,6 @@
 """Judgments about stimuli: planned, asked, kept, checked."""
 
-from .asking import dry_run, merge_shards, run_collection
+from .asking import collect_judgments, dry_run, merge_shards, run_collection
 from .baselines import Colours, Words
 from .budget import Budget
 from .combining import average_orders, combine
@@ -8,7 +8,6 @@ from .contents import Contents, choose, mask_emotions, of_captions, of_frames, o
 from .designs import Design, make_plan
 from .exporting import Source, export, exported
 from .frames import Framing, take_frames
-from .judgments import collect_judgments
 from .openai import OpenAI
 from .prompts import Prompt, available_prompts, load_prompt
 from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use

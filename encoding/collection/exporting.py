@@ -11,8 +11,7 @@ from ..core import DataError, Judgments, Plan, Provenance, versions
 from ..core.judgments import OUTCOMES
 from ..core.plans import SPLITS
 from ..io.judgments.answers import AnswerStore
-from ..io.judgments.files import read_judgments
-from ..io.judgments.parquet import words, write_judgments
+from ..io.judgments.files import read_judgments, words, write_judgments
 from ..io.judgments.triplets import write_triplets
 from .answered import Matcher
 from .contents import Contents

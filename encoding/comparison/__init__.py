@@ -4,8 +4,7 @@ from .evaluate import band_scores, evaluate, fold_correlations
 from .group import check_differences, summarise_differences, summarise_regions, winners
 from .regions import compare_regions, parcels, score_regions
 from .rsa import RsaResult, compare_similarity
-from .rsa_settings import Rsa
-from .settings import Comparison
+from .settings import Comparison, Rsa
 from .significance import count_discoveries, discoveries
 
 __all__ = [

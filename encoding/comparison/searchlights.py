@@ -16,7 +16,7 @@ from ..numerics.searchlights import cube, neighbours, sphere
 from ..numerics.similarity import Pairs, Similarity
 from ..numerics.threads import torch_threads
 from .patterns import Patterns
-from .rsa_settings import Rsa
+from .settings import Rsa
 
 CHUNK = 2048  # searchlights that are finished together
 PATTERN_BYTES = 256 << 20  # patterns that are held at once

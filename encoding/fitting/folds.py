@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..core import Exclusion, Samples, SplitError
-from ..numerics.folds import purge
+from ..numerics.designs import purge
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from ..core import ConfigError, suggest
-from ..numerics.simplex import draw_candidates
+from ..numerics.ridge_search import draw_candidates
 from .plan import METHODS
 
 SEARCHES = ("random", "guided")

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..core import ConfigError, Exclusion, Samples, SplitError, suggest
-from ..numerics.folds import contiguous_groups, purge
+from ..numerics.designs import contiguous_groups, purge
 from .folds import Fold, Folds
 
 KINDS = ("runs", "fixed", "blocks")

@@ -16,7 +16,7 @@ from ..core import (
     fingerprint_array,
     versions,
 )
-from ..numerics.drift import project_out
+from ..numerics.cleaning import project_out
 from ..numerics.intervals import overlaps
 
 DELAYS = (1, 2, 3, 4)
@@ -256,3 +256,36 @@ def _each_run(responses: Responses, delays: tuple[int, ...]) -> Iterator[tuple[n
         t_r = responses.t_r
         shared = [overlaps(start - d * t_r, start - (d - 1) * t_r, onset, stop) for d in delays]
         yield here, shown, np.stack(shared)
+
+
+def align_spaces(
+    spaces: Sequence[FeatureSpace], responses: Responses, *, delays: Sequence[int], centre: bool
+) -> tuple[tuple[FeatureSpace, ...], tuple[Exclusion, ...]]:
+    """Align every feature space, drop features that are constant, and list what has no use.
+
+    Parameters
+    ----------
+    spaces : sequence of FeatureSpace
+        Feature spaces, one row per stimulus.
+    responses : Responses
+        Responses of one subject.
+    delays : sequence of int
+        Delays in volumes, where there is one row per volume.
+    centre : bool
+        Centre features over each run's rows, where there is one row per presentation.
+
+    Returns
+    -------
+    spaces : tuple of FeatureSpace
+        With the samples of the responses.
+    exclusions : tuple of Exclusion
+        Constant features, and stimuli that have features but were not shown.
+    """
+    per_volume = responses.samples.clock == "tr"
+    aligned, exclusions = [], []
+    for space in spaces:
+        moved = align(space, responses, delays=tuple(delays) if per_volume else None, centre=centre)
+        kept, dropped = drop_constant(moved)
+        aligned.append(kept)
+        exclusions += [*dropped, *unused_stimuli(space, responses)]
+    return tuple(aligned), tuple(exclusions)

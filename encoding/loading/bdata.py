@@ -1,28 +1,282 @@
 """Responses that were released as bdata files: one row per block, voxels in columns."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..core import AlignmentError, DataError, Exclusion, Provenance, Responses, Targets, fingerprint, versions
+from ..core import (
+    AlignmentError,
+    DataError,
+    Exclusion,
+    Provenance,
+    Responses,
+    Samples,
+    Targets,
+    fingerprint,
+    suggest,
+    versions,
+)
 from ..io.atomic import atomic_folder
-from ..io.bdata.files import open_bdata
+from ..io.bdata.files import Bdata, open_bdata
 from ..io.bdata.rois import PREFIX, bdata_mask
-from ..io.bdata.voxels import targets_of
+from ..io.bdata.voxels import VOXELS, targets_of
 from ..io.bids.runs import BidsIndex
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..numerics.cleaning import zscore_rows
 from .bdata_files import bdata_sources, chosen_sessions
-from .bdata_rows import Piece, join_pieces, read_pieces
-from .files import stimuli_of, stimuli_path
-from .loader import Loader
-from .notes import scaling_note
+from .loader import Loader, scaling_note, stimuli_of, stimuli_path
 
 # The files lie in the subject's own space unless the settings say otherwise.
 SPACE = "T1w"
+NAMED = "stimulus_name"
+# The first release labels each block with three numbers; the third is the stimulus.
+N_LABELS, STIMULUS_LABEL = 3, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one session in one file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    session : int
+        Number of the session; 0 if the file does not tell.
+    first : int
+        First row of the file that belongs to it.
+    run : ndarray of int64, shape (n_rows,)
+        Number of the run within the session, from 1.
+    stimulus : ndarray of str, shape (n_rows,)
+        What was shown.
+    missing : tuple of int
+        Runs within the session that are not there.
+    """
+
+    path: Path
+    session: int
+    first: int
+    run: np.ndarray
+    stimulus: np.ndarray
+    missing: tuple[int, ...]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Name of the run of each row, as BIDS would call it."""
+        session = f"ses-{self.session:02d}_" if self.session else ""
+        return np.asarray([f"{session}run-{number:02d}" for number in self.run.tolist()], dtype=str)
+
+
+def read_pieces(bdata: Bdata, session: int, *, before: int, stimulus: str | None, labels: str) -> list[Piece]:
+    """Read what the rows of a file are.
+
+    Parameters
+    ----------
+    bdata : Bdata
+        An open file.
+    session : int
+        Session that its name tells; 0 if it holds all.
+    before : int
+        Runs in the files before, for files whose runs are numbered on.
+    stimulus : str or None
+        Row of metadata that selects the column of the stimulus; by default ``stimulus_name`` if there is one, else
+        the third of the three columns of ``Label``.
+    labels : str
+        How a stimulus that has only a number is named, for instance ``video{label:04d}``.
+
+    Returns
+    -------
+    list of Piece
+        One per session.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, sessions or runs are out of order, or rows are no block means.
+    """
+    _check_columns(bdata, stimulus)
+    names = _stimuli(bdata, stimulus, labels)
+    if len(names) == 0:
+        raise DataError(f"{bdata.path}: the dataset has no rows.")
+    run = bdata.numbers("Run")
+    sessions = bdata.numbers("Session") if session or "Session" in bdata.keys else np.zeros(len(run), np.int64)
+    if session:
+        _same_session(sessions, session, bdata.path)
+        sessions = np.full(len(run), session)
+    elif "Session" in bdata.keys:
+        _in_steps(sessions, "Session", str(bdata.path))
+    _check_blocks(bdata, sessions, run, needed=bool(session))
+    pieces = []
+    for number in np.unique(sessions).tolist():
+        rows = np.flatnonzero(sessions == number)
+        within, missing = _count_runs(run[rows], before, f"{bdata.path}, session {number or 'not told'}")
+        pieces.append(Piece(bdata.path, number, int(rows[0]), within, names[rows], missing))
+        before += int(within[-1])
+    return pieces
+
+
+def join_pieces(
+    pieces: Sequence[Piece], subject: str, *, n_runs: int | None, exclude_missing: bool
+) -> tuple[Samples, list[Exclusion]]:
+    """Put the rows of all sessions behind each other.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        In order.
+    subject : str
+        Label, for messages.
+    n_runs : int or None
+        How many runs there must be, if that is known.
+    exclude_missing : bool
+        Whether runs may be missing.
+
+    Returns
+    -------
+    samples : Samples
+        One row per block; the files do not tell onsets.
+    exclusions : list of Exclusion
+        Missing runs that were accepted.
+
+    Raises
+    ------
+    DataError
+        If runs are missing.
+    """
+    stimulus = np.concatenate([piece.stimulus for piece in pieces])
+    nan = np.full(len(stimulus), np.nan)
+    samples = Samples(stimulus, nan, nan, np.concatenate([piece.labels for piece in pieces]), "stimulus")
+    missing = [f"{piece.path.name}: run {number}" for piece in pieces for number in piece.missing]
+    found = len(samples.runs)
+    short = n_runs is not None and found != n_runs
+    if missing or short:
+        text = f"sub-{subject}: {len(missing)} runs are skipped ({', '.join(missing[:5])})" if missing else ""
+        if short:
+            text = "; ".join(filter(None, [text, f"sub-{subject}: the files hold {found} runs, n_runs = {n_runs}"]))
+        if not exclude_missing or (n_runs is not None and found > n_runs):
+            raise DataError(
+                f'{text}. Download what is missing, or set missing_runs = "exclude" and the right n_runs in [load].'
+            )
+        return samples, [Exclusion("runs", max(len(missing), (n_runs or found) - found), text)]
+    return samples, []
+
+
+def _check_columns(bdata: Bdata, stimulus: str | None) -> None:
+    """Refuse files in which one column is said to be two things."""
+    key = stimulus or (NAMED if NAMED in bdata.keys else "Label")
+    taken: dict[int, str] = {}
+    for name in (VOXELS, "Session", "Run", "Block", key):
+        for column in bdata.columns(name).tolist() if name in bdata.keys else ():
+            other = taken.setdefault(column, name)
+            if other != name:
+                raise DataError(
+                    f"{bdata.path}: column {column + 1} of the dataset is {other} and {name} by its metadata rows, but "
+                    f"each column can only be one of them."
+                )
+
+
+def _stimuli(bdata: Bdata, stimulus: str | None, labels: str) -> np.ndarray:
+    if stimulus is None and NAMED not in bdata.keys:
+        if "Label" not in bdata.keys:
+            raise DataError(
+                f"{bdata.path}: neither a metadata row {NAMED!r} nor 'Label', so that nothing tells what was shown. "
+                f"{suggest('Label', bdata.keys[:20])} Set `stimulus` in [load] to the row that does."
+            )
+        key, numbers = "Label", bdata.numbers("Label", place=STIMULUS_LABEL, of=N_LABELS)
+    else:
+        key = stimulus or NAMED
+        numbers = bdata.numbers(key)
+    names = bdata.names(key)
+    if names:
+        unknown = np.setdiff1d(numbers, list(names))
+        if len(unknown):
+            raise DataError(
+                f"{bdata.path}: {key} holds {unknown[0]}, but vmap/{key} has no name for it "
+                f"({len(unknown)} such values)."
+            )
+        return np.asarray([names[number] for number in numbers.tolist()], dtype=str)
+    if numbers.min(initial=1) < 1:
+        row = int(np.argmin(numbers))
+        raise DataError(
+            f"{bdata.path}: {key} is {numbers[row]} in row {row + 1}, but the number of a stimulus, "
+            f"1 or more, was needed."
+        )
+    return np.asarray([labels.format(label=number) for number in numbers.tolist()], dtype=str)
+
+
+def _same_session(values: np.ndarray, session: int, path: Path) -> None:
+    found = np.unique(values)
+    if len(found) > 1 or found[0] not in (1, session):
+        raise DataError(
+            f"{path}: by its name it holds session {session}, but Session is {', '.join(map(str, found[:5]))}; 1 "
+            f"(numbers restart in each file) or {session} was needed. Are files of sessions exchanged?"
+        )
+
+
+def _in_steps(values: np.ndarray, key: str, where: str) -> None:
+    steps = np.diff(values)
+    if values[0] != 1 or ((steps != 0) & (steps != 1)).any():
+        bad = np.flatnonzero((steps != 0) & (steps != 1))
+        at = (
+            f"goes from {values[bad[0]]} to {values[bad[0] + 1]} in row {bad[0] + 2}"
+            if len(bad)
+            else f"starts at {values[0]}"
+        )
+        raise DataError(f"{where}: {key} {at}, but numbers that start at 1 and go up by 1 were needed.")
+
+
+def _count_runs(run: np.ndarray, before: int, where: str) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Give runs numbers within the session, whether the file restarts or counts on, and those that it skips."""
+    back = np.flatnonzero(np.diff(run) < 0)
+    if len(back):
+        raise DataError(
+            f"{where}: Run goes back from {run[back[0]]} to {run[back[0] + 1]} within the session (its row "
+            f"{back[0] + 2}); runs must follow each other, with their rows together."
+        )
+    if run[0] < 1:
+        raise DataError(f"{where}: Run is {run[0]}; numbers from 1 were needed.")
+    # Numbers that count on from the sessions before are told by their first; where the very first runs of a session are
+    # missing the two cannot be told apart, and are refused.
+    offset = before if before and run[0] == before + 1 else 0
+    if run[0] - offset != 1:
+        expected = f"1 or {before + 1}" if before else "1"
+        raise DataError(
+            f"{where}: its first Run is {run[0]}, but {expected} was needed: a run is missing, or "
+            f"sessions are out of order."
+        )
+    within = run - offset
+    missing = tuple(np.setdiff1d(np.arange(1, within[-1] + 1), within).tolist()) if within[-1] < 1 << 16 else ()
+    if within[-1] >= 1 << 16:
+        raise DataError(f"{where}: Run goes up to {run[-1]}, which is no number of a run.")
+    return within, missing
+
+
+def _check_blocks(bdata: Bdata, sessions: np.ndarray, run: np.ndarray, *, needed: bool) -> None:
+    """Refuse rows that are volumes: each block must have one row."""
+    if not needed and "Block" not in bdata.keys:
+        return
+    block = bdata.numbers("Block")
+    same = (np.diff(block) == 0) & (np.diff(run) == 0) & (np.diff(sessions) == 0)
+    if same.any():
+        row = int(np.flatnonzero(same)[0])
+        raise DataError(
+            f"{bdata.path}: rows {row + 1} and {row + 2} are both of Block {block[row]} in Run {run[row]}, but one row "
+            f"per block was needed ({same.sum()} rows repeat the block before). Average volumes first."
+        )
+    within = (np.diff(run) == 0) & (np.diff(sessions) == 0)
+    steps = np.diff(block)
+    usual = int(np.median(steps[within])) if within.any() else 1
+    odd = np.flatnonzero(within & (steps != max(usual, 1)))
+    if len(odd):
+        row = int(odd[0])
+        raise DataError(
+            f"{bdata.path}: Block goes from {block[row]} to {block[row + 1]} within Run {run[row]} (row {row + 2}), "
+            f"but by {max(usual, 1)} elsewhere: rows are missing or out of order."
+        )
 
 
 def load_bdata(

@@ -18,9 +18,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
 from ..numerics.cleaning import zscore_rows
-from .files import dataset_path, stimuli_of, stimuli_path
-from .loader import Loader
-from .notes import scaling_note
+from .loader import Loader, dataset_path, scaling_note, stimuli_of, stimuli_path
 
 # Reads the trials of a slice: (n_trials, n_targets) of float32.
 Reader = Callable[[slice], np.ndarray]

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
-from ..core import ConfigError, suggest
+from ..core import ConfigError, DataError, Exclusion, StimulusSet, suggest
+from ..io.bids.runs import BidsIndex
+from ..io.stimulus_lists import LISTS, list_path, read_list
+from ..io.tables import read_stimuli
 from .bdata_files import check_pattern
 
 KINDS = ("volume", "surface", "cifti", "betas", "bdata")
@@ -264,3 +268,94 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 def _positive(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and float(value) > 0
+
+
+def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:
+    """Find a file that the settings name.
+
+    Parameters
+    ----------
+    index : BidsIndex
+        The dataset.
+    path : str
+        Relative to the BIDS folder; ``{subject}`` stands for the label.
+    subject : str
+        The label.
+
+    Returns
+    -------
+    Path
+        An existing file.
+
+    Raises
+    ------
+    DataError
+        If it does not exist.
+    """
+    full = index.bids_dir / path.replace("{subject}", subject)
+    if not full.is_file():
+        raise DataError(f"{full}: no such file ({path!r} in [load], relative to the BIDS folder).")
+    return full
+
+
+def stimuli_path(index: BidsIndex, name: str, subject: str) -> Path:
+    """Find the table of stimuli that the settings name.
+
+    Parameters
+    ----------
+    index : BidsIndex
+        The dataset.
+    name : str
+        A list that comes with the package, or a file as of `dataset_path`.
+    subject : str
+        The label.
+
+    Returns
+    -------
+    Path
+        An existing file.
+    """
+    return list_path(name) if name in LISTS else dataset_path(index, name, subject)
+
+
+def stimuli_of(index: BidsIndex, name: str | None, subject: str) -> StimulusSet | None:
+    """Read the table of stimuli that the settings name.
+
+    Parameters
+    ----------
+    index : BidsIndex
+        The dataset.
+    name : str or None
+        As of `stimuli_path`; None or "none" for no table.
+    subject : str
+        The label.
+
+    Returns
+    -------
+    StimulusSet or None
+        None without a table.
+    """
+    if name in (None, "none"):
+        return None
+    return read_list(name) if name in LISTS else read_stimuli(dataset_path(index, name, subject))
+
+
+def scaling_note(subject: str) -> Exclusion:
+    """Say that scaling over all runs looks across folds.
+
+    Parameters
+    ----------
+    subject : str
+        Label.
+
+    Returns
+    -------
+    Exclusion
+        A warning for the report.
+    """
+    text = (
+        f"sub-{subject}: responses were z-scored over the rows of all runs, held-out runs included, because scale_rows "
+        f'= "all" in [load]. Models here take responses about training means, and no score or choice of a penalty '
+        f"depends on their unit, so that this moves no score; it would elsewhere"
+    )
+    return Exclusion("warnings", 0, text)

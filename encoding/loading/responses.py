@@ -27,10 +27,8 @@ from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .betas import load_betas
 from .events import read_presentations
-from .files import dataset_path, stimuli_of, stimuli_path
-from .loader import Loader
+from .loader import Loader, dataset_path, scaling_note, stimuli_of, stimuli_path
 from .masks import subject_voxels
-from .notes import scaling_note
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
 
 Progress = Callable[[int, int, str], None]

@@ -8,8 +8,7 @@ from ..core import DataError, Exclusion, Samples
 from ..io.bids.confounds import Confounds, read_confounds
 from ..io.bids.runs import RunFiles
 from ..io.images.formats import RunImage
-from ..numerics.cleaning import clean_series, zscore_rows
-from ..numerics.drift import cosine_drifts, linear_drift, orthonormal
+from ..numerics.cleaning import clean_series, cosine_drifts, linear_drift, orthonormal, zscore_rows
 from ..numerics.intervals import mean_weights, overlaps
 from .loader import Loader
 

@@ -1,8 +1,6 @@
 """MAP: scores to brain maps and reports."""
 
-from .atlases import SEGMENTATIONS, choose_atlases
-from .derivative import prepare_derivative
-from .record import drawing_key, is_drawn, note_drawn
+from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
 from .report import write_report
 from .results import (
     FACTS,
@@ -18,7 +16,7 @@ from .results import (
     write_result,
 )
 from .rsa_maps import spaces_as_models, write_rsa_maps
-from .settings import BDATA, Maps
+from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
 from .significance import rates_of
 
 __all__ = [

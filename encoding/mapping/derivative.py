@@ -1,12 +1,17 @@
 """The frame of a BIDS derivative: what it is, what is not BIDS in it, and how it was made."""
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core import versions
+from ..core import digest, versions
 from ..io.atomic import write_json, write_text
 from ..io.bids.sidecars import read_json
+from .results import Result
+from .settings import Maps
 
 IGNORED = (
     "work/",
@@ -20,6 +25,7 @@ IGNORED = (
     "sub-*/*.tsv",
     "sub-*/*.json",
 )
+RECORD = "drawn.json"
 
 
 def prepare_derivative(
@@ -57,3 +63,66 @@ def prepare_derivative(
     write_json(
         output / "logs" / "run.json", {"command": list(command), "settings": dict(settings), "versions": versions()}
     )
+
+
+def drawing_key(results: Sequence[Result], settings: Maps) -> str:
+    """Identify the maps and the report of some participants.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        What they show.
+    settings : Maps
+        How.
+
+    Returns
+    -------
+    str
+        Equal for equal pictures.
+    """
+    return digest(
+        ["map/1", versions()["brain-encoding"], [result.facts["key"] for result in results], asdict(settings)]
+    )
+
+
+def is_drawn(folder: Path, key: str) -> bool:
+    """Say whether all that belongs to a key is there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `note_drawn` left its record.
+    key : str
+        Of `drawing_key`.
+
+    Returns
+    -------
+    bool
+        False if the key is another or a file is gone.
+    """
+    record = _read(folder)
+    return record["key"] == key and all((folder / name).is_file() for name in record["files"])
+
+
+def note_drawn(folder: Path, key: str, files: Iterable[Path]) -> None:
+    """Record what was drawn, and remove what an earlier run drew and this one did not.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the record goes.
+    key : str
+        Of `drawing_key`.
+    files : iterable of Path
+        Everything that was written.
+    """
+    names = sorted(Path(os.path.relpath(path, folder)).as_posix() for path in files)
+    for name in set(_read(folder)["files"]) - set(names):
+        for path in (folder / name, (folder / name).with_name(f"{Path(name).name.split('.')[0]}.json")):
+            path.unlink(missing_ok=True)  # sidecars go with their images
+    write_json(folder / RECORD, {"key": key, "files": names})
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"key": "", "files": []}

@@ -1,19 +1,26 @@
 """Put maps, charts and tables of one or many participants on one page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..drawing import report as page
-from .appendix import about, diagnostics, tables
+from ..drawing.diagnostics import draw_alphas, draw_splits
+from ..numerics.metrics import correlation_of_noise
 from .composer import Composer, Progress
+from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
 from .settings import Maps
-from .warnings import find_warnings
+from .significance import differences_tested, significant_targets
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
+LOW_EDGE, HIGH_EDGE = 0.05, 0.75
+UNSTABLE = 0.5
+FEW_SAMPLES = 100
 
 
 def write_report(
@@ -75,3 +82,182 @@ def write_report(
         find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),
     )  # fmt: skip
     return [page.write_report(report, path), *composer.pictures]
+
+
+def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Section:
+    """Show numbers per region.
+
+    Parameters
+    ----------
+    composer : Composer
+        Of the report.
+    tests : pandas.DataFrame, optional
+        Tests of differences over participants.
+
+    Returns
+    -------
+    Section
+        One table per chart, significant targets where they were counted, and tests where there are any.
+    """
+    blocks: list[page.Block] = []
+    for chart in composer.charts if composer.models else ():
+        rows = chart.rows[(chart.rows["metric"] == composer.metric) & (chart.rows["feature"] == "all")]
+        table = rows.pivot_table(
+            index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
+        )
+        frame = table.dropna(how="all").reset_index()[["region", "subject", *composer.models, "n_usable"]]
+        frame = frame.rename(columns={"n_usable": "targets"})
+        blocks.append(
+            page.DataTable(
+                frame,
+                f"{chart.title}: mean {composer.metric} over targets",
+                formats=dict.fromkeys(composer.models, ".3f"),
+            )
+        )
+    blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
+    return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
+
+
+def diagnostics(composer: Composer) -> page.Section:
+    """Show folds, penalties and what was left out.
+
+    Parameters
+    ----------
+    composer : Composer
+        Of the report.
+
+    Returns
+    -------
+    Section
+        Two pictures and a table.
+    """
+    blocks: list[page.Block] = []
+    for result in composer.results if composer.facts["n_folds"] else ():
+        folds = {str(run): int(fold) for run, fold in result.facts["fold_of_run"].items()}
+        figure = draw_splits(folds, title=f"sub-{result.subject}: outer folds")
+        caption = f"sub-{result.subject}: which runs are held out in which outer fold."
+        blocks.append(
+            composer.keep(figure, composer.names(result, "folds"), "Runs by outer fold", caption, result.subject)
+        )
+    grids = {tuple(model["alphas"]) for model in composer.facts["models"].values()}
+    for number, grid in enumerate(sorted(grids)):
+        counts = {
+            name: np.sum([np.asarray(r.facts["models"][name]["chosen"]) for r in composer.results], axis=0)
+            for name, model in composer.facts["models"].items()
+            if tuple(model["alphas"]) == grid and name in composer.models
+        }
+        figure = draw_alphas(counts, np.asarray(grid), colors=composer.colors, title="Chosen penalties")
+        caption = (
+            "How often each penalty was chosen, over targets, folds and participants. "
+            "Targets without signal choose the largest."
+        )
+        blocks.append(composer.keep(figure, f"alphas-{number + 1}", "Histogram of chosen penalties", caption))
+    for result in composer.results:
+        if len(result.exclusions):
+            title = f"sub-{result.subject}: what was left out, and why"
+            blocks.append(page.DataTable(result.exclusions, title, result.subject))
+    return page.Section("Diagnostics", tuple(blocks), folded=True)
+
+
+def about(composer: Composer) -> page.Section:
+    """Show methods, settings and versions.
+
+    Parameters
+    ----------
+    composer : Composer
+        Of the report.
+
+    Returns
+    -------
+    Section
+        Text.
+    """
+    versions = "\n".join(f"{name} {version}" for name, version in composer.facts["versions"].items())
+    blocks: list[page.Block] = [
+        page.Text(describe_methods(composer.facts)),
+        page.Code(composer.facts["config"], "Configuration, as given"),
+    ]
+    if composer.facts.get("expanded"):
+        blocks.append(page.Code(composer.facts["expanded"], "Configuration with the settings of its recipe"))
+    blocks.append(page.Code(versions, "Versions"))
+    return page.Section("Methods and settings", tuple(blocks))
+
+
+def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
+    """List what limits the trust in a set of results.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        One per participant.
+
+    Returns
+    -------
+    tuple of str
+        Sentences.
+    """
+    found: list[str] = []
+    for result in results:
+        facts, who = result.facts, f"sub-{result.subject}"
+        lost = facts["n_targets"] - facts["n_usable"]
+        if lost > 0.1 * facts["n_targets"]:
+            found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
+        if facts["models"] and facts["n_samples"] < FEW_SAMPLES:
+            chance = correlation_of_noise(facts["n_samples"], 0.01)
+            few = f"{facts['n_samples']} samples are few"
+            found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
+        for name, model in facts["models"].items():
+            if name in facts["auxiliary"]:
+                continue
+            found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
+            found += _solver(who, name, model["solver"])
+        found += _left_out(who, result.exclusions)
+    if 1 < len(results) < 10:
+        found.append(
+            f"{len(results)} participants: means over them describe this sample. "
+            f"Look at every participant, and at how many agree."
+        )
+    return tuple(found)
+
+
+def _solver(who: str, model: str, solver: Mapping[str, Any]) -> list[str]:
+    found = []
+    if solver["fell_back"]:
+        found.append(
+            f"{who}, {model}: a decomposition failed; himalaya fitted {solver['fell_back']} chunks of targets."
+        )
+    if solver["unstable_gammas"] > UNSTABLE:
+        found.append(
+            f"{who}, {model}: the weights of the feature spaces change from outer fold to outer fold in "
+            f"{solver['unstable_gammas']:.0%} of targets. Do not read much into them there."
+        )
+    return found
+
+
+def _left_out(who: str, exclusions: pd.DataFrame) -> list[str]:
+    """Say what was left out, once for all runs that share a reason."""
+    told = [f"{reason}." for reason in exclusions.loc[exclusions["what"] == "warnings", "reason"]]
+    rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli", "warnings"])]
+    parts = rows["reason"].str.extract(r"^(?:(?P<where>sub-\S+, [^:]+): )?(?P<why>.*)$")
+    found = []
+    for (what, why), group in rows.assign(**parts).groupby(["what", "why"], sort=False):
+        places = group["where"].dropna()
+        runs = "" if places.empty else f" of {len(places)} run{'s' if len(places) > 1 else ''}"
+        found.append(f"{who}: {group['n'].sum()} {what}{runs} left out: {why}.")
+    return told + found
+
+
+def _edges(who: str, model: str, chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:
+    share = chosen / max(chosen.sum(), 1)
+    found = []
+    if len(alphas) > 1 and share[0] > LOW_EDGE:
+        found.append(
+            f"{who}, {model}: the smallest penalty ({alphas[0]:g}) was chosen for {share[0]:.0%} of targets and folds. "
+            f"Extend the grid downwards."
+        )
+    if len(alphas) > 1 and share[-1] > HIGH_EDGE:
+        found.append(
+            f"{who}, {model}: the largest penalty ({alphas[-1]:g}) was chosen for {share[-1]:.0%} of targets and "
+            f"folds: the model predicts little there, or the grid ends too early."
+        )
+    return found

@@ -8,8 +8,12 @@ found from the eigenvectors of Z'Z (p x p) or of Z Z' (n x n), whichever is smal
 share the decomposition; alpha enters its diagonal only.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.linalg
+
+from .designs import Rows
 
 # So many Cholesky factors of a kernel, one per penalty, cost no more than its eigenvectors.
 CHEAP_FACTORS = 20
@@ -164,3 +168,75 @@ def _solve(kernel: np.ndarray, Y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     rotated = vectors.T @ Y
     rotated /= np.maximum(values, 0)[:, None] + alphas
     return vectors @ rotated
+
+
+def scale_band(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standardise the features of one band and give the band unit total variance.
+
+    Every feature is z-scored with the mean and the standard deviation of the training samples; then the band
+    is divided by the root of its total variance (the number of features that vary), so that bands of 14
+    and of 2,000 features start equal: trace(X X') / n is 1 on the training samples.
+
+    Parameters
+    ----------
+    train : ndarray, shape (n_train, n_features)
+        Training samples.
+    test : ndarray, shape (n_test, n_features)
+        Held-out samples; they have no say in the scaling.
+
+    Returns
+    -------
+    tuple of ndarray
+        Both, float64. Features that are constant in training are zero in both.
+    """
+    train, test = train.astype(np.float64), test.astype(np.float64)
+    mean, sd = train.mean(0), train.std(0)
+    varies = sd > 1e-7 * np.maximum(np.abs(mean), np.abs(train).max(0, initial=0.0))
+    factor = np.where(varies, 1 / np.where(varies, sd, 1), 0) / np.sqrt(max(varies.sum(), 1))
+    return (train - mean) * factor, (test - mean) * factor
+
+
+def left_out_losses(
+    kernel: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows], alphas: np.ndarray, *, intercept: bool
+) -> np.ndarray:
+    """Compute the mean squared error of every left-out block at every penalty, averaged over blocks.
+
+    Parameters
+    ----------
+    kernel : ndarray of float64, shape (n_samples, n_samples)
+        Kernel of all rows; need not be centred.
+    Y : ndarray, shape (n_samples, n_targets)
+        Responses.
+    blocks : sequence of ndarray of int
+        Rows that are left out together; each is predicted from all other rows.
+    alphas : ndarray of float64, shape (n_alphas,)
+        Penalties, positive.
+    intercept : bool
+        Whether every fold has an intercept.
+
+    Returns
+    -------
+    ndarray, shape (n_alphas, n_targets)
+        Of the precision of `Y`.
+    """
+    values, vectors = np.linalg.eigh(kernel)
+    values = np.maximum(values, 0.0)
+    ones = vectors.sum(0)
+    rotated = vectors.T.astype(Y.dtype) @ Y
+    found = np.zeros((len(alphas), Y.shape[1]), dtype=Y.dtype)
+    for number, alpha in enumerate(alphas):
+        weight = 1 / (values + alpha)
+        border = vectors @ (weight * ones)
+        total = float(ones @ (weight * ones))
+        coefficients = (weight[:, None] * rotated).astype(Y.dtype)
+        correction = (ones @ coefficients) / total if intercept else np.zeros(Y.shape[1])
+        for rows in blocks:
+            part = vectors[rows]
+            inverse = (part * weight) @ part.T
+            if intercept:
+                inverse -= np.outer(border[rows], border[rows]) / total
+            residual = part.astype(Y.dtype) @ coefficients - np.outer(border[rows], correction).astype(Y.dtype)
+            factor = scipy.linalg.cho_factor(inverse, lower=True)
+            solved = scipy.linalg.cho_solve(factor, residual)
+            found[number] += ((solved * solved).mean(0) / len(blocks)).astype(Y.dtype)
+    return found

@@ -12,14 +12,13 @@ import pandas as pd
 from ..io.atomic import write_json, write_text, write_tsv
 from .clips import clip_path, write_media
 from .configs import collect_config, run_config
-from .grayordinates import cifti_targets, find_sources
 from .parameters import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
 from .presets import Preset, stream
 from .runs import Image, RunName, cifti_image, model_subject, surface_image, volume_image, write_run
 from .signal import Design, build_design
 from .spaces import SimulatedSpace, simulate_spaces
 from .stimuli import RunPlan, clip_durations, plan_runs, plan_short_runs
-from .targets import surface_targets, volume_targets
+from .targets import cifti_targets, find_sources, surface_targets, volume_targets
 from .truth import atlas_table, label_table, write_truth
 from .writing import write_cifti_labels
 

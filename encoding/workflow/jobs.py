@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..config.settings import Study
-from ..core import DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
+from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
 from ..fitting import Folds
+from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
-from ..loading import Loader, bdata_subjects, find_runs
-from ..mapping import FACTS
+from ..loading import Loader, bdata_subjects, find_runs, first_bdata_file
+from ..mapping import BDATA, FACTS, SEGMENTATIONS
 
 Progress = Callable[[str, float], None]
 
@@ -252,3 +253,28 @@ def _chosen(
     if not labels:
         raise DataError(f"{folder}: no subject was found. {needed}")
     return [label for label in labels if not wanted or label in wanted]
+
+
+def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas:
+    """Load one of the atlases that `choose_atlases` chose.
+
+    Parameters
+    ----------
+    job : Job
+        Study and subject.
+    name : str
+        Its name.
+    path : Path or str
+        Its file, or the name of a shipped atlas, or of masks in bdata files.
+    space : str
+        Space of the responses.
+
+    Returns
+    -------
+    Atlas
+        On targets of its own.
+    """
+    if name.startswith(BDATA):
+        file = first_bdata_file(str(job.study.load.file), job.places.bids_dir, job.subject)
+        return load_bdata_atlas(file, name, space=space, as_released=job.study.maps.as_released)
+    return load_dseg(path, name) if name in SEGMENTATIONS else load_atlas(path)

@@ -2,14 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..comparison import compare_regions, count_discoveries, discoveries, evaluate, score_regions
-from ..core import Atlas, Predictions, Scores
-from ..mapping import METRICS
-from .jobs import Job
+from ..comparison import (
+    RsaResult,
+    compare_regions,
+    compare_similarity,
+    count_discoveries,
+    discoveries,
+    evaluate,
+    score_regions,
+    winners,
+)
+from ..core import Atlas, Predictions, Provenance, Scores
+from ..fitting import choose_device
+from ..io.atomic import write_json, write_tsv
+from ..mapping import METRICS, RSA, Result, spaces_as_models
+from .jobs import Job, Loaded
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,3 +78,82 @@ def score_models(
         job.progress("compare", (number + 1) / len(atlases))
     counted = {} if rates is None else count_discoveries(main, rates, settings.level)
     return Scored(scores, regions, differences, counted)
+
+
+def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> tuple[RsaResult, ...]:
+    """Compare the similarity of stimuli in feature spaces with that of one subject's responses.
+
+    Parameters
+    ----------
+    job : Job
+        Study, places and subject.
+    loaded : Loaded
+        Responses, and features as they are.
+    atlases : sequence of (Atlas or None, ndarray)
+        Atlases with the label of every target.
+
+    Returns
+    -------
+    tuple of RsaResult
+        One per ``[[rsa]]`` table; empty if there is none.
+    """
+    device = choose_device(job.device)[0]
+    return tuple(
+        compare_similarity(
+            settings,
+            loaded.described,
+            loaded.responses,
+            atlases,
+            job.work / f"rsa-{settings.name}",
+            device=device,
+            progress=lambda share, name=settings.name: job.progress(f"rsa {name}", share),  # type: ignore[misc]
+        )
+        for settings in job.study.rsa
+    )
+
+
+def joined_scores(similar: Sequence[RsaResult]) -> dict[str, Scores]:
+    """Put the maps of all analyses of one subject into one object.
+
+    Parameters
+    ----------
+    similar : sequence of RsaResult
+        Analyses.
+
+    Returns
+    -------
+    dict of str to Scores
+        By metric; empty if there is no analysis.
+    """
+    if not similar:
+        return {}
+    first = similar[0].scores
+    rows = tuple(row for found in similar for row in found.scores.rows)
+    values = np.concatenate([found.scores.values for found in similar])
+    inputs = {found.settings.name: found.scores.provenance.key for found in similar}
+    config = {found.settings.name: found.facts for found in similar}
+    provenance = Provenance("rsa/1", config, inputs, None, first.provenance.versions)
+    return {RSA: Scores(RSA, rows, values, first.targets, first.subject, provenance)}
+
+
+def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFrame) -> None:
+    """Write which feature space is ahead in every region of every subject, and every choice that was made.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUTPUT_DIR/group``.
+    results : sequence of Result
+        Participants.
+    regions : pandas.DataFrame
+        Rows of `score_regions` of all of them.
+    """
+    choices = results[0].facts["rsa"]
+    if not choices:
+        return
+    tables = []
+    for name, of_one in choices.items():
+        rows = spaces_as_models(regions, name)
+        tables.append(winners(rows, list(of_one["similarity"])).assign(rsa=name))
+    write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
+    write_json(folder / "rsa.json", {name: {r.subject: r.facts["rsa"][name] for r in results} for name in choices})

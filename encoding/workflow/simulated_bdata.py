@@ -15,10 +15,20 @@ from ..core import DataError, Grid, Responses
 from ..io.atomic import write_json, write_text, write_tsv
 from ..io.bids.index import PybidsIndex
 from ..loading import Loader, load_responses
-from ..simulate.bdata import BlockTable, write_feature_files, write_features, write_sessions, write_single
+from ..simulate.bdata import (
+    BlockTable,
+    area_labels,
+    cortical_masks,
+    first_release,
+    second_release,
+    structure_masks,
+    write_feature_files,
+    write_features,
+    write_sessions,
+    write_single,
+)
 from ..simulate.configs import bdata_config
 from ..simulate.dataset import simulate_volumes
-from ..simulate.masks import area_labels, cortical_masks, first_release, second_release, structure_masks
 from ..simulate.parameters import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
 from ..simulate.presets import Preset, stream
 from ..simulate.runs import SPACE

@@ -266,7 +266,7 @@ def test_budgets_are_hard_and_count_earlier_runs(tmp_path, names, captions, budg
 
 
 def test_shards_are_the_plan_and_merge_to_it(tmp_path, names, captions):
-    from encoding.io.judgments.merging import merge_stores
+    from encoding.io.judgments.answers import merge_stores
 
     plan, shown, contents = setup(names, captions, n_triplets=100, repeated=3, repeats=4, subset=4)
     with Serving(by_hash) as server:

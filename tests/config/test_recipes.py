@@ -4,11 +4,11 @@ import tomllib
 
 import numpy as np
 import pytest
-from encoding.config.recipes import RECIPES, expand
-from encoding.config.recipes.writing import write_toml
 
 from encoding.cli import main
 from encoding.config import parse_config
+from encoding.config.recipes import RECIPES, expand
+from encoding.config.recipes.expanding import write_toml
 from encoding.core import ConfigError
 
 SHORTEST = 'recipe = "{}"\n[load]\ntask = "video"\nspace = "T1w"\n'

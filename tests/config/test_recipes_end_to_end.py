@@ -12,9 +12,9 @@ from encoding import pipeline
 from encoding.config import parse_config
 from encoding.io.stimulus_lists import read_list
 from encoding.mapping.methods import describe_methods
+from encoding.mapping.report import find_warnings
 from encoding.mapping.selection import charts
 from encoding.mapping.significance import differences_tested
-from encoding.mapping.warnings import find_warnings
 from encoding.numerics.significance import discovery_rates
 from encoding.pipeline import Job, Places, run_compare, run_group, run_participant
 from encoding.simulate import PRESETS, simulate

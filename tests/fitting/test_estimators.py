@@ -13,7 +13,8 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from encoding.core import AlignmentError, ConfigError, EncodingError
-from encoding.fitting import BandedRidgeCV, RidgeCV, fitter
+from encoding.fitting import BandedRidgeCV, RidgeCV
+from encoding.fitting import estimators as fitter
 from encoding.fitting.rows import lay_out
 from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
 

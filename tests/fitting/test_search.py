@@ -10,7 +10,7 @@ from himalaya.ridge import solve_group_ridge_random_search
 
 from encoding.core import EncodingError
 from encoding.fitting.solvers.himalaya import SMALLEST_GAMMA, search
-from encoding.numerics.scaling import scale_band
+from encoding.numerics.ridge import scale_band
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 GAMMAS = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.2, 0.8]])

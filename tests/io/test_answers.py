@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from encoding.core import DataError
-from encoding.io.judgments.answer_schema import COLUMNS
-from encoding.io.judgments.answers import AnswerStore
-from encoding.io.judgments.merging import merge_stores
+from encoding.io.judgments.answers import COLUMNS, AnswerStore, merge_stores
 
 
 def row(setting, contents, run, *, repeat=0, attempt=0, outcome=0, choice=1, tokens=(10, 4, 1)):

@@ -12,8 +12,7 @@ from encoding.core import AlignmentError, DataError
 from encoding.io.atlases.catalogue import load_bdata_atlas, read_roi_sets
 from encoding.io.atlases.matching import match_atlas
 from encoding.io.bdata.files import open_bdata
-from encoding.io.bdata.masks import check_sides, label_voxels, side_of
-from encoding.io.bdata.rois import AREAS, STRUCTURES, bdata_atlas, bdata_mask
+from encoding.io.bdata.rois import AREAS, STRUCTURES, bdata_atlas, bdata_mask, check_sides, label_voxels, side_of
 from encoding.io.bdata.voxels import affine_of, targets_of
 from encoding.io.images.volumes import write_volume
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from encoding.core import DataError, Provenance
-from encoding.io.judgments.files import read_judgments
-from encoding.io.judgments.parquet import SCHEMA, words, write_judgments
+from encoding.io.judgments.files import SCHEMA, read_judgments, words, write_judgments
 from encoding.io.judgments.triplets import read_triplets, write_triplets
 
 NAMES = ("clip 1", "clip\u00e9", "007", "never shown")

@@ -24,9 +24,9 @@ from encoding.mapping import (
     write_report,
 )
 from encoding.mapping.methods import describe_methods
+from encoding.mapping.report import find_warnings
 from encoding.mapping.results import best_of
 from encoding.mapping.selection import charts, headline
-from encoding.mapping.warnings import find_warnings
 from encoding.numerics.metrics import correlation_of_noise
 
 NAN = np.nan

@@ -5,8 +5,7 @@ import pytest
 from nilearn import signal
 from nilearn.glm.first_level.design_matrix import create_cosine_drift
 
-from encoding.numerics.cleaning import clean_series, zscore_rows
-from encoding.numerics.drift import cosine_drifts, linear_drift, orthonormal, project_out
+from encoding.numerics.cleaning import clean_series, cosine_drifts, linear_drift, orthonormal, project_out, zscore_rows
 from encoding.numerics.intervals import mean_weights, overlaps
 
 RNG = np.random.default_rng(0)

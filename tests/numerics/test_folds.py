@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoding.numerics.folds import contiguous_groups, purge
+from encoding.numerics.designs import contiguous_groups, purge
 
 
 def test_sixty_one_runs_in_six_folds():

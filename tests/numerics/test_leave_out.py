@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoding.numerics.leave_out import left_out_losses
+from encoding.numerics.ridge import left_out_losses
 
 ALPHAS = np.array([0.1, 3.0, 1e3])
 

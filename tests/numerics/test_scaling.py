@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from encoding.numerics.scaling import scale_band
+from encoding.numerics.ridge import scale_band
 
 
 def draw(n_features, n=50, seed=0):

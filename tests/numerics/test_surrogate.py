@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from encoding.numerics.simplex import draw_candidates
+from encoding.numerics.ridge_search import draw_candidates
 from encoding.numerics.surrogate import CONSTANT, LENGTH, candidate_features, promising
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoding.numerics.designs import divide, scaled_grams, training_sets
-from encoding.numerics.scaling import scale_band
+from encoding.numerics.ridge import scale_band
 from encoding.numerics.target_products import (
     multiply_sets,
     multiply_targets,

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from encoding.simulate import PRESETS, simulate
-from encoding.simulate.grayordinates import find_sources
 from encoding.simulate.signal import build_design
 from encoding.simulate.spaces import simulate_spaces
 from encoding.simulate.stimuli import clip_durations, plan_runs
-from encoding.simulate.targets import surface_targets, volume_targets
+from encoding.simulate.targets import find_sources, surface_targets, volume_targets
 
 
 @pytest.fixture(scope="session")

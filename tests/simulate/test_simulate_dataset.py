@@ -15,8 +15,8 @@ from nilearn.interfaces.fmriprep import load_confounds
 
 from encoding.core.errors import ConfigError
 from encoding.simulate import dataset, simulate
-from encoding.simulate.grayordinates import find_sources
 from encoding.simulate.presets import PRESETS, REGIONS, SPACES
+from encoding.simulate.targets import find_sources
 
 STEM = "space-MNI152NLin2009cAsym_res-12_desc"
 needs_grayordinates = pytest.mark.skipif(

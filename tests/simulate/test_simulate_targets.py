@@ -4,9 +4,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from encoding.simulate.grayordinates import cifti_targets, find_sources
 from encoding.simulate.presets import HEMISPHERES, REGIONS, region_number
-from encoding.simulate.targets import SUBCORTEX, volume_targets
+from encoding.simulate.targets import SUBCORTEX, cifti_targets, find_sources, volume_targets
 
 
 def test_surface_halves_and_medial_wall(surface):

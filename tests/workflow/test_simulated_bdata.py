@@ -21,9 +21,8 @@ from encoding.loading import Loader, load_responses
 from encoding.mapping.methods import describe_methods
 from encoding.pipeline import run_compare
 from encoding.simulate import PRESETS, simulate
-from encoding.simulate.bdata import BlockTable, write_sessions
+from encoding.simulate.bdata import AREAS_OF, BlockTable, write_sessions
 from encoding.simulate.dataset import simulate_volumes
-from encoding.simulate.masks import AREAS_OF
 from encoding.workflow.jobs import Job, Places, subjects_of
 from encoding.workflow.simulated_bdata import FEATURES, FIRST, SECOND, simulate_bdata, twin_loader
 

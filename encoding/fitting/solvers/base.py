@@ -16,14 +16,12 @@ from ...numerics.held_out import (
     refit_all,
 )
 from ...numerics.metrics import fold_sums
-from ...numerics.ridge import band_predictions
+from ...numerics.ridge import band_predictions, scale_band
 from ...numerics.ridge_search import band_scale
-from ...numerics.scaling import scale_band
 from ...numerics.target_products import TargetProducts, standardise_targets
 from ..arrays import Arrays
 from ..design import Design, average
 from ..rows import REFIT_BYTES
-from .himalaya import search
 from .kernel import KernelSearch
 from .search_statistics import Found, StatisticsSearch, Task
 
@@ -341,58 +339,3 @@ def scaled_fold(design: Design, task: Task, number: int) -> tuple[np.ndarray, np
     X_train, X_test = X[fold.train], average(X[fold.test], fold.average)
     parts = [scale_band(X_train[:, band], X_test[:, band]) for band in task.bands]
     return np.concatenate([part[0] for part in parts], axis=1), np.concatenate([part[1] for part in parts], axis=1)
-
-
-class HimalayaSolver:
-    """One model with himalaya: features are scaled once per outer fold, and centred in every inner fold.
-
-    Parameters
-    ----------
-    design : Design
-        Features and folds.
-    task : Task
-        What to search.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    """
-
-    def __init__(self, design: Design, task: Task, device: str) -> None:
-        self.design, self.task, self.device = design, task, device
-
-    def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
-        """Fit the model.
-
-        Parameters
-        ----------
-        Y : ndarray, shape (n_samples, n_targets)
-            Responses.
-        keep : sequence of callable or None
-            Where predictions go.
-
-        Returns
-        -------
-        list of Fit
-            One.
-        """
-        task, unit = self.task, np.ones(Y.shape[1])
-        alphas, gammas, scores, sums = [], [], [], []
-        for k, fold in enumerate(self.design.folds.folds):
-            train, _ = scaled_fold(self.design, task, k)
-            Y_train = Y[fold.train].astype(np.float64)
-            spread = np.maximum(Y_train.var(0), np.finfo(float).tiny)
-            gamma, alpha, score = search(
-                train,
-                Y_train - Y_train.mean(0),
-                bands=task.bands,
-                gammas=task.gammas,
-                alphas=task.alphas.tolist(),
-                inner=fold.inner,
-                device=self.device,
-            )
-            sums.append(refit_fold(self.design, task, k, Y, gammas=gamma, alphas=alpha, keep=keep[0], unit=unit))
-            alphas.append(alpha)
-            gammas.append(gamma)
-            scores.append(score / spread)
-        joined = {name: np.stack([part[name] for part in sums]) for name in sums[0]}
-        curve = np.full(len(task.gammas), np.nan)
-        return [Fit(np.stack(alphas), np.stack(gammas), np.stack(scores), curve, joined)]

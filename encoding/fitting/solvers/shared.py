@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...numerics.nested_correlation import decompose_validation, nested_correlations
-from ...numerics.scaling import scale_band
+from ...numerics.ridge import scale_band
 from ..arrays import Arrays
 from ..design import Design
 from ..plan import Choice

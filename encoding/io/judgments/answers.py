@@ -19,9 +19,41 @@ import numpy as np
 
 from ...core import DataError, digest
 from ...core.judgments import OUTCOMES
-from .answer_schema import FORMAT, INSERT, LATEST, SCHEMA, statements
 
 CHUNK = 50_000  # rows that are read at once
+FORMAT = 1
+SCHEMA = f"""
+CREATE TABLE settings (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, annotator TEXT NOT NULL,
+    identity TEXT NOT NULL);
+CREATE TABLE contents (id INTEGER PRIMARY KEY, digest TEXT NOT NULL, stimulus TEXT NOT NULL, UNIQUE (digest, stimulus));
+CREATE TABLE runs (id INTEGER PRIMARY KEY, setting INTEGER NOT NULL REFERENCES settings, started REAL NOT NULL,
+    seen REAL NOT NULL, requests INTEGER NOT NULL, notes TEXT NOT NULL);
+CREATE TABLE answers (id INTEGER PRIMARY KEY, setting INTEGER NOT NULL REFERENCES settings,
+    first INTEGER NOT NULL REFERENCES contents, second INTEGER NOT NULL REFERENCES contents,
+    third INTEGER NOT NULL REFERENCES contents, repeat INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs, outcome INTEGER NOT NULL, choice INTEGER NOT NULL,
+    p1 REAL, p2 REAL, p3 REAL, mass REAL, reply TEXT NOT NULL, detail TEXT NOT NULL,
+    tokens_in INTEGER NOT NULL, tokens_cached INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
+    tries INTEGER NOT NULL, latency REAL NOT NULL, answered REAL NOT NULL,
+    UNIQUE (setting, attempt, repeat, first, second, third));
+CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'answers are only added'); END;
+CREATE TRIGGER answers_remain BEFORE DELETE ON answers BEGIN SELECT RAISE(ABORT, 'answers are only added'); END;
+PRAGMA user_version = {FORMAT};
+"""
+KEY = ("setting", "first", "second", "third", "repeat", "attempt")
+COLUMNS = (
+    *KEY, "run", "outcome", "choice", "p1", "p2", "p3", "mass", "reply", "detail",
+    "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered",
+)  # fmt: skip
+# Not OR IGNORE, which would drop a row that is damaged as quietly as one that is there already.
+ONCE = "ON CONFLICT (setting, attempt, repeat, first, second, third) DO NOTHING"
+INSERT = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) {ONCE}"
+# The newest attempt at each trial; earlier ones are errors that somebody asked to try again.
+LATEST = (
+    "NOT EXISTS (SELECT 1 FROM answers AS later WHERE later.setting = answers.setting "
+    "AND later.attempt = answers.attempt + 1 AND later.repeat = answers.repeat AND later.first = answers.first "
+    "AND later.second = answers.second AND later.third = answers.third)"
+)
 
 
 class AnswerStore:
@@ -393,3 +425,88 @@ class AnswerStore:
         )
         while rows := cursor.fetchmany(CHUNK):
             yield dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def statements(script: str) -> Iterator[str]:
+    """Cut a script into statements; a semicolon within a trigger ends none.
+
+    Parameters
+    ----------
+    script : str
+        SQL.
+
+    Yields
+    ------
+    str
+        One statement.
+    """
+    part = ""
+    for piece in script.split(";"):
+        part += piece + ";"
+        if part.strip(" \n;") and sqlite3.complete_statement(part):
+            yield part
+            part = ""
+
+
+def merge_stores(store: AnswerStore, other: str | Path) -> dict[str, int]:
+    """Take over the answers of another store.
+
+    Parameters
+    ----------
+    store : AnswerStore
+        Where to.
+    other : str or Path
+        A store, for instance that of a shard.
+
+    Returns
+    -------
+    dict of str to int
+        "added": answers that are new here; "known": those that were here already, which stay as they are.
+
+    Raises
+    ------
+    DataError
+        If the other is no store of this format.
+    """
+    AnswerStore(other, read_only=True).close()
+    store.base.execute("ATTACH ? AS other", (str(other),))
+    try:
+        with store.transaction():
+            return _take_over(store)
+    finally:
+        store.base.execute("DETACH other")
+
+
+def _take_over(store: AnswerStore) -> dict[str, int]:
+    for statement in (
+        "INSERT OR IGNORE INTO main.settings (digest, annotator, identity) "
+        "SELECT digest, annotator, identity FROM other.settings ORDER BY id",
+        "INSERT OR IGNORE INTO main.contents (digest, stimulus) "
+        "SELECT digest, stimulus FROM other.contents ORDER BY id",
+        "CREATE TEMP TABLE s AS SELECT o.id AS old, m.id AS new FROM other.settings o "
+        "JOIN main.settings m USING (digest)",
+        "CREATE TEMP TABLE c AS SELECT o.id AS old, m.id AS new FROM other.contents o "
+        "JOIN main.contents m USING (digest, stimulus)",
+        "CREATE UNIQUE INDEX temp.c_old ON c (old)",
+        # A run is known by its setting and start, so that merging twice does not count its requests twice.
+        "INSERT INTO main.runs (setting, started, seen, requests, notes) "
+        "SELECT s.new, o.started, o.seen, o.requests, o.notes FROM other.runs o JOIN s ON s.old = o.setting "
+        "WHERE NOT EXISTS (SELECT 1 FROM main.runs m WHERE m.setting = s.new AND m.started = o.started) "
+        "ORDER BY o.id",
+        "CREATE TEMP TABLE r AS SELECT o.id AS old, min(m.id) AS new FROM other.runs o JOIN s ON s.old = o.setting "
+        "JOIN main.runs m ON m.setting = s.new AND m.started = o.started GROUP BY o.id",
+    ):
+        store.base.execute(statement)
+    total = store.base.execute("SELECT count(*) FROM other.answers").fetchone()[0]
+    values = ", ".join(f"a.{name}" for name in COLUMNS[7:])
+    before = store.base.total_changes
+    store.base.execute(
+        f"INSERT INTO main.answers ({', '.join(COLUMNS)}) "
+        f"SELECT s.new, c1.new, c2.new, c3.new, a.repeat, a.attempt, r.new, {values} FROM other.answers a "
+        "JOIN s ON s.old = a.setting JOIN r ON r.old = a.run JOIN c c1 ON c1.old = a.first "
+        f"JOIN c c2 ON c2.old = a.second JOIN c c3 ON c3.old = a.third WHERE true ORDER BY a.id {ONCE}"
+    )
+    added = store.base.total_changes - before
+    for table in ("s", "c", "r"):
+        store.base.execute(f"DROP TABLE temp.{table}")
+    return {"added": added, "known": total - added}

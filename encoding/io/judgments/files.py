@@ -2,22 +2,50 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+import pyarrow.parquet as pq
 
-from ...core import DataError, Judgments, Provenance, fingerprint, suggest
-from ..store import load
-from .stored import read_store
+from ...core import DataError, Judgments, Plan, Provenance, digest, fingerprint, suggest
+from ...core.judgments import OUTCOMES
+from ...core.plans import SPLITS
+from ...numerics.triplet_ranks import rank_triplets
+from ..atomic import atomic_file
+from ..store import DESCRIPTION, load
+from .answers import AnswerStore
 
 META = b"encoding.judgments"
 ITEMS = ("item_1", "item_2", "item_3")
 NUMBERS = (".txt", ".npy", ".csv", ".tsv")
+WORDS = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [
+        *((f"item_{slot}", WORDS) for slot in (1, 2, 3)),
+        ("choice", pa.int8()),
+        ("odd", WORDS),
+        *((f"probability_{slot}", pa.float32()) for slot in (1, 2, 3)),
+        ("outcome", WORDS),
+        ("weight", pa.float32()),
+        ("repeat", pa.int32()),
+        ("split", WORDS),
+        ("annotator", WORDS),
+        ("mass", pa.float32()),
+        ("tokens_in", pa.int32()),
+        ("tokens_cached", pa.int32()),
+        ("tokens_out", pa.int32()),
+        ("tries", pa.int16()),
+        ("latency", pa.float32()),
+        ("answered", pa.float64()),
+    ]
+)
+COLUMNS = ("first", "second", "third", "repeat", "outcome", "choice", "p1", "p2", "p3")
 
 
 def read_judgments(
@@ -206,3 +234,151 @@ def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
         names.append("")
         codes = codes.cast(pa.int64()).fill_null(len(names) - 1)
     return codes.to_numpy(zero_copy_only=False).astype(np.int64), names
+
+
+def words(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
+    """Make a column of names from numbers.
+
+    Parameters
+    ----------
+    codes : ndarray of integers, shape (n_rows,)
+        Index into `names`; -1 for a missing name.
+    names : sequence of str
+        The names.
+
+    Returns
+    -------
+    pyarrow.DictionaryArray
+        The column.
+    """
+    missing = codes < 0
+    index = pa.array(np.where(missing, 0, codes).astype(np.int32), mask=missing)
+    return pa.DictionaryArray.from_arrays(index, pa.array(list(names), type=pa.string()))
+
+
+def write_judgments(
+    path: str | Path, tables: Iterable[Mapping[str, Any]], stimuli: Sequence[str], provenance: Provenance
+) -> int:
+    """Write judgments as a Parquet file, part by part.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    tables : iterable of mapping
+        Columns of `SCHEMA` as arrays, for some rows at a time.
+    stimuli : sequence of str
+        Names of all stimuli, in their order.
+    provenance : Provenance
+        Where the judgments come from.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
+    meta = {
+        "stimuli": list(stimuli),
+        "step": provenance.step,
+        "config": dict(provenance.config),
+        "inputs": dict(provenance.inputs),
+        "seed": provenance.seed,
+        "versions": dict(provenance.versions),
+    }
+    schema = SCHEMA.with_metadata({META: json.dumps(meta, ensure_ascii=False).encode()})
+    n_rows = 0
+    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for columns in tables:
+            batch = pa.record_batch([_column(columns[field.name], field) for field in schema], schema=schema)
+            writer.write_batch(batch)
+            n_rows += batch.num_rows
+    return n_rows
+
+
+def _column(values: Any, field: pa.Field) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return pa.array(values, type=field.type, from_pandas=True)  # NaN is what is missing
+    return pa.array(values, type=field.type)
+
+
+def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Judgments:
+    """Read the answers of one annotator.
+
+    Where the plan that was asked lies beside the store (as ``encoding collect`` leaves it), only its triplets are
+    taken, each with its part of the plan: train, validation, test or subset.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``answers.sqlite``.
+    annotator : str, optional
+        Whose answers; may be left out if there is one.
+    split : str, optional
+        Part that all judgments belong to, where there is no plan.
+
+    Returns
+    -------
+    Judgments
+        The newest attempt at every question, in the order of answering.
+
+    Raises
+    ------
+    DataError
+        If the file is no store, holds no answers, or those of several annotators and none is named.
+    """
+    path = Path(path)
+    with AnswerStore(path, read_only=True) as store:
+        number, name, identity = _setting(store, path, annotator)
+        owners = dict(store.base.execute("SELECT id, stimulus FROM contents"))
+        parts: dict[str, list] = {column: [] for column in COLUMNS}
+        for table in store.read(number, COLUMNS):
+            for column, values in table.items():
+                parts[column] += values
+    if not parts["first"]:
+        raise DataError(f"{path}: no answers of {name!r} yet.")
+    plan = _plan(path.parent / "plan")
+    stimuli = plan.stimuli if plan else tuple(sorted(set(owners.values())))
+    place = {stimulus: row for row, stimulus in enumerate(stimuli)}
+    row_of = {content: place.get(stimulus, -1) for content, stimulus in owners.items()}
+    items = np.stack([[row_of[content] for content in parts[slot]] for slot in ("first", "second", "third")], axis=1)
+    kept, labels = _labels(items, plan, split)
+    inputs = {"setting": identity} | ({"plan": plan.provenance.key} if plan else {})
+    probabilities = np.array([parts[column] for column in ("p1", "p2", "p3")], dtype=np.float32).T
+    return Judgments(
+        stimuli, items[kept], np.array(parts["choice"])[kept], probabilities[kept],
+        np.array(OUTCOMES)[np.array(parts["outcome"])[kept]], np.ones(int(kept.sum())),
+        np.array(parts["repeat"])[kept], labels, np.full(int(kept.sum()), name),
+        Provenance("read_store/1", {"annotator": name}, inputs),
+    )  # fmt: skip
+
+
+def _setting(store: AnswerStore, path: Path, annotator: str) -> tuple[int, str, str]:
+    found = store.base.execute("SELECT id, annotator, identity FROM settings ORDER BY id").fetchall()
+    chosen = [row for row in found if annotator in ("", row[1])]
+    if len(chosen) != 1:
+        names = ", ".join(sorted({str(row[1]) for row in found})) or "none"
+        what = f"annotator {annotator!r}" if annotator else "one annotator"
+        raise DataError(
+            f"{path}: {len(chosen)} settings with answers of {what} (annotators: {names}). Name an annotator, or take "
+            f"the file that `encoding collect export` writes for each."
+        )
+    return chosen[0][0], chosen[0][1], digest(chosen[0][2])
+
+
+def _plan(folder: Path) -> Plan | None:
+    return load(folder) if (folder / DESCRIPTION).is_file() else None
+
+
+def _labels(items: np.ndarray, plan: Plan | None, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Say which answers belong to the plan, and to which part of it."""
+    if plan is None:
+        return np.ones(len(items), bool), np.full(len(items), split)
+    known = items.min(axis=1) >= 0
+    keys, codes = rank_triplets(plan.items), np.asarray(plan.split)
+    order = np.argsort(keys, kind="stable")
+    asked = rank_triplets(np.where(known[:, None], items, np.arange(3)))
+    at = np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)
+    kept = known & np.equal(keys[order][at], asked)
+    return kept, np.array(SPLITS)[codes[order[at[np.flatnonzero(kept)]]]]
