@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import DataError
+from .fetched import is_unfetched, require_content, unfetched_error
 
 LEAST = 0.9  # of the duration in the header that must be there; headers are a little off in files that are whole
 
@@ -60,7 +61,10 @@ def inside(folder: str | Path, name: str) -> Path:
             f"Stimulus path {name!r} leads out of the stimulus folder {top}. Only files inside it are read."
         )
     if not path.is_file():
+        if is_unfetched(top / name):
+            raise unfetched_error([top / name])
         raise DataError(f"Stimulus path {name!r}: there is no such file in {top}.")
+    require_content(path)
     return path
 
 
