@@ -60,8 +60,8 @@ class ModelSummary:
         Grid of penalties, ascending.
     chosen : tuple of int
         How often each was chosen, over targets and outer folds.
-    mean_gamma : tuple of tuple of float
-        Mean weight of every band, as stored with its predictions.
+    mean_gamma : tuple of float
+        Mean weight of every band over outer folds and targets.
     solver : SolverSummary
         How they were searched.
     curve : tuple of float
@@ -75,7 +75,7 @@ class ModelSummary:
     bands: tuple[str, ...]
     alphas: tuple[float, ...]
     chosen: tuple[int, ...]
-    mean_gamma: tuple[float | None, ...]
+    mean_gamma: tuple[float, ...]
     solver: SolverSummary
     curve: tuple[float, ...] = ()
     alpha_unit: str = "trace"
@@ -148,6 +148,17 @@ class RsaSummary:
     n_pairs: int
     n_pairs_of_one_run_left_out: int
     atlas_of_map: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """List choices and counts, without the atlas of a map that has none.
+
+        Returns
+        -------
+        dict
+            JSON.
+        """
+        content = dataclasses.asdict(self)
+        return content if self.atlas_of_map is not None else {k: v for k, v in content.items() if k != "atlas_of_map"}
 
 
 @dataclass(frozen=True, slots=True)
