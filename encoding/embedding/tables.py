@@ -21,14 +21,14 @@ from ..core import (
     suggest,
     versions,
 )
+from ..io.fetched import absent, require_fetched
 from ..io.released_features import read_feature_folder, read_feature_struct
 from ..io.store import DESCRIPTION, load
-from ..io.fetched import absent, require_fetched
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
 RELEASED = 2196
-# Rounding above this part of a feature's standard deviation is no longer negligible.
+# Rounding above this part of half the range of a feature is no longer negligible.
 LOST = 1e-3
 
 
@@ -241,16 +241,16 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
 
 def _check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
     """Refuse columns whose variation is lost in float32, such as seconds since 1970."""
-    spread = values.std(axis=0)
+    spread = np.ptp(values, axis=0) / 2
     with np.errstate(over="ignore"):
         kept = values.astype(np.float32).astype(np.float64)
-    lost = ~np.isfinite(kept).all(axis=0) | (np.sqrt(np.mean((kept - values) ** 2, axis=0)) > LOST * spread)
+    lost = ~np.isfinite(kept).all(axis=0) | (np.abs(kept - values).max(axis=0) > LOST * spread)
     lost &= spread > 0
     if lost.any():
         column = int(np.flatnonzero(lost)[0])
         raise DataError(
-            f"{where}: {lost.sum()} features cannot be held in float32, the first is {features[column]!r}: it varies by "
-            f"{spread[column]:.3g} (standard deviation) about {values[:, column].mean():.6g}. Subtract a constant from "
+            f"{where}: {lost.sum()} features cannot be held in float32, the first is {features[column]!r}: it runs "
+            f"from {values[:, column].min():.9g} to {values[:, column].max():.9g}. Subtract a constant from "
             f"the column, or change its unit."
         )
 

@@ -89,10 +89,9 @@ def _delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
     lines = content.splitlines()
     if path.suffix == ".tsv":
         header = [name.decode() for name in lines[0].split(b"\t")]
-        quoting, cells = csv.QUOTE_NONE, [line.count(b"\t") + 1 for line in lines]
+        cells = [line.count(b"\t") + 1 for line in lines]
     else:
         header, cells = _cells_of_csv(content.decode("utf-8"), path)
-        quoting = csv.QUOTE_MINIMAL
     names = _checked_names(header, path)
     wrong = next((row for row, n in enumerate(cells) if n != len(names)), None)
     if wrong is not None:
@@ -102,10 +101,11 @@ def _delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
             f"cells; missing values are n/a."
         )
     dtypes: dict[str, Any] = {name: str for name in text if name in names}
+    tabs = path.suffix == ".tsv"
     frame = pd.read_csv(
-        io.BytesIO(content), sep="\t" if path.suffix == ".tsv" else ",", header=None, names=names, skiprows=1,
-        index_col=False, quoting=quoting, skip_blank_lines=False, dtype=dtypes, keep_default_na=False,
-        na_values=list(MISSING), low_memory=False,
+        io.BytesIO(content), sep="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        header=None, names=names, skiprows=1, index_col=False, skip_blank_lines=False, dtype=dtypes,
+        keep_default_na=False, na_values=list(MISSING), low_memory=False,
     )  # fmt: skip
     if len(frame) != len(cells) - 1:
         raise DataError(f"{path}: {len(frame)} rows were read of {len(cells) - 1} lines. Save it as plain UTF-8 text.")

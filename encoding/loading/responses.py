@@ -263,12 +263,7 @@ def _told_missing(
 
 
 def _needed(loader: Loader, runs: list[RunFiles]) -> list[Path]:
-    return [
-        path
-        for run in runs
-        for path in run.inputs
-        if path != run.mask or loader.mask == "brain"
-    ]
+    return [path for run in runs for path in run.inputs if path != run.mask or loader.mask == "brain"]
 
 
 def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
@@ -305,6 +300,7 @@ def _load_runs(
         own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
         targets, exclusions = subject_voxels(runs, loader.mask if own is None else own, subject)
     stimuli = stimuli_of(index, loader.stimuli, subject)
+    warned: list[str] = []
     parts, shown, t_r = [], [], None
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
@@ -313,8 +309,8 @@ def _load_runs(
             presentations = read_presentations(events, run.label, stimulus=loader.stimulus, stimuli=stimuli)
             confounds = run_confounds(loader, run, where)
             image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
-            stated, notes = agreed_t_r(run, image.t_r, where)
-            exclusions += notes
+            stated, told = agreed_t_r(run, image.t_r, where)
+            warned += told
             targets, t_r = image.targets, _same_t_r(stated, t_r, where)
             rows = run_rows(loader, image, presentations, confounds, t_r=t_r, where=where)
             append(rows.values)
@@ -327,6 +323,7 @@ def _load_runs(
     exclusions += _blank(folder / "values.npy", parts, runs, subject)
     if loader.scale_rows == "all":
         scale_columns(folder / "values.npy")
+        warned.append(scaling_warning(subject))
     return Responses(
         values=np.load(folder / "values.npy", mmap_mode="r"),
         samples=_joined([part.samples for part in parts]),
@@ -337,7 +334,7 @@ def _load_runs(
         task="+".join(sorted({run.entities.get("task", "") for run in runs})),
         t_r=float(t_r),  # type: ignore[arg-type]
         exclusions=(*exclusions, *(note for part in parts for note in part.exclusions)),
-        warnings=(scaling_warning(subject),) if loader.scale_rows == "all" else (),
+        warnings=tuple(warned),
     )
 
 

@@ -40,8 +40,8 @@ class RunRows:
     exclusions: tuple[Exclusion, ...]
 
 
-def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, tuple[Exclusion, ...]]:
-    """Compare every statement of the repetition time; in seconds, with what the report must say of it.
+def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, tuple[str, ...]]:
+    """Compare every statement of the repetition time; in seconds, with what the report must warn of.
 
     fMRIPrep 23.2.0 wrote 1 s into every header. Sidecars of the raw and of the preprocessed run that agree therefore
     outrank a header, and any sidecar outranks a header of exactly 1 s.
@@ -57,20 +57,23 @@ def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, 
             f"{where}: neither sidecar nor header state a repetition time. Add RepetitionTime to the JSON sidecar."
         )
     first, t_r = next(iter(known.items()))
-    notes: tuple[Exclusion, ...] = ()
+    warnings: tuple[str, ...] = ()
     for other, value in known.items():
         if abs(value - t_r) <= T_R_TOLERANCE:
             continue
         if other == name and ((run.raw_t_r is not None and run.derived_t_r is not None) or value == 1.0):
-            notes = (Exclusion("warnings", 0, f"{where}: {name} says {value:g} s, the sidecars say {t_r:g} s; used"),)
+            warnings = (
+                f"{where}: the repetition time is {t_r:g} s by the JSON sidecars, which were followed, but {value:g} s "
+                f"by {name}",
+            )
             continue
         raise DataError(
-            f"{where}: the repetition time is {t_r:g} s by {first}, but {value:g} s by {other}. Correct the one that is "
-            f"wrong; a header is outranked once the sidecars of the raw and of the preprocessed run agree."
+            f"{where}: the repetition time is {t_r:g} s by {first}, but {value:g} s by {other}. Correct the one that "
+            f"is wrong; a header is outranked once the sidecars of the raw and of the preprocessed run agree."
         )
     if not t_r > 0:
         raise DataError(f"{where}: repetition time is {t_r} s by {first}; it must be above 0.")
-    return t_r, notes
+    return t_r, warnings
 
 
 def _require_regular(run: RunFiles, where: str) -> None:
@@ -213,15 +216,15 @@ def _early_events(loader: Loader, presentations: Samples, t_r: float, where: str
         return []
     row = int(np.flatnonzero(early)[0])
     shown = f"the first is {str(presentations.stimulus[row])!r} at {presentations.onset[row]:g} s"
-    if loader.per == "tr":
-        text = f"{where}: {early.sum()} presentations begin before the first volume ({shown}); delays count from there"
-        return [Exclusion("warnings", 0, text)]
     lost = int(np.ceil(-first[early].min() / t_r - T_R_TOLERANCE))
-    text = (
-        f"{where}: windows of {early.sum()} presentations begin before the run ({shown}); their means are over what "
-        f"was acquired"
-    )
-    return [Exclusion("volumes", lost, text)]
+    if loader.per == "tr":
+        text = f"{early.sum()} presentations begin before the first volume ({shown})"
+    else:
+        text = (
+            f"windows of {early.sum()} presentations begin before the run ({shown}); their means are over what was "
+            f"acquired"
+        )
+    return [Exclusion("volumes", lost, text, where)]
 
 
 def _bases(loader: Loader, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:

@@ -210,8 +210,8 @@ class PybidsIndex:
         older = [file.path.name for file in self._scan(self.derivatives, subject) if OLDER.search(file.path.name)]
         if older:
             return (
-                f"{len(older)} files named as by fMRIPrep before 1.2, such as {older[0]}. Names must end in _bold.func.gii "
-                f"(with hemi-L or hemi-R) or _desc-preproc_bold.nii.gz; preprocess again or rename them"
+                f"{len(older)} files named as by fMRIPrep before 1.2, such as {older[0]}. Names must end in "
+                f"_bold.func.gii (with hemi-L or hemi-R) or _desc-preproc_bold.nii.gz; preprocess again or rename them"
             )
         return "no file of this kind"
 
@@ -293,12 +293,11 @@ def unfetched_files(bids_dir: Path, derivatives: Path, subjects: Iterable[str], 
 
     File names are taken apart here, since this is asked of all subjects before anything is indexed.
     """
-    found = []
+    found: list[Path] = []
     for subject in subjects:
         for root, wanted in ((bids_dir, ("events",)), (derivatives, ("bold", "mask", *CONFOUNDS))):
-            for path in sorted((root / f"sub-{subject}").rglob("func/*")):
-                if _wanted(path, wanted, query) and is_unfetched(path):
-                    found.append(path)
+            paths = sorted((root / f"sub-{subject}").rglob("func/*"))
+            found += [path for path in paths if _wanted(path, wanted, query) and is_unfetched(path)]
     return found
 
 
