@@ -29,7 +29,7 @@ from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlases.matching import match_atlas
 from .io.atomic import write_tsv
 from .io.bids.runs import RunFiles
-from .loading import align_spaces, load_responses, stimuli_of_rows
+from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
 from .mapping import (
     Result,
     choose_atlases,
@@ -156,9 +156,11 @@ def load_subject(job: Job) -> Loaded:
         Responses and features with the same samples.
     """
     spaces = read_spaces(job)
+    index = job.index()
+    runs, _ = find_runs(job.study.load, index, job.subject, sessions=job.sessions, bids_filters=job.filters)
     responses = load_responses(
         job.study.load,
-        job.index(),
+        index,
         job.subject,
         job.work / "responses",
         sessions=job.sessions,
@@ -167,7 +169,7 @@ def load_subject(job: Job) -> Loaded:
     )
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces)
+    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -224,8 +226,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
     study = job.study
-    runs = job.runs()
-    atlases = _labelled_targets(job, loaded.responses, runs)
+    atlases = _labelled_targets(job, loaded.responses, loaded.runs)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
@@ -249,7 +250,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
             {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
-    write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
+    write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 

@@ -13,7 +13,7 @@ from ..fitting import Folds
 from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
-from ..loading import Loader, bdata_subjects, find_runs, first_bdata_file
+from ..loading import Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS
 
 Progress = Callable[[str, float], None]
@@ -113,18 +113,6 @@ class Job:
             return PlainFolder(self.places.bids_dir, self.places.bids_dir)
         return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
 
-    def runs(self) -> list[RunFiles]:
-        """Find the files of the runs that are loaded.
-
-        Returns
-        -------
-        list of RunFiles
-            Empty where responses are betas that were estimated elsewhere, or bdata files.
-        """
-        return find_runs(
-            self.study.load, self.index(), self.subject, sessions=self.sessions, bids_filters=self.filters
-        )[0]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Loaded:
@@ -140,12 +128,15 @@ class Loaded:
         Everything that was left out.
     described : tuple of FeatureSpace
         Feature spaces as they are, one row per stimulus.
+    runs : tuple of RunFiles
+        Files of the runs that were loaded; empty for betas and bdata.
     """
 
     responses: Responses
     spaces: tuple[FeatureSpace, ...]
     exclusions: tuple[Exclusion, ...]
     described: tuple[FeatureSpace, ...] = ()
+    runs: tuple[RunFiles, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
