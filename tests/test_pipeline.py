@@ -117,7 +117,7 @@ def test_a_second_run_does_nothing_again(study, monkeypatch):
     for name in (
         "fitting.crossval.ChunkFit.run",
         "loading.responses.read_run",
-        "scoring.evaluate",
+        "workflow.scores.evaluate",
         "pipeline.write_maps",
         "pipeline.write_report",
     ):
