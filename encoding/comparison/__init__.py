@@ -4,7 +4,7 @@ from .claims import chance_table, difference_table, fit_differences, unique_of_f
 from .evaluate import band_scores, evaluate, fold_correlations
 from .group import check_differences, summarise_differences, summarise_regions, winners
 from .group_claims import Prevalence, group_claims, group_verdicts, prevalence, sign_flip_p
-from .inference import Inference, SpaceTests, infer_spaces, read_tests
+from .inference import Inference, Presented, Resources, SpaceTests, infer_spaces, read_tests
 from .naming import name_best
 from .regions import compare_regions, parcels, score_regions
 from .rsa import RsaResult, compare_similarity
@@ -14,7 +14,9 @@ from .significance import count_discoveries, discoveries
 __all__ = [
     "Comparison",
     "Inference",
+    "Presented",
     "Prevalence",
+    "Resources",
     "Rsa",
     "RsaResult",
     "SpaceTests",

@@ -39,8 +39,8 @@ def chance_table(tests: SpaceTests) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per region and space (claim "chance"): U with its 95% interval; p, p corrected for all regions and spaces
-        (p_fwe) and false discovery rate over all of them (q), from exchanged runs; the verdict goes by q.
+        One row per region and space (claim "chance"): U with its 95% interval; p, p corrected for all regions and
+        spaces (p_fwe) and false discovery rate over all of them (q), from exchanged runs; the verdict goes by q.
     """
     found = [_estimates(tests, space) for space in tests.spaces]
     rows = []
@@ -68,17 +68,15 @@ def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None 
     Returns
     -------
     pandas.DataFrame
-        One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and the
-        false discovery rate over all regions and pairs (q).
+        One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and
+        the false discovery rate over all regions and pairs (q).
     """
     pairs = list(combinations(tests.spaces, 2)) if pairs is None else list(pairs)
     for name in dict.fromkeys(name for pair in pairs for name in pair):
         if name not in tests.spaces:
             raise DataError(f"No tests of {name!r} for sub-{tests.subject}. {suggest(name, tests.spaces)}")
     blank = [Estimate(*np.full((3, len(tests.places)), np.nan))]
-    found = [
-        estimate(tests.kernel(a) - tests.kernel(b)) if {a, b} <= set(tests.sets) else blank[0] for a, b in pairs
-    ]
+    found = [estimate(tests.kernel(a) - tests.kernel(b)) if {a, b} <= set(tests.sets) else blank[0] for a, b in pairs]
     named = [("difference", a, b, POPULATION, _note(tests, "spaces", f"space {a}", f"space {b}")) for a, b in pairs]
     return _tested(tests, named, found)
 
@@ -94,16 +92,20 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Per region one row of each space (claim "unique", versus "the others"): U of all spaces less U of all others; one
-        row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together. With
-        95% intervals, two-sided p and q over all of them. Population values: what fits reach with so many samples is less.
+        Per region one row of each space (claim "unique", versus "the others"): U of all spaces less U of all others;
+        one row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together.
+        With 95% intervals, two-sided p and q over all of them. Population values: what fits reach with so many samples
+        is less.
     """
     if ALL not in tests.sets or any(WITHOUT + space not in tests.sets for space in tests.spaces):
         return pd.DataFrame(columns=CLAIMS)
     whole = tests.kernel(ALL)
     unique = [whole - tests.kernel(WITHOUT + space) for space in tests.spaces]
     named = [("unique", space, "the others", POPULATION, _note(tests, f"space {space}")) for space in tests.spaces]
-    named += [("shared", "+".join(tests.spaces), "", POPULATION, ""), ("joint", "+".join(tests.spaces), "", POPULATION, "")]
+    named += [
+        ("shared", "+".join(tests.spaces), "", POPULATION, ""),
+        ("joint", "+".join(tests.spaces), "", POPULATION, ""),
+    ]
     kernels = [*unique, whole - np.sum(unique, axis=0), whole]
     return _tested(tests, named, [estimate(kernel) for kernel in kernels])
 
@@ -120,8 +122,8 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per region: "best" (the named space, or empty), "leading" (the largest U, named or not) with its "u",
-        "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over all
-        regions, "p_chance" (of the leading space against chance, corrected for all regions and spaces), the verdict
+        "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over
+        all regions, "p_chance" (of the leading space against chance, corrected for all regions and spaces), the verdict
         ("best", "no difference that these data can show", "not tested") and a note.
     """
     level = float(tests.facts["settings"]["p_level"])
@@ -163,8 +165,8 @@ def fit_differences(
     """Compare models pair by pair, as statements about these fits on new runs.
 
     The difference of the mean correlation of a region is taken in every outer fold. Training sets of folds overlap, so
-    that its variance is (1 / K + 1 / (K - 1)) s^2, with Student's t of K - 1 degrees of freedom (Nadeau and Bengio 2003).
-    A model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
+    that its variance is (1 / K + 1 / (K - 1)) s^2, with Student's t of K - 1 degrees of freedom (Nadeau and Bengio
+    2003). A model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
 
     Parameters
     ----------
@@ -228,8 +230,8 @@ def unique_of_fits(scores: Scores, atlases: Labelled, joint: str, without: Mappi
     Returns
     -------
     pandas.DataFrame
-        One row per region and space (claim "delta R2"), without a test: honest at this number of samples, and far from the
-        population value where they are few.
+        One row per region and space (claim "delta R2"), without a test: honest at this number of samples, and far from
+        the population value where they are few.
     """
     rows = []
     for atlas, labels in atlases:
@@ -257,9 +259,7 @@ def _tested(
 ) -> pd.DataFrame:
     """Rows of estimates that are tested against 0, region by region."""
     rows = []
-    columns = [
-        np.stack([one.value, one.se, one.df, *one.interval(), one.p_differs()], axis=1) if len(one.value) else [] for one in found
-    ]
+    columns = [np.stack([one.value, one.se, one.df, *one.interval(), one.p_differs()], axis=1) for one in found]
     for place in range(len(tests.places)):
         for (claim, space, versus, estimand, note), values in zip(named, columns, strict=True):
             tail = (np.nan, np.nan, int(tests.n_targets[place]), "", note)

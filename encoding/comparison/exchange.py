@@ -10,8 +10,8 @@ from ..numerics.permutation import FEWEST_UNITS, Scheme, exchange_stimuli, excha
 
 SHIFTS = "features are exchanged between runs and shifted within them, which assumes stationary noise"
 STIMULI = (
-    "the same stimuli recur in all runs, so features are exchanged between stimuli, alike in all runs; this assumes that "
-    "the order of the stimuli has nothing to do with their features"
+    "the same stimuli recur in all runs, so features are exchanged between stimuli, alike in all runs; this assumes "
+    "that the order of the stimuli has nothing to do with their features"
 )
 
 
@@ -94,7 +94,8 @@ def units_of(responses: Responses, use: np.ndarray | None = None) -> Units:
     units: list[list[str]] = []
     for label in runs:
         near = [unit for unit in units if any(of_run[label] & of_run[other] for other in unit)]
-        units = [unit for unit in units if unit not in near] + [[*sum(near, []), label]]
+        joined = [other for unit in near for other in unit]
+        units = [unit for unit in units if unit not in near] + [[*joined, label]]
     units = [sorted(unit, key=runs.index) for unit in units]
     units.sort(key=lambda unit: runs.index(unit[0]))
     members = tuple(tuple(np.flatnonzero(run == label) for label in unit) for unit in units)

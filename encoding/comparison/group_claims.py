@@ -27,7 +27,9 @@ GROUP_VERDICTS = [
 ]  # fmt: skip
 SHARED = "participants saw the same stimuli: what stimuli contribute does not average out"
 APART = "participants saw different stimuli"
-CAUTIOUS = "participants saw the same stimuli in different runs: the variance over runs is added in full, which is cautious"
+CAUTIOUS = (
+    "participants saw the same stimuli in different runs: the variance over runs is added in full, which is cautious"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,9 @@ class Prevalence:
 def prevalence(n_detected: int, n_subjects: int, *, level: float = 0.05, coverage: float = 0.95) -> Prevalence:
     """Estimate in what share of the population an effect would be detected.
 
-    The share of participants in whom a test at `level` is significant is (1 - g) level + g where a share g has an effect
-    that the test never misses. Exact limits of the former (Clopper and Pearson 1934) are mapped to g. Real tests miss
-    effects, so that this is the prevalence of *detectable* effects.
+    The share of participants in whom a test at `level` is significant is (1 - g) level + g where a share g has an
+    effect that the test never misses. Exact limits of the former (Clopper and Pearson 1934) are mapped to g. Real tests
+    miss effects, so that this is the prevalence of *detectable* effects.
 
     Parameters
     ----------
@@ -144,7 +146,10 @@ def group_claims(
     pairs = list(combinations(there, 2)) if pairs is None else [pair for pair in pairs if set(pair) <= set(there)]
     average, note = _average(tests)
     rows = []
-    for claim, space, versus in [*(("above 0", space, "") for space in there), *(("difference", a, b) for a, b in pairs)]:
+    for claim, space, versus in [
+        *(("above 0", space, "") for space in there),
+        *(("difference", a, b) for a, b in pairs),
+    ]:
         kernels = [one.kernel(space) - one.kernel(versus) if versus else one.kernel(space) for one in tests]
         rows += _rows(first, (claim, space, versus), kernels, average, level, note)
     table = pd.DataFrame(rows, columns=GROUP_CLAIMS)
@@ -269,7 +274,8 @@ def _average(tests: Sequence[SpaceTests]) -> tuple[Callable[[Sequence[np.ndarray
     if all(sorted(names) == sorted(blocks[0]) and len(set(names)) == len(names) for names in blocks):
         orders = [[names.index(name) for name in blocks[0]] for names in blocks]
         return lambda kernels: over_participants(
-            np.stack([kernel[..., order, :][..., order] for kernel, order in zip(kernels, orders, strict=True)]), shared=True
+            np.stack([kernel[..., order, :][..., order] for kernel, order in zip(kernels, orders, strict=True)]),
+            shared=True,
         ), SHARED
     if len({one.facts["stimuli"] for one in tests}) == len(tests):
         return lambda kernels: _apart(kernels, common=False), APART

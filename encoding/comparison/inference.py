@@ -1,12 +1,13 @@
 """One pass over the responses of a subject for everything that is claimed about its feature spaces.
 
-For every target, and for the mean over the targets of every region: U of each space (the signal variance that runs share),
-of all spaces together, and of all but one; and the null distribution of each space from exchanged runs. What is kept of
-regions are kernels (see `encoding.numerics.shared_variance`), from which every difference follows with its variance.
+For every target, and for the mean over the targets of every region: U of each space (the signal variance that runs
+share), of all spaces together, and of all but one; and the null distribution of each space from exchanged runs. What is
+kept of regions are kernels (see `encoding.numerics.shared_variance`), from which every difference follows with its
+variance.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,6 @@ from ..numerics.permutation import StimulusDraws, UnitDraws
 from ..numerics.shared_variance import (
     FEWEST_BLOCKS,
     MOST_BLOCKS,
-    Estimate,
     SharedSpace,
     centre_runs,
     contiguous_groups,
@@ -34,7 +34,7 @@ from ..numerics.shared_variance import (
     shared_space,
 )
 from ..numerics.significance import discovery_rates
-from .exchange import SHIFTS, STIMULI, Units, layout_of, units_of, values_of_stimuli
+from .exchange import SHIFTS, STIMULI, layout_of, units_of, values_of_stimuli
 from .naming import name_best
 from .regions import Parcel, parcels
 
@@ -65,6 +65,41 @@ class Inference:
     p_level: float = 0.05
     unique: bool = True
     seed: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Presented:
+    """What tests need to know of the stimuli beside aligned features.
+
+    Attributes
+    ----------
+    described : tuple of FeatureSpace
+        The same spaces with one row per stimulus; needed where the same stimuli recur in all runs.
+    layout : FeatureSpace or None
+        Indicators of stimuli aligned as the features are; needed where stimuli recur on the clock of volumes.
+    use : ndarray of bool, shape (n_samples,), or None
+        Rows that take part; all unless given.
+    """
+
+    described: tuple[FeatureSpace, ...] = ()
+    layout: FeatureSpace | None = None
+    use: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a computation may take; changes no result beyond rounding.
+
+    Attributes
+    ----------
+    threads : int
+        Chunks of targets that are worked on at the same time.
+    memory_bytes : int
+        Memory for all of them.
+    """
+
+    threads: int = 1
+    memory_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,11 +160,8 @@ def infer_spaces(
     folder: str | Path,
     *,
     settings: Inference | None = None,
-    described: Sequence[FeatureSpace] = (),
-    layout: FeatureSpace | None = None,
-    use: np.ndarray | None = None,
-    threads: int = 1,
-    memory_bytes: int = 1 << 30,
+    presented: Presented | None = None,
+    resources: Resources | None = None,
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
 ) -> SpaceTests:
     """Estimate and test feature spaces in every target, region, network and ROI of one subject.
@@ -147,16 +179,10 @@ def infer_spaces(
         computation goes on after its last finished chunk of targets.
     settings : Inference, optional
         Draws, levels and seed.
-    described : sequence of FeatureSpace, optional
-        The same spaces with one row per stimulus; needed where the same stimuli recur in all runs.
-    layout : FeatureSpace, optional
-        Indicators of stimuli aligned as the features are; needed where stimuli recur on the clock of volumes.
-    use : ndarray of bool, shape (n_samples,), optional
-        Rows that take part; all unless given.
-    threads : int
-        Chunks of targets that are worked on at the same time.
-    memory_bytes : int
-        Memory for all of them.
+    presented : Presented, optional
+        Rows that take part, and what is known of stimuli.
+    resources : Resources, optional
+        Threads and memory.
     progress : callable
         Called with the share done.
 
@@ -172,7 +198,7 @@ def infer_spaces(
     DataError
         If there is no space.
     """
-    settings = settings or Inference()
+    settings, presented, resources = settings or Inference(), presented or Presented(), resources or Resources()
     if not spaces:
         raise DataError("There is no feature space to test; name at least one.")
     for space in spaces:
@@ -183,10 +209,9 @@ def infer_spaces(
             )
     folder = Path(folder)
     regions = [(atlas.name if atlas else "", parcel) for atlas, labels in atlases for parcel in parcels(atlas, labels)]
-    key = _key(settings, spaces, responses, [parcel for _, parcel in regions], described, use)
+    key = _key(settings, spaces, responses, [parcel for _, parcel in regions], presented)
     if not _saved(folder, key):
-        work = _Work(settings, spaces, responses, regions, described, layout, use)
-        work.run(folder, key, threads=threads, memory=memory_bytes, progress=progress)
+        _Work(settings, spaces, responses, regions, presented).run(folder, key, resources, progress)
     progress(1.0)
     return read_tests(folder)
 
@@ -228,9 +253,9 @@ def _key(
     spaces: Sequence[FeatureSpace],
     responses: Responses,
     regions: Sequence[Parcel],
-    described: Sequence[FeatureSpace],
-    use: np.ndarray | None,
+    presented: Presented,
 ) -> str:
+    use = presented.use
     height = max(1, (64 << 20) // (4 * max(len(responses.targets), 1)))
     blocks = [fingerprint_array(responses.values[at : at + height]) for at in range(0, len(responses.values), height)]
     axes = [
@@ -238,14 +263,16 @@ def _key(
         for axis in (responses.samples, responses.presentations)
         for name in ("run", "stimulus", "onset")
     ]
-    return digest([
-        STEP,
-        asdict(settings),
-        [[space.name, fingerprint_array(space.values)] for space in (*spaces, *described)],
-        [responses.subject, responses.provenance.key, blocks, axes],
-        [(*parcel[:4], fingerprint_array(parcel.mask)) for parcel in regions],
-        None if use is None else fingerprint_array(np.asarray(use)),
-    ])
+    return digest(
+        [
+            STEP,
+            asdict(settings),
+            [[space.name, fingerprint_array(space.values)] for space in (*spaces, *presented.described)],
+            [responses.subject, responses.provenance.key, blocks, axes],
+            [(*parcel[:4], fingerprint_array(parcel.mask)) for parcel in regions],
+            None if use is None else fingerprint_array(np.asarray(use)),
+        ]
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -268,12 +295,10 @@ class _Work:
         spaces: Sequence[FeatureSpace],
         responses: Responses,
         regions: Sequence[tuple[str, Parcel]],
-        described: Sequence[FeatureSpace],
-        layout: FeatureSpace | None,
-        use: np.ndarray | None,
+        presented: Presented,
     ) -> None:
         self.settings, self.spaces, self.responses, self.regions = settings, spaces, responses, regions
-        self.units = units_of(responses, use)
+        self.units = units_of(responses, presented.use)
         self.notes: dict[str, str] = {}
         self.usable = np.flatnonzero(responses.usable)
         masks = [parcel.mask[self.usable] for _, parcel in regions]
@@ -283,7 +308,7 @@ class _Work:
         self.block_stimuli: list[list[str]] = []
         self.shared = self._shared()
         self.scheme_facts: dict[str, Any] = {"exchanged": "nothing", "n_permutations": 0, "n_orders": 0.0}
-        self.draws = self._draws(described, layout)
+        self.draws = self._draws(presented)
 
     # U ----------------------------------------------------------------------------------------------------------
 
@@ -374,7 +399,7 @@ class _Work:
 
     # Chance -----------------------------------------------------------------------------------------------------
 
-    def _draws(self, described: Sequence[FeatureSpace], layout: FeatureSpace | None) -> Any:
+    def _draws(self, presented: Presented) -> UnitDraws | StimulusDraws | None:
         """Prepare the draws against chance, or note why there are none."""
         n_draws = self.settings.n_permutations
         if not n_draws:
@@ -382,7 +407,7 @@ class _Work:
             return None
         try:
             self.scheme = self.units.scheme(self.settings.seed)
-            draws = self._prepare(described, layout, n_draws)
+            draws = self._prepare(presented, n_draws)
         except DataError as error:
             self.notes["chance"] = str(error)
             return None
@@ -400,12 +425,12 @@ class _Work:
         }
         return draws
 
-    def _prepare(self, described: Sequence[FeatureSpace], layout: FeatureSpace | None, n_draws: int) -> Any:
+    def _prepare(self, presented: Presented, n_draws: int) -> UnitDraws | StimulusDraws:
         if not self.units.recurring:
             values = [space.values[self.units.rows] for space in self.spaces]
             return UnitDraws([permutation.prepare_rows(X, self.scheme) for X in values], self.scheme, n_draws)
-        names, where = layout_of(self.responses, self.units, layout)
-        by_name = {space.name: space for space in described}
+        names, where = layout_of(self.responses, self.units, presented.layout)
+        by_name = {space.name: space for space in presented.described}
         missing = [space.name for space in self.spaces if space.name not in by_name]
         if missing:
             raise DataError(
@@ -418,15 +443,17 @@ class _Work:
 
     # Running ----------------------------------------------------------------------------------------------------
 
-    def run(
-        self, folder: Path, key: str, *, threads: int, memory: int, progress: Callable[[float], None]
-    ) -> None:
+    def run(self, folder: Path, key: str, resources: Resources, progress: Callable[[float], None]) -> None:
         """Go through all targets, keep what is finished, and write the result."""
         chunks = list(permutation.chunks_of(len(self.usable), SAVED_TARGETS))
         partial = Partial(folder, {"key": key, "chunk": SAVED_TARGETS})
         for number, chunk in enumerate(chunks):
             if not partial.has(number):
-                part = self._chunk(chunk, threads, memory, lambda share, n=number: progress((n + share) / len(chunks)))  # type: ignore[misc]
+                part = self._chunk(
+                    chunk,
+                    resources,
+                    lambda share, at=number: progress((at + share) / len(chunks)),  # type: ignore[misc]
+                )
                 partial.write(number, {
                     **{f"target_{name}": values for name, values in part.targets.items()},
                     "kernels": part.kernels, "draws": part.draws, "largest": part.largest, "counts": part.counts,
@@ -434,20 +461,23 @@ class _Work:
             progress((number + 1) / len(chunks))
         self._finish(partial, chunks, key)
 
-    def _chunk(self, chunk: slice, threads: int, memory: int, progress: Callable[[float], None]) -> _Part:
-        size = self._batch(memory // max(threads, 1))
+    def _chunk(self, chunk: slice, resources: Resources, progress: Callable[[float], None]) -> _Part:
+        threads = max(resources.threads, 1)
+        size = self._batch(resources.memory_bytes // threads)
         Y = np.asarray(self.responses.values[:, self.usable[chunk]])[self.units.rows]
         batches = list(permutation.chunks_of(Y.shape[1], size))
         parts = []
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max(threads, 1)) as pool:
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
             shifted = [slice(chunk.start + batch.start, chunk.start + batch.stop) for batch in batches]
-            for part in pool.map(lambda pair: self._batch_of(Y[:, pair[0]], pair[1]), zip(batches, shifted, strict=True)):
+            for part in pool.map(
+                lambda pair: self._batch_of(Y[:, pair[0]], pair[1]), zip(batches, shifted, strict=True)
+            ):
                 parts.append(part)
                 progress(len(parts) / len(batches))
         return _Part(
             {name: np.concatenate([part.targets[name] for part in parts], axis=-1) for name in parts[0].targets},
             np.sum([part.kernels for part in parts], axis=0),
-            np.sum([part.draws for part in parts], axis=0, dtype=np.float32),
+            np.sum([part.draws for part in parts], axis=0).astype(np.float32),
             np.max([part.largest for part in parts], axis=0),
             np.sum([part.counts for part in parts], axis=0),
         )
@@ -487,7 +517,7 @@ class _Work:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         G, n_targets = len(self.blocks), Y.shape[1]
         names = [space.name for space in self.spaces]
-        targets = {name: np.full((len(names), n_targets), np.nan) for name in ("u", "u_se")}
+        targets: dict[str, np.ndarray] = {name: np.full((len(names), n_targets), np.nan) for name in ("u", "u_se")}
         targets |= {"winner": np.full(n_targets, -1.0), "winner_p": np.full(n_targets, np.nan)}
         if not self.shared:
             return targets, np.zeros((len(self.regions), 0, 0, 0))
@@ -519,7 +549,7 @@ class _Work:
             full = counts > 0
             draws = np.sum([part["draws"] for part in parts], axis=0)[..., full]
             null = permutation.summarise(draws)
-            of_regions = {"z": null.z, "p": null.p, "skewness": null.skewness}
+            of_regions: dict[str, np.ndarray] = {"z": null.z, "p": null.p, "skewness": null.skewness}
             of_regions |= _corrected(of_regions, null.largest)
             for name, values in chance.items():
                 values[:, full] = of_regions[name]
@@ -543,7 +573,9 @@ class _Work:
         np.savez(partial.folder / "targets.npz", allow_pickle=False, **{
             name: values.astype(np.float32) for name, values in targets.items()
         })  # fmt: skip
-        np.savez(partial.folder / "regions.npz", allow_pickle=False, kernels=kernels, n_targets=counts.astype(int), **chance)
+        np.savez(
+            partial.folder / "regions.npz", allow_pickle=False, kernels=kernels, n_targets=counts.astype(int), **chance
+        )
         write_json(partial.folder / FACTS, facts)
         partial.finish()
 

@@ -1,17 +1,20 @@
 """Null distributions from exchanging whole units of features: runs, runs and shifts, or stimuli.
 
-The statistic of a space and a target is the signal that different units share, at a fixed penalty of the mean eigenvalue,
+The statistic of a space and a target is the signal that different units share, at a fixed penalty of the mean
+eigenvalue,
 
     T = C'NC - sum over units u of C_u'N C_u,    C_u = X_u'y_u,  C = sum of C_u,  N = inv(S + (tr S / p) I).
 
-Features of whole units are laid over the responses of other units of the same length. S, and with it N, does not change,
-and what is dependent within a unit (autocorrelation, a time course common to all runs) stays together. A draw is the same
-for all targets and all spaces, so that their largest standardised statistic controls the family-wise error of all of them.
+Features of whole units are laid over the responses of other units of the same length. S, and with it N, does not
+change, and what is dependent within a unit (autocorrelation, a time course common to all runs) stays together. A draw
+is the same for all targets and all spaces, so that their largest standardised statistic controls the family-wise error
+of all of them.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -66,7 +69,7 @@ class Scheme:
         return orders
 
     def order(self, draw: int) -> np.ndarray:
-        """Unit whose features come to lie at each unit in one draw; draw 0 changes nothing."""
+        """List the unit whose features come to lie at each unit in one draw; draw 0 changes nothing."""
         order = np.arange(len(self.stratum))
         if draw:
             keys = hashed(order, self.seed, 2 * draw)
@@ -76,7 +79,7 @@ class Scheme:
         return order
 
     def shifts(self, draw: int) -> np.ndarray:
-        """Rows by which each unit is shifted in one draw."""
+        """List the rows by which each unit is shifted in one draw."""
         lengths = np.array([len(unit) for unit in self.units])
         if not draw:
             return np.zeros_like(lengths)
@@ -192,7 +195,7 @@ class UnitDraws:
         self.scheme, self.n_draws = scheme, n_draws
 
     def statistics(self, Y: np.ndarray) -> np.ndarray:
-        """Compute T for responses as of `prepare_rows`, shape (n_draws + 1, n_spaces, n_targets); the observed first."""
+        """Compute T of prepared responses, shape (n_draws + 1, n_spaces, n_targets); the observed first."""
         Y = np.ascontiguousarray(unit_squares(Y), dtype=np.float32)
         found = np.empty((self.n_draws + 1, len(self.starts), Y.shape[1]), dtype=np.float32)
         shifted = self.scheme.kind == "runs and shifts"
@@ -220,7 +223,8 @@ class UnitDraws:
 
     def _shifted(self, Y: np.ndarray, draw: int) -> np.ndarray:
         order, shifts = self.scheme.order(draw), self.scheme.shifts(draw)
-        total, own = 0.0, 0.0
+        total: Any = 0.0
+        own: Any = 0.0
         for b, rows in enumerate(self.slices):
             product = np.roll(self.Z[self.slices[order[b]]], shifts[b], axis=0).T @ Y[rows]
             total, own = total + product, own + self._squares(product)
@@ -264,8 +268,8 @@ class BandDraws:
     """Statistics of what a band adds to another, under exchanges of its residual between runs.
 
     The band is divided as A = B beta + E. E is exchanged between units, B beta is added back, and responses and B keep
-    their places, so that what A and B have in common stays in the model. (Permuting A, or the residual of the responses,
-    is not exact where A and B correlate.)
+    their places, so that what A and B have in common stays in the model. (Permuting A, or the residual of the
+    responses, is not exact where A and B correlate.)
 
     Parameters
     ----------
@@ -286,7 +290,7 @@ class BandDraws:
         self.scheme, self.n_draws = scheme, n_draws
 
     def statistics(self, Y: np.ndarray) -> np.ndarray:
-        """Compute T of both bands together, shape (n_draws + 1, 1, n_targets); T of B alone is the same in all draws."""
+        """Compute T of both bands, shape (n_draws + 1, 1, n_targets); T of B alone is the same in all draws."""
         Y = unit_squares(Y).astype(np.float32)
         found = np.empty((self.n_draws + 1, 1, Y.shape[1]), dtype=np.float32)
         for draw in range(self.n_draws + 1):
@@ -344,7 +348,7 @@ def family_wise(z: np.ndarray, largest: np.ndarray) -> np.ndarray:
 
 
 def tail_probability(z: np.ndarray, skewness: np.ndarray) -> np.ndarray:
-    """Compute p beyond the resolution of the draws: Pearson III with the skewness pooled over the targets of each space.
+    """Compute p beyond the resolution of the draws: Pearson III, skewness pooled over the targets of a space.
 
     Parameters
     ----------

@@ -10,9 +10,9 @@ E[S_r N S_s] = c S, hence
 
     k_rs = C_r' N C_s * G (G - 1) tr(S) / (sum over r != s of tr(S_r N S_s) * y'y),    U = mean of k_rs over r != s
 
-estimates b'Sb / y'y, the share of variance that is linear in the features. U is a U-statistic of order two over runs, and
-its variance follows from the products k_rs alone. Everything linear in U (a difference of two spaces, a mean over targets
-or participants, a unique part) is the same combination of kernels, with the same formula for its variance.
+estimates b'Sb / y'y, the share of variance that is linear in the features. U is a U-statistic of order two over runs,
+and its variance follows from the products k_rs alone. Everything linear in U (a difference of two spaces, a mean over
+targets or participants, a unique part) is the same combination of kernels, with the same formula for its variance.
 """
 
 from collections.abc import Sequence
@@ -117,7 +117,7 @@ def blocks_of_runs(run: np.ndarray, most: int = MOST_BLOCKS) -> list[np.ndarray]
 
 
 def inverse_root(gram: np.ndarray, penalty: float = 0.0) -> np.ndarray:
-    """Compute W with W W' the inverse of gram + penalty, shape (n_features, rank); directions of rounding are left out."""
+    """Compute W with W W' the inverse of gram + penalty, shape (n_features, rank), without directions of rounding."""
     values, vectors = np.linalg.eigh((gram + gram.T) / 2)
     kept = values > RANK_TOLERANCE * max(float(values[-1]), np.finfo(float).tiny)
     return vectors[:, kept] / np.sqrt(values[kept] + penalty)
@@ -138,8 +138,8 @@ def shared_space(
         A second version of the same features whose errors are independent (other raters, another seed). N is then the
         inverse of the symmetric part of X'other, into which errors of measurement do not enter.
     run : ndarray, shape (n_samples,), optional
-        The run of each row, where blocks are of stimuli that recur in several runs: products of different stimuli in the
-        same run are then left out, because they share noise.
+        The run of each row, where blocks are of stimuli that recur in several runs: products of different stimuli in
+        the same run are then left out, because they share noise.
 
     Returns
     -------
@@ -233,7 +233,8 @@ def estimate(kernel: np.ndarray) -> Estimate:
     Parameters
     ----------
     kernel : ndarray, shape (..., n_blocks, n_blocks)
-        Symmetric, zero on the diagonal: of `shared_kernel`, or any linear combination over spaces, targets, participants.
+        Symmetric, zero on the diagonal: of `shared_kernel`, or any linear combination over spaces, targets,
+        participants.
 
     Returns
     -------
