@@ -11,9 +11,10 @@ from ..core import DataError, Predictions, Scores, suggest
 from ..numerics.shared_variance import Estimate, estimate
 from ..numerics.significance import discovery_rates
 from .evaluate import fold_correlations
-from .inference import ALL, WITHOUT, Labelled, SpaceTests
+from .inference import Labelled
 from .naming import name_best
 from .regions import KEYS, parcels
+from .space_tests import ALL, WITHOUT, SpaceTests
 
 CLAIMS = [
     *KEYS, "claim", "space", "versus", "estimand", "value", "se", "df", "low", "high", "p", "p_fwe", "q", "n_targets",

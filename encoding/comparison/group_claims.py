@@ -12,8 +12,8 @@ from ..core import AlignmentError, DataError
 from ..numerics.shared_variance import Estimate, estimate, over_participants
 from ..numerics.significance import discovery_rates
 from .claims import ABOVE, AHEAD, BEHIND, NAMED, NO_DIFFERENCE, NOT_ABOVE, NOT_TESTED, POPULATION
-from .inference import SpaceTests
 from .naming import name_best
+from .space_tests import SpaceTests
 
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 GROUP_CLAIMS = [
