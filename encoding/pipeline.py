@@ -16,6 +16,7 @@ What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from .collection import collect_judgments
 from .comparison import check_differences, summarise_differences, summarise_regions, winners
 from .config.settings import Study
 from .core import Atlas, FeatureSpace, Responses
+from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlases.matching import match_atlas
 from .io.atomic import write_tsv
@@ -48,7 +50,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import learn_spaces
-from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, load_named_atlas, subjects_of
+from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
 
@@ -165,7 +167,7 @@ def load_subject(job: Job) -> Loaded:
         job.work / "responses",
         sessions=job.sessions,
         bids_filters=job.filters,
-        progress=lambda done, total, run: job.progress("load", done / total),  # noqa: ARG005
+        progress=partial(job.progress, "load"),
     )
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
@@ -202,7 +204,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         [job.work / f"model-{model.name}" for model in job.study.models],
         seed=job.study.seed,
         compute=job.study.compute.compute(device),
-        progress=lambda share: job.progress("fit", share),
+        progress=partial(job.progress, "fit"),
     )
     job.progress("fit", 1.0)
     return Fitted(folds, tuple(predictions), why)
@@ -289,14 +291,16 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
-        drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
+        drawn = write_report(
+            [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
+        )
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
     return page
 
 
 def run_group(
-    study: Study, places: Places, subjects: Sequence[str], progress: Progress, *, again: bool = False
+    study: Study, places: Places, subjects: Sequence[str], progress: StepProgress = silent_steps, *, again: bool = False
 ) -> Path:
     """Bring together what participants wrote; reads nothing else.
 
@@ -308,7 +312,7 @@ def run_group(
         Where participants wrote.
     subjects : sequence of str
         Participants.
-    progress : callable
+    progress : callable, optional
         Called with the name of the step and the share done.
     again : bool, optional
         Whether to draw what is drawn already.
@@ -341,7 +345,9 @@ def run_group(
     write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
-        drawn = write_report(results, study.maps, page, folder / "figures", progress=progress, tests=tests)
+        drawn = write_report(
+            results, study.maps, page, folder / "figures", progress=partial(progress, "report"), tests=tests
+        )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)
     return page

@@ -10,14 +10,14 @@ from ..core import DataError
 from ..io.judgments.answers import AnswerStore, merge_stores
 from .openai import ChatAnnotator
 from .results import check_collection
-from .runner import Progress, collect
+from .runner import RunStatus, collect
 from .schedule import schedule, sharing
 from .study import STORE, Collection, Opened, name_of, plan_collection
 from .trials import Annotator
 
 
 def dry_run(
-    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[Progress], None] | None = None
+    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[RunStatus], None] | None = None
 ) -> dict[str, Any]:
     """Ask some trials of the plan, and tell what all of them will take.
 
@@ -59,7 +59,7 @@ def dry_run(
 
 
 def _project(
-    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: Progress, seconds: float
+    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: RunStatus, seconds: float
 ) -> dict[str, Any]:  # fmt: skip
     query = (
         "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
@@ -93,8 +93,8 @@ def _project(
 
 def run_collection(
     opened: Opened, name: str = "", *, shard: tuple[int, int] = (1, 1), retry_errors: bool = False,
-    watch: Callable[[Progress], None] | None = None,
-) -> Progress:  # fmt: skip
+    watch: Callable[[RunStatus], None] | None = None,
+) -> RunStatus:  # fmt: skip
     """Ask an annotator everything that is planned and not answered yet.
 
     Parameters
@@ -112,7 +112,7 @@ def run_collection(
 
     Returns
     -------
-    Progress
+    RunStatus
         What was done, and why it ended.
     """
     annotator = opened.annotator(name)
@@ -156,7 +156,7 @@ def merge_shards(opened: Opened) -> dict[str, int]:
 def collect_judgments(
     collection: Collection,
     *,
-    watch: Callable[[str, Progress], None] = lambda name, asked: None,  # noqa: ARG005
+    watch: Callable[[str, RunStatus], None] = lambda name, asked: None,  # noqa: ARG005
 ) -> Path:
     """Plan trials, ask every annotator what is not answered yet, and export what was answered.
 

@@ -1,7 +1,6 @@
 """Motion energy of videos: responses of a pyramid of spatio-temporal Gabor filters."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, versions
+from ..core.progress import Progress, silent
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
 from ..io.luminance import MOTION_PACKAGES, read_luminance
@@ -82,7 +82,7 @@ def measure_motion(
     base: str | Path,
     folder: str | Path,
     *,
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> FeatureSpace:
     """Measure the motion energy of all clips, or take it from what is kept.
 

@@ -1,6 +1,6 @@
 """One study on one subject: what the steps of the pipeline are given, and what they hand on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,13 @@ import numpy as np
 
 from ..config.settings import Study
 from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
+from ..core.progress import StepProgress, silent_steps
 from ..fitting import Folds
 from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..loading import Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Job:
     device: str = "auto"
     sessions: tuple[str, ...] = ()
     filters: dict[str, Any] = field(default_factory=dict)
-    progress: Progress = lambda step, share: None  # noqa: ARG005
+    progress: StepProgress = silent_steps
 
     @property
     def folder(self) -> Path:

@@ -35,7 +35,7 @@ from encoding.numerics.metrics import correlation_of_noise
 NAN = np.nan
 
 
-def quiet(step, share):
+def quiet(share):
     """Progress that nobody watches."""
 
 
