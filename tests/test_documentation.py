@@ -18,6 +18,7 @@ from numpydoc.docscrape import NumpyDocString
 import encoding
 from encoding.cli import build_parser
 from encoding.config import read_config
+from encoding.core.settings import SETTINGS, descriptions_of
 from encoding.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -197,6 +198,8 @@ def dataclasses_of_package() -> dict[str, type]:
 
 
 def documented(cls: type) -> list[str]:
+    if cls in SETTINGS:
+        return list(descriptions_of(cls))
     attributes = NumpyDocString(inspect.cleandoc(cls.__doc__ or ""))["Attributes"]
     return [name.strip() for attribute in attributes for name in attribute.name.split(",")]
 
