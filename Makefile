@@ -71,7 +71,7 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/numpydoc lint $$(find encoding -name '*.py')
+	$(BIN)/pytest -q tests/test_docstrings.py
 
 format: .venv/.installed-dev
 	$(BIN)/ruff format .

@@ -1,10 +1,8 @@
 """What the documents say is true: their code runs, their commands parse, their numbers agree."""
 
 import argparse
-import dataclasses
 import doctest
 import importlib
-import inspect
 import re
 import runpy
 import shlex
@@ -13,12 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from numpydoc.docscrape import NumpyDocString
 
 import encoding
 from encoding.cli import build_parser
 from encoding.config import read_config
-from encoding.core.settings import SETTINGS, descriptions_of
 from encoding.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,32 +181,6 @@ def test_pins_cover_what_is_needed():
 
 
 # Docstrings
-
-
-def dataclasses_of_package() -> dict[str, type]:
-    found = {}
-    for name in MODULES:
-        for thing in vars(importlib.import_module(name)).values():
-            ours = isinstance(thing, type) and thing.__module__ == name and not thing.__name__.startswith("_")
-            if ours and dataclasses.is_dataclass(thing):
-                found[f"{name}.{thing.__qualname__}"] = thing
-    return found
-
-
-def documented(cls: type) -> list[str]:
-    if cls in SETTINGS:
-        return list(descriptions_of(cls))
-    attributes = NumpyDocString(inspect.cleandoc(cls.__doc__ or ""))["Attributes"]
-    return [name.strip() for attribute in attributes for name in attribute.name.split(",")]
-
-
-@pytest.mark.parametrize(("name", "cls"), dataclasses_of_package().items())
-def test_every_field_is_documented_and_every_documented_name_is_there(name, cls):
-    fields = [field.name for field in dataclasses.fields(cls) if not field.name.startswith("_")]
-    properties = [key for key, value in vars(cls).items() if isinstance(value, property)]
-    names = documented(cls)
-    assert [field for field in fields if field not in names] == []
-    assert [extra for extra in names if extra not in (*fields, *properties)] == []
 
 
 @pytest.mark.parametrize("name", [name for name, path in MODULES.items() if ">>>" in path.read_text(encoding="utf-8")])

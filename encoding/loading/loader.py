@@ -8,7 +8,7 @@ from annotated_types import Interval
 from pydantic import BeforeValidator
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
-from ..core import ConfigError, DataError, Exclusion, StimulusSet
+from ..core import ConfigError, DataError, StimulusSet
 from ..core.settings import Count, No, Number, OneOf, Positive, Text, settings
 from ..io.bids.runs import BidsIndex
 from ..io.stimulus_lists import LISTS, list_path, read_list
@@ -266,7 +266,7 @@ def stimuli_of(index: BidsIndex, name: str | None, subject: str) -> StimulusSet 
     return read_list(name) if name in LISTS else read_stimuli(dataset_path(index, name, subject))
 
 
-def scaling_note(subject: str) -> Exclusion:
+def scaling_warning(subject: str) -> str:
     """Say that scaling over all runs looks across folds.
 
     Parameters
@@ -279,9 +279,8 @@ def scaling_note(subject: str) -> Exclusion:
     Exclusion
         A warning for the report.
     """
-    text = (
+    return (
         f"sub-{subject}: responses were z-scored over the rows of all runs, held-out runs included, because scale_rows "
         f'= "all" in [load]. Models here take responses about training means, and no score or choice of a penalty '
         f"depends on their unit, so that this moves no score; it would elsewhere"
     )
-    return Exclusion("warnings", 0, text)
