@@ -36,6 +36,13 @@ class Comparison:
     group_test : {"none", "paired_t"}
         "paired_t": test differences between models over subjects in every region, two-tailed, with the false discovery
         rate over the regions of an atlas or ROI set.
+    inference : bool
+        Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
+        Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only.
+    n_permutations : int
+        Draws of the test against chance; 0 makes none.
+    p_level : float
+        Largest p at which a space is named the best, and largest false discovery rate of "above chance".
 
     Raises
     ------
@@ -48,6 +55,9 @@ class Comparison:
     significance: str = "none"
     level: float = 0.01
     group_test: str = "none"
+    inference: bool = True
+    n_permutations: int = 1000
+    p_level: float = 0.05
 
     def __post_init__(self) -> None:
         """Check values."""
@@ -64,9 +74,20 @@ class Comparison:
             )
         if isinstance(self.level, bool) or not 0 < self.level < 1:
             raise ConfigError(f"[compare] level = {self.level!r}, but a rate above 0 and below 1 is needed.")
+        self._check_inference()
         for pair in self.pairs:
             if len(pair) != 2 or pair[0] == pair[1]:
                 raise ConfigError(f"[compare] pairs: {list(pair)} does not name two different models.")
+
+    def _check_inference(self) -> None:
+        if not isinstance(self.inference, bool):
+            raise ConfigError(f"[compare] inference = {self.inference!r}, but true or false is needed.")
+        if not _whole(self.n_permutations) or self.n_permutations < 0:
+            raise ConfigError(
+                f"[compare] n_permutations = {self.n_permutations!r}, but an integer of 0 or more is needed."
+            )
+        if isinstance(self.p_level, bool) or not 0 < self.p_level < 1:
+            raise ConfigError(f"[compare] p_level = {self.p_level!r}, but a level above 0 and below 1 is needed.")
 
     def resolve(self, single: Sequence[str], models: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Say which pairs are compared.
