@@ -43,9 +43,9 @@ def dry_run(
     -------
     dict
         "asked", "outcomes", "reason", "reasons"; and, if there were answers, means per trial ("tokens_in",
-        "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left",
-        "total_requests", "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "saved" (share of prompt tokens that a server with a prefix
-        cache need not compute, estimated from the order).
+        "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left", "total_requests",
+        "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "total_hours_slow", "saved" (share of
+        prompt tokens that a server with a prefix cache need not compute, estimated from the order).
     """
     annotator = opened.annotator(name)
     with opened.store() as store:

@@ -21,8 +21,9 @@ from ...core import DataError, digest
 from ...core.judgments import OUTCOMES
 
 CHUNK = 50_000  # rows that are read at once
-FORMAT = 2
-# What format 2 has more than format 1: the model that a server named, and who answered in how much time. 0 is unknown.
+FORMAT = 1
+# Added to the format later, and to older stores when they are opened: the model that a server named, who answered, and
+# in how much time (s). 0 is unknown.
 ADDED = "served INTEGER NOT NULL DEFAULT 0, participant INTEGER NOT NULL DEFAULT 0, reaction REAL"
 PEOPLE = """
 CREATE TABLE served (id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -50,11 +51,13 @@ PRAGMA user_version = {FORMAT};
 KEY = ("setting", "first", "second", "third", "repeat", "attempt")
 COLUMNS = (
     *KEY, "run", "outcome", "choice", "p1", "p2", "p3", "mass", "reply", "detail",
-    "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered", "served", "participant", "reaction",
+    "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered",
 )  # fmt: skip
+MORE = ("served", "participant", "reaction")
 # Not OR IGNORE, which would drop a row that is damaged as quietly as one that is there already.
 ONCE = "ON CONFLICT (setting, attempt, repeat, first, second, third) DO NOTHING"
-INSERT = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) {ONCE}"
+ALL = (*COLUMNS, *MORE)
+INSERT = f"INSERT INTO answers ({', '.join(ALL)}) VALUES ({', '.join('?' * len(ALL))}) {ONCE}"
 # The newest attempt at each trial; earlier ones are errors that somebody asked to try again.
 LATEST = (
     "NOT EXISTS (SELECT 1 FROM answers AS later WHERE later.setting = answers.setting "
@@ -110,12 +113,14 @@ class AnswerStore:
             if version == 0 and not self.base.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in statements(SCHEMA):
                     self.base.execute(statement)
-            elif version == 1:
+            elif (
+                version == FORMAT
+                and not self.base.execute("SELECT 1 FROM sqlite_master WHERE name = 'served'").fetchone()
+            ):
                 for column in ADDED.split(", "):
                     self.base.execute(f"ALTER TABLE answers ADD COLUMN {column}")
                 for statement in statements(PEOPLE):
                     self.base.execute(statement)
-                self.base.execute(f"PRAGMA user_version = {FORMAT}")
             elif version != FORMAT:
                 raise DataError(f"{self.path}: store of format {version}, but this version reads format {FORMAT}.")
 
@@ -312,7 +317,8 @@ class AnswerStore:
         Parameters
         ----------
         rows : iterable of sequences
-            Values of `COLUMNS`; "served" is a pair of model and fingerprint, or None, "participant" a name or "".
+            Values of `COLUMNS`, and if known of `MORE`: a pair of model and fingerprint or None, the name of a
+            participant or "", seconds or None.
         run : int
             The run that they are of.
         requests : int
@@ -324,12 +330,18 @@ class AnswerStore:
             How many of them are new; an answer that is there already is kept, and the other one dropped.
         """
         with self.transaction():
-            rows = [(*row[:-3], self._server(row[-3]), self._person(row[-2]), row[-1]) for row in rows]
+            rows = [self._numbered(row) for row in rows]
             before = self.base.total_changes
             self.base.executemany(INSERT, rows)
             n_new = self.base.total_changes - before
             self.base.execute("UPDATE runs SET seen = ?, requests = ? WHERE id = ?", (time.time(), requests, run))
         return n_new
+
+    def _numbered(self, row: Sequence[Any]) -> Sequence[Any]:
+        """Replace model and participant by their numbers."""
+        if len(row) == len(COLUMNS):
+            return (*row, 0, 0, None)
+        return (*row[:-3], self._server(row[-3]), self._person(row[-2]), row[-1])
 
     def _server(self, names: tuple[str, str] | None) -> int:
         """Return the number of a model and fingerprint, which are registered when they are new."""
@@ -557,10 +569,10 @@ def _take_over(store: AnswerStore) -> dict[str, int]:
     ):
         store.base.execute(statement)
     total = store.base.execute("SELECT count(*) FROM other.answers").fetchone()[0]
-    values = ", ".join(f"a.{name}" for name in COLUMNS[7:-3])
+    values = ", ".join(f"a.{name}" for name in COLUMNS[7:])
     before = store.base.total_changes
     store.base.execute(
-        f"INSERT INTO main.answers ({', '.join(COLUMNS)}) "
+        f"INSERT INTO main.answers ({', '.join(ALL)}) "
         f"SELECT s.new, c1.new, c2.new, c3.new, a.repeat, a.attempt, r.new, {values}, coalesce(v.new, 0), "
         "coalesce(p.new, 0), a.reaction FROM other.answers a LEFT JOIN v ON v.old = a.served "
         "LEFT JOIN p ON p.old = a.participant "
