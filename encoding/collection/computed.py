@@ -68,7 +68,7 @@ class ComputedAnnotator:
     """
 
     def __init__(self, settings: Computed, kind: str, table: np.ndarray | csr_array, rows_of: str = "items") -> None:
-        self.name, self.batch, self.concurrency = settings.name, 4096, 1
+        self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
         self._settings, self._kind, self._rows_of = settings, kind, rows_of
         self._key = _fingerprint(table)
         self._table = _unit(table) if settings.metric == "cosine" else table

@@ -86,7 +86,7 @@ class TableAnnotator:
     """
 
     def __init__(self, settings: Table, items: np.ndarray, odd: np.ndarray, key: str) -> None:
-        self.name, self.batch, self.concurrency = settings.name, 4096, 1
+        self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
         self._identity = {"kind": "table", "file": key, "odd": settings.odd, "column": settings.column}
         self._odd: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for triplet, one in zip(np.sort(items, axis=1).tolist(), odd.tolist(), strict=True):

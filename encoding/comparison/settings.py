@@ -43,6 +43,13 @@ class Comparison:
     group_test: Annotated[str, OneOf(GROUP_TESTS)] = "none"
     """"paired_t": test differences between models over subjects in every region, two-tailed, with the false discovery
     rate over the regions of an atlas or ROI set."""
+    inference: bool = True
+    """Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
+    Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""
+    n_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 1000
+    """Draws of the test against chance; 0 makes none."""
+    p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
+    """Largest p at which a space is named the best, and largest false discovery rate of "above chance"."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""
