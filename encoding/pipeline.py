@@ -6,6 +6,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
+               infer_subject      features, responses, folds   -> tests, and every claim that they allow
                rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
@@ -50,6 +51,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import learn_spaces
+from .workflow.inference import infer_subject, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
@@ -63,6 +65,7 @@ __all__ = [
     "compare_subject",
     "finished_subjects",
     "fit_subject",
+    "infer_subject",
     "learn_spaces",
     "load_subject",
     "map_subject",
@@ -240,6 +243,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
+    inferred = infer_subject(job, loaded, fitted, atlases, scored.scores.get("r2"))
     samples, membership = (
         loaded.responses.samples,
         fitted.membership(len(loaded.responses.samples), study.split.repeats),
@@ -247,11 +251,14 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
         "differences": pd.concat(differences, ignore_index=True),
+        "claims": inferred.claims,
+        "verdicts": inferred.verdicts,
         "exclusions": pd.DataFrame([asdict(e) for e in exclusions], columns=["what", "n", "reason", "run"]),
         "splits": pd.DataFrame(
             {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
+    save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
@@ -342,6 +349,7 @@ def run_group(
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", tests)
+    write_group_inference(folder, results)
     write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
