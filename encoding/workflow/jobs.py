@@ -1,6 +1,6 @@
 """One study on one subject: what the steps of the pipeline are given, and what they hand on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ import numpy as np
 
 from ..config.settings import Study
 from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
+from ..core.progress import StepProgress, silent_steps
 from ..fitting import Folds
 from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
+from ..io.atlases.packages import PACKAGED
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
-from ..loading import Loader, bdata_subjects, find_runs, first_bdata_file
+from ..loading import Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Job:
     device: str = "auto"
     sessions: tuple[str, ...] = ()
     filters: dict[str, Any] = field(default_factory=dict)
-    progress: Progress = lambda step, share: None  # noqa: ARG005
+    progress: StepProgress = silent_steps
 
     @property
     def folder(self) -> Path:
@@ -113,18 +113,6 @@ class Job:
             return PlainFolder(self.places.bids_dir, self.places.bids_dir)
         return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
 
-    def runs(self) -> list[RunFiles]:
-        """Find the files of the runs that are loaded.
-
-        Returns
-        -------
-        list of RunFiles
-            Empty where responses are betas that were estimated elsewhere, or bdata files.
-        """
-        return find_runs(
-            self.study.load, self.index(), self.subject, sessions=self.sessions, bids_filters=self.filters
-        )[0]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Loaded:
@@ -140,12 +128,15 @@ class Loaded:
         Everything that was left out.
     described : tuple of FeatureSpace
         Feature spaces as they are, one row per stimulus.
+    runs : tuple of RunFiles
+        Files of the runs that were loaded; empty for betas and bdata.
     """
 
     responses: Responses
     spaces: tuple[FeatureSpace, ...]
     exclusions: tuple[Exclusion, ...]
     described: tuple[FeatureSpace, ...] = ()
+    runs: tuple[RunFiles, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -277,4 +268,8 @@ def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas
     if name.startswith(BDATA):
         file = first_bdata_file(str(job.study.load.file), job.places.bids_dir, job.subject)
         return load_bdata_atlas(file, name, space=space, as_released=job.study.maps.as_released)
-    return load_dseg(path, name) if name in SEGMENTATIONS else load_atlas(path)
+    if name in SEGMENTATIONS:
+        return load_dseg(path, name)
+    # A file says in its name where it lies; an atlas by name is loaded onto the surface of the responses.
+    onto = space if path in PACKAGED or (isinstance(path, str) and space == "fsLR") else None
+    return load_atlas(path, space=onto, as_released=job.study.maps.as_released)

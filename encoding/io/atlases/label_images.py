@@ -11,7 +11,7 @@ import numpy as np
 from ...core.axes import Grid, Targets
 from ...core.errors import DataError
 from ..fetched import absent, require_content
-from .tables import entities
+from ..region_tables import entities
 
 CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
 GIFTI_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import DataError
-from ..fetched import absent, require_content
+from ..core.errors import DataError
+from .fetched import absent, require_content
 
 EMPTY = ("", "n/a", "none", "nan")
 HEMIS = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R", "b": "", "bilateral": ""}
