@@ -34,7 +34,8 @@ from ..core.settings import (
     settings,
 )
 from ..io.atomic import atomic_file, write_text, write_tsv
-from ..io.judgments.files import read_judgments
+from ..io.judgments.files import fingerprint_store, read_judgments
+from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
 from .consensus import RELIABLE, Consensus, fit_consensus
@@ -44,6 +45,7 @@ from .sparse import METHODS, STARTS, SparseEmbedding
 from .triplets import as_triplets, divide
 
 STEP = "learn/1"
+WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", ".html")  # what is written of each, by its end
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -167,6 +169,22 @@ def learn(
         One row per stimulus.
     """
     base, folder, related = Path(base), Path(folder), related or {}
+    # Participants that start together want the same embedding: one learns it, and the others load it.
+    sweeping = tuple((folder, f"{source.name}{end}") for end in WRITTEN)
+    with locked(folder, source.name, sweeping=sweeping):
+        return _learn(source, base, folder, device=device, n_jobs=n_jobs, related=related, progress=progress)
+
+
+def _learn(
+    source: JudgmentTable,
+    base: Path,
+    folder: Path,
+    *,
+    device: str,
+    n_jobs: int,
+    related: Mapping[str, FeatureSpace],
+    progress: Progress,
+) -> FeatureSpace:
     provenance = _provenance(source, base, related)
     place = folder / source.name
     if saved_with(place, provenance.key):
@@ -294,7 +312,8 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
             if not file.exists():
                 raise DataError(f"Feature space {source.name!r}: no file {file}.")
             if file.is_file():
-                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = fingerprint(file)
+                known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
+                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
     shown = ("categories", "dimensions", "frames")
     settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in shown}
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())

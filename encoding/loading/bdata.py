@@ -365,7 +365,7 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, paths: list[Path
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
     config = dataclasses.asdict(loader) | {"subject": subject, "sessions": sessions}
-    return Provenance("bdata/1", config, inputs, None, versions())
+    return Provenance("bdata/2", config, inputs, None, versions())
 
 
 def _pieces(loader: Loader, sources: list[tuple[int, Path]]) -> list[Piece]:

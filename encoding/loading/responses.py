@@ -281,7 +281,7 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
         "sessions": query.sessions,
         "bids_filters": dict(query.filters),
     }
-    return Provenance("load/1", config, inputs, None, versions())
+    return Provenance("load/2", config, inputs, None, versions())
 
 
 def _load_runs(

@@ -18,7 +18,15 @@ from .results import (
 from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
 from .significance import rates_of
-from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
+from .summary import (
+    FACTS,
+    DiscoverySummary,
+    ModelSummary,
+    RsaSummary,
+    SolverSummary,
+    Summary,
+    shaping_settings,
+)
 
 __all__ = [
     "BDATA",
@@ -43,6 +51,7 @@ __all__ = [
     "rates_of",
     "read_result",
     "require_same_settings",
+    "shaping_settings",
     "spaces_as_models",
     "winner_of",
     "write_background",
