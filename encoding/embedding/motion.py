@@ -1,7 +1,6 @@
 """Motion energy of videos: responses of a pyramid of spatio-temporal Gabor filters."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from annotated_types import Interval
 
 from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, versions
+from ..core.progress import Progress, silent
 from ..core.settings import NotNegative, Rule, Text, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
@@ -66,7 +66,7 @@ def measure_motion(
     base: str | Path,
     folder: str | Path,
     *,
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> FeatureSpace:
     """Measure the motion energy of all clips, or take it from what is kept.
 
