@@ -10,7 +10,7 @@ from ..io.bids.runs import RunFiles
 from ..io.images.formats import RunImage
 from ..numerics.cleaning import clean_series, cosine_drifts, linear_drift, orthonormal, zscore_rows
 from ..numerics.intervals import mean_weights, overlaps
-from .loader import Loader
+from .loader import Scans
 
 T_R_TOLERANCE = 1e-3
 
@@ -84,12 +84,12 @@ def agreed_t_r(run: RunFiles, header: float | None, where: str) -> float:
     return t_r
 
 
-def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None:
+def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
     """Read the confounds of a run, as far as the loader wants them.
 
     Parameters
     ----------
-    loader : Loader
+    loader : Scans
         Settings.
     run : RunFiles
         Its files.
@@ -118,13 +118,13 @@ def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None
 
 
 def run_rows(
-    loader: Loader, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
+    loader: Scans, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
 ) -> RunRows:
     """Clean a run and take its rows.
 
     Parameters
     ----------
-    loader : Loader
+    loader : Scans
         Settings.
     image : RunImage
         Time series; its values are overwritten.
@@ -179,7 +179,7 @@ def run_rows(
     return RunRows(rows, unusable, samples, np.zeros((len(rows), 0), np.float32), (*exclusions, *notes))
 
 
-def _check_events(loader: Loader, presentations: Samples, end: float, where: str) -> None:
+def _check_events(loader: Scans, presentations: Samples, end: float, where: str) -> None:
     late = presentations.onset >= end
     if late.any():
         first = int(np.flatnonzero(late)[0])
@@ -194,7 +194,7 @@ def _check_events(loader: Loader, presentations: Samples, end: float, where: str
         raise DataError(f"{where}: {instant.sum()} events have the duration 0, which covers no volume. {advice}")
 
 
-def _bases(loader: Loader, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
+def _bases(loader: Scans, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
     n_scans = len(kept)
     slow = [np.ones((n_scans, 1))]
     if loader.detrend:
@@ -216,7 +216,7 @@ def _volume_samples(presentations: Samples, start: np.ndarray, t_r: float) -> Sa
 
 
 def _windows(
-    loader: Loader,
+    loader: Scans,
     values: np.ndarray,
     presentations: Samples,
     start: np.ndarray,
