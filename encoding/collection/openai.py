@@ -5,11 +5,14 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..core import ConfigError
+from ..core.settings import NotNegative, Positive, Probability, Text, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
 from .concurrency import Gate
@@ -26,81 +29,45 @@ MOST_TOKENS = 1e9  # in one trial; a server that counts more has not counted
 EXCERPT = 300  # characters of a reply that could not be read
 
 
-@dataclass(frozen=True)
+@settings("[[annotator]]")
 class OpenAI:
-    """The ``[[annotator]]`` table of kind "openai".
+    """A model behind a chat API."""
 
-    Attributes
-    ----------
-    model : str
-        Name under which the server knows the model.
-    prompt : str
-        One that comes with the package, or a file of your own.
-    url : str
-        Address of the API, up to and with ``/v1``.
-    name : str
-        Name of the annotator in tables; that of the model if left out.
-    temperature : float
-        0 for the most likely answer.
-    seed : int or None
-        Passed to the server.
-    top_logprobs : int
-        Number of tokens whose probability is asked for.
-    least_mass : float
-        Probability that the three labels must have together for an answer to be valid.
-    extra : mapping
-        Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``.
-    key_variable : str
-        Environment variable that holds the key; "" if the server needs none.
-    concurrency : int
-        Requests under way at most; how many there are is found out.
-    per_minute : float
-        Requests per minute at most; 0 for any number.
-    timeout : float
-        Seconds for one request.
-    tries : int
-        How many times a request is sent at most.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    model: str
-    prompt: str
-    url: str = "http://127.0.0.1:8000/v1"
+    model: Text
+    """Name under which the server knows the model."""
+    prompt: Text
+    """A prompt that comes with the package, or a file of your own."""
+    url: Text = "http://127.0.0.1:8000/v1"
+    """Address of the API, up to and with ``/v1``."""
     name: str = ""
-    temperature: float = 0.0
-    seed: int | None = None
-    top_logprobs: int = 20
-    least_mass: float = 0.1
+    """Name of the annotator in tables; that of the model if left out."""
+    temperature: NotNegative = 0.0
+    """Sampling temperature; 0 for the most likely answer."""
+    seed: Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)] | None = None
+    """Seed that is passed to the server."""
+    top_logprobs: Annotated[int, Interval(ge=1, le=1000)] = 20
+    """Number of tokens whose probability is asked for."""
+    least_mass: Probability = 0.1
+    """Probability that the three labels must have together for an answer to be valid."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``."""
     key_variable: str = ""
-    concurrency: int = 64
-    per_minute: float = 0.0
-    timeout: float = 120.0
-    tries: int = 6
+    """Environment variable that holds the key; "" if the server needs none."""
+    concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
+    """Largest number of requests under way; the actual number adapts to the server."""
+    per_minute: NotNegative = 0.0
+    """Largest number of requests per minute; 0 for any number."""
+    timeout: Positive = 120.0
+    """Seconds for one request."""
+    tries: Annotated[int, Interval(ge=1, le=1000)] = 6
+    """How many times a request is sent at most."""
 
     def __post_init__(self) -> None:
-        """Check values."""
+        """Check the address and the further parameters."""
         check_url(self.url)
-        if not self.model or not self.prompt:
-            raise ConfigError(f"[[annotator]] model = {self.model!r}, prompt = {self.prompt!r}: both are needed.")
-        if min(self.concurrency, self.tries, self.top_logprobs) < 1 or self.timeout <= 0 or self.per_minute < 0:
-            raise ConfigError(
-                f"[[annotator]] concurrency = {self.concurrency}, tries = {self.tries}, top_logprobs = "
-                f"{self.top_logprobs}, timeout = {self.timeout}, per_minute = {self.per_minute}: numbers above 0 are "
-                f"needed (per_minute: or 0)."
-            )
-        if not 0 <= self.least_mass <= 1 or self.temperature < 0:
-            raise ConfigError(
-                f"[[annotator]] least_mass = {self.least_mass}, temperature = {self.temperature}: a probability and a "
-                f"number of 0 or more are needed."
-            )
         for key in self.extra:
             if key in RESERVED:
-                raise ConfigError(f"[[annotator]] extra: {key!r} has a key of its own, or is set by the prompt.")
+                raise ConfigError(f"extra: {key!r} has a key of its own, or is set by the prompt.")
 
     def open(self, contents: Contents, base: str | Path = ".") -> "ChatAnnotator":
         """Make the annotator.
