@@ -267,7 +267,8 @@ class _Work:
     def _joint(
         self, values: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], n: int
     ) -> dict[str, SharedSpace | None]:
-        n_all = sum(self.ranks.get(name, 0) for name in values)
+        whole = np.concatenate(list(values.values()), axis=1)
+        n_all = inverse_root(whole.T @ whole).shape[1]
         if n_all > n / 2 or len(self.ranks) < len(values):
             self.notes["unique"] = (
                 f"unique parts are not estimated: all spaces together have {n_all} dimensions, and half as many "

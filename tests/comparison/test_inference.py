@@ -155,7 +155,9 @@ def test_order_of_blocks_is_of_no_matter_to_a_group(tests):
 
 
 def test_other_stimuli_are_told_apart(tests):
-    others = [replace(one, facts={**one.facts, "blocks": [k], "stimuli": k}) for k, one in zip("abc", tests, strict=True)]
+    others = [
+        replace(one, facts={**one.facts, "blocks": [k], "stimuli": k}) for k, one in zip("abc", tests, strict=True)
+    ]
     assert (group_claims(others)["note"] == "participants saw different stimuli").all()
     mixed = [replace(one, facts={**one.facts, "blocks": [k]}) for k, one in zip("abc", tests, strict=True)]
     cautious = group_claims(mixed)
@@ -300,7 +302,9 @@ def test_versions_of_unreliable_features(tmp_path):
     responses = answers(rng, samples, truth.values)
     plain = infer_spaces(versions[:1], responses, regions(), tmp_path / "plain", settings=Inference(0))
     presented = Presented(versions={"a": versions[1]})
-    both = infer_spaces(versions[:1], responses, regions(), tmp_path / "both", settings=Inference(0), presented=presented)
+    both = infer_spaces(
+        versions[:1], responses, regions(), tmp_path / "both", settings=Inference(0), presented=presented
+    )
     values = [at(chance_table(found), "A")["value"] for found in (plain, both)]
     assert values[0] == pytest.approx(0.25, abs=0.04)
     assert values[1] == pytest.approx(0.5, abs=0.06)
