@@ -15,11 +15,11 @@ from ...core.atlas import Atlas
 from ...core.axes import Targets
 from ...core.errors import DataError, suggest
 from ..bdata.rois import PREFIX, bdata_atlas
+from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
 from .label_images import read_labels
 from .matching import match_atlas
 from .packages import PACKAGED, load_packaged, load_schaefer_fslr
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
-from .tables import RegionTable, entities, find_table, make_table, read_rows, read_table
 
 __all__ = [
     "AtlasInfo",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.atlas import Atlas, RoiSet
 from ...core.errors import DataError
-from .tables import read_rows
+from ..region_tables import read_rows
 
 logger = logging.getLogger(__name__)
 
