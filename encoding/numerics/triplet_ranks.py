@@ -142,13 +142,17 @@ def _rarest(
     """Find two steps around the circle, not used yet, whose three distances have been covered least."""
     folded = np.minimum(steps, n - steps)
     first = covered[1:] + noise[: len(covered) - 1]
+    other = np.roll(noise, n // 3)  # not the noise of `first`, which would prefer the step that was just chosen
     nearest = int(np.argmin(first))
     for distance in chain((nearest,), _ascending(first)):
         x = distance + 1
         y = steps[: n - x - 1]
         if len(y) == 0:
             continue
-        cost = covered[folded[: n - x - 1]] + covered[np.minimum(x + y, n - x - y)] + noise[: n - x - 1]
+        near, far = folded[: n - x - 1], np.minimum(x + y, n - x - y)
+        cost = covered[near] + covered[far] + other[: n - x - 1]
+        # A distance that a triplet has twice is covered twice, for as many new pairs as one would give.
+        cost += (near == folded[x - 1]).astype(float) + (far == folded[x - 1]) + (near == far)
         cost = cost + 1e9 * ((x == y) & (3 * x == n))  # a third of the circle has too few turns, and comes last
         if x in used:
             cost[np.array(used[x]) - 1] = np.inf
