@@ -17,13 +17,13 @@ from ..numerics.triplet_ranks import pair_counts
 from .baselines import Colours, Words
 from .budget import Budget
 from .contents import choose
-from .designs import Design, make_plan, read_listed
+from .designs import LATEST, Design, make_plan, read_listed
 from .openai import OpenAI
 from .ratings_judge import Cosine
 from .runner import Asking
 from .schedule import schedule, sharing
 from .stimuli import Shown, Stimuli, read_shown
-from .tabled import Table
+from .tabled import Table, TableAnnotator
 from .transformers import Transformers
 from .trials import Annotator
 
@@ -179,6 +179,14 @@ class Opened:
         settings = self.collection.annotator(name)
         return settings.open(self.what.contents, self.collection.base)
 
+    def trials(self, annotator: Annotator) -> tuple[Plan, np.ndarray]:
+        """Return the plan of an annotator and what is shown: the collection's, or the rows of a people's table."""
+        if not isinstance(annotator, TableAnnotator):
+            return self.plan, self.shown
+        plan = annotator.plan(self.collection.design, self.collection.seed)
+        shown = choose(plan, self.what.contents, self.collection.stimuli.captions_shown, self.collection.seed)
+        return plan, shown
+
     def store(self, *, read_only: bool = False, shard: tuple[int, int] = (1, 1)) -> AnswerStore:
         """Open the store of answers.
 
@@ -236,14 +244,26 @@ def plan_collection(
     what = read_shown(collection.stimuli, collection.base, collection.folder / "frames", watch=watch)
     names = what.contents.stimuli
     listed, inputs = read_listed(collection.design, names, collection.base)
-    plan = make_plan(collection.design, names, seed=collection.seed, listed=listed)
     folder = collection.folder / "plan"
+    plan = make_plan(
+        collection.design, names, seed=collection.seed, listed=listed, version=_version(folder, collection)
+    )
     save(plan, folder)
     shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
     opened = Opened(collection, plan, shown, what)
     summary = summarize(opened)
     write_json(collection.folder / "plan.json", {**summary, "listed": inputs, "versions": versions()})
     return opened, summary
+
+
+def _version(folder: Path, collection: Collection) -> int:
+    """Return the version of the plan that lies there: answers that were paid for fit no other."""
+    if not (folder / "object.json").is_file():
+        return LATEST
+    before = load(folder).provenance
+    design = dict(before.config).get("design")
+    same = isinstance(design, Mapping) and design.get("kind") == "balanced" and before.seed == collection.seed
+    return 1 if same and before.step == "plan/1" else LATEST
 
 
 def open_collection(collection: Collection) -> Opened:
