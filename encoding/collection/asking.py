@@ -12,7 +12,7 @@ from ..io.judgments.answers import AnswerStore, merge_stores
 from .budget import Budget, Meter
 from .openai import ChatAnnotator
 from .results import check_collection
-from .runner import Progress, collect
+from .runner import RunStatus, collect
 from .schedule import schedule, sharing
 from .study import STORE, Collection, Opened, name_of, plan_collection
 from .trials import Annotator, Trial
@@ -22,7 +22,7 @@ SPENT = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "req
 
 
 def dry_run(
-    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[Progress], None] | None = None
+    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[RunStatus], None] | None = None
 ) -> dict[str, Any]:
     """Ask some trials of the plan, and tell what all of them will take.
 
@@ -61,7 +61,7 @@ def dry_run(
 
 
 def _project(
-    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: Progress
+    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: RunStatus
 ) -> dict[str, Any]:  # fmt: skip
     query = (
         "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
@@ -93,7 +93,7 @@ def _project(
     }
 
 
-def _pace(opened: Opened, annotator: Annotator, latency: float, progress: Progress) -> tuple[float, float]:
+def _pace(opened: Opened, annotator: Annotator, latency: float, progress: RunStatus) -> tuple[float, float]:
     """Return seconds per trial, at best and at the pace of the dry run."""
     asked = max(progress.asked, 1)
     if getattr(annotator, "free", False):
@@ -120,8 +120,8 @@ def _computing(opened: Opened, annotator: Annotator) -> float:
 
 def run_collection(
     opened: Opened, name: str = "", *, shard: tuple[int, int] = (1, 1), retry_errors: bool = False,
-    retry: tuple[str, ...] = (), watch: Callable[[Progress], None] | None = None,
-) -> Progress:  # fmt: skip
+    retry: tuple[str, ...] = (), watch: Callable[[RunStatus], None] | None = None,
+) -> RunStatus:  # fmt: skip
     """Ask an annotator everything that is planned and not answered yet.
 
     Parameters
@@ -141,7 +141,7 @@ def run_collection(
 
     Returns
     -------
-    Progress
+    RunStatus
         What was done, and why it ended.
     """
     annotator = opened.annotator(name)
@@ -186,7 +186,7 @@ def merge_shards(opened: Opened) -> dict[str, int]:
 def collect_judgments(
     collection: Collection,
     *,
-    watch: Callable[[str, Progress], None] = lambda name, asked: None,  # noqa: ARG005
+    watch: Callable[[str, RunStatus], None] = lambda name, asked: None,  # noqa: ARG005
 ) -> Path:
     """Plan trials, ask every annotator what is not answered yet, and export what was answered.
 
@@ -223,7 +223,7 @@ def collect_judgments(
     return check_collection(opened)[0]
 
 
-def _listed(progress: Progress) -> str:
+def _listed(progress: RunStatus) -> str:
     """List the reasons of answers that are not valid, below a message."""
     return "".join(f"\n  {line}" for line in reasons(progress.reasons))
 

@@ -354,9 +354,9 @@ def check_url(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError("[[annotator]] url holds a password, a key or a query. Keys belong in the environment.")
+        raise ConfigError("url holds a password, a key or a query. Keys belong in the environment.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f'[[annotator]] url = {url!r}, but an address such as "http://127.0.0.1:8000/v1" is needed.')
+        raise ConfigError(f'url = {url!r}, but an address such as "http://127.0.0.1:8000/v1" is needed.')
     return url.rstrip("/")
 
 

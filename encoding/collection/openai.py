@@ -5,11 +5,15 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
+
+from annotated_types import Interval
 
 from ..core import ConfigError
+from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
 from .concurrency import Gate
@@ -22,85 +26,60 @@ from .trials import Answer, Ledger, Stopped, Trial
 PATH = "/chat/completions"
 RESERVED = ("model", "messages", "max_tokens", "temperature", "seed", "logprobs", "top_logprobs", "stream", "n")
 CACHED_CHARACTERS = 1 << 30  # of frames that are kept ready to be sent
+STRUCTURED = ("", "json", "choice")
+LEAST_JSON = 16  # tokens of {"answer": "A"}
 MOST_TOKENS = 1e9  # in one trial; a server that counts more has not counted
 EXCERPT = 300  # characters of a reply that could not be read
 
 
-@dataclass(frozen=True)
+@settings("[[annotator]]")
 class OpenAI:
-    """The ``[[annotator]]`` table of kind "openai".
+    """A model behind a chat API."""
 
-    Attributes
-    ----------
-    model : str
-        Name under which the server knows the model.
-    prompt : str
-        One that comes with the package, or a file of your own.
-    url : str
-        Address of the API, up to and with ``/v1``.
-    name : str
-        Name of the annotator in tables; that of the model if left out.
-    temperature : float
-        0 for the most likely answer.
-    seed : int or None
-        Passed to the server.
-    top_logprobs : int
-        Number of tokens whose probability is asked for.
-    least_mass : float
-        Probability that the three labels must have together for an answer to be valid.
-    extra : mapping
-        Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``.
-    key_variable : str
-        Environment variable that holds the key; "" if the server needs none.
-    concurrency : int
-        Requests under way at most; how many there are is found out.
-    per_minute : float
-        Requests per minute at most; 0 for any number.
-    timeout : float
-        Seconds for one request.
-    tries : int
-        How many times a request is sent at most.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    model: str
-    prompt: str
-    url: str = "http://127.0.0.1:8000/v1"
+    model: Text
+    """Name under which the server knows the model."""
+    prompt: Text
+    """A prompt that comes with the package, or a file of your own."""
+    url: Text = "http://127.0.0.1:8000/v1"
+    """Address of the API, up to and with ``/v1``."""
     name: str = ""
-    temperature: float = 0.0
-    seed: int | None = None
-    top_logprobs: int = 20
-    least_mass: float = 0.1
+    """Name of the annotator in tables; that of the model if left out."""
+    temperature: NotNegative = 0.0
+    """Sampling temperature; 0 for the most likely answer."""
+    seed: Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)] | None = None
+    """Seed that is passed to the server."""
+    top_logprobs: Annotated[int, Interval(ge=1, le=1000)] = 20
+    """Number of tokens whose probability is asked for."""
+    least_mass: Probability = 0.1
+    """Probability that the three labels must have together for an answer to be valid."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``."""
     key_variable: str = ""
-    concurrency: int = 64
-    per_minute: float = 0.0
-    timeout: float = 120.0
-    tries: int = 6
+    """Environment variable that holds the key; "" if the server needs none."""
+    concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
+    """Largest number of requests under way; the actual number adapts to the server."""
+    per_minute: NotNegative = 0.0
+    """Largest number of requests per minute; 0 for any number."""
+    timeout: Positive = 120.0
+    """Seconds for one request."""
+    tries: Annotated[int, Interval(ge=1, le=1000)] = 6
+    """How many times a request is sent at most."""
+
+    api_version: str = ""
+    """Version of the API, for deployments on Azure: their address ends in ``/openai/deployments/NAME``."""
+    reasoning_tokens: CountOrZero = 0
+    """Tokens that a model may use to reason, on top of those of the prompt."""
+    structured: Annotated[str, OneOf(STRUCTURED)] = ""
+    """How the server is made to answer with a label and nothing else: "json" (a schema) or "choice" (vLLM)."""
+    persona: str = ""
+    """Text before the system message, for replicates that differ in who is asked."""
 
     def __post_init__(self) -> None:
-        """Check values."""
+        """Check the address and the further parameters."""
         check_url(self.url)
-        if not self.model or not self.prompt:
-            raise ConfigError(f"[[annotator]] model = {self.model!r}, prompt = {self.prompt!r}: both are needed.")
-        if min(self.concurrency, self.tries, self.top_logprobs) < 1 or self.timeout <= 0 or self.per_minute < 0:
-            raise ConfigError(
-                f"[[annotator]] concurrency = {self.concurrency}, tries = {self.tries}, top_logprobs = "
-                f"{self.top_logprobs}, timeout = {self.timeout}, per_minute = {self.per_minute}: numbers above 0 are "
-                f"needed (per_minute: or 0)."
-            )
-        if not 0 <= self.least_mass <= 1 or self.temperature < 0:
-            raise ConfigError(
-                f"[[annotator]] least_mass = {self.least_mass}, temperature = {self.temperature}: a probability and a "
-                f"number of 0 or more are needed."
-            )
         for key in self.extra:
             if key in RESERVED:
-                raise ConfigError(f"[[annotator]] extra: {key!r} has a key of its own, or is set by the prompt.")
+                raise ConfigError(f"extra: {key!r} has a key of its own, or is set by the prompt.")
 
     def open(self, contents: Contents, base: str | Path = ".") -> "ChatAnnotator":
         """Make the annotator.
@@ -154,7 +133,9 @@ class ChatAnnotator:
                 f"[[annotator]] prompt {prompt.name!r} shows {prompt.shows}, but [stimuli] gives {has}. "
                 f'Set `show` in [stimuli] to "{prompt.shows}".'
             )
-        self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable))
+        azure = bool(settings.api_version) or (urlsplit(settings.url).hostname or "").endswith(".azure.com")
+        self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable), azure=azure)
+        self._system = "\n\n".join(filter(None, (settings.persona, prompt.system)))
         self._shown = _Shown(contents)
         self._turns = [_Template(turn, framed=prompt.shows == "frames") for turn in prompt.turns]
         self._habits = Habits(settings.model, dict(settings.extra))
@@ -166,7 +147,7 @@ class ChatAnnotator:
     @property
     def fixed_characters(self) -> int:
         """Characters before the first item: the same in all trials."""
-        return len(self._prompt.system) + len(self._prompt.turns[0].pieces[0])
+        return len(self._system) + len(self._prompt.turns[0].pieces[0])
 
     def identity(self) -> dict[str, Any]:
         """List everything that shapes the answers; the address does not.
@@ -176,15 +157,17 @@ class ChatAnnotator:
         dict
             JSON.
         """
-        names = ("model", "temperature", "seed", "top_logprobs", "least_mass")
-        settings = {name: getattr(self._settings, name) for name in names}
+        names, settings = ("model", "temperature", "seed", "top_logprobs", "least_mass"), self._settings
         return {
             "kind": "openai",
-            **settings,
-            "extra": dict(self._settings.extra),
+            **{name: getattr(settings, name) for name in names},
+            "extra": dict(settings.extra),
             "prompt": self._prompt.name,
             "prompt_hash": self._prompt.digest,
-        }
+            # Named only where they are used, so that answers of earlier versions keep their key.
+            **{name: getattr(settings, name) for name in ("reasoning_tokens", "structured", "persona")
+               if getattr(settings, name)},
+        }  # fmt: skip
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
@@ -196,8 +179,9 @@ class ChatAnnotator:
             "server", "models", "version", as far as it tells.
         """
         settings = self._settings
+        query = f"?api-version={quote(settings.api_version)}" if settings.api_version else ""
         gate = Gate(settings.concurrency, settings.per_minute)
-        client = Client(settings.url, self._secret, gate, timeout=settings.timeout, tries=settings.tries)
+        client = Client(settings.url, self._secret, gate, timeout=settings.timeout, tries=settings.tries, query=query)
         async with client:
             models, server = await client.get("/models")
             version, _ = await client.get("/../version")
@@ -294,7 +278,7 @@ class ChatAnnotator:
 
     def _messages(self, trial: Trial, turn: int, said: list[str]) -> str:
         messages: list[str] = []
-        system = self._prompt.system
+        system = self._system
         shown = [self._shown(content) for content in trial.shown]
         for number in range(turn + 1):
             before = "" if number or self._habits.system else system
@@ -316,7 +300,7 @@ class ChatAnnotator:
         if answer.detail == NO_PROBABILITIES and not self._soft:
             raise Stopped(self._no_probabilities(f"its reply was {self._secret.redact(answer.reply)[:80]!r}"))
         if answer.outcome in ("truncated", "unparsed") and _reasons(reply.content):
-            why = "the model reasons before it answers; give it more tokens, or switch that off (see `extra`)"
+            why = "the model reasons before it answers; give it reasoning_tokens, or switch that off (see extra)"
             return answer._replace(detail=f"{answer.detail}: {why}")
         return answer
 
@@ -347,7 +331,7 @@ class ChatAnnotator:
         settings = self._settings
         body: dict[str, Any] = {
             "model": settings.model,
-            "max_tokens": turn.max_tokens,
+            "max_tokens": turn.max_tokens + settings.reasoning_tokens,
             "temperature": settings.temperature,
             **settings.extra,
         }
@@ -355,7 +339,25 @@ class ChatAnnotator:
             body["seed"] = settings.seed
         if reads and self._prompt.answer == "logprobs":
             body |= {"logprobs": True, "top_logprobs": settings.top_logprobs}
+        elif reads and settings.structured:
+            body |= _structure(settings.structured, self._prompt.labels)
+            if settings.structured == "json":
+                body["max_tokens"] = max(body["max_tokens"], LEAST_JSON)
         return json.dumps(self._habits.write(body), separators=(",", ":"))[:-1] + ","
+
+
+def _structure(how: str, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters that leave a server no other answer than a label."""
+    if how == "choice":
+        return {"structured_outputs": {"choice": list(labels)}, "guided_choice": list(labels)}
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": list(labels)}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    form = {"name": "odd_one_out", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 class _Template:

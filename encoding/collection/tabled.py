@@ -5,14 +5,14 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..core import ConfigError, DataError, Plan, Provenance, fingerprint, suggest
+from ..core import ConfigError, DataError, Plan, Provenance, fingerprint
+from ..core.settings import NotNegative, OneOf, Rule, Text, settings
 from ..io.judgments.triplets import COLUMNS, read_triplets
 from ..numerics.triplet_ranks import counterbalance
 from .computed import similarities
@@ -26,72 +26,52 @@ ORDER = 0  # seed of orders that a file does not tell
 LEVEL = 1e-3  # of significance at which a column counts as that of the odd one
 
 
-@dataclass(frozen=True)
+Columns = Annotated[tuple[Text, ...], Rule("a list of the columns of three items", lambda names: len(names) in (1, 3))]
+Keys = Annotated[tuple[Text, ...], Rule("a list of three keys", lambda names: len(names) in (0, 3))]
+
+
+@settings("[[annotator]]")
 class Table:
-    """The ``[[annotator]]`` table of kind "table".
+    """An annotator that looks answers up: judgments that people have given already."""
 
-    Attributes
-    ----------
-    file : str
-        Table of names, or file of 0-based numbers, one row per judgment.
-    odd : {"last", "first", "named"}
-        Where the odd one stands: SPoSE and VICE write it last, cblearn first; or a column names it.
-    column : str
-        The column that names it, for "named".
-    columns : tuple of str
-        Columns of the three items, if the file is a table.
-    name : str
-        Name of the annotator in tables.
-    source : {"table", "jspsych", "labjs", "psychopy", "gorilla", "things"}
-        The program that wrote the file: its usual columns are found, and its reaction times read in its unit. All but
-        "table" name the odd one, so that `odd` is left out; `column` says where if that is not found.
-    keys : tuple of str
-        What the answer column holds for the three slots, for instance ``["left", "down", "right"]``.
-    participant, reaction_time, answered : str
-        Columns of who answered, in how much time, and when; the usual names if left out.
-    exclude : tuple of str
-        Participants whose answers are kept but weigh nothing.
-    exclude_flagged : bool
-        The same for participants who are flagged.
-    fastest, slowest : float
-        The same for answers in less or more time (s); 0 for no limit.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    file: str
-    odd: str = "last"
+    file: Text
+    """Table of names, or file of 0-based numbers, one row per judgment."""
+    odd: Annotated[str, OneOf(CONVENTIONS)] = "last"
+    """Position of the odd item: SPoSE and VICE write it last, cblearn first; or a column names it."""
     column: str = ""
-    columns: tuple[str, ...] = COLUMNS
-    name: str = "people"
-    source: str = "table"
-    keys: tuple[str, ...] = ()
+    """The column that names it, for "named"."""
+    columns: Columns = COLUMNS
+    """Columns of the three items, if the file is a table; or one column that holds a list of them."""
+    name: Text = "people"
+    """Name of the annotator in tables."""
+    source: Annotated[str, OneOf(SOURCES)] = "table"
+    """Program that wrote the file: its usual columns are found, reaction times read in its unit. All but "table" name
+    the odd item, so that `odd` is left out; `column` says where if that is not found."""
+    keys: Keys = ()
+    """What the answer column holds for the three slots, for instance ["left", "down", "right"]."""
     participant: str = ""
+    """Column of who answered; a usual name if left out."""
     reaction_time: str = ""
+    """Column of the time that it took (s; milliseconds in programs of browsers); a usual name if left out."""
     answered: str = ""
+    """Column of when it was; a usual name if left out."""
     exclude: tuple[str, ...] = ()
+    """Participants whose answers are kept but weigh nothing."""
     exclude_flagged: bool = False
-    fastest: float = 0.0
-    slowest: float = 0.0
+    """Whether answers of participants who are flagged weigh nothing."""
+    fastest: NotNegative = 0.0
+    """Answers in less time (s) weigh nothing."""
+    slowest: NotNegative = 0.0
+    """Answers in more time (s) weigh nothing; 0 for no limit."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if self.odd not in CONVENTIONS:
-            raise ConfigError(f"[[annotator]] odd = {self.odd!r}. {suggest(str(self.odd), CONVENTIONS)}")
-        if self.source not in SOURCES:
-            raise ConfigError(f"[[annotator]] source = {self.source!r}. {suggest(str(self.source), SOURCES)}")
-        if len(self.keys) not in (0, 3) or min(self.fastest, self.slowest) < 0:
-            raise ConfigError(
-                f"[[annotator]] keys = {list(self.keys)}, fastest = {self.fastest}, slowest = {self.slowest}: a "
-                f"key for each of three slots and times of 0 or more are needed."
-            )
+        """Check rules across fields."""
+        if len(self.columns) == 1 and self.source == "table" and self.odd != "named":
+            raise ConfigError(f"columns = {list(self.columns)}, but with odd = {self.odd!r} three columns are needed.")
         if self.source == "table" and (self.odd == "named") != bool(self.column):
-            raise ConfigError(f'[[annotator]] odd = {self.odd!r}, column = {self.column!r}: "named" needs a column.')
-        if len(self.columns) not in ((3,) if self.source == "table" and self.odd != "named" else (1, 3)):
-            raise ConfigError(f"[[annotator]] columns = {list(self.columns)}, but those of three items are needed.")
+            raise ConfigError(
+                f'odd = {self.odd!r}, column = {self.column!r}: "named" needs a column, others have none.'
+            )
 
     def open(self, contents: Contents, base: str | Path = ".") -> "TableAnnotator":
         """Read the judgments.

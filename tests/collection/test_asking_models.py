@@ -251,9 +251,9 @@ def test_identity_holds_what_shapes_answers_and_not_where_they_come_from(names, 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": ""}, "both are needed"),
-        ({"concurrency": 0}, "numbers above 0"),
-        ({"least_mass": 2.0}, "a probability"),
+        ({"model": ""}, "model = '': a string that is not empty is needed"),
+        ({"concurrency": 0}, "concurrency = 0: an integer from 1 to 100,000 is needed"),
+        ({"least_mass": 2.0}, "least_mass = 2.0: a number from 0 to 1 is needed"),
         ({"extra": {"messages": []}}, "'messages' has a key of its own"),
         ({"url": "http://me:pa55@host/v1"}, "Keys belong in the environment"),
         ({"url": "http://host/v1?key=zzz9"}, "Keys belong in the environment"),
