@@ -40,6 +40,8 @@ def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0, most:
     ndarray of int64, shape (n_trials,)
         Rows of the plan.
     """
+    if plan.provenance.config.get("people"):
+        return np.arange(min(most, len(plan)) if most else len(plan))  # as people answered
     extra = is_extra(plan)
     n_main = int((~extra).sum())
     rows, later = np.flatnonzero(~extra), np.flatnonzero(extra)
