@@ -133,7 +133,7 @@ def job_of(options: argparse.Namespace, study: "Study", places: "Places", subjec
 
     sessions = tuple(labels_of(options.session_label, "ses-"))
     progress = Milestones(subject) if quiet else Bar(f"sub-{subject} ")
-    return Job(study, places, subject, options.device, sessions, _filters(options.bids_filter_file), progress)
+    return Job(study, places, subject, options.device, sessions, filters_of(options.bids_filter_file), progress)
 
 
 def study_of(options: argparse.Namespace) -> "Study":
@@ -205,7 +205,8 @@ def labels_of(labels: Sequence[str], prefix: str) -> list[str]:
     return [label.removeprefix(prefix) for label in labels]
 
 
-def _filters(path: Path | None) -> dict[str, Any]:
+def filters_of(path: Path | None) -> dict[str, Any]:
+    """Read the file of `--bids-filter-file`; empty without one."""
     if path is None:
         return {}
     try:
