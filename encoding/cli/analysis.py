@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError, EncodingError
-from .options import add_command, add_places, add_run_options, job_of, labels_of, places_of, study_of
+from .options import add_command, add_places, add_run_options, filters_of, job_of, labels_of, places_of, study_of
 from .progress import Bar, end_line, say
 
 if TYPE_CHECKING:
@@ -90,12 +90,21 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     """Do something for every subject; one that fails does not stop the others."""
     from joblib import Parallel, delayed
 
+    from ..loading import require_files
     from ..pipeline import finished_subjects, make_spaces, prepare_output, subjects_of
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
     subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted, study.load)
     if not finished:
+        require_files(
+            study.load,
+            places.bids_dir,
+            places.derivatives,
+            subjects,
+            sessions=labels_of(options.session_label, "ses-"),
+            bids_filters=filters_of(options.bids_filter_file),
+        )
         prepare_output(study, places, options.arguments)
         if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.

@@ -16,6 +16,7 @@ from ..io.luminance import MOTION_PACKAGES, read_luminance
 from .sources import FeatureSource, SourceContext
 
 BATCH = 256
+STEP = "motion/2"
 
 
 Frequencies = Annotated[
@@ -114,14 +115,14 @@ def measure_motion(
     rows, prints = [], []
     for done, path in enumerate(files, start=1):
         prints.append(fingerprint(path))
-        kept = Path(folder) / f"motion-{digest(settings)}" / f"{path.stem}-{prints[-1]}.npy"
+        kept = Path(folder) / f"motion-{digest([STEP, settings])}" / f"{path.stem}-{prints[-1]}.npy"
         if not kept.is_file():
             pyramid = _pyramid(source) if pyramid is None else pyramid
             with atomic_file(kept) as temporary, temporary.open("wb") as stream:
                 np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
         rows.append(np.load(kept, allow_pickle=False))
         progress(done / len(files))
-    provenance = Provenance("motion/1", settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
+    provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
     features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
     return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
 

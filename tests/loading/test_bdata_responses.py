@@ -350,7 +350,7 @@ def test_missing_files_are_named(originals):
 
 def test_filters_of_bids_files_are_refused(originals, tmp_path):
     loader = Loader(kind="bdata", file=SINGLE, per="stimulus")
-    with pytest.raises(ConfigError, match=r"BIDS filters \(bold\) choose BIDS files, and bdata files are none"):
+    with pytest.raises(ConfigError, match=r"BIDS filters \(bold\) do not apply to bdata files"):
         load_responses(loader, PlainFolder(originals, originals), "01", tmp_path, bids_filters={"bold": {"run": 1}})
     assert find_runs(loader, PlainFolder(originals, originals), "01") == ([], ())
 
