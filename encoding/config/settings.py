@@ -209,6 +209,9 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
+    for name in [name for pair in study.compare.versions for name in pair]:
+        if name not in names:
+            raise ConfigError(f"[compare] versions: no feature space {name!r} in [[features]]. {suggest(name, names)}")
     if study.maps.threshold == "fdr" and study.compare.significance == "none":
         raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
     masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
