@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -15,6 +15,7 @@ from ..io.atomic import atomic_file
 from ..io.fetched import require_fetched
 from ..io.locks import locked
 from ..io.luminance import MOTION_PACKAGES, read_luminance
+from .sources import FeatureSource, SourceContext
 
 BATCH = 256
 STEP = "motion/2"
@@ -26,7 +27,7 @@ Frequencies = Annotated[
 
 
 @settings("[[features]]")
-class MotionEnergy:
+class MotionEnergy(FeatureSource):
     """Motion energy of video files, by pymoten (extra ``motion``).
 
     Every clip is turned into square luminance images; the energy of a filter is the root of the summed squares of its
@@ -34,6 +35,7 @@ class MotionEnergy:
     6,555 channels of Du et al. (2023).
     """
 
+    slow: ClassVar[bool] = True
     name: Text
     """Name of the feature space."""
     videos: Text
@@ -62,6 +64,10 @@ class MotionEnergy:
                 f"size = {self.size} pixels cannot show {max(self.spatial_frequencies)} cycles per image; at least "
                 f"two pixels per cycle are needed."
             )
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Measure all clips, or load what was measured."""
+        return measure_motion(self, context.base, context.folder, progress=context.progress)
 
 
 def measure_motion(

@@ -8,6 +8,7 @@ file instead, which names host and process and is touched while its owner lives.
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
@@ -79,19 +80,33 @@ def _acquire(path: Path, wait: bool, busy: str, tell: Callable[[str], None]) -> 
     except OSError as error:
         if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
             raise
-        return _try(SoftFileLock(f"{path}.soft", lifetime=LEASE), path, wait, busy, tell)
+        return _try(SoftFileLock(f"{path}.soft"), path, wait, busy, tell)
 
 
 def _try(lock: BaseFileLock, path: Path, wait: bool, busy: str, tell: Callable[[str], None]) -> BaseFileLock:
+    told = False
+    while True:
+        _break_dead(path)
+        try:
+            lock.acquire(timeout=SOON if wait else 0)
+            _note_owner(path)
+            return lock
+        except Timeout as error:
+            if not wait:
+                raise DataError(busy or f"{path}: another process holds this lock. Wait for it.") from error
+        if not told:
+            tell(f"waiting for {_owner(path)} to finish {path.stem}")
+            told = True
+
+
+def _break_dead(path: Path) -> None:
+    """Remove a marker whose owner gave no sign of life; filelock itself does so for processes of this host."""
+    marker = Path(f"{path}.soft")
     try:
-        lock.acquire(timeout=SOON if wait else 0)
-    except Timeout as error:
-        if not wait:
-            raise DataError(busy or f"{path}: another process holds this lock. Wait for it.") from error
-        tell(f"waiting for {_owner(path)} to finish {path.stem}")
-        lock.acquire()
-    _note_owner(path)
-    return lock
+        if time.time() - marker.stat().st_mtime > LEASE:
+            marker.unlink()
+    except OSError:
+        pass
 
 
 def _owner(path: Path) -> str:

@@ -41,6 +41,9 @@ SCHEMA = pa.schema(
         ("repeat", pa.int32()),
         ("split", WORDS),
         ("annotator", WORDS),
+        ("participant", WORDS),
+        ("reaction_time", pa.float32()),
+        ("model", WORDS),
         ("mass", pa.float32()),
         ("tokens_in", pa.int32()),
         ("tokens_cached", pa.int32()),
@@ -91,12 +94,17 @@ def read_judgments(
     if not path.is_file():
         raise absent(path)
     require_content(path)
-    if path.suffix == ".parquet":
-        return _of(annotator, _parquet(path, split), path)
-    if path.suffix == ".sqlite":
-        return read_store(path, annotator=annotator, split=split)
-    if path.suffix in NUMBERS:
-        return _of_numbers(path, read_numbers(path), stimuli, split)
+    try:
+        if path.suffix == ".parquet":
+            return _of(annotator, _parquet(path, split), path)
+        if path.suffix == ".sqlite":
+            return read_store(path, annotator=annotator, split=split)
+        if path.suffix in NUMBERS:
+            return _of_numbers(path, read_numbers(path), stimuli, split)
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
     kinds = f".parquet, .sqlite, {', '.join(NUMBERS)} files, or a saved folder"
     raise DataError(f"{path}: judgments are read from {kinds}.")
 
