@@ -25,13 +25,12 @@ from ..numerics.choices import choice_logits, correct_share
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
 from ..numerics.variational import SpikeSlab, alive, fit_posterior
+from .methods import METHODS, STARTS
 from .new_items import place_items
 from .objective import Point, Problem
 from .path import LARGE, choose, default_lambdas, refine, walk
 from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
-METHODS = ("map", "variational")
-STARTS = ("random", "spectral")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 POSTERIOR_STEPS, POSTERIOR_RATE = 1000, 0.03
 BATCH = 250_000  # judgments of a step of "variational", where there are many

@@ -1,11 +1,13 @@
 """What a fit may take: the ``[compute]`` table."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ..core import ConfigError
 from ..core.settings import Rule, settings
-from .crossval import Compute
+
+if TYPE_CHECKING:
+    from .crossval import Compute
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -29,7 +31,7 @@ class Budget:
     verify: bool = False
     """Whether a sample of targets of every chunk is checked against himalaya."""
 
-    def compute(self, device: str) -> Compute:
+    def compute(self, device: str) -> "Compute":
         """Turn sizes into bytes.
 
         Parameters
@@ -42,6 +44,8 @@ class Budget:
         Compute
             What `cross_predict` takes.
         """
+        from .crossval import Compute
+
         return Compute(
             device,
             keep_bytes=parse_size(self.keep_predictions, "[compute] keep_predictions"),

@@ -1,6 +1,6 @@
 """What one encoding model is: its feature spaces and how its hyper-parameters are searched."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Annotated
@@ -11,12 +11,17 @@ from annotated_types import Interval
 from ..core import ConfigError
 from ..core.settings import OneOf, Rule, Text, distinct, settings
 from ..numerics.ridge_search import draw_candidates
-from .plan import METHODS
 
 SEARCHES = ("random", "guided")
 ALPHA_UNITS = ("trace", "zscored")
 MOST_BANDS = 5  # of which every subset is fitted
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
+
+
+def _methods() -> Collection[str]:
+    from .solvers import METHODS  # with torch and SciPy, which reading a configuration seldom needs
+
+    return METHODS
 
 
 Penalty = Annotated[float, Interval(gt=0, le=1e30)]
@@ -38,7 +43,7 @@ class Ridge:
     alphas: Penalties = DEFAULT_ALPHAS
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
-    method: Annotated[str, OneOf(METHODS)] = "auto"
+    method: Annotated[str, OneOf(_methods)] = "auto"
     """Solver. The first three scale features on the rows of every inner training set; himalaya, the reference, scales
     them once per outer fold."""
     alpha_per_target: bool = True
@@ -114,7 +119,7 @@ class BandedRidge:
     n_iter: Annotated[int, Interval(ge=1, le=10_000_000)] = 100
     """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions
     follow."""
-    method: Annotated[str, OneOf(METHODS)] = "auto"
+    method: Annotated[str, OneOf(_methods)] = "auto"
     """Solver, as for `Ridge`."""
     search: Annotated[str, OneOf(SEARCHES)] = "random"
     """"random": every target tries every candidate. "guided": all targets try the first 32 and then only those that

@@ -1,0 +1,5 @@
+"""Names and limits that the settings of an embedding share with its estimators, without importing these."""
+
+METHODS = ("map", "variational")
+STARTS = ("random", "spectral")
+RELIABLE = 0.8  # reproducibility from which a dimension counts as reliable
