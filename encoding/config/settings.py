@@ -19,6 +19,7 @@ from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subse
 from ..fitting.budget import Budget
 from ..loading import Loader
 from ..mapping.settings import BDATA, Maps
+from .consistency import check_blocks, check_noise
 from .recipes import Recipe, expand
 from .tables import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
 
@@ -239,6 +240,8 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             'Set both alike; scale_rows = "all" goes with centre = false.'
         )
     _check_rsa(study, names, per_stimulus)
+    check_noise(study.compare, study.split, per_stimulus=per_stimulus)
+    check_blocks(study.split, study.load)
     return study
 
 
