@@ -15,6 +15,7 @@ What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ from .mapping import (
 from .workflow.features import learn_spaces
 from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
-from .workflow.summary import comparison_key, facts_of
+from .workflow.summary import comparison_key, summarise
 
 __all__ = [
     "Fitted",
@@ -227,7 +228,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     atlases = _labelled_targets(job, loaded.responses, runs)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    key = comparison_key(job, fitted, atlases, exclusions, similar)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -243,14 +244,14 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
         "differences": pd.concat(differences, ignore_index=True),
-        "exclusions": pd.DataFrame([(e.what, e.n, e.reason) for e in exclusions], columns=["what", "n", "reason"]),
+        "exclusions": pd.DataFrame([asdict(e) for e in exclusions], columns=["what", "n", "reason", "run"]),
         "splits": pd.DataFrame(
             {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
     write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
-    facts = facts_of(job, loaded, fitted, similar, key) | {"significant": scored.significant}
-    return write_result(job.folder, scored.scores | joined_scores(similar), tables, facts)
+    summary = summarise(job, loaded, fitted, similar, scored.significant, key)
+    return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 
 
 def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
@@ -278,7 +279,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
         rates = {model.name: rates_of(result, model.name) for model in study.models}
         maps = write_maps(
             job.folder / "func",
-            {"sub": job.subject, "task": result.facts["task"]},
+            {"sub": job.subject, "task": result.summary.task},
             result.scores,
             metric=study.compare.metric,
             single=study.single,

@@ -140,7 +140,7 @@ def test_only_what_a_change_touches_is_done_again(study):
     result = run_compare(changed)
     new = {path.parent.name for path, time in times_of(job.work).items() if before.get(path) != time}
     assert new == {"responses", "model-abc", "model-first", "model-joint"}
-    assert result.facts["models"]["joint"]["alphas"] == [1, 100]
+    assert result.summary.models["joint"].alphas == (1, 100)
 
 
 def test_the_same_numbers_come_out_where_work_was_lost(study):
@@ -264,7 +264,7 @@ def test_group_refuses_participants_that_differ(pair, tmp_path):
     assert not (out / "report.html").exists()
     assert not (out / "group").exists()
     (out / "sub-02" / "facts.json").write_text(json.dumps({k: v for k, v in facts.items() if k != "format"}))
-    with pytest.raises(DataError, match=r"facts\.json: format 1, but this version reads format 2\. Run"):
+    with pytest.raises(DataError, match=r"facts\.json: format 1, but this version reads formats 2 to 3\. Run"):
         run_group(pair[0].study, places, ["01", "02"], silent)
     assert finished_result(out / "sub-02", facts["key"]) is None
     (out / "sub-02" / "facts.json").unlink()

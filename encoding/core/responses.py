@@ -21,12 +21,20 @@ class Exclusion:
     n : int
         How many.
     reason : str
-        Why, naming the run or the file and, where they are few, the things themselves.
+        Why, naming the file and, where they are few, the things themselves.
+    run : str
+        The run that it is about ("sub-01, ses-01_run-1"); "" for all runs.
     """
 
     what: str
     n: int
     reason: str
+    run: str = ""
+
+    @property
+    def text(self) -> str:
+        """Run and reason as one sentence."""
+        return f"{self.run}: {self.reason}" if self.run else self.reason
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,6 +67,8 @@ class Responses:
         What was left out on the way.
     provenance : Provenance
         Settings and inputs.
+    warnings : tuple of str
+        What limits the trust in these responses, for the report.
 
     Raises
     ------
@@ -76,6 +86,7 @@ class Responses:
     t_r: float
     exclusions: tuple[Exclusion, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("responses/1"))
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check values against axes."""
@@ -91,6 +102,7 @@ class Responses:
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "drift", drift)
         object.__setattr__(self, "exclusions", tuple(self.exclusions))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
 
     @property
     def usable(self) -> np.ndarray:

@@ -26,20 +26,7 @@ THUMBNAIL = 168, 112  # pixels
 
 @styled
 def draw_path(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> Figure:
-    """Draw validation loss, training loss and number of dimensions along the path of penalties.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns lambda, loss, train_loss, n_dims, chosen.
-    title, subtitle : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        Two panels over the same penalties.
-    """
+    """Draw validation loss, training loss and number of dimensions along the path of penalties."""
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + 3.15))
     write_title(figure, title, subtitle=subtitle)
@@ -76,22 +63,7 @@ def draw_path(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> Fi
 
 @styled
 def draw_reproducibility(table: pd.DataFrame, *, threshold: float, title: str = "", subtitle: str = "") -> Figure:
-    """Draw how well every dimension comes back.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns dimension, reproducibility, low, high, item_split, triplet_split, reliable.
-    threshold : float
-        Line below which dimensions are marked.
-    title, subtitle : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        One column per dimension.
-    """
+    """Draw the reproducibility of every dimension over seeds."""
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + 2.95))
     write_title(figure, title, subtitle=subtitle)
@@ -138,21 +110,7 @@ def draw_correlations(
 ) -> Figure:
     """Draw a matrix of correlations, its columns ordered so that large ones lie near the diagonal.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_rows, n_columns)
-        Correlations.
-    rows, columns : sequence of str
-        Names of dimensions and of ratings.
-    significant : ndarray of bool, shape (n_rows, n_columns)
-        Cells that get a dot.
-    title, subtitle : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        Colours are symmetric about zero, up to the largest absolute value.
+    Shapes: `values` (n_rows, n_columns), `significant` (n_rows, n_columns).
     """
     strength = np.abs(values)
     order = np.lexsort((-strength.max(axis=0), strength.argmax(axis=0)))
@@ -191,19 +149,7 @@ def draw_correlations(
 def draw_map(places: np.ndarray, groups: Sequence[str], *, title: str = "", subtitle: str = "") -> Figure:
     """Draw stimuli in two dimensions, coloured by group; every group is named at its median.
 
-    Parameters
-    ----------
-    places : ndarray, shape (n_stimuli, 2)
-        Where each stimulus lies.
-    groups : sequence of str
-        Group of each; "" is grey. The twelve largest groups have colours of their own.
-    title, subtitle : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        Without axes, since distances on such a map have no unit.
+    Shapes: `places` (n_stimuli, 2).
     """
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + 6.4))
@@ -232,21 +178,7 @@ def draw_quality(
 ) -> Figure:
     """Draw calibration, accuracy by the number of dimensions kept, and how many each stimulus needs.
 
-    Parameters
-    ----------
-    calibration : DataFrame
-        Columns predicted, observed, n.
-    kept : DataFrame
-        Columns n_kept, accuracy, share.
-    needed : ndarray of int, shape (n_stimuli, 2)
-        Dimensions that each stimulus needs for 95 and 99 percent.
-    title, subtitle : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        Three panels.
+    Shapes: `needed` (n_stimuli, 2).
     """
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + 2.95))
@@ -286,17 +218,7 @@ def draw_quality(
 def draw_similarity(measured: np.ndarray, predicted: np.ndarray, *, title: str = "", subtitle: str = "") -> Figure:
     """Draw predicted against measured similarity, one dot per pair of stimuli.
 
-    Parameters
-    ----------
-    measured, predicted : ndarray, shape (n_pairs,)
-        Shares of trials in which a pair was kept together, 0 to 1.
-    title, subtitle : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        One square panel.
+    Shapes: `measured, predicted` (n_pairs,).
     """
     top = title_height(title, subtitle)
     figure = Figure(figsize=(4.2, top + 3.8))
@@ -329,31 +251,7 @@ def _finish(axes: Axes, x: str, y: str) -> None:
 def draw_contact_sheet(
     stimuli: Sequence[str], values: Sequence[float], frames: Mapping[str, Path], path: Path | str, *, n_columns: int = 8
 ) -> Path:
-    """Put pictures of stimuli side by side, each with its name and value.
-
-    Parameters
-    ----------
-    stimuli : sequence of str
-        Names, in order.
-    values : sequence of float
-        Weight of each.
-    frames : mapping of str to Path
-        Picture of each stimulus; those without one are shown as a grey field.
-    path : Path or str
-        JPEG file to write.
-    n_columns : int
-        Pictures in a row.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    DataError
-        If a picture cannot be read.
-    """
+    """Draw pictures of stimuli side by side, each with its name and value."""
     width, height = THUMBNAIL
     n_rows = -(-len(stimuli) // n_columns)
     sheet = Image.new("RGB", (n_columns * (width + 6), n_rows * (height + 24)), "white")

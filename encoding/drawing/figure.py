@@ -1,4 +1,4 @@
-"""The look that all figures share, and how they are written to disk."""
+"""Shared figure style, and writing figures to disk."""
 
 import os
 import tempfile
@@ -76,18 +76,7 @@ METADATA: dict[str, dict[str, Any]] = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function under the shared look, whatever the user's matplotlibrc says.
-
-    Parameters
-    ----------
-    draw : callable
-        Function that makes a figure.
-
-    Returns
-    -------
-    callable
-        The same function, under the look.
-    """
+    """Decorate a drawing function to use the shared style, whatever the user's matplotlibrc says."""
 
     @wraps(draw)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -98,17 +87,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
-    """Write a title, and a quieter line under it, at the upper left corner of a figure.
-
-    Parameters
-    ----------
-    figure : Figure
-        Figure with 0.55 inch of free space on top (0.35 without a subtitle).
-    title : str
-        What is shown.
-    subtitle : str, optional
-        Subject, space, split.
-    """
+    """Write a title and a subtitle at the upper left corner of a figure."""
     height = figure.get_size_inches()[1]
     left = 0.14 / figure.get_size_inches()[0]
     figure.text(left, 1 - 0.12 / height, title, size=11.5, weight="bold", va="top", ha="left")
@@ -117,98 +96,30 @@ def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
 
 
 def title_height(title: str, subtitle: str = "") -> float:
-    """Give the inches that `write_title` needs.
-
-    Parameters
-    ----------
-    title : str
-        Title, maybe empty.
-    subtitle : str, optional
-        Second line, maybe empty.
-
-    Returns
-    -------
-    float
-        Height in inches.
-    """
+    """Return the height, in inches, that `write_title` needs."""
     return (0.36 if title else 0.08) + (0.22 if subtitle else 0.0)
 
 
 def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Add axes at a place measured in inches from the upper left corner of the figure.
-
-    Parameters
-    ----------
-    figure : Figure
-        Figure to add to.
-    left, top : float
-        Upper left corner of the axes.
-    width, height : float
-        Size of the axes.
-
-    Returns
-    -------
-    Axes
-        The new axes.
-    """
+    """Add axes at a place measured in inches from the upper left corner of the figure."""
     full_width, full_height = figure.get_size_inches()
     box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
     return figure.add_axes(box)
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Measure a line of text.
-
-    Parameters
-    ----------
-    text : str
-        One line.
-    size : float
-        Font size in points.
-    bold : bool, optional
-        Whether it is set in bold.
-
-    Returns
-    -------
-    float
-        Width in inches.
-    """
+    """Measure a line of text."""
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
     return float(TextPath((0, 0), text, size=size, prop=font, usetex=False).get_extents().width) / 72 if text else 0.0
 
 
 def halo(width: float = 2.0, color: str = "white") -> list[path_effects.AbstractPathEffect]:
-    """Make an outline that keeps a label or a line readable on any colour.
-
-    Parameters
-    ----------
-    width : float, optional
-        Width of the outline, in points.
-    color : str, optional
-        Colour of the outline.
-
-    Returns
-    -------
-    list
-        Path effects for a matplotlib artist.
-    """
+    """Return a path effect that keeps a label or a line readable on any colour."""
     return [path_effects.withStroke(linewidth=width, foreground=color)]
 
 
 def render(figure: Figure, target: BinaryIO, kind: str, *, dpi: float = 150) -> None:
-    """Write a figure into an open file, the same bytes each time.
-
-    Parameters
-    ----------
-    figure : Figure
-        Figure to write.
-    target : binary file
-        Where to write.
-    kind : {"png", "svg", "pdf"}
-        File format.
-    dpi : float, optional
-        Dots per inch of the raster parts.
-    """
+    """Write a figure into an open file; equal figures give equal bytes."""
     # Level 4 is nearly twice as fast as the usual 6, and 4% larger.
     options: dict[str, Any] = {"pil_kwargs": {"compress_level": 4}} if kind == "png" else {}
     with mpl.rc_context(LOOK):
@@ -245,20 +156,7 @@ def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> Path:
-    """Write a file under a temporary name and rename it once it is whole.
-
-    Parameters
-    ----------
-    path : Path
-        Final name.
-    write : callable
-        Gets an open binary file.
-
-    Returns
-    -------
-    Path
-        The final name.
-    """
+    """Write a file under a temporary name and rename it when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

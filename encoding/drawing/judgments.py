@@ -1,4 +1,4 @@
-"""Pictures that say whether judgments can be trusted."""
+"""Figures on the quality of judgments."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,20 +29,7 @@ def _left(names: Sequence[str]) -> float:
 
 @styled
 def draw_outcomes(outcomes: Mapping[str, Mapping[str, int]], *, title: str = "") -> Figure:
-    """Draw the share of each outcome, one bar per judge.
-
-    Parameters
-    ----------
-    outcomes : mapping of str to mapping of str to int
-        Answers per outcome, per judge.
-    title : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        The chart; the share of valid answers stands at its right.
-    """
+    """Draw the share of each outcome, one bar per judge."""
     names = list(outcomes)
     left, top = _left(names), title_height(title) + 0.28
     height = 0.34 * len(names)
@@ -78,23 +65,9 @@ def draw_outcomes(outcomes: Mapping[str, Mapping[str, int]], *, title: str = "")
 def draw_slots(
     shares: Mapping[str, np.ndarray], p: Mapping[str, float], flagged: Mapping[str, bool], *, title: str = ""
 ) -> Figure:
-    """Draw how much each judge uses each slot; the dashed line is equal use.
+    """Draw how often each judge chooses each slot; the dashed line is equal use.
 
-    Parameters
-    ----------
-    shares : mapping of str to ndarray, shape (3,)
-        Share of each slot, per judge.
-    p : mapping of str to float
-        Of the chi-squared test.
-    flagged : mapping of str to bool
-        Whether a judge prefers a slot.
-    title : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        One panel per judge, up to four in a row.
+    Shapes: `shares` (3,).
     """
     names = list(shares)
     n_columns = min(4, len(names))
@@ -134,24 +107,7 @@ def draw_repeats(
     per_triplet: Mapping[str, np.ndarray], intervals: Mapping[str, tuple[float, float, float]], *, chance: float,
     title: str = "",
 ) -> Figure:  # fmt: skip
-    """Draw how consistently triplets are answered that were asked several times.
-
-    Parameters
-    ----------
-    per_triplet : mapping of str to ndarray
-        Share of the most frequent answer per triplet, per judge.
-    intervals : mapping of str to (float, float, float)
-        Noise ceiling with its interval, per judge.
-    chance : float
-        Ceiling of a judge who answers at random.
-    title : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        A histogram per judge, with the ceiling above it.
-    """
+    """Draw how consistently repeated triplets are answered."""
     names = list(per_triplet)
     n_columns = min(3, len(names))
     pitch = (WIDTH - 2 * EDGE) / n_columns
@@ -181,20 +137,7 @@ def draw_repeats(
 
 @styled
 def draw_agreement(table: pd.DataFrame, *, title: str = "") -> Figure:
-    """Draw how often judges agree, one line per pair; the dashed line is chance.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns a, b, triplets, agreement, low, high.
-    title : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        Points with intervals.
-    """
+    """Draw how often judges agree, one line per pair; the dashed line is chance."""
     names = [f"{a} \N{MULTIPLICATION SIGN} {b}" for a, b in zip(table["a"], table["b"], strict=True)]
     left, top = _left(names), title_height(title) + 0.1
     height = 0.3 * len(names) + 0.1
@@ -219,20 +162,7 @@ def draw_agreement(table: pd.DataFrame, *, title: str = "") -> Figure:
 
 @styled
 def draw_drift(drift: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
-    """Draw use of the slots, validity and latency over time, one row per judge.
-
-    Parameters
-    ----------
-    drift : mapping of str to DataFrame
-        Columns valid, first, second, third, latency; rows in the order of time.
-    title : str, optional
-        Text above the chart.
-
-    Returns
-    -------
-    Figure
-        Three panels per judge.
-    """
+    """Draw slot use, validity and latency over time, one row per judge."""
     top, panel, gap = title_height(title), 1.05, 0.95
     figure = Figure(figsize=(WIDTH, top + len(drift) * (panel + gap)))
     write_title(figure, title)

@@ -15,19 +15,9 @@ LEGEND_ROW = 0.2  # inch
 
 
 def over(colors: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """Lay translucent colours over opaque ones.
+    """Blend translucent colours over opaque ones.
 
-    Parameters
-    ----------
-    colors : ndarray, shape (..., 4)
-        Red, green, blue, opacity.
-    ground : ndarray, shape (..., 3)
-        What lies beneath.
-
-    Returns
-    -------
-    ndarray, shape (..., 3)
-        What is seen.
+    Shapes: `colors` (..., 4), `ground` (..., 3); returns (..., 3).
     """
     part = colors[..., 3:]
     return part * colors[..., :3] + (1 - part) * ground
@@ -36,24 +26,7 @@ def over(colors: np.ndarray, ground: np.ndarray) -> np.ndarray:
 def draw_color_bar(
     figure: Figure, scale: ColorScale, place: tuple[float, float, float], *, below: bool, above: bool
 ) -> Axes:
-    """Draw the colours as they look on the brain: with fade, threshold and arrows where data go on.
-
-    Parameters
-    ----------
-    figure : Figure
-        Figure to draw on.
-    scale : ColorScale
-        Scale of the map.
-    place : tuple of float
-        Left and top edge and width, in inches; the whole takes 0.62 inch of height.
-    below, above : bool
-        Whether data exceed the lower and the upper end.
-
-    Returns
-    -------
-    Axes
-        Axes of the bar, whose x axis is in the unit of the map.
-    """
+    """Draw a colour bar with the fade, the threshold, and arrows where data exceed the scale."""
     left, top, width = place
     axes = add_axes(figure, left, top + 0.18, width, BAR_HEIGHT)
     values = np.linspace(scale.vmin, scale.vmax, 512)
@@ -100,22 +73,7 @@ def _mark_thresholds(axes: Axes, scale: ColorScale) -> None:
 
 
 def winner_legend_size(scale: WinnerScale, room: float) -> tuple[float, float, int]:
-    """Give the size of the legend of a winner map.
-
-    Parameters
-    ----------
-    scale : WinnerScale
-        Scale of the map.
-    room : float
-        Width that there is, in inches.
-
-    Returns
-    -------
-    width, height : float
-        Size in inches.
-    n_columns : int
-        Names side by side.
-    """
+    """Return the size of the legend of a winner map."""
     step = _column_width(scale)
     n_columns = max(1, min(len(scale.names), int(room / step)))
     width = max(n_columns * step, text_width(_heading(scale), 7.5) + 0.1)
@@ -123,19 +81,7 @@ def winner_legend_size(scale: WinnerScale, room: float) -> tuple[float, float, i
 
 
 def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, float], *, n_columns: int) -> None:
-    """Draw a ramp per feature space, from a tie to a clear win, beside its name.
-
-    Parameters
-    ----------
-    figure : Figure
-        Figure to draw on.
-    scale : WinnerScale
-        Scale of the map.
-    place : tuple of float
-        Left and top edge, in inches.
-    n_columns : int
-        Names side by side.
-    """
+    """Draw a ramp per feature space, from a tie to a clear win, beside its name."""
     left, top = place
     ramp = np.linspace(0, scale.margin, 64)
     for rank, name in enumerate(scale.names):
@@ -159,17 +105,7 @@ def _column_width(scale: WinnerScale) -> float:
 
 
 def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> None:
-    """Explain how brain without measurements is drawn.
-
-    Parameters
-    ----------
-    figure : Figure
-        Figure to draw on.
-    left, top : float
-        Upper left corner, in inches.
-    text : str
-        What to write beside the swatch.
-    """
+    """Draw the key for cortex without measurements."""
     axes = add_axes(figure, left, top, 0.22, BAR_HEIGHT)
     axes.set_axis_off()
     swatch = Rectangle((0, 0), 1, 1, facecolor=UNCOVERED, edgecolor="#C4C4C0", hatch="/////", linewidth=0.6)

@@ -18,21 +18,11 @@ SURFACES = {"inflated": "infl", "pial": "pial", "white": "white"}
 
 @dataclass(frozen=True)
 class Mesh:
-    """One hemisphere.
+    """One hemisphere."""
 
-    Attributes
-    ----------
-    coordinates : ndarray, shape (n_vertices, 3)
-        Right, anterior, superior, in mm.
-    faces : ndarray, shape (n_faces, 3)
-        Corners of each triangle, counter-clockwise seen from outside.
-    sulci : ndarray, shape (n_vertices,)
-        Sulcal depth, positive in sulci.
-    """
-
-    coordinates: np.ndarray
-    faces: np.ndarray
-    sulci: np.ndarray
+    coordinates: np.ndarray  # (n_vertices, 3) Right, anterior, superior, in mm
+    faces: np.ndarray  # (n_faces, 3) Corners of each triangle, counter-clockwise seen from outside
+    sulci: np.ndarray  # (n_vertices,) Sulcal depth, positive in sulci
 
     @property
     def normals(self) -> np.ndarray:
@@ -45,19 +35,9 @@ class Mesh:
         return total / np.linalg.norm(total, axis=1, keepdims=True)
 
     def smooth(self, values: np.ndarray, n_steps: int) -> np.ndarray:
-        """Average each vertex with its neighbours, some times over.
+        """Average each vertex with its neighbours, repeatedly.
 
-        Parameters
-        ----------
-        values : ndarray, shape (n_vertices,)
-            Values without NaN.
-        n_steps : int
-            How often.
-
-        Returns
-        -------
-        ndarray, shape (n_vertices,)
-            Smoothed values.
+        Shapes: `values` (n_vertices,); returns (n_vertices,).
         """
         n = len(self.coordinates)
         pairs = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
@@ -70,18 +50,7 @@ class Mesh:
 
 
 def fsaverage5_folder() -> Path:
-    """Find the folder of fsaverage5 inside nilearn.
-
-    Returns
-    -------
-    Path
-        Folder with the GIFTI files.
-
-    Raises
-    ------
-    DataError
-        If nilearn is not installed or does not carry the surfaces.
-    """
+    """Return the folder of fsaverage5 inside nilearn."""
     spec = find_spec("nilearn")
     folders = spec.submodule_search_locations if spec else None
     if not folders:
@@ -94,25 +63,7 @@ def fsaverage5_folder() -> Path:
 
 @lru_cache(maxsize=8)
 def load_mesh(surface: str, hemisphere: str) -> Mesh:
-    """Load one hemisphere of fsaverage5.
-
-    Parameters
-    ----------
-    surface : {"inflated", "pial", "white"}
-        Which surface.
-    hemisphere : {"left", "right"}
-        Which half.
-
-    Returns
-    -------
-    Mesh
-        Surface of 10,242 vertices, in fsaverage's own order.
-
-    Raises
-    ------
-    DataError
-        If there is no such surface.
-    """
+    """Load one hemisphere of fsaverage5."""
     if surface not in SURFACES or hemisphere not in HEMISPHERES:
         raise DataError(
             f"Surface {surface!r}, hemisphere {hemisphere!r}: needed one of {', '.join(SURFACES)} and left or right."
@@ -125,24 +76,9 @@ def load_mesh(surface: str, hemisphere: str) -> Mesh:
 
 
 def split_hemispheres(values: np.ndarray, name: str) -> dict[str, np.ndarray]:
-    """Take a map of both hemispheres apart.
+    """Split a map of both hemispheres.
 
-    Parameters
-    ----------
-    values : ndarray, shape (20484,)
-        Left hemisphere, then right.
-    name : str
-        What the map is called in an error.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (10242,)
-        Values per hemisphere.
-
-    Raises
-    ------
-    DataError
-        If the shape is another.
+    Shapes: `values` (20484,); returns (10242,).
     """
     values = np.asarray(values)
     if values.shape != (2 * N_VERTICES,):

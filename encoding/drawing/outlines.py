@@ -1,4 +1,4 @@
-"""Borders of regions on a surface, as lines, and places for their names."""
+"""Region borders on a surface, and the placement of their names."""
 
 from dataclasses import dataclass
 
@@ -20,44 +20,18 @@ SMOOTHING = 2  # steps; without it the line zigzags along the triangles
 
 @dataclass(frozen=True)
 class Outline:
-    """Border of one region in one view.
+    """Border of one region in one view."""
 
-    Attributes
-    ----------
-    name : str
-        Region.
-    lines : tuple of ndarray, shape (n_points, 2)
-        Closed lines, in mm along the axes of the picture.
-    area : float
-        Area of the largest visible part, in mm2 of the picture.
-    box : tuple of float
-        Left, right, bottom and top of that part, in mm.
-    """
-
-    name: str
-    lines: tuple[np.ndarray, ...]
-    area: float
-    box: tuple[float, float, float, float]
+    name: str  # Region
+    lines: tuple[np.ndarray, ...]  # (n_points, 2) Closed lines, in mm along the axes of the picture
+    area: float  # Area of the largest visible part, in mm2 of the picture
+    box: tuple[float, float, float, float]  # Left, right, bottom and top of that part, in mm
 
 
 def trace(table: PixelTable, mesh: Mesh, mask: np.ndarray, name: str) -> Outline | None:
     """Trace the border of a region between vertices, where the region's weight is one half.
 
-    Parameters
-    ----------
-    table : PixelTable
-        View.
-    mesh : Mesh
-        Surface of the view.
-    mask : ndarray of bool, shape (n_vertices,)
-        Vertices of the region.
-    name : str
-        Region.
-
-    Returns
-    -------
-    Outline or None
-        None where nothing of the region is visible.
+    Shapes: `mask` (n_vertices,).
     """
     if not mask.any():
         return None
@@ -87,40 +61,20 @@ def _contour(picture, parts, label, box, table):
 
 
 def _place(points: np.ndarray, table: PixelTable) -> np.ndarray:
-    """Turn pixel edges (column, row) into mm along the axes of the picture."""
+    """Convert pixel edges (column, row) to mm along the axes of the picture."""
     left, top = table.corner
     return np.column_stack([left + points[:, 0] / table.px_per_mm, top - points[:, 1] / table.px_per_mm])
 
 
 def draw_outlines(axes: Axes, outlines: list[Outline]) -> None:
-    """Draw borders as white lines on darker ones, which stay visible on any colour.
-
-    Parameters
-    ----------
-    axes : Axes
-        Axes in mm.
-    outlines : list of Outline
-        Regions.
-    """
+    """Draw borders as white lines on darker ones, which stay visible on any colour."""
     lines = [line for outline in outlines for line in outline.lines]
     axes.add_collection(LineCollection(lines, colors="black", linewidths=2.0, alpha=0.6, joinstyle="round"))
     axes.add_collection(LineCollection(lines, colors="white", linewidths=1.0, joinstyle="round"))
 
 
 def draw_names(axes: Axes, outlines: list[Outline], *, size: float, limits: tuple[float, float, float, float]) -> None:
-    """Write the names of regions beside them, away from other regions and names.
-
-    Parameters
-    ----------
-    axes : Axes
-        Axes in mm.
-    outlines : list of Outline
-        Regions of this view.
-    size : float
-        Height of a letter, in mm of the picture.
-    limits : tuple of float
-        Left, right, bottom and top edge of the panel, in mm.
-    """
+    """Write region names beside their regions, without overlaps."""
     named = [outline for outline in outlines if outline.area >= SMALLEST_NAMED]
     taken = [outline.box for outline in named]
     points = size * 0.72 * _points_per_mm(axes)
@@ -150,7 +104,7 @@ def _points_per_mm(axes: Axes) -> float:
 
 
 def _candidates(outline: Outline, size: float) -> list[tuple[float, float, float, float]]:
-    """List boxes for a name: above, below, beside, and at the corners of its region."""
+    """List candidate boxes for a name: above, below, beside, and at the corners of its region."""
     left, right, bottom, top = outline.box
     middle, centre = (left + right) / 2, (bottom + top) / 2
     wide, high, gap = 0.62 * size * len(outline.name) / 2, size / 2, 0.35 * size
@@ -161,7 +115,7 @@ def _candidates(outline: Outline, size: float) -> list[tuple[float, float, float
 
 
 def _cost(place, own, others, limits):
-    """Add up overlap with other boxes and the part outside the panel; nearer is better among equals."""
+    """Sum the overlap with other boxes and the part outside the panel; ties go to the nearest box."""
     covered = sum(_overlap(place, other) for other in others)
     outside = (place[1] - place[0]) * (place[3] - place[2]) - _overlap(place, limits)
     far = np.hypot((place[0] + place[1] - own[0] - own[1]) / 2, (place[2] + place[3] - own[2] - own[3]) / 2)

@@ -28,33 +28,15 @@ _TABLES: dict[tuple, "PixelTable"] = {}
 
 @dataclass(frozen=True)
 class PixelTable:
-    """What lies under each pixel of one view of one hemisphere.
+    """What lies under each pixel of one view of one hemisphere."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Rows and columns of the picture; row 0 is on top.
-    corner : tuple of float
-        Left and top edge of the picture, in mm along its axes.
-    px_per_mm : float
-        Resolution.
-    pixel : ndarray of int, shape (n_pixels,)
-        Flat index of each pixel that shows brain.
-    vertex : ndarray of int, shape (n_pixels, 3)
-        Corners of the triangle there.
-    weight : ndarray of float, shape (n_pixels, 3)
-        Their barycentric weights, which sum to 1.
-    facing : ndarray of float, shape (n_pixels,)
-        Cosine between the surface's normal and the line of sight.
-    """
-
-    shape: tuple[int, int]
-    corner: tuple[float, float]
-    px_per_mm: float
-    pixel: np.ndarray
-    vertex: np.ndarray
-    weight: np.ndarray
-    facing: np.ndarray
+    shape: tuple[int, int]  # Rows and columns of the picture; row 0 is on top
+    corner: tuple[float, float]  # Left and top edge of the picture, in mm along its axes
+    px_per_mm: float  # Resolution
+    pixel: np.ndarray  # (n_pixels,) Flat index of each pixel that shows brain
+    vertex: np.ndarray  # (n_pixels, 3) Corners of the triangle there
+    weight: np.ndarray  # (n_pixels, 3) Their barycentric weights, which sum to 1
+    facing: np.ndarray  # (n_pixels,) Cosine between the surface's normal and the line of sight
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -66,15 +48,7 @@ class PixelTable:
     def interpolate(self, values: np.ndarray) -> np.ndarray:
         """Interpolate vertex values linearly to pixels.
 
-        Parameters
-        ----------
-        values : ndarray, shape (n_vertices,)
-            Values; NaN where not covered.
-
-        Returns
-        -------
-        ndarray, shape (n_pixels,)
-            Weighted mean of the covered corners; NaN where uncovered corners have half of the weight or more.
+        Shapes: `values` (n_vertices,); returns (n_pixels,).
         """
         corners = values[self.vertex].astype(np.float32)
         known = ~np.isnan(corners)
@@ -86,19 +60,9 @@ class PixelTable:
         return np.where(covered > 0.5, total / np.maximum(covered, 0.5), np.nan)
 
     def image(self, of_pixels: np.ndarray, background: float) -> np.ndarray:
-        """Lay values of pixels out as a picture.
+        """Arrange pixel values as an image.
 
-        Parameters
-        ----------
-        of_pixels : ndarray, shape (n_pixels, ...)
-            One value or colour per pixel that shows brain.
-        background : float
-            Value of all other pixels.
-
-        Returns
-        -------
-        ndarray, shape (rows, columns, ...)
-            The picture.
+        Shapes: `of_pixels` (n_pixels, ...); returns (rows, columns, ...).
         """
         flat = np.full((self.shape[0] * self.shape[1], *of_pixels.shape[1:]), background, dtype=of_pixels.dtype)
         flat[self.pixel] = of_pixels
@@ -106,24 +70,9 @@ class PixelTable:
 
 
 def view_axes(hemisphere: str, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the directions of a view.
+    """Return the axes of a view.
 
-    Parameters
-    ----------
-    hemisphere : {"left", "right"}
-        Which half.
-    view : {"lateral", "medial", "ventral", "dorsal"}
-        Where the viewer stands.
-
-    Returns
-    -------
-    right, up, towards : ndarray, shape (3,)
-        Axes of the picture and the direction to the viewer, as (right, anterior, superior).
-
-    Raises
-    ------
-    DataError
-        If there is no such view.
+    Returns right, up, towards (3,).
     """
     if view not in VIEWS:
         raise DataError(f"View {view!r} of the surface is unknown. {suggest(view, VIEWS)}")
@@ -138,26 +87,7 @@ def view_axes(hemisphere: str, view: str) -> tuple[np.ndarray, np.ndarray, np.nd
 def pixel_table(
     surface: str, hemisphere: str, view: str, *, px_per_mm: float = 4.0, cache_folder: Path | None = None
 ) -> PixelTable:
-    """Make the pixel table of a view, or take it from memory or disk.
-
-    Parameters
-    ----------
-    surface : {"inflated", "pial", "white"}
-        Which fsaverage5 surface.
-    hemisphere : {"left", "right"}
-        Which half.
-    view : {"lateral", "medial", "ventral", "dorsal"}
-        Where the viewer stands.
-    px_per_mm : float, optional
-        Resolution.
-    cache_folder : Path, optional
-        Folder for tables on disk.
-
-    Returns
-    -------
-    PixelTable
-        The table.
-    """
+    """Compute the pixel table of a view, or load it from memory or disk."""
     key = (surface, hemisphere, view, float(px_per_mm))
     if key in _TABLES:
         return _TABLES[key]
@@ -175,19 +105,7 @@ def pixel_table(
 def rasterise(mesh: Mesh, right: np.ndarray, up: np.ndarray, towards: np.ndarray, *, px_per_mm: float) -> PixelTable:
     """Project a mesh along a direction and find the nearest triangle under every pixel.
 
-    Parameters
-    ----------
-    mesh : Mesh
-        Closed surface.
-    right, up, towards : ndarray, shape (3,)
-        Axes of the picture and direction to the viewer, orthonormal.
-    px_per_mm : float
-        Resolution.
-
-    Returns
-    -------
-    PixelTable
-        One row per pixel whose centre lies on the surface.
+    Shapes: `right, up, towards` (3,).
     """
     place = np.column_stack([mesh.coordinates @ right, mesh.coordinates @ up])
     depth = mesh.coordinates @ towards
@@ -264,7 +182,7 @@ def _write(table: PixelTable, file: Path) -> None:
 
 
 def _read(file: Path) -> PixelTable | None:
-    """Read a table; a broken file counts as none, since it can be made again."""
+    """Read a cached table; a damaged file is treated as missing, since it can be computed again."""
     try:
         with file.open("rb") as source, np.load(source) as saved:
             parts = dict(saved)

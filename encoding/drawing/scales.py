@@ -1,4 +1,4 @@
-"""From values to colours: scales that several pictures share, and one fixed colour per feature space."""
+"""Colour scales shared by several figures, and one fixed colour per feature space."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,19 +19,7 @@ FADE = 0.1  # without a threshold, the part of the scale over which colour fades
 
 @dataclass(frozen=True)
 class ColorScale:
-    """How the values of a map become colours.
-
-    Attributes
-    ----------
-    vmin, vmax : float
-        Values at the two ends of the colour map. A scale with vmin < 0 < vmax is two-sided.
-    cmap : str
-        Name of a matplotlib colour map.
-    label : str
-        Quantity, with unit and split, as it stands at the colour bar.
-    threshold : float or None
-        Absolute value from which on colours are opaque. Below it they fade towards 0 (two-sided scales) or
-        `vmin`; at or below that, nothing is coloured. None fades over the first tenth of the scale.
+    """Colour scale of a map.
 
     Examples
     --------
@@ -40,10 +28,12 @@ class ColorScale:
     [0.0, 0.0, 1.0, 1.0]
     """
 
-    vmin: float
-    vmax: float
-    cmap: str
-    label: str
+    vmin: float  # Values at the two ends of the colour map. A scale with vmin < 0 < vmax is two-sided
+    vmax: float  # Values at the two ends of the colour map. A scale with vmin < 0 < vmax is two-sided
+    cmap: str  # Name of a matplotlib colour map
+    label: str  # Quantity, with unit and split, as it stands at the colour bar
+    # Absolute value from which on colours are opaque. Below it they fade towards 0 (two-sided scales) or `vmin`; at
+    # or below that, nothing is coloured. None fades over the first tenth of the scale
     threshold: float | None = None
 
     def __post_init__(self):
@@ -62,18 +52,7 @@ class ColorScale:
         return self.vmin < 0 < self.vmax
 
     def opacity(self, values: np.ndarray) -> np.ndarray:
-        """Give the opacity of values: 1 from the threshold on, a quadratic fade below it.
-
-        Parameters
-        ----------
-        values : ndarray
-            Values, maybe with NaN.
-
-        Returns
-        -------
-        ndarray, same shape
-            Opacity in 0-1; 0 where the value is NaN.
-        """
+        """Return the opacity of values: 1 from the threshold up, a quadratic fade below it."""
         floor = 0.0 if self.two_sided else max(self.vmin, 0.0)
         size = np.abs(values) if self.two_sided else np.asarray(values)
         with np.errstate(invalid="ignore"):
@@ -87,15 +66,7 @@ class ColorScale:
     def rgba(self, values: np.ndarray) -> np.ndarray:
         """Colour values.
 
-        Parameters
-        ----------
-        values : ndarray
-            Values, maybe with NaN.
-
-        Returns
-        -------
-        ndarray, shape (*values.shape, 4)
-            Red, green, blue and opacity, 0-1.
+        Returns (*values.shape, 4).
         """
         place = (np.nan_to_num(values) - self.vmin) / (self.vmax - self.vmin)
         colors = mpl.colormaps[self.cmap](np.clip(place, 0, 1))
@@ -105,29 +76,16 @@ class ColorScale:
 
 @dataclass(frozen=True)
 class WinnerScale:
-    """How a map of the best feature space per place becomes colours.
+    """Colour scale of a map of the best feature space.
 
     Hue names the best space, saturation shows its margin to the runner-up, opacity its accuracy.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Feature spaces; a map's integers index them.
-    colors : tuple of str
-        Their colours (see `space_colors`).
-    margin : float
-        Margin from which on a colour is fully saturated, in the unit of the accuracy.
-    threshold : float
-        Accuracy from which on a colour is opaque; at or below 0 nothing is coloured.
-    label : str
-        Quantity, as it stands at the legend.
     """
 
-    names: tuple[str, ...]
-    colors: tuple[str, ...]
-    margin: float
-    threshold: float
-    label: str = "r"
+    names: tuple[str, ...]  # Feature spaces; a map's integers index them
+    colors: tuple[str, ...]  # Their colours (see `space_colors`)
+    margin: float  # Margin from which on a colour is fully saturated, in the unit of the accuracy
+    threshold: float  # Accuracy from which on a colour is opaque; at or below 0 nothing is coloured
+    label: str = "r"  # Quantity, as it stands at the legend
 
     def __post_init__(self):
         if len(self.names) != len(self.colors) or not self.names:
@@ -138,19 +96,7 @@ class WinnerScale:
     def rgba(self, winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
         """Colour a winner map.
 
-        Parameters
-        ----------
-        winner : ndarray of int
-            Index of the best space, -1 for none.
-        margin : ndarray, same shape
-            Distance to the runner-up.
-        accuracy : ndarray, same shape
-            Accuracy of the best space.
-
-        Returns
-        -------
-        ndarray, shape (*winner.shape, 4)
-            Red, green, blue and opacity, 0-1.
+        Returns (*winner.shape, 4).
         """
         palette = np.array([to_rgb(color) for color in self.colors])
         pale = 0.22 * palette + 0.78 * 0.93  # a tie keeps a hint of its hue
@@ -164,23 +110,7 @@ class WinnerScale:
 
 
 def space_colors(names: Sequence[str]) -> dict[str, str]:
-    """Give each feature space its colour, by its position among all spaces of a report.
-
-    Parameters
-    ----------
-    names : sequence of str
-        All feature spaces or models of the report, in their fixed order.
-
-    Returns
-    -------
-    dict of str to str
-        Hex colour per name. Names beyond the eighth get lighter and darker variants of the palette: from there
-        on colour alone does not tell spaces apart, and figures should label directly.
-
-    Raises
-    ------
-    DataError
-        If a name occurs twice, or there are more than 24.
+    """Assign each feature space a colour by its position in the report.
 
     Examples
     --------
@@ -204,31 +134,7 @@ def accuracy_scale(
     percentile: float = 99.5,
     cmap: str = "inferno",
 ) -> ColorScale:
-    """Make one scale from 0 for all accuracy maps that will be compared.
-
-    Parameters
-    ----------
-    maps : iterable of ndarray
-        All maps of the report, NaN where not covered.
-    label : str
-        Quantity with its split, for instance "Pearson r, held-out runs".
-    threshold : float, optional
-        Value from which on colours are opaque.
-    percentile : float, optional
-        Percentile of all finite values, pooled, that the upper end must reach before it is rounded up.
-    cmap : str, optional
-        Colour map of rising lightness.
-
-    Returns
-    -------
-    ColorScale
-        Scale from 0 to a round number; where nothing exceeds 0, nothing will be coloured.
-
-    Raises
-    ------
-    DataError
-        If no value is finite.
-    """
+    """Return one scale, starting at 0, for all accuracy maps that are compared."""
     pooled = _pool(maps, label)
     peak = float(np.percentile(pooled, percentile))
     if peak <= 0:
@@ -246,31 +152,7 @@ def difference_scale(
     percentile: float = 99.5,
     cmap: str = "RdBu_r",
 ) -> ColorScale:
-    """Make one scale, symmetric about 0, for all difference maps that will be compared.
-
-    Parameters
-    ----------
-    maps : iterable of ndarray
-        All maps of the report, NaN where not covered.
-    label : str
-        Quantity, for instance "difference in r, categories - dimensions".
-    threshold : float, optional
-        Absolute value from which on colours are opaque.
-    percentile : float, optional
-        Percentile of all absolute values, pooled, that the ends must reach before they are rounded up.
-    cmap : str, optional
-        Colour map with a light centre ("RdBu_r", "PuOr_r").
-
-    Returns
-    -------
-    ColorScale
-        Scale from minus to plus a round number.
-
-    Raises
-    ------
-    DataError
-        If no value is finite.
-    """
+    """Return one scale, symmetric about 0, for all difference maps that are compared."""
     peak = float(np.percentile(np.abs(_pool(maps, label)), percentile)) or 1.0
     if threshold is not None:
         peak = max(peak, 1.5 * threshold)
@@ -279,17 +161,7 @@ def difference_scale(
 
 
 def round_up(value: float) -> float:
-    """Round a positive number up to one that reads well on an axis.
-
-    Parameters
-    ----------
-    value : float
-        Number above 0.
-
-    Returns
-    -------
-    float
-        Next of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10 times a power of ten.
+    """Round a positive number up to a convenient axis limit.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Geometry of slices: a volume turned upright, the box that holds data, and what lies under it."""
+"""Geometry of slices: reorientation, bounding box, and background."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,24 +19,12 @@ Background = np.ndarray | tuple[np.ndarray, np.ndarray] | None
 
 @dataclass(frozen=True)
 class Slab:
-    """A volume turned to (right, anterior, superior), and the window that is shown of it.
+    """A volume in RAS orientation, and the window that is shown."""
 
-    Attributes
-    ----------
-    affine : ndarray, shape (4, 4)
-        Voxel to mm, of the turned grid.
-    covered : ndarray of bool, shape (x, y, z)
-        Voxels with data.
-    window : tuple of slice
-        Box around the covered voxels, per axis.
-    cut : str
-        "axial", "coronal" or "sagittal".
-    """
-
-    affine: np.ndarray
-    covered: np.ndarray
-    window: tuple[slice, slice, slice]
-    cut: str
+    affine: np.ndarray  # (4, 4) Voxel to mm, of the turned grid
+    covered: np.ndarray  # (x, y, z) Voxels with data
+    window: tuple[slice, slice, slice]  # Box around the covered voxels, per axis
+    cut: str  # "axial", "coronal" or "sagittal"
 
     @property
     def zooms(self) -> np.ndarray:
@@ -44,32 +32,16 @@ class Slab:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     def take(self, volume: np.ndarray, index: int) -> np.ndarray:
-        """Cut one slice out of a turned volume.
+        """Extract one slice of a reoriented volume.
 
-        Parameters
-        ----------
-        volume : ndarray, shape (x, y, z)
-            Turned volume.
-        index : int
-            Index along the axis that is cut.
-
-        Returns
-        -------
-        ndarray, shape (rows, columns)
-            The window of the slice, rows upwards, columns to the right.
+        Shapes: `volume` (x, y, z); returns (rows, columns).
         """
         axis, across, up = CUTS[self.cut]
         plane = np.take(volume, index, axis=axis)
         return plane[self.window[across], self.window[up]].swapaxes(0, 1)
 
     def extent(self) -> tuple[float, float, float, float]:
-        """Measure the window.
-
-        Returns
-        -------
-        tuple of float
-            Left, right, bottom and top edge, in mm (outer edges of its voxels).
-        """
+        """Return the extent of the window."""
         _, across, up = CUTS[self.cut]
         return (*self._edges(across), *self._edges(up))
 
@@ -81,18 +53,7 @@ class Slab:
         return centre - half, centre + half
 
     def position(self, index: int) -> float:
-        """Give the coordinate of a slice at the middle of the window.
-
-        Parameters
-        ----------
-        index : int
-            Index along the axis that is cut.
-
-        Returns
-        -------
-        float
-            Coordinate in mm.
-        """
+        """Return the coordinate of a slice at the centre of the window."""
         axis = CUTS[self.cut][0]
         middle = np.array([(side.start + side.stop - 1) / 2 for side in self.window])
         middle[axis] = index
@@ -102,32 +63,9 @@ class Slab:
 def turn_upright(
     arrays: dict[str, np.ndarray], covered: np.ndarray, affine: np.ndarray, cut: str, title: str
 ) -> tuple[Slab, dict[str, np.ndarray]]:
-    """Turn arrays to (right, anterior, superior) and find the box that holds data.
+    """Reorient arrays to RAS and find the bounding box of the data.
 
-    Parameters
-    ----------
-    arrays : dict of str to ndarray, shape (x, y, z)
-        Maps on one grid.
-    covered : ndarray of bool, shape (x, y, z)
-        Voxels with data.
-    affine : ndarray, shape (4, 4)
-        Voxel to mm (RAS+).
-    cut : {"axial", "coronal", "sagittal"}
-        Direction of the slices.
-    title : str
-        What the figure is called in an error.
-
-    Returns
-    -------
-    slab : Slab
-        The turned grid.
-    turned : dict of str to ndarray
-        The maps on it; voxels are reordered, never resampled.
-
-    Raises
-    ------
-    DataError
-        If shapes do not match, nothing is covered, or the direction is unknown.
+    Shapes: `arrays` (x, y, z), `covered` (x, y, z), `affine` (4, 4).
     """
     if cut not in CUTS:
         raise DataError(f"Slices {title!r}: direction {cut!r} is unknown. {suggest(cut, CUTS)}")
@@ -153,17 +91,7 @@ def turn_upright(
 def choose_slices(covered: np.ndarray, n_slices: int) -> np.ndarray:
     """Choose slices evenly between those that hold the first and last hundredth of the covered voxels.
 
-    Parameters
-    ----------
-    covered : ndarray of int, shape (n,)
-        Number of covered voxels per slice, some above 0.
-    n_slices : int
-        At most so many.
-
-    Returns
-    -------
-    ndarray of int
-        Rising indices of slices; all of them hold covered voxels unless there is a hole in the data.
+    Shapes: `covered` (n,).
 
     Examples
     --------
@@ -180,24 +108,7 @@ def choose_slices(covered: np.ndarray, n_slices: int) -> np.ndarray:
 def sample_background(slab: Slab, background: Background, affine: np.ndarray) -> Callable[[int], np.ndarray] | None:
     """Prepare a background: brightness 0-1 under each slice, on pixels of about 1 mm.
 
-    Parameters
-    ----------
-    slab : Slab
-        Grid and window of the map.
-    background : ndarray or (ndarray, affine) or None
-        Image on the grid of the map, or on its own.
-    affine : ndarray, shape (4, 4)
-        Voxel to mm of the map as it was given.
-
-    Returns
-    -------
-    callable or None
-        Gives the brightness under a slice, rows upwards; None without a background.
-
-    Raises
-    ------
-    DataError
-        If the background is not three-dimensional.
+    Shapes: `affine` (4, 4).
     """
     if background is None:
         return None
@@ -227,17 +138,7 @@ def sample_background(slab: Slab, background: Background, affine: np.ndarray) ->
 def trace_voxels(covered: np.ndarray, extent: tuple[float, float, float, float]) -> list[np.ndarray]:
     """Trace the border of a mask along the edges of its voxels.
 
-    Parameters
-    ----------
-    covered : ndarray of bool, shape (rows, columns)
-        Mask of a slice, rows upwards.
-    extent : tuple of float
-        Left, right, bottom and top edge, in mm.
-
-    Returns
-    -------
-    list of ndarray, shape (2, 2)
-        Straight pieces of line.
+    Shapes: `covered` (rows, columns); returns (2, 2).
     """
     rows, columns = covered.shape
     x = np.linspace(extent[0], extent[1], columns + 1)

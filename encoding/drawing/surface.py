@@ -1,4 +1,4 @@
-"""Maps on fsaverage5, painted without a 3-D engine: a look-up per pixel, blended in the space of values."""
+"""Maps on fsaverage5, rendered without a 3-D engine by looking up the vertices under each pixel."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,23 +26,12 @@ Painter = Callable[[PixelTable, slice], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class SurfaceStyle:
-    """Which surface is shown, and how large.
+    """Surface, views and size of a surface figure."""
 
-    Attributes
-    ----------
-    surface : {"inflated", "pial", "white"}
-        fsaverage5 surface.
-    width : float
-        Width of the figure in inches.
-    px_per_mm : float
-        Resolution of the painting; 4 suits 200 dpi at 9 inches.
-    cache_folder : Path or None
-        Folder that keeps pixel tables between runs of the program (13 MB for four views).
-    """
-
-    surface: str = "inflated"
-    width: float = 9.0
-    px_per_mm: float = 4.0
+    surface: str = "inflated"  # fsaverage5 surface
+    width: float = 9.0  # Width of the figure in inches
+    px_per_mm: float = 4.0  # Resolution of the painting; 4 suits 200 dpi at 9 inches
+    # Folder that keeps pixel tables between runs of the program (13 MB for four views)
     cache_folder: Path | None = None
 
 
@@ -63,32 +52,7 @@ def draw_surface(
     Values are interpolated linearly between vertices and coloured after that, so a threshold is a smooth line
     and no data colour is ever mixed with that of another value.
 
-    Parameters
-    ----------
-    values : ndarray, shape (20484,)
-        Left hemisphere, then right; NaN where not covered.
-    scale : ColorScale
-        Colours; shared by all maps that are compared.
-    title, subtitle : str, optional
-        Text above the brains: what is shown, and in whom.
-    outlines : mapping of str to ndarray of bool, shape (20484,), optional
-        Regions whose borders are drawn.
-    outline_labels : bool, optional
-        Whether regions get their names.
-    views : tuple of str, optional
-        Rows of the figure: "lateral", "medial", "ventral", "dorsal".
-    style : SurfaceStyle, optional
-        Surface and size.
-
-    Returns
-    -------
-    Figure
-        One row per view, left hemisphere on the left; panels are axes labelled "<hemisphere> <view>", in mm.
-
-    Raises
-    ------
-    DataError
-        If the shape of an array is not that of fsaverage5, or a view is unknown.
+    Shapes: `values` (20484,), `outlines` (20484,).
     """
     values = np.asarray(values, dtype=float)
     split_hemispheres(values, f"Map {title!r}")
@@ -129,34 +93,7 @@ def draw_winner(
 ) -> Figure:
     """Draw which feature space predicts best where: hue = space, saturation = margin, opacity = accuracy.
 
-    Parameters
-    ----------
-    winner : ndarray of int, shape (20484,)
-        Index of the best space; -1 where none wins.
-    margin : ndarray, shape (20484,)
-        Its distance to the runner-up.
-    accuracy : ndarray, shape (20484,)
-        Its accuracy; NaN where not covered.
-    scale : WinnerScale
-        Names, colours and limits.
-    title : str, optional
-        Text above the brains; what follows a line break is set smaller.
-    outlines : mapping of str to ndarray of bool, shape (20484,), optional
-        Regions whose borders and names are drawn.
-    views : tuple of str, optional
-        Rows of the figure: "lateral", "medial", "ventral", "dorsal".
-    style : SurfaceStyle, optional
-        Surface and size.
-
-    Returns
-    -------
-    Figure
-        One row per view, left hemisphere on the left.
-
-    Raises
-    ------
-    DataError
-        If the shape of an array is not that of fsaverage5, or an index has no name.
+    Shapes: `winner` (20484,), `margin` (20484,), `accuracy` (20484,), `outlines` (20484,).
     """
     for name, values in (("winner", winner), ("margin", margin), ("accuracy", accuracy)):
         split_hemispheres(values, f"Winner map {title!r}, {name}")
@@ -187,21 +124,9 @@ def draw_winner(
 
 
 def vote(table: PixelTable, labels: np.ndarray, n_labels: int) -> np.ndarray:
-    """Give each pixel the label with the largest weight among its three corners.
+    """Assign each pixel the label with the largest weight among its three corners.
 
-    Parameters
-    ----------
-    table : PixelTable
-        View.
-    labels : ndarray of int, shape (n_vertices,)
-        Labels from -1 on.
-    n_labels : int
-        Number of labels without -1.
-
-    Returns
-    -------
-    ndarray of int, shape (n_pixels,)
-        Labels; between vertices of two labels the border runs halfway.
+    Shapes: `labels` (n_vertices,); returns (n_pixels,).
     """
     corners = labels[table.vertex]
     share = [np.where(corners == label, table.weight, 0).sum(axis=1) for label in range(-1, n_labels)]
@@ -216,7 +141,7 @@ def _draw_brains(
     style: SurfaceStyle,
     heights: tuple[float, float],
 ) -> tuple[Figure, float]:
-    """Lay out and paint all panels at one scale; return the figure and where its footer begins, in inches."""
+    """Draw all panels at one scale; return the figure and the top of its footer in inches."""
     for name, mask in outlines.items():
         split_hemispheres(mask, f"Outline {name!r}")
     tables = {

@@ -1,4 +1,4 @@
-"""Maps in volumes, as slices: voxels stay voxels, and each slice says where it is."""
+"""Maps in volumes, drawn as labelled slices without interpolation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -37,36 +37,9 @@ def draw_slices(
     cut: str = "axial",
     title: str = "",
 ) -> Figure:
-    """Draw a map as slices through the part of the volume that has data; the left of the brain is on the left.
+    """Draw a map as slices through the part of the volume that has data; left is left.
 
-    Parameters
-    ----------
-    volume : ndarray, shape (x, y, z)
-        Values; NaN where not covered.
-    affine : ndarray, shape (4, 4)
-        Voxel to mm (RAS+); any orientation, the picture is turned to the nearest axes.
-    scale : ColorScale
-        Colours; shared by all maps that are compared.
-    background : ndarray or (ndarray, affine), optional
-        Anatomy or mean image under the data, on the same grid or on its own.
-    mask : ndarray of bool, shape (x, y, z), optional
-        Voxels that count as covered; by default those that are not NaN.
-    n_slices : int, optional
-        At most so many slices, evenly spread.
-    cut : {"axial", "coronal", "sagittal"}, optional
-        Direction of the slices.
-    title : str, optional
-        Text above the slices; what follows a line break is set smaller.
-
-    Returns
-    -------
-    Figure
-        One axes per slice, in mm, labelled "<cut> <position>".
-
-    Raises
-    ------
-    DataError
-        If shapes do not match, nothing is covered, or the direction is unknown.
+    Shapes: `volume` (x, y, z), `affine` (4, 4), `mask` (x, y, z).
     """
     volume = np.asarray(volume, dtype=float)
     covered = np.isfinite(volume) if mask is None else np.asarray(mask) > 0
@@ -105,34 +78,7 @@ def draw_winner_slices(
 ) -> Figure:
     """Draw which feature space predicts best where, as axial slices.
 
-    Parameters
-    ----------
-    winner : ndarray of int, shape (x, y, z)
-        Index of the best space; -1 where none wins.
-    margin : ndarray, shape (x, y, z)
-        Its distance to the runner-up.
-    accuracy : ndarray, shape (x, y, z)
-        Its accuracy; NaN where not covered.
-    affine : ndarray, shape (4, 4)
-        Voxel to mm (RAS+).
-    scale : WinnerScale
-        Names, colours and limits.
-    background : ndarray or (ndarray, affine), optional
-        Anatomy or mean image under the data, on the same grid or on its own.
-    n_slices : int, optional
-        At most so many slices, evenly spread.
-    title : str, optional
-        Text above the slices; what follows a line break is set smaller.
-
-    Returns
-    -------
-    Figure
-        One axes per slice, in mm.
-
-    Raises
-    ------
-    DataError
-        If shapes do not match, nothing is covered, or an index has no name.
+    Shapes: `winner` (x, y, z), `margin` (x, y, z), `accuracy` (x, y, z), `affine` (4, 4).
     """
     winner = np.asarray(winner, dtype=int)
     if winner.size and (winner.min() < -1 or winner.max() >= len(scale.names)):
@@ -166,7 +112,7 @@ def _draw_mosaic(
     title: str,
     footer: float,
 ) -> tuple[Figure, float]:
-    """Lay out and paint the slices; return the figure and where its footer begins, in inches."""
+    """Draw the slices; return the figure and the top of its footer in inches."""
     axis = CUTS[slab.cut][0]
     chosen = choose_slices(slab.covered.sum(axis=tuple({0, 1, 2} - {axis})), n_slices)
     extent = slab.extent()
@@ -196,7 +142,7 @@ def _draw_mosaic(
 
 
 def _columns(n_slices: int, aspect: float) -> int:
-    """Choose how many slices stand side by side: few enough to be seen, in rows that are nearly full."""
+    """Choose the number of slices per row: few enough to be legible, in rows that are nearly full."""
     most = max(1, min(n_slices, 6 if aspect < 1.4 else 4))
     n_rows = -(-n_slices // most)
     return -(-n_slices // n_rows)

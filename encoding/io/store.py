@@ -8,7 +8,8 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,8 @@ def _decode(item: Any, folder: Path) -> Any:
         return item
     if "type" in item:
         fields = {name: _decode(part, folder) for name, part in item["fields"].items()}
+        if item["type"] == "Responses" and "warnings" not in fields:
+            fields |= _notes_of_0_1(fields["exclusions"])
         return TYPES[item["type"]](**fields)
     if "map" in item:
         return {key: _decode(part, folder) for key, part in item["map"].items()}
@@ -212,6 +215,19 @@ def _decode(item: Any, folder: Path) -> Any:
         codes = _read_array(folder / item["strings"])
         return np.asarray(item["words"], dtype=str)[codes] if item["words"] else np.zeros(codes.shape, dtype="<U1")
     return _read_array(folder / item["array"])
+
+
+def _notes_of_0_1(notes: Sequence[core.Exclusion]) -> dict[str, Any]:
+    """Separate what version 0.1 kept in the reasons of exclusions: warnings, and names of runs."""
+    split = [(note, re.fullmatch(r"(?:(sub-\S+, [^:]+): )?(.*)", note.reason, re.DOTALL)) for note in notes]
+    return {
+        "exclusions": tuple(
+            core.Exclusion(note.what, note.n, parts[2], parts[1] or "")
+            for note, parts in split
+            if parts is not None and note.what != "warnings"
+        ),
+        "warnings": tuple(note.reason for note in notes if note.what == "warnings"),
+    }
 
 
 def _read_array(path: Path) -> np.ndarray:

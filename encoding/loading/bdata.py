@@ -28,7 +28,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..numerics.cleaning import zscore_rows
 from .bdata_files import bdata_sources, chosen_sessions
-from .loader import Loader, scaling_note, stimuli_of, stimuli_path
+from .loader import Loader, scaling_warning, stimuli_of, stimuli_path
 
 # The files lie in the subject's own space unless the settings say otherwise.
 SPACE = "T1w"
@@ -342,7 +342,6 @@ def load_bdata(
         lost = _write(temporary / "values.npy", pieces, columns, scale_rows=per_run, subject=subject, progress=progress)
         if loader.scale_rows == "all":
             scale_columns(temporary / "values.npy")
-            lost.append(scaling_note(subject))
         responses = Responses(
             values=np.load(temporary / "values.npy", mmap_mode="r"),
             samples=samples,
@@ -353,6 +352,7 @@ def load_bdata(
             task="+".join(loader.tasks),
             t_r=float("nan"),
             exclusions=(*exclusions, *skipped, *lost),
+            warnings=(scaling_warning(subject),) if loader.scale_rows == "all" else (),
             provenance=provenance,
         )
         write_object(responses, temporary)

@@ -18,7 +18,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
 from ..numerics.cleaning import zscore_rows
-from .loader import Loader, dataset_path, scaling_note, stimuli_of, stimuli_path
+from .loader import Loader, dataset_path, scaling_warning, stimuli_of, stimuli_path
 
 # Reads the trials of a slice: (n_trials, n_targets) of float32.
 Reader = Callable[[slice], np.ndarray]
@@ -58,7 +58,7 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
         If the estimates of one run may have used the data of others.
     """
     file, events = (dataset_path(index, str(path), subject) for path in (loader.file, loader.events))
-    notes = _notes(loader, subject, file)
+    told = _warnings(loader, subject, file)
     inputs = {path.name: fingerprint(path) for path in (file, events)}
     if loader.mask not in ("brain", "none"):
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
@@ -78,7 +78,7 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
         kept, lost = _write(temporary / "values.npy", samples, read, loader.scale_rows is True, subject)
         if loader.scale_rows == "all":
             scale_columns(temporary / "values.npy")
-            lost.append(scaling_note(subject))
+            told.append(scaling_warning(subject))
         responses = Responses(
             values=np.load(temporary / "values.npy", mmap_mode="r"),
             samples=kept,
@@ -88,14 +88,15 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
             subject=subject,
             task="+".join(loader.tasks),
             t_r=float("nan"),
-            exclusions=(*notes, *lost),
+            exclusions=tuple(lost),
+            warnings=tuple(told),
             provenance=provenance,
         )
         write_object(responses, temporary)
     return load(folder)
 
 
-def _notes(loader: Loader, subject: str, file: Path) -> list[Exclusion]:
+def _warnings(loader: Loader, subject: str, file: Path) -> list[str]:
     if loader.estimated_within == "run":
         return []
     how = "were" if loader.estimated_within == "all" else "may have been"
@@ -105,7 +106,7 @@ def _notes(loader: Loader, subject: str, file: Path) -> list[Exclusion]:
         f'estimated_within = "run" in [load].'
     )
     warnings.warn(text, stacklevel=4)
-    return [Exclusion("warnings", 0, text)]
+    return [text]
 
 
 def _trials(loader: Loader, index: BidsIndex, subject: str, path: Path) -> Samples:

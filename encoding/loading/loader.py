@@ -6,7 +6,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from ..core import ConfigError, DataError, Exclusion, StimulusSet, suggest
+from ..core import ConfigError, DataError, StimulusSet, suggest
 from ..io.bids.runs import BidsIndex
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import read_stimuli
@@ -340,7 +340,7 @@ def stimuli_of(index: BidsIndex, name: str | None, subject: str) -> StimulusSet 
     return read_list(name) if name in LISTS else read_stimuli(dataset_path(index, name, subject))
 
 
-def scaling_note(subject: str) -> Exclusion:
+def scaling_warning(subject: str) -> str:
     """Say that scaling over all runs looks across folds.
 
     Parameters
@@ -353,9 +353,8 @@ def scaling_note(subject: str) -> Exclusion:
     Exclusion
         A warning for the report.
     """
-    text = (
+    return (
         f"sub-{subject}: responses were z-scored over the rows of all runs, held-out runs included, because scale_rows "
         f'= "all" in [load]. Models here take responses about training means, and no score or choice of a penalty '
         f"depends on their unit, so that this moves no score; it would elsewhere"
     )
-    return Exclusion("warnings", 0, text)

@@ -27,7 +27,7 @@ from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .betas import load_betas
 from .events import read_presentations
-from .loader import Loader, dataset_path, scaling_note, stimuli_of, stimuli_path
+from .loader import Loader, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
 
@@ -236,7 +236,6 @@ def _load_runs(
     exclusions += _blank(folder / "values.npy", parts, runs, subject)
     if loader.scale_rows == "all":
         scale_columns(folder / "values.npy")
-        exclusions.append(scaling_note(subject))
     return Responses(
         values=np.load(folder / "values.npy", mmap_mode="r"),
         samples=_joined([part.samples for part in parts]),
@@ -247,6 +246,7 @@ def _load_runs(
         task="+".join(sorted({run.entities.get("task", "") for run in runs})),
         t_r=float(t_r),  # type: ignore[arg-type]
         exclusions=(*exclusions, *(note for part in parts for note in part.exclusions)),
+        warnings=(scaling_warning(subject),) if loader.scale_rows == "all" else (),
     )
 
 

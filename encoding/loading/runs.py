@@ -168,7 +168,7 @@ def run_rows(
     unusable = clean_series(values, drift, nuisance, standardize=loader.standardize, despike=loader.despike)
     exclusions = []
     if not kept.all():
-        exclusions.append(Exclusion("volumes", int(np.sum(~kept)), f"{where}: scrubbed or before the steady state"))
+        exclusions.append(Exclusion("volumes", int(np.sum(~kept)), "scrubbed or before the steady state", where))
     start = np.flatnonzero(kept) * t_r
     if loader.per == "tr":
         samples = _volume_samples(presentations, start, t_r)
@@ -232,7 +232,7 @@ def _windows(
     notes = []
     if not seen.all():
         names = ", ".join(presentations.stimulus[~seen][:5].tolist())
-        notes.append(Exclusion("presentations", int(np.sum(~seen)), f"{where}: no kept volume in the window ({names})"))
+        notes.append(Exclusion("presentations", int(np.sum(~seen)), f"no kept volume in the window ({names})", where))
     beyond = seen & (last > end + T_R_TOLERANCE)
     if beyond.any():
         lost = int(np.ceil((last[beyond].max() - end) / t_r - T_R_TOLERANCE))
@@ -240,8 +240,9 @@ def _windows(
             Exclusion(
                 "volumes",
                 lost,
-                f"{where}: windows of {beyond.sum()} presentations reach beyond the end of the run; "
-                f"their means are over what was acquired",
+                f"windows of {beyond.sum()} presentations reach beyond the end of the run; their means are over what "
+                f"was acquired",
+                where,
             )
         )
     if seen.sum() < 2:

@@ -3,7 +3,6 @@
 from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
 from .report import write_report
 from .results import (
-    FACTS,
     METRICS,
     RSA,
     Result,
@@ -18,6 +17,7 @@ from .results import (
 from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
 from .significance import rates_of
+from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
 
 __all__ = [
     "BDATA",
@@ -25,8 +25,13 @@ __all__ = [
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
+    "DiscoverySummary",
     "Maps",
+    "ModelSummary",
     "Result",
+    "RsaSummary",
+    "SolverSummary",
+    "Summary",
     "choose_atlases",
     "drawing_key",
     "finished_result",

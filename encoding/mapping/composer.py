@@ -47,11 +47,11 @@ class Composer:
         self, results: Sequence[Result], settings: Maps, figures: Path, root: Path, progress: Progress
     ) -> None:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
-        facts = results[0].facts
-        self.facts, self.metric = facts, facts["metric"]
-        self.models: list[str] = [name for name in facts["models"] if name not in facts["auxiliary"]]
-        self.single: list[str] = facts["single"]
-        self.pairs = [(a, b) for a, b in facts["pairs"]]
+        summary = results[0].summary
+        self.summary, self.metric = summary, summary.metric
+        self.models: list[str] = [name for name in summary.models if name not in summary.auxiliary]
+        self.single = list(summary.single)
+        self.pairs = list(summary.pairs)
         self.colors = space_colors(self.models)
         self.regions = pd.concat([result.regions for result in results], ignore_index=True)
         self.canvas = {r.subject: Canvas(r.targets, r.background) for r in results}
@@ -97,7 +97,7 @@ class Composer:
 
     def _n_expected(self) -> int:
         maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
-        similar = sum(len(choices["similarity"]) + 2 for choices in self.facts["rsa"].values())
+        similar = sum(len(choices.similarity) + 2 for choices in self.summary.rsa.values())
         return len(self.results) * (maps + len(self.pairs) + similar) + 8
 
     def _faded(self) -> str:
@@ -106,7 +106,7 @@ class Composer:
         noise = ", which 1 of 100 targets would exceed if predictions and samples were unrelated noise"
         why = {"auto": noise}.get(str(self.settings.threshold), "")
         if self.settings.threshold == "fdr":
-            level = self.facts["settings"]["compare"]["level"]
+            level = self.summary.settings["compare"]["level"]
             found = f", from which targets of every model are significant (false discovery rate {level:g})"
             why = noise if critical_score(self.results) is None else found
         return f"Faded below {self.threshold:g}{why}. The files hold all."
@@ -345,7 +345,7 @@ def _threshold(settings: Maps, metric: str, results: Sequence[Result]) -> float:
             return round(critical, 3)
     elif settings.threshold != "auto":
         return float(settings.threshold)
-    chance = correlation_of_noise(min(result.facts["n_samples"] for result in results), 0.01)
+    chance = correlation_of_noise(min(result.summary.n_samples for result in results), 0.01)
     return round(chance**2 if metric == "r2" else chance, 2) or 0.01
 
 

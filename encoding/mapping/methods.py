@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .rsa_maps import describe_choices
+from .summary import Summary
 
 LISTS = {
     "none": "",
@@ -15,34 +16,34 @@ LISTS = {
 }
 
 
-def describe_methods(facts: Mapping[str, Any]) -> str:
+def describe_methods(summary: Summary) -> str:
     """Write the methods of a run in words that can go into a paper.
 
     Parameters
     ----------
-    facts : mapping
-        Facts of one participant.
+    summary : Summary
+        Of one participant.
 
     Returns
     -------
     str
         Paragraphs, separated by empty lines.
     """
-    settings = facts["settings"]
-    parts = [_responses(facts, settings["load"])]
-    if facts["models"]:
+    settings = summary.settings
+    parts = [_responses(summary, settings["load"])]
+    if summary.models:
         parts += [
-            _features(facts, settings["align"]),
-            _folds(facts, settings["split"]),
-            _models(facts),
-            _scores(facts),
+            _features(summary, settings["align"]),
+            _folds(summary, settings["split"]),
+            _models(summary),
+            _scores(summary),
         ]
-    parts += [describe_choices(choices) for choices in facts["rsa"].values()]
+    parts += [describe_choices(choices) for choices in summary.rsa.values()]
     parts += _recipe(settings.get("recipe"))
     return "\n\n".join(parts)
 
 
-def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
+def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
     if load["kind"] == "betas":
         return (
             f"Responses were estimated elsewhere and read from {load['file']!r} (estimated within: "
@@ -56,9 +57,9 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
         voxels = "" if load["mask"] in ("brain", "none") else f" of the masks {load['mask']}"
         text = (
             f"Responses are block means, preprocessed elsewhere, read from {load['file']!r} (voxels{voxels} in "
-            f"the space {facts['space']}). They were {scaled}."
+            f"the space {summary.space}). They were {scaled}."
         )
-        return f"{text} {_presentations(facts, load)}".rstrip()
+        return f"{text} {_presentations(summary, load)}".rstrip()
     options = load.get("confound_options", {})
     confounds = ", ".join(f"{name} {options.get(name, '')}".strip() for name in load["confounds"]) or "none"
     high_pass = load["high_pass"]
@@ -66,36 +67,36 @@ def _responses(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
         high_pass, f"discrete cosines up to {high_pass} Hz"
     )
     text = (
-        f"Preprocessed data in the space {facts['space']} were cleaned run by run: confounds ({confounds}), {drift}"
+        f"Preprocessed data in the space {summary.space} were cleaned run by run: confounds ({confounds}), {drift}"
         f"{' and a linear trend' if load['detrend'] else ''} were regressed out in one step"
         f"{', and each target was z-scored within the run' if load['standardize'] else ''}."
     )
     if load.get("despike"):
         text += f" Values beyond {load['despike']:g} standard deviations of the run were set to that limit."
-    if facts["clock"] == "stimulus":
+    if summary.clock == "stimulus":
         block = "its block, the rest up to the next one included,"
         window = {None: "the event", "block": block}.get(load["window"], f"{load['window']} s")
         text += (
             f" The response to a presentation is the average over a window as long as {window} that starts "
             f"{load['shift']} s after its onset; volumes count by their overlap. Responses were {scaled}."
         )
-    return f"{text} {_presentations(facts, load)}".rstrip()
+    return f"{text} {_presentations(summary, load)}".rstrip()
 
 
-def _presentations(facts: Mapping[str, Any], load: Mapping[str, Any]) -> str:
+def _presentations(summary: Summary, load: Mapping[str, Any]) -> str:
     """Say how many presentations of how many stimuli there were, and what repeats are known from."""
-    if "n_presentations" not in facts:
+    if summary.n_presentations is None:
         return ""
     named = LISTS.get(load.get("stimuli") or "none", f"the table {load.get('stimuli')!r}")
     known = f", with repeats under other names known from {named}" if named else ""
-    rows = "" if facts["clock"] == "stimulus" else "volumes "
-    uses = ", ".join(f"{n} {rows}{use}" for use, n in facts.get("uses", {}).items())
-    return f"There were {facts['n_presentations']} presentations of {facts['n_stimuli']} stimuli{known}: {uses}."
+    rows = "" if summary.clock == "stimulus" else "volumes "
+    uses = ", ".join(f"{n} {rows}{use}" for use, n in summary.uses.items())
+    return f"There were {summary.n_presentations} presentations of {summary.n_stimuli} stimuli{known}: {uses}."
 
 
-def _features(facts: Mapping[str, Any], align: Mapping[str, Any]) -> str:
-    spaces = ", ".join(f"{name} ({n})" for name, n in facts["features"].items())
-    if facts["clock"] == "stimulus":
+def _features(summary: Summary, align: Mapping[str, Any]) -> str:
+    spaces = ", ".join(f"{name} ({n})" for name, n in summary.features.items())
+    if summary.clock == "stimulus":
         centred = "were centred over the presentations of each run" if align["centre"] else "were not centred per run"
         return f"Feature spaces (number of features): {spaces}. Features {centred}."
     delays = ", ".join(str(delay) for delay in align["delays"])
@@ -106,7 +107,7 @@ def _features(facts: Mapping[str, Any], align: Mapping[str, Any]) -> str:
     )
 
 
-def _folds(facts: Mapping[str, Any], split: Mapping[str, Any]) -> str:
+def _folds(summary: Summary, split: Mapping[str, Any]) -> str:
     what = {
         "runs": "whole runs",
         "fixed": "a fixed set of test runs (repeats averaged)",
@@ -119,7 +120,7 @@ def _folds(facts: Mapping[str, Any], split: Mapping[str, Any]) -> str:
         "exclude_from_training": "Samples of a stimulus were left out of training whenever it was tested.",
     }[split["repeats"]]
     return (
-        f"Models were tested in {facts['n_folds']} outer folds that held out {what}; hyper-parameters were chosen on "
+        f"Models were tested in {summary.n_folds} outer folds that held out {what}; hyper-parameters were chosen on "
         f"{_inner(split)} of the training data alone. {repeats} Features were standardised, and "
         f"feature spaces scaled to unit total variance, with training samples only."
     )
@@ -132,10 +133,10 @@ def _inner(split: Mapping[str, Any]) -> str:
     return f"inner folds ({split['n_inner']})"
 
 
-def _models(facts: Mapping[str, Any]) -> str:
+def _models(summary: Summary) -> str:
     sentences = []
-    for model in facts["settings"]["models"]:
-        if model["name"] in facts["auxiliary"]:
+    for model in summary.settings["models"]:
+        if model["name"] in summary.auxiliary:
             continue
         low, high = min(model["alphas"]), max(model["alphas"])
         unit = "on z-scored features" if model.get("alpha_unit") == "zscored" else "times trace(K)/n"
@@ -158,7 +159,7 @@ def _models(facts: Mapping[str, Any]) -> str:
                     f"The same was fitted to every subset of the bands of {model['name']}, with candidates in "
                     f"proportion to their number, and R2 divided into unique and shared parts (commonality analysis)."
                 )
-    return " ".join([*_solvers(facts), *sentences])
+    return " ".join([*_solvers(summary), *sentences])
 
 
 SOLVERS = {
@@ -169,32 +170,32 @@ SOLVERS = {
 }
 
 
-def _solvers(facts: Mapping[str, Any]) -> list[str]:
+def _solvers(summary: Summary) -> list[str]:
     """Say how hyper-parameters were searched, once for all models that share a solver."""
-    methods = {name: model["solver"]["method"] for name, model in facts["models"].items()}
+    methods = {name: model.solver.method for name, model in summary.models.items()}
     sentences = []
     for method in dict.fromkeys(methods.values()):
         which = [name for name, used in methods.items() if used == method]
         of = f" of {', '.join(which)}" if len(which) < len(methods) else ""
         sentences.append(f"Hyper-parameters{of} were searched {SOLVERS[method]}.")
-    fell_back = [name for name, model in facts["models"].items() if model["solver"]["fell_back"]]
+    fell_back = [name for name, model in summary.models.items() if model.solver.fell_back]
     if fell_back:
         sentences.append(f"Where a decomposition failed ({', '.join(fell_back)}), himalaya was used.")
     return sentences
 
 
-def _scores(facts: Mapping[str, Any]) -> str:
-    shown = "" if facts["metric"] == "r" else f" The maps and charts show {facts['metric']}."
+def _scores(summary: Summary) -> str:
+    shown = "" if summary.metric == "r" else f" The maps and charts show {summary.metric}."
     return (
         "Accuracy is the Pearson correlation (r) of held-out responses and predictions, averaged over outer folds "
         "through Fisher's z. Pooled r is one correlation over the held-out samples of all folds; it is biased below 0. "
         "R2 is one minus the sum of squared errors over the sum of squares about the training mean, over all folds; "
-        f"the product measure divides it among the feature spaces of a joint model.{shown}{_tests(facts)}"
+        f"the product measure divides it among the feature spaces of a joint model.{shown}{_tests(summary)}"
     )
 
 
-def _tests(facts: Mapping[str, Any]) -> str:
-    compare = facts["settings"].get("compare", {})
+def _tests(summary: Summary) -> str:
+    compare = summary.settings.get("compare", {})
     text = ""
     if compare.get("significance") == "noise":
         text += (

@@ -1,8 +1,7 @@
 """Put maps, charts and tables of one or many participants on one page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from .results import Result
 from .rsa_section import similarity_sections
 from .settings import Maps
 from .significance import differences_tested, significant_targets
+from .summary import SolverSummary
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
@@ -60,25 +60,25 @@ def write_report(
         composer.partition(), *similarity_sections(composer), tables(composer, tests), diagnostics(composer),
         about(composer),
     )  # fmt: skip
-    facts = results[0].facts
+    summary = results[0].summary
     who = ", ".join(f"sub-{result.subject}" for result in results)
-    usable = ", ".join(str(result.facts["n_usable"]) for result in results)
+    usable = ", ".join(str(result.summary.n_usable) for result in results)
     shown = (
         ("participants", who),
-        ("task", str(facts["task"])),
-        ("space", f"{facts['space']} ({KINDS[facts['kind']]})"),
+        ("task", str(summary.task)),
+        ("space", f"{summary.space} ({KINDS[summary.kind]})"),
         ("usable targets", usable),
-        ("samples", f"{facts['n_samples']}, one per {'presentation' if facts['clock'] == 'stimulus' else 'volume'}"),
-        ("runs, outer folds", f"{len(facts['runs'])}, {facts['n_folds']}"),
-        ("models", ", ".join(facts["models"]) or "none"),
-        ("analyses of similarity", ", ".join(facts["rsa"]) or "none"),
-        ("device", facts["device"]),
-        ("seed", str(facts["settings"]["seed"])),
+        ("samples", f"{summary.n_samples}, one per {'presentation' if summary.clock == 'stimulus' else 'volume'}"),
+        ("runs, outer folds", f"{len(summary.runs)}, {summary.n_folds}"),
+        ("models", ", ".join(summary.models) or "none"),
+        ("analyses of similarity", ", ".join(summary.rsa) or "none"),
+        ("device", summary.device),
+        ("seed", str(summary.settings["seed"])),
     )
-    what = "Encoding models" if facts["models"] else "Representational similarity"
+    what = "Encoding models" if summary.models else "Representational similarity"
     title = what if len(results) > 1 else f"{what} of sub-{results[0].subject}"
     report = page.Report(
-        title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {facts['task']}", shown,
+        title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
         find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),
     )  # fmt: skip
     return [page.write_report(report, path), *composer.pictures]
@@ -132,19 +132,19 @@ def diagnostics(composer: Composer) -> page.Section:
         Two pictures and a table.
     """
     blocks: list[page.Block] = []
-    for result in composer.results if composer.facts["n_folds"] else ():
-        folds = {str(run): int(fold) for run, fold in result.facts["fold_of_run"].items()}
+    for result in composer.results if composer.summary.n_folds else ():
+        folds = {str(run): int(fold) for run, fold in result.summary.fold_of_run.items()}
         figure = draw_splits(folds, title=f"sub-{result.subject}: outer folds")
         caption = f"sub-{result.subject}: which runs are held out in which outer fold."
         blocks.append(
             composer.keep(figure, composer.names(result, "folds"), "Runs by outer fold", caption, result.subject)
         )
-    grids = {tuple(model["alphas"]) for model in composer.facts["models"].values()}
+    grids = {tuple(model.alphas) for model in composer.summary.models.values()}
     for number, grid in enumerate(sorted(grids)):
         counts = {
-            name: np.sum([np.asarray(r.facts["models"][name]["chosen"]) for r in composer.results], axis=0)
-            for name, model in composer.facts["models"].items()
-            if tuple(model["alphas"]) == grid and name in composer.models
+            name: np.sum([np.asarray(r.summary.models[name].chosen) for r in composer.results], axis=0)
+            for name, model in composer.summary.models.items()
+            if tuple(model.alphas) == grid and name in composer.models
         }
         figure = draw_alphas(counts, np.asarray(grid), colors=composer.colors, title="Chosen penalties")
         caption = (
@@ -172,13 +172,13 @@ def about(composer: Composer) -> page.Section:
     Section
         Text.
     """
-    versions = "\n".join(f"{name} {version}" for name, version in composer.facts["versions"].items())
+    versions = "\n".join(f"{name} {version}" for name, version in composer.summary.versions.items())
     blocks: list[page.Block] = [
-        page.Text(describe_methods(composer.facts)),
-        page.Code(composer.facts["config"], "Configuration, as given"),
+        page.Text(describe_methods(composer.summary)),
+        page.Code(composer.summary.config, "Configuration, as given"),
     ]
-    if composer.facts.get("expanded"):
-        blocks.append(page.Code(composer.facts["expanded"], "Configuration with the settings of its recipe"))
+    if composer.summary.expanded:
+        blocks.append(page.Code(composer.summary.expanded, "Configuration with the settings of its recipe"))
     blocks.append(page.Code(versions, "Versions"))
     return page.Section("Methods and settings", tuple(blocks))
 
@@ -198,19 +198,20 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
     """
     found: list[str] = []
     for result in results:
-        facts, who = result.facts, f"sub-{result.subject}"
-        lost = facts["n_targets"] - facts["n_usable"]
-        if lost > 0.1 * facts["n_targets"]:
-            found.append(f"{who}: {lost} of {facts['n_targets']} targets have no usable data.")
-        if facts["models"] and facts["n_samples"] < FEW_SAMPLES:
-            chance = correlation_of_noise(facts["n_samples"], 0.01)
-            few = f"{facts['n_samples']} samples are few"
+        summary, who = result.summary, f"sub-{result.subject}"
+        lost = summary.n_targets - summary.n_usable
+        if lost > 0.1 * summary.n_targets:
+            found.append(f"{who}: {lost} of {summary.n_targets} targets have no usable data.")
+        if summary.models and summary.n_samples < FEW_SAMPLES:
+            chance = correlation_of_noise(summary.n_samples, 0.01)
+            few = f"{summary.n_samples} samples are few"
             found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
-        for name, model in facts["models"].items():
-            if name in facts["auxiliary"]:
+        for name, model in summary.models.items():
+            if name in summary.auxiliary:
                 continue
-            found += _edges(who, name, np.asarray(model["chosen"]), model["alphas"])
-            found += _solver(who, name, model["solver"])
+            found += _edges(who, name, np.asarray(model.chosen), model.alphas)
+            found += _solver(who, name, model.solver)
+        found += [f"{warning}." for warning in summary.warnings]
         found += _left_out(who, result.exclusions)
     if 1 < len(results) < 10:
         found.append(
@@ -220,31 +221,27 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _solver(who: str, model: str, solver: Mapping[str, Any]) -> list[str]:
+def _solver(who: str, model: str, solver: SolverSummary) -> list[str]:
     found = []
-    if solver["fell_back"]:
-        found.append(
-            f"{who}, {model}: a decomposition failed; himalaya fitted {solver['fell_back']} chunks of targets."
-        )
-    if solver["unstable_gammas"] > UNSTABLE:
+    if solver.fell_back:
+        found.append(f"{who}, {model}: a decomposition failed; himalaya fitted {solver.fell_back} chunks of targets.")
+    if solver.unstable_gammas > UNSTABLE:
         found.append(
             f"{who}, {model}: the weights of the feature spaces change from outer fold to outer fold in "
-            f"{solver['unstable_gammas']:.0%} of targets. Do not read much into them there."
+            f"{solver.unstable_gammas:.0%} of targets. Do not read much into them there."
         )
     return found
 
 
 def _left_out(who: str, exclusions: pd.DataFrame) -> list[str]:
     """Say what was left out, once for all runs that share a reason."""
-    told = [f"{reason}." for reason in exclusions.loc[exclusions["what"] == "warnings", "reason"]]
-    rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli", "warnings"])]
-    parts = rows["reason"].str.extract(r"^(?:(?P<where>sub-\S+, [^:]+): )?(?P<why>.*)$")
+    rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli"])]
     found = []
-    for (what, why), group in rows.assign(**parts).groupby(["what", "why"], sort=False):
-        places = group["where"].dropna()
-        runs = "" if places.empty else f" of {len(places)} run{'s' if len(places) > 1 else ''}"
+    for (what, why), group in rows.groupby(["what", "reason"], sort=False):
+        n_runs = (group["run"] != "").sum()
+        runs = f" of {n_runs} run{'s' if n_runs > 1 else ''}" if n_runs else ""
         found.append(f"{who}: {group['n'].sum()} {what}{runs} left out: {why}.")
-    return told + found
+    return found
 
 
 def _edges(who: str, model: str, chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:

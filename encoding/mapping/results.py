@@ -1,31 +1,24 @@
 """What one participant's run leaves behind, and how the report finds it again."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..core import DataError, Responses, Scores, Targets
-from ..io.atomic import write_json, write_tsv
+from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
 from ..io.images.formats import entity_label, map_name, write_map
 from ..io.store import load, save
+from .summary import FACTS, Summary, key_of, read_summary, write_summary
 
-FACTS, REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = (
-    "facts.json",
-    "regions.tsv",
-    "differences.tsv",
-    "splits.tsv",
-    "exclusions.tsv",
-)
-FORMAT = 2  # of what a participant leaves behind
+REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
+RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
     "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
@@ -42,27 +35,29 @@ class Result:
 
     Attributes
     ----------
-    subject : str
-        Label without ``sub-``.
     scores : mapping of str to Scores
         By metric.
     regions, differences : pandas.DataFrame
         Rows of `score_regions` and `compare_regions`.
     exclusions : pandas.DataFrame
-        Columns what, n, reason.
-    facts : mapping
-        Counts, folds, penalties, versions; JSON.
+        Columns what, n, reason, run ("" where it is not about one run).
+    summary : Summary
+        Counts, folds, penalties, settings, versions.
     folder : Path
         Where it lies.
     """
 
-    subject: str
     scores: Mapping[str, Scores]
     regions: pd.DataFrame
     differences: pd.DataFrame
     exclusions: pd.DataFrame
-    facts: Mapping[str, Any]
+    summary: Summary
     folder: Path
+
+    @property
+    def subject(self) -> str:
+        """Label without ``sub-``."""
+        return self.summary.subject
 
     @property
     def targets(self) -> Targets:
@@ -80,7 +75,7 @@ def write_result(
     folder: Path,
     scores: Mapping[str, Scores],
     tables: Mapping[str, pd.DataFrame],
-    facts: Mapping[str, Any],
+    summary: Summary,
 ) -> Result:
     """Write what a participant's run found, maps apart.
 
@@ -92,8 +87,8 @@ def write_result(
         By metric.
     tables : mapping of str to pandas.DataFrame
         ``regions``, ``differences``, ``splits``, ``exclusions``.
-    facts : mapping
-        JSON; written last, so that its presence says that the rest is complete.
+    summary : Summary
+        Written last, so that its presence says that the rest is complete.
 
     Returns
     -------
@@ -113,7 +108,7 @@ def write_result(
         ("exclusions", EXCLUSIONS),
     ):
         write_tsv(folder / file, tables[name])
-    write_json(folder / FACTS, {"format": FORMAT, **facts})
+    write_summary(folder, summary)
     return read_result(folder)
 
 
@@ -135,16 +130,7 @@ def read_result(folder: Path) -> Result:
     DataError
         If the participant is not finished, or another version of this package wrote it.
     """
-    if not (folder / FACTS).is_file():
-        raise DataError(
-            f"{folder}: no finished participant here ({FACTS} is missing). Run the participant level for it."
-        )
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    if facts.get("format") != FORMAT:
-        raise DataError(
-            f"{folder / FACTS}: format {facts.get('format', 1)}, but this version reads format {FORMAT}. Run the "
-            f"participant level again; what is fitted in the same way is not fitted again."
-        )
+    summary = read_summary(folder)
     kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, RSA)}
     scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
@@ -155,7 +141,18 @@ def read_result(folder: Path) -> Result:
     for table in (regions, differences):
         names = [column for column in text if column in table]
         table[names] = table[names].fillna("")
-    return Result(facts["subject"], scores, regions, differences, exclusions, facts, folder)
+    if "run" not in exclusions:
+        exclusions, told = _exclusions_of_0_1(exclusions)
+        summary = replace(summary, warnings=told)
+    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder)
+
+
+def _exclusions_of_0_1(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Separate warnings and the names of runs, which version 0.1 kept in the column ``reason``."""
+    warnings = table["what"] == "warnings"
+    kept = table[~warnings]
+    parts = kept["reason"].str.extract(RUN_AND_REASON).rename(columns={0: "run", 1: "reason"})
+    return kept.assign(reason=parts["reason"], run=parts["run"]), tuple(table.loc[warnings, "reason"])
 
 
 def finished_result(folder: Path, key: str) -> Result | None:
@@ -166,17 +163,14 @@ def finished_result(folder: Path, key: str) -> Result | None:
     folder : Path
         ``OUTPUT_DIR/sub-<label>``.
     key : str
-        Identity of the comparison, as in its facts.
+        Identity of the comparison, as in its summary.
 
     Returns
     -------
     Result or None
         None if there is none, or another one.
     """
-    if not (folder / FACTS).is_file():
-        return None
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return read_result(folder) if (facts.get("format"), facts["key"]) == (FORMAT, key) else None
+    return read_result(folder) if key_of(folder) == key else None
 
 
 def require_same_settings(results: Sequence[Result]) -> None:
@@ -193,7 +187,7 @@ def require_same_settings(results: Sequence[Result]) -> None:
         If they were made with different settings.
     """
     for result in results[1:]:
-        if result.facts["settings_key"] != results[0].facts["settings_key"]:
+        if result.summary.settings_key != results[0].summary.settings_key:
             raise DataError(
                 f"sub-{result.subject} was made with other settings than sub-{results[0].subject}. "
                 f"Run the participant level again for both with one configuration."

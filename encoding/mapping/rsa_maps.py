@@ -1,6 +1,6 @@
 """Maps of representational similarity, and results seen with feature spaces in the place of models."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +12,7 @@ import pandas as pd
 from ..core import ScoreRow, Scores
 from ..io.images.formats import entity_label, write_map
 from .results import MEANING, RSA, Result, winner_of
+from .summary import RsaSummary
 
 
 def spaces_as_models(regions: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -54,13 +55,13 @@ def scores_of(result: Result, name: str) -> Scores:
     return replace(scores, rows=rows, values=scores.values[chosen])
 
 
-def describe_choices(choices: Mapping[str, Any]) -> str:
+def describe_choices(choices: RsaSummary) -> str:
     """Say in words what was compared.
 
     Parameters
     ----------
-    choices : mapping
-        Facts of one analysis.
+    choices : RsaSummary
+        Choices and counts of one analysis.
 
     Returns
     -------
@@ -68,29 +69,29 @@ def describe_choices(choices: Mapping[str, Any]) -> str:
         Sentences.
     """
     kinds: dict[str, list[str]] = {}
-    for space, kind in choices["similarity"].items():
+    for space, kind in choices.similarity.items():
         kinds.setdefault(SIMILARITY[kind], []).append(space)
     models = "; ".join(f"{kind} ({', '.join(spaces)})" for kind, spaces in kinds.items())
-    fewest = choices["min_targets"]
-    if choices["regions"] == "atlas":
+    fewest = choices.min_targets
+    if choices.regions == "atlas":
         where = "all usable targets of every region, network and ROI of the atlases"
         unit = "targets"
-    elif choices["radius_mm"] is not None:
-        where, unit = f"spheres of {choices['radius_mm']:g} mm radius about every usable voxel", "voxels"
+    elif choices.radius_mm is not None:
+        where, unit = f"spheres of {choices.radius_mm:g} mm radius about every usable voxel", "voxels"
     else:
-        where, unit = f"cubes of {choices['edge_voxels']}³ voxels about every usable voxel", "voxels"
+        where, unit = f"cubes of {choices.edge_voxels}³ voxels about every usable voxel", "voxels"
     repeats = {
         None: "no stimulus was shown twice",
-        "average": f"responses to {choices['n_repeated_presentations']} repeated presentations were averaged in",
-        "first": f"{choices['n_repeated_presentations']} repeated presentations were left out",
-    }[choices["repeats"]]
+        "average": f"responses to {choices.n_repeated_presentations} repeated presentations were averaged in",
+        "first": f"{choices.n_repeated_presentations} repeated presentations were left out",
+    }[choices.repeats]
     runs = "Pairs of one run were compared too."
-    if not choices["same_run"]:
-        runs = f"{choices['n_pairs_of_one_run_left_out']} pairs that share a run were left out."
+    if not choices.same_run:
+        runs = f"{choices.n_pairs_of_one_run_left_out} pairs that share a run were left out."
     return (
-        f"Representational similarity {choices['name']!r}: similarity of stimuli by {models}; of responses by "
-        f"{BRAIN[choices['brain']]} over {where} ({fewest} {unit} at least); both compared by "
-        f"{choices['comparison'].title()} correlation over {choices['n_pairs']} pairs of {choices['n_stimuli']} "
+        f"Representational similarity {choices.name!r}: similarity of stimuli by {models}; of responses by "
+        f"{BRAIN[choices.brain]} over {where} ({fewest} {unit} at least); both compared by "
+        f"{choices.comparison.title()} correlation over {choices.n_pairs} pairs of {choices.n_stimuli} "
         f"stimuli ({repeats}). {runs} Values depend strongly on these choices, and can be compared with values "
         "of the same choices only."
     )
@@ -121,21 +122,21 @@ def write_rsa_maps(folder: Path, result: Result) -> list[Path]:
         The images; each has a sidecar with every choice that was made. None if there is no analysis.
     """
     written: list[Path] = []
-    for name, choices in result.facts["rsa"].items():
+    for name, choices in result.summary.rsa.items():
         scores = scores_of(result, name)
-        told = {"Description": MEANING[RSA], "Analysis": name, "Units": "arbitrary", "Rsa": dict(choices)}
-        entities = {"sub": result.subject, "task": result.facts["task"], "model": entity_label(name)}
+        told = {"Description": MEANING[RSA], "Analysis": name, "Units": "arbitrary", "Rsa": choices.plain()}
+        entities = {"sub": result.subject, "task": result.summary.task, "model": entity_label(name)}
         for feature, stat, values, extra in _maps_of(scores, choices):
             named = {**entities, "feature": entity_label(feature), "stat": stat}
             written += write_map(folder, named, values, scores.targets, {**told, **extra})
     return written
 
 
-def _maps_of(scores: Scores, choices: Mapping[str, Any]) -> Iterator[tuple[str, str, np.ndarray, dict[str, Any]]]:
+def _maps_of(scores: Scores, choices: RsaSummary) -> Iterator[tuple[str, str, np.ndarray, dict[str, Any]]]:
     """Yield what each map is of, its statistic, its values, and what is said of it alone."""
     spaces = [row.model for row in scores.rows]
     for space in spaces:
-        yield space, RSA, scores.row(space), {"FeatureSpace": space, "Similarity": choices["similarity"][space]}
+        yield space, RSA, scores.row(space), {"FeatureSpace": space, "Similarity": choices.similarity[space]}
     for a, b in combinations(spaces, 2):
         described = f"{a} minus {b}: {MEANING[RSA]}"
         yield f"{a}minus{b}", RSA, scores.row(a) - scores.row(b), {"Description": described}

@@ -1,7 +1,6 @@
 """The section of a report on one analysis of similarity."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from .figures import group_mean
 from .results import Result, best_of
 from .rsa_maps import describe_choices, scores_of, spaces_as_models
 from .selection import Chart, headline
+from .summary import RsaSummary
 
 LABELS = {"pearson": "Pearson r of similarities (RSA)", "spearman": "Spearman rank r of similarities (RSA)"}
 
@@ -32,18 +32,18 @@ def similarity_sections(composer: Composer) -> list[page.Section]:
     list of Section
         One per analysis: charts of regions, maps, and a table.
     """
-    return [_Analysis(composer, name, choices).section() for name, choices in composer.facts["rsa"].items()]
+    return [_Analysis(composer, name, choices).section() for name, choices in composer.summary.rsa.items()]
 
 
 class _Analysis:
     """One analysis of all participants, on one scale."""
 
-    def __init__(self, composer: Composer, name: str, choices: Mapping[str, Any]) -> None:
+    def __init__(self, composer: Composer, name: str, choices: RsaSummary) -> None:
         self.composer, self.name, self.choices = composer, name, choices
-        self.spaces: list[str] = list(choices["similarity"])
+        self.spaces: list[str] = list(choices.similarity)
         known = space_colors([*composer.models, *(s for s in self.spaces if s not in composer.models)])
         self.colors = {space: known[space] for space in self.spaces}
-        self.label = LABELS[choices["comparison"]]
+        self.label = LABELS[choices.comparison]
         self.maps: dict[str, Scores] = {result.subject: scores_of(result, name) for result in composer.results}
         values = [scores.values for scores in self.maps.values()]
         finite = any(np.isfinite(some).any() for some in values)
@@ -70,7 +70,7 @@ class _Analysis:
     def _chart(self, number: int, chart: Chart) -> page.Picture:
         rows = chart.rows[chart.rows["value"].notna()]
         text = headline(rows)
-        lights = self.choices["regions"] == "searchlight"
+        lights = self.choices.regions == "searchlight"
         value = "mean over searchlights centred in it" if lights else "similarity of its own patterns"
         figure = draw_networks(rows, colors=self.colors, label=self.label, title=f"{chart.title}: {self.name}")
         caption = f"Every dot is one participant, the bar is their mean; the value of a region is the {value}. {text}"

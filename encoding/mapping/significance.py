@@ -26,11 +26,11 @@ def rates_of(result: Result, model: str) -> np.ndarray | None:
     ndarray of float64, shape (n_targets,), or None
         None where significance was not asked for.
     """
-    if not result.facts.get("significant"):
+    if not result.summary.significant:
         return None
-    metric = result.facts["metric"]
+    metric = result.summary.metric
     values = result.scores[metric].row(model)
-    return discovery_rates(noise_probability(values, np.asarray(result.facts["n_tested"]), pooled=metric == "pooled_r"))
+    return discovery_rates(noise_probability(values, np.asarray(result.summary.n_tested), pooled=metric == "pooled_r"))
 
 
 def critical_score(results: Sequence[Result]) -> float | None:
@@ -47,10 +47,10 @@ def critical_score(results: Sequence[Result]) -> float | None:
         The largest of the smallest significant scores; None if there is none.
     """
     found = [
-        model["critical"]
+        model.critical
         for result in results
-        for model in result.facts.get("significant", {}).values()
-        if model["critical"] is not None
+        for model in result.summary.significant.values()
+        if model.critical is not None
     ]
     return max(found) if found else None
 
@@ -69,17 +69,17 @@ def significant_targets(results: Sequence[Result]) -> list[page.Block]:
         One table; none where significance was not asked for.
     """
     rows = [
-        (f"sub-{result.subject}", name, model["n"], model["share"], model["critical"])
+        (f"sub-{result.subject}", name, model.n, model.share, model.critical)
         for result in results
-        for name, model in result.facts.get("significant", {}).items()
+        for name, model in result.summary.significant.items()
     ]
     if not rows:
         return []
-    facts = results[0].facts
-    columns = ["participant", "model", "significant targets", "share", f"smallest {facts['metric']}"]
+    summary = results[0].summary
+    columns = ["participant", "model", "significant targets", "share", f"smallest {summary.metric}"]
     caption = (
-        f"Targets whose {facts['metric']} unrelated noise would reach so rarely that the false discovery rate over "
-        f"targets is at most {facts['settings']['compare']['level']:g} (one-sided; samples are taken as independent)"
+        f"Targets whose {summary.metric} unrelated noise would reach so rarely that the false discovery rate over "
+        f"targets is at most {summary.settings['compare']['level']:g} (one-sided; samples are taken as independent)"
     )
     return [page.DataTable(pd.DataFrame(rows, columns=columns), caption, formats={"share": ".1%"})]
 

@@ -45,34 +45,16 @@ NAMES_IN_PICKATLAS = {"nuc_accum": "Brodmann_area_34", "brainstem": "Brainstem"}
 
 @dataclass(frozen=True, eq=False)
 class BlockTable:
-    """The block means of one subject.
+    """The block means of one subject."""
 
-    Attributes
-    ----------
-    values : ndarray of float32, shape (n_blocks, n_voxels)
-        Responses, perhaps a memory map.
-    session, run : ndarray of int64, shape (n_blocks,)
-        Numbers from 1; the run within its session.
-    label : ndarray of int64, shape (n_blocks,)
-        Number of what was shown; a stimulus that is shown again has a number of its own.
-    stimulus : ndarray of int64, shape (n_blocks,)
-        The same, but the number of the original.
-    names : mapping of int to str
-        Name of each original.
-    ijk : ndarray of int64, shape (n_voxels, 3)
-        Voxel indices.
-    grid : VoxelGrid
-        Where they lie.
-    """
-
-    values: np.ndarray
-    session: np.ndarray
-    run: np.ndarray
-    label: np.ndarray
-    stimulus: np.ndarray
-    names: Mapping[int, str]
-    ijk: np.ndarray
-    grid: VoxelGrid
+    values: np.ndarray  # (n_blocks, n_voxels) Responses, perhaps a memory map
+    session: np.ndarray  # (n_blocks,) Numbers from 1; the run within its session
+    run: np.ndarray  # (n_blocks,) Numbers from 1; the run within its session
+    label: np.ndarray  # (n_blocks,) Number of what was shown; a stimulus that is shown again has a number of its own
+    stimulus: np.ndarray  # (n_blocks,) The same, but the number of the original
+    names: Mapping[int, str]  # Name of each original
+    ijk: np.ndarray  # (n_voxels, 3) Voxel indices
+    grid: VoxelGrid  # Where they lie
 
 
 def write_sessions(folder: Path, number: int, table: BlockTable, masks: Mapping[str, np.ndarray]) -> list[Path]:
@@ -80,21 +62,7 @@ def write_sessions(folder: Path, number: int, table: BlockTable, masks: Mapping[
 
     Runs, blocks and sessions start at 1 in each file; the third label is the stimulus.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    number : int
-        Number of the subject.
-    table : BlockTable
-        Its blocks.
-    masks : mapping of str to ndarray of bool, shape (n_voxels,)
-        Masks by the names of their rows.
-
-    Returns
-    -------
-    list of Path
-        One per session.
+    Shapes: `masks` (n_voxels,).
     """
     paths = []
     for session in np.unique(table.session).tolist():
@@ -112,23 +80,9 @@ def write_sessions(folder: Path, number: int, table: BlockTable, masks: Mapping[
 
 
 def write_single(folder: Path, number: int, table: BlockTable, masks: Mapping[str, np.ndarray]) -> Path:
-    """Write the file of the second release: runs are numbered on over sessions, stimuli have names.
+    """Write the file of the second release: runs are numbered across sessions, stimuli have names.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    number : int
-        Number of the subject.
-    table : BlockTable
-        Its blocks.
-    masks : mapping of str to ndarray of bool, shape (n_voxels,)
-        Masks by the names of their rows.
-
-    Returns
-    -------
-    Path
-        The file.
+    Shapes: `masks` (n_voxels,).
     """
     n = len(table.session)
     starts = np.diff(table.run, prepend=0) != 0
@@ -213,19 +167,7 @@ def _metadata(
 def write_features(folder: Path, space: SimulatedSpace, shown: np.ndarray) -> Path:
     """Write a feature space as in the first release: a struct ``L``, whose row i belongs to label i.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    space : SimulatedSpace
-        Features of the stimuli.
-    shown : ndarray of int64, shape (n_labels,)
-        Row of the stimulus that each label shows.
-
-    Returns
-    -------
-    Path
-        ``<name>.mat``.
+    Shapes: `shown` (n_labels,).
     """
     names = np.empty((1, len(space.columns)), dtype=object)
     names[0] = space.columns
@@ -238,19 +180,7 @@ def write_features(folder: Path, space: SimulatedSpace, shown: np.ndarray) -> Pa
 def write_feature_files(folder: Path, space: SimulatedSpace, stimuli: np.ndarray) -> Path:
     """Write a feature space as in the second release: a file per stimulus.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    space : SimulatedSpace
-        Features of the stimuli.
-    stimuli : ndarray of str, shape (n_stimuli,)
-        Their names.
-
-    Returns
-    -------
-    Path
-        The folder ``<name>``.
+    Shapes: `stimuli` (n_stimuli,).
     """
     with atomic_folder(folder / space.name) as temporary:
         for name, values in zip(stimuli.tolist(), np.round(space.table, 4), strict=True):
@@ -264,17 +194,7 @@ def area_labels(targets: TargetSet, grid: Grid) -> dict[str, np.ndarray]:
     Planted regions are divided among the areas that stand for them; the rest belongs to the nearest of seeds that lie
     as far from each other as can be. On coarse grids some areas have no voxel.
 
-    Parameters
-    ----------
-    targets : TargetSet
-        Voxels of the brain.
-    grid : Grid
-        Their grid and segmentation.
-
-    Returns
-    -------
-    dict of str to ndarray of int64, shape (n_voxels,)
-        For each hemisphere the place of the area in `AREAS`; -1 outside its cortex.
+    Returns (n_voxels,).
     """
     aseg = grid.aseg[grid.mask]
     labels = {}
@@ -300,7 +220,7 @@ def area_labels(targets: TargetSet, grid: Grid) -> dict[str, np.ndarray]:
 
 
 def _far_apart(points: np.ndarray, n: int) -> np.ndarray:
-    """Choose up to n points, each as far as can be from those before it."""
+    """Choose up to n points by farthest-point sampling."""
     chosen = [int(np.argmax(points[:, 1]))]
     distance = np.linalg.norm(points - points[chosen[0]], axis=1)
     while len(chosen) < min(n, len(points)):
@@ -310,17 +230,9 @@ def _far_apart(points: np.ndarray, n: int) -> np.ndarray:
 
 
 def cortical_masks(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Name the masks of areas and networks of each hemisphere as they are released.
+    """Name the masks of areas and networks as in the releases.
 
-    Parameters
-    ----------
-    labels : dict of str to ndarray
-        From `area_labels`.
-
-    Returns
-    -------
-    dict of str to ndarray of bool, shape (n_voxels,)
-        360 areas, then 34 networks, which are groups of areas here.
+    Returns (n_voxels,).
     """
     masks = {}
     for hemi in HEMISPHERES:
@@ -336,17 +248,7 @@ def cortical_masks(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def structure_masks(targets: TargetSet, grid: Grid) -> dict[str, dict[str, np.ndarray]]:
     """Make masks of the ten structures outside the cerebral cortex.
 
-    Parameters
-    ----------
-    targets : TargetSet
-        Voxels of the brain.
-    grid : Grid
-        Their grid and segmentation.
-
-    Returns
-    -------
-    dict of str to dict of str to ndarray of bool, shape (n_voxels,)
-        For each structure and hemisphere; hypothalamus and brainstem are balls and overlap others.
+    Returns (n_voxels,).
     """
     aseg, xyz = grid.aseg[grid.mask], targets.coordinates
     masks: dict[str, dict[str, np.ndarray]] = {}
@@ -367,17 +269,9 @@ def structure_masks(targets: TargetSet, grid: Grid) -> dict[str, dict[str, np.nd
 def first_release(
     cortical: dict[str, np.ndarray], structures: dict[str, dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Name masks as in the first release: each hemisphere for itself, structures by their PickAtlas files.
+    """Name masks as in the first release: one per hemisphere, structures by their PickAtlas files.
 
-    Parameters
-    ----------
-    cortical, structures : dict
-        From `cortical_masks` and `structure_masks`.
-
-    Returns
-    -------
-    dict of str to ndarray of bool, shape (n_voxels,)
-        All masks.
+    Returns (n_voxels,).
     """
     masks = dict(cortical)
     for name, sides in structures.items():
@@ -393,15 +287,7 @@ def second_release(
 ) -> dict[str, np.ndarray]:
     """Name masks as in the second release: those of the first for cortex, and unions of both hemispheres.
 
-    Parameters
-    ----------
-    cortical, structures : dict
-        From `cortical_masks` and `structure_masks`.
-
-    Returns
-    -------
-    dict of str to ndarray of bool, shape (n_voxels,)
-        All masks.
+    Returns (n_voxels,).
     """
     both = {
         f"hcp180_{area}": cortical[f"hcp180_r_lh.L_{area}_ROI"] | cortical[f"hcp180_r_rh.R_{area}_ROI"]

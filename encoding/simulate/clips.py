@@ -1,4 +1,4 @@
-"""Clips and captions that show, each in its own way, what the simulated spaces say of a stimulus.
+"""Clips and captions that express the simulated feature spaces of a stimulus.
 
 A clip is a drifting mosaic: every dimension of the space "mllm" has a colour, and the more of it a stimulus has, the
 more tiles have that colour. A caption names things: every dimension of "llm" has six words, of which the first few are
@@ -40,18 +40,9 @@ THEMES = (
 
 
 def palette(n: int) -> np.ndarray:
-    """Choose colours that are told apart easily.
+    """Choose easily distinguished colours.
 
-    Parameters
-    ----------
-    n : int
-        How many, up to 63.
-
-    Returns
-    -------
-    ndarray of uint8, shape (n, 3)
-        Red, green and blue: middles of a grid of four steps each, never the darkest; every colour is the one farthest
-        from those before.
+    Returns (n, 3).
     """
     middles = (np.arange(STEPS) * 2 + 1) * 256 // (2 * STEPS)
     grid = np.stack(np.meshgrid(middles, middles, middles, indexing="ij"), axis=-1).reshape(-1, 3)[1:]
@@ -64,19 +55,9 @@ def palette(n: int) -> np.ndarray:
 
 
 def mosaic(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lay tiles in proportion to the values of one stimulus.
+    """Arrange tiles in proportion to the values of one stimulus.
 
-    Parameters
-    ----------
-    values : ndarray of float64, shape (n_dims,)
-        0 or more.
-    rng : numpy.random.Generator
-        Source of the places.
-
-    Returns
-    -------
-    ndarray of uint8, shape (TILES, TILES, 3)
-        Colours; tiles that are left over are black.
+    Shapes: `values` (n_dims,); returns (TILES, TILES, 3).
     """
     room = TILES * TILES
     wanted = values * TILES_PER_UNIT
@@ -91,14 +72,7 @@ def mosaic(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def write_clip(path: Path, tiles: np.ndarray, seconds: float) -> None:
     """Write a video of tiles that drift to the right.
 
-    Parameters
-    ----------
-    path : Path
-        An MP4 file; appears when it is whole.
-    tiles : ndarray of uint8, shape (TILES, TILES, 3)
-        The first frame.
-    seconds : float
-        Duration; one frame at least.
+    Shapes: `tiles` (TILES, TILES, 3).
     """
     import av  # part of the extra "collect"
 
@@ -115,19 +89,9 @@ def write_clip(path: Path, tiles: np.ndarray, seconds: float) -> None:
 
 
 def caption(values: np.ndarray, rng: np.random.Generator) -> str:
-    """Name what a stimulus shows.
+    """Write the caption of a stimulus.
 
-    Parameters
-    ----------
-    values : ndarray of float64, shape (n_dims,)
-        0 or more, at most as many as there are themes.
-    rng : numpy.random.Generator
-        Source of the order of themes.
-
-    Returns
-    -------
-    str
-        One sentence; the more of a dimension, the more of its words.
+    Shapes: `values` (n_dims,).
     """
     n_words = np.round(values * WORDS_PER_UNIT).astype(int)
     named = [" and ".join(THEMES[k].split()[: n_words[k]]) for k in rng.permutation(len(values)) if n_words[k]]
@@ -139,18 +103,7 @@ def write_media(
 ) -> None:
     """Write a clip of every stimulus, and a table of captions.
 
-    Parameters
-    ----------
-    root : Path
-        The BIDS folder.
-    stimuli : ndarray of str, shape (n_stimuli,)
-        Names.
-    duration : ndarray of float64, shape (n_stimuli,)
-        Seconds.
-    spaces : dict of str to SimulatedSpace
-        "mllm" is shown by the clips, "llm" by the captions.
-    seed : int
-        Seed of the study.
+    Shapes: `stimuli` (n_stimuli,), `duration` (n_stimuli,).
     """
     texts = []
     for row, name in enumerate(stimuli.tolist()):
@@ -163,16 +116,5 @@ def write_media(
 
 
 def clip_path(name: str) -> str:
-    """Say where the clip of a stimulus is.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-
-    Returns
-    -------
-    str
-        Relative to the BIDS folder.
-    """
+    """Return the path of the clip of a stimulus."""
     return f"stimuli/clips/{name}.mp4"

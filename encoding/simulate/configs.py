@@ -114,20 +114,7 @@ _ALPHAS = [1, 4, 14, 50, 200, 700, 2700, 10000]
 
 
 def collect_config(folder: str, n_stimuli: int) -> str:
-    """Write the configuration that collects one kind of judgments.
-
-    Parameters
-    ----------
-    folder : {"clips", "captions"}
-        What is judged.
-    n_stimuli : int
-        Number of clips: at most half of their triplets are asked.
-
-    Returns
-    -------
-    str
-        TOML.
-    """
+    """Write the configuration that collects one kind of judgments."""
     n_triplets = min(30_000, comb(n_stimuli, 3) // 2)
     # Temperatures undo the units of the judges: shares of a picture, and numbers of words.
     special = {
@@ -154,24 +141,7 @@ def collect_config(folder: str, n_stimuli: int) -> str:
 
 
 def run_config(kind: str, *, n_runs: int, resolution: str = "", judged: bool = False) -> str:
-    """Write the run configuration of one kind of data.
-
-    Parameters
-    ----------
-    kind : {"surface", "volume", "cifti"}
-        Kind of data.
-    n_runs : int
-        Runs of each subject; one outer fold holds a third of them, the inner folds share the rest.
-    resolution : str
-        The res entity of the volumes.
-    judged : bool
-        Whether "mllm" and "llm" are learned from judgments rather than read from tables.
-
-    Returns
-    -------
-    str
-        TOML.
-    """
+    """Write the run configuration of one kind of data."""
     labels = "truth/tpl-fsaverage5_hemi-{hemi}_atlas-Planted_dseg.label.gii"
     volume = f"truth/tpl-MNI152NLin2009cAsym_res-{resolution}_atlas-Planted_dseg.nii.gz"
     special = {
@@ -204,24 +174,7 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "", judged: bool = F
 
 
 def bdata_config(file: str, *, n_runs: int, resolution: str, numbered: bool) -> str:
-    """Write the run configuration of block means in HDF5 files.
-
-    Parameters
-    ----------
-    file : str
-        Pattern of the names of the files.
-    n_runs : int
-        Runs of each subject.
-    resolution : str
-        The res entity of the volumes.
-    numbered : bool
-        Whether stimuli have numbers only.
-
-    Returns
-    -------
-    str
-        TOML.
-    """
+    """Write the run configuration of block means in HDF5 files."""
     masks = ["bdata:hcp180", "bdata:yeo17", "bdata:subcortex"]
     volume = f"truth/tpl-MNI152NLin2009cAsym_res-{resolution}_atlas-Planted_dseg.nii.gz"
     return (_BDATA + _ANALYSIS).format(

@@ -58,7 +58,7 @@ _JUDGMENTS = """ `run.toml` learns the spaces mllm and llm from judgments, which
 
 @dataclass(frozen=True)
 class _Study:
-    """All that is fixed before the first run is written."""
+    """Everything that is fixed before the first run is written."""
 
     root: Path
     preset: Preset
@@ -136,29 +136,7 @@ def simulate(
 
 
 def simulate_volumes(out: str | Path, size: Preset, seed: int, subject: int) -> Path:
-    """Write the volumes of one subject of a study, with the same bytes as `simulate` writes.
-
-    Parameters
-    ----------
-    out : str or Path
-        The BIDS folder; new or empty.
-    size : Preset
-        Size of the study, from `choose_preset`.
-    seed : int
-        Its seed.
-    subject : int
-        Number of the subject, from 1.
-
-    Returns
-    -------
-    Path
-        The BIDS folder.
-
-    Raises
-    ------
-    ConfigError
-        If `out` holds something else.
-    """
+    """Write the volumes of one subject of a study, with the same bytes as `simulate` writes."""
     study = _prepare(Path(out), replace(size, clips=False, cifti=False), seed, logger.debug)
     _write_top_level(study, has_cifti=False)
     volume, grid = volume_targets(size.volume_mm)
@@ -178,7 +156,7 @@ def _prepare(root: Path, size: Preset, seed: int, say: Callable[[str], None]) ->
 
 
 def _run_names(root: Path, subject: int, n_sessions: int, n_runs: int) -> Iterator[RunName]:
-    """Names of a subject's runs, numbered anew in each session."""
+    """List a subject's runs, numbered from 1 in each session."""
     for session, runs in enumerate(np.array_split(np.arange(n_runs), max(n_sessions, 1)), start=1):
         for run in range(1, len(runs) + 1):
             yield RunName(root, subject, session if n_sessions else 0, run, "video")

@@ -1,4 +1,4 @@
-"""Everything in the responses that is not signal, and the confounds table that explains a part of it."""
+"""Noise, drift and nuisance signals, and the matching confounds table."""
 
 from dataclasses import dataclass
 
@@ -25,40 +25,16 @@ LEAK = {"motion": 0.5, "physiology": 0.6, "drift": 1.0}
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Time courses of one run that leak into its data.
+    """Time courses of one run that leak into its data."""
 
-    Attributes
-    ----------
-    motion : ndarray of float64, shape (n_volumes, 6)
-        Translations in millimetres, rotations in radians.
-    physiology : ndarray of float64, shape (n_volumes,)
-        Unit variance; seen by the global signal, white matter and cerebrospinal fluid.
-    dummies : int
-        Volumes at the start that are not in steady state.
-    """
-
-    motion: np.ndarray
+    motion: np.ndarray  # (n_volumes, 6) Translations in millimetres, rotations in radians
+    # (n_volumes,) Unit variance; seen by the global signal, white matter and cerebrospinal fluid
     physiology: np.ndarray
-    dummies: int
+    dummies: int  # Volumes at the start that are not in steady state
 
 
 def draw_nuisance(n_volumes: int, rng: np.random.Generator, *, dummies: int) -> Nuisance:
-    """Draw head motion and physiology of one run.
-
-    Parameters
-    ----------
-    n_volumes : int
-        Length of the run.
-    rng : numpy.random.Generator
-        Source of randomness.
-    dummies : int
-        Volumes that are not in steady state.
-
-    Returns
-    -------
-    Nuisance
-        Motion drifts slowly, with a jerk about every 80 volumes.
-    """
+    """Draw head motion and physiology of one run."""
     steps = rng.standard_normal((n_volumes, 6)) * 0.02
     jerks = rng.random(n_volumes) < 1 / 80
     steps[jerks] += rng.standard_normal((jerks.sum(), 6)) * 0.2
@@ -68,21 +44,7 @@ def draw_nuisance(n_volumes: int, rng: np.random.Generator, *, dummies: int) -> 
 
 
 def confounds_table(nuisance: Nuisance, rng: np.random.Generator) -> pd.DataFrame:
-    """Make fMRIPrep's confounds table.
-
-    Parameters
-    ----------
-    nuisance : Nuisance
-        True time courses.
-    rng : numpy.random.Generator
-        Noise of the tissue averages.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Tissue signals and motion with derivatives and squares, FD, DVARS, cosines of a 128 s high-pass, and a
-        column per volume that is not in steady state; n/a in the first row where a difference is taken.
-    """
+    """Make fMRIPrep's confounds table."""
     n = len(nuisance.motion)
     table: dict[str, np.ndarray] = {}
     for name, (level, size) in TISSUES.items():
@@ -115,17 +77,7 @@ def _expanded(name: str, column: np.ndarray) -> dict[str, np.ndarray]:
 def cosines(n_volumes: int, dummies: int = 0) -> np.ndarray:
     """Make the discrete cosines that fMRIPrep writes for a 128 s high-pass.
 
-    Parameters
-    ----------
-    n_volumes : int
-        Length of the run.
-    dummies : int
-        Volumes at the start before which the cosines are 0.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_volumes, n_cosines)
-        Orthonormal DCT-II columns of order 1 to floor(2 * seconds / 128).
+    Returns (n_volumes, n_cosines).
     """
     n = n_volumes - dummies
     order = np.arange(1, int(np.floor(2 * n * TR / HIGH_PASS_SECONDS)) + 1)
@@ -137,17 +89,7 @@ def cosines(n_volumes: int, dummies: int = 0) -> np.ndarray:
 def ar_noise(n_series: int, n_volumes: int, rng: np.random.Generator) -> np.ndarray:
     """Draw stationary AR(1) noise with unit variance.
 
-    Parameters
-    ----------
-    n_series, n_volumes : int
-        Shape of the result.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_series, n_volumes)
-        Each row its own series.
+    Returns (n_series, n_volumes).
     """
     noise = rng.standard_normal((n_series, n_volumes), dtype=np.float32)
     scale = np.float32(np.sqrt(1 - AR**2))
@@ -158,15 +100,7 @@ def ar_noise(n_series: int, n_volumes: int, rng: np.random.Generator) -> np.ndar
 def smoothing_kernel(targets: TargetSet) -> csr_array:
     """Build a Gaussian kernel over neighbours that keeps the variance of white noise.
 
-    Parameters
-    ----------
-    targets : TargetSet
-        Places.
-
-    Returns
-    -------
-    scipy.sparse.csr_array of float32, shape (n_targets, n_targets)
-        Neighbours up to 6 mm; the squares of each row sum to 1, rows without data are empty.
+    Returns (n_targets, n_targets).
     """
     tree = cKDTree(targets.coordinates)
     pairs = tree.sparse_distance_matrix(tree, SMOOTH_REACH, output_type="coo_matrix")
@@ -179,46 +113,18 @@ def smoothing_kernel(targets: TargetSet) -> csr_array:
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """How noise and confounds spread over the targets of one subject.
+    """Loadings of noise and confounds on the targets of one subject."""
 
-    Attributes
-    ----------
-    kernel : scipy.sparse.csr_array, shape (n_targets, n_targets)
-        Local smoothness.
-    networks : ndarray of float32, shape (n_targets, n_networks)
-        Loadings on noise that distant targets share; the squares of a row sum to 1.
-    motion : ndarray of float32, shape (n_targets, 6)
-        Leak of head motion: opposite edges of the brain brighten and darken.
-    physiology : ndarray of float32, shape (n_targets,)
-        Leak of physiology.
-    baseline : ndarray of float32, shape (n_targets,)
-        Mean intensity.
-    """
-
-    kernel: csr_array
+    kernel: csr_array  # (n_targets, n_targets) Local smoothness
+    # (n_targets, n_networks) Loadings on noise that distant targets share; the squares of a row sum to 1
     networks: np.ndarray
-    motion: np.ndarray
-    physiology: np.ndarray
-    baseline: np.ndarray
+    motion: np.ndarray  # (n_targets, 6) Leak of head motion: opposite edges of the brain brighten and darken
+    physiology: np.ndarray  # (n_targets,) Leak of physiology
+    baseline: np.ndarray  # (n_targets,) Mean intensity
 
 
 def draw_noise_model(targets: TargetSet, kernel: csr_array, rng: np.random.Generator) -> NoiseModel:
-    """Draw the loadings of one subject.
-
-    Parameters
-    ----------
-    targets : TargetSet
-        Places.
-    kernel : scipy.sparse.csr_array
-        From `smoothing_kernel`.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    NoiseModel
-        Smooth loadings; a baseline of about 10,000 that varies by some per cent.
-    """
+    """Draw the loadings of one subject."""
     places = targets.coordinates
     centres = rng.uniform((-70, -100, -45), (70, 70, 78), (N_NETWORKS, 3)).astype(np.float32)
     bumps = np.exp(-0.5 * (np.linalg.norm(places[:, None] - centres, axis=2) / 25.0) ** 2)
@@ -233,19 +139,7 @@ def draw_noise_model(targets: TargetSet, kernel: csr_array, rng: np.random.Gener
 def draw_noise(model: NoiseModel, nuisance: Nuisance, rng: np.random.Generator) -> np.ndarray:
     """Draw the noise of one run, confounds and drift included.
 
-    Parameters
-    ----------
-    model : NoiseModel
-        Loadings.
-    nuisance : Nuisance
-        Time courses that leak.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_targets, n_volumes)
-        AR(1) noise of unit variance, of which a quarter is shared by distant targets, plus leaks and drift.
+    Returns (n_targets, n_volumes).
     """
     n_targets, n = len(model.baseline), len(nuisance.motion)
     noise = model.kernel @ ar_noise(n_targets, n, rng)

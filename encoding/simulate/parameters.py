@@ -1,4 +1,4 @@
-"""What decides the bytes of a simulated study, and the folder that they go to."""
+"""Parameters that determine a simulated study, and its folder."""
 
 import importlib.util
 import json
@@ -22,29 +22,7 @@ def choose_preset(
     clips: bool | None = None,
     volume_mm: float | None = None,
 ) -> Preset:
-    """Check the arguments of `simulate` and merge them with the preset.
-
-    Parameters
-    ----------
-    preset : str
-        Name of the preset.
-    seed : int
-        Seed.
-    cifti, clips : bool, optional
-        Whether to write grayordinates, and clips; by default as the preset says.
-    volume_mm : float, optional
-        Edge of the voxels; by default as the preset says.
-
-    Returns
-    -------
-    Preset
-        Size of the study.
-
-    Raises
-    ------
-    ConfigError
-        If the preset or a value is unknown.
-    """
+    """Check the arguments of `simulate` and merge them with the preset."""
     if preset not in PRESETS:
         raise ConfigError(f"simulate: there is no preset {preset!r}. {suggest(preset, PRESETS)}")
     if seed < 0:
@@ -69,34 +47,13 @@ def choose_preset(
 def stimulus_names(size: Preset) -> np.ndarray:
     """Name the stimuli of a study.
 
-    Parameters
-    ----------
-    size : Preset
-        Size of the study.
-
-    Returns
-    -------
-    ndarray of str, shape (n_stimuli,)
-        ``video0001`` and so on.
+    Returns (n_stimuli,).
     """
     return np.array([f"video{i:04d}" for i in range(1, size.n_runs * size.n_blocks - size.n_repeats + 1)])
 
 
 def claim_folder(root: Path, parameters: dict) -> None:
-    """Write the parameters of a study into its folder, unless it is one of other parameters or of something else.
-
-    Parameters
-    ----------
-    root : Path
-        The folder; new, empty, or of a study with the same parameters.
-    parameters : dict
-        Everything that decides the bytes.
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds something else.
-    """
+    """Write the parameters of a study into its folder, unless it is one of other parameters or of something else."""
     path = root / "truth" / "truth.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -111,20 +68,7 @@ def claim_folder(root: Path, parameters: dict) -> None:
 
 
 def parameters_of(size: Preset, seed: int) -> dict:
-    """List everything that decides the bytes.
-
-    Parameters
-    ----------
-    size : Preset
-        Size of the study.
-    seed : int
-        Its seed.
-
-    Returns
-    -------
-    dict
-        As JSON holds it.
-    """
+    """List all parameters that determine the files."""
     parameters = {
         "seed": seed,
         "preset": asdict(size),
@@ -143,16 +87,5 @@ def parameters_of(size: Preset, seed: int) -> dict:
 
 
 def resolution_of(size: Preset) -> str:
-    """Spell the res entity, letters and digits only: 8 -> "8", 2.5 -> "2p5".
-
-    Parameters
-    ----------
-    size : Preset
-        Size of the study.
-
-    Returns
-    -------
-    str
-        Without ``res-``.
-    """
+    """Format the res entity with letters and digits only: 8 -> "8", 2.5 -> "2p5"."""
     return f"{size.volume_mm:g}".replace(".", "p")

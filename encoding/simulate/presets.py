@@ -1,4 +1,4 @@
-"""How large a simulated study is, and what is planted where."""
+"""Sizes of simulated studies, and their planted regions."""
 
 import zlib
 from dataclasses import dataclass
@@ -11,44 +11,20 @@ SPACES = ("category", "dimension", "mllm", "llm")
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Size of a simulated study.
+    """Size of a simulated study."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the preset.
-    sessions : tuple of int
-        Sessions of each subject; 0 writes no session level.
-    n_runs, n_blocks : int
-        Runs of each subject, and blocks of one run.
-    n_repeats : int
-        Stimuli that are shown a second time, in a later run.
-    longest_clip : float
-        Upper end of the clip durations, in seconds; the lower end is 0.15.
-    rest_start, rest_end : float
-        Rest before the first and after the last block, in seconds; multiples of the TR.
-    volume_mm : float
-        Edge of the voxels, in millimetres, on the bounding box of MNI152NLin2009cAsym.
-    snr : float
-        Factor on every planted amplitude, so that the held-out r is about .3 with the blocks that there are.
-    cifti : bool
-        Whether the short grayordinate task is written when the packages with its axes are there.
-    clips : bool
-        Whether clips and captions are written, and judgments about them configured.
-    """
-
-    name: str
-    sessions: tuple[int, ...]
-    n_runs: int
-    n_blocks: int
-    n_repeats: int
-    longest_clip: float
-    rest_start: float
-    rest_end: float
-    volume_mm: float
-    snr: float
-    cifti: bool
-    clips: bool
+    name: str  # Name of the preset
+    sessions: tuple[int, ...]  # Sessions of each subject; 0 writes no session level
+    n_runs: int  # Runs of each subject, and blocks of one run
+    n_blocks: int  # Runs of each subject, and blocks of one run
+    n_repeats: int  # Stimuli that are shown a second time, in a later run
+    longest_clip: float  # Upper end of the clip durations, in seconds; the lower end is 0.15
+    rest_start: float  # Rest before the first and after the last block, in seconds; multiples of the TR
+    rest_end: float  # Rest before the first and after the last block, in seconds; multiples of the TR
+    volume_mm: float  # Edge of the voxels, in millimetres, on the bounding box of MNI152NLin2009cAsym
+    snr: float  # Factor on every planted amplitude, so that the held-out r is about .3 with the blocks that there are
+    cifti: bool  # Whether the short grayordinate task is written when the packages with its axes are there
+    clips: bool  # Whether clips and captions are written, and judgments about them configured
 
 
 PRESETS = {
@@ -63,32 +39,15 @@ PRESETS = {
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A pair of planted regions, one in each hemisphere.
+    """A pair of planted regions, one in each hemisphere."""
 
-    Attributes
-    ----------
-    name : str
-        Name without the hemisphere.
-    winner : str
-        The feature space that drives it; "" in a null region, which carries no signal at all.
-    centre : tuple of float
-        Seed in the right hemisphere in MNI millimetres; the left one is its mirror image.
-    radius : float
-        Radius of the ball in millimetres; 0 where the region is a subcortical structure.
-    r : float
-        Correlation of the noiseless with the noisy response, both averaged over blocks, at the seed.
-    aseg : tuple of int
-        FreeSurfer numbers (left, right) of a subcortical structure; empty in cortex.
-    color : str
-        Colour of the region, "#rrggbb".
-    """
-
-    name: str
-    winner: str
+    name: str  # Name without the hemisphere
+    winner: str  # The feature space that drives it; "" in a null region, which carries no signal at all
+    # Seed in the right hemisphere in MNI millimetres; the left one is its mirror image
     centre: tuple[float, float, float]
-    radius: float
-    r: float
-    aseg: tuple[int, ...] = ()
+    radius: float  # Radius of the ball in millimetres; 0 where the region is a subcortical structure
+    r: float  # Correlation of the noiseless with the noisy response, both averaged over blocks, at the seed
+    aseg: tuple[int, ...] = ()  # FreeSurfer numbers (left, right) of a subcortical structure; empty in cortex
     color: str = "#888888"
 
 
@@ -111,39 +70,14 @@ HEMISPHERES = ("L", "R")
 
 
 def region_number(position: int, hemi: str) -> int:
-    """Give the label of one half of a planted region.
-
-    Parameters
-    ----------
-    position : int
-        Place of the region in `REGIONS`.
-    hemi : {"L", "R"}
-        Hemisphere.
-
-    Returns
-    -------
-    int
-        Odd on the left, even on the right; 0 is kept for "no region".
-    """
+    """Return the label of one hemisphere of a planted region."""
     return 2 * position + 1 + HEMISPHERES.index(hemi)
 
 
 def stream(seed: int, *key: str | int) -> np.random.Generator:
-    """Make the random generator of one part of the study.
+    """Return the random generator of one part of the study.
 
     Every part draws from its own stream, so that a run can be written again, or alone, with the same bytes.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the study.
-    *key : str or int
-        What is drawn, and for which subject and run.
-
-    Returns
-    -------
-    numpy.random.Generator
-        Independent of every other key.
     """
     words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in key]
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=words))

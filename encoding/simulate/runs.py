@@ -32,23 +32,13 @@ OLD_NAMES_SUBJECT = 2
 
 @dataclass(frozen=True)
 class RunName:
-    """Place of a run in the dataset.
+    """Place of a run in the dataset."""
 
-    Attributes
-    ----------
-    root : Path
-        The BIDS folder.
-    subject, session, run : int
-        Numbers from 1; session 0 means that there is no session level.
-    task : str
-        Name of the task.
-    """
-
-    root: Path
-    subject: int
-    session: int
-    run: int
-    task: str
+    root: Path  # The BIDS folder
+    subject: int  # Numbers from 1; session 0 means that there is no session level
+    session: int  # Numbers from 1; session 0 means that there is no session level
+    run: int  # Numbers from 1; session 0 means that there is no session level
+    task: str  # Name of the task
 
     @property
     def stem(self) -> str:
@@ -57,20 +47,7 @@ class RunName:
         return f"sub-{self.subject:02d}{session}_task-{self.task}_run-{self.run:02d}"
 
     def path(self, ending: str, *, derivative: bool = True) -> Path:
-        """Name a file of the run.
-
-        Parameters
-        ----------
-        ending : str
-            What follows the shared entities, without the underscore.
-        derivative : bool
-            Among the derivatives, or raw.
-
-        Returns
-        -------
-        Path
-            The file.
-        """
+        """Name a file of the run."""
         base = self.root / "derivatives" / "fmriprep" if derivative else self.root
         session = f"ses-{self.session:02d}" if self.session else ""
         return base / f"sub-{self.subject:02d}" / session / "func" / f"{self.stem}_{ending}"
@@ -78,39 +55,16 @@ class RunName:
 
 @dataclass(frozen=True)
 class Image:
-    """One kind of image that runs are written as.
+    """One kind of image that runs are written as."""
 
-    Attributes
-    ----------
-    targets : TargetSet
-        Places.
-    kernel : scipy.sparse.csr_array, shape (n_targets, n_targets)
-        Local smoothness of the noise.
-    endings : callable
-        From the number of a subject to the names of the files, data first.
-    write : callable
-        From a `RunName` and intensities (n_targets, n_volumes) to files.
-    """
-
-    targets: TargetSet
-    kernel: csr_array
-    endings: Callable[[int], list[str]]
-    write: Callable[[RunName, np.ndarray], None]
+    targets: TargetSet  # Places
+    kernel: csr_array  # (n_targets, n_targets) Local smoothness of the noise
+    endings: Callable[[int], list[str]]  # From the number of a subject to the names of the files, data first
+    write: Callable[[RunName, np.ndarray], None]  # From a `RunName` and intensities (n_targets, n_volumes) to files
 
 
 def surface_image(targets: TargetSet) -> Image:
-    """Describe a pair of GIFTI files on fsaverage5.
-
-    Parameters
-    ----------
-    targets : TargetSet
-        From `targets.surface_targets`.
-
-    Returns
-    -------
-    Image
-        Left and right, each with a sidecar.
-    """
+    """Describe a pair of GIFTI files on fsaverage5."""
 
     def stems(subject: int) -> list[str]:
         old = subject == OLD_NAMES_SUBJECT
@@ -129,22 +83,7 @@ def surface_image(targets: TargetSet) -> Image:
 
 
 def volume_image(targets: TargetSet, grid: Grid, resolution: str) -> Image:
-    """Describe a volume with its mask and segmentation.
-
-    Parameters
-    ----------
-    targets : TargetSet
-        From `targets.volume_targets`.
-    grid : Grid
-        Where the voxels are.
-    resolution : str
-        The res entity.
-
-    Returns
-    -------
-    Image
-        Bold, brain mask and aseg, each with a sidecar.
-    """
+    """Describe a volume with its mask and segmentation."""
     space = f"space-{SPACE}_res-{resolution}"
     meaning = {"Resolution": f"{resolution} mm isotropic, simulated"}
 
@@ -166,20 +105,7 @@ def volume_image(targets: TargetSet, grid: Grid, resolution: str) -> Image:
 
 
 def cifti_image(targets: TargetSet, axis: BrainModelAxis) -> Image:
-    """Describe a grayordinate time series.
-
-    Parameters
-    ----------
-    targets : TargetSet
-        From `grayordinates.cifti_targets`.
-    axis : BrainModelAxis
-        The grayordinates.
-
-    Returns
-    -------
-    Image
-        A dtseries with a sidecar.
-    """
+    """Describe a grayordinate time series."""
     stem = "space-fsLR_den-91k_bold"
 
     def endings(subject: int) -> list[str]:  # noqa: ARG001
@@ -200,44 +126,15 @@ def cifti_image(targets: TargetSet, axis: BrainModelAxis) -> Image:
 
 @dataclass(frozen=True)
 class SubjectModel:
-    """What stays the same over the runs of one subject.
+    """What stays the same over the runs of one subject."""
 
-    Attributes
-    ----------
-    image : Image
-        Kind of image.
-    weights : ndarray of float32, shape (n_columns, n_targets)
-        Planted weights.
-    noise : NoiseModel
-        Loadings of noise and confounds.
-    """
-
-    image: Image
-    weights: np.ndarray
-    noise: NoiseModel
+    image: Image  # Kind of image
+    weights: np.ndarray  # (n_columns, n_targets) Planted weights
+    noise: NoiseModel  # Loadings of noise and confounds
 
 
 def model_subject(image: Image, design: Design, *, subject: int, seed: int, snr: float) -> SubjectModel:
-    """Draw weights and loadings of one subject.
-
-    Parameters
-    ----------
-    image : Image
-        Kind of image.
-    design : Design
-        Features of the task.
-    subject : int
-        Number from 1.
-    seed : int
-        Seed of the study.
-    snr : float
-        Factor on planted amplitudes.
-
-    Returns
-    -------
-    SubjectModel
-        For all runs of the subject.
-    """
+    """Draw weights and loadings of one subject."""
     targets = image.targets
     noise = draw_noise_model(targets, image.kernel, stream(seed, "loadings", targets.kind, subject))
     return SubjectModel(image, plant_weights(design, targets, subject=subject, seed=seed, snr=snr), noise)
@@ -248,25 +145,7 @@ def write_run(
 ) -> bool:
     """Write all files of one run, unless they are there.
 
-    Parameters
-    ----------
-    name : RunName
-        Place of the run.
-    plan : RunPlan
-        Its blocks.
-    stimuli : ndarray of str, shape (n_stimuli,)
-        Names of the stimuli.
-    features : ndarray of float32, shape (n_volumes, n_columns)
-        The run of the design.
-    models : list of SubjectModel
-        One per kind of image.
-    seed : int
-        Seed of the study.
-
-    Returns
-    -------
-    bool
-        False if all files were there already.
+    Shapes: `stimuli` (n_stimuli,), `features` (n_volumes, n_columns).
     """
     events, sidecar = (name.path(ending, derivative=False) for ending in ("events.tsv", "bold.json"))
     confounds = name.path("desc-confounds_timeseries.tsv")

@@ -21,7 +21,7 @@ N_BACKGROUND = 48
 
 @dataclass(frozen=True)
 class Design:
-    """Noise-free features on the clock of the scanner.
+    """Noise-free features, one row per volume.
 
     Attributes
     ----------
@@ -42,20 +42,7 @@ class Design:
 
 
 def build_design(spaces: dict[str, SimulatedSpace], plan: list[RunPlan]) -> Design:
-    """Convolve the features of all runs.
-
-    Parameters
-    ----------
-    spaces : dict of str to SimulatedSpace
-        Their `clean` values drive the responses.
-    plan : list of RunPlan
-        The runs.
-
-    Returns
-    -------
-    Design
-        Each space is centred over the stimuli and divided by the root of its total variance.
-    """
+    """Convolve the features of all runs."""
     features, columns, start = [], {}, 0
     for name, space in spaces.items():
         centred = space.clean - space.clean.mean(axis=0)
@@ -83,17 +70,7 @@ def _convolved(features: np.ndarray, run: RunPlan) -> np.ndarray:
 def block_means(series: np.ndarray, run: RunPlan) -> np.ndarray:
     """Average a time series over each block, 4 s after the block.
 
-    Parameters
-    ----------
-    series : ndarray, shape (n_volumes, n_columns)
-        One run.
-    run : RunPlan
-        Its blocks.
-
-    Returns
-    -------
-    ndarray, shape (n_blocks, n_columns)
-        Means over the shifted windows.
+    Shapes: `series` (n_volumes, n_columns); returns (n_blocks, n_columns).
     """
     first = np.round(run.onset / TR).astype(int) + SHIFT_VOLUMES
     last = first + np.round(run.seconds / TR).astype(int)
@@ -107,26 +84,9 @@ def _sd_of_mean(length: float) -> float:
 
 
 def plant_weights(design: Design, targets: TargetSet, *, subject: int, seed: int, snr: float) -> np.ndarray:
-    """Draw the weights that turn features into responses.
+    """Draw the weights that map features to responses.
 
-    Parameters
-    ----------
-    design : Design
-        Scales the weights, so that block means reach the planted correlations.
-    targets : TargetSet
-        Places.
-    subject : int
-        Number of the subject: a part of the weights is its own.
-    seed : int
-        Seed of the study.
-    snr : float
-        Factor on every amplitude.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_columns, n_targets)
-        Weights in units of the noise of one volume. Planted regions load on the columns of their winner only, null
-        regions and targets outside grey matter have exactly none, the rest a weak smooth mixture of all spaces.
+    Returns (n_columns, n_targets).
     """
     weights = _background(design, targets, subject, seed)
     weights *= snr * _background_amplitude(targets)
@@ -195,18 +155,8 @@ def _background_amplitude(targets: TargetSet) -> np.ndarray:
 
 
 def planted_signal(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Give the noiseless responses.
+    """Return the noiseless responses.
 
-    Parameters
-    ----------
-    features : ndarray of float32, shape (n_volumes, n_columns)
-        One run of `Design.runs`.
-    weights : ndarray of float32, shape (n_columns, n_targets)
-        From `plant_weights`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_targets, n_volumes)
-        In units of the noise of one volume; exactly 0 in null regions.
+    Shapes: `features` (n_volumes, n_columns), `weights` (n_columns, n_targets); returns (n_targets, n_volumes).
     """
     return weights.T @ features.T

@@ -22,37 +22,19 @@ DIMENSIONS = (
 
 @dataclass(frozen=True)
 class SimulatedSpace:
-    """One feature space of the stimuli, as it is and as it was measured.
+    """One feature space of the stimuli, as it is and as it was measured."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the space.
-    columns : tuple of str
-        Names of its features.
-    clean : ndarray of float64, shape (n_stimuli, n_features)
-        What drives the planted responses.
-    table : ndarray of float64, shape (n_stimuli, n_features)
-        What is written for the analyst: `clean` as seen by a few raters, or by a noisy embedding.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    clean: np.ndarray
+    name: str  # Name of the space
+    columns: tuple[str, ...]  # Names of its features
+    clean: np.ndarray  # (n_stimuli, n_features) What drives the planted responses
+    # (n_stimuli, n_features) What is written for the analyst: `clean` as seen by a few raters, or by a noisy
+    # embedding
     table: np.ndarray
 
     def frame(self, stimuli: np.ndarray) -> pd.DataFrame:
         """Make the feature table.
 
-        Parameters
-        ----------
-        stimuli : ndarray of str, shape (n_stimuli,)
-            Names of the stimuli.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Column stim_id, then one column per feature.
+        Shapes: `stimuli` (n_stimuli,).
         """
         frame = pd.DataFrame(np.round(self.table, 4), columns=list(self.columns))
         frame.insert(0, "stim_id", stimuli)
@@ -62,19 +44,7 @@ class SimulatedSpace:
 def sparse_latents(n: int, n_latents: int, often: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """Draw non-negative latents of which most are zero.
 
-    Parameters
-    ----------
-    n, n_latents : int
-        Shape of the result.
-    often : tuple of float
-        Share of stimuli in which the most and the least frequent latent is present.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, n_latents)
-        Gamma-distributed where present.
+    Returns (n, n_latents).
     """
     present = rng.random((n, n_latents)) < np.geomspace(*often, n_latents)
     return present * rng.gamma(3.0, 1 / 3, (n, n_latents))
@@ -85,19 +55,6 @@ def simulate_spaces(n_stimuli: int, seed: int) -> dict[str, SimulatedSpace]:
 
     Thirty shared latents enter every space through its own read-out; each space also has latents of its own, and
     noise of its own kind. So the spaces correlate, and none contains another.
-
-    Parameters
-    ----------
-    n_stimuli : int
-        Number of stimuli.
-    seed : int
-        Seed of the study.
-
-    Returns
-    -------
-    dict of str to SimulatedSpace
-        "category" (34 proportions of raters, about 73% zeros), "dimension" (14 means on a 9-point scale), "mllm"
-        and "llm" (30 sparse non-negative dimensions each).
     """
     shared = sparse_latents(n_stimuli, N_LATENTS, (0.40, 0.06), stream(seed, "latents"))
     shared *= np.geomspace(1.6, 0.6, N_LATENTS)

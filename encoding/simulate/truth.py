@@ -1,4 +1,4 @@
-"""What was planted, as files that an analysis can be checked against."""
+"""The planted truth, as files that an analysis can be checked against."""
 
 from pathlib import Path
 
@@ -14,13 +14,7 @@ _NOTE = "Simulated: geometric regions, not anatomy."
 
 
 def label_table() -> dict[int, tuple[str, str]]:
-    """List the planted regions.
-
-    Returns
-    -------
-    dict of int to (str, str)
-        Name and colour of every number, 0 ("no region") included.
-    """
+    """List the planted regions."""
     table = {0: ("unknown", "#000000")}
     for position, region in enumerate(REGIONS):
         for hemi in HEMISPHERES:
@@ -29,20 +23,7 @@ def label_table() -> dict[int, tuple[str, str]]:
 
 
 def planted_table(surface: TargetSet, volume: TargetSet) -> pd.DataFrame:
-    """Make the table of planted regions.
-
-    Parameters
-    ----------
-    surface, volume : TargetSet
-        Targets in which members are counted.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per region and hemisphere: roi (the name in the atlases), group (the name of both halves), winner
-        (n/a where nothing is planted), hemi, n_vertices, n_voxels, r (noiseless against noisy block means, at
-        the middle), x, y, z (seed, MNI millimetres).
-    """
+    """Make the table of planted regions."""
     rows = []
     for position, region in enumerate(REGIONS):
         for sign, hemi in zip((-1, 1), HEMISPHERES, strict=True):
@@ -68,15 +49,7 @@ def planted_table(surface: TargetSet, volume: TargetSet) -> pd.DataFrame:
 def atlas_table(region: np.ndarray) -> pd.DataFrame:
     """Make the table that goes with a label image.
 
-    Parameters
-    ----------
-    region : ndarray of int, shape (n_targets,)
-        Labels; only regions that occur are listed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns index, name, hemi, color.
+    Shapes: `region` (n_targets,).
     """
     present = np.unique(region)
     entries = [(number, *entry) for number, entry in label_table().items() if number and number in present]
@@ -87,19 +60,7 @@ def atlas_table(region: np.ndarray) -> pd.DataFrame:
 
 
 def write_truth(folder: Path, surface: TargetSet, volume: TargetSet, grid: Grid, resolution: str) -> None:
-    """Write the planted regions as a table and as atlases.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder `truth`.
-    surface, volume : TargetSet
-        Targets.
-    grid : Grid
-        Where the voxels are.
-    resolution : str
-        The res entity of the volumes.
-    """
+    """Write the planted regions as a table and as atlases."""
     write_tsv(folder / "planted.tsv", planted_table(surface, volume))
     write_json(folder / "atlas-Planted_description.json", {"Name": "Planted", "License": "CC0", "Description": _NOTE})
     for hemi, rows in zip(HEMISPHERES, (slice(N_FSAVERAGE5), slice(N_FSAVERAGE5, None)), strict=True):

@@ -29,20 +29,9 @@ Endian="LittleEndian" ExternalFileName="" ExternalFileOffset=""><MetaData/><Data
 
 
 def to_intensity(baseline: np.ndarray, fluctuation: np.ndarray) -> np.ndarray:
-    """Turn unit noise into scanner intensities.
+    """Scale unit-variance signals to scanner intensities.
 
-    Parameters
-    ----------
-    baseline : ndarray of float32, shape (n_targets,)
-        Mean intensity.
-    fluctuation : ndarray of float32, shape (n_targets, n_volumes)
-        In units of the noise of one volume; overwritten.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_targets, n_volumes)
-        Multiples of 64, half the noise of a volume (128): the rounding adds 2% of its variance and lets files
-        shrink to a fifth.
+    Shapes: `baseline` (n_targets,), `fluctuation` (n_targets, n_volumes); returns (n_targets, n_volumes).
     """
     fluctuation *= np.float32(NOISE_UNIT / STEP)
     fluctuation += baseline[:, None] / np.float32(STEP)
@@ -56,14 +45,7 @@ def write_gifti_series(path: Path, data: np.ndarray, *, hemi: str) -> None:
 
     Written here and not by nibabel, whose fixed compression level takes seven times as long.
 
-    Parameters
-    ----------
-    path : Path
-        The final name.
-    data : ndarray of float32, shape (n_vertices, n_volumes)
-        Responses; one data array is written per volume, as FreeSurfer does.
-    hemi : {"L", "R"}
-        Hemisphere.
+    Shapes: `data` (n_vertices, n_volumes).
     """
     structure = {"L": "CortexLeft", "R": "CortexRight"}[hemi]
     rows = np.ascontiguousarray(data.T, dtype="<f4")
@@ -78,16 +60,7 @@ def write_gifti_series(path: Path, data: np.ndarray, *, hemi: str) -> None:
 def write_gifti_labels(path: Path, labels: np.ndarray, table: dict[int, tuple[str, str]], *, hemi: str) -> None:
     """Write labels of one hemisphere as GIFTI.
 
-    Parameters
-    ----------
-    path : Path
-        The final name.
-    labels : ndarray of int, shape (n_vertices,)
-        Numbers of regions.
-    table : dict of int to (str, str)
-        Name and colour ("#rrggbb") of each number.
-    hemi : {"L", "R"}
-        Hemisphere.
+    Shapes: `labels` (n_vertices,).
     """
     label_table = nib.gifti.GiftiLabelTable()
     for number, (name, color) in table.items():
@@ -111,14 +84,7 @@ def _rgba(number: int, color: str) -> tuple[float, float, float, float]:
 def write_volume(path: Path, values: np.ndarray, grid: Grid) -> None:
     """Write an image on the grid, as 16-bit integers.
 
-    Parameters
-    ----------
-    path : Path
-        The final name.
-    values : ndarray, shape (n_voxels,) or (n_voxels, n_volumes)
-        Values inside the mask; 0 outside.
-    grid : Grid
-        Where the voxels are.
+    Shapes: `values` (n_voxels,).
     """
     data = np.zeros(grid.mask.shape + values.shape[1:], dtype=np.int16)
     data[grid.mask] = values
@@ -135,14 +101,7 @@ def write_volume(path: Path, values: np.ndarray, grid: Grid) -> None:
 def write_cifti_series(path: Path, data: np.ndarray, axis: BrainModelAxis) -> None:
     """Write a grayordinate time series as 16-bit integers.
 
-    Parameters
-    ----------
-    path : Path
-        The final name.
-    data : ndarray, shape (n_grayordinates, n_volumes)
-        Responses.
-    axis : BrainModelAxis
-        The grayordinates.
+    Shapes: `data` (n_grayordinates, n_volumes).
     """
     series = SeriesAxis(0.0, TR, data.shape[1], unit="second")
     image = Cifti2Image(np.ascontiguousarray(data.T.astype(np.int16)), (series, axis))
@@ -155,16 +114,7 @@ def write_cifti_series(path: Path, data: np.ndarray, axis: BrainModelAxis) -> No
 def write_cifti_labels(path: Path, labels: np.ndarray, table: dict[int, tuple[str, str]], axis: BrainModelAxis) -> None:
     """Write labels of grayordinates.
 
-    Parameters
-    ----------
-    path : Path
-        The final name.
-    labels : ndarray of int, shape (n_grayordinates,)
-        Numbers of regions.
-    table : dict of int to (str, str)
-        Name and colour ("#rrggbb") of each number.
-    axis : BrainModelAxis
-        The grayordinates.
+    Shapes: `labels` (n_grayordinates,).
     """
     entries = {number: (name, _rgba(number, color)) for number, (name, color) in table.items()}
     image = Cifti2Image(labels[None].astype(np.float32), (LabelAxis(["Planted"], [entries]), axis))

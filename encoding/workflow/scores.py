@@ -20,7 +20,7 @@ from ..comparison import (
 from ..core import Atlas, Predictions, Provenance, Scores
 from ..fitting import choose_device
 from ..io.atomic import write_json, write_tsv
-from ..mapping import METRICS, RSA, Result, spaces_as_models
+from ..mapping import METRICS, RSA, DiscoverySummary, Result, spaces_as_models
 from .jobs import Job, Loaded
 
 
@@ -34,14 +34,14 @@ class Scored:
         By metric.
     regions, differences : list of pandas.DataFrame
         Tables of `score_regions` and `compare_regions`, one or several per atlas.
-    significant : dict of str to dict
-        Counts of targets that noise would not give, by model; empty if that was not asked.
+    significant : dict of str to DiscoverySummary
+        Targets that noise would not give, by model; empty if that was not asked.
     """
 
     scores: dict[str, Scores] = field(default_factory=dict)
     regions: list[pd.DataFrame] = field(default_factory=list)
     differences: list[pd.DataFrame] = field(default_factory=list)
-    significant: dict = field(default_factory=dict)
+    significant: dict[str, DiscoverySummary] = field(default_factory=dict)
 
 
 def score_models(
@@ -77,7 +77,8 @@ def score_models(
         differences.append(compare_regions(predictions, main, atlas, labels, pairs=job.study.pairs))
         job.progress("compare", (number + 1) / len(atlases))
     counted = {} if rates is None else count_discoveries(main, rates, settings.level)
-    return Scored(scores, regions, differences, counted)
+    significant = {model: DiscoverySummary(**found) for model, found in counted.items()}
+    return Scored(scores, regions, differences, significant)
 
 
 def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> tuple[RsaResult, ...]:
@@ -148,12 +149,14 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
     regions : pandas.DataFrame
         Rows of `score_regions` of all of them.
     """
-    choices = results[0].facts["rsa"]
+    choices = results[0].summary.rsa
     if not choices:
         return
     tables = []
     for name, of_one in choices.items():
         rows = spaces_as_models(regions, name)
-        tables.append(winners(rows, list(of_one["similarity"])).assign(rsa=name))
+        tables.append(winners(rows, list(of_one.similarity)).assign(rsa=name))
     write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
-    write_json(folder / "rsa.json", {name: {r.subject: r.facts["rsa"][name] for r in results} for name in choices})
+    write_json(
+        folder / "rsa.json", {name: {r.subject: r.summary.rsa[name].plain() for r in results} for name in choices}
+    )

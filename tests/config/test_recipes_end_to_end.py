@@ -78,12 +78,12 @@ def test_horikawa2020(root, tmp_path):
     truth = planted(root)
     won = table.loc[truth.index].idxmax(axis=1) == truth
     assert won.mean() >= 0.8  # 142 blocks are few
-    facts = result.facts
-    assert facts["metric"] == "pooled_r"
-    assert facts["models"]["mllm"]["solver"]["method"] == "shared"
-    np.testing.assert_allclose(facts["models"]["mllm"]["alphas"], np.logspace(1, 4, 20), rtol=1e-5)
-    assert np.count_nonzero(facts["models"]["mllm"]["chosen"]) <= 4
-    told = describe_methods(facts)
+    summary = result.summary
+    assert summary.metric == "pooled_r"
+    assert summary.models["mllm"].solver.method == "shared"
+    np.testing.assert_allclose(summary.models["mllm"].alphas, np.logspace(1, 4, 20), rtol=1e-5)
+    assert np.count_nonzero(summary.models["mllm"].chosen) <= 4
+    told = describe_methods(summary)
     assert "Settings follow the recipe horikawa2020" in told
     assert "Left open by the paper: (1) Which nuisance signals" in told
     assert "on z-scored features per outer fold for all targets" in told
@@ -100,18 +100,18 @@ def test_du2023(root, tmp_path):
     split = '[split]\ntest_runs = ["5-6"]\nn_inner = 4\n'
     study = parse_config(f'recipe = "du2023"\n{spaces}{HERE}{split}')
     result = run_participant(Job(study, Places(root, tmp_path / "out", tmp_path / "work"), "01"))
-    assert result.facts["n_folds"] == 1
+    assert result.summary.n_folds == 1
     scores = result.scores["r"]
-    n = result.facts["n_tested"][0]
+    n = result.summary.n_tested[0]
     r = scores.values[0].astype(float)
     q = discovery_rates(stats.t.sf(r * np.sqrt((n - 2) / (1 - r**2)), n - 2))
-    counted = result.facts["significant"]["banded"]
-    assert counted["n"] == (q <= 0.01).sum() > 0
+    counted = result.summary.significant["banded"]
+    assert counted.n == (q <= 0.01).sum() > 0
     brain = result.regions[(result.regions["level"] == "brain") & (result.regions["metric"] == "r")]
-    assert brain["n_significant"].tolist() == [counted["n"]]
+    assert brain["n_significant"].tolist() == [counted.n]
     (path,) = (tmp_path / "out" / "sub-01" / "func").glob("*_stat-q_statmap.nii.gz")
     volume = nib.load(path).get_fdata()
-    assert (volume[np.isfinite(volume) & (volume != 0)] <= 0.01).sum() == counted["n"]
+    assert (volume[np.isfinite(volume) & (volume != 0)] <= 0.01).sum() == counted.n
     page = (tmp_path / "out" / "sub-01.html").read_text()
     assert "Settings follow the recipe du2023" in page
     assert "inner = &#34;random&#34;  # du2023" in page
@@ -131,7 +131,7 @@ def test_du2025(two, tmp_path, monkeypatch):
     study = parse_config(f'recipe = "du2025"\n{spaces}{HERE}{FOUR}{lights}')
     places = Places(two, tmp_path / "out", tmp_path / "work")
     results = [run_compare(Job(study, places, subject)) for subject in ("01", "02")]
-    assert results[0].facts["features"]["concat"] == 48
+    assert results[0].summary.features["concat"] == 48
     similar = rows_of(results[0], "rsa")
     assert set(similar["feature"]) == {"llm", "mllm", "category", "dimension", "concat"}
     of_space = similar[similar["region"] == "LOTC_L"].set_index("feature")["value"]
@@ -172,9 +172,9 @@ def test_the_shipped_list_finds_repeats_under_other_names(two, tmp_path):
     text = text.replace('stimulus = "stim_id"\nstimuli = "none"', 'stimulus = "stim_number"')
     study = parse_config(text)
     result = run_compare(Job(study, Places(two, tmp_path / "out", tmp_path / "work"), "01"))
-    assert result.facts["n_stimuli"] == 37
-    assert result.facts["n_presentations"] == 40
-    told = describe_methods(result.facts)
+    assert result.summary.n_stimuli == 37
+    assert result.summary.n_presentations == 40
+    told = describe_methods(result.summary)
     assert "40 presentations of 37 stimuli, with repeats under other names known from the list of Horikawa" in told
     assert ": 3 left out: the same stimulus was shown before, 37 trained on and tested." in told
     splits = pd.read_csv(tmp_path / "out" / "sub-01" / "splits.tsv", sep="\t")

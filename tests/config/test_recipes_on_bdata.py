@@ -53,7 +53,7 @@ def test_a_recipe_runs_from_block_means(twin, tmp_path):
     result = run_compare(job_of(twin, tmp_path, SECOND))
     rois = result.regions[result.regions["set"] == "horikawa2020_cortical"]
     assert set(rois["region"]) >= {"ACC", "Insula", "TPJ", "VC"}
-    assert result.facts["n_stimuli"] == 38
+    assert result.summary.n_stimuli == 38
     assert np.isfinite(result.scores["pooled_r"].values).all()
 
 

@@ -1,6 +1,7 @@
 """Nouns check themselves against their axes, and come back from disk as they were."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -200,6 +201,22 @@ def test_the_key_decides_about_reuse(tmp_path):
     assert not saved_with(tmp_path / "x", Provenance("load/2").key)
     assert not saved_with(tmp_path / "y", item.provenance.key)
     assert describe(tmp_path / "x")["type"] == "Responses"
+
+
+def test_responses_that_0_1_saved_are_read(tmp_path):
+    notes = (Exclusion("volumes", 3, "scrubbed", "sub-01, ses-01_run-1"), Exclusion("targets", 1, "sub-01: constant"))
+    told = ("sub-01: estimates may know: of other runs",)
+    save(responses(exclusions=notes, warnings=told), tmp_path)
+    assert (load(tmp_path).exclusions, load(tmp_path).warnings) == (notes, told)
+    content = json.loads((tmp_path / "object.json").read_text())
+    fields = content["object"]["fields"]
+    del fields["warnings"]
+    old = [("warnings", 0, told[0]), ("volumes", 3, "sub-01, ses-01_run-1: scrubbed"), ("targets", 1, notes[1].reason)]
+    fields["exclusions"] = [
+        {"type": "Exclusion", "fields": dict(zip(("what", "n", "reason"), note, strict=True))} for note in old
+    ]
+    (tmp_path / "object.json").write_text(json.dumps(content))
+    assert (load(tmp_path).exclusions, load(tmp_path).warnings) == (notes, told)
 
 
 def test_folders_without_an_object_are_named(tmp_path):

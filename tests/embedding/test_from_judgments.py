@@ -214,8 +214,8 @@ def test_one_command_learns_and_the_other_uses_it(judged_study, capsys, monkeypa
     config.write_text(text)
     job = Job(read_config(config), Places(study.root, out, out / "work"), "01", "cpu")
     result = run_compare(job)
-    assert "judged" in result.facts["models"]
-    assert result.facts["features"]["judge"] == space.n_features * len(job.study.align.delays)
+    assert "judged" in result.summary.models
+    assert result.summary.features["judge"] == space.n_features * len(job.study.align.delays)
 
 
 def test_without_judgments_there_is_nothing_to_learn(study, capsys):

@@ -63,7 +63,7 @@ def test_the_chain_is_that_of_the_paper_step_by_step(tmp_path):
     study = write_study(tmp_path / "bids")
     responses = responses_of(study)
     np.testing.assert_allclose(responses.values, slow_chain(study), atol=2e-4)
-    (note,) = [e.reason for e in responses.exclusions if e.what == "warnings"]
+    (note,) = responses.warnings
     assert "z-scored over the rows of all runs, held-out runs included" in note
 
 

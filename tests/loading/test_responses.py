@@ -38,7 +38,7 @@ def change_events(study, run="1", **columns):
 
 
 def reasons(responses, what):
-    return [(exclusion.n, exclusion.reason) for exclusion in responses.exclusions if exclusion.what == what]
+    return [(exclusion.n, exclusion.text) for exclusion in responses.exclusions if exclusion.what == what]
 
 
 @pytest.mark.parametrize(("kind", "n_targets"), [("volume", 100), ("surface", 62), ("cifti", 30)])

@@ -6,6 +6,7 @@ import pytest
 
 from encoding.core import ScoreRow, Scores, Targets
 from encoding.mapping import METRICS, write_result
+from encoding.mapping.summary import summary_of
 
 MODELS = ("ratings", "mllm")
 SETTINGS = {
@@ -20,10 +21,10 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def facts_of(subject, targets, **changes):
-    """The facts of a participant with two ridge models."""
+def summary_of_two(subject, targets, **changes):
+    """The summary of a participant with two ridge models."""
     solver = {"method": "statistics", "reason": "as asked", "fell_back": 0, "unstable_gammas": 0.0}
-    model = {"alphas": [1.0, 10.0, 100.0], "chosen": [0, len(targets), 0], "mean_gamma": [[1.0]], "key": "m"}
+    model = {"alphas": [1.0, 10.0, 100.0], "chosen": [0, len(targets), 0], "mean_gamma": [1.0], "key": "m"}
     model |= {"solver": solver, "curve": [-1.0]}
     facts = {
         "key": f"key-{subject}",
@@ -52,7 +53,7 @@ def facts_of(subject, targets, **changes):
         "config": "seed = 0\n",
         "versions": {"numpy": "2"},
     }
-    return facts | changes
+    return summary_of(facts | changes, "the test")
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def make_result(tmp_path):
     """Give a function that writes the result of a participant from its two maps."""
 
     def make(subject, ratings, mllm, targets=None, exclusions=(), **changes):
+        notes = [dict(zip(("what", "n", "reason", "run"), (*note, ""), strict=False)) for note in exclusions]
         values = np.array([ratings, mllm], dtype=np.float32)
         targets = targets or Targets.of_columns([f"t{k}" for k in range(values.shape[1])])
         rows = tuple(ScoreRow(name, "all") for name in MODELS)
@@ -77,9 +79,9 @@ def make_result(tmp_path):
         tables = {
             "regions": regions,
             "differences": regions.head(0),
-            "exclusions": pd.DataFrame(list(exclusions), columns=["what", "n", "reason"]),
+            "exclusions": pd.DataFrame(notes, columns=["what", "n", "reason", "run"]),
             "splits": pd.DataFrame({"run": ["run-01"], "outer": [0]}),
         }
-        return write_result(tmp_path / f"sub-{subject}", scores, tables, facts_of(subject, targets, **changes))
+        return write_result(tmp_path / f"sub-{subject}", scores, tables, summary_of_two(subject, targets, **changes))
 
     return make

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from encoding.core import DataError, Grid, Responses, Samples, Targets
 from encoding.mapping import (
     Maps,
+    SolverSummary,
     drawing_key,
     finished_result,
     is_drawn,
@@ -27,6 +29,7 @@ from encoding.mapping.methods import describe_methods
 from encoding.mapping.report import find_warnings
 from encoding.mapping.results import best_of
 from encoding.mapping.selection import charts, headline
+from encoding.mapping.summary import read_summary
 from encoding.numerics.metrics import correlation_of_noise
 
 NAN = np.nan
@@ -50,7 +53,58 @@ def test_a_result_comes_back_as_it_was_written(make_result):
     assert result.subject == "01"
     assert result.regions["subject"].tolist() == ["01", "01"]
     assert result.regions["atlas"].tolist() == ["", ""]
-    assert result.exclusions.iloc[0].tolist() == ["volumes", 3, "scrubbed"]
+    assert result.exclusions.iloc[0].tolist() == ["volumes", 3, "scrubbed", ""]
+
+
+def test_a_result_of_0_1_reads_like_one_of_today(make_result):
+    told = "sub-01: responses were z-scored over the rows of all runs"
+    notes = [("volumes", 3, "scrubbed", "sub-01, ses-01_run-1"), ("targets", 2, "sub-01: constant")]
+    today = make_result("01", [0.1, 0.3], [0.2, 0.0], exclusions=notes, warnings=(told,))
+    facts = json.loads((today.folder / "facts.json").read_text())
+    assert facts["format"] == 3
+    del facts["warnings"]
+    (today.folder / "facts.json").write_text(json.dumps(facts | {"format": 2}))
+    (today.folder / "exclusions.tsv").write_text(
+        "what\tn\treason\n"
+        f"warnings\t0\t{told}\n"
+        "volumes\t3\tsub-01, ses-01_run-1: scrubbed\n"
+        "targets\t2\tsub-01: constant\n"
+    )
+    result = read_result(today.folder)
+    assert result.summary == today.summary
+    pd.testing.assert_frame_equal(result.exclusions.reset_index(drop=True), today.exclusions)
+    assert finished_result(today.folder, "key-01").summary.warnings == (told,)
+    assert find_warnings([result]) == find_warnings([today])
+    assert f"{told}." in find_warnings([result])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "holds a list, but an object is needed"),
+        ('{"format": 1}', "format 1, but this version reads formats 2 to 3"),
+        ('{"format": 9}', "format 9, but this version reads formats 2 to 3"),
+        ('{"format": 3, "key": "key-01"}', "entry 'subject' is missing or has the wrong type"),
+    ],
+)
+def test_a_damaged_or_foreign_summary_is_refused_with_the_command_that_redoes_it(make_result, content, told):
+    folder = make_result("01", [0.1], [0.2]).folder
+    (folder / "facts.json").write_text(content)
+    with pytest.raises(
+        DataError, match=rf"facts\.json: {re.escape(told)}.*Run the participant level again \(encoding run"
+    ):
+        read_result(folder)
+
+
+def test_a_summary_survives_its_file(make_result):
+    model = {"n": 3, "share": 0.5, "critical": None}
+    summary = make_result("01", [0.1], [0.2], significant={"mllm": model}, t_r=None, uses={"kept": 3}).summary
+    assert read_summary(make_result("01", [0.1], [0.2]).folder) != summary
+    folder = make_result("01", [0.1], [0.2], significant={"mllm": model}, t_r=None, uses={"kept": 3}).folder
+    assert read_summary(folder) == summary
+    assert isinstance(summary.models["ratings"].solver, SolverSummary)
+    assert summary.pairs == (("ratings", "mllm"),)
 
 
 def test_a_result_without_its_facts_is_not_finished(make_result):
@@ -212,7 +266,7 @@ def test_charts_prefer_networks_and_sets_to_many_regions():
 
 def test_warnings_say_each_reason_once(make_result):
     repeats = ("presentations", 6, "later showings of stimuli already shown (a, b)")
-    scrubbed = [("volumes", 1, f"sub-01, run-0{k}: scrubbed or before the steady state") for k in (1, 2)]
+    scrubbed = [("volumes", 1, "scrubbed or before the steady state", f"sub-01, run-0{k}") for k in (1, 2)]
     result = make_result(
         "01", [0.1] * 4, [0.2] * 4,
         exclusions=[*scrubbed, repeats, ("targets", 1, "x")],
@@ -233,8 +287,8 @@ def test_penalties_at_the_edge_are_reported(make_result, chosen, said):
 
 
 def models_of(make_result, **changes):
-    """Facts of one model, with other values here and there."""
-    return {"ratings": make_result("00", [0.1], [0.2]).facts["models"]["ratings"] | changes}
+    """Summary of one model, with other values here and there."""
+    return {"ratings": replace(make_result("00", [0.1], [0.2]).summary.models["ratings"], **changes)}
 
 
 @pytest.mark.parametrize(
@@ -245,19 +299,18 @@ def models_of(make_result, **changes):
     ],
 )
 def test_what_a_reader_should_know_of_the_search_is_reported(make_result, changes, said):
-    solver = make_result("00", [0.1], [0.2]).facts["models"]["ratings"]["solver"] | changes
+    solver = replace(make_result("00", [0.1], [0.2]).summary.models["ratings"].solver, **changes)
     models = models_of(make_result, solver=solver)
     (warning,) = find_warnings([make_result("01", [0.1], [0.2], models=models)])
     assert said in warning
 
 
 def test_methods_name_the_solvers(make_result):
-    facts = make_result("01", [0.1], [0.2]).facts
-    assert "Hyper-parameters were searched exactly from products of features and responses" in describe_methods(facts)
-    models = facts["models"]
-    other = models["mllm"]["solver"] | {"method": "himalaya", "fell_back": 1}
-    facts = facts | {"models": models | {"mllm": models["mllm"] | {"solver": other}}}
-    text = describe_methods(facts)
+    summary = make_result("01", [0.1], [0.2]).summary
+    assert "Hyper-parameters were searched exactly from products of features and responses" in describe_methods(summary)
+    mllm = summary.models["mllm"]
+    mllm = replace(mllm, solver=replace(mllm.solver, method="himalaya", fell_back=1))
+    text = describe_methods(replace(summary, models={**summary.models, "mllm": mllm}))
     assert "Hyper-parameters of ratings were searched exactly" in text
     assert "Hyper-parameters of mllm were searched with himalaya" in text
     assert "Where a decomposition failed (mllm), himalaya was used." in text
@@ -269,7 +322,7 @@ def test_few_samples_are_reported(make_result):
 
 
 def test_methods_tell_what_was_done(make_result):
-    text = describe_methods(make_result("01", [0.1], [0.2]).facts)
+    text = describe_methods(make_result("01", [0.1], [0.2]).summary)
     for said in ("discrete cosines up to 0.008 Hz", "starts 4.0 s after its onset", "ratings (48), mllm (30)",
                  "3 penalties from 1 to 100", "only the first presentation was used", "biased below 0"):  # fmt: skip
         assert said in text

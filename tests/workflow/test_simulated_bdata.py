@@ -147,7 +147,7 @@ def test_released_groups_are_taken_when_asked_for(twin, tmp_path, results):
 
 
 def test_methods_say_what_was_read(results):
-    text = describe_methods(results[SECOND][0].facts)
+    text = describe_methods(results[SECOND][0].summary)
     assert "block means, preprocessed elsewhere, read from 'release2/fmri_Subject{number}.h5'" in text
     assert "They were then z-scored over the presentations of each run." in text
     assert "confounds" not in text.split("\n\n")[0]
