@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import collect_judgments
-from .comparison import check_differences, summarise_differences, summarise_regions, winners
+from .comparison import check_differences, summarise_differences, summarise_regions
 from .config.settings import Study
 from .core import Atlas, FeatureSpace, Responses
 from .fitting import choose_device, cross_predict_all, make_folds
@@ -36,6 +36,7 @@ from .mapping import (
     drawing_key,
     finished_result,
     is_drawn,
+    judge_regions,
     note_drawn,
     prepare_derivative,
     rates_of,
@@ -233,7 +234,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     if done is not None:
         job.progress("compare", 1.0)
         return done
-    scored = score_models(job, fitted.predictions, atlases)
+    scored = score_models(job, loaded, fitted, atlases)
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
@@ -282,7 +283,6 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             {"sub": job.subject, "task": result.summary.task},
             result.scores,
             metric=study.compare.metric,
-            single=study.single,
             pairs=study.pairs,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
@@ -332,7 +332,7 @@ def run_group(
     write_tsv(folder / "differences.tsv", differences)
     write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
     write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
-    write_tsv(folder / "winners.tsv", winners(main, list(study.single)))
+    write_tsv(folder / "verdicts.tsv", judge_regions(main, list(study.single)))
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)

@@ -1,4 +1,4 @@
-"""Controls: can responses be predicted from what knows nothing of the stimuli?"""
+"""Controls: features that know nothing of the stimuli must not predict responses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Tables of single subjects to a table of all of them."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -95,30 +93,3 @@ def check_differences(table: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=[*keys, *columns])
     q = found.groupby("metric", sort=False)["p"].transform(lambda p: discovery_rates(p.to_numpy()))
     return found.assign(q=q)[[*keys, *columns[:-1], "q", columns[-1]]]
-
-
-def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Find the model of highest score in every region of every subject: a description, not a test.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Rows of `score_regions`, of one metric.
-    models : sequence of str
-        Candidates, usually the models of single feature spaces.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per region and subject: highest ("" where no score exceeds 0), value, runner_up, margin.
-    """
-    chosen = table[table["model"].isin(list(models)) & (table["feature"] == "all") & table["value"].notna()]
-    rows = []
-    for key, part in chosen.groupby(["subject", *PLACE], sort=False, dropna=False):
-        best = part.sort_values("value", ascending=False, kind="stable")
-        value = best.iloc[0]["value"]
-        second = best.iloc[1] if len(best) > 1 else None
-        margin = np.nan if second is None else value - second["value"]
-        runner_up = "" if second is None else second["model"]
-        rows.append((*key, best.iloc[0]["model"] if value > 0 else "", value, runner_up, margin))
-    return pd.DataFrame(rows, columns=["subject", *PLACE, "highest", "value", "runner_up", "margin"])

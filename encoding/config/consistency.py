@@ -26,7 +26,8 @@ def check_noise(compare: Comparison, split: Split, *, per_stimulus: bool) -> Non
         raise ConfigError(
             f'[compare] significance = "noise" takes held-out samples as independent of each other and of the training '
             f"data, but {why}: 4 to 15% of null targets would have p <= 0.01. Use it with one fixed test set "
-            f'(kind = "fixed") and one row per presentation; otherwise set significance = "none".'
+            f'(kind = "fixed") and one row per presentation; otherwise set significance = "none": spaces are tested by '
+            "exchanging whole runs."
         )
 
 

@@ -9,7 +9,6 @@ from .results import (
     finished_result,
     read_result,
     require_same_settings,
-    winner_of,
     write_background,
     write_maps,
     write_result,
@@ -18,10 +17,12 @@ from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
 from .significance import rates_of
 from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
+from .verdicts import GROUP, judge_regions, rank_spaces
 
 __all__ = [
     "BDATA",
     "FACTS",
+    "GROUP",
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
@@ -36,13 +37,14 @@ __all__ = [
     "drawing_key",
     "finished_result",
     "is_drawn",
+    "judge_regions",
     "note_drawn",
     "prepare_derivative",
+    "rank_spaces",
     "rates_of",
     "read_result",
     "require_same_settings",
     "spaces_as_models",
-    "winner_of",
     "write_background",
     "write_maps",
     "write_report",

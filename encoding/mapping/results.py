@@ -45,6 +45,8 @@ class Result:
         Counts, folds, penalties, settings, versions.
     folder : Path
         Where it lies.
+    claims : pandas.DataFrame or None
+        What may be claimed of every region, see `judge_regions`; None where nothing was tested.
     """
 
     scores: Mapping[str, Scores]
@@ -53,6 +55,7 @@ class Result:
     exclusions: pd.DataFrame
     summary: Summary
     folder: Path
+    claims: pd.DataFrame | None = None
 
     @property
     def subject(self) -> str:
@@ -224,12 +227,11 @@ def write_maps(
     scores: Mapping[str, Scores],
     *,
     metric: str,
-    single: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     rates: Mapping[str, np.ndarray] | None = None,
     left_out: Sequence[str] = (),
 ) -> list[Path]:
-    """Write a map of every score of models, the best model of single spaces, its margin, and every difference.
+    """Write a map of every score of models and of every difference.
 
     Parameters
     ----------
@@ -240,9 +242,7 @@ def write_maps(
     scores : mapping of str to Scores
         By metric.
     metric : str
-        The metric that winners and differences are about.
-    single : sequence of str
-        Models of single feature spaces.
+        The metric that differences are about.
     pairs : sequence of (str, str)
         Models to subtract.
     rates : mapping of str to ndarray, optional
@@ -286,58 +286,4 @@ def write_maps(
         named = {**entities, "model": entity_label(model), "feature": "all", "stat": "q"}
         described = f"False discovery rate of {metric} against independent noise, one-sided, over all targets"
         written += write_map(folder, named, values.astype(np.float32), main.targets, {"Description": described})
-    if len(single) > 1:
-        winner, margin, _ = winner_of(main, single)
-        levels = {str(number + 1): name for number, name in enumerate(single)}
-        named = {**entities, "model": "winner", "feature": "all"}
-        number = np.where(winner >= 0, winner + 1, np.nan).astype(np.float32)
-        described = f"Number of the model with the highest {metric}"
-        written += write_map(
-            folder, {**named, "stat": "index"}, number, main.targets, {"Description": described, "Levels": levels}
-        )
-        described = f"{metric} of the best model minus {metric} of the second best"
-        written += write_map(folder, {**named, "stat": "margin"}, margin, main.targets, {"Description": described})
     return written
-
-
-def winner_of(scores: Scores, models: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the best model of every target.
-
-    Parameters
-    ----------
-    scores : Scores
-        Scores with a row for each model.
-    models : sequence of str
-        Two or more candidates.
-
-    Returns
-    -------
-    winner : ndarray of int, shape (n_targets,)
-        Position in `models`; -1 where no model predicts better than chance (no score above 0) or there is no score.
-    margin : ndarray, shape (n_targets,)
-        Lead over the second best; NaN where there is no score.
-    accuracy : ndarray, shape (n_targets,)
-        Score of the best.
-    """
-    return best_of(np.stack([scores.row(model) for model in models]))
-
-
-def best_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the largest of several scores of every target.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_models, n_targets)
-        Scores; two models or more.
-
-    Returns
-    -------
-    winner, margin, accuracy : ndarray, shape (n_targets,)
-        As of `winner_of`.
-    """
-    usable = np.isfinite(values).all(0)
-    ordered = np.sort(np.where(usable, values, 0), axis=0)
-    accuracy = np.where(usable, ordered[-1], np.nan)
-    margin = np.where(usable, ordered[-1] - ordered[-2], np.nan)
-    winner = np.where(usable & (ordered[-1] > 0), np.where(usable, values, 0).argmax(0), -1)
-    return winner, margin, accuracy

@@ -5,9 +5,9 @@ being the sum of r_i. With the mean squares between and within stimuli of a one-
 
     reliability of a mean over R occasions = 1 - (n - 3) / (n - 1) MSW / MSB,
 
-where (n - 3) / (n - 1) removes the bias of MSW / MSB for normal responses. It is the largest R2 that any model can reach on
-such means; its root is the largest r. The reliability of a single occasion follows from Spearman and Brown. Limits come from
-the jackknife over stimuli of log(MSB / MSW) with Student's t of n - 1 degrees of freedom.
+where (n - 3) / (n - 1) removes the bias of MSW / MSB for normal responses. It is the largest R2 that any model can
+reach on such means; its root is the largest r. The reliability of a single occasion follows from Spearman and Brown.
+Limits come from the jackknife over stimuli of log(MSB / MSW) with Student's t of n - 1 degrees of freedom.
 """
 
 from dataclasses import dataclass
@@ -119,8 +119,8 @@ def _of_mean(single: np.ndarray, occasions: float) -> np.ndarray:
 def shared_signal(responses: np.ndarray) -> np.ndarray:
     """Correlate every participant's responses with the mean of the others.
 
-    Signal that participants share is a part of what a model can predict: a lower bound of the noise ceiling for models of
-    what is shared, and none at all for what is specific to a participant.
+    Signal that participants share is a part of what a model can predict: a lower bound of the noise ceiling for models
+    of what is shared, and none at all for what is specific to a participant.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ different runs give approximately (checked by simulation, `benchmarks/controls.p
 
     Var U = k [2 p (1 - q)^2 / n^2 + 4 q (1 - q) / n],    k = (1 + a e) / (1 - a e).
 
-The first part is noise, falls with n^2 and averages over targets whose noise is independent; the second is the sampling of
-stimuli, which targets of one region share. A difference of two spaces adds both variances: pessimistic where they share
-features.
+The first part is noise, falls with n^2 and averages over targets whose noise is independent; the second is the sampling
+of stimuli, which targets of one region share. A difference of two spaces adds both variances: pessimistic where they
+share features.
 """
 
 from dataclasses import dataclass
