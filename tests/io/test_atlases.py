@@ -3,6 +3,9 @@
 import gzip
 import itertools
 import logging
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -409,6 +412,69 @@ def test_roi_table_is_read(tmp_path):
         read_roi_patterns(path)
     path.write_text(path.read_text().replace("both", "B"))
     assert read_roi_patterns(path)[0].patterns == ("a*", "b*")
+
+
+def bounded(where):
+    return [RoiPattern("s", "r", "B", "X-100", ("A_*",), "src", "approx", where)]
+
+
+def test_bounds_choose_regions_by_their_centroids():
+    placed = replace(small_atlas("X-100"), centroids=np.array([[-10.0, 0, 1], [12, 0, 1], [-30, 5, 40]]))
+    rows = [
+        RoiPattern("s", "near", "B", "X-100", ("*",), "src", "approx", (("|x|", "<=", 12.0),)),
+        RoiPattern("s", "low", "L", "X-100", ("*",), "src", "approx", (("z", "<=", 1.0),)),
+        RoiPattern("s", "high", "L", "X-100", ("*",), "src", "approx", (("z", ">=", 2.0), ("y", ">=", 5.0))),
+        RoiPattern("s", "none", "L", "X-100", ("*",), "src", "approx", (("z", ">=", 41.0),)),
+    ]
+    found = {roi.roi: roi.regions for roi in attach_roi_sets(placed, rows).roi_sets}
+    assert found == {"near": ("A_LH_1", "A_RH_1"), "low": ("A_LH_1",), "high": ("B_LH_1",)}
+
+
+def test_half_of_a_bounded_roi_is_left_out(caplog):
+    atlas = small_atlas("X-100")
+    centroids = np.where(np.asarray(atlas.hemi) == "L", -10.0, 10.0)[:, None] * [1, 0, 0]
+    with caplog.at_level(logging.WARNING):
+        halved = attach_roi_sets(replace(atlas, centroids=centroids), bounded((("x", "<=", 0.0),)))
+    assert halved.roi_sets == ()
+    assert "s/r (no region within its bounds in R)" in caplog.text
+    with caplog.at_level(logging.WARNING):
+        assert attach_roi_sets(atlas, bounded((("x", "<=", 0.0),))).roi_sets == ()
+    assert "s/r (its table has no columns x, y, z)" in caplog.text
+
+
+def test_bounds_that_are_not_understood_are_refused(tmp_path):
+    path = tmp_path / "sets.tsv"
+    columns = ("set", "roi", "hemi", "atlas", "labels", "source", "confidence", "where")
+    path.write_text(table_text([("s", "r", "B", "X", "a*", "src", "exact", "x < 18")], columns))
+    with pytest.raises(DataError, match=r"ROI 'r' has where = 'x < 18'; use bounds such as '\|x\|<=18 y>=20'"):
+        read_roi_patterns(path)
+
+
+def test_a_schaefer_atlas_of_the_user_takes_centroids_by_parcel_number(tmp_path):
+    shipped = load_atlas("Schaefer2018-100")
+    rows = [
+        (str(i), name.replace("_FrOperIns", "_FrOper"))  # as named before release 0.14.3
+        for i, name in zip(shipped.index, shipped.region, strict=True)
+    ]
+    table = tmp_path / "old_names.tsv"
+    table.write_text(table_text(rows, ("index", "name")))
+    folder = Path(str(files("roi_atlases")))
+    for hemi in ("L", "R"):
+        name = f"tpl-fsaverage5_hemi-{hemi}_atlas-Schaefer2018_seg-7n_scale-100_dseg.label.gii"
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    own = load_atlas(
+        tmp_path / "tpl-fsaverage5_hemi-{hemi}_atlas-Schaefer2018_seg-7n_scale-100_dseg.label.gii", table=table
+    )
+    np.testing.assert_array_equal(own.centroids, shipped.centroids)
+    table.write_text(
+        table_text(
+            [(*rows[0], "1", "x", "3"), *((*row, "1", "2", "3") for row in rows[1:])], ("index", "name", "x", "y", "z")
+        )
+    )
+    with pytest.raises(DataError, match="has x, y, z = '1', 'x', '3'; use millimetres"):
+        load_atlas(
+            tmp_path / "tpl-fsaverage5_hemi-{hemi}_atlas-Schaefer2018_seg-7n_scale-100_dseg.label.gii", table=table
+        )
 
 
 # Matching.

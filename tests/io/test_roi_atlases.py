@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from encoding.io.atlases.catalogue import available_atlases, load_atlas, read_roi_sets
-from roi_atlases import build_schaefer
+from roi_atlases import build_schaefer, check_roi_sets
 
 FOLDER = Path(str(files("roi_atlases")))
 SCALES = (100, 200, 400)
@@ -42,7 +42,7 @@ def test_every_shipped_file_has_its_checksum():
     assert listed == found
     shipped = {path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     others = {path.relative_to(FOLDER).as_posix() for path in shipped} - set(listed)
-    assert others == {"__init__.py", "build_schaefer.py", "README.md", "checksums.sha256"}
+    assert others == {"__init__.py", "build_schaefer.py", "check_roi_sets.py", "README.md", "checksums.sha256"}
     assert sum(path.stat().st_size for path in shipped) < 500_000
 
 
@@ -156,9 +156,15 @@ def test_label_tables_inside_the_images_agree_with_the_tsv(atlas):
 
 def test_roi_sets_hold_at_every_scale(atlas, caplog):
     sets = {(roi.set, roi.roi): roi for roi in load_atlas(atlas.name).roi_sets}
-    assert not caplog.records
+    left_out = [record.getMessage() for record in caplog.records]
+    assert all("midcingulate_salience (no region within its bounds in R)" in text for text in left_out)
+    assert bool(left_out) == (len(atlas.region) == 100)
     rows = [row for row in read_roi_sets() if row.atlas.startswith("Schaefer")]
-    assert set(sets) == {(row.set, row.roi) for row in rows}
+    # At 100 parcels no mid-cingulate parcel of the right hemisphere is free of SMA: the ROI is left out on both sides.
+    expected = {(row.set, row.roi) for row in rows}
+    if len(atlas.region) == 100:
+        expected.remove(("schaefer_emotion", "midcingulate_salience"))
+    assert set(sets) == expected
     assert len(rows) == 15
     networks = [roi for roi in sets.values() if roi.set == "schaefer_networks"]
     assert sorted(name for roi in networks for name in roi.regions) == sorted(atlas.region)
@@ -176,14 +182,68 @@ def test_roi_set_sizes_of_400_parcels():
     }
     assert sizes == {
         "insula_FrOper": (9, 8),
-        "midcingulate_salience": (7, 8),
-        "OFC": (5, 6),
-        "temporal_pole": (8, 7),
-        "mPFC": (24, 13),
+        "midcingulate_salience": (2, 2),
+        "OFC": (4, 5),
+        "temporal_pole": (5, 4),
+        "mPFC": (9, 10),
         "PCC_precuneus": (11, 9),
-        "TPJ_IPL": (7, 12),
+        "TPJ_IPL": (7, 9),
         "lateral_temporal": (10, 8),
     }
+
+
+def _places(atlas, mesh, roi):
+    """Coordinates of the vertices of an ROI in both hemispheres; the right one mirrored to the left."""
+    coordinates = np.concatenate([mesh["L"].coordinates, mesh["R"].coordinates])
+    index = [i for i, name in zip(atlas.index, atlas.region, strict=True) if name in roi.regions]
+    inside = np.isin(atlas.labels, index)
+    left, right = np.flatnonzero(inside[:10242]), 10242 + np.flatnonzero(inside[10242:])
+    return coordinates[left], coordinates[right] * [-1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("roi", "lowest", "highest"),
+    [
+        # Where the vertices of each ROI must lie (10th to 90th percentile, mm): medial, anterior, ...
+        ("mPFC", (-25, 18, -25), (0, 75, 60)),
+        ("midcingulate_salience", (-20, -20, 15), (0, 40, 55)),
+        ("PCC_precuneus", (-25, -75, 0), (0, -20, 50)),
+        ("insula_FrOper", (-65, -30, -30), (-25, 40, 30)),
+        ("OFC", (-35, 0, -35), (0, 60, 0)),
+        ("temporal_pole", (-60, -30, -50), (-15, 25, -10)),
+        ("TPJ_IPL", (-70, -85, -10), (-30, -25, 60)),
+        ("lateral_temporal", (-75, -60, -45), (-35, 25, 15)),
+    ],
+)
+def test_emotion_networks_lie_where_their_names_say_alike_in_both_hemispheres(atlas, mesh, roi, lowest, highest):
+    found = [one for one in atlas.roi_sets if (one.set, one.roi) == ("schaefer_emotion", roi)]
+    if roi == "midcingulate_salience" and len(atlas.region) == 100:
+        assert not found
+        return
+    left, right = _places(atlas, mesh, found[0])
+    for points in (left, right):
+        low, high = np.percentile(points, [10, 90], axis=0)
+        assert (low >= lowest).all(), low
+        assert (high <= highest).all(), high
+    assert np.abs(left.mean(0) - right.mean(0)).max() < 10
+    assert 0.4 < len(left) / len(right) < 2.5
+
+
+def test_centroids_of_the_tables_are_those_of_the_labels(atlas, mesh):
+    # Pial here, halfway to white there: a gyrus and a sulcus are up to a few millimetres thick.
+    coordinates = np.concatenate([mesh["L"].coordinates, mesh["R"].coordinates])
+    means = np.stack([coordinates[atlas.labels == index].mean(0) for index in atlas.index])
+    assert np.linalg.norm(means - atlas.centroids, axis=1).max() < 6
+
+
+def test_the_script_that_checks_roi_sets_prints_every_set(tmp_path):
+    check_roi_sets.main(["-o", str(tmp_path / "sets.tsv")])
+    rows = [line.split("\t") for line in (tmp_path / "sets.tsv").read_text().splitlines()]
+    mpfc = [row for row in rows if row[1] == "mPFC" and row[2] == "200"]
+    assert [row[3] for row in mpfc] == ["L", "R"]
+    assert all(float(row[7]) > 0.85 for row in mpfc)  # 38 % of the left one was lateral when names alone chose parcels
+    assert all(len(row) == 10 for row in rows)
+    assert len(rows) == 1 + 2 * (15 * 3 - 1)
 
 
 def _write_reference(folder, scale, flip):

@@ -244,8 +244,24 @@ def _assemble(name: str, labels: np.ndarray, targets: Targets, table: RegionTabl
         color=table.color,
         citation=about.get("citation", ""),
         licence=about.get("licence", ""),
+        centroids=_centroids(name, table),
     )
     return attach_roi_sets(atlas, read_roi_sets())
+
+
+def _centroids(name: str, table: RegionTable) -> np.ndarray | None:
+    """Return the centroids of regions, (n_regions, 3) in mm; by number for a Schaefer atlas of the user."""
+    if table.centroids is not None:
+        return np.asarray(table.centroids)
+    shipped = SURFACE_FILES.get(f"Schaefer2018-{len(table.index)}")
+    # Parcel numbers are the same in all releases with seven networks, names are not.
+    if not name.startswith("Schaefer2018") or shipped is None or not table.region[0].startswith("7Networks"):
+        return None
+    ours = read_table(find_table(_folder() / shipped))
+    if ours.centroids is None or set(ours.index) != set(table.index):
+        return None
+    of_number = dict(zip(ours.index, ours.centroids, strict=True))
+    return np.asarray([of_number[index] for index in table.index])
 
 
 def _hemispheres(name: str, labels: np.ndarray, targets: Targets, table: RegionTable) -> tuple[str, ...]:

@@ -1,10 +1,13 @@
-"""ROI sets: named groups of atlas regions, kept as patterns of region names."""
+"""ROI sets: named groups of atlas regions, given by region names and by where the regions lie."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+import numpy as np
 
 from ...core.atlas import Atlas, RoiSet
 from ...core.errors import DataError
@@ -12,6 +15,8 @@ from .tables import read_rows
 
 logger = logging.getLogger(__name__)
 
+# One bound on the centroid of a region: "|x|<=18", "y>=20".
+BOUND = re.compile(r"(\|[xyz]\||[xyz])(<=|>=)(-?[0-9]+(?:\.[0-9]+)?)")
 SHARED_NAMES = {"aseg": "FreeSurfer", "aparcaseg": "FreeSurfer"}
 
 
@@ -40,6 +45,16 @@ class RoiPattern:
     patterns: tuple[str, ...]
     source: str
     confidence: str
+    where: tuple[tuple[str, str, float], ...] = ()  # (axis, "<=" or ">=", mm) bounds on the centroids of the regions
+
+    def holds(self, centroids: np.ndarray) -> np.ndarray:
+        """Return which regions lie within all bounds, (n_regions,), for centroids (n_regions, 3) in mm."""
+        inside = np.ones(len(centroids), dtype=bool)
+        for axis, relation, limit in self.where:
+            values = centroids[:, "xyz".index(axis.strip("|"))]
+            values = np.abs(values) if axis.startswith("|") else values
+            inside &= values <= limit if relation == "<=" else values >= limit
+        return inside
 
 
 def read_roi_patterns(path: Path) -> tuple[RoiPattern, ...]:
@@ -73,13 +88,29 @@ def read_roi_patterns(path: Path) -> tuple[RoiPattern, ...]:
             tuple(pattern.strip() for pattern in row["labels"].split(",")),
             row["source"],
             row["confidence"],
+            _bounds(row.get("where", ""), row["roi"], path.name),
         )
         for row in rows
     )
 
 
+def _bounds(text: str, roi: str, table: str) -> tuple[tuple[str, str, float], ...]:
+    if text.strip() in ("", "n/a"):
+        return ()
+    found = [BOUND.fullmatch(word) for word in text.split()]
+    if not all(found):
+        raise DataError(
+            f"Table {table}: ROI {roi!r} has where = {text!r}; use bounds such as '|x|<=18 y>=20', separated by spaces."
+        )
+    return tuple((match[1], match[2], float(match[3])) for match in found if match)
+
+
 def attach_roi_sets(atlas: Atlas, patterns: Iterable[RoiPattern]) -> Atlas:
     """Add to an atlas the ROI sets that are defined on it.
+
+    Patterns select regions by name; bounds (``where``) then keep those whose centroid lies within them, at every scale.
+    An ROI of both hemispheres that has bounds must have regions in both, otherwise it is left out and a warning is
+    logged: half of a network must not stand under the name of the whole.
 
     A row belongs to the atlas that it names and to the atlas's other scales (``Schaefer2018-400`` also to
     ``Schaefer2018-100``). Where a pattern matches nothing at another scale it is left out and a warning is logged.
@@ -113,11 +144,26 @@ def attach_roi_sets(atlas: Atlas, patterns: Iterable[RoiPattern]) -> Atlas:
             )
         left_out += [f"{row.set}/{row.roi} ({pattern})" for pattern in unmatched]
         regions = _in_order(atlas, found)
+        if row.where and regions:
+            regions, why = _within(atlas, row, regions)
+            left_out += [f"{row.set}/{row.roi} ({why})"] if why else []
         if regions:
             sets.append(RoiSet(row.set, row.roi, regions, row.source, row.confidence))
     if left_out:
         logger.warning("Atlas %r has no region for, and leaves out: %s.", atlas.name, ", ".join(left_out))
     return replace(atlas, roi_sets=tuple(sets))
+
+
+def _within(atlas: Atlas, row: RoiPattern, regions: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Keep the regions within the bounds of a row; none, and why, where that leaves half of an ROI or is unknown."""
+    if atlas.centroids is None:
+        return (), "its table has no columns x, y, z"
+    inside = set(np.asarray(atlas.region)[row.holds(atlas.centroids)].tolist())
+    kept = tuple(region for region in regions if region in inside)
+    sides = {hemi for region, hemi in zip(atlas.region, atlas.hemi, strict=True) if region in kept}
+    if row.hemi == "B" and sides != {"L", "R"}:
+        return (), "no region within its bounds in " + " and ".join(sorted({"L", "R"} - sides))
+    return kept, "" if kept else "no region within its bounds"
 
 
 def _family(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import colorsys
 import csv
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class RegionTable:
     network: tuple[str, ...]
     color: tuple[str, ...]
     states_hemi: bool
+    centroids: tuple[tuple[float, float, float], ...] | None = None
 
 
 def entities(path: Path) -> dict[str, str]:
@@ -186,7 +188,27 @@ def make_table(rows: list[dict[str, str]], name: str) -> RegionTable:
         network=tuple(_text(row.get("network", "")) for _, row in numbered),
         color=tuple(_color(row.get("color", ""), number, name) for number, (_, row) in enumerate(numbered)),
         states_hemi="hemi" in rows[0],
+        centroids=_centroids([row for _, row in numbered], name),
     )
+
+
+def _centroids(rows: list[dict[str, str]], name: str) -> tuple[tuple[float, float, float], ...] | None:
+    """Read the columns x, y and z (mm); None unless all three are there."""
+    if not rows or not {"x", "y", "z"} <= rows[0].keys():
+        return None
+    found = []
+    for row in rows:
+        try:
+            point = (float(row["x"]), float(row["y"]), float(row["z"]))
+        except ValueError:
+            point = (math.nan, math.nan, math.nan)
+        if not all(math.isfinite(value) for value in point):
+            raise DataError(
+                f"Table {name}: region {row['name']!r} has x, y, z = {row['x']!r}, {row['y']!r}, {row['z']!r}; "
+                "use millimetres, or leave out the three columns."
+            )
+        found.append(point)
+    return tuple(found)
 
 
 def _integer(text: str, name: str) -> int:
