@@ -1,27 +1,52 @@
 """COMPARE: held-out predictions, and similarities, to scores of targets, regions, networks and subjects."""
 
+from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
 from .evaluate import band_scores, evaluate, fold_correlations
+from .exchange import units_of
 from .group import check_differences, summarise_differences, summarise_regions
+from .group_claims import Prevalence, group_claims, group_verdicts, prevalence, sign_flip_p
+from .inference import infer_spaces
+from .naming import name_best
 from .regions import compare_regions, parcels, score_regions
 from .rsa import RsaResult, compare_similarity
 from .settings import Comparison, Rsa
 from .significance import check_independence, count_discoveries, discoveries
+from .space_tests import Inference, Presented, Resources, SpaceTests, read_tests
 
 __all__ = [
     "Comparison",
+    "Inference",
+    "Presented",
+    "Prevalence",
+    "Resources",
     "Rsa",
     "RsaResult",
+    "SpaceTests",
     "band_scores",
+    "chance_table",
     "check_differences",
     "check_independence",
     "compare_regions",
     "compare_similarity",
     "count_discoveries",
+    "difference_table",
     "discoveries",
     "evaluate",
+    "fit_differences",
     "fold_correlations",
+    "group_claims",
+    "group_verdicts",
+    "infer_spaces",
+    "name_best",
     "parcels",
+    "prevalence",
+    "read_tests",
     "score_regions",
+    "sign_flip_p",
     "summarise_differences",
     "summarise_regions",
+    "unique_of_fits",
+    "unique_table",
+    "units_of",
+    "verdict_table",
 ]

@@ -1,0 +1,286 @@
+"""Tables of what may be said about one subject: every sentence, colour and winner of a report comes from here."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..core import DataError, Predictions, Scores, suggest
+from ..numerics.shared_variance import Estimate, estimate
+from ..numerics.significance import discovery_rates
+from .evaluate import fold_correlations
+from .inference import Labelled
+from .naming import name_best
+from .regions import KEYS, parcels
+from .space_tests import ALL, WITHOUT, SpaceTests
+
+CLAIMS = [
+    *KEYS, "claim", "space", "versus", "estimand", "value", "se", "df", "low", "high", "p", "p_fwe", "q", "n_targets",
+    "verdict", "note",
+]  # fmt: skip
+VERDICTS = [
+    *KEYS, "best", "leading", "u", "next", "lead", "low", "high", "p", "q", "p_chance", "n_targets", "verdict", "note",
+]  # fmt: skip
+POPULATION, FITS = "the spaces themselves", "these fits on new runs"
+ABOVE, NOT_ABOVE, NOT_TESTED = "above chance", "not above chance", "not tested"
+AHEAD, BEHIND, NO_DIFFERENCE = "ahead", "behind", "no difference that these data can show"
+NAMED = "best"
+
+
+def chance_table(tests: SpaceTests) -> pd.DataFrame:
+    """List every space against chance in every region.
+
+    Parameters
+    ----------
+    tests : SpaceTests
+        Of one subject.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and space (claim "chance"): U with its 95% interval; p, p corrected for all regions and
+        spaces (p_fwe) and false discovery rate over all of them (q), from exchanged runs; the verdict goes by q.
+    """
+    found = [_estimates(tests, space) for space in tests.spaces]
+    rows = []
+    level = float(tests.facts["settings"]["p_level"])
+    for place in range(len(tests.places)):
+        for number, space in enumerate(tests.spaces):
+            p, p_fwe, q = (float(tests.chance[name][number, place]) for name in ("p", "p_fwe", "q"))
+            verdict = NOT_TESTED if not np.isfinite(q) else ABOVE if q <= level else NOT_ABOVE
+            note = _note(tests, "chance", "rows", "spaces", f"space {space}")
+            tail = (p, p_fwe, q, int(tests.n_targets[place]), verdict, note)
+            rows.append((*_place(tests, place), "chance", space, "", POPULATION, *found[number][place], *tail))
+    return pd.DataFrame(rows, columns=CLAIMS)
+
+
+def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None = None) -> pd.DataFrame:
+    """Compare spaces pair by pair in every region, as statements about the spaces themselves.
+
+    Parameters
+    ----------
+    tests : SpaceTests
+        Of one subject.
+    pairs : sequence of (str, str), optional
+        Spaces to compare; all pairs unless given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and
+        the false discovery rate over all regions and pairs (q).
+    """
+    pairs = list(combinations(tests.spaces, 2)) if pairs is None else list(pairs)
+    for name in dict.fromkeys(name for pair in pairs for name in pair):
+        if name not in tests.spaces:
+            raise DataError(f"No tests of {name!r} for sub-{tests.subject}. {suggest(name, tests.spaces)}")
+    blank = [Estimate(*np.full((3, len(tests.places)), np.nan))]
+    found = [estimate(tests.kernel(a) - tests.kernel(b)) if {a, b} <= set(tests.sets) else blank[0] for a, b in pairs]
+    named = [("difference", a, b, POPULATION, _note(tests, "spaces", f"space {a}", f"space {b}")) for a, b in pairs]
+    return _tested(tests, named, found)
+
+
+def unique_table(tests: SpaceTests) -> pd.DataFrame:
+    """Estimate what each space adds to all others, and what they share, in every region.
+
+    Parameters
+    ----------
+    tests : SpaceTests
+        Of one subject.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Per region one row of each space (claim "unique", versus "the others"): U of all spaces less U of all others;
+        one row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together.
+        With 95% intervals, two-sided p and q over all of them. Population values: what fits reach with so many samples
+        is less.
+    """
+    if ALL not in tests.sets or any(WITHOUT + space not in tests.sets for space in tests.spaces):
+        return pd.DataFrame(columns=CLAIMS)
+    whole = tests.kernel(ALL)
+    unique = [whole - tests.kernel(WITHOUT + space) for space in tests.spaces]
+    named = [("unique", space, "the others", POPULATION, _note(tests, f"space {space}")) for space in tests.spaces]
+    named += [
+        ("shared", "+".join(tests.spaces), "", POPULATION, ""),
+        ("joint", "+".join(tests.spaces), "", POPULATION, ""),
+    ]
+    kernels = [*unique, whole - np.sum(unique, axis=0), whole]
+    return _tested(tests, named, [estimate(kernel) for kernel in kernels])
+
+
+def verdict_table(tests: SpaceTests) -> pd.DataFrame:
+    """Name the best space of every region, where the data can show one.
+
+    Parameters
+    ----------
+    tests : SpaceTests
+        Of one subject.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: "best" (the named space, or empty), "leading" (the largest U, named or not) with its "u",
+        "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over
+        all regions, "p_chance" (of the leading space against chance, corrected for all regions and spaces), the verdict
+        ("best", "no difference that these data can show", "not tested") and a note.
+    """
+    level = float(tests.facts["settings"]["p_level"])
+    n_places = len(tests.places)
+    there = [space for space in tests.spaces if space in tests.sets]
+    if len(there) < 2:
+        note = _note(tests, "spaces") or "there is one feature space only"
+        rows = [
+            (*_place(tests, place), "", "", np.nan, "", *[np.nan] * 6, int(tests.n_targets[place]), NOT_TESTED, note)
+            for place in range(n_places)
+        ]
+        return pd.DataFrame(rows, columns=VERDICTS)
+    kernels = np.stack([tests.kernel(space) for space in there])
+    winner, p = name_best(kernels, level)
+    values = estimate(kernels).value
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=0, kind="stable")
+    lead = estimate(kernels[order[0], np.arange(n_places)] - kernels[order[1], np.arange(n_places)])
+    low, high = lead.interval()
+    q = discovery_rates(p)
+    rows = []
+    for place in range(n_places):
+        first, second = there[order[0, place]], there[order[1, place]]
+        known = np.isfinite(p[place])
+        named = known and winner[place] >= 0
+        chance = float(tests.chance["p_fwe"][tests.spaces.index(first), place])
+        verdict = NOT_TESTED if not known else NAMED if named else NO_DIFFERENCE
+        note = _note(tests, *(f"space {space}" for space in there)) if known else "no usable targets"
+        rows.append((
+            *_place(tests, place), first if named else "", first if known else "", values[order[0, place], place],
+            second if known else "", lead.value[place], low[place], high[place], p[place], q[place], chance,
+            int(tests.n_targets[place]), verdict, note,
+        ))  # fmt: skip
+    return pd.DataFrame(rows, columns=VERDICTS)
+
+
+def fit_differences(
+    predictions: Sequence[Predictions], atlases: Labelled, *, pairs: Sequence[tuple[str, str]], level: float = 0.05
+) -> pd.DataFrame:
+    """Compare models pair by pair, as statements about these fits on new runs.
+
+    The difference of the mean correlation of a region is taken in every outer fold. Training sets of folds overlap, so
+    that its variance is (1 / K + 1 / (K - 1)) s^2, with Student's t of K - 1 degrees of freedom (Nadeau and Bengio
+    2003). A model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
+
+    Parameters
+    ----------
+    predictions : sequence of Predictions
+        Models of one subject.
+    atlases : sequence of (Atlas or None, ndarray)
+        Atlases with the label of each target.
+    pairs : sequence of (str, str)
+        Models to compare.
+    level : float
+        Largest p that is called a difference.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and pair (claim "fits"): difference of r with its 95% interval, two-sided p, and q over all
+        regions and pairs. NaN with a single fold.
+    """
+    if not predictions:
+        return pd.DataFrame(columns=CLAIMS)
+    by_fold = {p.model: fold_correlations(p) for p in predictions}
+    subject = predictions[0].subject
+    n_folds = len(predictions[0].moments.n)
+    note = "" if n_folds > 1 else "one outer fold has no spread over folds; use folds of runs to compare fits"
+    rows = []
+    for atlas, labels in atlases:
+        for parcel in parcels(atlas, labels):
+            for a, b in pairs:
+                folds = (by_fold[a] - by_fold[b])[:, parcel.mask]
+                finite = np.isfinite(folds)
+                each = np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1)
+                n = int(finite.any(0).sum())
+                value = float(each.mean()) if n else np.nan
+                se = df = low = high = p = np.nan
+                if n_folds > 1 and n:
+                    df = n_folds - 1.0
+                    se = float(np.sqrt((1 / n_folds + 1 / df) * each.var(ddof=1)))
+                    half = stats.t.ppf(0.975, df) * se
+                    low, high = value - half, value + half
+                    p = float(2 * stats.t.sf(abs(value) / se, df)) if se > 0 else np.nan
+                place = (subject, atlas.name if atlas else "", *parcel[:4])
+                rows.append((*place, "fits", a, b, FITS, value, se, df, low, high, p, np.nan, np.nan, n, "", note))
+    table = pd.DataFrame(rows, columns=CLAIMS)
+    return _judged(table, level)
+
+
+def unique_of_fits(scores: Scores, atlases: Labelled, joint: str, without: Mapping[str, str]) -> pd.DataFrame:
+    """Subtract the held-out R2 of a model without a space from that of the joint model, region by region.
+
+    Parameters
+    ----------
+    scores : Scores
+        R2 of all models.
+    atlases : sequence of (Atlas or None, ndarray)
+        Atlases with the label of each target.
+    joint : str
+        The model of all spaces.
+    without : mapping of str to str
+        For each space the model that lacks it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and space (claim "delta R2"), without a test: honest at this number of samples, and far from
+        the population value where they are few.
+    """
+    rows = []
+    for atlas, labels in atlases:
+        for parcel in parcels(atlas, labels):
+            for space, model in without.items():
+                delta = (scores.row(joint) - scores.row(model))[parcel.mask].astype(np.float64)
+                delta = delta[np.isfinite(delta)]
+                value = float(delta.mean()) if len(delta) else np.nan
+                place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
+                tail = ([np.nan] * 7, len(delta), NOT_TESTED, f"{joint} less {model}")
+                rows.append((*place, "delta R2", space, "the others", FITS, value, *tail[0], *tail[1:]))
+    return pd.DataFrame(rows, columns=CLAIMS)
+
+
+def _estimates(tests: SpaceTests, name: str) -> np.ndarray:
+    """Value, se, df, low and high of a set, shape (n_places, 5); NaN where it has no estimate."""
+    if name not in tests.sets:
+        return np.full((len(tests.places), 5), np.nan)
+    found = estimate(tests.kernel(name))
+    return np.stack([found.value, found.se, found.df, *found.interval()], axis=1)
+
+
+def _tested(
+    tests: SpaceTests, named: Sequence[tuple[str, str, str, str, str]], found: Sequence[Estimate]
+) -> pd.DataFrame:
+    """Rows of estimates that are tested against 0, region by region."""
+    rows = []
+    columns = [np.stack([one.value, one.se, one.df, *one.interval(), one.p_differs()], axis=1) for one in found]
+    for place in range(len(tests.places)):
+        for (claim, space, versus, estimand, note), values in zip(named, columns, strict=True):
+            tail = (np.nan, np.nan, int(tests.n_targets[place]), "", note)
+            rows.append((*_place(tests, place), claim, space, versus, estimand, *values[place], *tail))
+    return _judged(pd.DataFrame(rows, columns=CLAIMS), float(tests.facts["settings"]["p_level"]))
+
+
+def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Add q over all rows, and the verdict."""
+    if not len(table):
+        return table
+    p, value = table["p"].to_numpy(float), table["value"].to_numpy(float)
+    verdict = np.where(p <= level, np.where(value > 0, AHEAD, BEHIND), NO_DIFFERENCE)
+    verdict = np.where(np.isfinite(p), verdict, NOT_TESTED)
+    return table.assign(q=discovery_rates(p), verdict=verdict)
+
+
+def _place(tests: SpaceTests, place: int) -> tuple[str, ...]:
+    return (tests.subject, *tests.places[place])
+
+
+def _note(tests: SpaceTests, *topics: str) -> str:
+    return "; ".join(dict.fromkeys(tests.notes[topic] for topic in topics if topic in tests.notes))

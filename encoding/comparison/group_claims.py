@@ -1,0 +1,292 @@
+"""What may be said of the population of participants from three to ten of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..core import AlignmentError, DataError
+from ..numerics.shared_variance import Estimate, estimate, over_participants
+from ..numerics.significance import discovery_rates
+from .claims import ABOVE, AHEAD, BEHIND, NAMED, NO_DIFFERENCE, NOT_ABOVE, NOT_TESTED, POPULATION
+from .naming import name_best
+from .space_tests import SpaceTests
+
+PLACE = ["atlas", "level", "set", "region", "hemi"]
+GROUP_CLAIMS = [
+    *PLACE, "claim", "space", "versus", "estimand", "n_subjects", "n_ahead", "value", "smallest", "largest", "se", "df",
+    "low", "high", "p", "q", "sign_flip_p", "sign_flip_floor", "n_detected", "prevalence", "prevalence_low",
+    "prevalence_high", "verdict", "note",
+]  # fmt: skip
+GROUP_VERDICTS = [
+    *PLACE, "best", "leading", "u", "next", "lead", "low", "high", "p", "q", "n_subjects", "n_leading", "n_named",
+    "prevalence", "prevalence_low", "prevalence_high", "verdict", "note",
+]  # fmt: skip
+SHARED = "participants saw the same stimuli: what stimuli contribute does not average out"
+APART = "participants saw different stimuli"
+CAUTIOUS = (
+    "participants saw the same stimuli in different runs: the variance over runs is added in full, which is cautious"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prevalence:
+    """Share of a population with an effect that one participant's data can show.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Estimate and limits.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def prevalence(n_detected: int, n_subjects: int, *, level: float = 0.05, coverage: float = 0.95) -> Prevalence:
+    """Estimate in what share of the population an effect would be detected.
+
+    The share of participants in whom a test at `level` is significant is (1 - g) level + g where a share g has an
+    effect that the test never misses. Exact limits of the former (Clopper and Pearson 1934) are mapped to g. Real tests
+    miss effects, so that this is the prevalence of *detectable* effects.
+
+    Parameters
+    ----------
+    n_detected : int
+        Participants in whom the test is significant.
+    n_subjects : int
+        Participants.
+    level : float
+        Level of the test.
+    coverage : float
+        Coverage of the interval.
+
+    Returns
+    -------
+    Prevalence
+        Estimate and limits between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If the numbers make no sense.
+
+    Examples
+    --------
+    >>> round(prevalence(5, 5).low, 2)
+    0.45
+    """
+    if not 0 <= n_detected <= n_subjects or n_subjects < 1:
+        raise DataError(f"{n_detected} of {n_subjects} participants is no share; at most all can be counted.")
+    tail = (1 - coverage) / 2
+    low = stats.beta.ppf(tail, n_detected, n_subjects - n_detected + 1) if n_detected else 0.0
+    high = stats.beta.isf(tail, n_detected + 1, n_subjects - n_detected) if n_detected < n_subjects else 1.0
+    shares = np.clip((np.array([n_detected / n_subjects, low, high]) - level) / (1 - level), 0, 1)
+    return Prevalence(*shares.tolist())
+
+
+def sign_flip_p(values: np.ndarray) -> float:
+    """Test whether values of few participants lie about 0, by all flips of their signs, two-sided.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_subjects,)
+        One value per participant, at most 20.
+
+    Returns
+    -------
+    float
+        Exact p; at least 2 / 2^n.
+
+    Examples
+    --------
+    >>> sign_flip_p(np.array([1.0, 2.0, 3.0, 1.5, 2.5]))
+    0.0625
+    """
+    values = np.asarray(values, dtype=np.float64)
+    flips = np.array(list(product((1.0, -1.0), repeat=len(values))))
+    sums = np.abs(flips @ values)
+    return float(np.mean(sums >= abs(values.sum()) * (1 - 1e-12)))
+
+
+def group_claims(
+    tests: Sequence[SpaceTests], *, pairs: Sequence[tuple[str, str]] | None = None, level: float = 0.05
+) -> pd.DataFrame:
+    """Test spaces and their differences over participants.
+
+    Parameters
+    ----------
+    tests : sequence of SpaceTests
+        Participants, three to ten of them; with the same spaces and regions.
+    pairs : sequence of (str, str), optional
+        Spaces to compare; all pairs unless given.
+    level : float
+        Largest p that is called a difference, and level of the tests that prevalence counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and space (claim "above 0", one-sided) or pair (claim "difference", two-sided): mean over
+        participants with the 95% interval and p of the two-way variance (participants and stimuli), q over all regions
+        of the claim, in how many participants it is above 0 and in how many significantly so, the prevalence of
+        detectable effects with its interval, and an exact sign flip with the smallest p that it can give.
+
+    Raises
+    ------
+    AlignmentError
+        If participants differ in spaces or regions.
+    """
+    _check(tests)
+    first = tests[0]
+    there = [space for space in first.spaces if all(space in one.sets for one in tests)]
+    pairs = list(combinations(there, 2)) if pairs is None else [pair for pair in pairs if set(pair) <= set(there)]
+    average, note = _average(tests)
+    rows = []
+    for claim, space, versus in [
+        *(("above 0", space, "") for space in there),
+        *(("difference", a, b) for a, b in pairs),
+    ]:
+        kernels = [one.kernel(space) - one.kernel(versus) if versus else one.kernel(space) for one in tests]
+        rows += _rows(first, (claim, space, versus), kernels, average, level, note)
+    table = pd.DataFrame(rows, columns=GROUP_CLAIMS)
+    for claim in ("above 0", "difference"):
+        inside = (table["claim"] == claim).to_numpy()
+        table.loc[inside, "q"] = discovery_rates(table.loc[inside, "p"].to_numpy(float))
+    return table
+
+
+def _rows(
+    first: SpaceTests,
+    named: tuple[str, str, str],
+    kernels: Sequence[np.ndarray],
+    average: Callable[[Sequence[np.ndarray]], Estimate],
+    level: float,
+    note: str,
+) -> list[tuple]:
+    one_sided = named[0] == "above 0"
+    each = [estimate(kernel) for kernel in kernels]
+    values = np.stack([one.value for one in each])
+    of_each = np.stack([one.p_above() if one_sided else one.p_differs() for one in each])
+    whole = average(kernels)
+    low, high = whole.interval()
+    p = whole.p_above() if one_sided else whole.p_differs()
+    # An effect in the other direction is none of this claim.
+    sign = np.ones(len(p)) if one_sided else np.where(whole.value >= 0, 1.0, -1.0)
+    n = len(values)
+    rows = []
+    for place, where in enumerate(first.places):
+        column = values[:, place]
+        if not np.isfinite(column).all():
+            blank = [np.nan] * 15
+            rows.append((*where, *named, POPULATION, n, 0, *blank, NOT_TESTED, "no usable targets in a participant"))
+            continue
+        detected = int(((of_each[:, place] <= level) & (column * sign[place] > 0)).sum())
+        share = prevalence(detected, n, level=level if one_sided else level / 2)
+        yes, no = (ABOVE, NOT_ABOVE) if one_sided else (AHEAD if whole.value[place] > 0 else BEHIND, NO_DIFFERENCE)
+        rows.append((
+            *where, *named, POPULATION, n, int((column * sign[place] > 0).sum()), whole.value[place], column.min(),
+            column.max(), whole.se[place], whole.df[place], low[place], high[place], p[place], np.nan,
+            sign_flip_p(column), 2.0 ** (1 - n), detected, share.value, share.low, share.high,
+            yes if p[place] <= level else no, note,
+        ))  # fmt: skip
+    return rows
+
+
+def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.DataFrame:
+    """Name the best space of every region over participants, where the data can show one.
+
+    Parameters
+    ----------
+    tests : sequence of SpaceTests
+        Participants.
+    level : float
+        Largest p of the naming rule: the largest mean U is above 0 (one-sided p times the number of spaces) and ahead
+        of every other (two-sided), with the two-way variance over participants and stimuli.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: as of `verdict_table`, with the number of participants in whom the leading space has the
+        largest U ("n_leading") or is named ("n_named"), and the prevalence of participants in whom it would be named.
+    """
+    _check(tests)
+    first = tests[0]
+    there = [space for space in first.spaces if all(space in one.sets for one in tests)]
+    average, note = _average(tests)
+    n, n_places = len(tests), len(first.places)
+    if len(there) < 2:
+        why = "; ".join(dict.fromkeys(one.notes["spaces"] for one in tests if "spaces" in one.notes))
+        tail = (*[np.nan] * 3, NOT_TESTED, why or "there is one feature space only")
+        rows = [(*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, *tail) for where in first.places]
+        return pd.DataFrame(rows, columns=GROUP_VERDICTS)
+    single = [np.stack([one.kernel(space) for space in there]) for one in tests]
+    alone = [average([kernels[k] for kernels in single]) for k in range(len(there))]
+    values = np.stack([one.value for one in alone])
+    known = np.isfinite(values).all(0)
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=0, kind="stable")
+    best, second, place = order[0], order[1], np.arange(n_places)
+    p = np.minimum(1.0, len(there) * np.stack([one.p_above() for one in alone])[best, place])
+    for other in range(len(there)):
+        ahead = average([kernels[best, place] - kernels[other] for kernels in single]).p_differs()
+        p = np.where(best == other, p, np.maximum(p, np.nan_to_num(ahead, nan=1.0)))
+    p = np.where(known, p, np.nan)
+    lead = average([kernels[best, place] - kernels[second, place] for kernels in single])
+    low, high = lead.interval()
+    winners = np.stack([name_best(kernels, level)[0] for kernels in single])
+    leaders = np.stack([estimate(kernels).value.argmax(0) for kernels in single])
+    n_named, n_leading = (winners == best).sum(0), (leaders == best).sum(0)
+    q = discovery_rates(p)
+    rows = []
+    for at, where in enumerate(first.places):
+        if not known[at]:
+            tail = (*[np.nan] * 3, NOT_TESTED, "no usable targets in a participant")
+            rows.append((*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, *tail))
+            continue
+        named = p[at] <= level
+        # Pure noise is named in less than one region in a hundred; 0.01 is what the mapping takes off.
+        share = prevalence(int(n_named[at]), n, level=0.01)
+        rows.append((
+            *where, there[best[at]] if named else "", there[best[at]], values[best[at], at], there[second[at]],
+            lead.value[at], low[at], high[at], p[at], q[at], n, int(n_leading[at]), int(n_named[at]), share.value,
+            share.low, share.high, NAMED if named else NO_DIFFERENCE, note,
+        ))  # fmt: skip
+    return pd.DataFrame(rows, columns=GROUP_VERDICTS)
+
+
+def _check(tests: Sequence[SpaceTests]) -> None:
+    if len(tests) < 2:
+        raise DataError(f"{len(tests)} participant; statements about a group need at least two.")
+    for other in tests[1:]:
+        if other.spaces != tests[0].spaces or other.places != tests[0].places:
+            raise AlignmentError(
+                f"sub-{tests[0].subject} and sub-{other.subject} were tested for different spaces or regions. Run the "
+                "participant level again for both with one configuration."
+            )
+
+
+def _average(tests: Sequence[SpaceTests]) -> tuple[Callable[[Sequence[np.ndarray]], Estimate], str]:
+    """Choose the variance over participants by what they have in common, and arrange their blocks alike."""
+    blocks = [list(one.facts["blocks"]) for one in tests]
+    if all(sorted(names) == sorted(blocks[0]) and len(set(names)) == len(names) for names in blocks):
+        orders = [[names.index(name) for name in blocks[0]] for names in blocks]
+        return lambda kernels: over_participants(
+            np.stack([kernel[..., order, :][..., order] for kernel, order in zip(kernels, orders, strict=True)]),
+            shared=True,
+        ), SHARED
+    if len({one.facts["stimuli"] for one in tests}) == len(tests):
+        return lambda kernels: _apart(kernels, common=False), APART
+    return lambda kernels: _apart(kernels, common=True), CAUTIOUS
+
+
+def _apart(kernels: Sequence[np.ndarray], *, common: bool) -> Estimate:
+    """Average estimates whose blocks do not match."""
+    each = [estimate(kernel) for kernel in kernels]
+    values, variances = np.stack([one.value for one in each]), np.stack([one.variance for one in each])
+    n = len(each)
+    of_subjects = values.var(0, ddof=1) / n
+    variance = of_subjects + variances.mean(0) if common else np.maximum(of_subjects, variances.sum(0) / n**2)
+    return Estimate(values.mean(0), variance, np.full(values.shape[1], n - 1.0))

@@ -1,0 +1,149 @@
+"""What is known of the feature spaces of a subject after all tests: settings, arrays, and their file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import DataError, FeatureSpace
+
+FACTS = "inference.json"
+ALL, WITHOUT = "all", "all without "
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Settings of tests of feature spaces.
+
+    Attributes
+    ----------
+    n_permutations : int
+        Draws against chance; 0 makes none.
+    p_level : float
+        Largest p at which a space is named, or called above chance.
+    unique : bool
+        Whether what each space adds to all others is estimated.
+    seed : int
+        Seed of the draws.
+    """
+
+    n_permutations: int = 1000
+    p_level: float = 0.05
+    unique: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Presented:
+    """What tests need to know of the stimuli beside aligned features.
+
+    Attributes
+    ----------
+    described : tuple of FeatureSpace
+        The same spaces with one row per stimulus; needed where the same stimuli recur in all runs.
+    layout : FeatureSpace or None
+        Indicators of stimuli aligned as the features are; needed where stimuli recur on the clock of volumes.
+    use : ndarray of bool, shape (n_samples,), or None
+        Rows that take part; all unless given.
+    """
+
+    described: tuple[FeatureSpace, ...] = ()
+    layout: FeatureSpace | None = None
+    use: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a computation may take; changes no result beyond rounding.
+
+    Attributes
+    ----------
+    threads : int
+        Chunks of targets that are worked on at the same time.
+    memory_bytes : int
+        Memory for all of them.
+    """
+
+    threads: int = 1
+    memory_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SpaceTests:
+    """Estimates and tests of the feature spaces of one subject.
+
+    Attributes
+    ----------
+    subject : str
+        Label without ``sub-``.
+    spaces : tuple of str
+        Feature spaces.
+    sets : tuple of str
+        What `kernels` are of: the spaces, then "all" and "all without <space>" where they were estimated.
+    places : tuple of tuple of str
+        Atlas, level, set, region and hemisphere of each region.
+    n_targets : ndarray of int, shape (n_places,)
+        Usable targets of each.
+    targets : mapping of str to ndarray, shape (n_spaces, n_targets)
+        Per target: "u" and "u_se"; "z", "p", "p_fwe" (corrected for all targets and spaces) and "q" (false discovery
+        rate over all targets and spaces) against chance; and of shape (n_targets,) "winner" (position of the space
+        that the naming rule names, -1 for none) and "winner_p". NaN where a target is not usable or there is no test.
+    kernels : ndarray, shape (n_places, n_sets, n_blocks, n_blocks)
+        Mean kernels of regions; without blocks where U is refused.
+    chance : mapping of str to ndarray, shape (n_spaces, n_places)
+        "z", "p", "p_fwe" and "q" of regions, corrected for all regions and spaces.
+    facts : mapping
+        "units", "n_units", "n_blocks", "blocks" (the stimuli of each), "exchanged", "n_permutations", "n_orders",
+        "ranks", and "notes": what was refused or assumed, by subject; JSON.
+    """
+
+    subject: str
+    spaces: tuple[str, ...]
+    sets: tuple[str, ...]
+    places: tuple[tuple[str, str, str, str, str], ...]
+    n_targets: np.ndarray
+    targets: Mapping[str, np.ndarray]
+    kernels: np.ndarray
+    chance: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What was refused or assumed."""
+        return self.facts["notes"]
+
+    def kernel(self, name: str) -> np.ndarray:
+        """Take the kernels of a space or set, shape (n_places, n_blocks, n_blocks)."""
+        if name not in self.sets:
+            raise DataError(f"No estimate of {name!r} for sub-{self.subject}; there are {', '.join(self.sets)}.")
+        return self.kernels[:, self.sets.index(name)]
+
+
+def read_tests(folder: str | Path) -> SpaceTests:
+    """Read what `infer_spaces` saved.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to.
+
+    Returns
+    -------
+    SpaceTests
+        Arrays are read into memory.
+    """
+    folder = Path(folder)
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    arrays = {}
+    for name in ("targets", "regions"):
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
+            arrays[name] = dict(stored)
+    kernels, n_targets = arrays["regions"].pop("kernels"), arrays["regions"].pop("n_targets")
+    head = {name: facts.pop(name) for name in ("subject", "spaces", "sets", "places")}
+    return SpaceTests(
+        head["subject"], tuple(head["spaces"]), tuple(head["sets"]), tuple(tuple(place) for place in head["places"]),
+        n_targets, arrays["targets"], kernels, arrays["regions"], facts,
+    )  # fmt: skip
