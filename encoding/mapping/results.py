@@ -18,6 +18,8 @@ from .summary import FACTS, Summary, key_of, read_summary, write_summary
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
+TESTS, VERDICTS, CLAIMS = "tests", "verdicts.tsv", "claims.tsv"
+TEXTS = ("subject", "atlas", "level", "set", "region", "hemi", "best", "leading", "next", "verdict", "note")
 RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
@@ -27,6 +29,34 @@ MEANING = {
     "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
     RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TargetTests:
+    """Tests of feature spaces in every target.
+
+    Attributes
+    ----------
+    spaces : tuple of str
+        Feature spaces, the rows.
+    u, p_fwe, q : ndarray of float32, shape (n_spaces, n_targets)
+        Variance that runs share (U); p against chance corrected for all targets and spaces; false discovery rate over all
+        of them. NaN where a target was not tested.
+    winner : ndarray of int, shape (n_targets,)
+        Position of the space that the naming rule names; -1 for none.
+    level : float
+        Largest p of the rule.
+    notes : mapping of str to str
+        What was refused or assumed, by subject.
+    """
+
+    spaces: tuple[str, ...]
+    u: np.ndarray
+    p_fwe: np.ndarray
+    q: np.ndarray
+    winner: np.ndarray
+    level: float
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,7 +76,10 @@ class Result:
     folder : Path
         Where it lies.
     claims : pandas.DataFrame or None
-        What may be claimed of every region, see `judge_regions`; None where nothing was tested.
+        What may be claimed of every region, see `judge_regions`, with models in the place of their feature spaces; None
+        where nothing was tested.
+    tests : TargetTests or None
+        Tests of targets; None where nothing was tested.
     """
 
     scores: Mapping[str, Scores]
@@ -56,6 +89,7 @@ class Result:
     summary: Summary
     folder: Path
     claims: pd.DataFrame | None = None
+    tests: TargetTests | None = None
 
     @property
     def subject(self) -> str:
@@ -89,7 +123,7 @@ def write_result(
     scores : mapping of str to Scores
         By metric.
     tables : mapping of str to pandas.DataFrame
-        ``regions``, ``differences``, ``splits``, ``exclusions``.
+        ``regions``, ``differences``, ``splits``, ``exclusions``; where spaces were tested ``verdicts`` and ``claims``.
     summary : Summary
         Written last, so that its presence says that the rest is complete.
 
@@ -111,6 +145,11 @@ def write_result(
         ("exclusions", EXCLUSIONS),
     ):
         write_tsv(folder / file, tables[name])
+    for name, file in (("verdicts", VERDICTS), ("claims", CLAIMS)):
+        if name in tables:
+            write_tsv(folder / file, tables[name])
+        else:
+            (folder / file).unlink(missing_ok=True)
     write_summary(folder, summary)
     return read_result(folder)
 
@@ -147,7 +186,28 @@ def read_result(folder: Path) -> Result:
     if "run" not in exclusions:
         exclusions, told = _exclusions_of_0_1(exclusions)
         summary = replace(summary, warnings=told)
-    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder)
+    claims, tests = _read_tests(folder, summary)
+    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, tests)
+
+
+def _read_tests(folder: Path, summary: Summary) -> tuple[pd.DataFrame | None, TargetTests | None]:
+    """Read verdicts and tests of targets; both None where nothing was tested."""
+    arrays, facts = folder / TESTS / "targets.npz", folder / TESTS / "inference.json"
+    if not (folder / VERDICTS).is_file():
+        return None, None
+    claims = pd.read_csv(folder / VERDICTS, sep="\t", dtype=dict.fromkeys(TEXTS, str), na_values=["n/a"])
+    claims[list(TEXTS)] = claims[list(TEXTS)].fillna("")
+    model_of = {summary.models[name].bands[0]: name for name in reversed(summary.single)}
+    claims[["best", "leading", "next"]] = claims[["best", "leading", "next"]].replace(model_of)
+    if not arrays.is_file() or not facts.is_file():
+        raise DataError(f"{folder / TESTS}: {VERDICTS} is there, but the tests that it comes from are not. {AGAIN}.")
+    told = json.loads(facts.read_text(encoding="utf-8"))
+    with np.load(arrays, allow_pickle=False) as stored:
+        nothing = np.full(stored["u"].shape, np.nan, dtype=np.float32)
+        u, p_fwe, q = (stored[name] if name in stored else nothing for name in ("u", "p_fwe", "q"))
+        winner = stored["winner"].astype(int)
+    level = float(told["settings"]["p_level"])
+    return claims, TargetTests(tuple(told["spaces"]), u, p_fwe, q, winner, level, told["notes"])
 
 
 def _exclusions_of_0_1(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
