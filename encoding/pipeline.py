@@ -49,6 +49,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import learn_spaces
+from .workflow.inference import claims_of_group, claims_of_subject, infer_subject
 from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
@@ -229,7 +230,8 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     atlases = _labelled_targets(job, loaded.responses, runs)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
+    tests = infer_subject(job, loaded, fitted, atlases)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, tests=tests)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -250,6 +252,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
             {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
+    tables |= claims_of_subject(job, tests, fitted, atlases)
     write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
@@ -284,6 +287,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             result.scores,
             metric=study.compare.metric,
             pairs=study.pairs,
+            tests=result.tests,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
@@ -332,7 +336,12 @@ def run_group(
     write_tsv(folder / "differences.tsv", differences)
     write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
     write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
-    write_tsv(folder / "verdicts.tsv", judge_regions(main, list(study.single)))
+    found = claims_of_group(results, study.compare.p_level)
+    claims = [result.claims for result in results if result.claims is not None]
+    claims += [found["verdicts"]] if found else []
+    write_tsv(folder / "verdicts.tsv", judge_regions(main, study.single, pd.concat(claims) if claims else None))
+    if found:
+        write_tsv(folder / "claims.tsv", found["claims"])
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
@@ -340,7 +349,15 @@ def run_group(
     write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
-        drawn = write_report(results, study.maps, page, folder / "figures", progress=progress, tests=tests)
+        drawn = write_report(
+            results,
+            study.maps,
+            page,
+            folder / "figures",
+            progress=progress,
+            tests=tests,
+            group_claims=found.get("verdicts"),
+        )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)
     return page

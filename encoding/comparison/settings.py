@@ -28,14 +28,19 @@ class Comparison:
     pairs : tuple of (str, str)
         Models to compare; every pair of single-space models unless given.
     significance : {"none", "noise"}
-        "noise": tell for every target and model how likely unrelated, independent responses and predictions would
-        correlate as highly (one-sided), and count those below `level` after correction over targets by the false
-        discovery rate. Neighbouring samples are taken as independent, which real ones are not.
+        "noise": with one fixed test set of independent samples, compute for every target and model how likely unrelated
+        responses and predictions would correlate as highly (one-sided), and count those below `level` after correction
+        over targets by the false discovery rate. Refused where it would be wrong: with several folds, for volumes, and
+        where neighbouring samples correlate.
     level : float
-        Accepted false discovery rate.
+        Accepted false discovery rate of targets.
     group_test : {"none", "paired_t"}
-        "paired_t": test differences between models over subjects in every region, two-tailed, with the false discovery
-        rate over the regions of an atlas or ROI set.
+        "paired_t": test differences between fits over subjects in every region, two-tailed, with the false discovery
+        rate over all regions and pairs. It does not generalise over stimuli, and names no winner.
+    n_permutations : int
+        Draws of the test of every feature space against chance, by exchanging runs; 0 makes none.
+    p_level : float
+        Largest p at which a space is named the best of a region, or called above chance.
 
     Raises
     ------
@@ -48,9 +53,17 @@ class Comparison:
     significance: str = "none"
     level: float = 0.01
     group_test: str = "none"
+    n_permutations: int = 1000
+    p_level: float = 0.05
 
     def __post_init__(self) -> None:
         """Check values."""
+        if not _whole(self.n_permutations) or self.n_permutations < 0:
+            raise ConfigError(
+                f"[compare] n_permutations = {self.n_permutations!r}, but an integer of 0 or more is needed."
+            )
+        if isinstance(self.p_level, bool) or not 0 < self.p_level < 1:
+            raise ConfigError(f"[compare] p_level = {self.p_level!r}, but a probability above 0 and below 1 is needed.")
         if self.metric not in METRICS:
             raise ConfigError(f"[compare] metric = {self.metric!r}. {suggest(str(self.metric), METRICS)}")
         for name, known in (("significance", SIGNIFICANCE), ("group_test", GROUP_TESTS)):

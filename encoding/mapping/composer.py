@@ -15,7 +15,7 @@ from ..drawing.diagnostics import draw_scatter
 from ..drawing.figure import save_figure
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
 from .figures import Canvas, group_mean
-from .results import MEANING, Result
+from .results import MEANING, RULE, Result
 from .selection import Chart, charts
 from .settings import Maps
 from .significance import fading_of, named_targets
@@ -200,7 +200,7 @@ class Composer:
             counts = [(name, int((named.winner == number).sum())) for number, name in enumerate(self.single)]
             said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
-                f"sub-{result.subject}: {said} of {int(named.tested.sum())} targets. Coloured where {named.rule}; full "
+                f"sub-{result.subject}: {said} of {int(named.tested.sum())} targets. Coloured where {RULE}; full "
                 f"colour from a lead of {full:g} in U on."
             )
             alt = f"Map of the space that is ahead in sub-{result.subject}: {said} targets"

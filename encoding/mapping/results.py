@@ -1,5 +1,6 @@
 """What one participant's run leaves behind, and how the report finds it again."""
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +14,17 @@ from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
 from ..io.images.formats import entity_label, map_name, write_map
 from ..io.store import load, save
-from .summary import FACTS, Summary, key_of, read_summary, write_summary
+from .summary import AGAIN, FACTS, Summary, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
 TESTS, VERDICTS, CLAIMS = "tests", "verdicts.tsv", "claims.tsv"
 TEXTS = ("subject", "atlas", "level", "set", "region", "hemi", "best", "leading", "next", "verdict", "note")
+RULE = (
+    "U of the space is above 0 and above that of every other space, and the space is above chance, corrected for all "
+    "targets and spaces"
+)
 RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
@@ -40,8 +45,8 @@ class TargetTests:
     spaces : tuple of str
         Feature spaces, the rows.
     u, p_fwe, q : ndarray of float32, shape (n_spaces, n_targets)
-        Variance that runs share (U); p against chance corrected for all targets and spaces; false discovery rate over all
-        of them. NaN where a target was not tested.
+        Variance that runs share (U); p against chance corrected for all targets and spaces; false discovery rate over
+        all of them. NaN where a target was not tested.
     winner : ndarray of int, shape (n_targets,)
         Position of the space that the naming rule names; -1 for none.
     level : float
@@ -195,7 +200,8 @@ def _read_tests(folder: Path, summary: Summary) -> tuple[pd.DataFrame | None, Ta
     arrays, facts = folder / TESTS / "targets.npz", folder / TESTS / "inference.json"
     if not (folder / VERDICTS).is_file():
         return None, None
-    claims = pd.read_csv(folder / VERDICTS, sep="\t", dtype=dict.fromkeys(TEXTS, str), na_values=["n/a"])
+    text = dict.fromkeys(TEXTS, str)
+    claims = pd.read_csv(folder / VERDICTS, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
     claims[list(TEXTS)] = claims[list(TEXTS)].fillna("")
     model_of = {summary.models[name].bands[0]: name for name in reversed(summary.single)}
     claims[["best", "leading", "next"]] = claims[["best", "leading", "next"]].replace(model_of)
@@ -204,7 +210,7 @@ def _read_tests(folder: Path, summary: Summary) -> tuple[pd.DataFrame | None, Ta
     told = json.loads(facts.read_text(encoding="utf-8"))
     with np.load(arrays, allow_pickle=False) as stored:
         nothing = np.full(stored["u"].shape, np.nan, dtype=np.float32)
-        u, p_fwe, q = (stored[name] if name in stored else nothing for name in ("u", "p_fwe", "q"))
+        u, p_fwe, q = (stored.get(name, nothing) for name in ("u", "p_fwe", "q"))
         winner = stored["winner"].astype(int)
     level = float(told["settings"]["p_level"])
     return claims, TargetTests(tuple(told["spaces"]), u, p_fwe, q, winner, level, told["notes"])
@@ -290,8 +296,9 @@ def write_maps(
     pairs: Sequence[tuple[str, str]],
     rates: Mapping[str, np.ndarray] | None = None,
     left_out: Sequence[str] = (),
+    tests: TargetTests | None = None,
 ) -> list[Path]:
-    """Write a map of every score of models and of every difference.
+    """Write a map of every score of models, of every difference, and of the tests of targets.
 
     Parameters
     ----------
@@ -309,6 +316,8 @@ def write_maps(
         False discovery rate of every target, by model.
     left_out : sequence of str, optional
         Models without maps.
+    tests : TargetTests, optional
+        Tests of feature spaces.
 
     Returns
     -------
@@ -346,4 +355,36 @@ def write_maps(
         named = {**entities, "model": entity_label(model), "feature": "all", "stat": "q"}
         described = f"False discovery rate of {metric} against independent noise, one-sided, over all targets"
         written += write_map(folder, named, values.astype(np.float32), main.targets, {"Description": described})
+    return written if tests is None else written + _write_tests(folder, entities, tests, main.targets)
+
+
+def _write_tests(folder: Path, entities: Mapping[str, str], tests: TargetTests, targets: Targets) -> list[Path]:
+    """Write U, corrected p and q of every space, and the space that is named where one is above chance too."""
+    written: list[Path] = []
+    told = {
+        "u": "Variance of the response that is linear in the feature space and shared by runs (population R2)",
+        "pfwe": "p of the feature space against chance, corrected for all targets and feature spaces",
+        "qchance": "False discovery rate of the feature space against chance, over all targets and feature spaces",
+    }
+    for stat, values in zip(told, (tests.u, tests.p_fwe, tests.q), strict=True):
+        for space, row in zip(tests.spaces, values, strict=True):
+            if np.isfinite(row).any():
+                named = {**entities, "model": entity_label(space), "feature": "all", "stat": stat}
+                sidecar = {"Description": told[stat], "FeatureSpace": space, "Notes": dict(tests.notes)}
+                written += write_map(folder, named, row.astype(np.float32), targets, sidecar)
+    if len(tests.spaces) > 1:
+        number = np.where(np.isfinite(tests.u).all(0), named_winner(tests) + 1, np.nan).astype(np.float32)
+        sidecar = {
+            "Description": f"Number of the feature space that is ahead: {RULE}. 0 where none can be named",
+            "Levels": {str(number + 1): space for number, space in enumerate(tests.spaces)},
+        }
+        named = {**entities, "model": "winner", "feature": "all", "stat": "index"}
+        written += write_map(folder, named, number, targets, sidecar)
     return written
+
+
+def named_winner(tests: TargetTests) -> np.ndarray:
+    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all; else -1."""
+    winner = tests.winner
+    above = np.take_along_axis(tests.p_fwe, np.maximum(winner, 0)[None], axis=0)[0] <= tests.level
+    return np.where((winner >= 0) & above, winner, -1)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..drawing import report as page
 from ..numerics.significance import discovery_rates, noise_probability
-from .results import Result
+from .results import Result, named_winner
 from .selection import Chart
 from .settings import Maps
 from .verdicts import NOTHING_TESTED, PLACE
@@ -21,6 +21,9 @@ def rates_of(result: Result, model: str) -> np.ndarray | None:
     metric = result.summary.metric
     values = result.scores[metric].row(model)
     return discovery_rates(noise_probability(values, np.asarray(result.summary.n_tested), pooled=metric == "pooled_r"))
+
+
+UNTESTED_TARGETS = "Targets were not tested: colours show size only, and nothing is claimed of any target."
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,22 +80,38 @@ def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) 
     if not isinstance(settings.threshold, str):
         line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. The files hold all."
         return Fading({}, float(settings.threshold), line)
-    passed = {}
+    passed: dict[tuple[str, str], np.ndarray] = {}
+    lines = []
     level = results[0].summary.settings.get("compare", {}).get("level", 0.01)
     for result in results:
         for model in models:
-            rates = rates_of(result, model)
+            rates, line = _rates_of_model(result, model)
             if rates is not None:
                 passed[result.subject, model] = rates <= level
+                lines.append(line)
     if not passed:
-        return Fading(
-            {}, None, "Targets were not tested: colours show size only, and nothing is claimed of any target."
-        )
+        return Fading({}, None, UNTESTED_TARGETS)
     line = (
-        f"Faded: targets that did not pass the test against independent noise, of each model and participant by itself "
-        f"(false discovery rate {level:g} over its targets, one-sided). The files hold all."
+        "Faded: targets that did not pass, by themselves for each model and participant "
+        f"({'; '.join(dict.fromkeys(lines))}"
     )
+    line += f"; false discovery rate {level:g}, one-sided). The files hold all."
+    if any((result.subject, model) not in passed for result in results for model in models):
+        line += " Joint models were not tested, and are not faded."
     return Fading(passed, None, line)
+
+
+def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]:
+    """Look up the false discovery rates of a model's targets, and what they are from; None where it was not tested."""
+    rates = rates_of(result, model)
+    if rates is not None:
+        return rates, "test against independent noise on the fixed test set"
+    tests = result.tests
+    bands = result.summary.models[model].bands
+    if tests is None or len(bands) > 1 or bands[0] not in tests.spaces:
+        return None, ""
+    q = tests.q[tests.spaces.index(bands[0])]
+    return (q, "test of the feature space against chance, by exchanging runs") if np.isfinite(q).any() else (None, "")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,19 +126,25 @@ class Named:
         Its lead over the second in U.
     tested : ndarray of bool, shape (n_targets,)
         Targets that were tested.
-    rule : str
-        By which it is named.
     """
 
     winner: np.ndarray
     lead: np.ndarray
     tested: np.ndarray
-    rule: str
 
 
 def named_targets(result: Result, models: Sequence[str]) -> Named | None:
     """Find the targets in which a space is ahead; None where that was not tested."""
-    return None
+    tests = result.tests
+    if tests is None or not np.isfinite(tests.u).any() or not np.isfinite(tests.p_fwe).any():
+        return None
+    model_of = {result.summary.models[name].bands[0]: place for place, name in reversed(list(enumerate(models)))}
+    number = np.array([model_of[space] for space in tests.spaces] + [-1])
+    winner = number[named_winner(tests)]
+    known = np.isfinite(tests.u).all(0)
+    ordered = np.sort(np.where(known, tests.u, 0.0), axis=0)
+    lead = ordered[-1] - ordered[-2] if len(ordered) > 1 else ordered[-1]
+    return Named(winner, lead, known)
 
 
 def significant_targets(results: Sequence[Result]) -> list[page.Block]:

@@ -102,4 +102,7 @@ def claims_of_group(results: Sequence[Result], level: float) -> dict[str, pd.Dat
         return {}
     tests = [read_tests(folder) for folder in folders]
     verdicts = group_verdicts(tests, level=level)
+    summary = results[0].summary
+    model_of = {summary.models[name].bands[0]: name for name in reversed(summary.single)}
+    verdicts[["best", "leading", "next"]] = verdicts[["best", "leading", "next"]].replace(model_of)
     return {"verdicts": verdicts.assign(subject=GROUP), "claims": group_claims(tests, level=level)}

@@ -20,15 +20,13 @@ from encoding.mapping import (
     note_drawn,
     read_result,
     require_same_settings,
-    winner_of,
     write_background,
     write_maps,
     write_report,
 )
 from encoding.mapping.methods import describe_methods
 from encoding.mapping.report import find_warnings
-from encoding.mapping.results import best_of
-from encoding.mapping.selection import charts, headline
+from encoding.mapping.selection import charts
 from encoding.mapping.summary import read_summary
 from encoding.numerics.metrics import correlation_of_noise
 
@@ -128,22 +126,6 @@ def test_participants_of_different_settings_are_refused(make_result):
     require_same_settings([first, first])
 
 
-# Winners
-
-
-def test_winner_margin_and_accuracy():
-    values = np.array([[0.3, -0.1, NAN, 0.2, 0.0], [0.1, -0.2, 0.5, 0.25, 0.0]])
-    winner, margin, accuracy = best_of(values)
-    np.testing.assert_array_equal(winner, [0, -1, -1, 1, -1])
-    np.testing.assert_allclose(margin, [0.2, 0.1, NAN, 0.05, 0.0])
-    np.testing.assert_allclose(accuracy, [0.3, -0.1, NAN, 0.25, 0.0])
-
-
-def test_winner_of_scores_follows_the_order_of_models(make_result):
-    scores = make_result("01", [0.3, 0.1], [0.1, 0.2]).scores["r"]
-    np.testing.assert_array_equal(winner_of(scores, ["mllm", "ratings"])[0], [1, 0])
-
-
 # Files
 
 
@@ -225,26 +207,6 @@ def test_the_key_depends_on_results_and_settings(make_result):
 
 
 # Words
-
-
-def region_rows(values):
-    """Rows of one metric from {region: {model: [value of each subject]}}."""
-    return pd.DataFrame([
-        {"region": region, "model": model, "subject": f"{k:02}", "value": value}
-        for region, models in values.items() for model, row in models.items() for k, value in enumerate(row)
-    ])  # fmt: skip
-
-
-def test_the_headline_names_winners_and_leaves_the_rest_open():
-    rows = region_rows({
-        "TPJ": {"a": [0.3, 0.2, 0.4], "b": [0.1, 0.1, 0.5]},  # a on average, and in two of three
-        "M1": {"a": [0.1, -0.1, 0.0], "b": [0.0, 0.0, 0.05]},  # b in two of three
-        "EVC": {"a": [-0.1, -0.1, -0.2], "b": [-0.2, -0.2, -0.3]},  # a is better, but below 0
-        "OFC": {"a": [0.9, 0.0, 0.0], "b": [0.1, 0.1, 0.1]},  # a on average, but in one only
-    })  # fmt: skip
-    assert headline(rows) == (
-        "a is ahead in TPJ (2/3). b is ahead in M1 (2/3). No space is ahead in most participants in EVC, OFC."
-    )
 
 
 def test_charts_prefer_networks_and_sets_to_many_regions():
