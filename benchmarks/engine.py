@@ -29,9 +29,9 @@ from encoding.fitting import BandedRidgeCV, RidgeCV
 from encoding.fitting.arrays import choose_arrays
 from encoding.fitting.design import Design
 from encoding.fitting.rows import lay_out
-from encoding.fitting.solvers.base import StatisticsSolver
+from encoding.fitting.solvers.base import Problem, Task
 from encoding.fitting.solvers.search_guided import GuidedSearch
-from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
+from encoding.fitting.solvers.search_statistics import StatisticsSearch, StatisticsSolver
 from encoding.numerics.ridge_search import draw_candidates
 
 ALPHAS = np.logspace(-1, 5, 20)
@@ -134,9 +134,9 @@ def draw(n_bands, n, seed=1):
 
 def solver_of(load: Workload, gammas, arrays, tasks=None):
     rows = lay_out(load.X, load.folds, [fold.test for fold in load.study.folds])
-    design = Design(load.X, {}, rows, load.study)
+    design = Design(load.X, {}, rows, load.study.folds)
     tasks = tasks or [Task(np.arange(load.X.shape[1]), load.bands, gammas, ALPHAS)]
-    return StatisticsSolver(design, tasks, arrays, 1 << 29)
+    return StatisticsSolver(Problem(design, tuple(tasks), arrays))
 
 
 def nested(load: Workload, arrays, n_candidates, n_targets, tasks=None):
@@ -350,7 +350,7 @@ def search_quality(arrays, n_targets=600):
         task = Task(np.arange(load.X.shape[1]), load.bands, gammas[:number], ALPHAS)
         engine = StatisticsSearch(load.X, rows, [task], scale=True, intercept=True, arrays=arrays, memory=1 << 28)
         products = [engine.products(engine.standardise(load.Y)[0])]
-        search = engine.run if name == "random" else GuidedSearch(engine).run
+        search = engine.run if name == "random" else GuidedSearch(engine.operators).run
         parts, seconds, _ = timed(search, products)
         part = parts[0][0] if name == "random" else parts[0]
         found[name] = {"curve": (part.curve / (2 * n_targets)).tolist(), "cpu_seconds": seconds}

@@ -6,6 +6,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
+               infer_subject      features, responses, folds   -> tests, and every claim that they allow
                rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
@@ -36,6 +37,7 @@ from .mapping import (
     drawing_key,
     finished_result,
     is_drawn,
+    joined_claims,
     judge_regions,
     note_drawn,
     prepare_derivative,
@@ -49,7 +51,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import learn_spaces
-from .workflow.inference import claims_of_group, claims_of_subject, infer_subject
+from .workflow.inference import infer_subject, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
@@ -63,6 +65,7 @@ __all__ = [
     "compare_subject",
     "finished_subjects",
     "fit_subject",
+    "infer_subject",
     "learn_spaces",
     "load_subject",
     "map_subject",
@@ -230,8 +233,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     atlases = _labelled_targets(job, loaded.responses, runs)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    tests = infer_subject(job, loaded, fitted, atlases)
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, tests=tests)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -240,6 +242,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
+    inferred = infer_subject(job, loaded, fitted, atlases, scored.scores.get("r2"))
     samples, membership = (
         loaded.responses.samples,
         fitted.membership(len(loaded.responses.samples), study.split.repeats),
@@ -247,12 +250,14 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
         "differences": pd.concat(differences, ignore_index=True),
+        "claims": inferred.claims,
+        "verdicts": inferred.verdicts,
         "exclusions": pd.DataFrame([asdict(e) for e in exclusions], columns=["what", "n", "reason", "run"]),
         "splits": pd.DataFrame(
             {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
-    tables |= claims_of_subject(job, tests, fitted, atlases)
+    save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
@@ -336,12 +341,9 @@ def run_group(
     write_tsv(folder / "differences.tsv", differences)
     write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
     write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
-    found = claims_of_group(results, study.compare.p_level)
-    claims = [result.claims for result in results if result.claims is not None]
-    claims += [found["verdicts"]] if found else []
-    write_tsv(folder / "verdicts.tsv", judge_regions(main, study.single, pd.concat(claims) if claims else None))
-    if found:
-        write_tsv(folder / "claims.tsv", found["claims"])
+    found = write_group_inference(folder, results)
+    claims = joined_claims(results, found.get("verdicts"))
+    write_tsv(folder / "winners.tsv", judge_regions(main, study.single, claims))
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
@@ -356,7 +358,7 @@ def run_group(
             folder / "figures",
             progress=progress,
             tests=tests,
-            group_claims=found.get("verdicts"),
+            group_verdicts=found.get("verdicts"),
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

@@ -139,7 +139,7 @@ def test_only_what_a_change_touches_is_done_again(study):
     path.write_text(path.read_text().replace("\n6.0\t8.0", "\n7.0\t8.0"))
     result = run_compare(changed)
     new = {path.parent.name for path, time in times_of(job.work).items() if before.get(path) != time}
-    assert new == {"responses", "model-abc", "model-first", "model-joint"}
+    assert new == {"responses", "model-abc", "model-first", "model-joint", "inference"}
     assert result.summary.models["joint"].alphas == (1, 100)
 
 

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from ..core import (
 )
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
-from .arrays import Arrays, choose_arrays
+from .arrays import choose_arrays
 from .design import Design, make_design
 from .folds import Folds
 from .models import EncodingModel
-from .plan import Choice, choose_method, plan_memory
-from .solvers.base import Fit, Keep, KernelSolver, StatisticsSolver
+from .plan import Choice, choose_method, group_members, plan_memory
+from .solvers import SOLVERS
+from .solvers.base import Fit, Keep, Problem, Size, Solver, Task
 from .solvers.himalaya import HimalayaSolver, verify
-from .solvers.search_statistics import Task
-from .solvers.shared import SHARED, SharedSolver, share_penalties
+from .solvers.search_statistics import StatisticsSolver
+from .solvers.shared import SharedSolver, share_penalties
 
 STEP = "cross_predict/2"
 logger = logging.getLogger(__name__)
@@ -216,7 +218,7 @@ def _job(
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     keep = 4 * gammas.shape[1] * n_rows * len(responses.targets) <= compute.keep_bytes
     provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep)
-    return _Job(model, gammas, provenance, folder, keep, Choice("himalaya", ""), np.asarray(sorted(model.alphas)))
+    return _Job(model, gammas, provenance, folder, keep, Choice("", ""), np.asarray(sorted(model.alphas)))
 
 
 def _fit(
@@ -231,17 +233,21 @@ def _fit(
     design = make_design(spaces, folds)
     arrays = choose_arrays(compute.device, threads=compute.threads or None, vram=compute.vram_bytes)
     usable = np.flatnonzero(responses.usable)
-    tasks = [design.task(job.model, job.gammas) for job in jobs]
-    _choose(jobs, tasks, design, len(usable), compute.device)
+    tasks = [make_task(design, job.model, job.gammas) for job in jobs]
+    sizes = [_size(design, task) for task in tasks]
+    for job, task, size in zip(jobs, tasks, sizes, strict=True):
+        job.alphas = task.alphas
+        job.choice = choose_solver(job.model, size, len(usable), compute.device)
+    methods = [job.choice.method for job in jobs]
     plan = plan_memory(
         design.rows,
-        [(len(task.columns), len(task.alphas), len(task.gammas)) for task in tasks],
+        sizes,
         arrays,
         n_features=design.X.shape[1],
         n_targets=max(len(usable), 1),
         memory=compute.memory_bytes,
         chunk_bytes=compute.chunk_bytes,
-        methods=[job.choice.method for job in jobs],
+        methods=methods,
     )
     logger.info("%s", plan.text)
     for job in jobs:
@@ -259,14 +265,21 @@ def _fit(
         for job, partial, shape in zip(jobs, partials, shapes, strict=True)
     ]
     groups = [
-        ChunkFit(members, design, [tasks[n] for n in members], arrays, compute, plan.operators)
-        for members in _groups([job.choice.method for job in jobs])
+        ChunkFit(
+            SOLVERS[methods[members[0]]],
+            Problem(design, tuple(tasks[n] for n in members), arrays, plan.operators),
+            [partials[n] for n in members],
+            [stores[n] for n in members],
+            verify=compute.verify,
+        )
+        for members in group_members(methods)
     ]
     for number, chunk in enumerate(chunks):
-        missing = [group for group in groups if not all(partials[n].has(number) for n in group.members)]
-        Y = responses.values[:, chunk] if missing else None
-        for group in missing:
-            group.run(number, Y, chunk, jobs, partials, stores)
+        missing = [group for group in groups if not group.has(number)]
+        if missing:
+            Y = responses.values[:, chunk]
+            for group in missing:
+                group.run(number, Y, chunk)
         if progress is not None:
             progress((number + 1) / len(chunks))
     for job, task, partial, values in zip(jobs, tasks, partials, stores, strict=True):
@@ -278,29 +291,25 @@ def _fit(
         partial.finish()
 
 
-def _choose(jobs: list[_Job], tasks: list[Task], design: Design, n_targets: int, device: str) -> None:
-    """Choose a solver for every model."""
-    for job, task in zip(jobs, tasks, strict=True):
-        job.alphas = task.alphas
-        if not job.model.alpha_per_target:
-            job.choice = SHARED
-            continue
-        job.choice = choose_method(
-            "statistics" if task.guided else job.model.method,
-            design.rows,
-            n_features=len(task.columns),
-            n_candidates=len(task.gammas),
-            n_alphas=len(task.alphas),
-            n_targets=n_targets,
-            device=device,
-        )
+def make_task(design: Design, model: EncodingModel, gammas: np.ndarray) -> Task:
+    """Say what is searched for a model: columns of its spaces, bands, candidates and penalties."""
+    parts = [np.arange(design.X.shape[1])[design.columns[band]] for band in model.bands]
+    edges = np.cumsum([0] + [len(part) for part in parts]).tolist()
+    bands = [slice(0, edges[-1])] if model.joined else [slice(a, b) for a, b in pairwise(edges)]
+    return Task(np.concatenate(parts), bands, gammas, model.penalties(edges[-1]), model.search == "guided")
 
 
-def _groups(methods: Sequence[str]) -> list[list[int]]:
-    """Models that are searched from statistics share them; others stand alone."""
-    shared = [number for number, method in enumerate(methods) if method == "statistics"]
-    alone = [[number] for number, method in enumerate(methods) if method != "statistics"]
-    return ([shared] if shared else []) + alone
+def _size(design: Design, task: Task) -> Size:
+    widths = tuple(band.stop - band.start for band in task.bands)
+    return Size(design.rows, widths, len(task.gammas), len(task.alphas))
+
+
+def choose_solver(model: EncodingModel, size: Size, n_targets: int, device: str) -> Choice:
+    """Choose the solver of a model: the one that its settings demand, or the cheapest."""
+    if not model.alpha_per_target:
+        return Choice(SharedSolver.name, "one penalty per outer fold for all targets, as asked.")
+    wanted = StatisticsSolver.name if model.search == "guided" else model.method
+    return choose_method(wanted, size, n_targets, device)
 
 
 def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: Responses) -> list[FeatureSpace]:
@@ -383,102 +392,70 @@ def _pack(
 
 
 class ChunkFit:
-    """Models that are fitted together.
+    """Models that are fitted together, chunk after chunk.
 
     Parameters
     ----------
-    members : list of int
-        Their numbers among all models.
-    design : Design
-        Features and folds.
-    tasks : list of Task
-        What is searched for each.
-    arrays : Arrays
-        Where to compute.
-    compute : Compute
-        Device, and whether to verify.
-    operators : int
-        Bytes for prepared candidates.
+    solver : type of Solver
+        What fits them.
+    problem : Problem
+        The models, and where to compute.
+    partials : list of Partial
+        Where results of each model go.
+    stores : list of ndarray or None
+        Where predictions of each model go.
+    verify : bool
+        Whether to check a sample of targets of every chunk against himalaya.
     """
 
     def __init__(
-        self, members: list[int], design: Design, tasks: list[Task], arrays: Arrays, compute: Any, operators: int
-    ) -> None:
-        self.members, self.design, self.tasks, self.arrays = members, design, tasks, arrays
-        self.compute, self.operators = compute, operators
-        self.solver: StatisticsSolver | KernelSolver | HimalayaSolver | SharedSolver | None = None
-
-    def run(
         self,
-        number: int,
-        Y: np.ndarray | None,
-        chunk: np.ndarray,
-        jobs: Sequence[Any],
-        partials: Sequence[Partial],
-        stores: Sequence[np.ndarray | None],
+        solver: type[Solver],
+        problem: Problem,
+        partials: list[Partial],
+        stores: list[np.ndarray | None],
+        *,
+        verify: bool,
     ) -> None:
-        """Fit one chunk, and keep what was found.
+        self.kind, self.problem, self.partials, self.stores = solver, problem, partials, stores
+        self.verify = verify
+        self._solver: Solver | None = None
 
-        Parameters
-        ----------
-        number : int
-            The chunk.
-        Y : ndarray, shape (n_samples, n_chunk)
-            Responses.
-        chunk : ndarray of int
-            Their columns among all targets.
-        jobs : sequence
-            All models, with the choice of a solver.
-        partials : sequence of Partial
-            Where results of every model go.
-        stores : sequence of ndarray or None
-            Where predictions of every model go.
-        """
-        writers = [_writer(stores[member], chunk, self.design) for member in self.members]
-        method = jobs[self.members[0]].choice.method
-        fits, used = self._solve(method, Y, writers)
-        for index, (member, fit) in enumerate(zip(self.members, fits, strict=True)):
+    def has(self, number: int) -> bool:
+        """Return True if the chunk is finished for every model."""
+        return all(partial.has(number) for partial in self.partials)
+
+    def run(self, number: int, Y: np.ndarray, chunk: np.ndarray) -> None:
+        """Fit one chunk: responses Y (n_samples, n_chunk) of the targets `chunk`."""
+        writers = [_writer(store, chunk, self.problem.design) for store in self.stores]
+        fits, solver = self._solve(Y, writers)
+        for index, (partial, store, fit) in enumerate(zip(self.partials, self.stores, fits, strict=True)):
             checked = np.zeros(2)
-            if self.compute.verify and used not in ("himalaya", "shared"):
-                checked = verify(self.design, self.tasks[index], Y, fit, seed=number, device=self.compute.device)
-            store = stores[member]
+            if self.verify and solver.checked:
+                checked = verify(self.problem, index, Y, fit, draw=solver.draw, seed=number)
             if isinstance(store, np.memmap):
                 store.flush()
             kept = {"alphas": fit.alphas, "gammas": fit.gammas, "scores": fit.scores, "curve": fit.curve}
-            partials[member].write(
-                number, {**kept, **fit.sums, "method": np.asarray(used), "verified": np.asarray(checked)}
-            )
+            partial.write(number, {**kept, **fit.sums, "method": np.asarray(solver.name), "verified": checked})
 
-    def _solve(self, method: str, Y: Any, writers: list[Keep | None]) -> tuple[list[Fit], str]:
+    def _solve(self, Y: np.ndarray, writers: list[Keep | None]) -> tuple[list[Fit], Solver]:
         try:
-            return self._make(method).fit(Y, writers), method
+            if self._solver is None:
+                self._solver = self.kind(self.problem)
+            return self._solver.fit(Y, writers), self._solver
         except np.linalg.LinAlgError as error:
-            if method in ("himalaya", "shared"):
+            if not self.kind.checked:
                 raise
             logger.warning("A decomposition failed (%s); himalaya fits this chunk of targets.", error)
-            fits = [
-                HimalayaSolver(self.design, task, self.compute.device).fit(Y, [writer])[0]
-                for task, writer in zip(self.tasks, writers, strict=True)
-            ]
-            return fits, "himalaya"
-
-    def _make(self, method: str) -> StatisticsSolver | KernelSolver | HimalayaSolver | SharedSolver:
-        if self.solver is None:
-            if method == "statistics":
-                self.solver = StatisticsSolver(self.design, self.tasks, self.arrays, self.operators)
-            elif method == "shared":
-                self.solver = SharedSolver(self.design, self.tasks[0])
-            elif method == "kernel":
-                self.solver = KernelSolver(self.design, self.tasks[0], self.arrays)
-            else:
-                self.solver = HimalayaSolver(self.design, self.tasks[0], self.compute.device)
-        return self.solver
+            reference = [HimalayaSolver(replace(self.problem, tasks=(task,))) for task in self.problem.tasks]
+            fits = [one.fit(Y, [writer])[0] for one, writer in zip(reference, writers, strict=True)]
+            return fits, reference[0]
 
 
 def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep | None:
     if store is None:
         return None
-    lengths = [len(np.unique(fold.average)) for fold in design.folds.folds]
+    lengths = [len(np.unique(fold.average)) for fold in design.folds]
     first = np.concatenate([[0], np.cumsum(lengths)])
 
     def keep(fold: int, columns: np.ndarray, predicted: np.ndarray) -> None:

@@ -3,9 +3,9 @@
 from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
 from .report import write_report
 from .results import (
+    INFERENCE,
     METRICS,
     RSA,
-    TESTS,
     Result,
     TargetTests,
     finished_result,
@@ -19,16 +19,15 @@ from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
 from .significance import rates_of
 from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
-from .verdicts import GROUP, judge_regions, rank_spaces
+from .verdicts import joined_claims, judge_regions, rank_spaces
 
 __all__ = [
     "BDATA",
     "FACTS",
-    "GROUP",
+    "INFERENCE",
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
-    "TESTS",
     "DiscoverySummary",
     "Maps",
     "ModelSummary",
@@ -41,6 +40,7 @@ __all__ = [
     "drawing_key",
     "finished_result",
     "is_drawn",
+    "joined_claims",
     "judge_regions",
     "note_drawn",
     "prepare_derivative",

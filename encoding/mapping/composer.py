@@ -19,7 +19,7 @@ from .results import MEANING, RULE, Result
 from .selection import Chart, charts
 from .settings import Maps
 from .significance import fading_of, named_targets
-from .verdicts import NOTHING_TESTED, PLACE, headline, judge_regions, margin_notes
+from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
 Progress = Callable[[str, float], None]
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
@@ -44,8 +44,8 @@ class Composer:
         Folder of the report.
     progress : callable
         Called with a name and the share done.
-    group_claims : pandas.DataFrame, optional
-        Claims about all participants together, see `judge_regions`.
+    group_verdicts : pandas.DataFrame, optional
+        Verdicts on all participants together, as of `group_verdicts`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Composer:
         figures: Path,
         root: Path,
         progress: Progress,
-        group_claims: pd.DataFrame | None = None,
+        group_verdicts: pd.DataFrame | None = None,
     ) -> None:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
         summary = results[0].summary
@@ -77,11 +77,8 @@ class Composer:
         threshold = self.fading.threshold or None
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
-        claims = [result.claims for result in results if result.claims is not None]
-        claims += [group_claims] if group_claims is not None else []
-        self.verdicts = judge_regions(
-            self.regions[self.regions["metric"] == self.metric], self.single, pd.concat(claims) if claims else None
-        )
+        main = self.regions[self.regions["metric"] == self.metric]
+        self.verdicts = judge_regions(main, self.single, joined_claims(results, group_verdicts))
         self.pictures: list[Path] = []
 
     def _main(self, result: Result) -> Scores:

@@ -19,7 +19,7 @@ IGNORED = (
     "*.html",
     "**/*_statmap.*",
     "**/scores/",
-    "**/tests/",
+    "**/inference/",
     "**/figures/",
     "group/",
     "embedding/",

@@ -38,7 +38,7 @@ def write_report(
     *,
     progress: Progress,
     tests: pd.DataFrame | None = None,
-    group_claims: pd.DataFrame | None = None,
+    group_verdicts: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -56,15 +56,15 @@ def write_report(
         Called with a name and the share done.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
-    group_claims : pandas.DataFrame, optional
-        Claims about all participants together, see `judge_regions`.
+    group_verdicts : pandas.DataFrame, optional
+        Verdicts on all participants together, as of `group_verdicts`.
 
     Returns
     -------
     list of Path
         The HTML file and its pictures.
     """
-    composer = Composer(results, settings, figures, path.parent, progress, group_claims)
+    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts)
     sections = (
         claims(composer), composer.glance(), composer.winners(), composer.accuracy(), composer.differences(),
         composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),
@@ -236,7 +236,8 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
                 continue
             told = [*_edges(np.asarray(model.chosen), model.alphas), *_solver(model.solver)]
             found += [Warned(who, name, text) for text in told]
-        found += [Warned(who, "", f"{warning}.") for warning in summary.warnings]
+        told = [warning.removeprefix(f"sub-{who}: ") for warning in summary.warnings]
+        found += [Warned(who, "", f"{text}.") for text in told]
         found += [Warned(who, "", text) for text in _left_out(result.exclusions)]
     folded = fold_warnings(found, [result.subject for result in results])
     if 1 < len(results) < 10:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,17 @@ from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
 from ..io.images.formats import entity_label, map_name, write_map
 from ..io.store import load, save
-from .summary import AGAIN, FACTS, Summary, key_of, read_summary, write_summary
+from .summary import FACTS, Summary, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
+CLAIMS, VERDICTS = "claims.tsv", "verdicts.tsv"
+INFERENCE = "inference"  # folder of the tests, and name of their facts
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
-TESTS, VERDICTS, CLAIMS = "tests", "verdicts.tsv", "claims.tsv"
-TEXTS = ("subject", "atlas", "level", "set", "region", "hemi", "best", "leading", "next", "verdict", "note")
+TEXT = (
+    *("atlas", "level", "set", "region", "hemi", "claim", "space", "versus", "estimand"),
+    *("best", "leading", "next", "verdict", "note"),
+)
 RULE = (
     "U of the space is above 0 and above that of every other space, and the space is above chance, corrected for all "
     "targets and spaces"
@@ -43,7 +47,7 @@ class TargetTests:
     Attributes
     ----------
     spaces : tuple of str
-        Feature spaces, the rows.
+        Feature spaces, by the names of their models; the rows.
     u, p_fwe, q : ndarray of float32, shape (n_spaces, n_targets)
         Variance that runs share (U); p against chance corrected for all targets and spaces; false discovery rate over
         all of them. NaN where a target was not tested.
@@ -80,11 +84,8 @@ class Result:
         Counts, folds, penalties, settings, versions.
     folder : Path
         Where it lies.
-    claims : pandas.DataFrame or None
-        What may be claimed of every region, see `judge_regions`, with models in the place of their feature spaces; None
-        where nothing was tested.
-    tests : TargetTests or None
-        Tests of targets; None where nothing was tested.
+    claims, verdicts : pandas.DataFrame
+        Every claim of a test, and the named space of every region; without rows where nothing was tested.
     """
 
     scores: Mapping[str, Scores]
@@ -93,8 +94,8 @@ class Result:
     exclusions: pd.DataFrame
     summary: Summary
     folder: Path
-    claims: pd.DataFrame | None = None
-    tests: TargetTests | None = None
+    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def subject(self) -> str:
@@ -105,6 +106,40 @@ class Result:
     def targets(self) -> Targets:
         """What all maps are about."""
         return next(iter(self.scores.values())).targets
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Feature spaces that were tested, in the order of the rows of `target_tests`."""
+        path = self.folder / INFERENCE / f"{INFERENCE}.json"
+        return tuple(json.loads(path.read_text(encoding="utf-8"))["spaces"]) if path.is_file() else ()
+
+    def target_tests(self) -> dict[str, np.ndarray]:
+        """Read estimates and tests of every target.
+
+        Returns
+        -------
+        dict of str to ndarray
+            "u", "u_se", "z", "p", "p_fwe" and "q", each of shape (n_spaces, n_targets), and "winner" (position of the
+            named space, -1 for none) and "winner_p", of shape (n_targets,). NaN where there is no test; empty where
+            nothing was tested.
+        """
+        path = self.folder / INFERENCE / "targets.npz"
+        if not path.is_file():
+            return {}
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+
+    @property
+    def tests(self) -> TargetTests | None:
+        """Tests of targets as reports and maps use them; None where nothing was tested."""
+        found, path = self.target_tests(), self.folder / INFERENCE / f"{INFERENCE}.json"
+        if not found:
+            return None
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        nothing = np.full(found["u"].shape, np.nan, dtype=np.float32)
+        u, p_fwe, q = (found.get(name, nothing) for name in ("u", "p_fwe", "q"))
+        level = float(facts["settings"]["p_level"])
+        return TargetTests(self.tested, u, p_fwe, q, found["winner"].astype(int), level, facts["notes"])
 
     @property
     def background(self) -> Path | None:
@@ -128,7 +163,7 @@ def write_result(
     scores : mapping of str to Scores
         By metric.
     tables : mapping of str to pandas.DataFrame
-        ``regions``, ``differences``, ``splits``, ``exclusions``; where spaces were tested ``verdicts`` and ``claims``.
+        ``regions``, ``differences``, ``splits``, ``exclusions``, and perhaps ``claims`` and ``verdicts``.
     summary : Summary
         Written last, so that its presence says that the rest is complete.
 
@@ -150,11 +185,10 @@ def write_result(
         ("exclusions", EXCLUSIONS),
     ):
         write_tsv(folder / file, tables[name])
-    for name, file in (("verdicts", VERDICTS), ("claims", CLAIMS)):
-        if name in tables:
+    for name, file in (("claims", CLAIMS), ("verdicts", VERDICTS)):
+        (folder / file).unlink(missing_ok=True)
+        if name in tables and len(tables[name]):
             write_tsv(folder / file, tables[name])
-        else:
-            (folder / file).unlink(missing_ok=True)
     write_summary(folder, summary)
     return read_result(folder)
 
@@ -191,29 +225,17 @@ def read_result(folder: Path) -> Result:
     if "run" not in exclusions:
         exclusions, told = _exclusions_of_0_1(exclusions)
         summary = replace(summary, warnings=told)
-    claims, tests = _read_tests(folder, summary)
-    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, tests)
+    claims, verdicts = (_read_text(folder / name) for name in (CLAIMS, VERDICTS))
+    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
 
 
-def _read_tests(folder: Path, summary: Summary) -> tuple[pd.DataFrame | None, TargetTests | None]:
-    """Read verdicts and tests of targets; both None where nothing was tested."""
-    arrays, facts = folder / TESTS / "targets.npz", folder / TESTS / "inference.json"
-    if not (folder / VERDICTS).is_file():
-        return None, None
-    text = dict.fromkeys(TEXTS, str)
-    claims = pd.read_csv(folder / VERDICTS, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
-    claims[list(TEXTS)] = claims[list(TEXTS)].fillna("")
-    model_of = {summary.models[name].bands[0]: name for name in reversed(summary.single)}
-    claims[["best", "leading", "next"]] = claims[["best", "leading", "next"]].replace(model_of)
-    if not arrays.is_file() or not facts.is_file():
-        raise DataError(f"{folder / TESTS}: {VERDICTS} is there, but the tests that it comes from are not. {AGAIN}.")
-    told = json.loads(facts.read_text(encoding="utf-8"))
-    with np.load(arrays, allow_pickle=False) as stored:
-        nothing = np.full(stored["u"].shape, np.nan, dtype=np.float32)
-        u, p_fwe, q = (stored.get(name, nothing) for name in ("u", "p_fwe", "q"))
-        winner = stored["winner"].astype(int)
-    level = float(told["settings"]["p_level"])
-    return claims, TargetTests(tuple(told["spaces"]), u, p_fwe, q, winner, level, told["notes"])
+def _read_text(path: Path) -> pd.DataFrame:
+    """Read a table of claims, in which missing text is empty and missing numbers are NaN; no rows without a file."""
+    if not path.is_file():
+        return pd.DataFrame()
+    table = pd.read_csv(path, sep="\t", dtype={"subject": str}, keep_default_na=False, na_values=["n/a"])
+    words = [name for name in TEXT if name in table]
+    return table.astype(dict.fromkeys(words, object)).fillna(dict.fromkeys(words, ""))
 
 
 def _exclusions_of_0_1(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

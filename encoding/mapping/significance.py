@@ -107,10 +107,9 @@ def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]
     if rates is not None:
         return rates, "test against independent noise on the fixed test set"
     tests = result.tests
-    bands = result.summary.models[model].bands
-    if tests is None or len(bands) > 1 or bands[0] not in tests.spaces:
+    if tests is None or model not in tests.spaces:
         return None, ""
-    q = tests.q[tests.spaces.index(bands[0])]
+    q = tests.q[tests.spaces.index(model)]
     return (q, "test of the feature space against chance, by exchanging runs") if np.isfinite(q).any() else (None, "")
 
 
@@ -138,8 +137,7 @@ def named_targets(result: Result, models: Sequence[str]) -> Named | None:
     tests = result.tests
     if tests is None or not np.isfinite(tests.u).any() or not np.isfinite(tests.p_fwe).any():
         return None
-    model_of = {result.summary.models[name].bands[0]: place for place, name in reversed(list(enumerate(models)))}
-    number = np.array([model_of[space] for space in tests.spaces] + [-1])
+    number = np.array([models.index(space) for space in tests.spaces] + [-1])
     winner = number[named_winner(tests)]
     known = np.isfinite(tests.u).all(0)
     ordered = np.sort(np.where(known, tests.u, 0.0), axis=0)

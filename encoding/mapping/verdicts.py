@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .results import Result
+
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 GROUP = ""  # in the column "subject" of claims: all participants together
 UNTESTED = "not tested"
@@ -44,6 +46,13 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["subject", *PLACE, "highest", "value", "runner_up", "margin"])
 
 
+def joined_claims(results: Sequence[Result], of_group: pd.DataFrame | None = None) -> pd.DataFrame | None:
+    """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them."""
+    found = [result.verdicts for result in results if len(result.verdicts)]
+    found += [of_group.assign(subject=GROUP)] if of_group is not None and len(of_group) else []
+    return pd.concat(found, ignore_index=True) if found else None
+
+
 def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataFrame | None = None) -> pd.DataFrame:
     """Say of every region which feature space is ahead, or that none can be named.
 
@@ -71,7 +80,8 @@ def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataF
     means = chosen.groupby([*PLACE, "model"], sort=False, as_index=False)["value"].mean()
     pooled = rank_spaces(means.assign(subject=GROUP, feature="all"), spaces)
     of_place = _by_place(single)
-    of_claims = {} if claims is None else _by_place(claims)
+    known = [*chosen["subject"].unique(), GROUP]
+    of_claims = {} if claims is None else _by_place(claims[claims["subject"].isin(known)])
     rows = []
     for row in pooled.to_dict("records"):
         key = tuple(row[name] for name in PLACE)
@@ -97,6 +107,9 @@ def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
         return empty
     found = {key: value for key, value in whole.iloc[0].items() if key in empty and pd.notna(value)}
     found["tested"] = found.get("verdict", UNTESTED) != UNTESTED
+    for name in ("n_leading", "n_named"):
+        if name in found:
+            found[name] = int(found[name])
     if n_subjects == 1:
         found |= {"n_leading": int(bool(found.get("leading"))), "n_named": int(bool(found.get("best")))}
     return empty | found

@@ -11,6 +11,7 @@ from ..config.settings import Study
 from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
 from ..fitting import Folds
 from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
+from ..io.atlases.packages import PACKAGED
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..loading import Loader, bdata_subjects, find_runs, first_bdata_file
@@ -277,4 +278,8 @@ def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas
     if name.startswith(BDATA):
         file = first_bdata_file(str(job.study.load.file), job.places.bids_dir, job.subject)
         return load_bdata_atlas(file, name, space=space, as_released=job.study.maps.as_released)
-    return load_dseg(path, name) if name in SEGMENTATIONS else load_atlas(path)
+    if name in SEGMENTATIONS:
+        return load_dseg(path, name)
+    # A file says in its name where it lies; an atlas by name is loaded onto the surface of the responses.
+    onto = space if path in PACKAGED or (isinstance(path, str) and space == "fsLR") else None
+    return load_atlas(path, space=onto, as_released=job.study.maps.as_released)

@@ -163,7 +163,7 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
     for name, of_one in choices.items():
         rows = spaces_as_models(regions, name)
         tables.append(judge_regions(rows, list(of_one.similarity)).assign(rsa=name))
-    write_tsv(folder / "rsa_verdicts.tsv", pd.concat(tables, ignore_index=True))
+    write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
     write_json(
         folder / "rsa.json", {name: {r.subject: r.summary.rsa[name].plain() for r in results} for name in choices}
     )

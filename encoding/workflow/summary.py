@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..comparison import RsaResult, SpaceTests
+from ..comparison import RsaResult
 from ..core import Atlas, Exclusion, Predictions, digest, fingerprint_array, versions
 from ..fitting import EncodingModel
 from ..mapping import DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
@@ -18,8 +18,6 @@ def comparison_key(
     exclusions: Sequence[Exclusion],
     warnings: Sequence[str],
     similar: Sequence[RsaResult],
-    *,
-    tests: SpaceTests | None,
 ) -> str:
     """Identify a comparison by its settings and everything that goes in.
 
@@ -37,8 +35,6 @@ def comparison_key(
         What limits the trust in the responses.
     similar : sequence of RsaResult
         What analyses of similarity found.
-    tests : SpaceTests or None
-        Tests of feature spaces.
 
     Returns
     -------
@@ -47,12 +43,11 @@ def comparison_key(
     """
     models = [prediction.provenance.key for prediction in fitted.predictions]
     models += [found.scores.provenance.key for found in similar]
-    models += [tests.facts["key"]] if tests is not None else []
     regions = [(atlas.name if atlas else "", fingerprint_array(labels)) for atlas, labels in atlases]
     left_out = [(exclusion.what, exclusion.n, exclusion.text) for exclusion in exclusions]
     left_out += [("warnings", 0, warning) for warning in warnings]
     return digest(
-        ["compare/3", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
+        ["compare/4", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
     )
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from scipy import stats
 
 from encoding.comparison import summarise_differences, summarise_regions

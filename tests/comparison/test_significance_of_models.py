@@ -13,7 +13,7 @@ def predictions(make_predictions, rng, n_rows=200, n_targets=40, n_real=10):
     y = rng.standard_normal((n_rows, n_targets))
     p = rng.standard_normal((1, n_rows, n_targets))
     p[0, :, :n_real] += y[:, :n_real]
-    return make_predictions("model", y, p)
+    return make_predictions("model", y, p, fold=np.zeros(n_rows, int))
 
 
 @pytest.mark.parametrize("metric", ["r", "pooled_r"])
@@ -51,7 +51,9 @@ def test_only_correlations_of_enough_samples_are_tested(make_predictions):
     with pytest.raises(DataError, match=r"needs correlations .*not 'r2'"):
         discoveries(evaluate([made], "r2"), made.moments.n)
     with pytest.raises(DataError, match=r"has 3 held-out samples; .* needs 4"):
-        discoveries(evaluate([made], "r"), np.array([3, 200]))
+        discoveries(evaluate([made], "r"), np.array([3]))
+    with pytest.raises(DataError, match=r"exact for one fixed test set, but there are 2 outer folds"):
+        discoveries(evaluate([made], "r"), np.array([100, 100]))
 
 
 def table_of(differences, pair=("a", "b"), set_name="rois"):
@@ -91,10 +93,10 @@ def test_a_single_subject_is_not_tested():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"significance": "bootstrap"}, "significance = 'bootstrap'.*none, noise"),
+        ({"significance": "bootstrap"}, "significance = 'bootstrap': 'none' or 'noise' is needed"),
         ({"significance": "noise", "metric": "r2"}, "is about correlations"),
-        ({"group_test": "t"}, "group_test = 't'.*none, paired_t"),
-        ({"level": 1.5}, r"level = 1.5, but a rate above 0"),
+        ({"group_test": "t"}, "group_test = 't': 'none' or 'paired_t' is needed"),
+        ({"level": 1.5}, r"level = 1.5: a number above 0 and below 1"),
     ],
 )
 def test_settings_are_checked(settings, message):

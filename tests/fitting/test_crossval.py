@@ -14,8 +14,7 @@ from sklearn import linear_model
 from encoding.comparison import band_scores, evaluate
 from encoding.core import AlignmentError, ConfigError, DataError, EncodingError, FeatureSpace, Provenance
 from encoding.fitting import BandedRidge, Compute, Ridge, Split, cross_predict, cross_predict_all, make_folds
-from encoding.fitting.solvers.base import StatisticsSolver
-from encoding.fitting.solvers.search_statistics import StatisticsSearch
+from encoding.fitting.solvers.search_statistics import StatisticsSearch, StatisticsSolver
 from encoding.io.store import load
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)

@@ -12,8 +12,9 @@ from encoding.core import ConfigError
 from encoding.fitting.arrays import Arrays, available_threads, choose_arrays
 from encoding.fitting.plan import choose_method, count_operations, plan_memory
 from encoding.fitting.rows import batch_of, lay_out
+from encoding.fitting.solvers.base import Size, Task
 from encoding.fitting.solvers.kernel import KernelSearch
-from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
+from encoding.fitting.solvers.search_statistics import StatisticsSearch
 
 ALPHAS = np.logspace(-2, 3, 6)
 WIDTHS = (5, 4, 3)
@@ -132,41 +133,42 @@ def test_columns_of_a_task_may_come_in_any_order(problem):
 
 def test_solver_follows_the_number_of_features(problem):
     rows = problem[2]
-    sizes = {"n_candidates": 100, "n_alphas": 20, "n_targets": 10_000}
-    assert choose_method("auto", rows, n_features=12, **sizes).method == "statistics"
-    wide = choose_method("auto", rows, n_features=5000, **sizes)
+    narrow, wide = (Size(rows, widths, 100, 20) for widths in ((5, 4, 3), (5000,)))
+    assert choose_method("auto", narrow, 10_000).method == "statistics"
+    wide = choose_method("auto", wide, 10_000)
     assert wide.method == "kernel"
     assert "5000 features, 40 rows in a training set, 10000 targets (statistics" in wide.reason
-    assert choose_method("himalaya", rows, n_features=12, **sizes).reason == "himalaya, as asked."
-    counted = count_operations(rows, 12, 100, 20, 10_000)
+    assert choose_method("himalaya", narrow, 10_000).reason == "himalaya, as asked."
+    counted = count_operations(narrow, 10_000)
     per_target = 100 * (6 * 2 * 144 + 12 * (4 * 144 + 4 * 20 * 12)) + 2 * 80 * 12
-    assert count_operations(rows, 12, 100, 20, 20_000)["statistics"] - counted["statistics"] == 10_000 * per_target
+    assert count_operations(narrow, 20_000)["statistics"] - counted["statistics"] == 10_000 * per_target
 
 
 def test_plan_keeps_its_budget_or_says_what_is_needed(problem):
     rows, arrays = problem[2], Arrays()
-    settings = {"n_features": 12, "n_targets": 10**6, "chunk_bytes": 1 << 40}
-    plans = [plan_memory(rows, [(12, 6, 9)], arrays, memory=m << 20, **settings) for m in (64, 80, 120)]
+    settings = {"n_features": 12, "n_targets": 10**6, "chunk_bytes": 1 << 40, "methods": ["statistics"]}
+    plans = [plan_memory(rows, [Size(rows, WIDTHS, 9, 6)], arrays, memory=m << 20, **settings) for m in (64, 80, 120)]
     for plan, budget in zip(plans, (64, 80, 120), strict=True):
         assert plan.total <= budget << 20
         assert f"1000000 targets in chunks of {plan.n_chunk}" in plan.text
     assert plans[0].n_chunk < plans[1].n_chunk < plans[2].n_chunk
     with pytest.raises(ConfigError, match=r"memory = 0.00 GB, but 0.06 GB are needed for 12 features in 18 training"):
-        plan_memory(rows, [(12, 6, 9)], arrays, memory=1, **settings)
-    small = plan_memory(rows, [(12, 6, 9)], arrays, memory=8 << 30, n_features=12, n_targets=5, chunk_bytes=1 << 30)
+        plan_memory(rows, [Size(rows, WIDTHS, 9, 6)], arrays, memory=1, **settings)
+    small = plan_memory(rows, [Size(rows, WIDTHS, 9, 6)], arrays, memory=8 << 30, **(settings | {"n_targets": 5}))
     assert small.n_chunk == 5
 
 
 def test_plan_for_a_graphics_card_keeps_its_budget_too(problem):
     rows, settings = problem[2], {"n_features": 12, "n_targets": 10**6, "chunk_bytes": 1 << 40, "memory": 8 << 30}
+    settings["methods"] = ["statistics"]
     small, large = (Arrays("cuda", library="torch", vram=v << 20) for v in (1, 100))
     assert batch_of(rows, 12, small) < batch_of(rows, 12, large)
     for arrays in (small, large):
-        text = plan_memory(rows, [(12, 6, 9)], arrays, **settings).text
+        text = plan_memory(rows, [Size(rows, WIDTHS, 9, 6)], arrays, **settings).text
         used, budget = (float(number) for number in re.search(r"Graphics card: ([\d.]+) of ([\d.]+) GB", text).groups())
         assert used <= budget
     with pytest.raises(ConfigError, match=r"vram = 0.00 GB, but 0.00 GB are needed for 64 targets"):
-        plan_memory(rows, [(12, 6, 9)], Arrays("cuda", library="torch", vram=1000), **settings)
+        plan_memory(rows, [Size(rows, WIDTHS, 9, 6)], Arrays("cuda", library="torch", vram=1000), **settings)
 
 
 def test_batches_shrink_with_the_number_of_folds():

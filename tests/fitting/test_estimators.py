@@ -13,10 +13,13 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from encoding.core import AlignmentError, ConfigError, EncodingError
-from encoding.fitting import BandedRidgeCV, RidgeCV
-from encoding.fitting import estimators as fitter
+from encoding.fitting import BandedRidgeCV, Fold, RidgeCV
+from encoding.fitting.arrays import Arrays
+from encoding.fitting.design import Design
 from encoding.fitting.rows import lay_out
-from encoding.fitting.solvers.search_statistics import StatisticsSearch, Task
+from encoding.fitting.solvers import kernel
+from encoding.fitting.solvers.base import Problem, Task
+from encoding.fitting.solvers.search_statistics import StatisticsSearch
 
 ALPHAS = np.logspace(-2, 3, 8)
 GAMMAS = np.vstack([np.eye(3), np.random.default_rng(0).dirichlet(np.ones(3), 7)])
@@ -188,7 +191,7 @@ def test_both_ways_of_kernels_find_the_same(monkeypatch, intercept):
     settings = {"alphas": ALPHAS, "n_iter": GAMMAS, "fit_intercept": intercept, "method": "kernel", "dtype": "float64"}
     found = []
     for cheaper in (True, False):
-        monkeypatch.setattr(fitter, "one_decomposition_is_cheaper", Mock(return_value=cheaper))
+        monkeypatch.setattr(kernel, "one_decomposition_is_cheaper", Mock(return_value=cheaper))
         found.append(BandedRidgeCV(groups, **settings).fit(X, Y))
     np.testing.assert_allclose(found[0].cv_scores_, found[1].cv_scores_, rtol=1e-9)
     np.testing.assert_array_equal(found[0].best_alphas_, found[1].best_alphas_)
@@ -201,10 +204,11 @@ def test_one_decomposition_serves_few_targets_and_whole_folds_only():
     task = Task(np.arange(455), [slice(0, 400), slice(400, 450), slice(450, 455)], GAMMAS, ALPHAS)
     whole = [(np.setdiff1d(rows, held), held) for held in np.array_split(rows, 5)]
     gap = [(train[5:], held) for train, held in whole]
-    answers = [
-        fitter.one_decomposition_is_cheaper(lay_out(X, [(rows, splits)]), task, splits, n)
-        for splits, n in ((whole, 10), (whole, 10**6), (gap, 10))
-    ]
+    answers = []
+    for splits, n in ((whole, 10), (whole, 10**6), (gap, 10)):
+        fold = Fold(rows, rows[:0], tuple(splits), rows[:0])
+        design = Design(X, {}, lay_out(X, [(rows, splits)]), (fold,), scale=False)
+        answers.append(kernel.one_decomposition_is_cheaper(Problem(design, (task,), Arrays()), n))
     assert answers == [True, False, False]
 
 

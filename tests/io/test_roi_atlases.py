@@ -68,6 +68,9 @@ def test_available_atlases_state_what_a_user_needs():
         "Schaefer2018-400": 400,
         "aseg": 19,
         "aparcaseg": 87,
+        "HCP-MMP1": 360,
+        "Yeo2011-7": 7,
+        "Yeo2011-17": 17,
     }
     assert all(info.licence and info.citation and info.summary and info.space for info in infos.values())
     assert "MIT" in infos["Schaefer2018-200"].licence

@@ -366,7 +366,7 @@ def test_filters_of_bids_files_are_refused(originals, tmp_path):
         ({"per": "tr"}, 'bdata files have one row per block; set per = "stimulus"'),
         ({"events": "e.tsv"}, "has no `events`"),
         ({"mask": "m.nii"}, r"mask is 'm.nii', but for bdata it can only be"),
-        ({"n_runs": 0}, "n_runs is 0, but a number of runs"),
+        ({"n_runs": 0}, "n_runs = 0: an integer of 1 or more"),
         ({"labels": "video"}, "labels is 'video', but must hold {label}"),
         ({"labels": "{name}"}, r"labels is '\{name\}', which is no format"),
         ({"kind": "volume", "file": None, "n_runs": 3}, 'labels and n_runs belong to kind = "bdata"'),

@@ -1,12 +1,12 @@
 """Masks of maps, counts of significant targets, and regions as reports show them."""
 
-import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from encoding.mapping import Maps
+from encoding.mapping import Maps, read_result
 from encoding.mapping.results import TargetTests, named_winner
 from encoding.mapping.selection import charts
 from encoding.mapping.significance import (
@@ -84,7 +84,14 @@ def target_tests(**changes):
 def tested(make_result):
     settings = {"compare": {"level": 0.01}}
     result = make_result("01", [0.5, 0.5, 0.1, 0.1], [0.1] * 4, settings=settings)
-    return dataclasses.replace(result, tests=target_tests())
+    tests = target_tests()
+    folder = result.folder / "inference"
+    folder.mkdir()
+    arrays = {name: getattr(tests, name) for name in ("u", "p_fwe", "q", "winner")}
+    np.savez(folder / "targets.npz", **arrays)
+    told = {"spaces": list(tests.spaces), "settings": {"p_level": tests.level}, "notes": {}}
+    (folder / "inference.json").write_text(json.dumps(told))
+    return read_result(result.folder)
 
 
 def test_a_target_is_coloured_where_the_space_is_ahead_and_above_chance(tested):

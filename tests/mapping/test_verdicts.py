@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from encoding.mapping import GROUP, Maps, judge_regions, rank_spaces, write_report
+from encoding.mapping import Maps, judge_regions, rank_spaces, write_report
 from encoding.mapping.composer import Composer
 from encoding.mapping.significance import verdict_table
-from encoding.mapping.verdicts import NO_DIFFERENCE, NOTHING_TESTED, PLACE, headline, margin_notes
+from encoding.mapping.verdicts import GROUP, NO_DIFFERENCE, NOTHING_TESTED, PLACE, headline, margin_notes
 
 WHERE = {"atlas": "toy", "level": "region", "set": "", "hemi": ""}
 SPACES = ["a", "b", "c"]
@@ -25,7 +25,7 @@ def scores_table(values, metric="r", feature="all"):
     return pd.DataFrame(rows)
 
 
-def claim(subject, region, best="", leading="a", following="b", p=0.5, verdict=None, **more):
+def claim(subject, region, best="", *, leading="a", following="b", p=0.5, verdict=None, **more):
     """Make a row of a table of verdicts."""
     verdict = verdict or ("best" if best else NO_DIFFERENCE)
     row = {"subject": subject, **WHERE, "region": region, "best": best, "leading": best or leading, "next": following}
@@ -51,7 +51,10 @@ def test_the_highest_space_and_its_margin():
     assert found.loc[("01", "V1"), ["value", "margin"]].tolist() == pytest.approx([0.3, 0.05])
     assert found.loc[("01", "V2"), ["highest", "runner_up"]].tolist() == ["a", ""]
     assert np.isnan(found.loc[("01", "V2"), "margin"])
-    assert found.loc[("02", "V1"), ["highest", "runner_up"]].tolist() == ["", "b"]  # what is negative is best of nothing
+    assert found.loc[("02", "V1"), ["highest", "runner_up"]].tolist() == [
+        "",
+        "b",
+    ]  # what is negative is best of nothing
 
 
 def test_the_first_of_equal_models_is_the_highest():
@@ -89,9 +92,7 @@ def test_of_several_subjects_the_claim_is_that_of_the_group():
     ])  # fmt: skip
     verdicts = judge_regions(two_subjects(), SPACES, claims).set_index("region")
     assert verdicts["best"].to_dict() == {"V1": "", "V2": "b"}
-    assert headline(verdicts.reset_index()) == (
-        "b is ahead in V2 (1/2). No difference that these data can show in V1."
-    )
+    assert headline(verdicts.reset_index()) == ("b is ahead in V2 (1/2). No difference that these data can show in V1.")
     single = judge_regions(two_subjects().query("subject == '01'"), SPACES, claims)
     assert headline(single) == "a is ahead in V1. No difference that these data can show in V2."
 
@@ -162,7 +163,7 @@ def test_chart_caption_alt_text_and_table_of_a_page_agree(make_result, tmp_path,
     group = claims_of_brain(GROUP, best, n_named=1, n_leading=2)
     page, *_ = write_report(
         results, Maps(dpi=60), tmp_path / "report.html", tmp_path / "figures", progress=lambda *_: None,
-        group_claims=group,
+        group_verdicts=group,
     )  # fmt: skip
     text = unescape(page.read_text(encoding="utf-8"))
     said = {space for space, _ in re.findall(r"(\w+) is ahead in ([^.]*)\.", text)}

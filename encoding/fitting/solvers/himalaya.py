@@ -1,18 +1,19 @@
-"""Choose band weights and penalties by inner cross-validation, with himalaya."""
+"""Choose band weights and penalties with himalaya: the reference, and what other solvers are checked against."""
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...core import EncodingError
 from ...numerics.ridge import scale_band
 from ...numerics.target_products import standardise_targets
+from ..arrays import Arrays
 from ..design import Design
 from ..device import himalaya_backend
-from .base import Fit, Keep, refit_fold, scaled_fold
-from .search_statistics import Task
+from .base import Bytes, Fit, Keep, Problem, Size, Task, decomposition_operations, draw_choice
+from .refit import first_fold_weights, refit_all_folds, scaled_fold
 
 SMALLEST_GAMMA = 1e-9
 N_TARGETS = 8
@@ -32,43 +33,10 @@ def search(
     device: str = "cpu",
     batch_bytes: int = 256 << 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the best candidate and penalty of every target, with an intercept.
+    """Find the best candidate and penalty of every target, with an intercept in every inner fold.
 
-    The primal solver is used up to half as many features as samples, the kernel solver above; both fit an
-    intercept in every inner fold and both score by the mean squared error of the inner folds.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_samples, n_features)
-        Scaled training features, all bands side by side.
-    Y : ndarray, shape (n_samples, n_targets)
-        Training responses, finite.
-    bands : list of slice
-        Columns of each band.
-    gammas : ndarray, shape (n_candidates, n_bands)
-        Band weights to try, each row summing to one.
-    alphas : sequence of float
-        Penalties to try.
-    inner : sequence of (ndarray, ndarray)
-        Training and validation rows of each inner fold.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    batch_bytes : int
-        Size that one tensor of predictions (penalties x samples x targets) may have.
-
-    Returns
-    -------
-    gamma : ndarray, shape (n_bands, n_targets)
-        Chosen band weights, exactly as they stand in `gammas`.
-    alpha : ndarray, shape (n_targets,)
-        Chosen penalties.
-    score : ndarray, shape (n_targets,)
-        Mean inner score of the choice (negative mean squared error); optimistic, since it was maximised.
-
-    Raises
-    ------
-    EncodingError
-        If himalaya is told by its environment to return made-up weights.
+    Return weights (n_bands, n_targets) exactly as they stand in `gammas`, penalties (n_targets,), and the mean inner
+    score (n_targets,) of the choice, which is optimistic since it was maximised.
     """
     candidate, alpha, scores = search_all(
         X, Y, bands=bands, gammas=gammas, alphas=alphas, inner=inner, device=device, batch_bytes=batch_bytes
@@ -88,40 +56,10 @@ def search_all(  # noqa: PLR0913 - those of `search`, and whether there is an in
     device: str = "cpu",
     batch_bytes: int = 256 << 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the best candidate and penalty of every target, by their numbers.
+    """Score every candidate: best candidate, best penalty (n_targets,), and scores (n_candidates, n_targets).
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_samples, n_features)
-        Training features, all bands side by side.
-    Y : ndarray, shape (n_samples, n_targets)
-        Training responses, finite.
-    bands : list of slice
-        Columns of each band.
-    gammas : ndarray, shape (n_candidates, n_bands)
-        Band weights to try.
-    alphas : sequence of float
-        Penalties to try.
-    inner : sequence of (ndarray, ndarray)
-        Training and validation rows of each inner fold.
-    intercept : bool, default=True
-        Whether inner folds fit an intercept.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    batch_bytes : int
-        Size that one tensor of predictions may have.
-
-    Returns
-    -------
-    candidate, alpha : ndarray of int, shape (n_targets,)
-        Rows of `gammas`, and numbers among the sorted penalties.
-    scores : ndarray, shape (n_candidates, n_targets)
-        Mean inner score of every candidate at its best penalty.
-
-    Raises
-    ------
-    EncodingError
-        If himalaya is told by its environment to return made-up weights.
+    The primal solver is used up to half as many features as samples, the kernel solver above. `batch_bytes` bounds
+    one tensor of predictions (penalties x samples x targets).
     """
     if os.environ.get("HIMALAYA_SKIP_FIT"):
         raise EncodingError("HIMALAYA_SKIP_FIT is set: himalaya would return made-up weights. Unset it.")
@@ -192,57 +130,67 @@ def _on_backend(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {name: backend.asarray(settings[name]) for name in ("n_iter", "alphas")}
 
 
-def verify(design: Design, task: Task, Y: np.ndarray | None, fit: Fit, *, seed: int, device: str = "cpu") -> np.ndarray:
-    """Compare scores of choices with those of himalaya, and look whether other choices would have been better.
+def verify(
+    problem: Problem,
+    number: int,
+    Y: np.ndarray,
+    fit: Fit,
+    *,
+    draw: Callable[[int, np.random.Generator], np.ndarray],
+    seed: int,
+) -> np.ndarray:
+    """Compare scores of choices with himalaya's, and check that other choices would not have been better.
 
-    Parameters
-    ----------
-    design : Design
-        Features and folds.
-    task : Task
-        What was searched.
-    Y : ndarray, shape (n_samples, n_targets)
-        Responses.
-    fit : Fit
-        What was found.
-    seed : int
-        Draws targets, the outer fold and other choices.
-    device : {"cpu", "cuda"}
-        Where himalaya computes.
-
-    Returns
-    -------
-    ndarray, shape (2,)
-        Number of targets, and the largest difference of a score in units of the target's variance.
-
-    Raises
-    ------
-    EncodingError
-        If a score differs, or another choice is better, by more than 1e-4.
+    Return the number of targets that were checked and the largest difference, in units of a target's variance; raise
+    EncodingError where it exceeds 1e-4. `seed` draws targets, the outer fold, and other choices through `draw`.
     """
-    if Y is None or not Y.shape[1]:
+    design, task, device = problem.design, problem.tasks[number], problem.arrays.device
+    if not Y.shape[1]:
         return np.zeros(2)
     rng = np.random.default_rng([seed, Y.shape[1]])
     columns = np.sort(rng.choice(Y.shape[1], min(N_TARGETS, Y.shape[1]), replace=False))
-    k = int(rng.integers(len(design.folds.folds)))
+    k = int(rng.integers(len(design.folds)))
     values, _ = standardise_targets(Y[:, columns], design.rows.plan.blocks, intercept=True)
     chosen = np.concatenate([fit.gammas[k][:, columns], fit.alphas[k][None, columns]])
     unique, member = np.unique(chosen, axis=1, return_inverse=True)
     largest = 0.0
-    for number, choice in enumerate(unique.T):
-        here = np.flatnonzero(member.ravel() == number)
+    for place, choice in enumerate(unique.T):
+        here = np.flatnonzero(member.ravel() == place)
         score = _score(design, task, values[:, here], k, choice, device)
         largest = max(largest, float(np.abs(score - fit.scores[k, columns[here]]).max()))
     for _ in range(N_OTHERS):
-        other = np.append(task.gammas[rng.integers(len(task.gammas))], rng.choice(task.alphas))
-        better = _score(design, task, values, k, other, device) - fit.scores[k, columns]
+        better = _score(design, task, values, k, draw(number, rng), device) - fit.scores[k, columns]
         largest = max(largest, float(better.max()))
-    if not largest <= TOLERATED:
-        raise EncodingError(
-            f"Verification in outer fold {k}: scores of {len(columns)} sampled targets differ from himalaya's by up to "
-            f'{largest:.1e} of their variance, but {TOLERATED} was allowed. Use method = "himalaya" and report this.'
-        )
+    _refuse(largest, f"Verification in outer fold {k}: scores of {len(columns)} sampled targets")
     return np.array([len(columns), largest])
+
+
+def verify_scores(problem: Problem, Y: np.ndarray, fit: Fit) -> dict[str, float]:
+    """Compare the scores of every candidate with himalaya's, for some targets of a problem of one outer fold."""
+    (task,), design = problem.tasks, problem.design
+    columns = np.unique(np.linspace(0, Y.shape[1] - 1, N_TARGETS).astype(int))
+    values, unit = standardise_targets(Y[:, columns], design.rows.plan.blocks, intercept=design.intercept)
+    _, _, scores = search_all(
+        design.X[:, task.columns],
+        values,
+        bands=task.bands,
+        gammas=task.gammas,
+        alphas=task.alphas.tolist(),
+        inner=design.folds[0].inner,
+        intercept=design.intercept,
+    )
+    each = np.asarray(fit.each)[:, columns] * (fit.unit[columns] / unit) ** 2
+    difference = float(np.abs(scores - each).max())
+    _refuse(difference, f"Verification: scores of {len(columns)} targets")
+    return {"verified_targets": len(columns), "verified_difference": difference}
+
+
+def _refuse(difference: float, what: str) -> None:
+    if not difference <= TOLERATED:
+        raise EncodingError(
+            f"{what} differ from himalaya's by up to {difference:.1e} of their variance, but {TOLERATED} was allowed. "
+            f'Use method = "himalaya" and report this.'
+        )
 
 
 def _score(design: Design, task: Task, Y: np.ndarray, k: int, choice: np.ndarray, device: str) -> np.ndarray:
@@ -266,55 +214,73 @@ def _score(design: Design, task: Task, Y: np.ndarray, k: int, choice: np.ndarray
 
 
 class HimalayaSolver:
-    """One model with himalaya: features are scaled once per outer fold, and centred in every inner fold.
+    """One model with himalaya: features are scaled once per outer fold, and centred in every inner fold."""
 
-    Parameters
-    ----------
-    design : Design
-        Features and folds.
-    task : Task
-        What to search.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    """
+    name: ClassVar[str] = "himalaya"
+    joint: ClassVar[bool] = False
+    offered: ClassVar[bool] = True
+    checked: ClassVar[bool] = False
+    guides: ClassVar[bool] = False
 
-    def __init__(self, design: Design, task: Task, device: str) -> None:
-        self.design, self.task, self.device = design, task, device
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.design = problem, problem.design
+        (self.task,) = problem.tasks
+
+    @staticmethod
+    def operations(size: Size, n_targets: int, device: str) -> float:
+        """Count predictions of every validation row at every penalty, each looked at several times to score it."""
+        n, v = float(size.rows.plan.n_train.mean()), float(size.rows.plan.n_validation.mean())
+        predictions = size.rows.n_validations * size.n_alphas * v * (2 * n + 120)
+        decompositions = size.rows.n_validations * decomposition_operations(min(size.n_features, n), device)
+        return size.n_candidates * (decompositions + predictions * n_targets)
+
+    @staticmethod
+    def bytes(sizes: Sequence[Size], n_features: int, arrays: Arrays) -> Bytes:  # noqa: ARG004
+        """Count kernels of all rows, and predictions of a batch."""
+        (size,) = sizes
+        n, n_outer = size.n_rows, len(size.rows.folds)
+        return Bytes(
+            fixed=8 * n * (2 * size.n_features + 6 * n),
+            target=arrays.itemsize * (n + n_outer * size.n_alphas),
+            thread=arrays.itemsize * 6 * n * 1024,
+            refit=8 * size.n_candidates * n_outer * size.n_features**2,
+        )
+
+    def at_once(self, n_targets: int) -> int:
+        """Take all targets; himalaya divides them itself."""
+        return n_targets
+
+    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a candidate and a penalty."""
+        return draw_choice(self.problem.tasks[task], rng)
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
-        """Fit the model.
+        """Search and refit the model."""
+        design, task = self.design, self.task
+        unit = np.ones(Y.shape[1])
+        found = [self._search(k, Y) for k in range(len(design.folds))]
+        alphas = np.stack([task.alphas[alpha] for _, alpha, _ in found])
+        gammas = np.stack([task.gammas[candidate].T for candidate, _, _ in found])
+        sums = refit_all_folds(design, task, Y, gammas=gammas, alphas=alphas, keep=keep[0], unit=unit)
+        curve, details = np.full(len(task.gammas), np.nan), self.problem.details
+        weights = first_fold_weights(design, task, Y, gammas[0], alphas[0]) if details else None
+        scores = np.stack([each.max(0) for _, _, each in found])
+        return [Fit(alphas, gammas, scores, curve, sums, unit, weights, found[0][2] if details else None)]
 
-        Parameters
-        ----------
-        Y : ndarray, shape (n_samples, n_targets)
-            Responses.
-        keep : sequence of callable or None
-            Where predictions go.
-
-        Returns
-        -------
-        list of Fit
-            One.
-        """
-        task, unit = self.task, np.ones(Y.shape[1])
-        alphas, gammas, scores, sums = [], [], [], []
-        for k, fold in enumerate(self.design.folds.folds):
-            train, _ = scaled_fold(self.design, task, k)
-            Y_train = Y[fold.train].astype(np.float64)
-            spread = np.maximum(Y_train.var(0), np.finfo(float).tiny)
-            gamma, alpha, score = search(
-                train,
-                Y_train - Y_train.mean(0),
-                bands=task.bands,
-                gammas=task.gammas,
-                alphas=task.alphas.tolist(),
-                inner=fold.inner,
-                device=self.device,
-            )
-            sums.append(refit_fold(self.design, task, k, Y, gammas=gamma, alphas=alpha, keep=keep[0], unit=unit))
-            alphas.append(alpha)
-            gammas.append(gamma)
-            scores.append(score / spread)
-        joined = {name: np.stack([part[name] for part in sums]) for name in sums[0]}
-        curve = np.full(len(task.gammas), np.nan)
-        return [Fit(np.stack(alphas), np.stack(gammas), np.stack(scores), curve, joined)]
+    def _search(self, k: int, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Search one outer fold; scores (n_candidates, n_targets) are in units of the variance if features are."""
+        design, task, fold = self.design, self.task, self.design.folds[k]
+        X = scaled_fold(design, task, k)[0] if design.scale else design.X[np.ix_(fold.train, task.columns)]
+        Y = Y[fold.train].astype(np.float64)
+        spread = np.maximum(Y.var(0), np.finfo(float).tiny) if design.scale else 1.0
+        candidate, alpha, scores = search_all(
+            X,
+            Y - Y.mean(0) if design.intercept else Y,
+            bands=task.bands,
+            gammas=task.gammas,
+            alphas=task.alphas.tolist(),
+            inner=fold.inner,
+            intercept=design.intercept,
+            device=self.problem.arrays.device,
+        )
+        return candidate, alpha, scores / spread

@@ -1,4 +1,4 @@
-"""Search for features that outnumber the samples: the same losses, in the basis of the training rows.
+"""Fit features that outnumber the samples: the same losses, in the basis of the training rows.
 
 The eigenvectors of the kernel ``K = Z Z' = U diag(s) U'`` take the place of those of ``Z'Z``: a target is rotated by
 ``U'``, the validation rows by ``R = Z_v Z' U diag(s)^{-1/2}``, and every formula for the losses stays as it is.
@@ -6,38 +6,152 @@ Scaling on the rows of every training set makes a kernel of its own for each; ne
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...numerics.designs import TrainingSet, scale_set
 from ...numerics.partial_fractions import Coupling, couple, decompose, losses
+from ...numerics.ridge import left_out_losses
 from ...numerics.ridge_search import band_scale, improve, start
+from ...numerics.target_products import standardise_targets
 from ..arrays import Arrays
 from ..rows import KERNEL_BYTES, Rows
-from .search_statistics import Found, Task
+from .base import Bytes, Fit, Found, Keep, Problem, Size, Task, decomposition_operations, draw_choice
+from .refit import first_fold_weights, refit_all_folds
 
 BATCH = 1024
 # Kernels of bands with more features than this are kept from candidate to candidate, as far as they fit.
 NARROW = 256
 
 
-class KernelSearch:
-    """Search for one model, from kernels.
+class KernelSolver:
+    """One model with more features than samples."""
 
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of the model.
-    rows : Rows
-        The folds.
-    task : Task
-        What to search.
-    scale, intercept : bool
-        Whether to scale, and to centre, on the rows of every training set.
-    arrays : Arrays
-        Where to compute.
+    name: ClassVar[str] = "kernel"
+    joint: ClassVar[bool] = False
+    offered: ClassVar[bool] = True
+    checked: ClassVar[bool] = True
+    guides: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.design, self.arrays = problem, problem.design, problem.arrays
+        (self.task,) = problem.tasks
+        self._engine: KernelSearch | None = None
+
+    @staticmethod
+    def operations(size: Size, n_targets: int, device: str) -> float:
+        """Count kernels, decompositions and losses of every candidate."""
+        n, v = float(size.rows.plan.n_train.mean()), float(size.rows.plan.n_validation.mean())
+        p, n_sets, n_val = size.n_features, len(size.rows.sets), size.rows.n_validations
+        rank = min(p, n)
+        by_rank = n_sets * 2 * rank * n + n_val * (2 * rank * v + 2 * rank * rank + 4 * size.n_alphas * rank)
+        products = n_sets * (2 * n * rank * p + decomposition_operations(rank, device))
+        products += n_val * (2 * v * p * rank + 2 * v * rank * rank)
+        return size.n_candidates * (products + by_rank * n_targets)
+
+    @staticmethod
+    def bytes(sizes: Sequence[Size], n_features: int, arrays: Arrays) -> Bytes:  # noqa: ARG004
+        """Count kernels of all rows and of all training sets, and losses of a batch."""
+        (size,) = sizes
+        n, n_outer = size.n_rows, len(size.rows.folds)
+        return Bytes(
+            fixed=8 * n * (2 * size.n_features + 6 * n) + min(KERNEL_BYTES, 16 * len(size.rows.sets) * n**2),
+            target=arrays.itemsize * (n + n_outer * size.n_alphas),
+            thread=arrays.itemsize * 6 * n * 1024,
+            refit=8 * size.n_candidates * n_outer * size.n_features**2,
+        )
+
+    def at_once(self, n_targets: int) -> int:
+        """Take all targets: every call decomposes every kernel anew."""
+        return n_targets
+
+    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a candidate and a penalty."""
+        return draw_choice(self.problem.tasks[task], rng)
+
+    def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
+        """Search and refit the model."""
+        standard, unit = self._standardise(Y)
+        found = self._search(standard)
+        alphas = self.task.alphas[found.alpha]
+        gammas = self.task.gammas[found.candidate].transpose(0, 2, 1)
+        sums = refit_all_folds(self.design, self.task, standard, gammas=gammas, alphas=alphas, keep=keep[0], unit=unit)
+        details = self.problem.details
+        weights = first_fold_weights(self.design, self.task, Y, gammas[0], alphas[0]) if details else None
+        each = found.each[:, 0] if found.each is not None else None
+        return [Fit(alphas, gammas, found.score, found.curve, sums, unit, weights, each)]
+
+    def _standardise(self, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Standardise in the precision of the search, some targets at a time, so that float64 takes little memory."""
+        standard = np.empty(Y.shape, dtype=self.arrays.dtype)
+        unit = np.empty(Y.shape[1])
+        for first in range(0, Y.shape[1], BATCH):
+            part = slice(first, first + BATCH)
+            standard[:, part], unit[part] = standardise_targets(
+                Y[:, part], self.design.rows.plan.blocks, intercept=self.design.intercept
+            )
+        return standard, unit
+
+    def _search(self, standard: np.ndarray) -> Found:
+        design = self.design
+        if self.arrays.device == "cpu" and one_decomposition_is_cheaper(self.problem, standard.shape[1]):
+            return leave_out(self.problem, standard)
+        if self._engine is None:
+            self._engine = KernelSearch(
+                design.X[:, self.task.columns],
+                design.rows,
+                self.task,
+                scale=design.scale,
+                intercept=design.intercept,
+                arrays=self.arrays,
+            )
+        return self._engine.run(standard, keep_all=self.problem.details)
+
+
+def one_decomposition_is_cheaper(problem: Problem, n_targets: int) -> bool:
+    """Return True if leaving blocks out of the kernel of all rows takes fewer operations than a kernel per fold.
+
+    Possible with one outer fold whose inner folds each train on all rows that they do not validate on, and without
+    scaling in every fold; cheaper for few targets, where decompositions are most of the work.
     """
+    (task,), rows = problem.tasks, problem.design.rows
+    if problem.design.scale or len(rows.folds) > 1:
+        return False
+    train, splits = rows.folds[0]
+    n, A = len(train), len(task.alphas)
+    if any(len(np.union1d(fitted, held)) != n or len(fitted) + len(held) != n for fitted, held in splits):
+        return False
+    size = Size(rows, tuple(band.stop - band.start for band in task.bands), 1, A)
+    by_fold = KernelSolver.operations(size, n_targets, "cpu")
+    products = 2.0 * n * n * (n_targets * A + len(task.columns))
+    inverses = sum(2.0 * A * n * len(held) ** 2 for _, held in splits)
+    return decomposition_operations(n, "cpu") + products + inverses < by_fold
+
+
+def leave_out(problem: Problem, Y: np.ndarray) -> Found:
+    """Search standardised responses by decomposing the kernel of all rows once per candidate."""
+    (task,), design, arrays = problem.tasks, problem.design, problem.arrays
+    X, blocks = design.X[:, task.columns], [held for _, held in design.rows.folds[0][1]]
+    n, n_targets = len(task.gammas), Y.shape[1]
+    losses_of = np.empty((n, n_targets), dtype=Y.dtype)
+    alpha = np.empty((n, n_targets), dtype=np.int64)
+
+    def one(number: int) -> None:
+        Z = X * band_scale(task.bands, task.gammas[number], X.shape[1])
+        loss = left_out_losses(Z @ Z.T, Y, blocks, task.alphas, intercept=design.intercept)
+        losses_of[number], alpha[number] = loss.min(0), loss.argmin(0)
+
+    list(arrays.each(one, range(n)))
+    best = losses_of.argmin(0)
+    chosen = np.take_along_axis(alpha, best[None], axis=0)
+    curve = -np.minimum.accumulate(losses_of, axis=0).astype(np.float64).sum(1)
+    each = -losses_of[:, None] if problem.details else None
+    return Found(best[None], chosen, -losses_of.min(0)[None].astype(np.float64), curve, each)
+
+
+class KernelSearch:
+    """Search for one model with features X (n_samples, n_features), from kernels."""
 
     def __init__(self, X: np.ndarray, rows: Rows, task: Task, *, scale: bool, intercept: bool, arrays: Arrays) -> None:
         self.X, self.rows, self.task, self.arrays = X, rows, task, arrays
@@ -47,20 +161,7 @@ class KernelSearch:
         self._free = KERNEL_BYTES
 
     def run(self, Y: np.ndarray, *, keep_all: bool = False) -> Found:
-        """Search for some targets.
-
-        Parameters
-        ----------
-        Y : ndarray, shape (n_samples, n_targets)
-            Responses as `standardise_targets` gives them.
-        keep_all : bool, default=False
-            Whether to keep the score of every candidate.
-
-        Returns
-        -------
-        Found
-            The choices.
-        """
+        """Search standardised responses (n_samples, n_targets); keep the score of every candidate if asked."""
         width = BATCH if self.arrays.device == "cpu" else 1 << 15
         batches = [_Batch(self, Y[:, first : first + width], keep_all) for first in range(0, Y.shape[1], width)]
         for candidate in range(len(self.task.gammas)):
@@ -80,19 +181,10 @@ class KernelSearch:
         )
 
     def prepare(self, candidate: int, number: int) -> tuple[Any, list[tuple[Any, Coupling]]]:
-        """Decompose the kernel of one candidate on one training set.
+        """Decompose the kernel of a candidate on a training set.
 
-        Parameters
-        ----------
-        candidate, number : int
-            Which candidate, and which training set.
-
-        Returns
-        -------
-        turn : array, shape (rank, n_train)
-            Takes training responses to the eigenvectors, in units.
-        parts : list of (array, Coupling)
-            For every validation set, what takes its responses there, and its losses.
+        Return the rotation of training responses (rank, n_train), in units, and for every validation set the rotation
+        of its responses (rank, n_validation) and its `Coupling`.
         """
         training: TrainingSet = self.rows.sets[number]
         mean, factor = self.factors[number]
@@ -130,7 +222,7 @@ class KernelSearch:
         return self.arrays.to(turn), parts
 
     def _weighted(self, candidate: int, number: int) -> list[np.ndarray]:
-        """Add up the kernels of the bands of a training set, with itself and with each of its validation sets."""
+        """Sum the weighted kernels of all bands, among training rows and with the rows of each validation set."""
         parts: list[np.ndarray] = []
         for band, gamma in enumerate(self.task.gammas[candidate]):
             if gamma > 0:
@@ -143,7 +235,7 @@ class KernelSearch:
         return parts
 
     def _of_band(self, number: int, band: int) -> list[np.ndarray]:
-        """Multiply the scaled features of a band out, or take that from memory."""
+        """Compute the kernels of one band, or return them from memory."""
         known = self._kept.get((number, band))
         if known is not None:
             return known
@@ -177,10 +269,11 @@ class _Batch:
         self.means = [self.mean_of(training.rows) for training in rows.sets]
 
     def mean_of(self, rows: np.ndarray) -> np.ndarray:
+        """Mean response of some rows; zero without an intercept."""
         return self.Y[rows].mean(0) if self.search.intercept else np.zeros(self.n_targets)
 
     def centred(self, rows: np.ndarray, number: int) -> Any:
-        """Take responses about their mean in a training set."""
+        """Centre the responses of some rows on the mean of a training set."""
         arrays = self.search.arrays
         return self.there[arrays.index(rows)] - arrays.to(self.means[number])
 
@@ -197,7 +290,7 @@ class _Batch:
             self.total[validation.outer] += losses(xp, coupling, c, e, work)
 
     def end(self, candidate: int) -> None:
-        """Compare a candidate with those before."""
+        """Update the best choices with the losses of a candidate."""
         xp = self.search.arrays.xp
         improve(xp, self.best, self.total, candidate)
         self.curve[candidate] = -float(self.best.loss.sum())
@@ -206,7 +299,7 @@ class _Batch:
         self.total[:] = 0
 
     def finish(self) -> Found:
-        """Add what is the same for every candidate."""
+        """Add the mean square of the validation responses, which no candidate changes."""
         arrays = self.search.arrays
         base = np.zeros((self.n_outer, self.n_targets))
         for training, mean in zip(self.search.rows.sets, self.means, strict=True):

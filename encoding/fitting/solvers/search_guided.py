@@ -14,7 +14,8 @@ from ...numerics.ridge_search import Operator, rotate
 from ...numerics.surrogate import candidate_features, promising
 from ...numerics.target_products import SetProducts, TargetProducts, multiply_sets
 from ..rows import base_loss
-from .search_statistics import Found, StatisticsSearch
+from .base import Found
+from .operators import Operators
 
 N_FIRST = 32
 N_BLOCK = 200
@@ -23,48 +24,32 @@ AT_ONCE = 256
 
 
 class GuidedSearch:
-    """Search of one task of a `StatisticsSearch` that tries promising candidates only.
+    """Search of one task that tries promising candidates only.
 
     Parameters
     ----------
-    engine : StatisticsSearch
-        Prepares candidates.
+    operators : Operators
+        Decomposes the candidates.
     task : int
         Number of the task.
     """
 
-    def __init__(self, engine: StatisticsSearch, task: int = 0) -> None:
-        self.engine, self.number, self.task = engine, task, engine.tasks[task]
+    def __init__(self, operators: Operators, task: int = 0) -> None:
+        self.operators, self.number, self.task = operators, task, operators.tasks[task]
         self.features = candidate_features(self.task.gammas)
         n = len(self.task.gammas)
         self.first = np.arange(min(N_FIRST, n))
         self.blocks = [np.arange(a, min(a + N_BLOCK, n)) for a in range(len(self.first), n, N_BLOCK)]
 
-    @property
-    def n_tried(self) -> int:
-        """Candidates that every target tries."""
-        return len(self.first) + sum(min(N_TRIED, len(block)) for block in self.blocks)
-
     def run(self, batches: Sequence[TargetProducts]) -> list[Found]:
-        """Search for all targets of all batches.
-
-        Parameters
-        ----------
-        batches : sequence of TargetProducts
-            Products of some targets each.
-
-        Returns
-        -------
-        list of Found
-            For every batch; the curve has one entry per candidate that a target tried.
-        """
-        each = self.engine.arrays.each
+        """Search all targets of all batches; the curve has one entry per candidate that a target tried."""
+        each = self.operators.arrays.each
         states = [_State(self, products) for products in batches]
         stages = [(self.first, len(self.first))] + [(block, N_TRIED) for block in self.blocks]
         for block, n in stages:
             list(each(lambda state, b=block, k=n: state.choose(b, k), states))  # type: ignore[misc]
-            for some in self.engine.groups(self.number, block):
-                prepared = list(each(lambda c: self.engine.prepare(self.number, int(c)), some))
+            for some in self.operators.groups(self.number, block):
+                prepared = list(each(lambda c: self.operators.prepare(self.number, int(c)), some))
                 list(each(lambda state, s=some, o=prepared: state.try_them(s, o), states))  # type: ignore[misc]
         return [state.finish() for state in states]
 
@@ -74,7 +59,7 @@ class _State:
 
     def __init__(self, search: GuidedSearch, products: TargetProducts) -> None:
         self.search, self.source = search, products
-        self.rows, self.dtype = search.engine.rows, search.engine.arrays.dtype
+        self.rows, self.dtype = search.operators.rows, search.operators.arrays.dtype
         self.shape = (len(self.rows.folds), products.total.shape[1])
         self.tried = np.zeros((0, *self.shape), dtype=np.int64)
         self.loss = np.zeros((0, *self.shape), dtype=self.dtype)
@@ -105,7 +90,9 @@ class _State:
 
     def try_them(self, candidates: np.ndarray, prepared: Sequence[list[Operator]]) -> None:
         """Compute the losses of candidates for the targets that have chosen them."""
-        products = multiply_sets(self.rows.plan, self.source, intercept=self.search.engine.intercept, dtype=self.dtype)
+        products = multiply_sets(
+            self.rows.plan, self.source, intercept=self.search.operators.intercept, dtype=self.dtype
+        )
         for candidate, operators in zip(candidates, prepared, strict=True):
             where = [np.nonzero(self.tried[:, outer] == candidate) for outer in range(self.shape[0])]
             total = [np.zeros((len(self.search.task.alphas), len(columns)), dtype=self.dtype) for _, columns in where]
@@ -138,7 +125,7 @@ class _State:
 
     def finish(self) -> Found:
         """Take the best of what was tried."""
-        base = base_loss(self.rows, self.source, self.shape[0], intercept=self.search.engine.intercept)
+        base = base_loss(self.rows, self.source, self.shape[0], intercept=self.search.operators.intercept)
         best = self.loss.argmin(0)[None]
         loss, candidate, alpha = (
             np.take_along_axis(part, best, axis=0)[0] for part in (self.loss, self.tried, self.alpha)

@@ -1,17 +1,29 @@
-"""Search of band weights and penalties from sufficient statistics, for all models and outer folds at once.
+"""Fit from products of features and responses: search, refit and predictions, of several models at once.
 
-The responses are looked at once. What follows works on their products with the features, in batches of
-targets that stay in the cache of a processor (or fill a graphics card).
+The responses are read once. What follows works on their products with the features, in batches of targets that stay
+in the cache of a processor (or fill a graphics card).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
-from ...numerics.designs import Scaled, scaled_grams
-from ...numerics.ridge_search import Operator, Scratch, band_scale, improve, make_operator, score_candidate, start
+from ...numerics.held_out import (
+    OuterTargets,
+    Refit,
+    held_out_sums,
+    outer_features,
+    outer_targets,
+    prepare_refit,
+    refit_all,
+    training_products,
+)
+from ...numerics.ridge_search import Operator, Scratch, band_scale, improve, score_candidate, start
 from ...numerics.target_products import (
+    Plan,
     SetProducts,
     TargetProducts,
     multiply_sets,
@@ -19,64 +31,198 @@ from ...numerics.target_products import (
     standardise_targets,
 )
 from ..arrays import Arrays
-from ..rows import Rows, base_loss, batch_of, operator_bytes
+from ..design import average
+from ..rows import REFIT_BYTES, Rows, base_loss, batch_of, operator_bytes
+from .base import Bytes, Fit, Found, Keep, Problem, Size, Task, decomposition_operations, draw_choice
+from .operators import Operators
+from .refit import in_units, stack_sums
+from .search_guided import GuidedSearch
+
+# Batches that are searched together where all targets are in memory: more would only take memory.
+BATCHES_AT_ONCE = 8
+
+
+class StatisticsSolver:
+    """Several models from one look at the responses."""
+
+    name: ClassVar[str] = "statistics"
+    joint: ClassVar[bool] = True
+    offered: ClassVar[bool] = True
+    checked: ClassVar[bool] = True
+    guides: ClassVar[bool] = True
+
+    def __init__(self, problem: Problem) -> None:
+        design = problem.design
+        self.problem, self.design, self.arrays = problem, design, problem.arrays
+        settings = {"scale": design.scale, "intercept": design.intercept}
+        self.engine = StatisticsSearch(
+            design.X, design.rows, problem.tasks, arrays=problem.arrays, memory=problem.memory, **settings
+        )
+        self.refits: dict[tuple[int, int, int], Refit] = {}
+        self.features = [
+            [
+                outer_features(
+                    design.X[:, task.columns],
+                    average(design.X[np.ix_(fold.test, task.columns)], fold.average),
+                    fold.train,
+                    task.bands,
+                    **settings,
+                )
+                for fold in design.folds
+            ]
+            for task in problem.tasks
+        ]
+
+    @staticmethod
+    def operations(size: Size, n_targets: int, device: str) -> float:
+        """Count the products with the responses, and decompositions and losses of every candidate."""
+        p, n_sets, n_val = size.n_features, len(size.rows.sets), size.rows.n_validations
+        by_products = n_sets * 2 * p * p + n_val * (4 * p * p + 4 * size.n_alphas * p)
+        per_candidate = n_sets * decomposition_operations(p, device) + by_products * n_targets
+        return 2.0 * size.n_rows * p * n_targets + size.n_candidates * per_candidate
+
+    @staticmethod
+    def bytes(sizes: Sequence[Size], n_features: int, arrays: Arrays) -> Bytes:
+        """Count products of features, products with the responses, and decomposed candidates."""
+        rows = sizes[0].rows
+        n_outer, n_sets = len(rows.folds), len(rows.sets) + rows.n_validations
+        candidates = [operator_bytes(rows, size.n_features, size.n_alphas, arrays) for size in sizes]
+        return Bytes(
+            fixed=sum(8 * size.n_features**2 * (n_sets + 2 * n_outer) for size in sizes),
+            target=8 * (len(rows.plan.blocks) + 1) * n_features,
+            refit=sum(8 * size.n_candidates * n_outer * size.n_features**2 for size in sizes),
+            smallest=max(candidates),
+            wanted=sum(one * size.n_candidates for one, size in zip(candidates, sizes, strict=True)),
+        )
+
+    def at_once(self, n_targets: int) -> int:
+        """Take a few batches, whose products fit into memory."""
+        return min(n_targets, self.engine.batch * BATCHES_AT_ONCE)
+
+    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a candidate and a penalty."""
+        return draw_choice(self.problem.tasks[task], rng)
+
+    def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
+        """Search and refit every model: every task, or every set of choices of a task."""
+        width = self.engine.batch
+        pieces = [np.arange(first, min(first + width, Y.shape[1])) for first in range(0, Y.shape[1], width)]
+        read = list(self.arrays.each(lambda columns: self._read(Y[:, columns]), pieces))
+        found = self.engine.run([batch.products for batch in read], keep_all=self.problem.details)
+        return [
+            self._refit(owner, of_model, read, where)
+            for owner, of_model, where in zip(self.engine.owners, found, keep, strict=True)
+        ]
+
+    def _read(self, Y: np.ndarray) -> "_Read":
+        values, unit = self.engine.standardise(Y)
+        averaged = {
+            number: average(values[fold.test], fold.average)
+            for number, fold in enumerate(self.design.folds)
+            if not np.array_equal(fold.average, np.arange(len(fold.test)))
+        }
+        return _Read(self.engine.products(values), unit, averaged)
+
+    def _refit(self, number: int, found: list[Found], read: list["_Read"], keep: Keep | None) -> Fit:
+        task = self.problem.tasks[number]
+        whole = join_found(found)
+        details = self.problem.details
+        return Fit(
+            task.alphas[whole.alpha],
+            task.gammas[whole.candidate].transpose(0, 2, 1),
+            whole.score,
+            whole.curve,
+            self._predict(number, found, read, keep),
+            np.concatenate([batch.unit for batch in read]),
+            self._first_weights(number, found, read) if details else None,
+            whole.each[:, 0] if whole.each is not None else None,
+        )
+
+    def _predict(
+        self, number: int, found: list[Found], read: list["_Read"], keep: Keep | None
+    ) -> dict[str, np.ndarray]:
+        """Refit every outer fold, keep the predictions, and sum what the scores need over its held-out rows."""
+        task = self.problem.tasks[number]
+        folds = [k for k, fold in enumerate(self.design.folds) if len(fold.test)]
+        first = np.cumsum([0, *(len(batch.unit) for batch in read)])
+
+        def one(job: tuple[int, int]) -> dict[str, np.ndarray]:
+            k, b = job
+            targets = self._outer(k, read[b], number)
+            features = self.features[number][k]
+            weights = self._weights(number, k, targets.train, found[b])
+            if keep is not None:
+                scaled = weights * read[b].unit
+                columns = np.arange(first[b], first[b + 1])
+                keep(k, columns, np.stack([features.test[:, band] @ scaled[band] for band in task.bands]))
+            return in_units(held_out_sums(features, targets, weights, task.bands), read[b].unit)
+
+        done = list(self.arrays.each(one, [(k, b) for k in folds for b in range(len(read))]))
+        rows = [done[k * len(read) : (k + 1) * len(read)] for k in range(len(folds))]
+        joined = [
+            {name: np.concatenate([part[name] for part in row], axis=-1) for name in row[0]} for row in rows if row
+        ]
+        return stack_sums(joined) if joined else {}
+
+    def _first_weights(self, number: int, found: list[Found], read: list["_Read"]) -> np.ndarray:
+        """Fit weights (n_features, n_targets) on the training rows of the first outer fold."""
+        parts = []
+        for batch, part in zip(read, found, strict=True):
+            cross, _, _ = training_products(*self._part(batch, number), 0, intercept=self.design.intercept)
+            parts.append(self._weights(number, 0, cross, part) * batch.unit)
+        return np.concatenate(parts, axis=1)
+
+    def _weights(self, number: int, k: int, cross: np.ndarray, found: Found) -> np.ndarray:
+        alphas = self.problem.tasks[number].alphas[found.alpha[k]]
+        return refit_all(partial(self._prepare_refit, number, k), cross, found.candidate[k], alphas)
+
+    def _prepare_refit(self, number: int, k: int, candidate: int) -> Refit:
+        """Decompose a candidate in an outer fold, or return what is known of it."""
+        known = self.refits.get((number, k, candidate))
+        if known is None:
+            task = self.problem.tasks[number]
+            scale = band_scale(task.bands, task.gammas[candidate], len(task.columns))
+            known = prepare_refit(self.features[number][k], scale)
+            if (len(self.refits) + 1) * known.turned.nbytes < REFIT_BYTES:
+                self.refits[number, k, candidate] = known
+        return known
+
+    def _part(self, read: "_Read", number: int) -> tuple[Plan, TargetProducts]:
+        """Select the features of one model."""
+        products, plan, columns = read.products, self.design.rows.plan, self.problem.tasks[number].columns
+        if not np.array_equal(columns, np.arange(self.design.X.shape[1])):
+            products = replace(products, cross=products.cross[:, columns])
+        return replace(plan, feature_total=plan.feature_total[:, columns]), products
+
+    def _outer(self, fold: int, read: "_Read", number: int) -> OuterTargets:
+        """Sum the products of an outer fold, of the features of one model."""
+        plan, products = self._part(read, number)
+        averaged = None
+        if fold in read.averaged:
+            this, columns = self.design.folds[fold], self.problem.tasks[number].columns
+            averaged = (average(self.design.X[np.ix_(this.test, columns)], this.average), read.averaged[fold])
+        return outer_targets(plan, products, fold, averaged)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Task:
-    """What is searched for one model.
+class _Read:
+    """What is kept of the responses of a batch: products, units, and averaged held-out responses by outer fold."""
 
-    Attributes
-    ----------
-    columns : ndarray of int
-        Its features, among those of all models.
-    bands : list of slice
-        Bands of these features.
-    gammas : ndarray of float64, shape (n_candidates, n_bands)
-        Candidates.
-    alphas : ndarray of float64, shape (n_alphas,)
-        Penalties, ascending.
-    guided : bool
-        Whether targets try promising candidates only.
-    choices : tuple of ndarray of int
-        One set of candidates for every model that chooses among these only, such as all that leave a band out; a
-        candidate is computed once for all models that may choose it. One model with all candidates unless given.
-    shared : ndarray of int, shape (n_outer,), optional
-        Number of the penalty of every outer fold, where all targets share one.
-    """
-
-    columns: np.ndarray
-    bands: list[slice]
-    gammas: np.ndarray
-    alphas: np.ndarray
-    guided: bool = False
-    choices: tuple[np.ndarray, ...] = ()
-    shared: np.ndarray | None = None
+    products: TargetProducts
+    unit: np.ndarray
+    averaged: dict[int, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Found:
-    """What a search finds for some targets.
-
-    Attributes
-    ----------
-    candidate : ndarray of int, shape (n_outer, n_targets)
-        Number of the chosen candidate.
-    alpha : ndarray of int, shape (n_outer, n_targets)
-        Number of the chosen penalty.
-    score : ndarray of float64, shape (n_outer, n_targets)
-        Negative mean squared error of the choice over inner folds, in squared units of the standardised target.
-    curve : ndarray of float64, shape (n_candidates,)
-        Sum over outer folds and targets of the best score after every candidate.
-    each : ndarray, shape (n_candidates, n_outer, n_targets), or None
-        Score of every candidate at its best penalty, where it was asked for.
-    """
-
-    candidate: np.ndarray
-    alpha: np.ndarray
-    score: np.ndarray
-    curve: np.ndarray
-    each: np.ndarray | None = None
+def join_found(parts: Sequence[Found]) -> Found:
+    """Concatenate the findings of several batches of targets."""
+    each = [part.each for part in parts if part.each is not None]
+    return Found(
+        np.concatenate([part.candidate for part in parts], axis=1),
+        np.concatenate([part.alpha for part in parts], axis=1),
+        np.concatenate([part.score for part in parts], axis=1),
+        np.sum([part.curve for part in parts], axis=0),
+        np.concatenate(each, axis=2) if each else None,
+    )
 
 
 class StatisticsSearch:
@@ -90,14 +236,12 @@ class StatisticsSearch:
         The folds.
     tasks : sequence of Task
         One per model.
-    scale : bool
-        Whether features and bands are scaled on the rows of every training set, or taken as they are.
-    intercept : bool
-        Whether features and responses are taken about their means in every training set.
+    scale, intercept : bool
+        Whether to scale features and bands, and to centre, on the rows of every training set.
     arrays : Arrays
         Where to compute.
     memory : int
-        Bytes that prepared candidates may take; more are prepared anew for every chunk of targets.
+        Bytes that decomposed candidates may take.
     """
 
     def __init__(
@@ -112,143 +256,46 @@ class StatisticsSearch:
         memory: int = 1 << 29,
     ) -> None:
         self.X, self.rows, self.tasks = X, rows, list(tasks)
-        self.scale, self.intercept, self.arrays, self.memory = scale, intercept, arrays, memory
-        self.scaled: list[list[Scaled]] = [
-            [scaled_grams(X[:, task.columns], s, task.bands, scale=scale, intercept=intercept) for s in rows.sets]
-            for task in self.tasks
-        ]
-        self._prepared: dict[tuple[int, int], list[Operator]] = {}
+        self.intercept, self.arrays, self.memory = intercept, arrays, memory
+        self.operators = Operators(X, rows, tasks, scale=scale, intercept=intercept, arrays=arrays, memory=memory)
 
     @property
     def batch(self) -> int:
         """Number of targets that are worked on at once."""
         return batch_of(self.rows, self.X.shape[1], self.arrays)
 
-    def standardise(self, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Take responses about their centre, in units of their standard deviation.
-
-        Parameters
-        ----------
-        Y : ndarray, shape (n_samples, n_targets)
-            Responses.
-
-        Returns
-        -------
-        tuple of ndarray
-            Standardised responses, and units.
-        """
-        return standardise_targets(Y, self.rows.plan.blocks, intercept=self.intercept)
-
-    def products(self, Y: np.ndarray) -> TargetProducts:
-        """Multiply features and standardised responses out.
-
-        Parameters
-        ----------
-        Y : ndarray of float64, shape (n_samples, n_targets)
-            Standardised responses.
-
-        Returns
-        -------
-        TargetProducts
-            All that the search needs of the responses.
-        """
-        return multiply_targets(self.X, Y, self.rows.plan.blocks)
-
-    def run(self, batches: Sequence[TargetProducts], *, keep_all: bool = False) -> list[list[Found]]:
-        """Search for all targets of all batches.
-
-        Parameters
-        ----------
-        batches : sequence of TargetProducts
-            Products of some targets each.
-        keep_all : bool, default=False
-            Whether to keep the score of every candidate.
-
-        Returns
-        -------
-        list of list of Found
-            For every model (a task, or every set of choices of a task), for every batch.
-        """
-        done: list[list[Found]] = []
-        for number, task in enumerate(self.tasks):
-            if task.guided:
-                from .search_guided import GuidedSearch  # it takes its operators from here
-
-                done.append(GuidedSearch(self, number).run(batches))
-                continue
-            states = [_State(self, task, products, keep_all) for products in batches]
-            for block in self.groups(number, np.arange(len(task.gammas))):
-                operators = list(self.arrays.each(lambda g, n=number: self.prepare(n, int(g)), block))  # type: ignore[misc]
-                if self.arrays.library == "torch":
-                    operators = [[self.arrays.operator(one) for one in each] for each in operators]
-                list(self.arrays.each(lambda state, b=block, o=operators: state.advance(b, o), states))  # type: ignore[misc]
-            finished = [state.finish() for state in states]
-            done += [list(of_model) for of_model in zip(*finished, strict=True)]
-        return done
-
     @property
     def owners(self) -> list[int]:
         """Number of the task of every model."""
         return [number for number, task in enumerate(self.tasks) for _ in task.choices or (None,)]
 
-    def prepare(self, task: int, candidate: int) -> list[Operator]:
-        """Prepare one candidate on all training sets, or take it from memory.
+    def standardise(self, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Centre responses (n_samples, n_targets) and divide them by their standard deviation; return both."""
+        return standardise_targets(Y, self.rows.plan.blocks, intercept=self.intercept)
 
-        Parameters
-        ----------
-        task : int
-            Number of the task.
-        candidate : int
-            Number of the candidate.
+    def products(self, Y: np.ndarray) -> TargetProducts:
+        """Multiply features and standardised responses (n_samples, n_targets), block by block."""
+        return multiply_targets(self.X, Y, self.rows.plan.blocks)
 
-        Returns
-        -------
-        list of Operator
-            One per training set.
-        """
-        if (task, candidate) in self._prepared:
-            return self._prepared[task, candidate]
-        which = self.tasks[task]
-        scale = band_scale(which.bands, which.gammas[candidate], len(which.columns))
-        columns = None if np.array_equal(which.columns, np.arange(self.X.shape[1])) else which.columns
-        made = [
-            make_operator(
-                scaled,
-                scale,
-                which.alphas,
-                [v.share for v in s.validations],
-                n_train=len(s.rows),
-                dtype=self.arrays.dtype,
-                columns=columns,
-            )
-            for scaled, s in zip(self.scaled[task], self.rows.sets, strict=True)
-        ]
-        if sum(self._size(n) for n in range(len(self.tasks))) <= self.memory:
-            self._prepared[task, candidate] = made
-        return made
+    def run(self, batches: Sequence[TargetProducts], *, keep_all: bool = False) -> list[list[Found]]:
+        """Search all targets of all batches, for every model (a task, or a set of choices of a task)."""
+        done: list[list[Found]] = []
+        for number, task in enumerate(self.tasks):
+            if task.guided:
+                done.append(GuidedSearch(self.operators, number).run(batches))
+                continue
+            states = [_State(self, task, products, keep_all) for products in batches]
+            for block in self.operators.groups(number, np.arange(len(task.gammas))):
+                self._advance(states, number, block)
+            finished = [state.finish() for state in states]
+            done += [list(of_model) for of_model in zip(*finished, strict=True)]
+        return done
 
-    def _size(self, task: int) -> int:
-        which = self.tasks[task]
-        return len(which.gammas) * operator_bytes(self.rows, len(which.columns), len(which.alphas), self.arrays)
-
-    def groups(self, task: int, candidates: np.ndarray) -> list[np.ndarray]:
-        """Divide candidates so that what is prepared of them at a time fits into memory.
-
-        Parameters
-        ----------
-        task : int
-            Number of the task.
-        candidates : ndarray of int
-            Numbers of candidates.
-
-        Returns
-        -------
-        list of ndarray of int
-            Parts, in order.
-        """
-        one = max(self._size(task) // len(self.tasks[task].gammas), 1)
-        at_once = max(1, int(self.memory // one))
-        return [candidates[first : first + at_once] for first in range(0, len(candidates), at_once)]
+    def _advance(self, states: Sequence["_State"], number: int, block: np.ndarray) -> None:
+        operators = list(self.arrays.each(lambda candidate: self.operators.prepare(number, int(candidate)), block))
+        if self.arrays.library == "torch":
+            operators = [[self.arrays.operator(one) for one in each] for each in operators]
+        list(self.arrays.each(lambda state: state.advance(block, operators), states))
 
 
 class _State:
@@ -282,7 +329,7 @@ class _State:
                 self.each[number] = arrays.host(xp.amin(total, 1))
 
     def finish(self) -> list[Found]:
-        """Add what is the same for every candidate."""
+        """Add the mean square of the validation responses, which no candidate changes."""
         arrays, rows = self.search.arrays, self.search.rows
         base = base_loss(rows, self.source, self.n_outer, intercept=self.search.intercept)
         each = None if self.each is None else -(self.each + base.astype(arrays.dtype))

@@ -2,45 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
+from ...core import EncodingError
 from ...numerics.nested_correlation import decompose_validation, nested_correlations
 from ...numerics.ridge import scale_band
 from ..arrays import Arrays
 from ..design import Design
-from ..plan import Choice
-from .base import Fit, Keep, refit_fold
-from .search_statistics import Task
-
-SHARED = Choice("shared", "one penalty per outer fold for all targets, as asked.")
+from .base import Bytes, Fit, Keep, Problem, Size, Task, draw_choice
+from .himalaya import HimalayaSolver
+from .refit import refit_all_folds
 
 
 def share_penalties(
     design: Design, task: Task, values: np.ndarray, chunks: Sequence[np.ndarray], arrays: Arrays
 ) -> Task:
-    """Choose the penalty of every outer fold from all targets.
+    """Choose the penalty of every outer fold: that of the highest correlation, averaged over inner folds and targets.
 
-    In every inner fold features are scaled on the rows that are fitted only.
-
-    Parameters
-    ----------
-    design : Design
-        Features and folds.
-    task : Task
-        The model.
-    values : ndarray, shape (n_samples, n_targets)
-        Responses; read chunk by chunk, once for every inner fold.
-    chunks : sequence of ndarray of int
-        Columns of the targets that count.
-    arrays : Arrays
-        Threads and precision.
-
-    Returns
-    -------
-    Task
-        With the number of the penalty of the highest correlation, averaged over inner folds and targets, for every
-        outer fold; of equal ones the largest.
+    Of equal ones the largest is chosen. In every inner fold features are scaled on the training rows only; the
+    responses (n_samples, n_targets) are read chunk by chunk, once for every inner fold.
     """
     X, shared = design.X[:, task.columns], []
     for _, inner in design.rows.folds:
@@ -60,43 +42,44 @@ def share_penalties(
 
 
 class SharedSolver:
-    """One model whose targets share a penalty.
+    """One model whose targets share the penalty that `share_penalties` chose for every outer fold."""
 
-    Parameters
-    ----------
-    design : Design
-        Features and folds.
-    task : Task
-        The model, with the penalty of every outer fold.
-    """
+    name: ClassVar[str] = "shared"
+    joint: ClassVar[bool] = False
+    offered: ClassVar[bool] = False
+    checked: ClassVar[bool] = False
+    guides: ClassVar[bool] = False
 
-    def __init__(self, design: Design, task: Task) -> None:
-        self.design, self.task = design, task
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.design = problem, problem.design
+        (self.task,) = problem.tasks
+
+    @staticmethod
+    def operations(size: Size, n_targets: int, device: str) -> float:
+        """Count what himalaya would do for one candidate; no other solver competes."""
+        return HimalayaSolver.operations(size, n_targets, device)
+
+    @staticmethod
+    def bytes(sizes: Sequence[Size], n_features: int, arrays: Arrays) -> Bytes:
+        """Count as for himalaya: kernels of all rows, and predictions of a batch."""
+        return HimalayaSolver.bytes(sizes, n_features, arrays)
+
+    def at_once(self, n_targets: int) -> int:
+        """Take all targets."""
+        return n_targets
+
+    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a penalty."""
+        return draw_choice(self.problem.tasks[task], rng)
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
-        """Fit the model.
-
-        Parameters
-        ----------
-        Y : ndarray, shape (n_samples, n_targets)
-            Responses.
-        keep : sequence of callable or None
-            Where predictions go.
-
-        Returns
-        -------
-        list of Fit
-            One. There is no score per target.
-        """
-        task, n_folds, n_targets = self.task, len(self.design.folds.folds), Y.shape[1]
-        chosen = task.alphas[task.shared]
-        alphas = np.repeat(chosen[:, None], n_targets, axis=1)
+        """Refit the model; there is no score per target."""
+        task, n_folds, n_targets = self.task, len(self.design.folds), Y.shape[1]
+        if task.shared is None:
+            raise EncodingError("No penalty was chosen for the targets to share. Call `share_penalties` first.")
+        alphas = np.repeat(task.alphas[task.shared][:, None], n_targets, axis=1)
         gammas = np.broadcast_to(task.gammas[0][None, :, None], (n_folds, len(task.gammas[0]), n_targets)).copy()
         unit = np.ones(n_targets)
-        sums = [
-            refit_fold(self.design, task, k, Y, gammas=gammas[k], alphas=alphas[k], keep=keep[0], unit=unit)
-            for k in range(n_folds)
-        ]
-        joined = {name: np.stack([part[name] for part in sums]) for name in sums[0]}
-        scores = np.full((n_folds, n_targets), np.nan)
-        return [Fit(alphas, gammas, scores, np.full(len(task.gammas), np.nan), joined)]
+        sums = refit_all_folds(self.design, task, Y, gammas=gammas, alphas=alphas, keep=keep[0], unit=unit)
+        curve = np.full(len(task.gammas), np.nan)
+        return [Fit(alphas, gammas, np.full((n_folds, n_targets), np.nan), curve, sums, unit)]

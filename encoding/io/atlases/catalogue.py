@@ -15,10 +15,11 @@ from ...core.atlas import Atlas
 from ...core.axes import Targets
 from ...core.errors import DataError, suggest
 from ..bdata.rois import PREFIX, bdata_atlas
+from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
 from .label_images import read_labels
 from .matching import match_atlas
+from .packages import PACKAGED, load_packaged, load_schaefer_fslr
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
-from .tables import RegionTable, entities, find_table, make_table, read_rows, read_table
 
 __all__ = [
     "AtlasInfo",
@@ -50,9 +51,10 @@ class AtlasInfo:
     ----------
     name : str
         The name to load it by.
-    kind : {"surface", "segmentation"}
+    kind : {"surface", "segmentation", "package"}
         "surface": shipped, for `load_atlas`. "segmentation": only the table is shipped; the volume is the
-        user's fMRIPrep output, for `load_dseg`.
+        user's fMRIPrep output, for `load_dseg`. "package": for `load_atlas`, if the package that carries
+        it is installed.
     space : str
         Reference space.
     n_regions : int
@@ -102,8 +104,8 @@ def available_atlases() -> list[AtlasInfo]:
 
     Examples
     --------
-    >>> [atlas.name for atlas in available_atlases()]
-    ['Schaefer2018-100', 'Schaefer2018-200', 'Schaefer2018-400', 'aseg', 'aparcaseg']
+    >>> [atlas.name for atlas in available_atlases() if atlas.kind != "surface"]
+    ['aseg', 'aparcaseg', 'HCP-MMP1', 'Yeo2011-7', 'Yeo2011-17']
     """
     infos = []
     for name, file in SURFACE_FILES.items():
@@ -112,6 +114,10 @@ def available_atlases() -> list[AtlasInfo]:
     for name in DSEG_PARTS:
         n_regions = len(_dseg_rows(DSEG_PARTS[name]))
         infos.append(AtlasInfo(name, "segmentation", n_regions=n_regions, **_description("FreeSurfer", _folder())))
+    for name, about in PACKAGED.items():
+        infos.append(
+            AtlasInfo(name, "package", "fsLR, fsaverage", about.n_regions, about.licence, about.citation, about.summary)
+        )
     return infos
 
 
@@ -167,20 +173,30 @@ def load_bdata_atlas(path: str | Path, what: str, *, space: str, as_released: bo
     return attach_roi_sets(atlas, read_roi_sets(as_released=as_released))
 
 
-def load_atlas(name_or_path: str | Path, *, table: str | Path | None = None, space: str | None = None) -> Atlas:
+def load_atlas(
+    name_or_path: str | Path,
+    *,
+    table: str | Path | None = None,
+    space: str | None = None,
+    as_released: bool = False,
+) -> Atlas:
     """Load a shipped atlas by name, or the user's own from files.
 
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `available_atlases` lists as "surface", or a label image: NIfTI, a GIFTI pair (the file
+        A name that `available_atlases` lists as "surface" or "package", or a label image: NIfTI, a GIFTI pair (the file
         with ``hemi-L`` in its name, or a path with ``{hemi}`` where L and R go), CIFTI ``.dlabel.nii`` or
         ``.dscalar.nii``.
     table : str or Path, optional
         TSV with the columns index and name, and optionally hemi, network and color. If not given, it is looked for
         beside the image by the naming rule of BIDS.
     space : str, optional
-        Reference space of the user's image, if its name has neither ``space-`` nor ``tpl-``.
+        Reference space of the user's image, if its name has neither ``space-`` nor ``tpl-``. Of an atlas by name: the
+        surface that is wanted, "fsLR", "fsaverage5", "fsaverage6" or "fsaverage"; shipped Schaefer parcels lie on
+        fsaverage5, on fsLR they come from the package brainspace.
+    as_released : bool, optional
+        See `read_roi_sets`.
 
     Returns
     -------
@@ -199,6 +215,8 @@ def load_atlas(name_or_path: str | Path, *, table: str | Path | None = None, spa
     Atlas('Schaefer2018-100', 100 regions, Targets(20484 of kind 'vertex' in fsaverage5))
     """
     name = str(name_or_path)
+    if name in PACKAGED:
+        return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
     if name in SURFACE_FILES:
         path = _folder() / SURFACE_FILES[name]
     else:
@@ -206,8 +224,9 @@ def load_atlas(name_or_path: str | Path, *, table: str | Path | None = None, spa
         name = _name_of(path)
     left = Path(str(path).replace("{hemi}", "L"))
     regions = read_table(Path(table) if table is not None else find_table(left))
-    labels, targets = read_labels(path, space)
-    return _assemble(name, labels, targets, regions, left)
+    on_fslr = name in SURFACE_FILES and space == "fsLR"
+    labels, targets = load_schaefer_fslr(len(regions.index)) if on_fslr else read_labels(path, space)
+    return _assemble(name, labels, targets, regions, left, as_released=as_released)
 
 
 def _user_file(name: str) -> Path:
@@ -219,7 +238,8 @@ def _user_file(name: str) -> Path:
     path = Path(name)
     if not path.exists() and "{hemi}" not in name and not name.endswith((".nii", ".nii.gz", ".gii")):
         raise DataError(
-            f"Atlas {name!r} is not known. {suggest(name, SURFACE_FILES)} Or give the path of a label image."
+            f"Atlas {name!r} is not known. {suggest(name, [*SURFACE_FILES, *PACKAGED])} Or give the path of a label "
+            "image."
         )
     return path
 
@@ -231,7 +251,9 @@ def _name_of(path: Path) -> str:
     return "-".join(named[entity] for entity in ("atlas", "seg", "scale", "desc") if entity in named)
 
 
-def _assemble(name: str, labels: np.ndarray, targets: Targets, table: RegionTable, path: Path) -> Atlas:
+def _assemble(
+    name: str, labels: np.ndarray, targets: Targets, table: RegionTable, path: Path, *, as_released: bool = False
+) -> Atlas:
     about = _description(entities(path).get("atlas", ""), path.parent)
     atlas = Atlas(
         name=name,
@@ -246,7 +268,7 @@ def _assemble(name: str, labels: np.ndarray, targets: Targets, table: RegionTabl
         licence=about.get("licence", ""),
         centroids=_centroids(name, table),
     )
-    return attach_roi_sets(atlas, read_roi_sets())
+    return attach_roi_sets(atlas, read_roi_sets(as_released=as_released))
 
 
 def _centroids(name: str, table: RegionTable) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.axes import Grid, Targets
 from ...core.errors import DataError
-from .tables import entities
+from ..region_tables import entities
 
 CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
 GIFTI_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}

