@@ -12,6 +12,7 @@ from factories import write_config, write_study
 
 from encoding.config import read_config
 from encoding.core import DataError
+from encoding.io.bids import index as bids_index
 from encoding.io.store import DESCRIPTION, load
 from encoding.mapping import finished_result, read_result
 from encoding.pipeline import Job, Places, finished_subjects, run_compare, run_group, run_participant, subjects_of
@@ -88,6 +89,17 @@ def test_the_seed_and_nothing_else_decides(study):
     other = run_compare(job_of(study, more, ("seed = 0", "seed = 1"), out="c"))
     np.testing.assert_array_equal(other.scores["r"].row("abc"), first.scores["r"].row("abc"))
     assert (other.scores["r"].row("joint") != first.scores["r"].row("joint")).any()
+
+
+def test_a_dataset_is_scanned_once_per_run(study, monkeypatch):
+    scanned = []
+    scan = bids_index._index
+    monkeypatch.setattr(bids_index, "_index", lambda root, *rest: scanned.append(root) or scan(root, *rest))
+    job = job_of(study, ("dpi = 50", "atlases = []"))
+    for _ in range(2):  # the second time everything is there
+        run_compare(job)
+        assert sorted(scanned) == sorted({study.root, study.derivatives})
+        scanned.clear()
 
 
 def test_what_was_left_out_is_listed(study):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError, EncodingError
-from .options import add_command, add_places, add_run_options, job_of, labels_of, places_of, study_of
+from .options import add_command, add_places, add_run_options, filters_of, job_of, labels_of, places_of, study_of
 from .progress import Bar, end_line, say
 
 if TYPE_CHECKING:
@@ -91,12 +91,21 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     from joblib import Parallel, delayed
 
     from ..embedding import JudgmentTable, MotionEnergy
+    from ..loading import require_files
     from ..pipeline import finished_subjects, learn_spaces, prepare_output, subjects_of
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
     subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted, study.load)
     if not finished:
+        require_files(
+            study.load,
+            places.bids_dir,
+            places.derivatives,
+            subjects,
+            sessions=labels_of(options.session_label, "ses-"),
+            bids_filters=filters_of(options.bids_filter_file),
+        )
         prepare_output(study, places, options.arguments)
         if any(isinstance(source, JudgmentTable | MotionEnergy) for source in study.features):
             # Once for all subjects, which then load it.

@@ -11,7 +11,7 @@ from .options import add_command
 from .progress import say
 
 if TYPE_CHECKING:
-    from ..collection import Opened, Progress
+    from ..collection import Opened, RunStatus
 
 RETRIED = ("unparsed", "truncated", "error", "refused")
 
@@ -86,7 +86,7 @@ class _Bar:
         self.name, self.currency = name, currency
         self.bar: Any = None
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "RunStatus") -> None:
         from tqdm import tqdm
 
         if self.bar is None:
@@ -107,7 +107,7 @@ def _all(options: argparse.Namespace) -> int:
     collection = read_collection(options.config)
     bars: dict[str, _Bar] = {}
 
-    def watch(name: str, progress: "Progress") -> None:
+    def watch(name: str, progress: "RunStatus") -> None:
         bars.setdefault(name, _Bar(name, collection.budget.currency))(progress)
 
     print(collect_judgments(collection, watch=watch))

@@ -12,7 +12,7 @@ from ..io.judgments.answers import AnswerStore, merge_stores
 from .budget import Budget, Meter
 from .openai import ChatAnnotator
 from .results import check_collection
-from .runner import Progress, collect
+from .runner import RunStatus, collect
 from .schedule import schedule, sharing
 from .study import STORE, Collection, Opened, name_of, plan_collection
 from .trials import Annotator, Trial
@@ -22,7 +22,7 @@ SPENT = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "req
 
 
 def dry_run(
-    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[Progress], None] | None = None
+    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[RunStatus], None] | None = None
 ) -> dict[str, Any]:
     """Ask some trials of the plan, and tell what all of them will take.
 
@@ -50,9 +50,8 @@ def dry_run(
     annotator = opened.annotator(name)
     with opened.store() as store:
         asking = opened.asking(most=n_trials, spread=True)
-        progress = collect(
-            opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch
-        )
+        plan, shown = opened.trials(annotator)
+        progress = collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
         setting = store.find_setting(annotator.identity())
         result: dict[str, Any] = {"annotator": annotator.name, "asked": progress.asked, "outcomes": progress.outcomes,
                                   "reason": progress.reason, "reasons": progress.reasons}  # fmt: skip
@@ -62,7 +61,7 @@ def dry_run(
 
 
 def _project(
-    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: Progress
+    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: RunStatus
 ) -> dict[str, Any]:  # fmt: skip
     query = (
         "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
@@ -94,7 +93,7 @@ def _project(
     }
 
 
-def _pace(opened: Opened, annotator: Annotator, latency: float, progress: Progress) -> tuple[float, float]:
+def _pace(opened: Opened, annotator: Annotator, latency: float, progress: RunStatus) -> tuple[float, float]:
     """Return seconds per trial, at best and at the pace of the dry run."""
     asked = max(progress.asked, 1)
     if getattr(annotator, "free", False):
@@ -110,8 +109,9 @@ def _pace(opened: Opened, annotator: Annotator, latency: float, progress: Progre
 
 def _computing(opened: Opened, annotator: Annotator) -> float:
     """Time a batch of an annotator that computes; writing an answer is added."""
-    rows = range(min(annotator.batch, len(opened.plan)))
-    items, shown = opened.plan.items[: len(rows)].tolist(), opened.shown[: len(rows)].tolist()
+    plan, contents = opened.trials(annotator)
+    rows = range(min(annotator.batch, len(plan)))
+    items, shown = plan.items[: len(rows)].tolist(), contents[: len(rows)].tolist()
     trials = [Trial(row, tuple(items[row]), tuple(shown[row]), 0) for row in rows]
     start = time.perf_counter()
     asyncio.run(annotator.ask(trials, Meter(Budget(), dict.fromkeys(SPENT, 0.0))))
@@ -120,8 +120,8 @@ def _computing(opened: Opened, annotator: Annotator) -> float:
 
 def run_collection(
     opened: Opened, name: str = "", *, shard: tuple[int, int] = (1, 1), retry_errors: bool = False,
-    retry: tuple[str, ...] = (), watch: Callable[[Progress], None] | None = None,
-) -> Progress:  # fmt: skip
+    retry: tuple[str, ...] = (), watch: Callable[[RunStatus], None] | None = None,
+) -> RunStatus:  # fmt: skip
     """Ask an annotator everything that is planned and not answered yet.
 
     Parameters
@@ -141,7 +141,7 @@ def run_collection(
 
     Returns
     -------
-    Progress
+    RunStatus
         What was done, and why it ended.
     """
     annotator = opened.annotator(name)
@@ -150,7 +150,8 @@ def run_collection(
         if shard[1] > 1 and whole.is_file():
             merge_stores(store, whole)  # what a dry run has asked already is not paid for twice
         asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry)
-        return collect(opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
+        plan, shown = opened.trials(annotator)
+        return collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
 
 
 def merge_shards(opened: Opened) -> dict[str, int]:
@@ -185,7 +186,7 @@ def merge_shards(opened: Opened) -> dict[str, int]:
 def collect_judgments(
     collection: Collection,
     *,
-    watch: Callable[[str, Progress], None] = lambda name, asked: None,  # noqa: ARG005
+    watch: Callable[[str, RunStatus], None] = lambda name, asked: None,  # noqa: ARG005
 ) -> Path:
     """Plan trials, ask every annotator what is not answered yet, and export what was answered.
 
@@ -222,7 +223,7 @@ def collect_judgments(
     return check_collection(opened)[0]
 
 
-def _listed(progress: Progress) -> str:
+def _listed(progress: RunStatus) -> str:
     """List the reasons of answers that are not valid, below a message."""
     return "".join(f"\n  {line}" for line in reasons(progress.reasons))
 

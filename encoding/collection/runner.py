@@ -36,7 +36,7 @@ CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
 @dataclass
-class Progress:
+class RunStatus:
     """How far a run is.
 
     Attributes
@@ -114,8 +114,8 @@ class Asking:
 
 def collect(
     plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
-    asking: Asking | None = None, watch: Callable[[Progress], None] | None = None,
-) -> Progress:  # fmt: skip
+    asking: Asking | None = None, watch: Callable[[RunStatus], None] | None = None,
+) -> RunStatus:  # fmt: skip
     """Ask what is planned and not answered yet; go on where an earlier run stopped.
 
     SIGINT and SIGTERM end it after the answers that are under way.
@@ -139,7 +139,7 @@ def collect(
 
     Returns
     -------
-    Progress
+    RunStatus
         What was done, and why it ended.
 
     Raises
@@ -156,7 +156,7 @@ def collect(
             return run.progress
 
 
-def _run_to_end(work: Coroutine[Any, Any, Progress]) -> Progress:
+def _run_to_end(work: Coroutine[Any, Any, RunStatus]) -> RunStatus:
     """Run on a loop of our own, in a thread of its own where one is running already, as in notebooks."""
     try:
         asyncio.get_running_loop()
@@ -221,13 +221,13 @@ def before_valid(store: AnswerStore, setting: int) -> bool:
 class _Run:
     def __init__(
         self, plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
-        asking: Asking, watch: Callable[[Progress], None] | None,
+        asking: Asking, watch: Callable[[RunStatus], None] | None,
     ) -> None:  # fmt: skip
         self._plan, self._shown, self._annotator, self._store = plan, shown, annotator, store
         self._watch = watch
         self._setting = store.setting(annotator.identity(), annotator.name)
         self._rows, self._attempts, planned = remaining(plan, shown, contents, store, self._setting, asking)
-        self.progress = Progress(planned, planned - len(self._rows))
+        self.progress = RunStatus(planned, planned - len(self._rows))
         if asking.most and len(self._rows) > asking.most:
             step = len(self._rows) / asking.most if asking.spread else 1
             self._rows = self._rows[(np.arange(asking.most) * step).astype(np.int64)]
@@ -247,7 +247,7 @@ class _Run:
         self._stop = ""
         self._run = 0
 
-    async def go(self) -> Progress:
+    async def go(self) -> RunStatus:
         if not len(self._rows):
             self.progress.reason = "finished"
             self._report()

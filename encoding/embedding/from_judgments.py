@@ -1,7 +1,7 @@
 """Feature spaces that are learned from a file of odd-one-out judgments, as a configuration describes them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from ..core import (
     suggest,
     versions,
 )
+from ..core.progress import Progress, silent
 from ..core.settings import (
     Count,
     NotNegative,
@@ -44,7 +45,6 @@ from .triplets import as_triplets, divide
 
 STEP = "learn/1"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-Progress = Callable[[float], None]
 
 
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
@@ -139,7 +139,7 @@ def learn(
     device: str = "cpu",
     n_jobs: int = 1,
     related: Mapping[str, FeatureSpace] | None = None,
-    progress: Progress = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> FeatureSpace:
     """Learn a feature space, or load it if it was learned from the same files with the same settings before.
 

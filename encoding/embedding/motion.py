@@ -1,7 +1,6 @@
 """Motion energy of videos: responses of a pyramid of spatio-temporal Gabor filters."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +8,14 @@ import numpy as np
 from annotated_types import Interval
 
 from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, versions
+from ..core.progress import Progress, silent
 from ..core.settings import NotNegative, Rule, Text, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
 from ..io.luminance import MOTION_PACKAGES, read_luminance
 
 BATCH = 256
+STEP = "motion/2"
 
 
 Frequencies = Annotated[
@@ -66,7 +67,7 @@ def measure_motion(
     base: str | Path,
     folder: str | Path,
     *,
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> FeatureSpace:
     """Measure the motion energy of all clips, or take it from what is kept.
 
@@ -108,14 +109,14 @@ def measure_motion(
     rows, prints = [], []
     for done, path in enumerate(files, start=1):
         prints.append(fingerprint(path))
-        kept = Path(folder) / f"motion-{digest(settings)}" / f"{path.stem}-{prints[-1]}.npy"
+        kept = Path(folder) / f"motion-{digest([STEP, settings])}" / f"{path.stem}-{prints[-1]}.npy"
         if not kept.is_file():
             pyramid = _pyramid(source) if pyramid is None else pyramid
             with atomic_file(kept) as temporary, temporary.open("wb") as stream:
                 np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
         rows.append(np.load(kept, allow_pickle=False))
         progress(done / len(files))
-    provenance = Provenance("motion/1", settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
+    provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
     features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
     return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
 

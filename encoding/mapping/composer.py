@@ -1,6 +1,6 @@
 """Draw every picture of a report once, on shared scales."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ..core import Scores
+from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import draw_differences, draw_networks
 from ..drawing.diagnostics import draw_scatter
@@ -21,7 +22,6 @@ from .settings import Maps
 from .significance import fading_of, named_targets
 from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
-Progress = Callable[[str, float], None]
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
 GROUP = "mean of participants"
 SHARED = "#8A8F98"
@@ -43,7 +43,7 @@ class Composer:
     root : Path
         Folder of the report.
     progress : callable
-        Called with a name and the share done.
+        Called with the share of pictures that are drawn.
     group_verdicts : pandas.DataFrame, optional
         Verdicts on all participants together, as of `group_verdicts`.
     """
@@ -105,7 +105,7 @@ class Composer:
         """
         path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
         self.pictures.append(path)
-        self.progress("report", min(0.95, len(self.pictures) / self._n_expected()))
+        self.progress(min(0.95, len(self.pictures) / self._n_expected()))
         return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
 
     def _n_expected(self) -> int:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
-from .composer import Composer, Progress
+from .composer import Composer
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
@@ -53,7 +54,7 @@ def write_report(
     figures : Path
         Folder for its pictures.
     progress : callable
-        Called with a name and the share done.
+        Called with the share of pictures that are drawn.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
     group_verdicts : pandas.DataFrame, optional

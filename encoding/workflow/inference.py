@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
         settings=Inference(settings.n_permutations, settings.p_level, seed=job.study.seed),
         presented=Presented(described, _layout(job, loaded, use), use),
         resources=Resources(available_threads(), compute.memory_bytes // 2),
-        progress=lambda share: job.progress("tests", share),
+        progress=partial(job.progress, "tests"),
     )
     parts = [
         chance_table(tests),

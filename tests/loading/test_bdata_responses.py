@@ -55,9 +55,7 @@ def zscored(values):
 def test_responses_are_those_of_the_file(originals, tmp_path, brain, file):
     loader = Loader(kind="bdata", file=file, per="stimulus", labels=NAMES, scale_rows=False)
     seen = []
-    responses = load_responses(
-        loader, PlainFolder(originals, originals), "01", tmp_path, progress=lambda *step: seen.append(step)
-    )
+    responses = load_responses(loader, PlainFolder(originals, originals), "01", tmp_path, progress=seen.append)
     np.testing.assert_array_equal(responses.values, brain.values.astype(np.float32))
     assert responses.values.dtype == np.float32
     assert responses.samples.stimulus.tolist() == brain.stimulus.tolist()
@@ -70,7 +68,7 @@ def test_responses_are_those_of_the_file(originals, tmp_path, brain, file):
     np.testing.assert_array_equal(ijk, brain.ijk)
     assert np.isnan(responses.t_r)
     assert responses.exclusions == ()
-    assert seen == [(k + 1, 6, run) for k, run in enumerate(dict.fromkeys(names))]
+    assert seen == [(k + 1) / 6 for k in range(len(set(names)))]
     assert isinstance(responses.values, np.memmap)
 
 
@@ -352,7 +350,7 @@ def test_missing_files_are_named(originals):
 
 def test_filters_of_bids_files_are_refused(originals, tmp_path):
     loader = Loader(kind="bdata", file=SINGLE, per="stimulus")
-    with pytest.raises(ConfigError, match=r"BIDS filters \(bold\) choose BIDS files, and bdata files are none"):
+    with pytest.raises(ConfigError, match=r"BIDS filters \(bold\) do not apply to bdata files"):
         load_responses(loader, PlainFolder(originals, originals), "01", tmp_path, bids_filters={"bold": {"run": 1}})
     assert find_runs(loader, PlainFolder(originals, originals), "01") == ([], ())
 

@@ -367,6 +367,11 @@ class AnswerStore:
         """Return the names of participants by their number; 0 is nobody in particular."""
         return {0: "", **dict(self.base.execute("SELECT id, name FROM participants").fetchall())}
 
+    def models(self) -> dict[int, str]:
+        """Return the models that replies named, with their fingerprint, by their number; 0 is unknown."""
+        found = self.base.execute("SELECT id, model, fingerprint FROM served").fetchall()
+        return {0: "", **{number: " ".join(filter(None, names)) for number, *names in found}}
+
     def served(self, setting: int) -> list[tuple[str, str, int, float, float]]:
         """Return each model and fingerprint that replies named, how many, and when first and last (s since 1970)."""
         found = self.base.execute(
