@@ -65,7 +65,7 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
         Parser of a command.
     """
     add = command.add_argument
-    add("--config", type=Path, required=True, help="TOML file that says what to do")
+    add("--config", type=Path, help="TOML file that says what to do; `encoding init BIDS_DIR` writes one")
     add(
         "--participant-label",
         "--participant_label",
@@ -151,6 +151,10 @@ def study_of(options: argparse.Namespace) -> "Study":
     """
     from ..config.settings import read_config
 
+    if options.config is None:
+        raise ConfigError(
+            f"--config FILE is needed. `encoding init {options.bids_dir}` looks at the dataset and writes one."
+        )
     study = read_config(options.config)
     if options.task_id:
         task = options.task_id.removeprefix("task-")

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -13,6 +13,7 @@ from ..core.settings import NotNegative, Rule, Text, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
 from ..io.luminance import MOTION_PACKAGES, read_luminance
+from .sources import FeatureSource, SourceContext
 
 BATCH = 256
 STEP = "motion/2"
@@ -24,7 +25,7 @@ Frequencies = Annotated[
 
 
 @settings("[[features]]")
-class MotionEnergy:
+class MotionEnergy(FeatureSource):
     """Motion energy of video files, by pymoten (extra ``motion``).
 
     Every clip is turned into square luminance images; the energy of a filter is the root of the summed squares of its
@@ -32,6 +33,7 @@ class MotionEnergy:
     6,555 channels of Du et al. (2023).
     """
 
+    slow: ClassVar[bool] = True
     name: Text
     """Name of the feature space."""
     videos: Text
@@ -60,6 +62,10 @@ class MotionEnergy:
                 f"size = {self.size} pixels cannot show {max(self.spatial_frequencies)} cycles per image; at least "
                 f"two pixels per cycle are needed."
             )
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Measure all clips, or load what was measured."""
+        return measure_motion(self, context.base, context.folder, progress=context.progress)
 
 
 def measure_motion(

@@ -25,6 +25,7 @@ from ..io.fetched import absent, require_fetched
 from ..io.released_features import read_feature_folder, read_feature_struct
 from ..io.store import DESCRIPTION, load
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
+from .sources import FeatureSource, SourceContext
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
 RELEASED = 2196
@@ -33,7 +34,7 @@ LOST = 1e-3
 
 
 @settings("[[features]]")
-class FeatureTable:
+class FeatureTable(FeatureSource):
     """A table with one row per stimulus and one column per feature."""
 
     name: Text
@@ -52,6 +53,10 @@ class FeatureTable:
     rows: Count | None = None
     """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
     position of a row says which stimulus it is."""
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Read the file."""
+        return embed(self, context.base)
 
 
 def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
@@ -232,14 +237,21 @@ def _several(names: tuple[str, ...]) -> bool:
 
 
 @settings("[[features]]")
-class ConcatTable:
+class ConcatTable(FeatureSource):
     """Feature spaces side by side, as one space with one penalty."""
 
     name: Text
     """Name of the feature space."""
     spaces: Annotated[tuple[Text, ...], Rule("a list of two or more different feature spaces", _several)]
-    """Two or more other spaces of ``[[features]]``, none of them a concat. All must have the same stimuli; rows are
-    matched by name."""
+    """Two or more other spaces of ``[[features]]``. All must have the same stimuli; rows are matched by name."""
+
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """Need all parts."""
+        return {"spaces": self.spaces}
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Concatenate the parts."""
+        return concatenate(self, context.spaces)
 
 
 def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> FeatureSpace:

@@ -100,6 +100,10 @@ class PybidsIndex:
         """
         return self._subjects
 
+    def files(self, subject: str) -> tuple[list[EntityFile], list[EntityFile]]:
+        """List all files of a subject: of the raw dataset and of the derivatives."""
+        return self._scan(self.bids_dir, subject), self._scan(self.derivatives, subject)
+
     def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
         """Find the files of each run.
 
