@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import DataError
 from ..io.judgments.answers import AnswerStore, merge_stores
+from .batches import waiting
 from .budget import Budget, Meter
 from .openai import ChatAnnotator
 from .results import check_collection
@@ -49,7 +50,7 @@ def dry_run(
     """
     annotator = opened.annotator(name)
     with opened.store() as store:
-        asking = opened.asking(most=n_trials, spread=True)
+        asking = opened.asking(most=n_trials, spread=True, waiting=waiting(opened, annotator))
         plan, shown = opened.trials(annotator)
         progress = collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
         setting = store.find_setting(annotator.identity())
@@ -143,7 +144,7 @@ def run_collection(
         whole = opened.collection.folder / STORE
         if shard[1] > 1 and whole.is_file():
             merge_stores(store, whole)  # what a dry run has asked already is not paid for twice
-        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry)
+        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry, waiting=waiting(opened, annotator))
         plan, shown = opened.trials(annotator)
         return collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
 

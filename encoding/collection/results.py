@@ -40,13 +40,16 @@ def status(opened: Opened) -> pd.DataFrame:
     rows = []
     budget = opened.collection.budget
     with opened.store(read_only=True) as store:
-        for source in _sources(opened, store):
-            spent = store.spent(source.setting)
-            counts = store.counts(source.setting)
+        for settings in opened.collection.annotators:
+            annotator = opened.annotator(name_of(settings))
+            setting = store.find_setting(annotator.identity())
+            if setting is None:
+                continue
+            spent, counts = store.spent(setting), store.counts(setting)
             rows.append(
                 {
-                    "annotator": source.annotator,
-                    "planned": len(source.plan),
+                    "annotator": annotator.name,
+                    "planned": len(annotator.answers.items if isinstance(annotator, TableAnnotator) else opened.plan),
                     "answered": sum(counts.values()),
                     **counts,
                     "requests": int(spent["requests"]),

@@ -29,6 +29,10 @@ PEOPLE = """
 CREATE TABLE served (id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL,
     UNIQUE (model, fingerprint));
 CREATE TABLE participants (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"""
+SUMMARIES = (
+    "CREATE TABLE IF NOT EXISTS summaries (setting INTEGER PRIMARY KEY, upto INTEGER NOT NULL, sums TEXT NOT NULL)"
+)
+TAKEN = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out")
 SCHEMA = f"""
 CREATE TABLE settings (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, annotator TEXT NOT NULL,
     identity TEXT NOT NULL);
@@ -150,6 +154,7 @@ class AnswerStore:
                     self.base.execute(statement)
             elif version != FORMAT:
                 raise DataError(f"{self.path}: store of format {version}, but this version reads format {FORMAT}.")
+            self.base.execute(SUMMARIES)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -462,16 +467,11 @@ class AnswerStore:
             "requests", "tokens_in", "tokens_cached", "tokens_out", "hours", and the most that one answer took:
             "most_in", "most_out".
         """
-        tokens = self.base.execute(
-            "SELECT total(tokens_in), total(tokens_cached), total(tokens_out), coalesce(max(tokens_in), 0), "
-            "coalesce(max(tokens_out), 0) FROM answers WHERE setting = ?",
-            (setting,),
-        ).fetchone()
-        runs = self.base.execute(
+        found = self._summary(setting)
+        requests, hours = self.base.execute(
             "SELECT total(requests), total(seen - started) / 3600 FROM runs WHERE setting = ?", (setting,)
         ).fetchone()
-        names = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "requests", "hours")
-        return dict(zip(names, (*tokens, *runs), strict=True))
+        return {name: found[name] for name in TAKEN} | {"requests": requests, "hours": hours}
 
     def counts(self, setting: int) -> dict[str, int]:
         """Count the outcomes of a setting.
@@ -486,9 +486,47 @@ class AnswerStore:
         dict of str to int
             Trials per outcome, by their newest attempt.
         """
-        query = f"SELECT outcome, count(*) FROM answers WHERE setting = ? AND {LATEST} GROUP BY outcome"
-        found = dict(self.base.execute(query, (setting,)).fetchall())
-        return {outcome: found.get(code, 0) for code, outcome in enumerate(OUTCOMES)}
+        found = self._summary(setting)
+        return {outcome: int(found[outcome]) for outcome in OUTCOMES}
+
+    def _summary(self, setting: int) -> dict[str, float]:
+        """Return sums over the answers of a setting: those of the last time, and what has been added since."""
+        with self._lock:
+            last = self.base.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()[0]
+            kept = self.base.execute("SELECT upto, sums FROM summaries WHERE setting = ?", (setting,)).fetchone()
+            upto = kept[0] if kept else 0
+            sums: dict[str, float] = json.loads(kept[1]) if kept else dict.fromkeys((*TAKEN, *OUTCOMES), 0.0)
+            if upto < last:
+                sums = self._added(setting, upto, last, sums)
+                if not self.base.execute("PRAGMA query_only").fetchone()[0]:
+                    row = (setting, last, json.dumps(sums))
+                    self.base.execute("INSERT OR REPLACE INTO summaries (setting, upto, sums) VALUES (?, ?, ?)", row)
+            return sums
+
+    def _added(self, setting: int, upto: int, last: int, sums: dict[str, float]) -> dict[str, float]:
+        newer = self.base.execute(
+            "SELECT outcome, count(*), total(tokens_in), total(tokens_cached), total(tokens_out), "
+            "max(tokens_in), max(tokens_out) FROM answers WHERE id > ? AND id <= ? AND +setting = ? GROUP BY outcome",
+            (upto, last, setting),
+        ).fetchall()
+        # An attempt that follows another takes the place of its outcome.
+        replaced = self.base.execute(
+            "SELECT before.outcome, count(*) FROM answers AS now JOIN answers AS before "
+            "ON before.setting = now.setting AND before.attempt = now.attempt - 1 AND before.repeat = now.repeat "
+            "AND before.first = now.first AND before.second = now.second AND before.third = now.third "
+            "WHERE now.id > ? AND now.id <= ? AND +now.setting = ? AND now.attempt > 0 GROUP BY before.outcome",
+            (upto, last, setting),
+        ).fetchall()
+        sums = dict(sums)
+        for outcome, n, *tokens in newer:
+            sums[OUTCOMES[outcome]] += n
+            for name, value in zip(TAKEN[:3], tokens[:3], strict=True):
+                sums[name] += value
+            for name, value in zip(TAKEN[3:], tokens[3:], strict=True):
+                sums[name] = max(sums[name], value)
+        for outcome, n in replaced:
+            sums[OUTCOMES[outcome]] -= n
+        return sums
 
     def means(self, setting: int) -> dict[str, float]:
         """Average what an answer takes, over answers that are no errors: tokens, requests and seconds."""
