@@ -158,13 +158,7 @@ class AnswerStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all of what the block writes, or nothing of it.
-
-        Yields
-        ------
-        None
-            Other processes wait until the block has ended.
-        """
+        """Do all of what the block writes, or nothing of it; other processes wait until it has ended."""
         with self._lock:
             self.base.execute("BEGIN IMMEDIATE")
             try:
@@ -211,20 +205,7 @@ class AnswerStore:
             yield
 
     def setting(self, identity: Mapping[str, Any], annotator: str) -> int:
-        """Register everything that shapes the answers of an annotator.
-
-        Parameters
-        ----------
-        identity : mapping
-            JSON: model, parameters, hash of the prompt.
-        annotator : str
-            Name for people.
-
-        Returns
-        -------
-        int
-            Number of the setting in this store; the same for the same identity.
-        """
+        """Register everything that shapes the answers of an annotator (JSON), and return its number in this store."""
         key = digest(identity)
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         with self.transaction():
@@ -234,36 +215,12 @@ class AnswerStore:
             return self.base.execute("SELECT id FROM settings WHERE digest = ?", (key,)).fetchone()[0]
 
     def find_setting(self, identity: Mapping[str, Any]) -> int | None:
-        """Look a setting up without registering it.
-
-        Parameters
-        ----------
-        identity : mapping
-            As for `setting`.
-
-        Returns
-        -------
-        int or None
-            Its number, if there is any answer to it.
-        """
+        """Return the number of a setting, or None if it has not been registered."""
         found = self.base.execute("SELECT id FROM settings WHERE digest = ?", (digest(identity),)).fetchone()
         return found[0] if found else None
 
     def contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
-        """Register what can be shown.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            Hash of each content.
-        stimuli : sequence of str
-            The stimulus that each shows.
-
-        Returns
-        -------
-        ndarray of int64
-            Number of each in this store.
-        """
+        """Register what can be shown, by hash and stimulus, and return the number of each in this store, as int64."""
         pairs = list(zip(digests, stimuli, strict=True))
         known = self._known_contents()
         if not set(pairs) <= known.keys():
@@ -273,18 +230,7 @@ class AnswerStore:
         return np.array([known[pair] for pair in pairs], dtype=np.int64)
 
     def find_contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
-        """Look contents up without registering them.
-
-        Parameters
-        ----------
-        digests, stimuli : sequence of str
-            As for `contents`.
-
-        Returns
-        -------
-        ndarray of int64
-            Number of each; a number above all others for those that no answer is about.
-        """
+        """Return the number of each content, as int64; one above all others for those that no answer is about."""
         known = self._known_contents()
         unknown = max(known.values(), default=0) + 1
         return np.array([known.get(pair, unknown) for pair in zip(digests, stimuli, strict=True)], dtype=np.int64)
@@ -294,30 +240,11 @@ class AnswerStore:
         return {(key, stimulus): number for key, stimulus, number in rows}
 
     def stimuli(self) -> dict[int, str]:
-        """List which stimulus each content shows.
-
-        Returns
-        -------
-        dict of int to str
-            Stimulus by number of the content.
-        """
+        """Return which stimulus each content shows, by the number of the content."""
         return dict(self.base.execute("SELECT id, stimulus FROM contents").fetchall())
 
     def start_run(self, setting: int, notes: Mapping[str, Any]) -> int:
-        """Register a run.
-
-        Parameters
-        ----------
-        setting : int
-            What it asks with.
-        notes : mapping
-            JSON: server, versions.
-
-        Returns
-        -------
-        int
-            Its number.
-        """
+        """Register a run with notes (JSON: server, versions), and return its number."""
         now = time.time()
         row = (setting, now, now, 0, json.dumps(notes, sort_keys=True))
         with self.transaction():
@@ -325,18 +252,7 @@ class AnswerStore:
             return int(self.base.execute(statement, row).lastrowid or 0)
 
     def runs(self, setting: int) -> list[dict[str, Any]]:
-        """List the runs of a setting.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-
-        Returns
-        -------
-        list of dict
-            With "started", "seen" (s since 1970), "requests" and "notes".
-        """
+        """Return the runs of a setting, each with "started", "seen" (s since 1970), "requests" and "notes"."""
         rows = self.base.execute(
             "SELECT started, seen, requests, notes FROM runs WHERE setting = ? ORDER BY id", (setting,)
         )
@@ -413,18 +329,7 @@ class AnswerStore:
         return found.fetchall()
 
     def keys(self, setting: int) -> np.ndarray:
-        """Read which questions have been answered.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-
-        Returns
-        -------
-        ndarray of int64, shape (n_answered, 5)
-            First, second, third content, repeat and number of the newest attempt.
-        """
+        """Return the questions that have been answered: contents, repeat and newest attempt, as int64 of shape (n, 5)."""
         columns = ("first", "second", "third", "repeat", "attempt")
         parts = [np.array(list(table.values()), dtype=np.int64).T for table in self.read(setting, columns)]
         return np.concatenate([np.empty((0, 5), dtype=np.int64), *parts])
@@ -474,18 +379,7 @@ class AnswerStore:
         return {name: found[name] for name in TAKEN} | {"requests": requests, "hours": hours}
 
     def counts(self, setting: int) -> dict[str, int]:
-        """Count the outcomes of a setting.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-
-        Returns
-        -------
-        dict of str to int
-            Trials per outcome, by their newest attempt.
-        """
+        """Return the number of trials per outcome of a setting, by their newest attempt."""
         found = self._summary(setting)
         return {outcome: int(found[outcome]) for outcome in OUTCOMES}
 
@@ -575,18 +469,7 @@ class AnswerStore:
 
 
 def statements(script: str) -> Iterator[str]:
-    """Cut a script into statements; a semicolon within a trigger ends none.
-
-    Parameters
-    ----------
-    script : str
-        SQL.
-
-    Yields
-    ------
-    str
-        One statement.
-    """
+    """Cut a script of SQL into statements; a semicolon within a trigger ends none."""
     part = ""
     for piece in script.split(";"):
         part += piece + ";"
