@@ -2,8 +2,9 @@
 
     python benchmarks/calibration.py [--work FOLDER] [--results benchmarks/results] [--only TEXT] [--scale 1.0]
 
-A cell is one design and one question. Each finished cell leaves a file in the work folder and is not computed again;
-the tables are written anew after every cell, so that an interrupted run has said all that it knows. Targets of one data
+A cell is one design and one question. Cells are computed in three rounds, a tenth of the data sets first. What is
+finished is kept in the work folder and not computed again, and the tables are written anew after every step, so that an
+interrupted run has said all that it knows. Targets of one data
 set share features and noise: intervals are over data sets, exact binomial for rates of data sets ("any target ...").
 
 The generator has nothing in common with `encoding.simulate`: Gaussian features and noise of first-order autocorrelation
@@ -37,6 +38,7 @@ from encoding.numerics.shared_variance import (
 from encoding.numerics.significance import discovery_rates
 
 N_TARGETS, REGION = 200, 25
+ROUNDS = (0.1, 0.3, 1.0)  # shares of the data sets of all cells, so that every cell soon has some
 N_DRAWS = 199
 SHARED_NOISE = 1 / 3
 
@@ -404,7 +406,7 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
         for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
             design = Design(runs if name == "2196" else TWELVE, *ar)
             for dims in ((30, 30), (14, 34)):
-                add("equal spaces", f"{dims[0]} v {dims[1]}, n {name}, {noise}", 400 if name == "216" else 200,
+                add("equal spaces", f"{dims[0]} v {dims[1]}, n {name}, {noise}", 400 if name == "216" else 150,
                     lambda rng, d=design, k=dims, s=share: equal(rng, d, k, s, True))  # fmt: skip
     four = (14, 34, 30, 30)
     for name, runs, n, share in (("216", SIX, 400, 0.1), ("2196", STUDY, 150, 0.03)):
@@ -416,7 +418,7 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
     for correlation in (0.3, 0.6, 0.9):
         add("unique variance", f"correlation {correlation}, n 216", 750,
             lambda rng, c=correlation: unique(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
-        add("unique variance", f"correlation {correlation}, n 2196", 750,
+        add("unique variance", f"correlation {correlation}, n 2196", 300,
             lambda rng, c=correlation: unique(rng, Design(STUDY, 0.3, 0.5), c))  # fmt: skip
     for dims in ((30, 30), (14, 34)):
         add("five participants", f"equal {dims[0]} v {dims[1]}, shared stimuli, n 216", 300,
@@ -461,30 +463,40 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
     return found
 
 
-def compute(name: str, n: int, question: Question) -> dict[str, object]:
-    """Compute one cell; every data set has a seed of its own."""
+def compute(name: str, n: int, question: Question, before: dict) -> dict:
+    """Add data sets to a cell until it has n; every data set has a seed of its own."""
     start = time.process_time()
     key = int(digest([name]), 16) % (1 << 32)
-    sets = [question(np.random.default_rng([key, number])) for number in range(n)]
-    values = {measure: [one[measure] for one in sets] for measure in sets[0]}
     finish = getattr(question, "finish", None)
+    values: dict[str, list[float]] = {} if finish is not None else before.get("values", {})
+    first = 0 if finish is not None else before.get("n", 0)
+    for number in range(first, n):
+        for measure, value in question(np.random.default_rng([key, number])).items():
+            values.setdefault(measure, []).append(value)
     if finish is not None:
-        values |= finish()
-    measures = {}
-    for measure, of_sets in values.items():
-        each = np.array(of_sets)
-        mean, half = float(each.mean()), 1.96 * float(each.std(ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.0
-        low, high = mean - half, mean + half
-        if measure.startswith("any"):
-            exact = stats.binomtest(int(each.sum()), len(each)).proportion_ci(method="exact")
-            low, high = float(exact.low), float(exact.high)
-        measures[measure] = {"mean": mean, "low": low, "high": high}
-    return {"n": n, "seconds": time.process_time() - start, "measures": measures}
+        values = finish()
+    seconds = before.get("seconds", 0.0) + time.process_time() - start
+    return {
+        "n": n,
+        "seconds": seconds,
+        "measures": {m: _summary(m, np.array(v)) for m, v in values.items()},
+        "values": values,
+    }
+
+
+def _summary(measure: str, each: np.ndarray) -> dict[str, float]:
+    mean = float(each.mean())
+    if measure.startswith("any"):
+        exact = stats.binomtest(int(each.sum()), len(each)).proportion_ci(method="exact")
+        return {"mean": mean, "low": float(exact.low), "high": float(exact.high)}
+    half = 1.96 * float(each.std(ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.0
+    return {"mean": mean, "low": mean - half, "high": mean + half}
 
 
 def write_tables(done: dict[str, dict], results: Path, missing: list[str]) -> None:
     """Write all finished cells as JSON and as tables."""
-    write_json(results / "calibration.json", {"versions": versions(), "cells": done, "missing": missing})
+    kept = {name: {key: value for key, value in cell.items() if key != "values"} for name, cell in done.items()}
+    write_json(results / "calibration.json", {"versions": versions(), "cells": kept, "missing": missing})
     lines = [
         "# Calibration", "",
         "Made by `benchmarks/calibration.py`. Rates with 95% intervals over data sets (exact binomial for rates of",
@@ -536,13 +548,15 @@ def main() -> None:
                 found[name] = json.loads(path.read_text(encoding="utf-8"))
         return found
 
-    for name, (_, n, question) in every.items():
-        if name not in finished():
-            n_sets = max(1, round(n * options.scale))
-            write_json(options.work / f"{_file(name)}.json", compute(name, n_sets, question))
-            done = finished()
-            print(f"{name}: {done[name]['seconds']:.0f} s", flush=True)
-            write_tables(done, options.results, [other for other in every if other not in done])
+    for share in ROUNDS:
+        for name, (_, n, question) in every.items():
+            before = finished().get(name, {})
+            wanted = max(1, round(n * options.scale * (1.0 if hasattr(question, "finish") else share)))
+            if before.get("n", 0) < wanted:
+                write_json(options.work / f"{_file(name)}.json", compute(name, wanted, question, before))
+                done = finished()
+                print(f"{name}: {wanted} data sets, {done[name]['seconds']:.0f} s", flush=True)
+                write_tables(done, options.results, [other for other in every if other not in done])
     done = finished()
     write_tables(done, options.results, [other for other in every if other not in done])
 

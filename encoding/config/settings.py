@@ -101,6 +101,7 @@ class Study:
         content = dataclasses.asdict(self)
         content.pop("text")
         content.pop("expanded")
+        content["load"] = self.load.resolved()
         content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
         return content
 

@@ -32,7 +32,7 @@ from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .betas import load_betas
 from .events import read_presentations
-from .loader import Loader, dataset_path, scaling_warning, stimuli_of, stimuli_path
+from .loader import Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
 
@@ -86,11 +86,12 @@ def load_responses(
         If `bids_filters` names an unknown entity.
     """
     subject, folder = subject.removeprefix("sub-"), Path(folder)
-    if loader.kind == "betas":
+    if isinstance(loader, Betas):
         return load_betas(loader, index, subject, folder)
-    if loader.kind == "bdata":
+    if isinstance(loader, Blocks):
         _no_filters(bids_filters)
         return load_bdata(loader, index, subject, folder, sessions=sessions, progress=progress)
+    assert isinstance(loader, Scans)
     query = _query(loader, sessions, bids_filters)
     runs, exclusions = _find_runs(loader, index, subject, query)
     provenance = _provenance(loader, index, subject, runs, query)
@@ -138,7 +139,7 @@ def find_runs(
     DataError
         If runs, events or confounds are missing, or several files match.
     """
-    if loader.kind in ("betas", "bdata"):
+    if not isinstance(loader, Scans):
         return [], ()
     return _find_runs(loader, index, subject.removeprefix("sub-"), _query(loader, sessions, bids_filters))
 
@@ -172,7 +173,7 @@ def require_files(
     DataError
         Once for all files, with their number and the command that fetches them.
     """
-    if loader.kind in ("betas", "bdata"):
+    if not isinstance(loader, Scans):
         return
     query = _query(loader, sessions, bids_filters)
     missing = unfetched_files(bids_dir, find_derivatives(bids_dir, derivatives), subjects, query)
@@ -185,7 +186,7 @@ def _no_filters(filters: Mapping[str, Any] | None) -> None:
         raise ConfigError(f"BIDS filters ({', '.join(filters)}) do not apply to bdata files.")
 
 
-def _query(loader: Loader, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:
+def _query(loader: Scans, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:
     space, labels = split_space(loader.space)
     for name, value in labels.items():
         given = getattr(loader, name)
@@ -220,7 +221,7 @@ def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
 
 
 def _find_runs(
-    loader: Loader, index: BidsIndex, subject: str, query: RunQuery
+    loader: Scans, index: BidsIndex, subject: str, query: RunQuery
 ) -> tuple[list[RunFiles], tuple[Exclusion, ...]]:
     runs = index.runs(subject, query)
     missing = index.missing(subject, query)
@@ -261,11 +262,11 @@ def _told_missing(
     return f"sub-{subject}: {' Also, '.join(told)}"
 
 
-def _needed(loader: Loader, runs: list[RunFiles]) -> list[Path]:
+def _needed(loader: Scans, runs: list[RunFiles]) -> list[Path]:
     return [path for run in runs for path in run.inputs if path != run.mask or loader.mask == "brain"]
 
 
-def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
+def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
     inputs = {}
     for run in runs:
         inputs[f"{run.label} metadata"] = digest([run.t_r, run.raw_t_r, dict(run.entities)])
@@ -276,7 +277,7 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
-    config = dataclasses.asdict(loader) | {
+    config = loader.resolved() | {
         "subject": subject,
         "sessions": query.sessions,
         "bids_filters": dict(query.filters),
@@ -285,7 +286,7 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
 
 
 def _load_runs(
-    loader: Loader,
+    loader: Scans,
     index: BidsIndex,
     subject: str,
     runs: list[RunFiles],

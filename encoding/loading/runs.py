@@ -10,7 +10,7 @@ from ..io.bids.runs import RunFiles
 from ..io.images.formats import RunImage
 from ..numerics.cleaning import clean_series, cosine_drifts, linear_drift, orthonormal, zscore_rows
 from ..numerics.intervals import mean_weights, overlaps
-from .loader import Loader
+from .loader import Scans
 
 T_R_TOLERANCE = 1e-3
 
@@ -98,12 +98,12 @@ def _require_regular(run: RunFiles, where: str) -> None:
         )
 
 
-def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None:
+def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
     """Read the confounds of a run, as far as the loader wants them.
 
     Parameters
     ----------
-    loader : Loader
+    loader : Scans
         Settings.
     run : RunFiles
         Its files.
@@ -132,13 +132,13 @@ def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None
 
 
 def run_rows(
-    loader: Loader, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
+    loader: Scans, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
 ) -> RunRows:
     """Clean a run and take its rows.
 
     Parameters
     ----------
-    loader : Loader
+    loader : Scans
         Settings.
     image : RunImage
         Time series; its values are overwritten.
@@ -193,7 +193,7 @@ def run_rows(
     return RunRows(rows, unusable, samples, np.zeros((len(rows), 0), np.float32), (*exclusions, *notes))
 
 
-def _check_events(loader: Loader, presentations: Samples, end: float, where: str) -> None:
+def _check_events(loader: Scans, presentations: Samples, end: float, where: str) -> None:
     late = presentations.onset >= end
     if late.any():
         first = int(np.flatnonzero(late)[0])
@@ -208,7 +208,7 @@ def _check_events(loader: Loader, presentations: Samples, end: float, where: str
         raise DataError(f"{where}: {instant.sum()} events have the duration 0, which covers no volume. {advice}")
 
 
-def _early_events(loader: Loader, presentations: Samples, t_r: float, where: str) -> list[Exclusion]:
+def _early_events(loader: Scans, presentations: Samples, t_r: float, where: str) -> list[Exclusion]:
     """Note what begins before the first volume, of which only a part was acquired."""
     first = presentations.onset if loader.per == "tr" else presentations.onset + loader.shift
     early = first < -T_R_TOLERANCE
@@ -227,7 +227,7 @@ def _early_events(loader: Loader, presentations: Samples, t_r: float, where: str
     return [Exclusion("volumes", lost, text, where)]
 
 
-def _bases(loader: Loader, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
+def _bases(loader: Scans, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
     n_scans = len(kept)
     slow = [np.ones((n_scans, 1))]
     if loader.detrend:
@@ -249,7 +249,7 @@ def _volume_samples(presentations: Samples, start: np.ndarray, t_r: float) -> Sa
 
 
 def _windows(
-    loader: Loader,
+    loader: Scans,
     values: np.ndarray,
     presentations: Samples,
     start: np.ndarray,
