@@ -7,8 +7,9 @@ from ..core.lazy import lazy_names
 if TYPE_CHECKING:
     from .asking import collect_judgments, dry_run, merge_shards, run_collection
     from .baselines import Colours, Words
+    from .batches import fetch_batches, read_batch, send_batches, write_batches
     from .budget import Budget
-    from .combining import average_orders, combine
+    from .combining import average_orders
     from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
     from .designs import Design, make_plan
     from .exporting import Source, export, exported
@@ -60,11 +61,11 @@ __all__ = [
     "choose",
     "collect",
     "collect_judgments",
-    "combine",
     "dry_run",
     "export",
     "export_collection",
     "exported",
+    "fetch_batches",
     "judge_agreement",
     "load_prompt",
     "make_plan",
@@ -76,9 +77,12 @@ __all__ = [
     "of_names",
     "open_collection",
     "plan_collection",
+    "read_batch",
     "repeat_agreement",
     "run_collection",
+    "send_batches",
     "slot_use",
     "status",
     "take_frames",
+    "write_batches",
 ]

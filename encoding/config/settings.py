@@ -24,6 +24,7 @@ from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subse
 from ..fitting.splits import Split
 from ..loading.loader import Loader
 from ..mapping.settings import BDATA, Maps
+from .consistency import check_blocks, check_noise
 from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
 
@@ -230,6 +231,8 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             'Set both alike; scale_rows = "all" goes with centre = false.'
         )
     _check_rsa(study, names, per_stimulus)
+    check_noise(study.compare, study.split, per_stimulus=per_stimulus)
+    check_blocks(study.split, study.load)
     return study
 
 

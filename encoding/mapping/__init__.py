@@ -12,10 +12,10 @@ if TYPE_CHECKING:
         METRICS,
         RSA,
         Result,
+        TargetTests,
         finished_result,
         read_result,
         require_same_settings,
-        winner_of,
         write_background,
         write_maps,
         write_result,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
     from .significance import rates_of
     from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
+    from .verdicts import joined_claims, judge_regions, rank_spaces
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -41,17 +42,20 @@ __all__ = [
     "RsaSummary",
     "SolverSummary",
     "Summary",
+    "TargetTests",
     "choose_atlases",
     "drawing_key",
     "finished_result",
     "is_drawn",
+    "joined_claims",
+    "judge_regions",
     "note_drawn",
     "prepare_derivative",
+    "rank_spaces",
     "rates_of",
     "read_result",
     "require_same_settings",
     "spaces_as_models",
-    "winner_of",
     "write_background",
     "write_maps",
     "write_report",
