@@ -142,12 +142,15 @@ class Size:
         Number of features of every band.
     n_candidates, n_alphas : int
         Weights and penalties to try.
+    free : bool
+        Whether a solver may try other weights and penalties than these, as many or more.
     """
 
     rows: Rows
     widths: tuple[int, ...]
     n_candidates: int
     n_alphas: int
+    free: bool = False
 
     @property
     def n_features(self) -> int:
