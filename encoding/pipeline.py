@@ -6,6 +6,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
+               infer_subject      features, responses, folds   -> tests, and every claim that they allow
                rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
@@ -16,6 +17,7 @@ What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,12 @@ from .collection import collect_judgments
 from .comparison import check_differences, summarise_differences, summarise_regions, winners
 from .config.settings import Study
 from .core import Atlas, FeatureSpace, Responses
+from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlases.matching import match_atlas
 from .io.atomic import write_tsv
 from .io.bids.runs import RunFiles
-from .loading import align_spaces, load_responses, stimuli_of_rows
+from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
 from .mapping import (
     Result,
     choose_atlases,
@@ -48,7 +51,8 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import learn_spaces
-from .workflow.jobs import Fitted, Job, Loaded, Places, Progress, finished_subjects, load_named_atlas, subjects_of
+from .workflow.inference import infer_subject, save_tests, write_group_inference
+from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
 
@@ -61,6 +65,7 @@ __all__ = [
     "compare_subject",
     "finished_subjects",
     "fit_subject",
+    "infer_subject",
     "learn_spaces",
     "load_subject",
     "map_subject",
@@ -156,18 +161,20 @@ def load_subject(job: Job) -> Loaded:
         Responses and features with the same samples.
     """
     spaces = read_spaces(job)
+    index = job.index()
+    runs, _ = find_runs(job.study.load, index, job.subject, sessions=job.sessions, bids_filters=job.filters)
     responses = load_responses(
         job.study.load,
-        job.index(),
+        index,
         job.subject,
         job.work / "responses",
         sessions=job.sessions,
         bids_filters=job.filters,
-        progress=lambda done, total, run: job.progress("load", done / total),  # noqa: ARG005
+        progress=partial(job.progress, "load"),
     )
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces)
+    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -200,7 +207,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         [job.work / f"model-{model.name}" for model in job.study.models],
         seed=job.study.seed,
         compute=job.study.compute.compute(device),
-        progress=lambda share: job.progress("fit", share),
+        progress=partial(job.progress, "fit"),
     )
     job.progress("fit", 1.0)
     return Fitted(folds, tuple(predictions), why)
@@ -224,8 +231,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
     study = job.study
-    runs = job.runs()
-    atlases = _labelled_targets(job, loaded.responses, runs)
+    atlases = _labelled_targets(job, loaded.responses, loaded.runs)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
@@ -237,6 +243,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
+    inferred = infer_subject(job, loaded, fitted, atlases, scored.scores.get("r2"))
     samples, membership = (
         loaded.responses.samples,
         fitted.membership(len(loaded.responses.samples), study.split.repeats),
@@ -244,12 +251,15 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = {
         "regions": pd.concat(regions, ignore_index=True),
         "differences": pd.concat(differences, ignore_index=True),
+        "claims": inferred.claims,
+        "verdicts": inferred.verdicts,
         "exclusions": pd.DataFrame([asdict(e) for e in exclusions], columns=["what", "n", "reason", "run"]),
         "splits": pd.DataFrame(
             {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
         ),
     }
-    write_background(job.folder / "func", loaded.responses, runs[0].bold[0] if runs else None)
+    save_tests(job, inferred)
+    write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 
@@ -288,14 +298,16 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
-        drawn = write_report([result], study.maps, page, job.folder / "figures", progress=job.progress)
+        drawn = write_report(
+            [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
+        )
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
     return page
 
 
 def run_group(
-    study: Study, places: Places, subjects: Sequence[str], progress: Progress, *, again: bool = False
+    study: Study, places: Places, subjects: Sequence[str], progress: StepProgress = silent_steps, *, again: bool = False
 ) -> Path:
     """Bring together what participants wrote; reads nothing else.
 
@@ -307,7 +319,7 @@ def run_group(
         Where participants wrote.
     subjects : sequence of str
         Participants.
-    progress : callable
+    progress : callable, optional
         Called with the name of the step and the share done.
     again : bool, optional
         Whether to draw what is drawn already.
@@ -337,10 +349,13 @@ def run_group(
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", tests)
+    write_group_inference(folder, results)
     write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
-        drawn = write_report(results, study.maps, page, folder / "figures", progress=progress, tests=tests)
+        drawn = write_report(
+            results, study.maps, page, folder / "figures", progress=partial(progress, "report"), tests=tests
+        )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)
     return page

@@ -174,9 +174,9 @@ REFUSALS = {
     "no features": (LOAD + FIT, "there is no [[features]] table, and one is needed."),
     "no load": (TWO_SPACES + FIT, "there is no [load] table, and one is needed."),
     "no fit": (TWO_SPACES + LOAD, "there is no [[fit]] or [[rsa]] table, and one is needed."),
-    "negative seed": ("seed = -1\n" + SMALLEST, "seed = -1, but an integer of 0 or more is needed."),
-    "seed is no integer": ("seed = 1.5\n" + SMALLEST, "seed = 1.5, but an integer of 0 or more is needed."),
-    "seed is a truth value": ("seed = true\n" + SMALLEST, "seed = True, but an integer of 0 or more is needed."),
+    "negative seed": ("seed = -1\n" + SMALLEST, "seed = -1: an integer of 0 or more is needed."),
+    "seed is no integer": ("seed = 1.5\n" + SMALLEST, "seed = 1.5: an integer of 0 or more is needed."),
+    "seed is a truth value": ("seed = true\n" + SMALLEST, "seed = true: an integer of 0 or more is needed."),
     "features as one table": (
         '[features]\nname = "a"\nfile = "a.tsv"\n' + LOAD + FIT,
         "[features] must be written [[features]]: there can be several.",
@@ -193,11 +193,11 @@ REFUSALS = {
     ),
     "unknown key of features": (
         SMALLEST.replace('name = "mllm"', 'name = "mllm"\nfiles = "x"'),
-        "[[features]]: unknown key 'files'. Did you mean 'file'? Known: ",
+        "[[features]] 'mllm': unknown key 'files'. Did you mean 'file'? Known: ",
     ),
     "features without a file": (
         '[[features]]\nname = "a"\n' + LOAD + FIT,
-        "[[features]]: key 'file' is missing.",
+        "[[features]] 'a': key 'file' is missing.",
     ),
     "two feature spaces of one name": (
         SMALLEST.replace('"mllm"', '"ratings"'),
@@ -211,14 +211,17 @@ REFUSALS = {
         SMALLEST.replace('"mllm"', '"rat_ings"'),
         "[[features]]: names 'ratings' and 'rat_ings' would give the same file names; rename one.",
     ),
-    "a name that is a number": (SMALLEST.replace('"mllm"', "3"), "[[features]]: name"),
+    "a name that is a number": (
+        SMALLEST.replace('"mllm"', "3"),
+        "[[features]] name = 3: a string that is not empty is needed.",
+    ),
     "responses scaled by run, features not centred": (
         SMALLEST.replace('per = "tr"', 'per = "stimulus"') + "[align]\ncentre = false\n",
         "[load] scale_rows = true with [align] centre = false: what is done to the responses",
     ),
     "outer folds given twice": (
         SMALLEST + '[split]\nn_outer = 3\ngroups = [["run-1"], ["run-2"]]\n',
-        "[split] n_outer = 3, but groups make the outer folds. Leave n_outer out.",
+        "[split] n_outer = 3, but groups define the outer folds. Leave n_outer out.",
     ),
     "unknown key of load": (
         SMALLEST.replace("[load]", "[load]\nhighpass = 0.01"),
@@ -230,17 +233,23 @@ REFUSALS = {
     ),
     "no delays": (
         SMALLEST + "[align]\ndelays = []\n",
-        "[align] delays = [], but different numbers of volumes, 0 or more, are needed.",
+        "[align] delays = []: a list of different integers from 0 to 1,000 is needed.",
     ),
-    "one delay twice": (SMALLEST + "[align]\ndelays = [1, 1]\n", "[align] delays = [1, 1], but different numbers"),
-    "a negative delay": (SMALLEST + "[align]\ndelays = [-1, 1]\n", "[align] delays = [-1, 1], but different numbers"),
-    "a delay of half a volume": (SMALLEST + "[align]\ndelays = [1.5]\n", "[align] delays = [1.5], but"),
-    "delays as one number": (SMALLEST + "[align]\ndelays = 4\n", "[align]: a value has the wrong type"),
-    "centre is a text": (SMALLEST + '[align]\ncentre = "no"\n', "[align] centre = 'no', but"),
+    "one delay twice": (
+        SMALLEST + "[align]\ndelays = [1, 1]\n",
+        "[align] delays = [1, 1]: a list of different integers",
+    ),
+    "a negative delay": (
+        SMALLEST + "[align]\ndelays = [-1, 1]\n",
+        "[align] delays = [-1, 1]: a list of different integers",
+    ),
+    "a delay of half a volume": (SMALLEST + "[align]\ndelays = [1.5]\n", "[align] delays = [1.5]: a list of"),
+    "delays as one number": (SMALLEST + "[align]\ndelays = 4\n", "[align] delays = 4: a list of"),
+    "centre is a text": (SMALLEST + '[align]\ncentre = "no"\n', "[align] centre = 'no': true or false is needed."),
     "unknown key of split": (SMALLEST + "[split]\nn_fold = 3\n", "[split]: unknown key 'n_fold'. "),
     "unknown kind of split": (
         SMALLEST + '[split]\nkind = "run"\n',
-        "[split] kind = 'run'. Did you mean 'runs'? Known: runs, fixed, blocks.",
+        "[split] kind = 'run': 'runs', 'fixed' or 'blocks' is needed (did you mean 'runs'?).",
     ),
     "fit without a kind": (
         TWO_SPACES + LOAD + '[[fit]]\nbands = ["mllm"]\n',
@@ -270,21 +279,30 @@ REFUSALS = {
         SMALLEST + 'name = "all"\n',
         '[[fit]] bands = "each" makes one ridge per feature space: kind must be "ridge", without a name.',
     ),
-    "unknown key of each": (SMALLEST + "alpha = [1]\n", "[[fit]]: unknown key 'alpha'. Did you mean 'alphas'? Known: "),
+    "unknown key of each": (
+        SMALLEST + "alpha = [1]\n",
+        "[[fit]] 'ratings': unknown key 'alpha'. Did you mean 'alphas'? Known: ",
+    ),
     "unknown key of a model": (
         TWO_SPACES + LOAD + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\nn_iter = 3\n',
-        "[[fit]]: unknown key 'n_iter'. Known: bands, name, alphas, method, alpha_per_target, alpha_unit.",
+        "[[fit]] 'mllm': unknown key 'n_iter'. Known: bands, name, alphas, method, alpha_per_target, alpha_unit.",
     ),
     "two models of one name": (
         SMALLEST + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\n',
         "[[fit]]: the name 'mllm' is used 2 times.",
     ),
-    "alphas as one number, for each": (SMALLEST + "alphas = 10\n", "[[fit]]: a value has the wrong type"),
-    "alphas as a text": (SMALLEST + 'alphas = "auto"\n', "[[fit]]"),
-    "an alpha of zero": (SMALLEST + "alphas = [0, 1]\n", "positive finite numbers are needed."),
+    "alphas as one number, for each": (
+        SMALLEST + "alphas = 10\n",
+        "[[fit]] 'ratings': alphas = 10: a list of numbers above 0 is needed.",
+    ),
+    "alphas as a text": (
+        SMALLEST + 'alphas = "auto"\n',
+        "[[fit]] 'ratings': alphas = 'auto': a list of numbers above 0 is needed.",
+    ),
+    "an alpha of zero": (SMALLEST + "alphas = [0, 1]\n", "alphas = [0, 1]: a list of numbers above 0 is needed."),
     "unknown metric": (
         SMALLEST + '[compare]\nmetric = "R2"\n',
-        "[compare] metric = 'R2'. Known: r, pooled_r, r2.",
+        "[compare] metric = 'R2': 'r', 'pooled_r' or 'r2' is needed.",
     ),
     "a pair of an unknown model": (
         SMALLEST + '[compare]\npairs = [["ratings", "mlm"]]\n',
@@ -292,25 +310,28 @@ REFUSALS = {
     ),
     "a pair of one model": (
         SMALLEST + '[compare]\npairs = [["mllm", "mllm"]]\n',
-        "[compare] pairs: ['mllm', 'mllm'] does not name two different models.",
+        "[compare] pairs = [['mllm', 'mllm']]: a list of lists of two different models is needed.",
     ),
     "a size without a unit": (
         SMALLEST + '[compute]\nchunk = "200"\n',
-        "[compute] chunk = '200', but a size such as \"2 GB\" is needed.",
+        "[compute] chunk = '200': a size such as \"2 GB\" is needed.",
     ),
     "a size that is a number": (
         SMALLEST + "[compute]\nkeep_predictions = 200\n",
-        '[compute] keep_predictions = 200, but a size such as "2 GB" is needed.',
+        '[compute] keep_predictions = 200: a size such as "2 GB" is needed.',
     ),
     "a size with two points": (
         SMALLEST + '[compute]\nchunk = "1.2.3 MB"\n',
-        "[compute] chunk = '1.2.3 MB', but a size such as \"2 GB\" is needed.",
+        "[compute] chunk = '1.2.3 MB': a size such as \"2 GB\" is needed.",
     ),
     "a threshold out of range": (
         SMALLEST + "[map]\nthreshold = 1\n",
-        '[map] threshold = 1, but a score from 0 to below 1, "auto" or "fdr" is needed.',
+        "[map] threshold = 1: a number from 0 and below 1, 'auto' or 'fdr' is needed.",
     ),
-    "a resolution that is a text": (SMALLEST + '[map]\ndpi = "high"\n', "[map]: a value has the wrong type"),
+    "a resolution that is a text": (
+        SMALLEST + '[map]\ndpi = "high"\n',
+        "[map] dpi = 'high': an integer from 50 to 1,200 is needed.",
+    ),
 }
 
 
@@ -359,7 +380,7 @@ def test_a_file_that_is_not_utf8(tmp_path):
 def test_a_wrong_value_is_named_with_its_file(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text("seed = -1\n" + SMALLEST, encoding="utf-8")
-    assert refused(path) == "seed = -1, but an integer of 0 or more is needed."
+    assert refused(path) == "seed = -1: an integer of 0 or more is needed."
 
 
 def test_nothing_is_touched_but_the_file(tmp_path, monkeypatch):

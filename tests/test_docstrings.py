@@ -133,11 +133,12 @@ def test_one_line_is_enough_for_other_names(tmp_path):
 
 
 def field_docstrings(cls: type) -> set[str]:
-    """Names of the fields that are followed by a docstring of their own."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    """Names of the fields, inherited ones too, that are followed by a docstring of their own."""
+    ours = [base for base in cls.__mro__ if base.__module__ in MODULES]
     return {
         first.target.id
-        for first, second in pairwise(body)
+        for base in ours
+        for first, second in pairwise(ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body)
         if isinstance(first, ast.AnnAssign) and isinstance(first.target, ast.Name)
         if isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant)
     }

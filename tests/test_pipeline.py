@@ -12,6 +12,7 @@ from factories import write_config, write_study
 
 from encoding.config import read_config
 from encoding.core import DataError
+from encoding.io.bids import index as bids_index
 from encoding.io.store import DESCRIPTION, load
 from encoding.mapping import finished_result, read_result
 from encoding.pipeline import Job, Places, finished_subjects, run_compare, run_group, run_participant, subjects_of
@@ -90,6 +91,17 @@ def test_the_seed_and_nothing_else_decides(study):
     assert (other.scores["r"].row("joint") != first.scores["r"].row("joint")).any()
 
 
+def test_a_dataset_is_scanned_once_per_run(study, monkeypatch):
+    scanned = []
+    scan = bids_index._index
+    monkeypatch.setattr(bids_index, "_index", lambda root, *rest: scanned.append(root) or scan(root, *rest))
+    job = job_of(study, ("dpi = 50", "atlases = []"))
+    for _ in range(2):  # the second time everything is there
+        run_compare(job)
+        assert sorted(scanned) == sorted({study.root, study.derivatives})
+        scanned.clear()
+
+
 def test_what_was_left_out_is_listed(study):
     table = study.root / "stimuli" / "feature-abc.tsv"
     features = pd.read_csv(table, sep="\t").assign(c=0)
@@ -139,7 +151,7 @@ def test_only_what_a_change_touches_is_done_again(study):
     path.write_text(path.read_text().replace("\n6.0\t8.0", "\n7.0\t8.0"))
     result = run_compare(changed)
     new = {path.parent.name for path, time in times_of(job.work).items() if before.get(path) != time}
-    assert new == {"responses", "model-abc", "model-first", "model-joint"}
+    assert new == {"responses", "model-abc", "model-first", "model-joint", "inference"}
     assert result.summary.models["joint"].alphas == (1, 100)
 
 

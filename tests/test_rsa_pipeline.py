@@ -167,7 +167,7 @@ name = "x"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BASE + 'radius = 3\n', r"\[\[rsa\]\]: unknown key 'radius'\. Did you mean 'radius_mm'"),
+        (BASE + 'radius = 3\n', r"\[\[rsa\]\] 'x': unknown key 'radius'\. Did you mean 'radius_mm'"),
         (BASE + 'spaces = ["b"]\n', r"\[\[rsa\]\] 'x': spaces: no feature space 'b'"),
         (BASE + "[[rsa]]\nname = 'x'\n", r"\[\[rsa\]\]: the name 'x' is used 2 times"),
         (BASE.replace('"x"', '"x y"'), r"\[\[rsa\]\]: name 'x y' may hold letters"),

@@ -11,7 +11,9 @@ from .options import add_command
 from .progress import say
 
 if TYPE_CHECKING:
-    from ..collection import Opened, Progress
+    from ..collection import Opened, RunStatus
+
+RETRIED = ("unparsed", "truncated", "error", "refused")
 
 
 def add_collecting(commands: Any) -> None:
@@ -38,6 +40,10 @@ def add_collecting(commands: Any) -> None:
     run.add_argument("--annotator", default="", metavar="NAME", help="whom to ask (default: all, one after the other)")
     run.add_argument("--shard", type=_shard, default=(1, 1), metavar="K/N", help="only part K of N, for many machines")
     run.add_argument("--retry-errors", "--retry_errors", action="store_true", help="ask again what ended in an error")
+    run.add_argument(
+        "--retry", type=_outcomes, default=(), metavar="OUTCOMES",
+        help="ask again what ended so: unparsed, truncated, error, refused, separated by commas",
+    )  # fmt: skip
     _action(actions, "status", _status, "tell how far every annotator is, and what was spent")
     _action(actions, "check", _check, "write the quality report")
     export = _action(actions, "export", _export, "write judgments as Parquet, and train_90 and test_10 files")
@@ -58,6 +64,14 @@ def _shard(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
+def _outcomes(text: str) -> tuple[str, ...]:
+    chosen = tuple(word.strip() for word in text.split(",") if word.strip())
+    for word in chosen:
+        if word not in RETRIED:
+            raise argparse.ArgumentTypeError(f"{word!r} cannot be asked again; known are {', '.join(RETRIED)}")
+    return chosen
+
+
 def _open(options: argparse.Namespace) -> "Opened":
     from ..collection import open_collection
     from ..config.collect import read_collection
@@ -72,7 +86,7 @@ class _Bar:
         self.name, self.currency = name, currency
         self.bar: Any = None
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "RunStatus") -> None:
         from tqdm import tqdm
 
         if self.bar is None:
@@ -93,7 +107,7 @@ def _all(options: argparse.Namespace) -> int:
     collection = read_collection(options.config)
     bars: dict[str, _Bar] = {}
 
-    def watch(name: str, progress: "Progress") -> None:
+    def watch(name: str, progress: "RunStatus") -> None:
         bars.setdefault(name, _Bar(name, collection.budget.currency))(progress)
 
     print(collect_judgments(collection, watch=watch))
@@ -115,17 +129,30 @@ def _plan(options: argparse.Namespace) -> int:
     for name, problem in summary["left_out"].items():
         say(f"left out: {name}: {problem}")
     print(f"  written to      {collection.folder / 'plan'}")
+    useful = True
     for settings in collection.annotators if options.dry_run else ():
-        _print_estimate(dry_run(opened, name_of(settings), options.dry_run), collection.budget.currency)
-    return 0
+        found = dry_run(opened, name_of(settings), options.dry_run)
+        _print_estimate(found, collection.budget.currency)
+        useful &= not _useless(found)
+    return 0 if useful else 1
+
+
+def _useless(found: dict[str, Any]) -> bool:
+    """Whether a server replied, and none of its answers is valid."""
+    replied = any(not detail.startswith("no connection") for _, detail in found["reasons"])
+    return bool(found["asked"]) and not found["outcomes"]["valid"] and replied
 
 
 def _print_estimate(found: dict[str, Any], currency: str) -> None:
+    from ..collection.asking import reasons
+
     outcomes = ", ".join(f"{n} {outcome}" for outcome, n in found["outcomes"].items() if n)
     print(f"{found['annotator']}: {found['asked']} trials asked ({outcomes or found['reason']})")
     if found["reason"] != "finished" and outcomes:
         print(f"  stopped         {found['reason']}")
-    if "left" not in found:
+    for line in reasons(found["reasons"]):
+        print(f"  not valid       {line}")
+    if "left" not in found or not found["outcomes"]["valid"]:
         return
     if found["tokens_in"]:
         print(
@@ -144,19 +171,26 @@ def _print_estimate(found: dict[str, Any], currency: str) -> None:
             f"  money           {found['total_money']:,.2f} {currency}; {found['total_money_cached']:,.2f} {currency} "
             f"if prefixes are cached"
         )
-    print(
-        f"  time            about {_duration(found['total_hours'])}, if the server keeps the pace at full concurrency"
-    )
+    fast, slow = _duration(found["total_hours"]), _duration(found["total_hours_slow"])
+    if fast == slow:
+        print(f"  time            about {fast}")
+    else:
+        print(
+            f"  time            {fast} if the server keeps the pace at full concurrency, {slow} at that of this trial"
+        )
 
 
 def _duration(hours: float) -> str:
     if hours >= 48:
         return f"{hours / 24:.1f} days"
-    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    return f"{hours * 60:.1f} minutes" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
 
 
 def _run(options: argparse.Namespace) -> int:
     from ..collection import name_of, run_collection
+    from ..collection.asking import reasons
 
     opened = _open(options)
     collection = opened.collection
@@ -165,10 +199,13 @@ def _run(options: argparse.Namespace) -> int:
     for settings in chosen:
         name = name_of(settings)
         bar = _Bar(name, collection.budget.currency)
-        done = run_collection(opened, name, shard=options.shard, retry_errors=options.retry_errors, watch=bar)
+        done = run_collection(opened, name, shard=options.shard, retry_errors=options.retry_errors,
+                              retry=options.retry, watch=bar)  # fmt: skip
         outcomes = ", ".join(f"{n:,} {outcome}" for outcome, n in done.outcomes.items() if n) or "nothing to ask"
         print(f"{name}: {done.reason}; {outcomes}; {done.left:,} of {done.planned:,} trials left")
-        complete &= done.reason == "finished"
+        for line in reasons(done.reasons):
+            print(f"  not valid: {line}")
+        complete &= done.reason == "finished" and (not done.asked or done.outcomes["valid"] > 0)
         if done.reason == "interrupted":
             return 130
     return 0 if complete else 1

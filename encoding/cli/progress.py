@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from ..core.progress import StepProgress
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -20,7 +21,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def end_line(progress: Callable[[str, float], None]) -> None:
+def end_line(progress: StepProgress) -> None:
     """End what a bar has drawn, so that what is printed next begins a line of its own.
 
     Parameters

@@ -13,7 +13,7 @@ from .prompts import Prompt, available_prompts, load_prompt
 from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
 from .ratings_judge import Cosine
 from .results import check_collection, export_collection, status
-from .runner import Asking, Progress, collect
+from .runner import Asking, RunStatus, collect
 from .stimuli import Stimuli
 from .study import ANNOTATORS, Collecting, Collection, Opened, name_of, open_collection, plan_collection
 from .tabled import Table, check_convention
@@ -35,9 +35,9 @@ __all__ = [
     "Framing",
     "OpenAI",
     "Opened",
-    "Progress",
     "Prompt",
     "Quality",
+    "RunStatus",
     "Source",
     "Stimuli",
     "Stopped",

@@ -1,5 +1,6 @@
 """Ask the annotators of a collection: some trials to see what it will take, all of them, or a shard."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -8,16 +9,20 @@ from typing import Any
 
 from ..core import DataError
 from ..io.judgments.answers import AnswerStore, merge_stores
+from .budget import Budget, Meter
 from .openai import ChatAnnotator
 from .results import check_collection
-from .runner import Progress, collect
+from .runner import RunStatus, collect
 from .schedule import schedule, sharing
 from .study import STORE, Collection, Opened, name_of, plan_collection
-from .trials import Annotator
+from .trials import Annotator, Trial
+
+WRITING = 2e-5  # s to store one answer
+SPENT = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "requests", "hours")
 
 
 def dry_run(
-    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[Progress], None] | None = None
+    opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[RunStatus], None] | None = None
 ) -> dict[str, Any]:
     """Ask some trials of the plan, and tell what all of them will take.
 
@@ -37,29 +42,27 @@ def dry_run(
     Returns
     -------
     dict
-        "asked", "outcomes", "reason"; and, if there were answers, means per trial ("tokens_in", "tokens_cached",
-        "tokens_out", "requests", "latency") and for what is left "left", "total_requests", "total_tokens_in",
-        "total_tokens_out", "total_money", "total_hours", "saved" (share of prompt tokens that a server with a prefix
-        cache need not compute, estimated from the order).
+        "asked", "outcomes", "reason", "reasons"; and, if there were answers, means per trial ("tokens_in",
+        "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left", "total_requests",
+        "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "total_hours_slow", "saved" (share of
+        prompt tokens that a server with a prefix cache need not compute, estimated from the order).
     """
     annotator = opened.annotator(name)
     with opened.store() as store:
-        start = time.time()
         asking = opened.asking(most=n_trials, spread=True)
         progress = collect(
             opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch
         )
         setting = store.find_setting(annotator.identity())
-        seconds = time.time() - start
         result: dict[str, Any] = {"annotator": annotator.name, "asked": progress.asked, "outcomes": progress.outcomes,
-                                  "reason": progress.reason}  # fmt: skip
+                                  "reason": progress.reason, "reasons": progress.reasons}  # fmt: skip
         if setting is None or not len(store.keys(setting)):
             return result
-        return result | _project(opened, annotator, store, setting, progress, seconds)
+        return result | _project(opened, annotator, store, setting, progress)
 
 
 def _project(
-    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: Progress, seconds: float
+    opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: RunStatus
 ) -> dict[str, Any]:  # fmt: skip
     query = (
         "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
@@ -69,8 +72,7 @@ def _project(
     names = ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency")
     mean = dict(zip(names, means, strict=True))
     left = progress.left
-    # Who answers over a network answers many at once; who computes takes the time that it took.
-    per_trial = mean["latency"] / annotator.concurrency if mean["latency"] else seconds / max(progress.asked, 1)
+    fastest, slowest = _pace(opened, annotator, mean["latency"], progress)
     window = opened.collection.collecting.window
     order = schedule(opened.plan, opened.shown, window=window, most=10 * window)
     saved = 0.0
@@ -87,14 +89,39 @@ def _project(
         "total_tokens_out": mean["tokens_out"] * left,
         "total_money": budget.cost(mean["tokens_in"] * left, 0, mean["tokens_out"] * left),
         "total_money_cached": budget.cost(mean["tokens_in"] * left, cached, mean["tokens_out"] * left),
-        "total_hours": per_trial * left / 3600,
+        "total_hours": fastest * left / 3600,
+        "total_hours_slow": slowest * left / 3600,
     }
+
+
+def _pace(opened: Opened, annotator: Annotator, latency: float, progress: RunStatus) -> tuple[float, float]:
+    """Return seconds per trial, at best and at the pace of the dry run."""
+    asked = max(progress.asked, 1)
+    if getattr(annotator, "free", False):
+        rate = _computing(opened, annotator)
+        return rate, rate
+    measured = progress.seconds / asked
+    # Remote annotators run concurrently, so divide latency by concurrency; local ones are sequential.
+    best = latency / annotator.concurrency if latency else measured
+    per_minute = getattr(annotator, "per_minute", 0.0)
+    least = 60.0 / per_minute if per_minute else 0.0
+    return max(min(best, measured), least), max(measured, least)
+
+
+def _computing(opened: Opened, annotator: Annotator) -> float:
+    """Time a batch of an annotator that computes; writing an answer is added."""
+    rows = range(min(annotator.batch, len(opened.plan)))
+    items, shown = opened.plan.items[: len(rows)].tolist(), opened.shown[: len(rows)].tolist()
+    trials = [Trial(row, tuple(items[row]), tuple(shown[row]), 0) for row in rows]
+    start = time.perf_counter()
+    asyncio.run(annotator.ask(trials, Meter(Budget(), dict.fromkeys(SPENT, 0.0))))
+    return (time.perf_counter() - start) / max(len(trials), 1) + WRITING
 
 
 def run_collection(
     opened: Opened, name: str = "", *, shard: tuple[int, int] = (1, 1), retry_errors: bool = False,
-    watch: Callable[[Progress], None] | None = None,
-) -> Progress:  # fmt: skip
+    retry: tuple[str, ...] = (), watch: Callable[[RunStatus], None] | None = None,
+) -> RunStatus:  # fmt: skip
     """Ask an annotator everything that is planned and not answered yet.
 
     Parameters
@@ -107,12 +134,14 @@ def run_collection(
         Which part of the plan, from 1, and how many parts; a shard has a store of its own.
     retry_errors : bool, optional
         Whether trials that ended in an error are asked again.
+    retry : tuple of str, optional
+        Outcomes that are asked again: "unparsed", "truncated", "error", "refused".
     watch : callable, optional
         As for `collect`.
 
     Returns
     -------
-    Progress
+    RunStatus
         What was done, and why it ended.
     """
     annotator = opened.annotator(name)
@@ -120,7 +149,7 @@ def run_collection(
         whole = opened.collection.folder / STORE
         if shard[1] > 1 and whole.is_file():
             merge_stores(store, whole)  # what a dry run has asked already is not paid for twice
-        asking = opened.asking(shard=shard, retry_errors=retry_errors)
+        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry)
         return collect(opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
 
 
@@ -156,7 +185,7 @@ def merge_shards(opened: Opened) -> dict[str, int]:
 def collect_judgments(
     collection: Collection,
     *,
-    watch: Callable[[str, Progress], None] = lambda name, asked: None,  # noqa: ARG005
+    watch: Callable[[str, RunStatus], None] = lambda name, asked: None,  # noqa: ARG005
 ) -> Path:
     """Plan trials, ask every annotator what is not answered yet, and export what was answered.
 
@@ -184,6 +213,27 @@ def collect_judgments(
         if asked.reason != "finished":
             raise DataError(
                 f"{collection.folder}: {asked.left} of {asked.planned} trials of {name!r} are not answered "
-                f"({asked.reason}). Answers are kept; the same command goes on."
+                f"({asked.reason}). Answers are kept; the same command goes on.{_listed(asked)}"
+            )
+        if asked.asked and not asked.outcomes["valid"] and not asked.before:
+            raise DataError(
+                f"{collection.folder}: none of the {asked.asked} answers of {name!r} is valid.{_listed(asked)}"
             )
     return check_collection(opened)[0]
+
+
+def _listed(progress: RunStatus) -> str:
+    """List the reasons of answers that are not valid, below a message."""
+    return "".join(f"\n  {line}" for line in reasons(progress.reasons))
+
+
+def reasons(found: dict[tuple[str, str], tuple[int, str]], most: int = 5) -> list[str]:
+    """Say in a line each why answers are not valid, the most frequent reasons first."""
+    ordered = sorted(found.items(), key=lambda item: -item[1][0])
+    lines = []
+    for (outcome, detail), (n, reply) in ordered[:most]:
+        said = " ".join(reply.split())[:80]
+        lines.append(f"{n:,} {outcome}: {detail or 'no reason given'}" + (f" (reply: {said!r})" if said else ""))
+    if len(ordered) > most:
+        lines.append(f"and {len(ordered) - most} other reasons")
+    return lines

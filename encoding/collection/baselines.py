@@ -5,46 +5,33 @@ and they try a study out from the clips on, without a server.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 from PIL import Image
 from scipy.sparse import csr_array
 
-from ..core import ConfigError, DataError
+from ..core import DataError
+from ..core.settings import OneOf, Text, settings
 from .computed import Computed, ComputedAnnotator
 from .contents import Contents
 
 WEIGHTS = ("tfidf", "count")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings("[[annotator]]", kw_only=True)
 class Colours(Computed):
-    """The ``[[annotator]]`` table of kind "colours": clips are alike whose frames have the same colours.
+    """An annotator that finds clips alike whose frames have the same colours."""
 
-    Attributes
-    ----------
-    levels : int
-        Steps of red, green and blue; the histogram has levels to the power of three bins.
-    dark : int
-        Pixels whose red, green and blue are all below this (0 to 255) do not count: borders, black backgrounds.
-    name, metric, temperature, soft, slot_bias, seed
-        As in `Computed`.
-    """
-
-    name: str = "colours"
-    levels: int = 4
-    dark: int = 0
-
-    def __post_init__(self) -> None:
-        """Check values."""
-        super().__post_init__()
-        if not 2 <= self.levels <= 16 or not 0 <= self.dark <= 255:
-            raise ConfigError(
-                f"[[annotator]] levels = {self.levels}, dark = {self.dark}: 2 to 16, and 0 to 255, are needed."
-            )
+    name: Text = "colours"
+    """Name of the annotator in tables."""
+    levels: Annotated[int, Interval(ge=2, le=16)] = 4
+    """Steps of red, green and blue; the histogram has levels to the power of three bins."""
+    dark: Annotated[int, Interval(ge=0, le=255)] = 0
+    """Pixels whose red, green and blue are all below this (0 to 255) do not count: borders, black backgrounds."""
 
     def open(self, contents: Contents, base: str | Path = ".") -> ComputedAnnotator:  # noqa: ARG002
         """Look at all frames.
@@ -72,26 +59,14 @@ class Colours(Computed):
         return ComputedAnnotator(self, "colours", np.array(rows), "shown")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings("[[annotator]]", kw_only=True)
 class Words(Computed):
-    """The ``[[annotator]]`` table of kind "words": captions are alike that share words.
+    """An annotator that finds captions alike that share words."""
 
-    Attributes
-    ----------
-    weights : {"tfidf", "count"}
-        Rare words weigh more (term frequency, inverse document frequency), or every word the same.
-    name, metric, temperature, soft, slot_bias, seed
-        As in `Computed`.
-    """
-
-    name: str = "words"
-    weights: str = "tfidf"
-
-    def __post_init__(self) -> None:
-        """Check values."""
-        super().__post_init__()
-        if self.weights not in WEIGHTS:
-            raise ConfigError(f"[[annotator]] weights = {self.weights!r}. Known: {', '.join(WEIGHTS)}.")
+    name: Text = "words"
+    """Name of the annotator in tables."""
+    weights: Annotated[str, OneOf(WEIGHTS)] = "tfidf"
+    """Whether rare words weigh more (term frequency, inverse document frequency), or every word the same."""
 
     def open(self, contents: Contents, base: str | Path = ".") -> ComputedAnnotator:  # noqa: ARG002
         """Read all captions.

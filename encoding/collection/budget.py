@@ -2,55 +2,42 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
 
 from ..core import ConfigError
+from ..core.settings import NotNegative, settings
 from .trials import Answer, Stopped
 
 MARGIN = 1.25  # a trial may take this much more than the largest so far before a budget is exceeded
 
 
-@dataclass(frozen=True)
+@settings("[budget]")
 class Budget:
-    """The ``[budget]`` table; a limit of 0 is none, and counts what earlier runs of the same annotator have spent.
+    """How much may be spent; a limit of 0 is none, and includes what earlier runs of the same annotator have spent."""
 
-    Attributes
-    ----------
-    requests : int
-        Requests, answered or not.
-    tokens : int
-        Tokens in and out.
-    money : float
-        In the currency of the prices.
-    hours : float
-        Of running.
-    price_in, price_cached, price_out : float
-        Of a million tokens: of prompts, of those parts of them that the server had in its cache, of replies.
-    currency : str
-        Its name.
-
-    Raises
-    ------
-    ConfigError
-        If a number is negative, or money is limited without prices.
-    """
-
-    requests: int = 0
-    tokens: int = 0
-    money: float = 0.0
-    hours: float = 0.0
-    price_in: float = 0.0
-    price_cached: float | None = None
-    price_out: float = 0.0
+    requests: Annotated[int, Interval(ge=0, le=10**12)] = 0
+    """Requests, answered or not."""
+    tokens: Annotated[int, Interval(ge=0, le=10**15)] = 0
+    """Tokens in and out."""
+    money: NotNegative = 0.0
+    """Money, in the currency of the prices."""
+    hours: NotNegative = 0.0
+    """Hours of running."""
+    price_in: NotNegative = 0.0
+    """Price of a million tokens of prompts."""
+    price_cached: NotNegative | None = None
+    """Price of a million tokens of prompts that the server had in its cache; `price_in` if left out."""
+    price_out: NotNegative = 0.0
+    """Price of a million tokens of replies."""
     currency: str = "USD"
+    """Name of the currency."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        numbers = (self.requests, self.tokens, self.money, self.hours, self.price_in, self.price_out)
-        if min(*numbers, self.price_cached or 0) < 0:
-            raise ConfigError(f"[budget]: limits and prices are 0 or more, but one of {numbers} is not.")
+        """Check that money can be counted."""
         if self.money and not (self.price_in or self.price_out):
-            raise ConfigError(f"[budget] money = {self.money}, but price_in and price_out are needed to count it.")
+            raise ConfigError(f"money = {self.money}, but price_in and price_out are needed to count it.")
 
     def cost(self, tokens_in: float, tokens_cached: float, tokens_out: float) -> float:
         """Give the price of some tokens.

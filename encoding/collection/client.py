@@ -4,14 +4,18 @@ import asyncio
 import json
 import logging
 import random
+import re
 import time
+import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ..core import ConfigError, DataError, EncodingError
 from .concurrency import Gate
+from .reading import clean
 from .secrets import Secret
 from .trials import Ledger, Stopped
 
@@ -20,11 +24,34 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 OVERLOAD = {429, 503, 529}
-HOPELESS = {401, 402, 403, 404, 405}  # the next request would fare no better
+FINAL = {501, 505}  # errors of a server that no repetition mends
+ELSEWHERE = {301, 302, 303, 307, 308}
+HOPELESS = {401, 402, 404, 405, *ELSEWHERE}  # the next request would fare no better
 LONGEST_WAIT = 900.0  # s; a server that wants more is left alone until somebody starts the run again
 FIRST_WAIT, MOST_WAIT = 0.5, 30.0  # s
+MOST_BYTES = 16 << 20  # of a body, once it is unpacked
+EXCERPT = 300  # characters of a body that are kept
+# How servers say that they decline for what a request holds, that there is no money left, that a key is wrong.
+POLICY = re.compile(
+    r"content[_ ]?(filter|policy|management|moderation)|moderat|flagged|safety|usage polic|violat\w* .{0,40}polic"
+    r"|polic\w* violat|against .{0,30}polic|inappropriate|data_inspection_failed|responsible[_ ]?ai"
+    r"|prohibited[_ ]content|block_?reason|sensitive (content|word)|harmful|content .{0,30}blocked"
+    r"|refus(al|ed to answer)",
+    re.IGNORECASE,
+)
+SPENT = re.compile(
+    r"insufficient[_ ](quota|credit|balance|fund)|credit balance is too low|billing[_ ](hard[_ ]limit|not[_ ]active)"
+    r"|out of credits|payment required|quota_exceeded_billing|spending limit",
+    re.IGNORECASE,
+)
+QUOTA = re.compile(r"exceeded your current quota", re.IGNORECASE)  # also said of limits per minute, with a delay
+DELAY = re.compile(r"retry[_ ]?(delay|in|after)|per minute", re.IGNORECASE)
+LOCKED = re.compile(
+    r"api[-_ ]?key|permission|authenti|authoriz|credential|subscription|billing|not supported in your (country|region)"
+    r"|access (to|denied)|access_denied|invalid token|account",
+    re.IGNORECASE,
+)
 
 
 class Failed(EncodingError):  # noqa: N818
@@ -38,12 +65,15 @@ class Failed(EncodingError):  # noqa: N818
         How many times it was sent.
     refused : bool, optional
         Whether the server declined for what the request holds.
+    status : int, optional
+        Status of the last reply; 0 if there was none.
     """
 
-    def __init__(self, detail: str, tries: int, *, refused: bool = False) -> None:
+    def __init__(self, detail: str, tries: int, *, refused: bool = False, status: int = 0) -> None:
         super().__init__(detail)
         self.tries = tries
         self.refused = refused
+        self.status = status
 
 
 class Reply(NamedTuple):
@@ -67,8 +97,9 @@ class Reply(NamedTuple):
 class _Passing(Exception):  # noqa: N818
     """Something that may go better the next time."""
 
-    def __init__(self, detail: str, *, overloaded: bool = False, wait: float | None = None) -> None:
+    def __init__(self, detail: str, *, overloaded: bool = False, wait: float | None = None, status: int = 0) -> None:
         super().__init__(detail)
+        self.status = status
         self.overloaded = overloaded
         self.wait = wait
 
@@ -88,6 +119,8 @@ class Client:
         Seconds for one request.
     tries : int
         How many times a request is sent at most.
+    query : str, optional
+        Appended to every address, for instance "?api-version=2024-10-21".
 
     Raises
     ------
@@ -95,11 +128,13 @@ class Client:
         If the address is none, or holds a password or key.
     """
 
-    def __init__(self, url: str, secret: Secret, gate: Gate, *, timeout: float, tries: int) -> None:
+    def __init__(self, url: str, secret: Secret, gate: Gate, *, timeout: float, tries: int, query: str = "") -> None:
         self.url = check_url(url)
         self._secret, self._gate = secret, gate
         self._timeout, self._tries = timeout, tries
         self._jitter = random.Random(0)
+        self._query = query
+        self._proxy = _proxy(self.url)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "Client":
@@ -110,8 +145,9 @@ class Client:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
-            headers={"Content-Type": "application/json", **self._secret.headers()},
-            trust_env=True,
+            headers={"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate", **self._secret.headers()},
+            auto_decompress=False,  # a body is unpacked up to a limit
+            trust_env=False,  # it would send passwords of ~/.netrc
         )
         return self
 
@@ -139,12 +175,15 @@ class Client:
 
         assert self._session is not None
         try:
-            async with self._session.get(self.url + path, allow_redirects=False) as response:
-                body = await response.read()
-                server = response.headers.get("Server", "")
-                return (json.loads(body) if response.status == 200 else None), server
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            where = self._where(path)
+            async with self._session.get(where, allow_redirects=False, proxy=self._proxy) as response:
+                server = self._secret.redact(response.headers.get("Server", ""))[:100]
+                return (json.loads(await _body(response)) if response.status == 200 else None), server
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError, _TooLarge):
             return None, ""
+
+    def _where(self, path: str) -> str:
+        return f"{self.url}{path}{self._query}"
 
     async def post(self, path: str, body: bytes, ledger: Ledger) -> Reply:
         """Send a request, and again if that can help.
@@ -183,7 +222,7 @@ class Client:
             finally:
                 self._gate.leave(overloaded=overloaded, round_trip=time.perf_counter() - start)
             if attempt == self._tries:
-                raise Failed(f"{trouble} ({attempt} tries)", attempt)
+                raise Failed(f"{trouble} ({attempt} tries)", attempt, status=trouble.status)
             await self._wait(trouble, attempt)
         raise Failed("no tries were allowed", 0)
 
@@ -192,7 +231,7 @@ class Client:
             # Full jitter, so that requests that failed together do not come back together.
             await asyncio.sleep(self._jitter.uniform(0, min(MOST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))))
             return
-        if trouble.wait > LONGEST_WAIT:
+        if not trouble.wait <= LONGEST_WAIT:  # NaN and infinity are no time to wait
             raise Stopped(f"the server wants {trouble.wait:,.0f} s of rest ({trouble}); run again after that")
         self._gate.close_for(trouble.wait)
         await asyncio.sleep(trouble.wait * self._jitter.uniform(1.0, 1.1))
@@ -202,36 +241,97 @@ class Client:
 
         assert self._session is not None
         try:
-            async with self._session.post(self.url + path, data=body, allow_redirects=False) as response:
-                text = await response.read()
+            where = self._where(path)
+            async with self._session.post(where, data=body, allow_redirects=False, proxy=self._proxy) as response:
                 status, headers = response.status, response.headers
+                text = await _body(response)
         except TimeoutError:
             raise _Passing(f"no reply within {self._timeout:g} s", overloaded=True) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except _TooLarge as error:
+            raise Failed(f"status {status}: {error}", attempt, status=status) from None
+        except zlib.error:
+            raise _Passing("the reply cannot be unpacked") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _Passing(self._secret.redact(f"no connection: {type(error).__name__}: {error}")) from None
         if status != 200:
             self._raise(status, headers, text, attempt)
         try:
             content = json.loads(text)
-        except ValueError:
-            raise _Passing("the reply is not JSON") from None
-        if not isinstance(content, dict) or not content.get("choices"):
-            raise _Passing("the reply holds no choices")
+        except (ValueError, RecursionError):
+            raise _Passing(f"the reply is not JSON: {self._excerpt(text)}") from None
+        if not isinstance(content, dict):
+            raise _Passing(f"the reply is no JSON object: {self._excerpt(text)}")
+        self._check(content, headers, text, attempt)
         return content
 
+    def _check(self, content: dict[str, Any], headers: Mapping[str, str], text: bytes, attempt: int) -> None:
+        """Find what went wrong although the status is 200."""
+        choices = content.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+        error = content.get("error") or first.get("error")
+        if error:
+            code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+            code = int(code) if isinstance(code, int | float) or (isinstance(code, str) and code.isdigit()) else 0
+            self._raise(code if code >= 400 else 502, headers, text, attempt)
+        if not choices:
+            if POLICY.search(text[:100_000].decode("utf-8", "replace")):
+                raise Failed(f"status 200: {self._excerpt(text)}", attempt, refused=True, status=200)
+            raise _Passing(f"the reply holds no choices: {self._excerpt(text)}")
+
+    def _excerpt(self, text: bytes) -> str:
+        return clean(self._secret.redact(text[:20_000].decode("utf-8", "replace")))[:EXCERPT].strip()
+
     def _raise(self, status: int, headers: Mapping[str, str], text: bytes, attempt: int) -> None:
-        said = self._secret.redact(text.decode("utf-8", "replace"))[:300].strip()
+        """Turn a reply that is none into the error that it means."""
+        whole = text[:100_000].decode("utf-8", "replace")
+        said = self._excerpt(text)
         detail = f"status {status}: {said}" if said else f"status {status}"
-        if status in AGAIN:
-            wait = _retry_after(headers.get("Retry-After"))
-            raise _Passing(detail, overloaded=status in OVERLOAD, wait=wait)
-        if status in HOPELESS:
-            key = f" Its key is taken from {self._secret.variable}." if self._secret.variable else ""
+        wait = _retry_after(headers.get("Retry-After"))
+        unpaid = SPENT.search(whole) or (QUOTA.search(whole) and wait is None and not DELAY.search(whole))
+        if unpaid:
+            raise Stopped(
+                f"{self.url}: the quota or credit is used up ({detail}); nothing is asked until that is mended"
+            )
+        if POLICY.search(whole) and status < 500 and status not in {401, 404, 405, 429}:
+            raise Failed(detail, attempt, refused=True, status=status)
+        key = f" Its key is taken from {self._secret.variable}." if self._secret.variable else ""
+        if status in HOPELESS or (status == 403 and LOCKED.search(whole)):
+            moved = self._secret.redact(headers.get("Location", "")) if status in ELSEWHERE else ""
+            key += f" It says that it has moved to {moved}; set `url` to that." if moved else ""
             raise Stopped(f"{self.url} answers nothing ({detail}).{key}")
-        refused = any(
-            word in said.lower() for word in ("content_filter", "content_policy", "content management", "safety")
-        )
-        raise Failed(detail, attempt, refused=refused)
+        if status in {408, 409, 425, 429} or (status >= 500 and status not in FINAL):
+            raise _Passing(detail, overloaded=status in OVERLOAD, wait=wait, status=status)
+        raise Failed(detail, attempt, refused=status == 403, status=status)
+
+
+class _TooLarge(Exception):  # noqa: N818
+    """A body with more bytes than a completion can have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the reply is larger than {MOST_BYTES >> 20} MiB, and was not read")
+
+
+async def _body(response: "aiohttp.ClientResponse") -> bytes:
+    """Read a body, unpacked, up to a limit."""
+    packing = response.headers.get("Content-Encoding", "").strip().lower()
+    length = response.content_length
+    if length is not None and length > MOST_BYTES:
+        response.close()
+        raise _TooLarge
+    if packing in ("", "identity") and length is not None:
+        return await response.read()
+    if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise ValueError(f"the reply is packed as {packing[:20]!r}, which was not offered")
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packing not in ("", "identity") else None
+    parts, size = [], 0
+    async for chunk in response.content.iter_chunked(1 << 16):
+        part = unpack.decompress(chunk, MOST_BYTES + 1 - size) if unpack else chunk
+        size += len(part)
+        if size > MOST_BYTES:
+            response.close()
+            raise _TooLarge
+        parts.append(part)
+    return b"".join(parts)
 
 
 def check_url(url: str) -> str:
@@ -254,10 +354,19 @@ def check_url(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError("[[annotator]] url holds a password, a key or a query. Keys belong into the environment.")
+        raise ConfigError("url holds a password, a key or a query. Keys belong in the environment.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f'[[annotator]] url = {url!r}, but an address such as "http://127.0.0.1:8000/v1" is needed.')
+        raise ConfigError(f'url = {url!r}, but an address such as "http://127.0.0.1:8000/v1" is needed.')
     return url.rstrip("/")
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _retry_after(value: str | None) -> float | None:

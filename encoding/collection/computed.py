@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from ..core import ConfigError, digest, fingerprint_array
+from ..core.settings import NotNegative, Number, OneOf, Rule, Seed, Text, settings
 from ..numerics.mixing import uniform
 from ..numerics.triplet_ranks import rank_triplets
 from .trials import Answer, Ledger, Trial
@@ -17,49 +17,33 @@ DRAW = 21  # stream of random numbers
 METRICS = ("cosine", "dot")
 
 
-@dataclass(frozen=True, kw_only=True)
+SlotBias = Annotated[tuple[Number, ...], Rule("a list of three numbers", lambda bias: len(bias) == 3)]
+
+
+@settings("[[annotator]]", kw_only=True)
 class Computed:
-    """What all annotators that compute have in common.
+    """What all annotators that compute have in common."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the annotator in tables.
-    metric : {"cosine", "dot"}
-        Similarity of two stimuli.
-    temperature : float
-        0: the answer follows from the similarities. Above: answers are drawn, each slot with a probability that grows
-        with the similarity of the other two, as exp(similarity / temperature).
-    soft : bool
-        Keep the three probabilities with every answer, as of a model whose probabilities can be read.
-    slot_bias : tuple of float
-        Added to the logarithm of the three probabilities, to simulate a judge that prefers a slot.
-    seed : int
-        Seed of drawn answers.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    name: str
-    metric: str = "cosine"
-    temperature: float = 0.0
+    name: Text
+    """Name of the annotator in tables."""
+    metric: Annotated[str, OneOf(METRICS)] = "cosine"
+    """Similarity of two stimuli."""
+    temperature: NotNegative = 0.0
+    """0: the answer follows from the similarities. Above: answers are drawn, each slot with a probability that grows
+    with the similarity of the other two, as exp(similarity / temperature)."""
     soft: bool = False
-    slot_bias: tuple[float, ...] = (0.0, 0.0, 0.0)
-    seed: int = 0
+    """Whether to keep the three probabilities with every answer, as of a model whose probabilities can be read."""
+    slot_bias: SlotBias = (0.0, 0.0, 0.0)
+    """Added to the logarithm of the three probabilities, to simulate a judge that prefers a slot."""
+    seed: Seed = 0
+    """Seed of drawn answers."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if self.metric not in METRICS:
-            raise ConfigError(f"[[annotator]] metric = {self.metric!r}. Known: {', '.join(METRICS)}.")
-        drawn = bool(self.temperature)
-        if len(self.slot_bias) != 3 or self.temperature < 0 or ((any(self.slot_bias) or self.soft) and not drawn):
+        """Check that what needs probabilities has them."""
+        if (any(self.slot_bias) or self.soft) and not self.temperature:
             raise ConfigError(
-                f"[[annotator]] temperature = {self.temperature}, slot_bias = {list(self.slot_bias)}, soft = "
-                f"{str(self.soft).lower()}: three numbers are needed, and a temperature above 0 if they are not 0 or "
-                f"probabilities are wanted."
+                f"slot_bias = {list(self.slot_bias)}, soft = {str(self.soft).lower()}: a temperature above 0 is needed "
+                f"where slots are preferred or probabilities are kept."
             )
 
 
@@ -84,7 +68,7 @@ class ComputedAnnotator:
     """
 
     def __init__(self, settings: Computed, kind: str, table: np.ndarray | csr_array, rows_of: str = "items") -> None:
-        self.name, self.batch, self.concurrency = settings.name, 4096, 1
+        self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
         self._settings, self._kind, self._rows_of = settings, kind, rows_of
         self._key = _fingerprint(table)
         self._table = _unit(table) if settings.metric == "cosine" else table

@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from ..core import ConfigError, Plan, Provenance, digest, fingerprint, suggest
 from ..core.plans import SPLITS, item_type
+from ..core.settings import CountOrZero, Number, OneOf, Rule, Text, settings
 from ..numerics.mixing import Permutation, hashed, uniform
 from ..numerics.triplet_ranks import (
     ORDERS,
@@ -25,72 +27,47 @@ PRESENTATIONS = {"drawn": 1, "cyclic": 3, "all": 6}
 CHUNK = 1 << 19  # triplets that are worked on at once
 
 
-@dataclass(frozen=True)
+Columns = Annotated[tuple[Text, ...], Rule("a list of the columns of three items", lambda names: len(names) == 3)]
+Share = Annotated[Number, Interval(ge=0, lt=1)]
+
+
+@settings("[design]")
 class Design:
-    """The ``[design]`` table: which triplets are asked, and how often.
+    """Which triplets are asked, and how often."""
 
-    Attributes
-    ----------
-    kind : {"balanced", "random", "full", "file"}
-        "balanced": each pair of stimuli in nearly the same number of triplets; "random": every triplet equally
-        likely; "full": all of them; "file": those that a file lists, in an order of our own.
-    n_triplets : int
-        Unordered triplets to draw, each once, apart from those of the subset; not used by "full" and "file".
-    file : str
-        For the kind "file".
-    columns : tuple of str
-        Columns of the three items, if the file is a table.
-    subset : int or tuple of str
-        Stimuli of which all triplets are asked, as the split "subset": how many to draw, or their names.
-    test, validation : float
-        Share of the other triplets that belongs to each of these splits; the rest is for training.
-    repeated : int
-        Triplets that are asked again to see how well answers repeat; test triplets, where there are any.
-    repeats : int
-        How many times each of them is asked in all.
-    order : {"drawn", "cyclic", "all"}
-        Whether a triplet is shown in one drawn order, in three that put each item into each slot, or in all six.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    kind: str = "balanced"
-    n_triplets: int = 0
+    kind: Annotated[str, OneOf(KINDS)] = "balanced"
+    """"balanced": each pair of stimuli in nearly the same number of triplets; "random": every triplet equally likely;
+    "full": all of them; "file": those that a file lists, in an order of our own."""
+    n_triplets: CountOrZero = 0
+    """Unordered triplets to draw, each once, apart from those of the subset; not used by "full" and "file"."""
     file: str = ""
-    columns: tuple[str, ...] = ("item_1", "item_2", "item_3")
-    subset: int | tuple[str, ...] = 0
-    test: float = 0.1
-    validation: float = 0.0
-    repeated: int = 0
-    repeats: int = 20
-    order: str = "drawn"
+    """List of triplets, for the kind "file"."""
+    columns: Columns = ("item_1", "item_2", "item_3")
+    """Columns of the three items, if the file is a table."""
+    subset: CountOrZero | tuple[Text, ...] = 0
+    """Stimuli of which all triplets are asked, as the split "subset": how many to draw, or their names."""
+    test: Share = 0.1
+    """Share of the other triplets that belongs to the split "test"."""
+    validation: Share = 0.0
+    """Share of the other triplets that belongs to the split "validation"; the rest is for training."""
+    repeated: CountOrZero = 0
+    """Triplets that are asked again to see how well answers repeat; test triplets, where there are any."""
+    repeats: Annotated[int, Interval(ge=2, le=np.iinfo(np.int16).max - 6)] = 20
+    """How many times each of them is asked in all."""
+    order: Annotated[str, OneOf(PRESENTATIONS)] = "drawn"
+    """Whether a triplet is shown in one drawn order, in three that put each item into each slot, or in all six."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if self.kind not in KINDS:
-            raise ConfigError(f"[design] kind = {self.kind!r}. {suggest(str(self.kind), KINDS)}")
-        if self.order not in PRESENTATIONS:
-            raise ConfigError(f"[design] order = {self.order!r}. {suggest(str(self.order), PRESENTATIONS)}")
+        """Check rules across fields."""
         drawn = self.kind in ("balanced", "random")
         if drawn != (self.n_triplets > 0):
             needed = "a number above 0 is needed" if drawn else f"kind {self.kind!r} takes what there is: leave it out"
-            raise ConfigError(f"[design] n_triplets = {self.n_triplets}, but {needed}.")
+            raise ConfigError(f"n_triplets = {self.n_triplets}, but {needed}.")
         if (self.kind == "file") != bool(self.file):
-            raise ConfigError(f"[design] kind = {self.kind!r} with file = {self.file!r}: each needs the other.")
-        if len(self.columns) != 3:
-            raise ConfigError(f"[design] columns = {list(self.columns)}, but the columns of three items are needed.")
-        if min(self.test, self.validation) < 0 or self.test + self.validation >= 1:
+            raise ConfigError(f"kind = {self.kind!r} with file = {self.file!r}: each needs the other.")
+        if self.test + self.validation >= 1:
             raise ConfigError(
-                f"[design] test = {self.test}, validation = {self.validation}: shares of 0 or more that leave some "
-                f"for training are needed."
-            )
-        if self.repeated < 0 or self.repeats < 2 or self.repeats + 6 > np.iinfo(np.int16).max:
-            raise ConfigError(
-                f"[design] repeated = {self.repeated}, repeats = {self.repeats}: 0 or more triplets, asked 2 times "
-                f"or more, are needed."
+                f"test = {self.test}, validation = {self.validation}: shares that leave some for training are needed."
             )
 
 

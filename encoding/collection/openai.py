@@ -5,99 +5,69 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..core import ConfigError
+from ..core.settings import NotNegative, Positive, Probability, Text, settings
+from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
 from .concurrency import Gate
 from .contents import Contents
 from .prompts import Prompt, Turn, load_prompt
-from .reading import read_reply
+from .reading import NO_PROBABILITIES, Malformed, clean, first_choice, read_reply, strip_reasoning, text_of
 from .secrets import Secret
 from .trials import Answer, Ledger, Stopped, Trial
 
 PATH = "/chat/completions"
 RESERVED = ("model", "messages", "max_tokens", "temperature", "seed", "logprobs", "top_logprobs", "stream", "n")
 CACHED_CHARACTERS = 1 << 30  # of frames that are kept ready to be sent
+MOST_TOKENS = 1e9  # in one trial; a server that counts more has not counted
+EXCERPT = 300  # characters of a reply that could not be read
 
 
-@dataclass(frozen=True)
+@settings("[[annotator]]")
 class OpenAI:
-    """The ``[[annotator]]`` table of kind "openai".
+    """A model behind a chat API."""
 
-    Attributes
-    ----------
-    model : str
-        Name under which the server knows the model.
-    prompt : str
-        One that comes with the package, or a file of your own.
-    url : str
-        Address of the API, up to and with ``/v1``.
-    name : str
-        Name of the annotator in tables; that of the model if left out.
-    temperature : float
-        0 for the most likely answer.
-    seed : int or None
-        Passed to the server.
-    top_logprobs : int
-        Number of tokens whose probability is asked for.
-    least_mass : float
-        Probability that the three labels must have together for an answer to be valid.
-    extra : mapping
-        Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``.
-    key_variable : str
-        Environment variable that holds the key; "" if the server needs none.
-    concurrency : int
-        Requests under way at most; how many there are is found out.
-    per_minute : float
-        Requests per minute at most; 0 for any number.
-    timeout : float
-        Seconds for one request.
-    tries : int
-        How many times a request is sent at most.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    model: str
-    prompt: str
-    url: str = "http://127.0.0.1:8000/v1"
+    model: Text
+    """Name under which the server knows the model."""
+    prompt: Text
+    """A prompt that comes with the package, or a file of your own."""
+    url: Text = "http://127.0.0.1:8000/v1"
+    """Address of the API, up to and with ``/v1``."""
     name: str = ""
-    temperature: float = 0.0
-    seed: int | None = None
-    top_logprobs: int = 20
-    least_mass: float = 0.1
+    """Name of the annotator in tables; that of the model if left out."""
+    temperature: NotNegative = 0.0
+    """Sampling temperature; 0 for the most likely answer."""
+    seed: Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)] | None = None
+    """Seed that is passed to the server."""
+    top_logprobs: Annotated[int, Interval(ge=1, le=1000)] = 20
+    """Number of tokens whose probability is asked for."""
+    least_mass: Probability = 0.1
+    """Probability that the three labels must have together for an answer to be valid."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``."""
     key_variable: str = ""
-    concurrency: int = 64
-    per_minute: float = 0.0
-    timeout: float = 120.0
-    tries: int = 6
+    """Environment variable that holds the key; "" if the server needs none."""
+    concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
+    """Largest number of requests under way; the actual number adapts to the server."""
+    per_minute: NotNegative = 0.0
+    """Largest number of requests per minute; 0 for any number."""
+    timeout: Positive = 120.0
+    """Seconds for one request."""
+    tries: Annotated[int, Interval(ge=1, le=1000)] = 6
+    """How many times a request is sent at most."""
 
     def __post_init__(self) -> None:
-        """Check values."""
+        """Check the address and the further parameters."""
         check_url(self.url)
-        if not self.model or not self.prompt:
-            raise ConfigError(f"[[annotator]] model = {self.model!r}, prompt = {self.prompt!r}: both are needed.")
-        if min(self.concurrency, self.tries, self.top_logprobs) < 1 or self.timeout <= 0 or self.per_minute < 0:
-            raise ConfigError(
-                f"[[annotator]] concurrency = {self.concurrency}, tries = {self.tries}, top_logprobs = "
-                f"{self.top_logprobs}, timeout = {self.timeout}, per_minute = {self.per_minute}: numbers above 0 are "
-                f"needed (per_minute: or 0)."
-            )
-        if not 0 <= self.least_mass <= 1 or self.temperature < 0:
-            raise ConfigError(
-                f"[[annotator]] least_mass = {self.least_mass}, temperature = {self.temperature}: a probability and a "
-                f"number of 0 or more are needed."
-            )
         for key in self.extra:
             if key in RESERVED:
-                raise ConfigError(f"[[annotator]] extra: {key!r} has a key of its own, or is set by the prompt.")
+                raise ConfigError(f"extra: {key!r} has a key of its own, or is set by the prompt.")
 
     def open(self, contents: Contents, base: str | Path = ".") -> "ChatAnnotator":
         """Make the annotator.
@@ -154,9 +124,11 @@ class ChatAnnotator:
         self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable))
         self._shown = _Shown(contents)
         self._turns = [_Template(turn, framed=prompt.shows == "frames") for turn in prompt.turns]
-        last = len(prompt.turns) - 1
-        self._heads = [self._head(turn, reads=i == last) for i, turn in enumerate(prompt.turns)]
+        self._habits = Habits(settings.model, dict(settings.extra))
         self._client: Client | None = None
+        self._soft = False  # whether any reply had probabilities
+        self._served: dict[tuple[Any, Any], tuple[str, str] | None] = {}
+        self._write_heads()
 
     @property
     def fixed_characters(self) -> int:
@@ -198,14 +170,16 @@ class ChatAnnotator:
             version, _ = await client.get("/../version")
             self._client = client
             listed = models.get("data") if isinstance(models, dict) else None
-            names = [str(entry.get("id")) for entry in listed or [] if isinstance(entry, dict)]
+            names = [str(entry.get("id"))[:200] for entry in (listed if isinstance(listed, list) else [])[:20]
+                     if isinstance(entry, dict)]  # fmt: skip
+            notes = {
+                "url": settings.url,
+                "server": server,
+                "models": names,
+                "version": str(version.get("version", ""))[:100] if isinstance(version, dict) else "",
+            }
             try:
-                yield {
-                    "url": settings.url,
-                    "server": server,
-                    "models": names[:20],
-                    "version": version.get("version", "") if isinstance(version, dict) else "",
-                }
+                yield self._secret.redact_all(notes)
             finally:
                 self._client = None
 
@@ -227,49 +201,116 @@ class ChatAnnotator:
         return [await self._ask(trial, ledger) for trial in trials]
 
     async def _ask(self, trial: Trial, ledger: Ledger) -> Answer:
+        tries, used, reply = 0, [0, 0, 0], None
+        said: list[str] = []
+        try:
+            for turn in range(len(self._turns)):
+                if reply is not None:
+                    text = _first_message(reply)
+                    if text is None:  # refused or cut off before the question was put
+                        break
+                    said.append(text)
+                try:
+                    reply, n = await self._turn(trial, turn, said, ledger)
+                except Failed as error:
+                    outcome = "refused" if error.refused else "error"
+                    return Answer(outcome, detail=str(error), tokens_in=used[0], tokens_cached=used[1],
+                                  tokens_out=used[2], tries=tries + error.tries)  # fmt: skip
+                tries += n
+                used = [a + b for a, b in zip(used, _usage(reply.content), strict=True)]
+            assert reply is not None
+            answer = self._read(reply)
+        except Malformed as error:
+            assert reply is not None
+            answer = Answer("error", reply=_excerpt(reply.content), detail=f"the reply is no chat completion: {error}")
+        assert reply is not None
+        return answer._replace(
+            reply=self._secret.redact(answer.reply), detail=self._secret.redact(answer.detail), tokens_in=used[0],
+            tokens_cached=used[1], tokens_out=used[2], tries=tries, latency=reply.latency,
+            served=self._server_of(reply.content),
+        )  # fmt: skip
+
+    async def _turn(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
+        """Send one turn, written anew each time that the server says what it does not take."""
         assert self._client is not None
-        messages: list[str] = []
-        if self._prompt.system:
-            messages.append(_message("system", json.dumps(self._prompt.system)))
-        tries, used = 0, [0, 0, 0]
-        reply = None
-        for head, template in zip(self._heads, self._turns, strict=True):
-            if reply is not None:
-                said = _first_message(reply)
-                if said is None:  # refused or cut off before the question was put
-                    break
-                messages.append(_message("assistant", json.dumps(said)))
-            messages.append(_message("user", template.fill([self._shown(content) for content in trial.shown])))
-            body = f'{head}"messages":[{",".join(messages)}]}}'.encode()
+        tries = 0
+        for _ in range(MOST_LESSONS):
+            version = self._habits.version
+            body = f'{self._heads[turn]}"messages":[{self._messages(trial, turn, said)}]}}'.encode()
             try:
                 reply = await self._client.post(PATH, body, ledger)
             except Failed as error:
-                outcome = "refused" if error.refused else "error"
-                return Answer(outcome, detail=str(error), tokens_in=used[0], tokens_cached=used[1],
-                              tokens_out=used[2], tries=tries + error.tries)  # fmt: skip
-            tries += reply.tries
-            used = [a + b for a, b in zip(used, _usage(reply.content), strict=True)]
-        assert reply is not None
-        answer = self._read(reply)
-        return answer._replace(
-            reply=self._secret.redact(answer.reply), tokens_in=used[0], tokens_cached=used[1], tokens_out=used[2],
-            tries=tries, latency=reply.latency,
-        )  # fmt: skip
+                error.tries = tries = tries + error.tries
+                if not self._learn(error, turn, version):
+                    raise
+            else:
+                return reply, tries + reply.tries
+        raise Failed("the server finds fault with every form of the request", tries)
+
+    def _learn(self, error: Failed, turn: int, version: int) -> bool:
+        if error.refused or error.status not in (400, 422, 500, 501):
+            return False
+        if version != self._habits.version:
+            return True  # another trial has learned meanwhile
+        if self._habits.learn(str(error), json.loads(self._heads[turn][:-1] + "}")):
+            self._write_heads()
+            return True
+        if self._habits.no_probabilities and self._prompt.answer == "logprobs":
+            raise Stopped(self._no_probabilities(str(error)))
+        return False
+
+    def _messages(self, trial: Trial, turn: int, said: list[str]) -> str:
+        messages: list[str] = []
+        system = self._prompt.system
+        shown = [self._shown(content) for content in trial.shown]
+        for number in range(turn + 1):
+            before = "" if number or self._habits.system else system
+            messages.append(_message("user", self._turns[number].fill(shown, before)))
+            if number < turn:
+                messages.append(_message("assistant", json.dumps(said[number])))
+        if system and self._habits.system:
+            messages.insert(0, _message("system", json.dumps(system)))
+        return ",".join(messages)
 
     def _read(self, reply: Reply) -> Answer:
         try:
             answer = read_reply(reply.content, self._prompt, self._settings.least_mass)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            return Answer("error", detail=f"the reply is no chat completion ({type(error).__name__}: {error})")
-        if self._prompt.answer == "logprobs" and answer.detail == "the server gave no probabilities of tokens":
-            raise Stopped(
-                f"{self._settings.url} gives no probabilities of tokens for {self._settings.model!r}. Use a prompt "
-                f"that reads the answer from the text, such as {self._prompt.shows + '-text'!r}."
-            )
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            if isinstance(error, Malformed):
+                raise
+            raise Malformed(f"{type(error).__name__}: {str(error)[:100]}") from None
+        self._soft = self._soft or answer.mass is not None
+        if answer.detail == NO_PROBABILITIES and not self._soft:
+            raise Stopped(self._no_probabilities(f"its reply was {self._secret.redact(answer.reply)[:80]!r}"))
+        if answer.outcome in ("truncated", "unparsed") and _reasons(reply.content):
+            why = "the model reasons before it answers; give it more tokens, or switch that off (see `extra`)"
+            return answer._replace(detail=f"{answer.detail}: {why}")
         return answer
 
+    def _no_probabilities(self, why: str) -> str:
+        return (
+            f"{self._settings.url} gives no probabilities of tokens for {self._settings.model!r} ({why}). Use a prompt "
+            f"that reads the answer from the text, such as {self._prompt.shows + '-text'!r}."
+        )
+
+    def _server_of(self, content: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Return the model and the fingerprint that a reply names."""
+        key = (content.get("model"), content.get("system_fingerprint"))
+        if not all(value is None or isinstance(value, str) for value in key):
+            return None
+        if key not in self._served:
+            if len(self._served) > 1000:  # a fingerprint per reply tells nothing
+                return None
+            names = tuple(clean(self._secret.redact((value or "")[:200])) for value in key)
+            self._served[key] = (names[0], names[1]) if any(names) else None
+        return self._served[key]
+
+    def _write_heads(self) -> None:
+        """Write everything of the requests but their messages."""
+        last = len(self._prompt.turns) - 1
+        self._heads = [self._head(turn, reads=i == last) for i, turn in enumerate(self._prompt.turns)]
+
     def _head(self, turn: Turn, *, reads: bool) -> str:
-        """Write everything of a request but its messages."""
         settings = self._settings
         body: dict[str, Any] = {
             "model": settings.model,
@@ -281,7 +322,7 @@ class ChatAnnotator:
             body["seed"] = settings.seed
         if reads and self._prompt.answer == "logprobs":
             body |= {"logprobs": True, "top_logprobs": settings.top_logprobs}
-        return json.dumps(body, separators=(",", ":"))[:-1] + ","
+        return json.dumps(self._habits.write(body), separators=(",", ":"))[:-1] + ","
 
 
 class _Template:
@@ -297,10 +338,14 @@ class _Template:
         else:
             self._pieces = [json.dumps(piece)[1:-1] for piece in turn.pieces]
 
-    def fill(self, shown: list[str]) -> str:
+    def fill(self, shown: list[str], before: str = "") -> str:
+        """Write the turn with its items; `before` is a system message for models that know none."""
         parts = [self._pieces[0]]
         for slot, piece in zip(self._slots, self._pieces[1:], strict=True):
             parts += [shown[slot], piece]
+        if before:
+            written = json.dumps(f"{before}\n\n")
+            parts.insert(0, f'{{"type":"text","text":{written}}}' if self._framed else written[1:-1])
         if self._framed:
             return f"[{','.join(part for part in parts if part)}]"
         return f'"{"".join(parts)}"'
@@ -340,19 +385,50 @@ def _message(role: str, content: str) -> str:
 
 
 def _first_message(reply: Reply) -> str | None:
-    """Take the text of a reply that is not the last, or None if there is no going on from it."""
-    try:
-        choice = reply.content["choices"][0]
-        text = choice["message"].get("content")
-        declined = choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter"
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return None
-    return None if declined or not isinstance(text, str) else text
+    """Return the text of a reply that is not the last, or None if there is no going on from it."""
+    choice = first_choice(reply.content)
+    declined = choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter"
+    text = strip_reasoning(text_of(choice["message"].get("content")))
+    return None if declined or not text.strip() else text
+
+
+def _reasons(content: Mapping[str, Any]) -> bool:
+    """Whether a model reasoned before it answered."""
+    message = first_choice(content)["message"]
+    usage = content.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    counted = details.get("reasoning_tokens") if isinstance(details, dict) else 0
+    text = message.get("content")
+    return bool(
+        message.get("reasoning_content") or message.get("reasoning") or counted
+        or (isinstance(text, str) and text.lstrip().lower().startswith(("<think", "[think]")))
+    )  # fmt: skip
 
 
 def _usage(content: Mapping[str, Any]) -> list[int]:
     """Read how many tokens went in, how many of them the server had already, and how many came out."""
-    usage = content.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    counts = (usage.get("prompt_tokens"), details.get("cached_tokens"), usage.get("completion_tokens"))
-    return [int(count) if isinstance(count, int | float) else 0 for count in counts]
+    usage = content.get("usage")
+    if usage is None:
+        return [0, 0, 0]
+    if not isinstance(usage, dict):
+        raise Malformed(f"its usage is of type {type(usage).__name__}")
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    counts = [usage.get("prompt_tokens"), cached, usage.get("completion_tokens")]
+    found = [_count(count) for count in counts]
+    return [found[0], min(found[1], found[0]), found[2]]
+
+
+def _count(value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        raise Malformed(f"{str(value)[:40]!r} is no number of tokens")
+    return int(value)
+
+
+def _excerpt(content: Mapping[str, Any]) -> str:
+    try:
+        return clean(json.dumps(content, ensure_ascii=False)[:EXCERPT])
+    except (ValueError, RecursionError):
+        return ""

@@ -1,37 +1,31 @@
 """Judgments computed from a table of ratings: the two most similar stimuli belong together, the third is odd."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from ..core import DataError
+from ..core.settings import Rule, Text, settings
 from .computed import Computed, ComputedAnnotator
 from .contents import Contents
 
 
-@dataclass(frozen=True)
+@settings("[[annotator]]")
 class Cosine(Computed):
-    """The ``[[annotator]]`` table of kind "cosine".
+    """An annotator that compares stimuli by the rows of a table of ratings."""
 
-    Attributes
-    ----------
-    file : str
-        Table of ratings: a stimulus column and one column per rating.
-    stimulus : str or None
-        Column that names the stimulus; the first of the usual names if left out.
-    columns : tuple of str or None
-        Ratings to use; all other columns if left out.
-    name, metric, temperature, soft, slot_bias, seed
-        As in `Computed`.
-    """
-
-    file: str
+    file: Text
+    """Table of ratings: a stimulus column and one column per rating."""
     _: KW_ONLY
-    stimulus: str | None = None
-    columns: tuple[str, ...] | None = None
-    name: str = "cosine"
+    stimulus: Text | None = None
+    """Column that names the stimulus; the first of the usual names if left out."""
+    columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
+    """Ratings to use; all other columns if left out."""
+    name: Text = "cosine"
+    """Name of the annotator in tables."""
 
     def open(self, contents: Contents, base: str | Path = ".") -> ComputedAnnotator:
         """Read the ratings.

@@ -1,8 +1,10 @@
 """From a reply to a choice, or to a reason why there is none. Nothing is guessed."""
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from .prompts import Prompt
@@ -15,6 +17,25 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 EDGES = " \t\r\n\"'`*_.,:;!()[]<>\u2581\u0120\u010a"
+# Blocks in which models reason before they answer; one that is not closed runs to the end.
+REASONING = re.compile(
+    r"<(think|thinking|thought|reasoning|analysis|reflection)\b[^>]*>.*?(?:</\1\s*>|\Z)"
+    r"|\[THINK\].*?(?:\[/THINK\]|\Z)"
+    r"|\u25c1think\u25b7.*?(?:\u25c1/think\u25b7|\Z)"
+    r"|<\|channel\|>(?:analysis|commentary).*?(?:<\|end\|>|(?=<\|channel\|>final)|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+# Templates that open the block themselves leave only its end in the reply.
+REASONED = re.compile(r"\A.*(?:</(?:think|thinking|thought|reasoning)\s*>|\[/THINK\]|\u25c1/think\u25b7)", re.I | re.S)
+CHANNEL = re.compile(r"<\|start\|>assistant|<\|[a-z_]+\|>(?:final)?")
+DECLINED = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii", "sensitive"}
+KEYS = {"answer", "choice", "odd", "odd_one_out", "odd_one", "label", "letter", "option", "video", "response", "result"}
+MOST_MASS = 1.001  # above this the numbers are no probabilities
+LONGEST = 100_000  # characters of a reply that are searched and kept
+
+
+class Malformed(ValueError):  # noqa: N818
+    """A reply that is no chat completion, or holds impossible numbers."""
 
 
 def read_reply(reply: Mapping[str, Any], prompt: Prompt, least_mass: float) -> Answer:
@@ -36,21 +57,86 @@ def read_reply(reply: Mapping[str, Any], prompt: Prompt, least_mass: float) -> A
 
     Raises
     ------
-    KeyError, IndexError, TypeError
+    Malformed
         If it is no chat completion.
     """
-    choice = reply["choices"][0]
+    choice = first_choice(reply)
     message = choice["message"]
-    text = message.get("content") or ""
+    text = text_of(message.get("content"))
     finish = choice.get("finish_reason") or ""
-    if message.get("refusal") or finish == "content_filter":
-        return Answer("refused", reply=message.get("refusal") or text, detail=finish or "refusal")
+    refusal = message.get("refusal")
+    if refusal or (isinstance(finish, str) and finish.lower() in DECLINED):
+        return Answer("refused", reply=text_of(refusal) if refusal else text, detail=str(finish)[:40] or "refusal")
     if prompt.answer == "logprobs":
-        first = (choice.get("logprobs") or {}).get("content") or []
-        if not first:
-            return _without(text, "the server gave no probabilities of tokens")
-        return read_logprobs(first[0].get("top_logprobs") or [first[0]], prompt.labels, text, least_mass)
+        return _soft(choice.get("logprobs"), prompt.labels, text, least_mass)
     return read_text(text, prompt, cut=finish == "length")
+
+
+def first_choice(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first choice of a completion, whose "message" is a mapping."""
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Malformed("it holds no list of choices")
+    choice = choices[0]
+    if not isinstance(choice.get("message"), dict):
+        raise Malformed("its first choice holds no message")
+    return choice
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a message: a string, a list of parts, or nothing."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return clean(content)
+    if isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list):
+        raise Malformed(f"the content of its message is of type {type(content).__name__}")
+    parts = []
+    for part in content:
+        if isinstance(part, str):
+            parts.append(part)
+        elif isinstance(part, dict) and str(part.get("type", "text")) in ("text", "output_text", "refusal"):
+            text = part.get("text", part.get("refusal", ""))
+            text = text.get("value", "") if isinstance(text, dict) else text
+            if not isinstance(text, str):
+                raise Malformed("a part of its message holds no text")
+            parts.append(text)
+        elif not isinstance(part, dict):
+            raise Malformed("the content of its message is no list of parts")
+    return clean("".join(parts))
+
+
+def clean(text: str) -> str:
+    """Make a text that can be stored: no lone surrogates, and a bounded length."""
+    if len(text) > LONGEST:
+        text = text[:LONGEST]
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return text
+
+
+def _soft(logprobs: Any, labels: Sequence[str], text: str, least_mass: float) -> Answer:
+    """Read the probabilities of the first token that is not white space."""
+    if logprobs is None:
+        return _without(text, NO_PROBABILITIES if text.strip() else "the reply is empty")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else logprobs
+    if content is None or content == []:
+        return _without(text, NO_PROBABILITIES if text.strip() else "the reply is empty")
+    if not isinstance(content, list) or not all(isinstance(token, dict) for token in content[:8]):
+        raise Malformed("its probabilities are no list of tokens")
+    places = (token for token in content[:8] if str(token.get("token", "")).strip(" \t\r\n\u2581\u0120\u010a"))
+    first = next(places, content[0])
+    tokens = first.get("top_logprobs") or [first]
+    if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
+        raise Malformed("its top_logprobs are no list of tokens")
+    return read_logprobs(tokens, labels, text, least_mass)
+
+
+NO_PROBABILITIES = "the server gave no probabilities of tokens"
 
 
 def read_logprobs(tokens: Sequence[Mapping[str, Any]], labels: Sequence[str], text: str, least_mass: float) -> Answer:
@@ -71,14 +157,21 @@ def read_logprobs(tokens: Sequence[Mapping[str, Any]], labels: Sequence[str], te
     -------
     Answer
         Unparsed if the labels are too unlikely, or two of them share the first place.
+
+    Raises
+    ------
+    Malformed
+        If a logarithm is none of a probability, or the labels have more than 1 together.
     """
     mass = [0.0, 0.0, 0.0]
     names = [label.casefold() for label in labels]
     for token in tokens:
-        word = str(token["token"]).strip(EDGES).casefold()
-        if word in names and math.isfinite(token["logprob"]):
-            mass[names.index(word)] += math.exp(token["logprob"])
+        word = str(token.get("token", "")).strip(EDGES).casefold()
+        if word in names:
+            mass[names.index(word)] += _probability(token.get("logprob"))
     total = sum(mass)
+    if total > MOST_MASS:
+        raise Malformed(f"the labels have a probability of {total:.4g} together, more than 1")
     if total < least_mass or total <= 0:
         answer = _without(text, f"the labels have a probability of {total:.3f}; {least_mass} was needed")
         return answer._replace(mass=total)
@@ -87,6 +180,20 @@ def read_logprobs(tokens: Sequence[Mapping[str, Any]], labels: Sequence[str], te
     if probabilities.count(best) > 1:
         return Answer("unparsed", probabilities=probabilities, mass=total, reply=text, detail="two labels are equal")
     return Answer("valid", probabilities.index(best), probabilities, total, text)
+
+
+def _probability(logprob: Any) -> float:
+    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or math.isnan(logprob) or logprob > 1e-3:
+        raise Malformed(f"{str(logprob)[:40]!r} is no logarithm of a probability")
+    return math.exp(min(logprob, 0.0)) if logprob > -1e4 else 0.0
+
+
+def strip_reasoning(text: str) -> str:
+    """Return a reply without what a model wrote while it reasoned."""
+    if "<" not in text and "[" not in text and "\u25c1" not in text:
+        return text
+    text = REASONING.sub("", text)
+    return CHANNEL.sub("", REASONED.sub("", text)).strip()
 
 
 def read_text(text: str, prompt: Prompt, *, cut: bool) -> Answer:
@@ -104,21 +211,110 @@ def read_text(text: str, prompt: Prompt, *, cut: bool) -> Answer:
     Returns
     -------
     Answer
-        Valid only if one label is named and no other; a text that was cut off counts only if the label is all of it.
+        Valid if the last statement of an answer names one label. Reasoning is taken out first. A text that was cut off
+        counts only if the label is all of it.
     """
+    said = strip_reasoning(text)
+    whole = said.strip(EDGES).casefold()
     names = [label.casefold() for label in prompt.labels]
-    whole = text.strip(EDGES).casefold()
     if prompt.answer == "letter" and whole in names:
         return Answer("valid", names.index(whole), reply=text)
     if cut:
         return Answer("truncated", reply=text, detail="the reply was cut off before it ended")
-    pattern = prompt.sentence or rf"\banswer(?:\s+is)?\s*:?\s*\W?({'|'.join(map(re.escape, prompt.labels))})\b"
-    found = {match.casefold() for match in re.findall(pattern, text, re.IGNORECASE)}
-    if len(found) == 1:
-        return Answer("valid", names.index(found.pop()), reply=text)
-    if found:
-        return Answer("unparsed", reply=text, detail=f"{len(found)} different answers in one reply")
-    return _without(text, "no answer of the form that was asked for")
+    if not said:
+        why = "the reply is empty" if not text.strip() else "the reply holds nothing but reasoning"
+        return Answer("unparsed", reply=text, detail=why)
+    slots, why = _stated(said, prompt)
+    if len(slots) == 1:
+        return Answer("valid", slots.pop(), reply=text)
+    if slots:
+        return Answer("unparsed", reply=text, detail=f"{len(slots)} different answers in one statement")
+    answer = _without(said, why)
+    return answer._replace(reply=text)
+
+
+def _stated(said: str, prompt: Prompt) -> tuple[set[int], str]:
+    """Return the slots that the last statement of an answer names."""
+    missing = "no answer of the form that was asked for"
+    if prompt.sentence:
+        pattern = re.compile(prompt.sentence, re.IGNORECASE)
+        return _last(said, [(m.start(), _slot(m[1], prompt.labels)) for m in pattern.finditer(said)]), missing
+    statement, line = _patterns(prompt.labels)
+    found = [(m.start(), _slot(next(filter(None, m.groups())), prompt.labels)) for m in statement.finditer(said)]
+    found += [(place, slot) for place, slot in _in_json(said, prompt.labels)]
+    if slots := _last(said, found):
+        return slots, missing
+    # A line that begins with a label, as in "C) the dog": one such label only, since a list of all is no answer.
+    begun = {_slot(next(filter(None, m.groups())), prompt.labels) for m in line.finditer(said)} - {-1}
+    return (begun, missing) if len(begun) == 1 else (set(), missing)
+
+
+def _last(said: str, found: list[tuple[int, int]]) -> set[int]:
+    """Return the slots named in the last sentence that names any."""
+    found = sorted(pair for pair in found if pair[1] >= 0)
+    if not found:
+        return set()
+    ends = [match.end() for match in re.finditer(r"[.!?](?=\s|$)|\n", said)]
+    start = max((end for end in ends if end <= found[-1][0]), default=0)
+    return {slot for place, slot in found if place >= start}
+
+
+def _slot(word: str, labels: Sequence[str]) -> int:
+    """Return the slot of a label; single letters must have their case, since "a" is a word."""
+    for slot, label in enumerate(labels):
+        if word == label or (len(label) > 1 and word.casefold() == label.casefold()):
+            return slot
+    return -1
+
+
+@lru_cache(maxsize=64)
+def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Compile what states an answer, and what begins a line with a label."""
+    one = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
+    mark = r"[\s*_\"'`(\[{]*"
+    label = rf"{mark}(?:(?:option|video|choice|item|clip|caption|letter|label)\s+{mark})?({one})"
+    # What may follow: the end, punctuation, or a reason. Not a noun, of which "A" would be the article.
+    end = (
+        r"(?![\w'\u2019])(?=[*_\"'`)\]}]*\s*"
+        r"(?:$|[.,;:!\n(\u2013\u2014-]|because\b|since\b|as\b|is\b|stands\b|does\b|\\))"
+    )
+    odd = r"(?:odd(?:[ -](?:one|man))?(?:[ -]out)?|outlier|different one|one that (?:does not|doesn't) (?:fit|belong))"
+    verb = r"(?:\s+(?:is|are|would be|must be|should be)|\s*[:=])?\s*:?"
+    statement = (
+        rf"(?i:\b(?:final\s+|correct\s+|my\s+)*(?:answer|choice){mark[:-1]}*{verb}){_sensitive(label)}{end}"
+        rf"|(?i:\b{odd}{mark[:-1]}*(?:\s+(?:is|would be|must be)|\s*[:=])\s*:?){_sensitive(label)}{end}"
+        rf"|(?i:\bi(?:'d|'ll| would| will)?\s+(?:choose|pick|select|go with|say)){_sensitive(label)}{end}"
+        rf"|\b({one})[*_\"'`)\]]*\s+(?i:is|stands|would be|must be)\s+(?i:the\s+|clearly\s+|an?\s+)*"
+        rf"(?i:{odd}|apart\b|out\b)"
+        rf"|\\boxed\{{\s*(?:\\(?:text|mathrm|mathbf|textbf)\{{\s*)?\(?({one})\)?\s*\}}"
+    )
+    noun = r"(?:(?i:option|video|choice|item|clip|caption|letter|label)\s+)"
+    line = (
+        rf"^[\s*_>#\"'`]*[(\[]?({one})[)\].:][*_\"'`]*(?=\s|$)"
+        rf"|^[\s*_>#\"'`]*{noun}[*_\"'`(]*({one})(?![\w'\u2019])(?=[)*_\"'`]*\s*(?:$|[.,;:!\n(\u2013\u2014-]))"
+        rf"|^[\s>#]*\*\*[(]?({one})[)]?[.:]?\*\*"
+        rf"|^[\s>#]*[*_\"'`(\[]*({one})[*_\"'`)\]]*\s*(?:[\u2013\u2014-]\s|because\b|since\b|$)"
+    )
+    return re.compile(statement), re.compile(line, re.MULTILINE)
+
+
+def _sensitive(label: str) -> str:
+    """Let the nouns before a label be of any case, and the label of its own."""
+    return label.replace("(?:option|", "(?i:option|")
+
+
+def _in_json(said: str, labels: Sequence[str]) -> list[tuple[int, int]]:
+    """Find answers in JSON objects, such as ``{"answer": "C"}``."""
+    found = []
+    for match in re.finditer(r"\{[^{}]{1,2000}\}", said):
+        try:
+            content = json.loads(match[0])
+        except (ValueError, RecursionError):
+            continue
+        for key, value in content.items():
+            if key.strip().casefold().replace(" ", "_") in KEYS and isinstance(value, str | int):
+                found.append((match.start(), _slot(str(value).strip(EDGES), labels)))
+    return found
 
 
 def _without(text: str, why: str) -> Answer:

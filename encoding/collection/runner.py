@@ -26,12 +26,17 @@ logger = logging.getLogger(__name__)
 
 FLUSH = 0.25  # s; this much is asked again after a crash, at most
 CROWDED = 20_000  # answers that wait to be written before nobody is asked any more
-PATIENCE = 50  # errors in a row after which the server is taken to be down
+PATIENCE = 50  # trials in a row without a valid answer after which nothing more is asked
+FIRST = 20  # the same where there has been no valid answer at all
+LENIENT = 10  # times more patience with refusals, and where all these trials show one stimulus
+BLOCK, LEAST_VALID = 500, 0.1  # trials of which so many must be valid
+ADVICE = "once that is mended, run again with --retry-errors, or --retry and the outcomes to ask again"
+REASONS = 200  # different reasons that are counted
 CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
 @dataclass
-class Progress:
+class RunStatus:
     """How far a run is.
 
     Attributes
@@ -44,6 +49,10 @@ class Progress:
         Spent so far, in earlier runs too.
     reason : str
         Why the run ended: "finished", "interrupted", or what stopped it.
+    reasons : dict of (str, str) to (int, str)
+        For outcome and detail of answers that are not valid: how many there were in this run, and the first reply.
+    seconds : float
+        Time that asking took in this run, without the time to get ready.
     """
 
     planned: int
@@ -55,6 +64,8 @@ class Progress:
     money: float = 0.0
     hours: float = 0.0
     reason: str = ""
+    reasons: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def left(self) -> int:
@@ -76,6 +87,10 @@ class Asking:
         Which part of the plan, from 1, and how many parts there are.
     retry_errors : bool
         Whether trials that ended in an error are asked again.
+    retry : tuple of str
+        Outcomes that are asked again: some of "unparsed", "truncated", "error" and "refused".
+    patience : int
+        Trials in a row without a valid answer after which the run stops; 0 for any number.
     most : int
         Trials to ask at most; 0 for all.
     spread : bool
@@ -88,12 +103,19 @@ class Asking:
     retry_errors: bool = False
     most: int = 0
     spread: bool = False
+    retry: tuple[str, ...] = ()
+    patience: int = PATIENCE
+
+    @property
+    def again(self) -> list[str]:
+        """Outcomes that are asked again."""
+        return sorted({*self.retry, *(["error"] if self.retry_errors else [])})
 
 
 def collect(
     plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
-    asking: Asking | None = None, watch: Callable[[Progress], None] | None = None,
-) -> Progress:  # fmt: skip
+    asking: Asking | None = None, watch: Callable[[RunStatus], None] | None = None,
+) -> RunStatus:  # fmt: skip
     """Ask what is planned and not answered yet; go on where an earlier run stopped.
 
     SIGINT and SIGTERM end it after the answers that are under way.
@@ -117,7 +139,7 @@ def collect(
 
     Returns
     -------
-    Progress
+    RunStatus
         What was done, and why it ended.
 
     Raises
@@ -134,7 +156,7 @@ def collect(
             return run.progress
 
 
-def _run_to_end(work: Coroutine[Any, Any, Progress]) -> Progress:
+def _run_to_end(work: Coroutine[Any, Any, RunStatus]) -> RunStatus:
     """Run on a loop of our own, in a thread of its own where one is running already, as in notebooks."""
     try:
         asyncio.get_running_loop()
@@ -178,8 +200,8 @@ def remaining(
     keys = store.packed_keys(setting, n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
     answered = matcher.answered(keys)
     attempts = np.zeros(len(plan), dtype=np.int64)
-    if asking.retry_errors:
-        failed = [(key, attempt) for part in store.read(setting, (matcher.sql, "attempt"), outcomes=["error"])
+    if asking.again:
+        failed = [(key, attempt) for part in store.read(setting, (matcher.sql, "attempt"), outcomes=asking.again)
                   for key, attempt in zip(*part.values(), strict=True)]  # fmt: skip
         rows = matcher.rows(np.array([key for key, _ in failed], dtype=np.int64))
         here = rows >= 0
@@ -190,16 +212,22 @@ def remaining(
     return rows[~answered[rows]], attempts, len(rows)
 
 
+def before_valid(store: AnswerStore, setting: int) -> bool:
+    """Whether a setting has any valid answer."""
+    query = "SELECT 1 FROM answers WHERE setting = ? AND outcome = 0 LIMIT 1"
+    return store.base.execute(query, (setting,)).fetchone() is not None
+
+
 class _Run:
     def __init__(
         self, plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
-        asking: Asking, watch: Callable[[Progress], None] | None,
+        asking: Asking, watch: Callable[[RunStatus], None] | None,
     ) -> None:  # fmt: skip
         self._plan, self._shown, self._annotator, self._store = plan, shown, annotator, store
         self._watch = watch
         self._setting = store.setting(annotator.identity(), annotator.name)
         self._rows, self._attempts, planned = remaining(plan, shown, contents, store, self._setting, asking)
-        self.progress = Progress(planned, planned - len(self._rows))
+        self.progress = RunStatus(planned, planned - len(self._rows))
         if asking.most and len(self._rows) > asking.most:
             step = len(self._rows) / asking.most if asking.spread else 1
             self._rows = self._rows[(np.arange(asking.most) * step).astype(np.int64)]
@@ -207,11 +235,19 @@ class _Run:
         self._numbers = store.contents(contents.digests, contents.owners).tolist()
         self._meter = Meter(asking.budget, store.spent(self._setting))
         self._waiting: list[tuple[Any, ...]] = []
-        self._errors_in_row = 0
+        self._asking = asking
+        self._in_row, self._refused, self._shared = (
+            0,
+            0,
+            set[int](),
+        )  # trials without a valid answer, and the stimuli in all of them
+        self._block, self._block_valid = 0, 0
+        self._any_valid = before_valid(store, self._setting)
+        self._begun = 0.0
         self._stop = ""
         self._run = 0
 
-    async def go(self) -> Progress:
+    async def go(self) -> RunStatus:
         if not len(self._rows):
             self.progress.reason = "finished"
             self._report()
@@ -221,14 +257,16 @@ class _Run:
             self._run = self._store.start_run(self._setting, {**notes, "versions": versions()})
             with self._signals():
                 writer = asyncio.create_task(self._write_on())
+                self._begun = time.perf_counter()
                 try:
                     await self._ask_all()
                 finally:
+                    self.progress.seconds = time.perf_counter() - self._begun
                     writer.cancel()
                     await asyncio.gather(writer, return_exceptions=True)
                     try:
                         await self._flush()
-                    except (sqlite3.Error, OSError) as error:
+                    except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                         lost = f"{len(self._waiting)} answers are lost and will be asked again"
                         raise DataError(f"{self._store.path}: cannot be written ({error}); {lost}.") from error
         self.progress.reason = self._stop or "finished"
@@ -281,33 +319,64 @@ class _Run:
             if len(self._waiting) > CROWDED:
                 await self._flush()
             elif len(trials) > 1:
-                await asyncio.sleep(0)  # who computes never waits, and would keep the others from working
+                await asyncio.sleep(0)  # in-process annotators never await, so yield to the other workers
 
     def _keep(self, trial: Trial, answer: Answer) -> None:
         a, b, c = trial.shown
         number, p = self._numbers, answer.probabilities or (None, None, None)
+        when = time.time() if answer.answered is None else answer.answered
         self._waiting.append(
             (
                 self._setting, number[a], number[b], number[c], trial.repeat, int(self._attempts[trial.row]), self._run,
                 CODES[answer.outcome], answer.choice, p[0], p[1], p[2], answer.mass, answer.reply, answer.detail,
-                answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.tries, answer.latency, time.time(),
+                answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.tries, answer.latency, when,
+                answer.served, answer.participant, answer.reaction,
             )
         )  # fmt: skip
         self.progress.asked += 1
         self.progress.outcomes[answer.outcome] += 1
-        self._errors_in_row = self._errors_in_row + 1 if answer.outcome == "error" else 0
-        if self._errors_in_row >= PATIENCE:
-            self._stop = self._stop or (
-                f"the last {PATIENCE} trials ended in errors ({answer.detail}); once that is mended, run again with "
-                f"--retry-errors"
-            )
+        if answer.outcome == "valid":
+            self._any_valid = True
+        else:
+            self._count_reason(answer)
+        if self._asking.patience and not getattr(self._annotator, "free", False):
+            self._check_patience(trial, answer)
+
+    def _count_reason(self, answer: Answer) -> None:
+        reasons, key = self.progress.reasons, (answer.outcome, answer.detail[:120])
+        if key in reasons or len(reasons) < REASONS:
+            n, reply = reasons.get(key, (0, answer.reply[:200]))
+            reasons[key] = n + 1, reply
+
+    def _check_patience(self, trial: Trial, answer: Answer) -> None:
+        """Stop where answers cost money and are of no use; stimuli that are refused may be refused rightly."""
+        if answer.outcome == "valid":
+            self._in_row = self._refused = 0
+        elif answer.outcome == "refused":
+            self._refused += 1
+        else:
+            self._shared = self._shared & set(trial.items) if self._in_row else set(trial.items)
+            self._in_row += 1
+        patience = self._asking.patience if self._any_valid else min(FIRST, self._asking.patience)
+        detail = f"the last: {answer.outcome}, {answer.detail}"
+        tolerant = LENIENT if self._shared and self._any_valid else 1
+        if self._in_row >= patience * tolerant or self._in_row + self._refused >= patience * LENIENT:
+            n = self._in_row + self._refused
+            self._stop = self._stop or f"{n} trials in a row had no valid answer ({detail}); {ADVICE}"
+        if answer.outcome != "refused":
+            self._block, self._block_valid = self._block + 1, self._block_valid + (answer.outcome == "valid")
+        if self._block == BLOCK:
+            if self._block_valid < LEAST_VALID * BLOCK:
+                share = f"{self._block_valid} of the last {BLOCK} answers were valid"
+                self._stop = self._stop or f"only {share} ({detail}); {ADVICE}"
+            self._block = self._block_valid = 0
 
     async def _write_on(self) -> None:
         while True:
             await asyncio.sleep(FLUSH)
             try:
                 await self._flush()
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:
                 # Nobody is asked what could not be kept; the last attempt to write is made at the end.
                 self._stop = self._stop or f"answers cannot be written ({error})"
                 return
@@ -318,7 +387,7 @@ class _Run:
         try:
             # Shielded: what has been answered is written even if the run is being cancelled.
             await asyncio.shield(asyncio.to_thread(self._store.write, rows, run=self._run, requests=self._meter.sent))
-        except (sqlite3.Error, OSError):
+        except BaseException:
             self._waiting = rows + self._waiting
             raise
 

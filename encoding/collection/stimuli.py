@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
-from ..core import ConfigError, DataError, StimulusSet, suggest
+from ..core import DataError, StimulusSet
+from ..core.settings import Count, CountOrZero, OneOf, Text, settings
 from ..core.stimuli import number_name
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import STIMULUS_COLUMNS, read_stimuli, read_table, stimulus_column
@@ -17,66 +20,36 @@ SHOWN = ("names", "captions", "frames")
 TEXTS = ("caption", "description", "text")
 
 
-@dataclass(frozen=True)
+@settings("[stimuli]")
 class Stimuli:
-    """The ``[stimuli]`` table.
+    """Which stimuli there are, and what of them is shown."""
 
-    Attributes
-    ----------
-    table : str
-        Table with a stimulus column, and as needed ``path``, ``caption`` (or ``caption_1``, ``caption_2``, ...),
-        ``duration``, ``duplicate_of``, ``split``. Or the list "cowen2017", whose stimuli are named by numbers; a table
-        of captions then names them so too (``video_id``).
-    show : {"names", "captions", "frames"}
-        What annotators get: nothing but the name (tables, ratings), captions, or frames.
-    folder : str
-        Folder of the clips; that of the table if left out. Nothing outside it is read.
-    captions : str
-        Table of captions, one or several rows per stimulus; the columns of `table` if left out.
-    captions_shown : {"first", "fixed", "random", "rotating"}
-        Which of several captions is shown.
-    caption : int
-        Number of the caption, from 1, for "fixed".
-    captions_each : int
-        Captions that every stimulus must have; 0 for any number.
-    mask_emotions : bool
-        Whether words that name emotions are taken out of captions, as a control.
-    n_frames, size, sheet
-        As in `Framing`.
-    split : str
-        Only stimuli of this split are used; all if left out.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    table: str
-    show: str = "names"
+    table: Text
+    """Table with a stimulus column, and as needed ``path``, ``caption`` (or ``caption_1``, ``caption_2``, ...),
+    ``duration``, ``duplicate_of``, ``split``. Or the list "cowen2017", whose stimuli are named by numbers; a table of
+    captions then names them in the same way (``video_id``)."""
+    show: Annotated[str, OneOf(SHOWN)] = "names"
+    """What annotators get: the name alone (tables, ratings), captions, or frames."""
     folder: str = ""
+    """Folder of the clips; that of the table if left out. Nothing outside it is read."""
     captions: str = ""
-    captions_shown: str = "first"
-    caption: int = 1
-    captions_each: int = 0
+    """Table of captions, one or several rows per stimulus; the columns of `table` if left out."""
+    captions_shown: Annotated[str, OneOf(POLICIES)] = "first"
+    """Which of several captions is shown."""
+    caption: Count = 1
+    """Number of the caption, from 1, for "fixed"."""
+    captions_each: CountOrZero = 0
+    """Captions that every stimulus must have; 0 for any number."""
     mask_emotions: bool = False
-    n_frames: int = 8
-    size: int = 448
+    """Whether words that name emotions are taken out of captions, as a control."""
+    n_frames: Annotated[int, Interval(ge=1, le=1000)] = 8
+    """Frames per clip, from the middles of equal parts."""
+    size: Annotated[int, Interval(ge=1, le=100_000)] = 448
+    """Longer side of a frame in pixels; smaller frames are not enlarged."""
     sheet: bool = False
+    """Whether the frames of a clip are put on one picture, row by row."""
     split: str = ""
-
-    def __post_init__(self) -> None:
-        """Check values."""
-        for key, value, known in (("show", self.show, SHOWN), ("captions_shown", self.captions_shown, POLICIES)):
-            if value not in known:
-                raise ConfigError(f"[stimuli] {key} = {value!r}. {suggest(str(value), known)}")
-        if isinstance(self.captions_each, bool) or self.captions_each < 0:
-            raise ConfigError(f"[stimuli] captions_each = {self.captions_each!r}, but a number from 0 is needed.")
-        if min(self.caption, self.n_frames, self.size) < 1:
-            raise ConfigError(
-                f"[stimuli] caption = {self.caption}, n_frames = {self.n_frames}, size = {self.size}: numbers above 0 "
-                f"are needed."
-            )
+    """Only stimuli of this split are used; all if left out."""
 
 
 @dataclass(frozen=True, eq=False)

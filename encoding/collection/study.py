@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import ConfigError, DataError, Plan, suggest, versions
 from ..core.plans import SPLITS
+from ..core.settings import Count, Text, settings
 from ..io.atomic import write_json
 from ..io.judgments.answers import AnswerStore
 from ..io.store import load, save
@@ -40,29 +41,17 @@ AnnotatorSettings = OpenAI | Transformers | Table | Cosine | Colours | Words
 STORE = "answers.sqlite"
 
 
-@dataclass(frozen=True)
+@settings("[collect]")
 class Collecting:
-    """The ``[collect]`` table.
+    """Where judgments are kept, and in which order trials are asked."""
 
-    Attributes
-    ----------
-    folder : str
-        Where everything is kept, relative to the configuration.
-    window : int
-        Trials among which those that show the same first are put together; larger windows save more tokens, smaller
-        ones keep what has been collected at any time more like the whole.
-    human : str
-        Parquet file of judgments by people, with which the quality report compares.
-    """
-
-    folder: str = "judgments"
-    window: int = 100_000
+    folder: Text = "judgments"
+    """Folder of the plan, the answers and all results, relative to the configuration."""
+    window: Count = 100_000
+    """Trials within which those that show the same stimulus first are grouped; larger windows save more tokens, with
+    smaller ones whatever has been collected at any time is more like the whole."""
     human: str = ""
-
-    def __post_init__(self) -> None:
-        """Check values."""
-        if self.window < 1:
-            raise ConfigError(f"[collect] window = {self.window}, but 1 or more is needed.")
+    """Parquet file of judgments by people, with which the quality report compares."""
 
 
 @dataclass(frozen=True)

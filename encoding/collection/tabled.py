@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from ..core import ConfigError, DataError, fingerprint, suggest
+from ..core import ConfigError, DataError, fingerprint
+from ..core.settings import OneOf, Rule, Text, settings
 from ..io.judgments.triplets import COLUMNS, read_triplets
 from .computed import similarities
 from .contents import Contents
@@ -19,43 +19,30 @@ CONVENTIONS = ("last", "first", "named")
 LEVEL = 1e-3  # of significance at which a column counts as that of the odd one
 
 
-@dataclass(frozen=True)
+Columns = Annotated[tuple[Text, ...], Rule("a list of the columns of three items", lambda names: len(names) == 3)]
+
+
+@settings("[[annotator]]")
 class Table:
-    """The ``[[annotator]]`` table of kind "table".
+    """An annotator that looks answers up: judgments that people have given already."""
 
-    Attributes
-    ----------
-    file : str
-        Table of names, or file of 0-based numbers, one row per judgment.
-    odd : {"last", "first", "named"}
-        Where the odd one stands: SPoSE and VICE write it last, cblearn first; or a column names it.
-    column : str
-        The column that names it, for "named".
-    columns : tuple of str
-        Columns of the three items, if the file is a table.
-    name : str
-        Name of the annotator in tables.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    file: str
-    odd: str = "last"
+    file: Text
+    """Table of names, or file of 0-based numbers, one row per judgment."""
+    odd: Annotated[str, OneOf(CONVENTIONS)] = "last"
+    """Position of the odd item: SPoSE and VICE write it last, cblearn first; or a column names it."""
     column: str = ""
-    columns: tuple[str, ...] = COLUMNS
-    name: str = "people"
+    """The column that names it, for "named"."""
+    columns: Columns = COLUMNS
+    """Columns of the three items, if the file is a table."""
+    name: Text = "people"
+    """Name of the annotator in tables."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if self.odd not in CONVENTIONS:
-            raise ConfigError(f"[[annotator]] odd = {self.odd!r}. {suggest(str(self.odd), CONVENTIONS)}")
+        """Check rules across fields."""
         if (self.odd == "named") != bool(self.column):
-            raise ConfigError(f'[[annotator]] odd = {self.odd!r}, column = {self.column!r}: "named" needs a column.')
-        if len(self.columns) != 3:
-            raise ConfigError(f"[[annotator]] columns = {list(self.columns)}, but those of three items are needed.")
+            raise ConfigError(
+                f'odd = {self.odd!r}, column = {self.column!r}: "named" needs a column, others have none.'
+            )
 
     def open(self, contents: Contents, base: str | Path = ".") -> "TableAnnotator":
         """Read the judgments.
@@ -99,7 +86,7 @@ class TableAnnotator:
     """
 
     def __init__(self, settings: Table, items: np.ndarray, odd: np.ndarray, key: str) -> None:
-        self.name, self.batch, self.concurrency = settings.name, 4096, 1
+        self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
         self._identity = {"kind": "table", "file": key, "odd": settings.odd, "column": settings.column}
         self._odd: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for triplet, one in zip(np.sort(items, axis=1).tolist(), odd.tolist(), strict=True):

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ..core import ConfigError, DataError, suggest
+from annotated_types import Interval
+
+from ..core import ConfigError, DataError
+from ..core.settings import OneOf, Probability, Text, settings
 from .contents import Contents
 from .prompts import Prompt, load_prompt
 from .reading import EDGES, read_logprobs
@@ -16,50 +18,24 @@ from .trials import Answer, Ledger, Trial
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-@dataclass(frozen=True)
+@settings("[[annotator]]")
 class Transformers:
-    """The ``[[annotator]]`` table of kind "transformers".
+    """A model of the transformers library, in this process."""
 
-    Attributes
-    ----------
-    model : str
-        Folder or name of a causal or vision-language model; it is loaded, never trained.
-    prompt : str
-        One that is answered by the probability of a letter.
-    name : str
-        Name of the annotator in tables; that of the model if left out.
-    device : str
-        As torch calls it.
-    dtype : {"auto", "float32", "bfloat16", "float16"}
-        Of the weights.
-    batch : int
-        Trials that go through the model at once.
-    least_mass : float
-        Probability that the three labels must have together for an answer to be valid.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    model: str
-    prompt: str
+    model: Text
+    """Folder or name of a causal or vision-language model; it is loaded, never trained."""
+    prompt: Text
+    """A prompt that is answered by the probability of a letter."""
     name: str = ""
-    device: str = "cpu"
-    dtype: str = "auto"
-    batch: int = 8
-    least_mass: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Check values."""
-        if self.dtype not in DTYPES:
-            raise ConfigError(f"[[annotator]] dtype = {self.dtype!r}. {suggest(str(self.dtype), DTYPES)}")
-        if self.batch < 1 or not 0 <= self.least_mass <= 1 or not self.model:
-            raise ConfigError(
-                f"[[annotator]] model = {self.model!r}, batch = {self.batch}, least_mass = {self.least_mass}: a model, "
-                f"a number above 0 and a probability are needed."
-            )
+    """Name of the annotator in tables; that of the model if left out."""
+    device: Text = "cpu"
+    """Device, as torch names it."""
+    dtype: Annotated[str, OneOf(DTYPES)] = "auto"
+    """Type of the weights."""
+    batch: Annotated[int, Interval(ge=1, le=100_000)] = 8
+    """Trials that go through the model at once."""
+    least_mass: Probability = 0.1
+    """Probability that the three labels must have together for an answer to be valid."""
 
     def open(self, contents: Contents, base: str | Path = ".") -> "ModelAnnotator":
         """Make the annotator; the model is loaded when it is first asked.

@@ -51,6 +51,14 @@ class Answer(NamedTuple):
         Requests that were sent for it.
     latency : float
         Seconds from the last request to its reply.
+    served : tuple of (str, str) or None
+        Model and fingerprint that the server named in its reply.
+    participant : str
+        Who answered, where an annotator stands for several people.
+    reaction : float or None
+        Seconds from showing to answering, of people.
+    answered : float or None
+        When (s since 1970), where that was not now.
     """
 
     outcome: str
@@ -64,6 +72,10 @@ class Answer(NamedTuple):
     tokens_out: int = 0
     tries: int = 0
     latency: float = 0.0
+    served: tuple[str, str] | None = None
+    participant: str = ""
+    reaction: float | None = None
+    answered: float | None = None
 
 
 class Stopped(EncodingError):  # noqa: N818
@@ -71,7 +83,7 @@ class Stopped(EncodingError):  # noqa: N818
 
 
 class Ledger(Protocol):
-    """Who must be told before a request is sent."""
+    """Counts requests against the budget before they are sent."""
 
     def request(self) -> None:
         """Count a request that is about to be sent.
@@ -85,7 +97,7 @@ class Ledger(Protocol):
 
 
 class Annotator(Protocol):
-    """Who answers.
+    """Protocol implemented by every annotator.
 
     Attributes
     ----------

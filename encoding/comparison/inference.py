@@ -7,7 +7,7 @@ variance.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from ..core import AlignmentError, Atlas, DataError, FeatureSpace, Responses, digest, fingerprint_array
+from ..core.progress import Progress, silent
 from ..io.atomic import write_json
 from ..io.partial import Partial
 from ..numerics import permutation
@@ -53,7 +54,7 @@ def infer_spaces(
     settings: Inference | None = None,
     presented: Presented | None = None,
     resources: Resources | None = None,
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> SpaceTests:
     """Estimate and test feature spaces in every target, region, network and ROI of one subject.
 
@@ -307,7 +308,7 @@ class _Work:
 
     # Running ----------------------------------------------------------------------------------------------------
 
-    def run(self, folder: Path, key: str, resources: Resources, progress: Callable[[float], None]) -> None:
+    def run(self, folder: Path, key: str, resources: Resources, progress: Progress) -> None:
         """Go through all targets, keep what is finished, and write the result."""
         chunks = list(permutation.chunks_of(len(self.usable), SAVED_TARGETS))
         partial = Partial(folder, {"key": key, "chunk": SAVED_TARGETS})
@@ -325,7 +326,7 @@ class _Work:
             progress((number + 1) / len(chunks))
         self._finish(partial, chunks, key)
 
-    def _chunk(self, chunk: slice, resources: Resources, progress: Callable[[float], None]) -> _Part:
+    def _chunk(self, chunk: slice, resources: Resources, progress: Progress) -> _Part:
         threads = max(resources.threads, 1)
         size = self._batch(resources.memory_bytes // threads)
         Y = np.asarray(self.responses.values[:, self.usable[chunk]])[self.units.rows]

@@ -1,6 +1,6 @@
 """Representational similarity: find out whether what is alike to a model has alike responses."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..core import (
     fingerprint_array,
     versions,
 )
+from ..core.progress import Progress, silent
 from ..io.store import load, saved_with, write_object
 from ..numerics.rsa import Comparer
 from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
@@ -77,7 +78,7 @@ def compare_similarity(
     folder: str | Path,
     *,
     device: str = "cpu",
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> RsaResult:
     """Compare the similarity of stimuli in feature spaces with that of their responses.
 
@@ -207,7 +208,7 @@ def _compare_regions(
     regions: Sequence[Parcel],
     *,
     device: str,
-    progress: Callable[[float], None],
+    progress: Progress,
 ) -> np.ndarray:
     comparer = Comparer(models, pairs, brain=settings.brain, comparison=settings.comparison, device=device)
     values = np.full((len(models), len(regions)), np.nan, dtype=np.float32)

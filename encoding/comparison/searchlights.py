@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..core import AlignmentError, Targets
+from ..core.progress import Progress
 from ..io.partial import Partial
 from ..numerics.rsa import Comparer
 from ..numerics.rsa_trace import TraceRsa
@@ -103,7 +104,7 @@ def compare_lights(
     *,
     partial: Partial,
     device: str,
-    progress: Callable[[float], None],
+    progress: Progress,
 ) -> np.ndarray:
     """Compare models with the patterns of every searchlight.
 

@@ -1,11 +1,13 @@
 """What is compared with what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Annotated
+
+from annotated_types import Interval
 
 from ..core import ConfigError, suggest
+from ..core.settings import LARGEST, Number, OneOf, Rule, Text, settings
 from ..numerics.rsa import BRAIN, COMPARISONS
 from ..numerics.similarity import SIMILARITIES
 
@@ -17,56 +19,42 @@ REPEATS = ("average", "first")
 FEWEST = 3  # targets that a correlation of patterns needs
 
 
-@dataclass(frozen=True, slots=True)
+def _two(pair: tuple[str, ...]) -> bool:
+    return len(pair) == 2 and pair[0] != pair[1]
+
+
+Pair = Annotated[tuple[Text, ...], Rule("a list of two different models", _two, "lists of two different models")]
+
+
+@settings("[compare]")
 class Comparison:
-    """Settings of the comparison; the ``[compare]`` table of the configuration.
+    """How models are scored and compared."""
 
-    Attributes
-    ----------
-    metric : {"r", "pooled_r", "r2"}
-        Score of the main tables and maps; the others are written beside it.
-    pairs : tuple of (str, str)
-        Models to compare; every pair of single-space models unless given.
-    significance : {"none", "noise"}
-        "noise": tell for every target and model how likely unrelated, independent responses and predictions would
-        correlate as highly (one-sided), and count those below `level` after correction over targets by the false
-        discovery rate. Neighbouring samples are taken as independent, which real ones are not.
-    level : float
-        Accepted false discovery rate.
-    group_test : {"none", "paired_t"}
-        "paired_t": test differences between models over subjects in every region, two-tailed, with the false discovery
-        rate over the regions of an atlas or ROI set.
-
-    Raises
-    ------
-    ConfigError
-        If the metric is unknown or a pair does not name two models.
-    """
-
-    metric: str = "r"
-    pairs: tuple[tuple[str, str], ...] = ()
-    significance: str = "none"
-    level: float = 0.01
-    group_test: str = "none"
+    metric: Annotated[str, OneOf(METRICS)] = "r"
+    """Score of the main tables and maps; the others are written too."""
+    pairs: tuple[Pair, ...] = ()
+    """Models to compare; every pair of single-space models unless given."""
+    significance: Annotated[str, OneOf(SIGNIFICANCE)] = "none"
+    """"noise": compute for every target and model how likely unrelated, independent responses and predictions would
+    correlate as highly (one-sided), and count those below `level` after correction over targets by the false discovery
+    rate. Neighbouring samples are taken as independent, which real ones are not."""
+    level: Annotated[Number, Interval(gt=0, lt=1)] = 0.01
+    """Accepted false discovery rate."""
+    group_test: Annotated[str, OneOf(GROUP_TESTS)] = "none"
+    """"paired_t": test differences between models over subjects in every region, two-tailed, with the false discovery
+    rate over the regions of an atlas or ROI set."""
+    inference: bool = True
+    """Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
+    Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""
+    n_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 1000
+    """Draws of the test against chance; 0 makes none."""
+    p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
+    """Largest p at which a space is named the best, and largest false discovery rate of "above chance"."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if self.metric not in METRICS:
-            raise ConfigError(f"[compare] metric = {self.metric!r}. {suggest(str(self.metric), METRICS)}")
-        for name, known in (("significance", SIGNIFICANCE), ("group_test", GROUP_TESTS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f"[compare] {name} = {getattr(self, name)!r}. {suggest(str(getattr(self, name)), known)}"
-                )
+        """Check rules across fields."""
         if self.significance == "noise" and self.metric == "r2":
-            raise ConfigError(
-                '[compare] significance = "noise" is about correlations; metric must be "r" or "pooled_r".'
-            )
-        if isinstance(self.level, bool) or not 0 < self.level < 1:
-            raise ConfigError(f"[compare] level = {self.level!r}, but a rate above 0 and below 1 is needed.")
-        for pair in self.pairs:
-            if len(pair) != 2 or pair[0] == pair[1]:
-                raise ConfigError(f"[compare] pairs: {list(pair)} does not name two different models.")
+            raise ConfigError('significance = "noise" is about correlations; metric must be "r" or "pooled_r".')
 
     def resolve(self, single: Sequence[str], models: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Say which pairs are compared.
@@ -95,105 +83,57 @@ class Comparison:
         return tuple((a, b) for a, b in self.pairs) or tuple(combinations(single, 2))
 
 
-@dataclass(frozen=True, slots=True)
+Similarity = Annotated[str, OneOf(SIMILARITIES)]
+Odd = Annotated[
+    Annotated[int, Interval(ge=3, le=101)],
+    Rule("an odd number of voxels from 3 to 101", lambda edge: edge % 2 == 1),
+]
+
+
+@settings("[[rsa]]")
 class Rsa:
-    """One representational similarity analysis; a ``[[rsa]]`` table of the configuration.
+    """One representational similarity analysis.
 
     Published values move tenfold with these choices, so that all of them are written beside every number.
-
-    Attributes
-    ----------
-    name : str
-        Name of the analysis, as in file names and tables.
-    spaces : tuple of str
-        Feature spaces that are compared with the brain; all unless given.
-    similarity : str or mapping of str to str
-        Similarity of stimuli by a feature space: "choice_probability" (of an embedding of odd-one-out judgments),
-        "dot", "cosine" or "correlation" (over features); for all spaces, or by name of the space, where spaces that are
-        not named have "correlation".
-    brain : {"correlation", "euclidean"}
-        Similarity of the responses to two stimuli over the targets of a region: Pearson's correlation, or minus the
-        Euclidean distance.
-    comparison : {"pearson", "spearman"}
-        Correlation of both similarities over pairs of stimuli; "spearman" of ranks, ties sharing their mean rank.
-    regions : {"atlas", "searchlight"}
-        Every region, network and ROI of the atlases of ``[map]``; or a searchlight about every voxel.
-    radius_mm : float, optional
-        Searchlights are spheres of this radius: voxels whose centre lies within it.
-    edge_voxels : int, optional
-        Searchlights are cubes of this (odd) number of voxels along each edge.
-    same_run : bool
-        Whether stimuli that were shown in one run are compared. They share noise and slow signals, and their responses
-        are scaled together, so that they are left out unless asked for.
-    repeats : {"average", "first"}, optional
-        What to do with stimuli that were shown several times; must be said where there are any.
-    min_targets : int
-        Regions and searchlights with fewer usable targets have no value.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed, or two contradict each other.
     """
 
-    name: str
-    spaces: tuple[str, ...] = ()
-    similarity: str | Mapping[str, str] = "correlation"
-    brain: str = "correlation"
-    comparison: str = "pearson"
-    regions: str = "atlas"
-    radius_mm: float | None = None
-    edge_voxels: int | None = None
+    name: Text
+    """Name of the analysis, as in file names and tables."""
+    spaces: tuple[Text, ...] = ()
+    """Feature spaces that are compared with the brain; all unless given."""
+    similarity: Similarity | Mapping[str, Similarity] = "correlation"
+    """Similarity of stimuli by a feature space: "choice_probability" (of an embedding of odd-one-out judgments), "dot",
+    "cosine" or "correlation" (over features); for all spaces, or in a table by name of the space, where spaces that are
+    not named have "correlation"."""
+    brain: Annotated[str, OneOf(BRAIN)] = "correlation"
+    """Similarity of the responses to two stimuli over the targets of a region: Pearson's correlation, or minus the
+    Euclidean distance."""
+    comparison: Annotated[str, OneOf(COMPARISONS)] = "pearson"
+    """Correlation of both similarities over pairs of stimuli; "spearman" of ranks, ties sharing their mean rank."""
+    regions: Annotated[str, OneOf(REGIONS)] = "atlas"
+    """Every region, network and ROI of the atlases of ``[map]``; or a searchlight around every voxel."""
+    radius_mm: Annotated[Number, Interval(gt=0, le=1000)] | None = None
+    """Searchlights are spheres of this radius: voxels whose centre lies within it."""
+    edge_voxels: Odd | None = None
+    """Searchlights are cubes of this (odd) number of voxels along each edge."""
     same_run: bool = False
-    repeats: str | None = None
-    min_targets: int = 10
+    """Whether stimuli that were shown in one run are compared. They share noise and slow signals, and their responses
+    are scaled together, so that they are left out unless asked for."""
+    repeats: Annotated[str, OneOf(REPEATS)] | None = None
+    """What to do with stimuli that were shown several times; must be given where there are any."""
+    min_targets: Annotated[int, Interval(ge=FEWEST, le=LARGEST)] = 10
+    """Regions and searchlights with fewer usable targets have no value."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if isinstance(self.spaces, str):
-            raise self._error("spaces", "a list of feature spaces is needed")
-        given = self.similarity
-        for value in given.values() if isinstance(given, Mapping) else [given]:
-            self._one_of("similarity", value, SIMILARITIES)
-        self._one_of("brain", self.brain, BRAIN)
-        self._one_of("comparison", self.comparison, COMPARISONS)
-        self._one_of("regions", self.regions, REGIONS)
-        if self.repeats is not None:
-            self._one_of("repeats", self.repeats, REPEATS)
-        if not isinstance(self.same_run, bool):
-            raise self._error("same_run", "true or false is needed")
-        if not _whole(self.min_targets) or self.min_targets < FEWEST:
-            raise self._error("min_targets", f"an integer of {FEWEST} or more is needed")
-        self._check_searchlight()
-
-    def _check_searchlight(self) -> None:
+        """Check the size of searchlights."""
         sizes = [name for name in ("radius_mm", "edge_voxels") if getattr(self, name) is not None]
-        if self.regions == "atlas":
-            if sizes:
-                raise self._error(sizes[0], 'it belongs to regions = "searchlight"')
-            return
-        if len(sizes) != 1:
+        if self.regions == "atlas" and sizes:
+            raise ConfigError(f'{sizes[0]} = {getattr(self, sizes[0])!r} belongs to regions = "searchlight".')
+        if self.regions == "searchlight" and len(sizes) != 1:
             raise ConfigError(
-                f'{self._where}: regions = "searchlight" needs radius_mm (a sphere) or edge_voxels (a cube), '
-                f"but {'both are' if sizes else 'none is'} given. The size changes the values: it has no default."
+                f'regions = "searchlight" needs radius_mm (a sphere) or edge_voxels (a cube), but '
+                f"{'both are' if sizes else 'none is'} given. The size changes the values: it has no default."
             )
-        radius = self.radius_mm
-        if radius is not None and (isinstance(radius, bool) or not isinstance(radius, int | float) or radius <= 0):
-            raise self._error("radius_mm", "a number of millimetres above 0 is needed")
-        edge = self.edge_voxels
-        if edge is not None and (not _whole(edge) or edge < 3 or edge % 2 == 0):
-            raise self._error("edge_voxels", "an odd number of voxels, 3 or more, is needed")
-
-    @property
-    def _where(self) -> str:
-        return f"[[rsa]] {self.name!r}"
-
-    def _error(self, key: str, needed: str) -> ConfigError:
-        return ConfigError(f"{self._where}: {key} = {getattr(self, key)!r}, but {needed}.")
-
-    def _one_of(self, key: str, value: Any, allowed: Sequence[str]) -> None:
-        if value not in allowed:
-            raise ConfigError(f"{self._where}: {key} = {value!r}. {suggest(str(value), allowed)}")
 
     def resolve(self, spaces: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Say which feature spaces are compared, and how similarity is computed in each.
@@ -218,11 +158,11 @@ class Rsa:
         for key, names, known in (("spaces", chosen, spaces), ("similarity", named, chosen)):
             for name in names:
                 if name not in known:
-                    raise ConfigError(f"{self._where}: {key}: no feature space {name!r}. {suggest(str(name), known)}")
+                    raise ConfigError(
+                        f"[[rsa]] {self.name!r}: {key}: no feature space {name!r}. {suggest(str(name), known)}"
+                    )
         if len(set(chosen)) < len(chosen):
-            raise self._error("spaces", "every feature space can be named once")
+            raise ConfigError(
+                f"[[rsa]] {self.name!r}: spaces = {list(self.spaces)}, but every feature space can be named once."
+            )
         return tuple((name, named.get(name, "correlation")) for name in chosen)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..collection import ANNOTATORS, Budget, Collecting, Collection, Design, Stimuli, name_of
 from ..core import ConfigError, suggest
-from .tables import TABLES, build
+from .tables import TABLES, General, build
 
 
 def read_collection(path: str | Path) -> Collection:
@@ -49,9 +49,7 @@ def _collection(content: dict[str, Any], base: Path) -> Collection:
     for key in ("stimuli", "design", "annotator"):
         if not content.get(key):
             raise ConfigError(f"there is no [{key}] table, and collecting needs one.")
-    seed = content.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
+    seed = General(seed=content.get("seed", 0)).seed
     tables = content["annotator"]
     annotators = tuple(_annotator(table) for table in (tables if isinstance(tables, list) else [tables]))
     names = [name_of(annotator) for annotator in annotators]

@@ -10,45 +10,35 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..comparison import Comparison, Rsa
 from ..core import ConfigError, suggest
+from ..core.settings import Rule, distinct, settings
 from ..embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, MotionEnergy
 from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
 from ..fitting.budget import Budget
 from ..loading import Loader
 from ..mapping.settings import BDATA, Maps
 from .recipes import Recipe, expand
-from .tables import TABLES, build, build_kind, plain, refuse_unknown, wrong_type
+from .tables import TABLES, General, build, build_kind
 
 FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
 
 
-@dataclass(frozen=True, slots=True)
+Delay = Annotated[int, Interval(ge=0, le=1000)]
+
+
+@settings("[align]")
 class Alignment:
-    """The ``[align]`` table.
+    """How feature spaces are put on the rows of the responses."""
 
-    Attributes
-    ----------
-    delays : tuple of int
-        With one row per volume: delays of the features in volumes (finite impulse response).
-    centre : bool
-        With one row per stimulus: take features about their mean over each run's rows, as is done to responses.
-    """
-
-    delays: tuple[int, ...] = (1, 2, 3, 4)
+    delays: Annotated[tuple[Delay, ...], Rule("a list of different integers from 0 to 1,000", distinct)] = (1, 2, 3, 4)
+    """With one row per volume: delays of the features in volumes (finite impulse response model)."""
     centre: bool = True
-
-    def __post_init__(self) -> None:
-        """Check values."""
-        whole = all(isinstance(delay, int) and not isinstance(delay, bool) for delay in self.delays)
-        if not self.delays or not whole or len(set(self.delays)) != len(self.delays) or min(self.delays) < 0:
-            raise ConfigError(
-                f"[align] delays = {list(self.delays)}, but different numbers of volumes, 0 or more, are needed."
-            )
-        if not isinstance(self.centre, bool):
-            raise ConfigError(f"[align] centre = {self.centre!r}, but true or false is needed.")
+    """With one row per stimulus: centre features on their mean over each run's rows, as is done to responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +186,7 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         if not any(content.get(key) for key in keys):
             named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
             raise ConfigError(f"there is no {named} table, and one is needed.")
-    seed = content.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"seed = {seed!r}, but an integer of 0 or more is needed.")
+    seed = General(seed=content.get("seed", 0)).seed
     features = tuple(build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
@@ -254,12 +242,12 @@ def _check_concat(features: tuple[FeatureSource, ...]) -> None:
 
 
 def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
-    _unique([settings.name for settings in study.rsa], "[[rsa]]")
-    for settings in study.rsa:
-        settings.resolve(names)  # raises if a space is not there
+    _unique([analysis.name for analysis in study.rsa], "[[rsa]]")
+    for analysis in study.rsa:
+        analysis.resolve(names)  # raises if a space is not there
         if not per_stimulus:
             raise ConfigError(
-                f"[[rsa]] {settings.name!r} compares stimuli, which needs one row per presentation. "
+                f"[[rsa]] {analysis.name!r} compares stimuli, which needs one row per presentation. "
                 'Set per = "stimulus" in [load].'
             )
 
@@ -283,10 +271,7 @@ def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel,
                 '[[fit]] bands = "each" makes one ridge per feature space: kind must be "ridge", without a name.'
             )
         del settings["bands"], settings["kind"]
-        known = [field.name for field in dataclasses.fields(MODELS["ridge"]) if field.name not in ("bands", "name")]
-        refuse_unknown(settings, known, "[[fit]]")
-        with wrong_type("[[fit]]"):
-            return one_model_each(spaces, **{key: plain(value) for key, value in settings.items()})
+        return one_model_each(spaces, **settings)
     if not isinstance(bands, list):
         raise ConfigError(f'[[fit]] bands = {bands!r}, but a list of feature spaces or "each" is needed.')
     for band in bands:

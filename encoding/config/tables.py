@@ -1,16 +1,26 @@
 """Tables of a configuration to the objects that they describe, and messages about what does not fit."""
 
-import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from ..core import ConfigError, suggest
+from ..core.settings import OneOf, Seed, settings, shown
+from .recipes import RECIPES
 
 COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
 TABLES = (
     "recipe", "seed", "features", "load", "align", "split", "fit", "rsa", "compute", "compare", "map", *COLLECTING,
 )  # fmt: skip
+
+
+@settings("")
+class General:
+    """Keys that belong to no table."""
+
+    recipe: Annotated[str, OneOf(RECIPES)] | None = None
+    """Published analysis whose settings are taken where this file gives none."""
+    seed: Seed = 0
+    """Seed of everything random."""
 
 
 def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: str, default: str | None) -> Any:
@@ -47,12 +57,12 @@ def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: st
 
 
 def build(cls: type, table: Any, where: str) -> Any:
-    """Make a dataclass from a table, refusing what it does not know.
+    """Make an object from the table that describes it.
 
     Parameters
     ----------
     cls : type
-        A dataclass that checks its own values.
+        A class of settings.
     table : mapping
         Its fields.
     where : str
@@ -66,83 +76,14 @@ def build(cls: type, table: Any, where: str) -> Any:
     Raises
     ------
     ConfigError
-        If a key is unknown or missing, or a value has the wrong type.
+        If a key is unknown or missing, or a value is not allowed.
 
     Examples
     --------
-    >>> @dataclasses.dataclass
-    ... class Delays:
-    ...     delays: tuple[int, ...]
-    >>> build(Delays, {"delays": [1, 2]}, "[align]").delays
+    >>> from encoding.config import Alignment
+    >>> build(Alignment, {"delays": [1, 2]}, "[align]").delays
     (1, 2)
     """
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{where} must be a table, but is {table!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    refuse_unknown(table, list(fields), where)
-    for name, field in fields.items():
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if needed and name not in table:
-            raise ConfigError(f"{where}: key {name!r} is missing.")
-    with wrong_type(where):
-        return cls(**{key: plain(value) for key, value in table.items()})
-
-
-@contextmanager
-def wrong_type(where: str) -> Iterator[None]:
-    """Say in which table a value is that a class cannot even compare or convert.
-
-    Parameters
-    ----------
-    where : str
-        Name of the table.
-
-    Yields
-    ------
-    None
-        Errors of types and values inside become a `ConfigError`; those that are one already pass.
-    """
-    try:
-        yield
-    except ConfigError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: a value has the wrong type ({error}).") from error
-
-
-def refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
-    """Raise if a table has a key that is not known.
-
-    Parameters
-    ----------
-    table : mapping
-        The table.
-    known : list of str
-        Keys that it may have.
-    where : str
-        Name of the table, for the message.
-
-    Raises
-    ------
-    ConfigError
-        With the nearest known key.
-    """
-    for key in table:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}. {suggest(key, known)}")
-
-
-def plain(value: Any) -> Any:
-    """Turn lists to tuples, at every depth, so that dataclasses stay frozen.
-
-    Parameters
-    ----------
-    value : object
-        As read from TOML.
-
-    Returns
-    -------
-    object
-        The same, without lists.
-    """
-    return tuple(plain(item) for item in value) if isinstance(value, list) else value
+        raise ConfigError(f"{where} must be a table, but is {shown(table)}.")
+    return cls(**table)

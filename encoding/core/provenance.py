@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,18 @@ def fingerprint_array(array: np.ndarray) -> str:
     return state.hexdigest()
 
 
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Look up versions once; each look-up searches the whole path."""
+    found = []
+    for name in VERSIONED:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
 def versions() -> dict[str, str]:
     """Look up the versions of the packages that shape the numbers.
 
@@ -131,10 +144,4 @@ def versions() -> dict[str, str]:
     dict of str to str
         Package name to version; packages that are not installed are left out.
     """
-    found = {}
-    for name in VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return dict(_versions())

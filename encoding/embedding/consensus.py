@@ -1,6 +1,6 @@
 """What many seeds agree on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +12,7 @@ from scipy.stats import t as student
 from sklearn.base import clone
 
 from ..core import ConfigError, FeatureSpace, Judgments, Provenance, versions
+from ..core.progress import Progress, silent
 from ..numerics.matching import fisher_interval, match_columns
 from ..numerics.threads import torch_threads
 from .sparse import SparseEmbedding, feature_space
@@ -95,7 +96,7 @@ def fit_consensus(
     n_jobs: int = 1,
     threshold: float = RELIABLE,
     halves: bool = True,
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> Consensus:
     """Fit from several seeds and match what they find.
 

@@ -1,12 +1,12 @@
 """Feature spaces that are learned from a file of odd-one-out judgments, as a configuration describes them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from ..core import (
     ConfigError,
@@ -20,6 +20,19 @@ from ..core import (
     suggest,
     versions,
 )
+from ..core.progress import Progress, silent
+from ..core.settings import (
+    Count,
+    NotNegative,
+    Number,
+    OneOf,
+    Probability,
+    Rule,
+    Seed,
+    Text,
+    distinct,
+    settings,
+)
 from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.judgments.files import read_judgments
 from ..io.store import load, save, saved_with
@@ -32,115 +45,66 @@ from .triplets import as_triplets, divide
 
 STEP = "learn/1"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-Progress = Callable[[float], None]
 
 
-@dataclass(frozen=True)
+Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
+
+
+@settings("[[features]]")
 class JudgmentTable:
-    """A file of judgments, and how to learn dimensions from it.
+    """A file of judgments, and how to learn dimensions from it."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the feature space.
-    file : str, optional
-        Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, ``answers.sqlite`` of a
-        collection, or a saved folder.
-    annotator : str, optional
-        Whose judgments, where the file holds those of several.
-    ratings : str, optional
-        Instead of a file, another feature space of the configuration: judgments are simulated by the cosine of its
-        rows, so that human ratings are embedded as a model's judgments are.
-    n_judgments : int
-        How many judgments to simulate.
-    temperature : float
-        What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair.
-    test : str, optional
-        Another such file whose judgments are only used to score the result.
-    stimuli : str, optional
-        Names of the stimuli that numbers count: a ``.txt`` with one name per line, or a table with a stimulus column.
-    test_share : float
-        Share of triplets to keep for scoring if neither `test` nor the file's own split says which; 0 for none.
-    method : {"map", "variational"}
-        See `SparseEmbedding`, as for n_dims, max_dims, lambdas, start and slot_bias.
-    n_dims : int, optional
-        Exact number of dimensions.
-    max_dims : int
-        Number of dimensions to begin with.
-    lambdas : sequence of float, optional
-        Penalties to try.
-    start : {"random", "spectral"}
-        Where the first fit begins.
-    slot_bias : bool
-        Estimate a preference for each slot.
-    seeds : sequence of int
-        Seeds whose dimensions are matched; a single one is fitted without matching.
-    only_reliable : bool
-        Leave out dimensions whose reproducibility is below `threshold`.
-    threshold : float
-        Reproducibility from which a dimension counts as reliable.
-    categories, dimensions : str, optional
-        Names of other feature spaces of the configuration: ratings that the page is labelled by.
-    frames : str, optional
-        Folder with one picture per stimulus, relative to the BIDS folder; file names without suffix are stimuli.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
-    """
-
-    name: str
+    name: Text
+    """Name of the feature space."""
     file: str = ""
+    """Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, ``answers.sqlite`` of a
+    collection, or a saved folder."""
     annotator: str = ""
-    ratings: str | None = None
-    n_judgments: int = 1_000_000
-    temperature: float = 0.0
-    test: str | None = None
-    stimuli: str | None = None
-    test_share: float = 0.05
-    method: str = "map"
-    n_dims: int | None = None
-    max_dims: int = 100
-    lambdas: tuple[float, ...] | None = None
-    start: str = "random"
+    """Whose judgments, where the file holds those of several."""
+    ratings: Text | None = None
+    """Instead of a file, another feature space of the configuration: judgments are simulated by the cosine of its rows,
+    so that human ratings are embedded as a model's judgments are."""
+    n_judgments: Count = 1_000_000
+    """Number of judgments to simulate."""
+    temperature: NotNegative = 0.0
+    """What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair."""
+    test: Text | None = None
+    """Another such file whose judgments are only used to score the result."""
+    stimuli: Text | None = None
+    """Names of the stimuli to which numbers refer: a ``.txt`` with one name per line, or a table with a stimulus
+    column."""
+    test_share: Annotated[Number, Interval(ge=0, lt=1)] = 0.05
+    """Share of triplets to keep for scoring if neither `test` nor the file's own split says which; 0 for none."""
+    method: Annotated[str, OneOf(METHODS)] = "map"
+    """Penalised likelihood or variational inference; see `SparseEmbedding`, as for n_dims, max_dims, lambdas, start
+    and slot_bias."""
+    n_dims: Annotated[int, Interval(ge=1, le=100_000)] | None = None
+    """Exact number of dimensions; found by the fit if left out."""
+    max_dims: Annotated[int, Interval(ge=1, le=100_000)] = 100
+    """Number of dimensions at the start."""
+    lambdas: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] | None = None
+    """Penalties to try."""
+    start: Annotated[str, OneOf(STARTS)] = "random"
+    """Initial values of the first fit."""
     slot_bias: bool = False
-    seeds: tuple[int, ...] = tuple(range(10))
+    """Whether to estimate a preference for each slot."""
+    seeds: Seeds = tuple(range(10))
+    """Seeds whose dimensions are matched; a single one is fitted without matching."""
     only_reliable: bool = False
-    threshold: float = RELIABLE
-    categories: str | None = None
-    dimensions: str | None = None
-    frames: str | None = None
+    """Whether to leave out dimensions whose reproducibility is below `threshold`."""
+    threshold: Probability = RELIABLE
+    """Reproducibility from which a dimension counts as reliable."""
+    categories: Text | None = None
+    """Name of another feature space of the configuration: categories that the page is labelled with."""
+    dimensions: Text | None = None
+    """Name of another feature space of the configuration: rated dimensions that the page is labelled with."""
+    frames: Text | None = None
+    """Folder with one picture per stimulus, relative to the BIDS folder; file names without suffix are stimuli."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        where = f"[[features]] {self.name!r}"
-        if not self.name or bool(self.file) == (self.ratings is not None):
-            raise ConfigError(
-                f"{where}: file = {self.file!r}, ratings = {self.ratings!r}; a name and one of the two are needed."
-            )
-        if not isinstance(self.n_judgments, int) or self.n_judgments < 1 or self.temperature < 0:
-            raise ConfigError(
-                f"{where}: n_judgments = {self.n_judgments!r}, temperature = {self.temperature!r}; needed 1 or more, "
-                f"and "
-                f"0 or more."
-            )
-        for key, known in (("method", METHODS), ("start", STARTS)):
-            if getattr(self, key) not in known:
-                raise ConfigError(f"{where}: {key} = {getattr(self, key)!r}. {suggest(str(getattr(self, key)), known)}")
-        whole = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in self.seeds)
-        if not self.seeds or not whole or len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"{where}: seeds = {list(self.seeds)}, but different integers of 0 or more are needed.")
-        if not 0 <= self.test_share < 1 or not 0 <= self.threshold <= 1:
-            raise ConfigError(
-                f"{where}: test_share = {self.test_share!r}, threshold = {self.threshold!r}; needed shares below 1."
-            )
-        for key in ("n_dims", "max_dims"):
-            value = getattr(self, key)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"{where}: {key} = {value!r}, but an integer of 1 or more is needed.")
-        if self.lambdas is not None and (not self.lambdas or min(self.lambdas) < 0):
-            raise ConfigError(f"{where}: lambdas = {list(self.lambdas)}, but numbers of 0 or more are needed.")
+        """Check that there is one source of judgments."""
+        if bool(self.file) == (self.ratings is not None):
+            raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
 
     def estimator(self, device: str = "cpu") -> SparseEmbedding:
         """Make the estimator that these settings describe.
@@ -175,7 +139,7 @@ def learn(
     device: str = "cpu",
     n_jobs: int = 1,
     related: Mapping[str, FeatureSpace] | None = None,
-    progress: Progress = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> FeatureSpace:
     """Learn a feature space, or load it if it was learned from the same files with the same settings before.
 

@@ -1,14 +1,15 @@
 """Motion energy of videos: responses of a pyramid of spatio-temporal Gabor filters."""
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, versions
+from ..core.progress import Progress, silent
+from ..core.settings import NotNegative, Rule, Text, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
 from ..io.luminance import MOTION_PACKAGES, read_luminance
@@ -16,64 +17,47 @@ from ..io.luminance import MOTION_PACKAGES, read_luminance
 BATCH = 256
 
 
-@dataclass(frozen=True)
+Frequencies = Annotated[
+    tuple[NotNegative, ...], Rule("a list of different numbers of 0 or more", lambda f: distinct(f) and min(f) >= 0)
+]
+
+
+@settings("[[features]]")
 class MotionEnergy:
     """Motion energy of video files, by pymoten (extra ``motion``).
 
     Every clip is turned into square luminance images; the energy of a filter is the root of the summed squares of its
     two phases (Adelson & Bergen 1985; Nishimoto et al. 2011), its log is averaged over the clip. The defaults give the
     6,555 channels of Du et al. (2023).
-
-    Attributes
-    ----------
-    name : str
-        Name of the feature space.
-    videos : str
-        Folder of the clips, relative to the BIDS folder. Stimuli are named after files without extension; numbers in
-        one spelling (``0017.mp4`` is ``17``).
-    pattern : str
-        Which files.
-    size : int
-        Edge of the images in pixels.
-    rate : int
-        Images per second.
-    spatial_frequencies : sequence of float
-        Cycles per image; 0 stands for a whole-image filter.
-    temporal_frequencies : sequence of float
-        Hz; 0 stands for static filters.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
     """
 
-    name: str
-    videos: str
-    pattern: str = "*.mp4"
-    size: int = 96
-    rate: int = 15
-    spatial_frequencies: tuple[float, ...] = (0, 2, 4, 8, 16, 32)
-    temporal_frequencies: tuple[float, ...] = (0, 2, 4)
+    name: Text
+    """Name of the feature space."""
+    videos: Text
+    """Folder of the clips, relative to the BIDS folder. Stimuli are named after files without extension, with numbers
+    spelled alike (``0017.mp4`` is ``17``)."""
+    pattern: Text = "*.mp4"
+    """Which files."""
+    size: Annotated[int, Interval(ge=8, le=10_000)] = 96
+    """Edge of the images in pixels."""
+    rate: Annotated[int, Interval(ge=1, le=1000)] = 15
+    """Images per second."""
+    spatial_frequencies: Frequencies = (0, 2, 4, 8, 16, 32)
+    """Cycles per image; 0 stands for a whole-image filter."""
+    temporal_frequencies: Frequencies = (0, 2, 4)
+    """Frequencies in Hz; 0 stands for static filters."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        for key in ("spatial_frequencies", "temporal_frequencies"):
-            values = tuple(getattr(self, key))
-            object.__setattr__(self, key, values)
-            if not values or min(values) < 0 or len(set(values)) < len(values):
-                raise ConfigError(
-                    f"[[features]] {self.name!r}: {key} = {list(values)}, but different numbers from 0 are needed."
-                )
-        if self.size < 8 or self.rate != int(self.rate) or 2 * max(self.temporal_frequencies) > self.rate:
+        """Check that images can show every frequency."""
+        if 2 * max(self.temporal_frequencies) > self.rate:
             raise ConfigError(
-                f"[[features]] {self.name!r}: size = {self.size}, rate = {self.rate}: 8 pixels or more and a whole "
-                f"rate of twice the highest temporal frequency or more ({max(self.temporal_frequencies)} Hz)."
+                f"rate = {self.rate}, but twice the highest temporal frequency or more "
+                f"({max(self.temporal_frequencies)} Hz) is needed."
             )
         if 2 * max(self.spatial_frequencies) > self.size:
             raise ConfigError(
-                f"[[features]] {self.name!r}: size = {self.size} pixels cannot show {max(self.spatial_frequencies)} "
-                f"cycles per image; at least two pixels per cycle are needed."
+                f"size = {self.size} pixels cannot show {max(self.spatial_frequencies)} cycles per image; at least "
+                f"two pixels per cycle are needed."
             )
 
 
@@ -82,7 +66,7 @@ def measure_motion(
     base: str | Path,
     folder: str | Path,
     *,
-    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    progress: Progress = silent,
 ) -> FeatureSpace:
     """Measure the motion energy of all clips, or take it from what is kept.
 

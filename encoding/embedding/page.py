@@ -56,7 +56,7 @@ class Context:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Shown:
+class PageContent:
     """An embedding and what its page is made from.
 
     Attributes
@@ -146,7 +146,7 @@ def write_page(
     return write_report(report, path)
 
 
-def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments) -> Shown:
+def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments) -> PageContent:
     """Bring together an embedding and the judgments to score it by.
 
     Parameters
@@ -160,7 +160,7 @@ def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments)
 
     Returns
     -------
-    Shown
+    PageContent
         With the test judgments, or those of the validation part where there are none.
     """
     consensus = result if isinstance(result, Consensus) else None
@@ -170,10 +170,10 @@ def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments)
     bias = np.asarray(consensus.slot_bias if consensus else model.slot_bias_)
     rows = np.flatnonzero(model.parts_ == part)[:LARGEST_TEST]
     seen, subset = data[np.isin(model.parts_, ("train", "validation"))], data[model.parts_ == "subset"]
-    return Shown(result.to_feature_space(name), model, consensus, data[rows], part, bias, seen, subset)
+    return PageContent(result.to_feature_space(name), model, consensus, data[rows], part, bias, seen, subset)
 
 
-def _facts(shown: Shown) -> tuple[tuple[str, str], ...]:
+def _facts(shown: PageContent) -> tuple[tuple[str, str], ...]:
     model = shown.model
     facts = [("stimuli", f"{len(shown.X):,}"), ("judgments", f"{len(model.parts_):,}")]
     facts += [("method", model.method), ("dimensions", str(shown.X.shape[1])), ("lambda", f"{model.lambda_:.3g}")]
@@ -182,7 +182,7 @@ def _facts(shown: Shown) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _warnings(shown: Shown) -> list[str]:
+def _warnings(shown: PageContent) -> list[str]:
     warnings = []
     if shown.part == "validation":
         warnings.append(
@@ -216,7 +216,7 @@ def _warnings(shown: Shown) -> list[str]:
     return warnings
 
 
-def _path(shown: Shown) -> Section:
+def _path(shown: PageContent) -> Section:
     picture = draw_path(shown.model.path_, title="Choice of the penalty")
     alt = f"Loss and number of dimensions along {len(shown.model.path_)} penalties; lambda {shown.model.lambda_:.3g} "
     "is chosen."
@@ -247,7 +247,7 @@ def _reproducibility(consensus: Consensus) -> Section:
     )
 
 
-def _quality(shown: Shown, context: Context) -> Section:
+def _quality(shown: PageContent, context: Context) -> Section:
     embeddings = {shown.space.name: shown.X}
     names = tuple(shown.space.samples.stimulus.tolist())
     for name, other in context.others.items():
@@ -280,7 +280,7 @@ def _quality(shown: Shown, context: Context) -> Section:
     )
 
 
-def _similarity(shown: Shown) -> list[Section]:
+def _similarity(shown: PageContent) -> list[Section]:
     if not len(shown.subset):
         return []
     title, intro = (
@@ -300,7 +300,7 @@ def _similarity(shown: Shown) -> list[Section]:
     return [Section(title, (Picture(figure=figure, alt=f"Similarity of pairs, {r}.", caption=caption),), intro)]
 
 
-def _meaning(shown: Shown, context: Context) -> tuple[pd.DataFrame | None, list[Section]]:
+def _meaning(shown: PageContent, context: Context) -> tuple[pd.DataFrame | None, list[Section]]:
     if not context.ratings:
         return None, []
     table = correlate_ratings(shown.space, context.ratings)
@@ -334,7 +334,7 @@ def _meaning(shown: Shown, context: Context) -> tuple[pd.DataFrame | None, list[
     return labels, [section]
 
 
-def _stimuli(shown: Shown, context: Context, labels: pd.DataFrame | None, folder: Path) -> Section:
+def _stimuli(shown: PageContent, context: Context, labels: pd.DataFrame | None, folder: Path) -> Section:
     table = extremes(shown.space, n=SHOWN)
     names = (
         dict.fromkeys(shown.space.features, "")
@@ -363,7 +363,7 @@ def _stimuli(shown: Shown, context: Context, labels: pd.DataFrame | None, folder
     return Section("Stimuli at the ends of dimensions", tuple(blocks), folded=False)
 
 
-def _map(shown: Shown, context: Context) -> list[Section]:
+def _map(shown: PageContent, context: Context) -> list[Section]:
     if "category" not in context.ratings:
         return []
     groups = top_category(shown.space, context.ratings["category"])
@@ -384,7 +384,7 @@ def _map(shown: Shown, context: Context) -> list[Section]:
     return [Section("Map of the stimuli", (picture, DataTable(table, caption)))]
 
 
-def _others(shown: Shown, context: Context) -> list[Section]:
+def _others(shown: PageContent, context: Context) -> list[Section]:
     blocks = []
     for name, other in context.others.items():
         table = match_spaces(shown.space, dataclasses.replace(other, name=name))

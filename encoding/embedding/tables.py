@@ -2,15 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from ..core import (
     AlignmentError,
-    ConfigError,
     DataError,
     FeatureSpace,
     Provenance,
@@ -21,6 +20,7 @@ from ..core import (
     suggest,
     versions,
 )
+from ..core.settings import Count, Rule, Text, distinct, settings
 from ..io.released_features import read_feature_folder, read_feature_struct
 from ..io.store import DESCRIPTION, load
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
@@ -29,54 +29,26 @@ from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_colum
 RELEASED = 2196
 
 
-@dataclass(frozen=True)
+@settings("[[features]]")
 class FeatureTable:
-    """A table with one row per stimulus and one column per feature.
+    """A table with one row per stimulus and one column per feature."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the feature space.
-    file : str
-        Relative to the BIDS folder: TSV, CSV or parquet with a stimulus column; ``.npy`` of shape
-        (n_stimuli, n_features) beside a ``.txt`` or ``.tsv`` of the same name that lists the stimuli; a
-        folder into which a `FeatureSpace` was saved; a MATLAB ``.mat`` file with a struct ``L`` of ``feat`` and
-        ``featname``, whose row i belongs to stimulus "i"; or a folder with one such file per stimulus, named after it,
-        with a vector ``feat`` (bdpy's layout).
-    stimulus : str, optional
-        Column that names the stimulus; the first of stim_id, stimulus, stim_file, ... if left out.
-    columns : sequence of str, optional
-        Features to use; all other columns if left out. Of a ``.npy`` file and of files per stimulus they are the names.
-    rows : int, optional
-        Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which nothing but
-        the place of a row says which stimulus it is.
-
-    Raises
-    ------
-    ConfigError
-        If the name or the file is empty.
-    """
-
-    name: str
-    file: str
-    stimulus: str | None = None
-    columns: tuple[str, ...] | None = None
-    rows: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check names."""
-        if not self.name or not self.file:
-            raise ConfigError(f"[[features]]: name {self.name!r} and file {self.file!r} must not be empty.")
-        if isinstance(self.columns, str):
-            raise ConfigError(
-                f"[[features]] {self.name!r}: columns is {self.columns!r}, but a list of names was needed."
-            )
-        if self.rows is not None and (isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1):
-            raise ConfigError(f"[[features]] {self.name!r}: rows = {self.rows!r}, but a number above 0 was needed.")
-        if self.columns is not None:
-            object.__setattr__(self, "columns", tuple(str(column) for column in self.columns))
-            if not self.columns:
-                raise ConfigError(f"[[features]] {self.name!r}: columns is empty. Name some, or leave it out for all.")
+    name: Text
+    """Name of the feature space."""
+    file: Text
+    """Relative to the BIDS folder: TSV, CSV or parquet with a stimulus column; ``.npy`` of shape
+    (n_stimuli, n_features) beside a ``.txt`` or ``.tsv`` of the same name that lists the stimuli; a folder into which a
+    `FeatureSpace` was saved; a MATLAB ``.mat`` file with a struct ``L`` of ``feat`` and ``featname``, whose row i
+    belongs to stimulus "i"; or a folder with one such file per stimulus, named after it, with a vector ``feat`` (bdpy's
+    layout)."""
+    stimulus: Text | None = None
+    """Column that names the stimulus; the first of stim_id, stimulus, stim_file, ... if left out."""
+    columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
+    """Features to use; all other columns if left out. For a ``.npy`` file and for files per stimulus, the names of the
+    features."""
+    rows: Count | None = None
+    """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
+    position of a row says which stimulus it is."""
 
 
 def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
@@ -231,35 +203,19 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
         )
 
 
-@dataclass(frozen=True)
+def _several(names: tuple[str, ...]) -> bool:
+    return len(names) > 1 and distinct(names)
+
+
+@settings("[[features]]")
 class ConcatTable:
-    """Feature spaces side by side, as one space with one penalty.
+    """Feature spaces side by side, as one space with one penalty."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the feature space.
-    spaces : sequence of str
-        Two or more other spaces of ``[[features]]``, none of them a concat. All must have the same stimuli; rows are
-        matched by name.
-
-    Raises
-    ------
-    ConfigError
-        If fewer than two different spaces are named.
-    """
-
-    name: str
-    spaces: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Check names."""
-        if isinstance(self.spaces, str) or len(self.spaces) < 2 or len(set(self.spaces)) < len(self.spaces):
-            raise ConfigError(
-                f"[[features]] {self.name!r}: spaces = {self.spaces!r}, but a list of two or more different feature "
-                f"spaces is needed."
-            )
-        object.__setattr__(self, "spaces", tuple(self.spaces))
+    name: Text
+    """Name of the feature space."""
+    spaces: Annotated[tuple[Text, ...], Rule("a list of two or more different feature spaces", _several)]
+    """Two or more other spaces of ``[[features]]``, none of them a concat. All must have the same stimuli; rows are
+    matched by name."""
 
 
 def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> FeatureSpace:

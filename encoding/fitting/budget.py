@@ -1,43 +1,33 @@
 """What a fit may take: the ``[compute]`` table."""
 
 import re
-from dataclasses import dataclass
+from typing import Annotated
 
 from ..core import ConfigError
+from ..core.settings import Rule, settings
 from .crossval import Compute
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-@dataclass(frozen=True, slots=True)
+SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?B)\s*")
+Size = Annotated[str, Rule('a size such as "2 GB"', lambda text: SIZE.fullmatch(text) is not None)]
+
+
+@settings("[compute]")
 class Budget:
-    """The ``[compute]`` table; it changes no result beyond rounding.
+    """What a fit may take; it changes no result beyond rounding."""
 
-    Attributes
-    ----------
-    keep_predictions : str
-        Held-out predictions of a model are kept on disk if they take at most this much ("2 GB"); "0 B" keeps none.
-    chunk : str
-        Responses are fitted in chunks of targets of at most this size; what is finished is kept after each.
-    memory : str
-        What a fit may take in all, responses included; chunks become smaller where they must.
-    vram : str
-        The same on the graphics card.
-    verify : bool
-        Whether a sample of targets of every chunk is checked against himalaya.
-    """
-
-    keep_predictions: str = "2 GB"
-    chunk: str = "32 MB"
-    memory: str = "8 GB"
-    vram: str = "8 GB"
+    keep_predictions: Size = "2 GB"
+    """Held-out predictions of a model are kept on disk if they take at most this much; "0 B" keeps none."""
+    chunk: Size = "32 MB"
+    """Responses are fitted in chunks of targets of at most this size; finished chunks are kept."""
+    memory: Size = "8 GB"
+    """Memory that a fit may take in all, responses included; chunks become smaller where they must."""
+    vram: Size = "8 GB"
+    """Memory of the graphics card that a fit may take."""
     verify: bool = False
-
-    def __post_init__(self) -> None:
-        """Check sizes."""
-        self.compute("cpu")
-        if not isinstance(self.verify, bool):
-            raise ConfigError(f"[compute] verify = {self.verify!r}, but true or false is needed.")
+    """Whether a sample of targets of every chunk is checked against himalaya."""
 
     def compute(self, device: str) -> Compute:
         """Turn sizes into bytes.
@@ -87,7 +77,7 @@ def parse_size(text: str, where: str) -> int:
     >>> parse_size("1.5 kB", "size")
     1500
     """
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?B)\s*", str(text))
+    match = SIZE.fullmatch(str(text))
     if not match:
         raise ConfigError(f'{where} = {text!r}, but a size such as "2 GB" is needed.')
     return int(float(match[1]) * UNITS[match[2]])

@@ -1,7 +1,7 @@
 """Fit on training folds, predict held-out folds."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..core import (
     suggest,
     versions,
 )
+from ..core.progress import Progress, silent
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
@@ -98,7 +99,7 @@ def cross_predict(
     *,
     seed: int = 0,
     compute: Compute | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = silent,
 ) -> Predictions:
     """Predict every held-out sample with a model that has not seen it.
 
@@ -155,7 +156,7 @@ def cross_predict_all(
     *,
     seed: int = 0,
     compute: Compute | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = silent,
 ) -> list[Predictions]:
     """Predict every held-out sample with several models, reading the responses once.
 
@@ -227,7 +228,7 @@ def _fit(
     responses: Responses,
     folds: Folds,
     compute: Compute,
-    progress: Callable[[float], None] | None,
+    progress: Progress,
 ) -> None:
     """Fit chunk after chunk; every model keeps what is finished."""
     design = make_design(spaces, folds)
@@ -280,8 +281,7 @@ def _fit(
             Y = responses.values[:, chunk]
             for group in missing:
                 group.run(number, Y, chunk)
-        if progress is not None:
-            progress((number + 1) / len(chunks))
+        progress((number + 1) / len(chunks))
     for job, task, partial, values in zip(jobs, tasks, partials, stores, strict=True):
         if values is not None:
             values = partial.reopen("values.npy")

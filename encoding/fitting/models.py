@@ -1,12 +1,15 @@
 """What one encoding model is: its feature spaces and how its hyper-parameters are searched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
-from ..core import ConfigError, suggest
+from ..core import ConfigError
+from ..core.settings import OneOf, Rule, Text, distinct, settings
 from ..numerics.ridge_search import draw_candidates
 from .plan import METHODS
 
@@ -16,59 +19,41 @@ MOST_BANDS = 5  # of which every subset is fitted
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
 
 
-@dataclass(frozen=True, slots=True)
+Penalty = Annotated[float, Interval(gt=0, le=1e30)]
+Bands = Annotated[tuple[Text, ...], Rule("a list of feature spaces, each once,", distinct)]
+Penalties = Annotated[tuple[Penalty, ...], Rule("a list of numbers above 0", bool)]
+
+
+@settings("[[fit]]")
 class Ridge:
     """Ridge regression on one feature space (or several, side by side as one).
 
     One penalty per target, or one for all targets, chosen by inner cross-validation.
-
-    Attributes
-    ----------
-    bands : tuple of str
-        Feature spaces; joined as one when there are several.
-    name : str
-        Name of the model; the feature spaces joined by "+" unless given.
-    alphas : tuple of float
-        Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
-        trace(K) / n = 1, so alpha is the ratio of noise to signal variance that it is right for.
-    method : {"auto", "statistics", "kernel", "himalaya"}
-        Solver. The first three scale features on the rows of every inner training set; himalaya, the reference,
-        scales them once per outer fold.
-    alpha_per_target : bool
-        Whether every target has a penalty of its own, that of the smallest squared error. Otherwise all targets share
-        one in each outer fold: the one of the highest correlation, averaged over inner folds and targets.
-    alpha_unit : {"trace", "zscored"}
-        What `alphas` count. "zscored": they are the penalty L of ``|y - Z w|^2 + L |w|^2`` where every one of the p
-        features in Z is z-scored, as papers often state it; it is L / p multiples of trace(K) / n.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
     """
 
-    bands: tuple[str, ...]
+    bands: Bands
+    """Feature spaces; joined as one where there are several."""
     name: str = ""
-    alphas: tuple[float, ...] = DEFAULT_ALPHAS
-    method: str = "auto"
+    """Name of the model; the feature spaces joined by "+" unless given."""
+    alphas: Penalties = DEFAULT_ALPHAS
+    """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
+    trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
+    method: Annotated[str, OneOf(METHODS)] = "auto"
+    """Solver. The first three scale features on the rows of every inner training set; himalaya, the reference, scales
+    them once per outer fold."""
     alpha_per_target: bool = True
-    alpha_unit: str = "trace"
+    """Whether every target has a penalty of its own, the one with the smallest squared error. Otherwise all targets
+    share one in each outer fold: the one with the highest correlation, averaged over inner folds and targets."""
+    alpha_unit: Annotated[str, OneOf(ALPHA_UNITS)] = "trace"
+    """What `alphas` count. "zscored": they are the penalty L of ``|y - Z w|^2 + L |w|^2`` where every one of the p
+    features in Z is z-scored, as papers often state it; it is L / p multiples of trace(K) / n."""
 
     def __post_init__(self) -> None:
-        """Check values and fill in the name."""
-        _check(self)
-        if not isinstance(self.alpha_per_target, bool):
-            raise ConfigError(
-                f"[[fit]] {self.name!r}: alpha_per_target = {self.alpha_per_target!r}, but true or false is needed."
-            )
-        if self.alpha_unit not in ALPHA_UNITS:
-            raise ConfigError(
-                f"[[fit]] {self.name!r}: alpha_unit = {self.alpha_unit!r}. {suggest(str(self.alpha_unit), ALPHA_UNITS)}"
-            )
+        """Fill in the name and check rules across fields."""
+        object.__setattr__(self, "name", self.name or "+".join(self.bands))
         if not self.alpha_per_target and self.method != "auto":
             raise ConfigError(
-                f"[[fit]] {self.name!r}: alpha_per_target = false has a solver of its own; leave out method "
-                f"(it is {self.method!r})."
+                f"alpha_per_target = false has a solver of its own; leave out method (it is {self.method!r})."
             )
 
     @property
@@ -112,70 +97,50 @@ class Ridge:
         return np.ones((1, 1))
 
 
-@dataclass(frozen=True, slots=True)
+@settings("[[fit]]")
 class BandedRidge:
     """Banded ridge: several feature spaces, each with a penalty of its own in every target.
 
     The kernel is a weighted sum of the kernels of the bands; weights and penalty are chosen per target by
     inner cross-validation over a random search (Dupré la Tour et al. 2022, NeuroImage 264:119728).
-
-    Attributes
-    ----------
-    bands : tuple of str
-        Feature spaces, at least two.
-    name : str
-        Name of the model; the feature spaces joined by "+" unless given.
-    alphas : tuple of float
-        Penalties to choose from, as multiples of trace(K) / n.
-    n_iter : int
-        Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet
-        distributions follow.
-    method : {"auto", "statistics", "kernel", "himalaya"}
-        Solver, as in `Ridge`.
-    search : {"random", "guided"}
-        "random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
-        look promising for them, four of every 200; it needs the method "statistics" and serves `n_iter` of 1,000
-        and more.
-    subsets : bool
-        Whether to fit a model of every subset of the bands too, so that variance can be partitioned among them; up to
-        five bands. See `models_of_subsets`.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed.
     """
 
-    bands: tuple[str, ...]
+    bands: Bands
+    """Feature spaces, at least two."""
     name: str = ""
-    alphas: tuple[float, ...] = DEFAULT_ALPHAS
-    n_iter: int = 100
-    method: str = "auto"
-    search: str = "random"
+    """Name of the model; the feature spaces joined by "+" unless given."""
+    alphas: Penalties = DEFAULT_ALPHAS
+    """Penalties to choose from, as multiples of trace(K) / n."""
+    n_iter: Annotated[int, Interval(ge=1, le=10_000_000)] = 100
+    """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions
+    follow."""
+    method: Annotated[str, OneOf(METHODS)] = "auto"
+    """Solver, as for `Ridge`."""
+    search: Annotated[str, OneOf(SEARCHES)] = "random"
+    """"random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
+    look promising for them, four of every 200; it needs the method "statistics" and pays off for `n_iter` of 1,000
+    and more."""
     subsets: bool = False
+    """Whether to fit a model of every subset of the bands too, so that variance can be partitioned among them; up to
+    five bands. See `models_of_subsets`."""
 
     def __post_init__(self) -> None:
-        """Check values and fill in the name."""
-        _check(self)
-        if not isinstance(self.subsets, bool) or (self.subsets and len(self.bands) > MOST_BANDS):
+        """Fill in the name and check rules across fields."""
+        object.__setattr__(self, "name", self.name or "+".join(self.bands))
+        n_bands = len(self.bands)
+        if self.subsets and n_bands > MOST_BANDS:
             raise ConfigError(
-                f"[[fit]] {self.name!r}: subsets = {self.subsets!r} with {len(self.bands)} bands, but true or false is "
-                f"needed, and at most {MOST_BANDS} bands: every one doubles the number of models."
+                f"subsets = true with {n_bands} bands, but at most {MOST_BANDS} are possible: every band doubles the "
+                f"number of models."
             )
-        if len(self.bands) < 2:
-            raise ConfigError(
-                f'[[fit]] {self.name!r}: banded ridge needs two or more bands; use kind = "ridge" for one.'
-            )
-        if self.search not in SEARCHES:
-            raise ConfigError(f"[[fit]] {self.name!r}: search = {self.search!r}. {suggest(str(self.search), SEARCHES)}")
+        if n_bands < 2:
+            raise ConfigError('banded ridge needs two or more bands; use kind = "ridge" for one.')
         if self.search == "guided" and self.method not in ("auto", "statistics"):
+            raise ConfigError(f'search = "guided" needs method = "statistics", not {self.method!r}.')
+        if self.n_iter < n_bands + 1:
             raise ConfigError(
-                f'[[fit]] {self.name!r}: search = "guided" needs method = "statistics", not {self.method!r}.'
-            )
-        if self.n_iter < len(self.bands) + 1:
-            raise ConfigError(
-                f"[[fit]] {self.name!r}: n_iter = {self.n_iter}, but {len(self.bands)} bands need at least "
-                f"{len(self.bands) + 1} candidates (each band alone, and all equal)."
+                f"n_iter = {self.n_iter}, but {n_bands} bands need at least {n_bands + 1} candidates (each band "
+                f"alone, and all equal)."
             )
 
     @property
@@ -222,23 +187,6 @@ class BandedRidge:
 
 EncodingModel = Ridge | BandedRidge
 MODELS: dict[str, type[Ridge] | type[BandedRidge]] = {"ridge": Ridge, "banded_ridge": BandedRidge}
-
-
-def _check(model: Ridge | BandedRidge) -> None:
-    if isinstance(model.bands, str):
-        # It would be taken for a list of single letters.
-        raise ConfigError(f"[[fit]] bands = {model.bands!r}, but a list of names was needed: {[model.bands]}.")
-    object.__setattr__(model, "bands", tuple(model.bands))
-    object.__setattr__(model, "alphas", tuple(float(alpha) for alpha in model.alphas))
-    object.__setattr__(model, "name", model.name or "+".join(model.bands))
-    if not model.bands or len(set(model.bands)) != len(model.bands):
-        raise ConfigError(
-            f"[[fit]] {model.name!r}: bands = {list(model.bands)}; name at least one feature space, each once."
-        )
-    if not model.alphas or min(model.alphas) <= 0 or not np.all(np.isfinite(model.alphas)):
-        raise ConfigError(f"[[fit]] {model.name!r}: alphas = {list(model.alphas)}; positive finite numbers are needed.")
-    if model.method not in METHODS:
-        raise ConfigError(f"[[fit]] {model.name!r}: method = {model.method!r}. {suggest(str(model.method), METHODS)}")
 
 
 def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:

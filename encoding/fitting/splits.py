@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Interval
 
 from ..core import ConfigError, Exclusion, Samples, SplitError, suggest
+from ..core.settings import NotNegative, Number, OneOf, Seed, Text, settings
 from ..numerics.designs import contiguous_groups, purge
 from .folds import Fold, Folds
 
@@ -17,96 +19,61 @@ INNER = ("runs", "random")
 POSITIONS = re.compile(r"([1-9][0-9]*)(?:-([1-9][0-9]*))?")
 
 
-@dataclass(frozen=True, slots=True)
+LEAVE_ONE_OUT = Literal["leave_one_out"]
+FoldCount = Annotated[int, Interval(ge=2, le=100_000)]
+
+
+@settings("[split]")
 class Split:
-    """How samples are divided; the ``[split]`` table of the configuration.
+    """How samples are divided into outer and inner folds."""
 
-    Attributes
-    ----------
-    kind : {"runs", "fixed", "blocks"}
-        "runs": every fold holds out whole runs. "fixed": one split, `test_runs` against the rest; repeats of
-        a test stimulus (or of a whole test run, one row per volume) are averaged before scoring. "blocks":
-        contiguous blocks of one long run, with a purge gap around each.
-    n_outer : int or "leave_one_out"
-        Outer folds, made of neighbouring runs in their order; left out where `groups` or `test_runs` make them.
-    n_inner : int or "leave_one_out"
-        Inner folds, on which hyper-parameters are chosen; one per training run where there are fewer runs.
-    inner : {"runs", "random"}
-        "runs": inner folds divide the training runs, in their order. "random": each of `n_inner` splits validates on
-        training runs of its own drawing, `validation_share` of them (at least one); runs may be drawn by several.
-    validation_share : float
-        Share of the training runs that a random inner split validates on.
-    seed : int
-        Seed of random inner splits.
-    repeats : {"condition", "drop_later", "exclude_from_training"} or None
-        What to do with stimuli that occur in several folds. "condition": they recur by design and are what is to
-        be predicted, keep them. "drop_later": keep the first presentation only. "exclude_from_training":
-        leave samples of a stimulus out of training whenever it is tested. None: raise. Inner folds are treated alike.
-    groups : tuple of tuple of str
-        Outer folds named run by run, by patterns such as ``ses-01_*``, or by places such as ``11-20`` (the eleventh to
-        the twentieth run of the subject, counted over sessions), instead of `n_outer`.
-    test_runs : tuple of str
-        Runs, patterns or places to test when `kind` is "fixed".
-    gap : float
-        Seconds between training and held-out samples when `kind` is "blocks"; longer than the
-        haemodynamic response and the longest delay.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not allowed, or fields contradict each other.
-    """
-
-    kind: str = "runs"
-    n_outer: int | str = "leave_one_out"
-    n_inner: int | str = 5
-    repeats: str | None = None
-    groups: tuple[tuple[str, ...], ...] = ()
-    test_runs: tuple[str, ...] = ()
-    gap: float = 20.0
-    inner: str = "runs"
-    validation_share: float = 0.2
-    seed: int = 0
+    kind: Annotated[str, OneOf(KINDS)] = "runs"
+    """"runs": every fold holds out whole runs. "fixed": one split, `test_runs` against the rest; repeats of a test
+    stimulus (or of a whole test run, with one row per volume) are averaged before scoring. "blocks": contiguous blocks
+    of one long run, with a purge gap around each."""
+    n_outer: FoldCount | LEAVE_ONE_OUT = "leave_one_out"
+    """Outer folds, made of neighbouring runs in their order; left out where `groups` or `test_runs` define them."""
+    n_inner: FoldCount | LEAVE_ONE_OUT = 5
+    """Inner folds, on which hyper-parameters are chosen; one per training run where there are fewer runs."""
+    repeats: Annotated[str, OneOf(REPEATS)] | None = None
+    """What to do with stimuli that occur in several folds. "condition": they recur by design and are what is to be
+    predicted, keep them. "drop_later": keep the first presentation only. "exclude_from_training": leave samples of a
+    stimulus out of training whenever it is tested. Left out: such stimuli are an error. Inner folds are treated
+    alike."""
+    groups: tuple[tuple[Text, ...], ...] = ()
+    """Outer folds listed run by run, by patterns such as ``ses-01_*``, or by positions such as ``11-20`` (the eleventh
+    to the twentieth run of the subject, counted over sessions), instead of `n_outer`."""
+    test_runs: tuple[Text, ...] = ()
+    """Runs, patterns or positions to test when `kind` is "fixed"."""
+    gap: NotNegative = 20.0
+    """Seconds between training and held-out samples when `kind` is "blocks"; longer than the haemodynamic response and
+    the longest delay."""
+    inner: Annotated[str, OneOf(INNER)] = "runs"
+    """"runs": inner folds divide the training runs, in their order. "random": each of `n_inner` splits validates on a
+    random draw of training runs, `validation_share` of them (at least one); a run may be in several draws."""
+    validation_share: Annotated[Number, Interval(gt=0, lt=1)] = 0.2
+    """Share of the training runs that a random inner split validates on."""
+    seed: Seed = 0
+    """Seed of random inner splits."""
 
     def __post_init__(self) -> None:
-        """Check values."""
-        if self.kind not in KINDS:
-            raise ConfigError(f"[split] kind = {self.kind!r}. {suggest(str(self.kind), KINDS)}")
-        if self.repeats is not None and self.repeats not in REPEATS:
-            raise ConfigError(f"[split] repeats = {self.repeats!r}. {suggest(str(self.repeats), REPEATS)}")
-        self._check_inner()
-        for name in ("n_outer", "n_inner"):
-            value = getattr(self, name)
-            if value != "leave_one_out" and (not isinstance(value, int) or isinstance(value, bool) or value < 2):
-                raise ConfigError(
-                    f'[split] {name} = {value!r}, but an integer of at least 2 or "leave_one_out" is needed.'
-                )
+        """Check rules across fields."""
         if (self.kind == "fixed") != bool(self.test_runs):
             raise ConfigError(
-                f"[split] kind = {self.kind!r} with test_runs = {list(self.test_runs)}: "
+                f"kind = {self.kind!r} with test_runs = {list(self.test_runs)}: "
                 'kind = "fixed" needs test_runs, other kinds have none.'
             )
         if self.groups and self.kind != "runs":
-            raise ConfigError(f'[split] groups belong to kind = "runs", not to {self.kind!r}.')
+            raise ConfigError(f'groups belong to kind = "runs", not to {self.kind!r}.')
         if (self.groups or self.kind == "fixed") and self.n_outer != "leave_one_out":
             given = "groups" if self.groups else "test_runs"
-            raise ConfigError(f"[split] n_outer = {self.n_outer}, but {given} make the outer folds. Leave n_outer out.")
-        if self.kind == "blocks" and (self.n_outer == "leave_one_out" or self.n_inner == "leave_one_out"):
-            raise ConfigError('[split] kind = "blocks" needs numbers for n_outer and n_inner.')
-        if self.gap < 0:
-            raise ConfigError(f"[split] gap = {self.gap}, but seconds are not negative.")
-
-    def _check_inner(self) -> None:
-        if self.inner not in INNER:
-            raise ConfigError(f"[split] inner = {self.inner!r}. {suggest(str(self.inner), INNER)}")
+            raise ConfigError(f"n_outer = {self.n_outer}, but {given} define the outer folds. Leave n_outer out.")
+        if self.kind == "blocks" and "leave_one_out" in (self.n_outer, self.n_inner):
+            raise ConfigError('kind = "blocks" needs numbers for n_outer and n_inner.')
         if self.inner == "random" and (self.kind == "blocks" or self.n_inner == "leave_one_out"):
             raise ConfigError(
-                f'[split] inner = "random" draws whole runs, a number of times: it needs a number for n_inner (it is '
+                f'inner = "random" draws whole runs, a number of times: it needs a number for n_inner (it is '
                 f'{self.n_inner!r}) and no kind = "blocks" (it is {self.kind!r}).'
-            )
-        if not 0 < self.validation_share < 1:
-            raise ConfigError(
-                f"[split] validation_share = {self.validation_share}, but a share above 0 and below 1 is needed."
             )
 
 

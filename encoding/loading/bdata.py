@@ -1,7 +1,7 @@
 """Responses that were released as bdata files: one row per block, voxels in columns."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..core import (
     suggest,
     versions,
 )
+from ..core.progress import Progress, silent
 from ..io.atomic import atomic_folder
 from ..io.bdata.files import Bdata, open_bdata
 from ..io.bdata.rois import PREFIX, bdata_mask
@@ -286,7 +287,7 @@ def load_bdata(
     folder: Path,
     *,
     sessions: Iterable[str] | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress = silent,
 ) -> Responses:
     """Load the block means of one subject from bdata files.
 
@@ -308,7 +309,7 @@ def load_bdata(
     sessions : iterable of str, optional
         Session labels; all if left out.
     progress : callable, optional
-        Called with the number of finished runs, the number of runs, and the label of the run.
+        Called with the share of runs that are done.
 
     Returns
     -------
@@ -404,7 +405,7 @@ def _write(
     *,
     scale_rows: bool,
     subject: str,
-    progress: Callable[[int, int, str], None] | None,
+    progress: Progress,
 ) -> list[Exclusion]:
     """Append run after run to the array; targets that are unusable in any run become NaN from top to bottom."""
     unusable: np.ndarray | None = None
@@ -423,8 +424,7 @@ def _write(
                     unusable = bad if unusable is None else unusable | bad
                     append(values)
                     done += 1
-                    if progress is not None:
-                        progress(done, n_runs, label)
+                    progress(done / n_runs)
     if unusable is None or unusable.all():
         raise DataError(f"sub-{subject}: no voxel has finite responses that vary within every run.")
     if not unusable.any():

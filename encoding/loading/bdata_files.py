@@ -27,7 +27,7 @@ def check_pattern(pattern: str) -> None:
     strange = names - set(PLACES)
     if strange or "{" in re.sub(r"\{[a-z]+\}", "", pattern) or not names & {"number", "subject"}:
         raise ConfigError(
-            f'[load]: file is {pattern!r}, but for kind = "bdata" a path with {{number}} (1 for sub-01) or {{subject}} '
+            f'file is {pattern!r}, but for kind = "bdata" a path with {{number}} (1 for sub-01) or {{subject}} '
             f"(01 for sub-01) is needed, and {{session}} where each session has a file, for instance "
             f'"fmri_Subject{{number}}_Session{{session}}.h5".'
         )

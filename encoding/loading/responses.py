@@ -1,7 +1,7 @@
 """Files of a subject to `Responses`."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..core import (
     fingerprint,
     versions,
 )
+from ..core.progress import Progress, silent
 from ..io.atomic import atomic_folder
 from ..io.bids.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.images.formats import read_run
@@ -31,8 +32,6 @@ from .loader import Loader, dataset_path, scaling_warning, stimuli_of, stimuli_p
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
 
-Progress = Callable[[int, int, str], None]
-
 
 def load_responses(
     loader: Loader,
@@ -42,7 +41,7 @@ def load_responses(
     *,
     sessions: Iterable[str] | None = None,
     bids_filters: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Responses:
     """Load, clean and save the responses of one subject.
 
@@ -66,7 +65,7 @@ def load_responses(
     bids_filters : mapping, optional
         Content of a ``--bids-filter-file``; its part "bold" is used.
     progress : callable, optional
-        Called with the number of finished runs, the number of runs, and the label of the run.
+        Called with the share of runs that are done.
 
     Returns
     -------
@@ -207,7 +206,7 @@ def _load_runs(
     subject: str,
     runs: list[RunFiles],
     folder: Path,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Responses:
     """Append run after run to the array, and put axes around it."""
     targets: Targets | None = None
@@ -231,8 +230,7 @@ def _load_runs(
             parts.append(dataclasses.replace(rows, values=np.zeros((0, 0), np.float32)))
             shown.append(presentations)
             del image, rows
-            if progress is not None:
-                progress(done, len(runs), run.label)
+            progress(done / len(runs))
     exclusions += _blank(folder / "values.npy", parts, runs, subject)
     if loader.scale_rows == "all":
         scale_columns(folder / "values.npy")

@@ -3,6 +3,7 @@
 from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
 from .report import write_report
 from .results import (
+    INFERENCE,
     METRICS,
     RSA,
     Result,
@@ -22,6 +23,7 @@ from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSu
 __all__ = [
     "BDATA",
     "FACTS",
+    "INFERENCE",
     "METRICS",
     "RSA",
     "SEGMENTATIONS",

@@ -1,6 +1,6 @@
 """Draw every picture of a report once, on shared scales."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..core import Scores
+from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import draw_differences, draw_networks
 from ..drawing.diagnostics import draw_scatter
@@ -20,7 +21,6 @@ from .selection import charts, headline
 from .settings import Maps
 from .significance import critical_score
 
-Progress = Callable[[str, float], None]
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
 GROUP = "mean of participants"
 SHARED = "#8A8F98"
@@ -40,7 +40,7 @@ class Composer:
     root : Path
         Folder of the report.
     progress : callable
-        Called with a name and the share done.
+        Called with the share of pictures that are drawn.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Composer:
         """
         path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
         self.pictures.append(path)
-        self.progress("report", min(0.95, len(self.pictures) / self._n_expected()))
+        self.progress(min(0.95, len(self.pictures) / self._n_expected()))
         return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
 
     def _n_expected(self) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
 from ..numerics.metrics import correlation_of_noise
-from .composer import Composer, Progress
+from .composer import Composer
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
@@ -45,7 +46,7 @@ def write_report(
     figures : Path
         Folder for its pictures.
     progress : callable
-        Called with a name and the share done.
+        Called with the share of pictures that are drawn.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
 

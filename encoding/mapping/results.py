@@ -1,8 +1,9 @@
 """What one participant's run leaves behind, and how the report finds it again."""
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,14 @@ from ..io.store import load, save
 from .summary import FACTS, Summary, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
+CLAIMS, VERDICTS = "claims.tsv", "verdicts.tsv"
+INFERENCE = "inference"  # folder of the tests, and name of their facts
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
+TEXT = (
+    *("atlas", "level", "set", "region", "hemi", "claim", "space", "versus", "estimand"),
+    *("best", "leading", "next", "verdict", "note"),
+)
 RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
@@ -45,6 +52,8 @@ class Result:
         Counts, folds, penalties, settings, versions.
     folder : Path
         Where it lies.
+    claims, verdicts : pandas.DataFrame
+        Every claim of a test, and the named space of every region; without rows where nothing was tested.
     """
 
     scores: Mapping[str, Scores]
@@ -53,6 +62,8 @@ class Result:
     exclusions: pd.DataFrame
     summary: Summary
     folder: Path
+    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def subject(self) -> str:
@@ -63,6 +74,28 @@ class Result:
     def targets(self) -> Targets:
         """What all maps are about."""
         return next(iter(self.scores.values())).targets
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Feature spaces that were tested, in the order of the rows of `target_tests`."""
+        path = self.folder / INFERENCE / f"{INFERENCE}.json"
+        return tuple(json.loads(path.read_text(encoding="utf-8"))["spaces"]) if path.is_file() else ()
+
+    def target_tests(self) -> dict[str, np.ndarray]:
+        """Read estimates and tests of every target.
+
+        Returns
+        -------
+        dict of str to ndarray
+            "u", "u_se", "z", "p", "p_fwe" and "q", each of shape (n_spaces, n_targets), and "winner" (position of the
+            named space, -1 for none) and "winner_p", of shape (n_targets,). NaN where there is no test; empty where
+            nothing was tested.
+        """
+        path = self.folder / INFERENCE / "targets.npz"
+        if not path.is_file():
+            return {}
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
 
     @property
     def background(self) -> Path | None:
@@ -86,7 +119,7 @@ def write_result(
     scores : mapping of str to Scores
         By metric.
     tables : mapping of str to pandas.DataFrame
-        ``regions``, ``differences``, ``splits``, ``exclusions``.
+        ``regions``, ``differences``, ``splits``, ``exclusions``, and perhaps ``claims`` and ``verdicts``.
     summary : Summary
         Written last, so that its presence says that the rest is complete.
 
@@ -108,6 +141,10 @@ def write_result(
         ("exclusions", EXCLUSIONS),
     ):
         write_tsv(folder / file, tables[name])
+    for name, file in (("claims", CLAIMS), ("verdicts", VERDICTS)):
+        (folder / file).unlink(missing_ok=True)
+        if name in tables and len(tables[name]):
+            write_tsv(folder / file, tables[name])
     write_summary(folder, summary)
     return read_result(folder)
 
@@ -144,7 +181,17 @@ def read_result(folder: Path) -> Result:
     if "run" not in exclusions:
         exclusions, told = _exclusions_of_0_1(exclusions)
         summary = replace(summary, warnings=told)
-    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder)
+    claims, verdicts = (_read_text(folder / name) for name in (CLAIMS, VERDICTS))
+    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    """Read a table of claims, in which missing text is empty and missing numbers are NaN; no rows without a file."""
+    if not path.is_file():
+        return pd.DataFrame()
+    table = pd.read_csv(path, sep="\t", dtype={"subject": str}, keep_default_na=False, na_values=["n/a"])
+    words = [name for name in TEXT if name in table]
+    return table.astype(dict.fromkeys(words, object)).fillna(dict.fromkeys(words, ""))
 
 
 def _exclusions_of_0_1(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from .configs import collect_config, run_config
 from .parameters import choose_preset, claim_folder, parameters_of, resolution_of, stimulus_names
 from .presets import Preset, stream
 from .runs import Image, RunName, cifti_image, model_subject, surface_image, volume_image, write_run
-from .signal import Design, build_design
+from .signal import CleanFeatures, build_design
 from .spaces import SimulatedSpace, simulate_spaces
 from .stimuli import RunPlan, clip_durations, plan_runs, plan_short_runs
 from .targets import cifti_targets, find_sources, surface_targets, volume_targets
@@ -163,7 +163,7 @@ def _run_names(root: Path, subject: int, n_sessions: int, n_runs: int) -> Iterat
 
 
 def _write_subject(
-    study: _Study, names: list[RunName], plan: list[RunPlan], design: Design, images: list[Image]
+    study: _Study, names: list[RunName], plan: list[RunPlan], design: CleanFeatures, images: list[Image]
 ) -> None:
     """Write the runs of one subject."""
     subject, seed, snr = names[0].subject, study.seed, study.preset.snr

@@ -20,7 +20,7 @@ from .noise import (
     smoothing_kernel,
 )
 from .presets import HEMISPHERES, TR, stream
-from .signal import Design, plant_weights, planted_signal
+from .signal import CleanFeatures, plant_weights, planted_signal
 from .stimuli import RunPlan
 from .targets import N_FSAVERAGE5, Grid, TargetSet
 from .writing import to_intensity, write_cifti_series, write_gifti_series, write_volume
@@ -133,7 +133,7 @@ class SubjectModel:
     noise: NoiseModel  # Loadings of noise and confounds
 
 
-def model_subject(image: Image, design: Design, *, subject: int, seed: int, snr: float) -> SubjectModel:
+def model_subject(image: Image, design: CleanFeatures, *, subject: int, seed: int, snr: float) -> SubjectModel:
     """Draw weights and loadings of one subject."""
     targets = image.targets
     noise = draw_noise_model(targets, image.kernel, stream(seed, "loadings", targets.kind, subject))

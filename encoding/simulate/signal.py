@@ -20,7 +20,7 @@ N_BACKGROUND = 48
 
 
 @dataclass(frozen=True)
-class Design:
+class CleanFeatures:
     """Noise-free features, one row per volume.
 
     Attributes
@@ -41,7 +41,7 @@ class Design:
     noise: float
 
 
-def build_design(spaces: dict[str, SimulatedSpace], plan: list[RunPlan]) -> Design:
+def build_design(spaces: dict[str, SimulatedSpace], plan: list[RunPlan]) -> CleanFeatures:
     """Convolve the features of all runs."""
     features, columns, start = [], {}, 0
     for name, space in spaces.items():
@@ -54,7 +54,7 @@ def build_design(spaces: dict[str, SimulatedSpace], plan: list[RunPlan]) -> Desi
     means = [block_means(series, run) for series, run in zip(runs, plan, strict=True)]
     centred = np.concatenate([mean - mean.mean(axis=0) for mean in means]).astype(np.float64)
     length = np.concatenate([run.seconds for run in plan]).mean() / TR
-    return Design(columns, runs, centred.T @ centred / len(centred), _sd_of_mean(length))
+    return CleanFeatures(columns, runs, centred.T @ centred / len(centred), _sd_of_mean(length))
 
 
 def _convolved(features: np.ndarray, run: RunPlan) -> np.ndarray:
@@ -83,7 +83,7 @@ def _sd_of_mean(length: float) -> float:
     return float(np.sqrt((1 + 2 * np.sum((1 - lag / length) * AR**lag)) / length))
 
 
-def plant_weights(design: Design, targets: TargetSet, *, subject: int, seed: int, snr: float) -> np.ndarray:
+def plant_weights(design: CleanFeatures, targets: TargetSet, *, subject: int, seed: int, snr: float) -> np.ndarray:
     """Draw the weights that map features to responses.
 
     Returns (n_columns, n_targets).
@@ -101,7 +101,7 @@ def plant_weights(design: Design, targets: TargetSet, *, subject: int, seed: int
     return weights * np.float32(design.noise)
 
 
-def _region_weights(design: Design, columns: slice, key: tuple[int, str, int, str, str], n: int) -> np.ndarray:
+def _region_weights(design: CleanFeatures, columns: slice, key: tuple[int, str, int, str, str], n: int) -> np.ndarray:
     """Weights of one region, (n_features, n): a profile of the study, changed by subject, side and place."""
     seed, kind, subject, name, hemi = key
     size = columns.stop - columns.start
@@ -128,7 +128,7 @@ def _fading(r: float, targets: TargetSet, rows: np.ndarray) -> np.ndarray:
     return r * (1 - 0.2 * distance / max(distance.max(), 1.0))
 
 
-def _background(design: Design, targets: TargetSet, subject: int, seed: int) -> np.ndarray:
+def _background(design: CleanFeatures, targets: TargetSet, subject: int, seed: int) -> np.ndarray:
     """Smooth mixtures of all spaces with unit variance, (n_columns, n_targets)."""
     rng = stream(seed, "background")
     centres = rng.uniform((-70, -100, -45), (70, 70, 78), (N_BACKGROUND, 3))

@@ -4,6 +4,7 @@ from functools import partial
 
 from ..config.settings import Study
 from ..core import FeatureSpace
+from ..core.progress import StepProgress, silent_steps
 from ..embedding import (
     ConcatTable,
     FeatureTable,
@@ -15,7 +16,7 @@ from ..embedding import (
     measure_motion,
 )
 from ..fitting import choose_device
-from .jobs import Places, Progress
+from .jobs import Places
 
 ORDER = (FeatureTable, MotionEnergy, JudgmentTable, ConcatTable)
 
@@ -26,7 +27,7 @@ def learn_spaces(
     *,
     device: str = "cpu",
     n_jobs: int = 1,
-    progress: Progress = lambda step, share: None,  # noqa: ARG005
+    progress: StepProgress = silent_steps,
 ) -> tuple[FeatureSpace, ...]:
     """Read feature spaces that are there, and learn those that are given as judgments.
 

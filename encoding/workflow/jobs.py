@@ -1,6 +1,6 @@
 """One study on one subject: what the steps of the pipeline are given, and what they hand on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,14 @@ import numpy as np
 
 from ..config.settings import Study
 from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
+from ..core.progress import StepProgress, silent_steps
 from ..fitting import Folds
 from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
 from ..io.atlases.packages import PACKAGED
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
-from ..loading import Loader, bdata_subjects, find_runs, first_bdata_file
+from ..loading import Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Job:
     device: str = "auto"
     sessions: tuple[str, ...] = ()
     filters: dict[str, Any] = field(default_factory=dict)
-    progress: Progress = lambda step, share: None  # noqa: ARG005
+    progress: StepProgress = silent_steps
 
     @property
     def folder(self) -> Path:
@@ -114,18 +113,6 @@ class Job:
             return PlainFolder(self.places.bids_dir, self.places.bids_dir)
         return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
 
-    def runs(self) -> list[RunFiles]:
-        """Find the files of the runs that are loaded.
-
-        Returns
-        -------
-        list of RunFiles
-            Empty where responses are betas that were estimated elsewhere, or bdata files.
-        """
-        return find_runs(
-            self.study.load, self.index(), self.subject, sessions=self.sessions, bids_filters=self.filters
-        )[0]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Loaded:
@@ -141,12 +128,15 @@ class Loaded:
         Everything that was left out.
     described : tuple of FeatureSpace
         Feature spaces as they are, one row per stimulus.
+    runs : tuple of RunFiles
+        Files of the runs that were loaded; empty for betas and bdata.
     """
 
     responses: Responses
     spaces: tuple[FeatureSpace, ...]
     exclusions: tuple[Exclusion, ...]
     described: tuple[FeatureSpace, ...] = ()
+    runs: tuple[RunFiles, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, 
             atlases,
             job.work / f"rsa-{settings.name}",
             device=device,
-            progress=lambda share, name=settings.name: job.progress(f"rsa {name}", share),  # type: ignore[misc]
+            progress=partial(job.progress, f"rsa {settings.name}"),
         )
         for settings in job.study.rsa
     )

@@ -109,7 +109,7 @@ def test_unlikely_labels_and_ties_are_no_answers():
         ("The answer is C", LETTER, False, "valid", 2),
         ("Answer: A.", LETTER, False, "valid", 0),
         ("A and B are alike", LETTER, False, "unparsed", -1),
-        ("The answer is A. No, the answer is B.", LETTER, False, "unparsed", -1),
+        ("The answer is A. No, the answer is B.", LETTER, False, "valid", 1),  # the last statement counts
         ("A dog", LETTER, False, "unparsed", -1),
         ("A dog and a", LETTER, True, "truncated", -1),
         ("", LETTER, False, "unparsed", -1),
@@ -251,12 +251,12 @@ def test_identity_holds_what_shapes_answers_and_not_where_they_come_from(names, 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": ""}, "both are needed"),
-        ({"concurrency": 0}, "numbers above 0"),
-        ({"least_mass": 2.0}, "a probability"),
+        ({"model": ""}, "model = '': a string that is not empty is needed"),
+        ({"concurrency": 0}, "concurrency = 0: an integer from 1 to 100,000 is needed"),
+        ({"least_mass": 2.0}, "least_mass = 2.0: a number from 0 to 1 is needed"),
         ({"extra": {"messages": []}}, "'messages' has a key of its own"),
-        ({"url": "http://me:pa55@host/v1"}, "Keys belong into the environment"),
-        ({"url": "http://host/v1?key=zzz9"}, "Keys belong into the environment"),
+        ({"url": "http://me:pa55@host/v1"}, "Keys belong in the environment"),
+        ({"url": "http://host/v1?key=zzz9"}, "Keys belong in the environment"),
         ({"url": "host:8000"}, "an address such as"),
     ],
 )

@@ -110,7 +110,7 @@ def test_judges_say_what_they_need(tmp_path):
         Words().open(of_names(["a", "b", "c"]))
     with pytest.raises(DataError, match="3 captions: there are no words"):
         Words().open(of_captions(list("abc"), {name: ["the"] for name in "abc"}))
-    with pytest.raises(ConfigError, match="levels = 1, dark = 0: 2 to 16"):
+    with pytest.raises(ConfigError, match="levels = 1: an integer from 2 to 16"):
         Colours(levels=1)
     with pytest.raises(ConfigError, match="weights = 'log'"):
         Words(weights="log")

@@ -192,13 +192,13 @@ def test_unknown_names_in_a_file_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"kind": "balance", "n_triplets": 1}, "Did you mean 'balanced'"),
+        ({"kind": "balance", "n_triplets": 1}, "did you mean 'balanced'"),
         ({"kind": "balanced"}, "n_triplets = 0"),
         ({"kind": "full", "n_triplets": 5}, "leave it out"),
         ({"kind": "file"}, "each needs the other"),
         ({"n_triplets": 5, "test": 0.6, "validation": 0.4}, "leave some for training"),
-        ({"n_triplets": 5, "order": "fixed"}, "Known: drawn, cyclic, all"),
-        ({"n_triplets": 5, "repeats": 1}, "asked 2 times"),
+        ({"n_triplets": 5, "order": "fixed"}, "order = 'fixed': 'drawn', 'cyclic' or 'all' is needed"),
+        ({"n_triplets": 5, "repeats": 1}, "repeats = 1: an integer from 2 to 32,761 is needed"),
     ],
 )
 def test_bad_designs_are_refused(settings_, message):

@@ -51,5 +51,5 @@ def test_the_list_has_no_captions_of_its_own(tmp_path):
 
 
 def test_a_number_of_captions_is_not_negative():
-    with pytest.raises(ConfigError, match="captions_each = -1, but a number from 0"):
+    with pytest.raises(ConfigError, match="captions_each = -1: an integer of 0 or more"):
         settings(captions_each=-1)

@@ -74,7 +74,7 @@ def test_every_subset_gets_candidates_in_proportion():
     assert {len(model.bands): model.n_iter for model in made[4:]} == {2: 50, 3: 75}
     assert not any(model.subsets for model in made[4:])
     assert {model.alphas for model in made} == {(1.0, 10.0)}
-    with pytest.raises(ConfigError, match="with 6 bands, but true or false is needed, and at most 5 bands"):
+    with pytest.raises(ConfigError, match="with 6 bands, but at most 5 are possible"):
         BandedRidge(tuple("abcdef"), subsets=True)
 
 

@@ -110,9 +110,9 @@ def test_missing_columns_and_files_are_named(tmp_path):
 def test_settings_are_checked():
     assert EMBEDDERS["table"] is FeatureTable
     for settings, message in (
-        ({"name": "", "file": "x"}, "must not be empty"),
-        ({"name": "e", "file": "x", "columns": "joy"}, "columns is 'joy', but a list"),
-        ({"name": "e", "file": "x", "columns": []}, "columns is empty"),
+        ({"name": "", "file": "x"}, "name = '': a string that is not empty is needed"),
+        ({"name": "e", "file": "x", "columns": "joy"}, "columns = 'joy': a list"),
+        ({"name": "e", "file": "x", "columns": []}, "columns = \\[\\]: a list of one or more columns"),
     ):
         with pytest.raises(ConfigError, match=message):
             FeatureTable(**settings)

@@ -147,13 +147,13 @@ def test_missing_files_are_named(folder):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('method = "mapp"', r"method = 'mapp'. Did you mean 'map'\?"),
-        ("seeds = [1, 1]", r"seeds = \[1, 1\], but different integers"),
-        ("n_dims = 0", "n_dims = 0, but an integer of 1 or more"),
-        ("lambdas = []", r"lambdas = \[\], but numbers of 0 or more"),
+        ('method = "mapp"', r"method = 'mapp': 'map' or 'variational' is needed \(did you mean 'map'\?\)"),
+        ("seeds = [1, 1]", r"seeds = \[1, 1\]: a list of different integers"),
+        ("n_dims = 0", "n_dims = 0: an integer from 1 to 100,000"),
+        ("lambdas = []", r"lambdas = \[\]: a list of numbers of 0 or more"),
         ("test_share = 1.5", "test_share = 1.5"),
-        ('ratings = "emotions"', "ratings = 'emotions'; a name and one of the two are needed"),
-        ("n_judgments = 0", "n_judgments = 0, temperature = 0.0; needed 1 or more"),
+        ('ratings = "emotions"', "ratings = 'emotions', but one of the two is needed"),
+        ("n_judgments = 0", "n_judgments = 0: an integer of 1 or more is needed"),
         ("seed = 3", r"unknown key 'seed'. Did you mean 'seeds'\?"),
     ],
 )

@@ -182,7 +182,7 @@ def test_a_folder_is_counted_and_never_empty(tmp_path):
 
 
 def test_rows_must_be_a_number():
-    with pytest.raises(ConfigError, match="rows = 0, but a number above 0"):
+    with pytest.raises(ConfigError, match="rows = 0: an integer of 1 or more"):
         FeatureTable("f", "x.mat", rows=0)
 
 

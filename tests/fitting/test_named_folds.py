@@ -67,10 +67,10 @@ def test_membership_names_all_random_splits_of_a_row(make_samples):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"inner": "shuffle"}, "inner = 'shuffle'.*runs, random"),
+        ({"inner": "shuffle"}, "inner = 'shuffle': 'runs' or 'random' is needed"),
         ({"inner": "random", "n_inner": "leave_one_out"}, "needs a number for n_inner"),
         ({"inner": "random", "kind": "blocks", "n_outer": 3}, 'no kind = "blocks"'),
-        ({"validation_share": 1.0}, "validation_share = 1.0, but a share above 0 and below 1"),
+        ({"validation_share": 1.0}, "validation_share = 1.0: a number above 0 and below 1"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -96,8 +96,8 @@ def test_correlations_of_constant_responses_are_zero():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alpha_unit": "lambda"}, "alpha_unit = 'lambda'.*trace, zscored"),
-        ({"alpha_per_target": 1}, "alpha_per_target = 1, but true or false"),
+        ({"alpha_unit": "lambda"}, "alpha_unit = 'lambda': 'trace' or 'zscored' is needed"),
+        ({"alpha_per_target": 1}, "alpha_per_target = 1: true or false"),
         ({"alpha_per_target": False, "method": "kernel"}, "solver of its own; leave out method"),
     ],
 )

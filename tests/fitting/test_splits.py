@@ -378,17 +378,17 @@ def test_membership_says_where_every_row_is_tested(make_samples):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "run"}, r"kind = 'run'. Did you mean 'runs'\? Known: runs, fixed, blocks"),
-        ({"repeats": "drop"}, r"repeats = 'drop'.*Known: condition, drop_later, exclude_from_training"),
-        ({"n_outer": 1}, r"n_outer = 1, but an integer of at least 2"),
-        ({"n_inner": "all"}, r"n_inner = 'all', but an integer"),
-        ({"n_outer": True}, r"n_outer = True"),
+        ({"kind": "run"}, r"kind = 'run': 'runs', 'fixed' or 'blocks' is needed \(did you mean 'runs'\?\)"),
+        ({"repeats": "drop"}, r"repeats = 'drop': 'condition', 'drop_later' or 'exclude_from_training' is needed"),
+        ({"n_outer": 1}, r"n_outer = 1: an integer from 2 to 100,000 or 'leave_one_out' is needed"),
+        ({"n_inner": "all"}, r"n_inner = 'all': an integer"),
+        ({"n_outer": True}, r"n_outer = true"),
         ({"n_outer": 2.5}, r"n_outer = 2.5"),
         ({"kind": "fixed"}, r'kind = "fixed" needs test_runs'),
         ({"test_runs": ("run-1",)}, r"other kinds have none"),
         ({"kind": "blocks", "n_outer": 3, "groups": (("run-1",),)}, r'groups belong to kind = "runs"'),
         ({"kind": "blocks"}, r'kind = "blocks" needs numbers'),
-        ({"kind": "blocks", "n_outer": 3, "gap": -1.0}, r"gap = -1.0, but seconds are not negative"),
+        ({"kind": "blocks", "n_outer": 3, "gap": -1.0}, r"gap = -1.0: a number of 0 or more is needed"),
     ],
 )
 def test_settings_that_cannot_be_meant(settings, message):

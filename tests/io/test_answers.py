@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from encoding.core import DataError
-from encoding.io.judgments.answers import COLUMNS, AnswerStore, merge_stores
+from encoding.io.judgments.answers import COLUMNS, MORE, AnswerStore, merge_stores
 
 
 def row(setting, contents, run, *, repeat=0, attempt=0, outcome=0, choice=1, tokens=(10, 4, 1)):
@@ -170,3 +170,26 @@ def test_keys_of_many_answers_are_read_fast(store):
     assert np.all(np.diff(packed) > 0)
     assert np.array_equal(np.unique(store.keys(setting)[:, :3], axis=0), keys)
     assert {tuple(key) for key in keys[:, :3].tolist()} == {tuple(triple) for triple in wanted.tolist()}
+
+
+def test_stores_made_before_models_and_participants_were_kept_are_read_and_added_to(tmp_path):
+    path = tmp_path / "old.sqlite"
+    with AnswerStore(path) as store:
+        setting = store.setting({}, "m")
+        numbers = store.contents(["x", "y", "z"], ["a", "b", "c"])
+        run = store.start_run(setting, {})
+        store.write([row(setting, numbers, run)], run=run, requests=1)
+    base = sqlite3.connect(path, isolation_level=None)
+    for column in MORE:
+        base.execute(f"ALTER TABLE answers DROP COLUMN {column}")
+    base.execute("DROP TABLE served")
+    base.execute("DROP TABLE participants")
+    base.close()
+    with AnswerStore(path) as store:
+        store.write([(*row(setting, numbers, run, repeat=1), ("m", "fp"), "ann", 1.5)], run=run, requests=2)
+        (table,) = store.read(setting, ("repeat", *MORE))
+        assert table == {"repeat": [0, 1], "served": [0, 1], "participant": [0, 1], "reaction": [None, 1.5]}
+        assert store.participants()[1] == "ann"
+        with AnswerStore(tmp_path / "other.sqlite") as other:
+            assert merge_stores(other, path) == {"added": 2, "known": 0}
+            assert other.served(1)[0][:3] == ("m", "fp", 1)

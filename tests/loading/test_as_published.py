@@ -151,8 +151,8 @@ def test_numbers_have_one_spelling(name, spelled):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"window": "blocks"}, "window is 'blocks', but must be a number above 0 or \"block\""),
-        ({"scale_rows": "run"}, "scale_rows is 'run', but must be true, false or \"all\""),
+        ({"window": "blocks"}, "window = 'blocks': a number above 0 or 'block' is needed"),
+        ({"scale_rows": "run"}, "scale_rows = 'run': true, false or 'all' is needed"),
     ],
 )
 def test_settings_are_checked(settings, message):

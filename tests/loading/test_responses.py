@@ -446,10 +446,8 @@ def test_sessions_filters_and_progress(tmp_path):
     by_run = responses_of(study, bids_filters={"bold": {"run": 1}})
     assert by_run.samples.runs == ("ses-01_run-1", "ses-02_run-1")
     steps = []
-    load_responses(
-        Loader(**PLAIN), PybidsIndex(study.root), "sub-01", tmp_path / "x", progress=lambda *step: steps.append(step)
-    )
-    assert steps == [(1, 3, "ses-01_run-1"), (2, 3, "ses-02_run-1"), (3, 3, "ses-02_run-2")]
+    load_responses(Loader(**PLAIN), PybidsIndex(study.root), "sub-01", tmp_path / "x", progress=steps.append)
+    assert steps == [1 / 3, 2 / 3, 1.0]
     runs, exclusions = find_runs(Loader(**PLAIN), PybidsIndex(study.root), "01", sessions=["01"])
     assert ([run.label for run in runs], exclusions) == (["ses-01_run-1"], ())
 

@@ -35,7 +35,7 @@ from encoding.numerics.metrics import correlation_of_noise
 NAN = np.nan
 
 
-def quiet(step, share):
+def quiet(share):
     """Progress that nobody watches."""
 
 
@@ -356,7 +356,7 @@ def test_a_report_of_one_participant(make_result, tmp_path):
     seen = []
     page, *pictures = write_report(
         [result], Maps(dpi=60), tmp_path / "sub-01.html", tmp_path / "figures",
-        progress=lambda step, share: seen.append((step, share)),
+        progress=seen.append,
     )  # fmt: skip
     text = page.read_text(encoding="utf-8")
     assert {path.name for path in pictures} >= {"sub-01_winner.png", "sub-01_model-mllm_stat-r.png"}

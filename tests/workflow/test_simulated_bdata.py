@@ -15,7 +15,7 @@ from encoding.cli import build_parser
 from encoding.config import Study, read_config
 from encoding.core import ConfigError, DataError
 from encoding.io.bids.index import PybidsIndex
-from encoding.io.bids.runs import PlainFolder
+from encoding.io.bids.runs import PlainFolder, RunQuery
 from encoding.io.store import load
 from encoding.loading import Loader, load_responses
 from encoding.mapping.methods import describe_methods
@@ -251,7 +251,7 @@ def test_configurations_find_the_subjects_without_bids(twin, tmp_path):
         empty = Places(tmp_path / "none", tmp_path / "out", tmp_path / "work")
         with pytest.raises(DataError, match=r"no subject was found. Files named release\d/fmri_Subject\{number\}"):
             subjects_of(empty, (), study.load)
-        assert Job(study, places, "01").runs() == []
+        assert Job(study, places, "01").index().runs("01", RunQuery("volume")) == []
     assert not list(twin.glob("sub-*"))
 
 

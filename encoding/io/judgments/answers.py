@@ -22,6 +22,13 @@ from ...core.judgments import OUTCOMES
 
 CHUNK = 50_000  # rows that are read at once
 FORMAT = 1
+# Added to the format later, and to older stores when they are opened: the model that a server named, who answered, and
+# in how much time (s). 0 is unknown.
+ADDED = "served INTEGER NOT NULL DEFAULT 0, participant INTEGER NOT NULL DEFAULT 0, reaction REAL"
+PEOPLE = """
+CREATE TABLE served (id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    UNIQUE (model, fingerprint));
+CREATE TABLE participants (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"""
 SCHEMA = f"""
 CREATE TABLE settings (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, annotator TEXT NOT NULL,
     identity TEXT NOT NULL);
@@ -34,8 +41,9 @@ CREATE TABLE answers (id INTEGER PRIMARY KEY, setting INTEGER NOT NULL REFERENCE
     run INTEGER NOT NULL REFERENCES runs, outcome INTEGER NOT NULL, choice INTEGER NOT NULL,
     p1 REAL, p2 REAL, p3 REAL, mass REAL, reply TEXT NOT NULL, detail TEXT NOT NULL,
     tokens_in INTEGER NOT NULL, tokens_cached INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
-    tries INTEGER NOT NULL, latency REAL NOT NULL, answered REAL NOT NULL,
+    tries INTEGER NOT NULL, latency REAL NOT NULL, answered REAL NOT NULL, {ADDED},
     UNIQUE (setting, attempt, repeat, first, second, third));
+{PEOPLE}
 CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'answers are only added'); END;
 CREATE TRIGGER answers_remain BEFORE DELETE ON answers BEGIN SELECT RAISE(ABORT, 'answers are only added'); END;
 PRAGMA user_version = {FORMAT};
@@ -45,9 +53,11 @@ COLUMNS = (
     *KEY, "run", "outcome", "choice", "p1", "p2", "p3", "mass", "reply", "detail",
     "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered",
 )  # fmt: skip
+MORE = ("served", "participant", "reaction")
 # Not OR IGNORE, which would drop a row that is damaged as quietly as one that is there already.
 ONCE = "ON CONFLICT (setting, attempt, repeat, first, second, third) DO NOTHING"
-INSERT = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) {ONCE}"
+ALL = (*COLUMNS, *MORE)
+INSERT = f"INSERT INTO answers ({', '.join(ALL)}) VALUES ({', '.join('?' * len(ALL))}) {ONCE}"
 # The newest attempt at each trial; earlier ones are errors that somebody asked to try again.
 LATEST = (
     "NOT EXISTS (SELECT 1 FROM answers AS later WHERE later.setting = answers.setting "
@@ -79,6 +89,8 @@ class AnswerStore:
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
+        self._servers: dict[tuple[str, str], int] = {}
+        self._people: dict[str, int] = {}
         self._lock = threading.RLock()  # answers are written from a thread of their own
         if read_only and not self.path.is_file():
             raise DataError(f"{self.path}: no answers here yet. `encoding collect run` makes them.")
@@ -101,6 +113,14 @@ class AnswerStore:
             if version == 0 and not self.base.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in statements(SCHEMA):
                     self.base.execute(statement)
+            elif (
+                version == FORMAT
+                and not self.base.execute("SELECT 1 FROM sqlite_master WHERE name = 'served'").fetchone()
+            ):
+                for column in ADDED.split(", "):
+                    self.base.execute(f"ALTER TABLE answers ADD COLUMN {column}")
+                for statement in statements(PEOPLE):
+                    self.base.execute(statement)
             elif version != FORMAT:
                 raise DataError(f"{self.path}: store of format {version}, but this version reads format {FORMAT}.")
 
@@ -119,6 +139,8 @@ class AnswerStore:
                 yield
             except BaseException:
                 self.base.execute("ROLLBACK")
+                self._servers.clear()  # what was registered in the block is gone
+                self._people.clear()
                 raise
             self.base.execute("COMMIT")
 
@@ -295,7 +317,8 @@ class AnswerStore:
         Parameters
         ----------
         rows : iterable of sequences
-            Values of `answer_schema.COLUMNS`.
+            Values of `COLUMNS`, and if known of `MORE`: a pair of model and fingerprint or None, the name of a
+            participant or "", seconds or None.
         run : int
             The run that they are of.
         requests : int
@@ -307,11 +330,52 @@ class AnswerStore:
             How many of them are new; an answer that is there already is kept, and the other one dropped.
         """
         with self.transaction():
+            rows = [self._numbered(row) for row in rows]
             before = self.base.total_changes
             self.base.executemany(INSERT, rows)
             n_new = self.base.total_changes - before
             self.base.execute("UPDATE runs SET seen = ?, requests = ? WHERE id = ?", (time.time(), requests, run))
         return n_new
+
+    def _numbered(self, row: Sequence[Any]) -> Sequence[Any]:
+        """Replace model and participant by their numbers."""
+        if len(row) == len(COLUMNS):
+            return (*row, 0, 0, None)
+        return (*row[:-3], self._server(row[-3]), self._person(row[-2]), row[-1])
+
+    def _server(self, names: tuple[str, str] | None) -> int:
+        """Return the number of a model and fingerprint, which are registered when they are new."""
+        if names is None:
+            return 0
+        if names not in self._servers:
+            self.base.execute("INSERT OR IGNORE INTO served (model, fingerprint) VALUES (?, ?)", names)
+            found = self.base.execute("SELECT id FROM served WHERE model = ? AND fingerprint = ?", names)
+            self._servers[names] = found.fetchone()[0]
+        return self._servers[names]
+
+    def _person(self, name: str) -> int:
+        """Return the number of a participant, who is registered when new."""
+        if not name:
+            return 0
+        if name not in self._people:
+            self.base.execute("INSERT OR IGNORE INTO participants (name) VALUES (?)", (name,))
+            found = self.base.execute("SELECT id FROM participants WHERE name = ?", (name,))
+            self._people[name] = found.fetchone()[0]
+        return self._people[name]
+
+    def participants(self) -> dict[int, str]:
+        """Return the names of participants by their number; 0 is nobody in particular."""
+        return {0: "", **dict(self.base.execute("SELECT id, name FROM participants").fetchall())}
+
+    def served(self, setting: int) -> list[tuple[str, str, int, float, float]]:
+        """Return each model and fingerprint that replies named, how many, and when first and last (s since 1970)."""
+        found = self.base.execute(
+            "SELECT model, fingerprint, n, first, last FROM (SELECT served, count(*) AS n, min(answered) AS first, "
+            "max(answered) AS last FROM answers WHERE setting = ? AND served > 0 GROUP BY served) "
+            "JOIN served ON served.id = served ORDER BY first",
+            (setting,),
+        )
+        return found.fetchall()
 
     def keys(self, setting: int) -> np.ndarray:
         """Read which questions have been answered.
@@ -406,7 +470,7 @@ class AnswerStore:
         setting : int
             Its number.
         columns : sequence of str
-            Some of `answer_schema.COLUMNS`, or SQL expressions of them.
+            Some of `COLUMNS`, or SQL expressions of them.
         outcomes : sequence of str, optional
             Only answers with one of these outcomes.
 
@@ -483,6 +547,13 @@ def _take_over(store: AnswerStore) -> dict[str, int]:
         "SELECT digest, annotator, identity FROM other.settings ORDER BY id",
         "INSERT OR IGNORE INTO main.contents (digest, stimulus) "
         "SELECT digest, stimulus FROM other.contents ORDER BY id",
+        "INSERT OR IGNORE INTO main.served (model, fingerprint) "
+        "SELECT model, fingerprint FROM other.served ORDER BY id",
+        "INSERT OR IGNORE INTO main.participants (name) SELECT name FROM other.participants ORDER BY id",
+        "CREATE TEMP TABLE v AS SELECT o.id AS old, m.id AS new FROM other.served o "
+        "JOIN main.served m USING (model, fingerprint)",
+        "CREATE TEMP TABLE p AS SELECT o.id AS old, m.id AS new FROM other.participants o "
+        "JOIN main.participants m USING (name)",
         "CREATE TEMP TABLE s AS SELECT o.id AS old, m.id AS new FROM other.settings o "
         "JOIN main.settings m USING (digest)",
         "CREATE TEMP TABLE c AS SELECT o.id AS old, m.id AS new FROM other.contents o "
@@ -501,12 +572,14 @@ def _take_over(store: AnswerStore) -> dict[str, int]:
     values = ", ".join(f"a.{name}" for name in COLUMNS[7:])
     before = store.base.total_changes
     store.base.execute(
-        f"INSERT INTO main.answers ({', '.join(COLUMNS)}) "
-        f"SELECT s.new, c1.new, c2.new, c3.new, a.repeat, a.attempt, r.new, {values} FROM other.answers a "
+        f"INSERT INTO main.answers ({', '.join(ALL)}) "
+        f"SELECT s.new, c1.new, c2.new, c3.new, a.repeat, a.attempt, r.new, {values}, coalesce(v.new, 0), "
+        "coalesce(p.new, 0), a.reaction FROM other.answers a LEFT JOIN v ON v.old = a.served "
+        "LEFT JOIN p ON p.old = a.participant "
         "JOIN s ON s.old = a.setting JOIN r ON r.old = a.run JOIN c c1 ON c1.old = a.first "
         f"JOIN c c2 ON c2.old = a.second JOIN c c3 ON c3.old = a.third WHERE true ORDER BY a.id {ONCE}"
     )
     added = store.base.total_changes - before
-    for table in ("s", "c", "r"):
+    for table in ("s", "c", "r", "v", "p"):
         store.base.execute(f"DROP TABLE temp.{table}")
     return {"added": added, "known": total - added}

@@ -1,0 +1,408 @@
+"""What servers do, and the one outcome that each trial then has: status, body, headers."""
+
+import gzip
+import http.server
+import json
+import threading
+from contextlib import contextmanager
+
+import pytest
+from test_runner import setup
+
+from encoding.collection import OpenAI, collect, load_prompt
+from encoding.collection.reading import read_text
+from encoding.collection.runner import Asking
+from encoding.io.judgments.answers import AnswerStore
+
+NAN, INF = float("nan"), float("inf")
+TOP = [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -3.0}, {"token": "C", "logprob": -4.0}]
+
+
+def reply(content="B", finish="stop", usage=None, logprobs=None, **more):
+    message = {"role": "assistant", "content": content, **more.pop("message", {})}
+    choice = {"index": 0, "message": message, "finish_reason": finish, **more.pop("choice", {})}
+    if logprobs is not None:
+        choice["logprobs"] = logprobs
+    usage = {"prompt_tokens": 9, "completion_tokens": 1} if usage is None else usage
+    return {"model": "toy", "choices": [choice], "usage": usage, **more}
+
+
+def error(message, **more):
+    return {"error": {"message": message, **more}}
+
+
+def soft(top):
+    return reply("A", logprobs={"content": [{"token": "A", "logprob": -0.1, "top_logprobs": top}]})
+
+
+def deep(n):
+    return b'{"choices":' + b"[" * n + b"]" * n + b"}"
+
+
+@contextmanager
+def serving(answer):
+    """`answer` takes the decoded request and returns (status, body, headers)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body in one packet
+        disable_nagle_algorithm = True
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self._send(200, {"data": [{"id": "toy"}]}, {})
+
+        def do_POST(self):
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append((request, dict(self.headers), self.path))
+            self._send(*answer(request))
+
+        def _send(self, status, body, headers):
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            for key, value in ({"Content-Type": "application/json", "Content-Length": len(data)} | headers).items():
+                self.send_header(key, str(value))
+            self.end_headers()
+            try:
+                self.wfile.write(data)
+                self.wfile.flush()
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+
+    seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+BEHAVIOURS = [
+    # Answers in words
+    ("letter", 200, reply("B"), "valid"),
+    ("letter and noun", 200, reply("C) the dog"), "valid"),
+    ("option", 200, reply("Option C."), "valid"),
+    ("json", 200, reply('{"answer": "C"}'), "valid"),
+    ("fenced json", 200, reply('```json\n{"answer": "C"}\n```'), "valid"),
+    ("boxed", 200, reply("So \\boxed{C}"), "valid"),
+    ("list of parts", 200, reply([{"type": "text", "text": "C"}]), "valid"),
+    (
+        "parts with reasoning",
+        200,
+        reply([{"type": "thinking"}, {"type": "text", "text": "C"}]),
+        "valid",
+    ),
+    ("reasoning before", 200, reply("<think>The answer is A.</think>C"), "valid"),
+    ("reasoning beside", 200, reply("C", message={"reasoning_content": "The answer is A"}), "valid"),
+    ("reasoning alone", 200, reply("<think>The answer is A"), "unparsed"),
+    ("reasoning cut off", 200, reply("<think>The answer is A", finish="length"), "truncated"),
+    ("article", 200, reply("The answer is a close call"), "unparsed"),
+    ("list of all", 200, reply("A) sad\nB) glad\nC) calm"), "unparsed"),
+    ("cut off", 200, reply("The odd one", finish="length"), "truncated"),
+    ("empty", 200, reply(""), "unparsed"),
+    ("null", 200, reply(None), "unparsed"),
+    ("lone surrogate", 200, b'{"choices":[{"message":{"content":"\\ud83d B?"},"finish_reason":"stop"}]}', "unparsed"),
+    ("no usage", 200, reply("B", usage={}), "valid"),
+    ("null usage", 200, {**reply("B"), "usage": None}, "valid"),
+    ("null details", 200, reply("B", usage={"prompt_tokens": 9, "prompt_tokens_details": None}), "valid"),
+    # Replies that are none
+    ("usage of text", 200, reply(usage="many"), "error"),
+    ("usage as list", 200, reply(usage=[1, 2]), "error"),
+    ("usage NaN", 200, reply(usage={"prompt_tokens": NAN, "completion_tokens": 1}), "error"),
+    ("usage infinite", 200, reply(usage={"prompt_tokens": INF}), "error"),
+    ("usage beyond counting", 200, reply(usage={"prompt_tokens": 10**30}), "error"),
+    ("usage negative", 200, reply(usage={"prompt_tokens": -5}), "error"),
+    ("usage in words", 200, reply(usage={"prompt_tokens": "12"}), "error"),
+    ("content a number", 200, reply(7), "error"),
+    ("content a list of lists", 200, reply([["B"]]), "error"),
+    ("no message", 200, {"choices": [{"finish_reason": "stop"}]}, "error"),
+    ("message of text", 200, {"choices": [{"message": "B"}]}, "error"),
+    ("choices of text", 200, {"choices": "B"}, "error"),
+    ("no choices", 200, {"choices": []}, "error"),
+    ("JSON a list", 200, [1], "error"),
+    ("not JSON", 200, b"<html>hello</html>", "error"),
+    ("not UTF-8", 200, b'{"choices": "\xff\xfe"}', "error"),
+    ("deep JSON", 200, deep(100_000), "error"),
+    ("endless number", 200, b'{"choices": ' + b"9" * 5000 + b"}", "error"),
+    ("empty body", 200, b"", "error"),
+    ("half a body", 200, b'{"choices": [{"mess', "error"),
+    ("gzip that is none", 200, (b"garbage", {"Content-Encoding": "gzip"}), "error"),
+    ("gzip", 200, (gzip.compress(json.dumps(reply("B")).encode()), {"Content-Encoding": "gzip"}), "valid"),
+    ("gzip bomb", 200, (gzip.compress(b" " * (40 << 20)), {"Content-Encoding": "gzip"}), "error"),
+    ("huge body", 200, b" " * (17 << 20), "error"),
+    ("unknown packing", 200, (b"x", {"Content-Encoding": "br"}), "error"),
+    # Refusals
+    ("refusal", 200, reply("", message={"refusal": "No."}), "refused"),
+    ("filter", 200, reply("", finish="content_filter"), "refused"),
+    ("filter of Gemini", 200, reply("", finish="PROHIBITED_CONTENT"), "refused"),
+    ("declined", 200, reply("I'm sorry, but I can't help with that."), "refused"),
+    ("moderation 403", 403, error("Your input was flagged by moderation"), "refused"),
+    ("bare 403", 403, b"Forbidden", "refused"),
+    ("policy 400", 400, error("The request violates our usage policies"), "refused"),
+    ("filter of Azure", 400, error("filtered", code="content_filter"), "refused"),
+    (
+        "inspection",
+        400,
+        error("inappropriate content", code="data_inspection_failed"),
+        "refused",
+    ),
+    ("error body 200, policy", 200, error("flagged as unsafe by the content policy", code=403), "refused"),
+    ("error in a choice", 200, reply("", choice={"error": {"code": 403, "message": "flagged"}}), "refused"),
+    ("blocked prompt", 200, {"promptFeedback": {"blockReason": "SAFETY"}, "choices": []}, "refused"),
+    # Errors that are tried again, and end
+    ("error body 200", 200, error("provider down", code=502), "error"),
+    ("busy", 429, error("slow down"), "error"),
+    ("time-out", 408, b"", "error"),
+    ("conflict", 409, b"", "error"),
+    ("gateway", 502, b"<html>bad gateway</html>", "error"),
+    ("unnamed 5xx", 530, b"", "error"),
+    # Errors that are not
+    ("bad request", 400, error("messages too long"), "error"),
+    ("too large", 413, b"", "error"),
+    ("not processable", 422, error("no such field"), "error"),
+    ("not implemented", 501, b"", "error"),
+    # Replies that stop a run, since the next would be the same
+    ("key", 401, error("wrong key"), "stop"),
+    ("payment", 402, b"", "stop"),
+    ("no such model", 404, error("no model"), "stop"),
+    ("method", 405, b"", "stop"),
+    ("key 403", 403, error("Invalid API key"), "stop"),
+    ("quota", 429, error("You exceeded your current quota", code="insufficient_quota"), "stop"),
+    ("credit", 400, error("Your credit balance is too low"), "stop"),
+    ("quota in a body", 200, error("no money", code="insufficient_quota"), "stop"),
+    ("elsewhere", 308, (b"", {"Location": "https://other/v1"}), "stop"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "outcome"), [row[1:] for row in BEHAVIOURS], ids=[r[0] for r in BEHAVIOURS])
+def test_every_behaviour_of_a_server_has_one_outcome(tmp_path, names, captions, status, body, outcome):
+    plan, shown, contents = setup(names, captions, n_triplets=3)
+    data, headers = body if isinstance(body, tuple) else (body, {})
+    with serving(lambda _: (status, data, headers)) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, tries=1, concurrency=1, timeout=20).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+        stored = [row[0] for row in store.base.execute("SELECT outcome FROM answers")]
+    if outcome == "stop":
+        assert stored == []
+        assert len(seen) == 1
+        assert "127.0.0.1" in progress.reason
+        return
+    assert progress.reason == "finished"
+    assert progress.outcomes[outcome] == len(stored) == 3, progress
+
+
+@pytest.mark.parametrize(
+    ("top", "outcome"),
+    [
+        (TOP, "valid"),
+        (TOP[:1], "valid"),
+        ([{"token": "A", "logprob": 1000}], "error"),
+        ([{"token": "A", "logprob": None}], "error"),
+        ([{"token": "A", "logprob": NAN}], "error"),
+        ([{"token": "A", "logprob": "-1"}], "error"),
+        ([{"token": "A", "logprob": -9999.0}], "unparsed"),
+        ([{"token": "A", "logprob": 0.0}, {"token": " A", "logprob": -0.1}], "error"),  # more than 1 together
+        ([{"token": None, "logprob": -1}, *TOP], "valid"),
+        (["A"], "error"),
+        ("A", "error"),
+    ],
+)
+def test_probabilities_are_numbers_or_an_error(tmp_path, names, captions, top, outcome):
+    plan, shown, contents = setup(names, captions, n_triplets=3)
+    with serving(lambda _: (200, soft(top), {})) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-letter", url=url, tries=1).open(contents)
+        assert collect(plan, shown, contents, annotator, store).outcomes[outcome] == 3
+
+
+def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=30)
+    bad = captions[names[3]][0]
+
+    def answer(request):
+        empty = f"A: {bad}" in request["messages"][-1]["content"]
+        return 200, reply("", logprobs={"content": []}) if empty else soft(TOP), {}
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-letter", url=url).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+    assert progress.reason == "finished"
+    assert progress.outcomes["unparsed"] == int((plan.items[:, 0] == 3).sum()) > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is a close call", "The answer is not A", "The answer is A or B.", "Is the answer A?", "A dog barks",
+        "Answer: A man walks", "<think>B</think>", "I think a is odd", "The answer is D", "answer", "Apples are odd",
+        "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "\\boxed{D}",
+    ],
+)  # fmt: skip
+def test_words_that_are_no_answers(text):
+    assert read_text(text, load_prompt("captions-text"), cut=False).outcome == "unparsed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C", "c", "**C**", "(C)", "C.", "C) the dog", "C: the dog", "Option C", "Video C", "The answer is C",
+        "Answer: C",         "**Answer:** C", "The odd one out is C.",
+        "C is the odd one out because A and B are alike.", "I choose C.",
+        "The answer is A. No: the answer is C.", "A: sad\nB: glad\nC: calm\n\nAnswer: C",
+        "```json\n{\"choice\":\"C\"}\n```",
+        "$\\boxed{\\text{C}}$", "thinking A</think>\n\nC", "[THINK]A[/THINK]C", "Final answer: Option C",
+        "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>C",
+    ],
+)  # fmt: skip
+def test_plain_statements_are_answers(text):
+    answer = read_text(text, load_prompt("captions-text"), cut=False)
+    assert (answer.outcome, answer.choice, answer.reply) == ("valid", 2, text)
+
+
+LESSONS = [
+    ("max_tokens", "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+     "instead.", "max_completion_tokens"),
+    ("temperature", "Unsupported value: 'temperature' does not support 0 with this model.", ""),
+    ("seed", "Unrecognized request argument supplied: seed", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "said", "instead"), LESSONS, ids=[row[0] for row in LESSONS])
+def test_parameters_that_a_model_refuses_are_left_out_from_then_on(tmp_path, names, captions, name, said, instead):
+    plan, shown, contents = setup(names, captions, n_triplets=20)
+
+    def answer(request):
+        return (400, error(said, param=name), {}) if name in request else (200, reply("B"), {})
+
+    with serving(answer) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, seed=1, concurrency=1).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+        assert store.spent(1)["requests"] == 21
+    assert progress.outcomes["valid"] == 20
+    assert [name in body for body, _, _ in seen] == [True, *[False] * 20]
+    assert not instead or all(instead in body for body, _, _ in seen[1:])
+
+
+def test_fewer_probabilities_and_no_system_message(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=10)
+
+    def answer(request):
+        if request["messages"][0]["role"] == "system":
+            return 400, error("System role not supported"), {}
+        if request["top_logprobs"] > 5:
+            return 400, error("Invalid value for 'top_logprobs': must be less than or equal to 5."), {}
+        return 200, soft(TOP), {}
+
+    with serving(answer) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-letter", url=url, concurrency=1).open(contents)
+        assert collect(plan, shown, contents, annotator, store).outcomes["valid"] == 10
+    last = seen[-1][0]
+    assert last["top_logprobs"] == 5
+    assert last["messages"][0]["content"].startswith(load_prompt("captions-letter").system)
+    assert len(seen) == 12
+
+
+def test_a_model_known_to_reason_is_asked_as_it_wants(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=5)
+    with serving(lambda _: (200, reply("B"), {})) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        collect(plan, shown, contents, OpenAI("openai/o3-mini", "captions-text", url=url).open(contents), store)
+    assert all("max_completion_tokens" in body and "max_tokens" not in body for body, _, _ in seen)
+    assert not any("temperature" in body for body, _, _ in seen)
+
+
+# Money
+
+
+def test_useless_answers_stop_early_and_can_be_asked_again(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=150)
+    good = {"now": False}
+    with (
+        serving(lambda _: (200, reply("B" if good["now"] else "Both of them?"), {})) as (url, _),
+        AnswerStore(tmp_path / "a.sqlite") as store,
+    ):
+        annotator = OpenAI("toy", "captions-text", url=url, concurrency=4).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+        assert 20 <= progress.asked <= 24
+        assert "20 trials in a row had no valid answer" in progress.reason
+        assert "--retry" in progress.reason
+        (((kind, why), (n, said)),) = progress.reasons.items()
+        assert (kind, n, said) == ("unparsed", progress.asked, "Both of them?")
+        assert "form that was asked for" in why
+        good["now"] = True
+        again = collect(plan, shown, contents, annotator, store, asking=Asking(retry=("unparsed",)))
+        assert again.outcomes["valid"] == again.asked == 150
+        assert store.counts(1)["valid"] == 150
+
+
+def test_a_stimulus_that_is_always_refused_stops_nothing(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=220)
+    bad = captions[names[0]][0]
+
+    def answer(request):
+        flagged = bad in request["messages"][-1]["content"]
+        return (403, error("flagged"), {}) if flagged else (200, reply("B"), {})
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, concurrency=1).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+    assert progress.reason == "finished"
+    assert progress.outcomes["refused"] == int((plan.items == 0).any(axis=1).sum()) > 50
+
+
+# Keys and passwords
+
+KEY = "abc/def+0123456789-ghijkl"
+
+
+def test_a_key_that_a_server_gives_back_is_kept_nowhere(tmp_path, names, captions, monkeypatch):
+    monkeypatch.setenv("TOY_KEY", KEY)
+    plan, shown, contents = setup(names, captions, n_triplets=6)
+    echo = reply(f"key {KEY[:16]}", finish=KEY, system_fingerprint=KEY, model=f"toy {KEY}")
+    bodies = iter([(200, echo, {}), (400, {"error": KEY}, {}), (200, echo | {"usage": KEY}, {}),
+                   (200, json.dumps(echo).replace("/", "\\/").encode(), {}), (500, {"e": KEY}, {}),
+                   (200, reply("", message={"refusal": KEY}), {})])  # fmt: skip
+    with serving(lambda _: next(bodies)) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, key_variable="TOY_KEY", concurrency=1, tries=1).open(
+            contents
+        )
+        assert collect(plan, shown, contents, annotator, store).asked == 6
+        rows = store.base.execute("SELECT reply, detail FROM answers").fetchall()
+        dump = "\n".join(store.base.iterdump())
+    assert sum("[hidden]" in reply + detail for reply, detail in rows) >= 5
+    assert KEY[:12] not in dump
+    assert KEY[8:20] not in dump
+
+
+def test_passwords_of_netrc_stay_there(tmp_path, names, captions, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n", encoding="utf-8")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    plan, shown, contents = setup(names, captions, n_triplets=3)
+    with serving(lambda _: (200, reply("B"), {})) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        collect(plan, shown, contents, OpenAI("toy", "captions-text", url=url).open(contents), store)
+    assert not any("Authorization" in headers for _, headers, _ in seen)
+
+
+def test_proxies_of_the_environment_are_used(tmp_path, names, captions, monkeypatch):
+    plan, shown, contents = setup(names, captions, n_triplets=3)
+    with serving(lambda _: (200, reply("B"), {})) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        monkeypatch.setenv("http_proxy", url.removesuffix("/v1"))
+        annotator = OpenAI("toy", "captions-text", url="http://far-away.invalid/v1").open(contents)
+        assert collect(plan, shown, contents, annotator, store).outcomes["valid"] == 3
+    assert seen[0][2] == "http://far-away.invalid/v1/chat/completions"
+
+
+def test_models_and_fingerprints_of_replies_are_stored(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=9)
+    number = iter(range(100))
+
+    def answer(_):
+        return 200, reply("B", system_fingerprint="fp_1" if next(number) < 4 else "fp_2"), {}
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        collect(plan, shown, contents, OpenAI("toy", "captions-text", url=url, concurrency=1).open(contents), store)
+        assert [row[:3] for row in store.served(1)] == [("toy", "fp_1", 4), ("toy", "fp_2", 5)]
