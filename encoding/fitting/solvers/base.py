@@ -204,6 +204,8 @@ class Solver(Protocol):
     checked: ClassVar[bool]
     # Targets can be searched by `Task.guided`.
     guides: ClassVar[bool]
+    # It tries weights and penalties of its own, so that the result is another than that of the other solvers.
+    regrids: ClassVar[bool]
 
     problem: Problem
 

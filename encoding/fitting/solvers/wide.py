@@ -21,7 +21,7 @@ from ..arrays import Arrays
 from ..design import average
 from .base import Bytes, Fit, Keep, Problem, Size
 from .refit import in_units, stack_sums
-from .wide_grid import NONE, SHARES, choose_wide, count_grid_operations, count_weightings, make_grid
+from .wide_grid import NONE, SHARES, choose_wide, count_grid_operations, count_weightings, is_wide, make_grid
 from .wide_search import BATCH, Kept, WideFeatures, WideRows, WideSearch, basis_bytes, kernel_bytes
 
 
@@ -33,6 +33,7 @@ class WideSolver:
     offered: ClassVar[bool] = True
     checked: ClassVar[bool] = True
     guides: ClassVar[bool] = False
+    regrids: ClassVar[bool] = True
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.design, self.arrays = problem, problem.design, problem.arrays
@@ -45,7 +46,7 @@ class WideSolver:
     @staticmethod
     def operations(size: Size, n_targets: int, device: str) -> float:  # noqa: ARG004
         """Count decompositions of the wide kernels and the narrow search at every penalty; endless if it may not."""
-        if not size.free or len(size.widths) < 2:
+        if not (size.free and is_wide(size.rows, size.widths)):
             return float("inf")
         fixed, per_target = count_grid_operations(
             size, choose_wide(size.rows, size.widths, size.n_candidates, size.n_alphas)

@@ -8,10 +8,14 @@ import numpy as np
 from ..rows import Rows
 from .base import Size, Task, decomposition_operations
 
+# A band is worth it from so many features, and such a share of the training rows; below, statistics are quick.
+FEWEST, SHARE_OF_ROWS = 128, 0.25
 # Shares of the first of two wide bands in their kernel.
 SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-# Penalties of the mixture of two wide bands lie at least this factor apart.
+# Penalties of the wide bands lie at least this factor apart: at half a decade a score changes by some 1e-4 only.
 SPACING = 3.0
+# About so many such penalties cover the usual range, for the count of operations.
+N_SPACED = 13
 # Stands for a penalty or a weighting where the wide or the narrow bands are left out.
 NONE = -1
 
@@ -68,6 +72,11 @@ def choose_wide(rows: Rows, widths: Sequence[int], n_candidates: int, n_alphas: 
     return min(sets, key=lambda wide: count_grid_operations(Size(rows, tuple(widths), n_candidates, n_alphas), wide)[1])
 
 
+def is_wide(rows: Rows, widths: Sequence[int]) -> bool:
+    """Return True if there are several bands and one of them is wide."""
+    return len(widths) > 1 and max(widths) >= max(FEWEST, SHARE_OF_ROWS * float(rows.plan.n_train.mean()))
+
+
 def count_weightings(n_narrow: int, n_bands: int, n_candidates: int) -> int:
     """Count weightings of the narrow bands that are as dense among them as the candidates among all bands."""
     if n_narrow < 2:
@@ -83,7 +92,7 @@ def make_grid(rows: Rows, task: Task) -> Grid:
     n_weightings = count_weightings(len(narrow), len(widths), len(task.gammas))
     weightings = _weightings(task.gammas[:, narrow], n_weightings)
     mixtures = np.ones((1, 1)) if len(wide) == 1 else np.array([[share, 1 - share] for share in SHARES])
-    penalties = task.alphas if len(wide) == 1 else _spaced(task.alphas)
+    penalties = _spaced(task.alphas)
     # Where the wide bands are left out no mixture matters; that comes last of the first.
     tried = [
         (mixture, penalty, weighting)
@@ -103,7 +112,7 @@ def _weightings(gammas: np.ndarray, n: int) -> np.ndarray:
 
 
 def _spaced(alphas: np.ndarray) -> np.ndarray:
-    """Thin penalties to those at least a factor apart, from the smallest to the largest."""
+    """Thin penalties to those at least a factor apart, from the largest down."""
     kept = [alphas[-1]]
     for alpha in alphas[-2::-1]:
         if kept[-1] / alpha >= SPACING * (1 - 1e-9):
@@ -119,7 +128,7 @@ def count_grid_operations(size: Size, wide: tuple[int, ...]) -> tuple[float, flo
     p = sum(size.widths[band] for band in wide)
     q = size.n_features - p
     M = count_weightings(len(size.widths) - len(wide), len(size.widths), size.n_candidates)
-    R, L = (1, A) if len(wide) == 1 else (len(SHARES), min(A, 11))
+    R, L = 1 if len(wide) == 1 else len(SHARES), min(A, N_SPACED)
     by_step = n_sets * 2 * q * n + n_val * 2 * v * (n + q)
     by_weighting = n_sets * 2 * q * q + n_val * (4 * q * q + 4 * A * q)
     per_target = R * (n_sets * 2 * n * n + L * (by_step + M * by_weighting))
