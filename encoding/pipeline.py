@@ -1,8 +1,7 @@
 """The stages in order: the file to read first.
 
     collect    collect_judgments  videos, captions, annotators -> odd-one-out judgments and their quality
-    features   read_spaces        [[features]] tables          -> feature spaces, one row per stimulus
-               learn_spaces       the same, and judgments      -> the same, with embeddings learned and drawn
+    features   make_spaces        [[features]] tables          -> feature spaces, one row per stimulus
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
@@ -26,7 +25,7 @@ import pandas as pd
 from .collection import collect_judgments
 from .comparison import check_differences, summarise_differences, summarise_regions, winners
 from .config.settings import Study
-from .core import Atlas, FeatureSpace, Responses
+from .core import Atlas, Responses
 from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlases.matching import match_atlas
@@ -50,7 +49,7 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
-from .workflow.features import learn_spaces
+from .workflow.features import make_spaces
 from .workflow.inference import infer_subject, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
@@ -66,11 +65,10 @@ __all__ = [
     "finished_subjects",
     "fit_subject",
     "infer_subject",
-    "learn_spaces",
     "load_subject",
+    "make_spaces",
     "map_subject",
     "prepare_output",
-    "read_spaces",
     "rsa_subject",
     "run_compare",
     "run_group",
@@ -131,22 +129,6 @@ def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None
     prepare_derivative(places.output_dir, places.bids_dir, text=study.text, settings=study.resolved(), command=command)
 
 
-def read_spaces(job: Job) -> tuple[FeatureSpace, ...]:
-    """Read every feature space, one row per stimulus.
-
-    Parameters
-    ----------
-    job : Job
-        Study and places.
-
-    Returns
-    -------
-    tuple of FeatureSpace
-        In the order of the configuration.
-    """
-    return learn_spaces(job.study, job.places, device=job.device, progress=job.progress)
-
-
 def load_subject(job: Job) -> Loaded:
     """Load and clean one subject's responses, and lay the features out on their clock.
 
@@ -160,7 +142,7 @@ def load_subject(job: Job) -> Loaded:
     Loaded
         Responses and features with the same samples.
     """
-    spaces = read_spaces(job)
+    spaces = make_spaces(job.study, job.places, device=job.device, progress=job.progress)
     index = job.index()
     runs, _ = find_runs(job.study.load, index, job.subject, sessions=job.sessions, bids_filters=job.filters)
     responses = load_responses(

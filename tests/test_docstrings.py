@@ -52,6 +52,16 @@ def public_names(module: str) -> set[str]:
     return {name.partition(":")[2] for name in PUBLIC if name.partition(":")[0] == module}
 
 
+def overriding(module: str) -> set[str]:
+    """Methods of public classes that a base of ours documents; one line says what is different."""
+    found = set()
+    for name in public_names(module):
+        thing = PUBLIC[f"{module}:{name}"]
+        bases = [base for base in thing.__mro__[1:] if base.__module__ in MODULES] if inspect.isclass(thing) else []
+        found |= {f"{name}.{method}" for base in bases for method in vars(base) if method in vars(thing)}
+    return found
+
+
 def findings(path: Path, names: set[str]) -> list[str]:
     """List what numpydoc finds in the docstrings of some names of a file, and of the methods of such classes."""
     listed = []
@@ -86,8 +96,11 @@ def test_public_names_are_found():
 
 @pytest.mark.parametrize("name", sorted({name.partition(":")[0] for name in PUBLIC}))
 def test_public_names_are_documented(name):
-    assert findings(MODULES[name], public_names(name)) == []
-    assert silent_about_result(ast.parse(MODULES[name].read_text(encoding="utf-8")), public_names(name)) == []
+    wrong = findings(MODULES[name], public_names(name))
+    silent = silent_about_result(ast.parse(MODULES[name].read_text(encoding="utf-8")), public_names(name))
+    inherited = overriding(name)
+    assert [line for line in wrong if line.split()[1].rstrip(":").partition(".")[2] not in inherited] == []
+    assert [method for method in silent if method not in inherited] == []
 
 
 BAD = '''"""A module."""

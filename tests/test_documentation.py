@@ -146,7 +146,7 @@ def test_changelog_tells_of_this_version_with_its_date():
 
 def test_contributing_names_the_commands_and_places():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for word in ("make test", "make check", "MODELS", "EMBEDDERS", "roi_atlases", "encoding/drawing"):
+    for word in ("make test", "make check", "MODELS", "SOURCES", "roi_atlases", "encoding/drawing"):
         assert word in text
     named = re.findall(r"`((?:encoding|tests|roi_atlases|examples|requirements)/[\w./-]*)`", text)
     assert named

@@ -16,10 +16,11 @@ NOUNS = ("StimulusSet", "Judgments", "FeatureSpace", "Responses", "Predictions",
 
 
 def offered_names(module) -> set[str]:
-    """Names without underscore that the package's own file takes from elsewhere in the package, or defines."""
+    """Names without underscore that the package's own file takes from its modules, or defines."""
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level]
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level == 1]
     assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    assigned += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
     names = [alias.asname or alias.name for node in imports for alias in node.names]
     names += [target.id for target in assigned if isinstance(target, ast.Name)]
     return {name for name in names if not name.startswith("_")}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError, EncodingError
-from .options import add_command, add_places, add_run_options, job_of, labels_of, places_of, study_of
+from .options import add_command, add_places, add_run_options, filters_of, job_of, labels_of, places_of, study_of
 from .progress import Bar, end_line, say
 
 if TYPE_CHECKING:
@@ -90,17 +90,25 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     """Do something for every subject; one that fails does not stop the others."""
     from joblib import Parallel, delayed
 
-    from ..embedding import JudgmentTable, MotionEnergy
-    from ..pipeline import finished_subjects, learn_spaces, prepare_output, subjects_of
+    from ..loading import require_files
+    from ..pipeline import finished_subjects, make_spaces, prepare_output, subjects_of
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
     subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted, study.load)
     if not finished:
+        require_files(
+            study.load,
+            places.bids_dir,
+            places.derivatives,
+            subjects,
+            sessions=labels_of(options.session_label, "ses-"),
+            bids_filters=filters_of(options.bids_filter_file),
+        )
         prepare_output(study, places, options.arguments)
-        if any(isinstance(source, JudgmentTable | MotionEnergy) for source in study.features):
+        if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.
-            learn_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
+            make_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
     n_jobs = min(options.n_jobs if options.n_jobs > 0 else os.cpu_count() or 1, len(subjects))
     jobs = [job_of(options, study, places, subject, quiet=n_jobs > 1) for subject in subjects]
     failures = Parallel(n_jobs=n_jobs)(delayed(_attempt)(work, job, options.verbose) for job in jobs)
@@ -159,7 +167,7 @@ def add_embedding(commands: Any) -> None:
 def _embed(options: argparse.Namespace) -> int:
     from ..config.settings import read_config
     from ..embedding import JudgmentTable
-    from ..pipeline import learn_spaces, prepare_output
+    from ..pipeline import make_spaces, prepare_output
 
     study = read_config(options.config, only_features=True)
     options.bids_dir = options.bids_dir or options.config.parent
@@ -171,7 +179,7 @@ def _embed(options: argparse.Namespace) -> int:
             f'{options.config}: no [[features]] table has kind = "judgments", so there is nothing to learn.'
         )
     prepare_output(study, places, options.arguments)
-    learn_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
+    make_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
     for name in learned:
         print(places.output_dir / "embedding" / f"{name}.html")
     return 0

@@ -20,6 +20,11 @@ def add_information(commands: Any) -> None:
     """
     check = add_command(commands, "check", _check, "build everything a configuration describes, touch no data")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    init = add_command(commands, "init", _init, "look at a dataset and write a first configuration for it")
+    init.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
+    init.add_argument("-o", "--output", type=Path, default=Path("run.toml"), metavar="FILE", help="(default: run.toml)")
+    init.add_argument("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: in the dataset)")
+    init.add_argument("--overwrite", action="store_true", help="replace FILE")
     show = add_command(commands, "show", _show, "describe a saved object or a folder of results")
     show.add_argument("path", type=Path, metavar="PATH", help="a folder written by this program")
     add_command(commands, "atlases", _atlases, "list the atlases that are shipped, with licence and citation")
@@ -71,6 +76,35 @@ def _check(options: argparse.Namespace) -> int:
             f"\nall settings; lines that end with # {study.recipe.name} come from the recipe, defaults are not shown:\n"
         )
         print(study.expanded)
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from ..config import parse_config
+    from ..io.atomic import atomic_file
+    from ..workflow.new_config import propose_config
+
+    output: Path = options.output
+    if output.exists() and not options.overwrite:
+        raise DataError(f"{output} exists. Choose another file with -o, or --overwrite it.")
+    if not options.bids_dir.is_dir():
+        raise DataError(f"BIDS_DIR {options.bids_dir} is not a folder.")
+    proposal = propose_config(options.bids_dir, options.derivatives)
+    for line in proposal.found:
+        print(f"found   {line}")
+    for line in proposal.missing:
+        print(f"needed  {line}")
+    if proposal.missing:
+        raise DataError(
+            f"{options.bids_dir}: no configuration was written; {len(proposal.missing)} things are needed first."
+        )
+    parse_config(proposal.text)
+    with atomic_file(output) as temporary:
+        temporary.write_text(proposal.text, encoding="utf-8")
+    extra = f" --derivatives {options.derivatives}" if options.derivatives else ""
+    print(f"\n{output} is written. Read it, then:")
+    print(f"  encoding run {options.bids_dir} OUTPUT_DIR participant --config {output}{extra}")
+    print(f"  encoding run {options.bids_dir} OUTPUT_DIR group --config {output}{extra}")
     return 0
 
 

@@ -65,7 +65,7 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
         Parser of a command.
     """
     add = command.add_argument
-    add("--config", type=Path, required=True, help="TOML file that says what to do")
+    add("--config", type=Path, help="TOML file that says what to do; `encoding init BIDS_DIR` writes one")
     add(
         "--participant-label",
         "--participant_label",
@@ -133,7 +133,7 @@ def job_of(options: argparse.Namespace, study: "Study", places: "Places", subjec
 
     sessions = tuple(labels_of(options.session_label, "ses-"))
     progress = Milestones(subject) if quiet else Bar(f"sub-{subject} ")
-    return Job(study, places, subject, options.device, sessions, _filters(options.bids_filter_file), progress)
+    return Job(study, places, subject, options.device, sessions, filters_of(options.bids_filter_file), progress)
 
 
 def study_of(options: argparse.Namespace) -> "Study":
@@ -151,6 +151,10 @@ def study_of(options: argparse.Namespace) -> "Study":
     """
     from ..config.settings import read_config
 
+    if options.config is None:
+        raise ConfigError(
+            f"--config FILE is needed. `encoding init {options.bids_dir}` looks at the dataset and writes one."
+        )
     study = read_config(options.config)
     if options.task_id:
         task = options.task_id.removeprefix("task-")
@@ -205,7 +209,8 @@ def labels_of(labels: Sequence[str], prefix: str) -> list[str]:
     return [label.removeprefix(prefix) for label in labels]
 
 
-def _filters(path: Path | None) -> dict[str, Any]:
+def filters_of(path: Path | None) -> dict[str, Any]:
+    """Read the file of `--bids-filter-file`; empty without one."""
     if path is None:
         return {}
     try:

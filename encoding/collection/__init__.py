@@ -2,6 +2,7 @@
 
 from .asking import collect_judgments, dry_run, merge_shards, run_collection
 from .baselines import Colours, Words
+from .batches import fetch_batches, read_batch, send_batches, write_batches
 from .budget import Budget
 from .combining import average_orders, combine
 from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
@@ -58,6 +59,7 @@ __all__ = [
     "export",
     "export_collection",
     "exported",
+    "fetch_batches",
     "judge_agreement",
     "load_prompt",
     "make_plan",
@@ -69,9 +71,12 @@ __all__ = [
     "of_names",
     "open_collection",
     "plan_collection",
+    "read_batch",
     "repeat_agreement",
     "run_collection",
+    "send_batches",
     "slot_use",
     "status",
     "take_frames",
+    "write_batches",
 ]

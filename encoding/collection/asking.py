@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import DataError
 from ..io.judgments.answers import AnswerStore, merge_stores
+from .batches import waiting
 from .budget import Budget, Meter
 from .openai import ChatAnnotator
 from .results import check_collection
@@ -49,10 +50,9 @@ def dry_run(
     """
     annotator = opened.annotator(name)
     with opened.store() as store:
-        asking = opened.asking(most=n_trials, spread=True)
-        progress = collect(
-            opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch
-        )
+        asking = opened.asking(most=n_trials, spread=True, waiting=waiting(opened, annotator))
+        plan, shown = opened.trials(annotator)
+        progress = collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
         setting = store.find_setting(annotator.identity())
         result: dict[str, Any] = {"annotator": annotator.name, "asked": progress.asked, "outcomes": progress.outcomes,
                                   "reason": progress.reason, "reasons": progress.reasons}  # fmt: skip
@@ -110,8 +110,9 @@ def _pace(opened: Opened, annotator: Annotator, latency: float, progress: RunSta
 
 def _computing(opened: Opened, annotator: Annotator) -> float:
     """Time a batch of an annotator that computes; writing an answer is added."""
-    rows = range(min(annotator.batch, len(opened.plan)))
-    items, shown = opened.plan.items[: len(rows)].tolist(), opened.shown[: len(rows)].tolist()
+    plan, contents = opened.trials(annotator)
+    rows = range(min(annotator.batch, len(plan)))
+    items, shown = plan.items[: len(rows)].tolist(), contents[: len(rows)].tolist()
     trials = [Trial(row, tuple(items[row]), tuple(shown[row]), 0) for row in rows]
     start = time.perf_counter()
     asyncio.run(annotator.ask(trials, Meter(Budget(), dict.fromkeys(SPENT, 0.0))))
@@ -149,8 +150,9 @@ def run_collection(
         whole = opened.collection.folder / STORE
         if shard[1] > 1 and whole.is_file():
             merge_stores(store, whole)  # what a dry run has asked already is not paid for twice
-        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry)
-        return collect(opened.plan, opened.shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
+        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry, waiting=waiting(opened, annotator))
+        plan, shown = opened.trials(annotator)
+        return collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
 
 
 def merge_shards(opened: Opened) -> dict[str, int]:

@@ -24,6 +24,7 @@ from ..numerics.triplet_ranks import (
 DRAW, SUBSET, SPLIT, REPEATED = 1, 2, 3, 4  # streams of random numbers
 KINDS = ("balanced", "random", "full", "file")
 PRESENTATIONS = {"drawn": 1, "cyclic": 3, "all": 6}
+LATEST = 2  # version of balanced plans
 CHUNK = 1 << 19  # triplets that are worked on at once
 
 
@@ -71,7 +72,9 @@ class Design:
             )
 
 
-def make_plan(design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: np.ndarray | None = None) -> Plan:
+def make_plan(
+    design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: np.ndarray | None = None, version: int = LATEST
+) -> Plan:
     """Draw a plan; the same design, stimuli and seed give the same bytes.
 
     A longer random or balanced plan starts with the triplets of a shorter one, in the same splits.
@@ -86,6 +89,8 @@ def make_plan(design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: 
         Seed of everything that is drawn.
     listed : ndarray of integers, shape (n_triplets, 3), optional
         Triplets of the file, for the kind "file"; which order they have makes no difference.
+    version : int, optional
+        1 draws balanced plans as they were drawn before triplets with different distances came first; 2 is the latest.
 
     Returns
     -------
@@ -106,7 +111,7 @@ def make_plan(design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: 
     n_inner = count_triplets(len(members))
     again = design.repeated * (design.repeats - 1)
     room = n_inner + (again if PRESENTATIONS[design.order] == 1 else 0)
-    items, n_outer = _collect(_blocks(design, len(names), seed, listed), design, inside, room)
+    items, n_outer = _collect(_blocks(design, len(names), seed, listed, version), design, inside, room)
     split = np.full(len(items), SPLITS.index("subset"), dtype=np.int8)
     split[:n_outer] = _split(items[:n_outer], design, seed)
     counterbalance(items[:n_outer], len(names), seed, in_place=True)
@@ -120,7 +125,8 @@ def make_plan(design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: 
     inputs = {"stimuli": digest(list(names))}
     if listed is not None:
         inputs["file"] = digest(np.sort(rank_triplets(listed)).tobytes().hex())
-    return Plan(names, items, repeat, split, Provenance("plan/1", {"design": dataclasses.asdict(design)}, inputs, seed))
+    step = f"plan/{version if design.kind == 'balanced' else 1}"
+    return Plan(names, items, repeat, split, Provenance(step, {"design": dataclasses.asdict(design)}, inputs, seed))
 
 
 def _members(design: Design, names: tuple[str, ...], seed: int) -> np.ndarray:
@@ -134,10 +140,10 @@ def _members(design: Design, names: tuple[str, ...], seed: int) -> np.ndarray:
     return np.array(sorted({names.index(name) for name in design.subset}), dtype=np.int64)
 
 
-def _blocks(design: Design, n: int, seed: int, listed: np.ndarray | None) -> Iterator[np.ndarray]:
+def _blocks(design: Design, n: int, seed: int, listed: np.ndarray | None, version: int) -> Iterator[np.ndarray]:
     """Yield different unordered triplets, without end before all of the kind are used up."""
     if design.kind == "balanced":
-        yield from balanced_triplets(n, seed)
+        yield from balanced_triplets(n, seed, distinct=version > 1)
         return
     if design.kind == "file":
         ranks = np.unique(rank_triplets(listed if listed is not None else np.empty((0, 3), dtype=np.int64)))
@@ -187,6 +193,15 @@ def _split(items: np.ndarray, design: Design, seed: int) -> np.ndarray:
         part = split[start : start + CHUNK]
         part[draw < design.test + design.validation] = SPLITS.index("validation")
         part[draw < design.test] = SPLITS.index("test")
+    return split
+
+
+def splits_of(items: np.ndarray, design: Design, stimuli: Sequence[str], seed: int) -> np.ndarray:
+    """Return the split that each triplet has in any plan of this design, as int8."""
+    split = _split(items, design, seed)
+    inside = np.zeros(len(stimuli), dtype=bool)
+    inside[_members(design, tuple(stimuli), seed)] = True
+    split[inside[items].all(axis=1)] = SPLITS.index("subset")
     return split
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from .schedule import is_repetition
 
 FLOATS = ("p1", "p2", "p3", "mass", "latency", "answered")
 COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tries")
-MARK = "outcome * 8 + choice + 1"  # both in one number: rows are read one by one, and every column takes its time
+# All three in one number: rows are read one by one, and every column takes its time.
+MARK = "(served * 8 + outcome) * 8 + choice + 1"
 FILES = {"train": "train_90", "validation": "validation", "test": "test_10", "subset": "subset"}
 
 
@@ -41,6 +43,8 @@ class Source:
         Whose answers: number of the setting in the store.
     annotator : str
         Name to give them.
+    excluded : ndarray of bool, shape (n_trials,), or None
+        Trials that weigh nothing, and are in no file of triplets.
     """
 
     plan: Plan
@@ -49,6 +53,14 @@ class Source:
     store: AnswerStore
     setting: int
     annotator: str
+    excluded: np.ndarray | None = None
+
+    @cached_property
+    def names(self) -> tuple[tuple[list[int], list[str]], tuple[list[int], list[str]]]:
+        """Numbers and names of participants, and of models with their fingerprint."""
+        people, models = self.store.participants(), self.store.models()
+        return (sorted(people), [people[key] for key in sorted(people)]), (
+            sorted(models), [models[key] for key in sorted(models)])  # fmt: skip
 
     def parts(self) -> Iterator[dict[str, np.ndarray]]:
         """Read the answers to the plan, some ten thousand at a time, in the order in which they were given.
@@ -60,11 +72,17 @@ class Source:
         """
         numbers = self.store.find_contents(self.contents.digests, self.contents.owners)
         matcher = Matcher(numbers, self.shown, self.plan.repeat)
-        for table in self.store.read(self.setting, (matcher.sql, MARK, *FLOATS, *COUNTS)):
+        people = self.store.participants()
+        more = ("participant", "reaction") if len(people) > 1 else ()
+        for table in self.store.read(self.setting, (matcher.sql, MARK, *FLOATS, *COUNTS, *more)):
             row = matcher.rows(np.array(table[matcher.sql], dtype=np.int64))
             known = row >= 0
             mark = np.array(table[MARK], dtype=np.int64)[known]
-            part = {"row": row[known], "outcome": mark // 8, "choice": mark % 8 - 1}
+            part = {"row": row[known], "outcome": mark // 8 % 8, "choice": mark % 8 - 1, "served": mark // 64}
+            part["participant"] = np.array(table["participant"], dtype=np.int64)[known] if more else np.zeros_like(mark)
+            part["reaction"] = (
+                np.array(table["reaction"], dtype=np.float64)[known] if more else np.full(len(mark), np.nan)
+            )
             part |= {name: np.array(table[name], dtype=np.float64)[known] for name in FLOATS}
             part |= {name: np.array(table[name], dtype=np.int64)[known] for name in COUNTS}
             yield part
@@ -95,6 +113,8 @@ def export(source: Source, folder: str | Path) -> dict[str, int]:
     folder = Path(folder)
     split_triplets: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
     repetition = is_repetition(source.plan)
+    if source.excluded is not None:
+        repetition = repetition | source.excluded
 
     def tables() -> Iterator[dict[str, Any]]:
         for part in source.parts():
@@ -141,11 +161,21 @@ def _columns(part: dict[str, np.ndarray], source: Source) -> dict[str, Any]:
     columns |= {f"probability_{slot}": part[f"p{slot}"].astype(np.float32) for slot in (1, 2, 3)}
     columns |= {"choice": choice.astype(np.int8), "odd": words(odd, plan.stimuli)}
     columns |= {"outcome": words(part["outcome"], OUTCOMES), "split": words(plan.split[row], SPLITS)}
-    columns |= {"weight": np.ones(len(row), dtype=np.float32), "repeat": plan.repeat[row].astype(np.int32)}
+    weight = np.ones(len(row), dtype=np.float32)
+    if source.excluded is not None:
+        weight[source.excluded[row]] = 0
+    people, models = source.names
+    columns |= {"participant": words(np.searchsorted(people[0], part["participant"]), people[1])}
+    columns |= {"model": words(np.searchsorted(models[0], part["served"]), models[1])}
+    columns |= {"reaction_time": part["reaction"].astype(np.float32)}
+    columns |= {"weight": weight, "repeat": plan.repeat[row].astype(np.int32)}
     columns |= {"annotator": words(np.zeros(len(row), dtype=np.int32), (source.annotator,))}
     columns |= {name: part[name].astype(np.float32) for name in ("mass", "latency")}
     columns |= {name: part[name].astype(np.int32) for name in ("tokens_in", "tokens_cached", "tokens_out")}
-    return columns | {"tries": part["tries"].astype(np.int16), "answered": part["answered"]}
+    return columns | {
+        "tries": part["tries"].astype(np.int16),
+        "answered": np.where(part["answered"] > 0, part["answered"], np.nan),
+    }
 
 
 def exported(folder: str | Path) -> Judgments:

@@ -17,6 +17,7 @@ from ..io.atomic import atomic_file, write_json
 from ..io.clips import inside, read_clip
 
 QUALITY = 90  # of JPEG
+TAKEN = "2"  # changes when other pixels are taken of the same file
 GAP = 4  # pixels between the frames of a contact sheet
 
 
@@ -123,7 +124,7 @@ def _path(folder: str | Path, name: str, path: str, table: FrameTable) -> Path |
 
 def _entry(path: Path, cache: Path, framing: Framing) -> dict[str, Any]:
     """Look up or take the frames of one clip; the clip is known by its content, not by its name."""
-    known = f"{fingerprint(path)}-{framing.n_frames}x{framing.size}{'-sheet' if framing.sheet else ''}"
+    known = f"{fingerprint(path)}-{framing.n_frames}x{framing.size}{'-sheet' if framing.sheet else ''}-{TAKEN}"
     index = cache / f"{known}.json"
     if index.is_file():
         entry = json.loads(index.read_text(encoding="utf-8"))

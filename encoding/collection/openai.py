@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
 
 from annotated_types import Interval
 
 from ..core import ConfigError
-from ..core.settings import NotNegative, Positive, Probability, Text, settings
+from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
 from .concurrency import Gate
@@ -25,6 +26,8 @@ from .trials import Answer, Ledger, Stopped, Trial
 PATH = "/chat/completions"
 RESERVED = ("model", "messages", "max_tokens", "temperature", "seed", "logprobs", "top_logprobs", "stream", "n")
 CACHED_CHARACTERS = 1 << 30  # of frames that are kept ready to be sent
+STRUCTURED = ("", "json", "choice")
+LEAST_JSON = 16  # tokens of {"answer": "A"}
 MOST_TOKENS = 1e9  # in one trial; a server that counts more has not counted
 EXCERPT = 300  # characters of a reply that could not be read
 
@@ -61,6 +64,15 @@ class OpenAI:
     """Seconds for one request."""
     tries: Annotated[int, Interval(ge=1, le=1000)] = 6
     """How many times a request is sent at most."""
+
+    api_version: str = ""
+    """Version of the API, for deployments on Azure: their address ends in ``/openai/deployments/NAME``."""
+    reasoning_tokens: CountOrZero = 0
+    """Tokens that a model may use to reason, on top of those of the prompt."""
+    structured: Annotated[str, OneOf(STRUCTURED)] = ""
+    """How the server is made to answer with a label and nothing else: "json" (a schema) or "choice" (vLLM)."""
+    persona: str = ""
+    """Text before the system message, for replicates that differ in who is asked."""
 
     def __post_init__(self) -> None:
         """Check the address and the further parameters."""
@@ -121,7 +133,9 @@ class ChatAnnotator:
                 f"[[annotator]] prompt {prompt.name!r} shows {prompt.shows}, but [stimuli] gives {has}. "
                 f'Set `show` in [stimuli] to "{prompt.shows}".'
             )
-        self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable))
+        azure = bool(settings.api_version) or (urlsplit(settings.url).hostname or "").endswith(".azure.com")
+        self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable), azure=azure)
+        self._system = "\n\n".join(filter(None, (settings.persona, prompt.system)))
         self._shown = _Shown(contents)
         self._turns = [_Template(turn, framed=prompt.shows == "frames") for turn in prompt.turns]
         self._habits = Habits(settings.model, dict(settings.extra))
@@ -133,7 +147,7 @@ class ChatAnnotator:
     @property
     def fixed_characters(self) -> int:
         """Characters before the first item: the same in all trials."""
-        return len(self._prompt.system) + len(self._prompt.turns[0].pieces[0])
+        return len(self._system) + len(self._prompt.turns[0].pieces[0])
 
     def identity(self) -> dict[str, Any]:
         """List everything that shapes the answers; the address does not.
@@ -143,15 +157,17 @@ class ChatAnnotator:
         dict
             JSON.
         """
-        names = ("model", "temperature", "seed", "top_logprobs", "least_mass")
-        settings = {name: getattr(self._settings, name) for name in names}
+        names, settings = ("model", "temperature", "seed", "top_logprobs", "least_mass"), self._settings
         return {
             "kind": "openai",
-            **settings,
-            "extra": dict(self._settings.extra),
+            **{name: getattr(settings, name) for name in names},
+            "extra": dict(settings.extra),
             "prompt": self._prompt.name,
             "prompt_hash": self._prompt.digest,
-        }
+            # Named only where they are used, so that answers of earlier versions keep their key.
+            **{name: getattr(settings, name) for name in ("reasoning_tokens", "structured", "persona")
+               if getattr(settings, name)},
+        }  # fmt: skip
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
@@ -163,8 +179,9 @@ class ChatAnnotator:
             "server", "models", "version", as far as it tells.
         """
         settings = self._settings
+        query = f"?api-version={quote(settings.api_version)}" if settings.api_version else ""
         gate = Gate(settings.concurrency, settings.per_minute)
-        client = Client(settings.url, self._secret, gate, timeout=settings.timeout, tries=settings.tries)
+        client = Client(settings.url, self._secret, gate, timeout=settings.timeout, tries=settings.tries, query=query)
         async with client:
             models, server = await client.get("/models")
             version, _ = await client.get("/../version")
@@ -199,6 +216,44 @@ class ChatAnnotator:
             One each.
         """
         return [await self._ask(trial, ledger) for trial in trials]
+
+    @property
+    def one_turn(self) -> bool:
+        """Whether a trial is one request."""
+        return len(self._turns) == 1
+
+    @property
+    def client(self) -> Client:
+        """The connection, within `ready`."""
+        assert self._client is not None
+        return self._client
+
+    def redact(self, text: str) -> str:
+        """Return a text without keys."""
+        return self._secret.redact(text)
+
+    def request(self, trial: Trial) -> str:
+        """Write the request of a trial as JSON in one line."""
+        return f'{self._heads[0]}"messages":[{self._messages(trial, 0, [])}]}}'
+
+    def answer(self, status: int, body: bytes) -> Answer:
+        """Read a reply that came by other means than `ask`."""
+        settings = self._settings
+        client = Client(settings.url, self._secret, Gate(1), timeout=settings.timeout, tries=1)
+        reply = Reply(client.judge(status, body), 1, 0.0)
+        return self._answer(reply)
+
+    def _answer(self, reply: Reply) -> Answer:
+        used = [0, 0, 0]
+        try:
+            used = _usage(reply.content)
+            answer = self._read(reply)
+        except Malformed as error:
+            answer = Answer("error", reply=_excerpt(reply.content), detail=f"the reply is no chat completion: {error}")
+        return answer._replace(
+            reply=self._secret.redact(answer.reply), detail=self._secret.redact(answer.detail), tokens_in=used[0],
+            tokens_cached=used[1], tokens_out=used[2], tries=1, served=self._server_of(reply.content),
+        )  # fmt: skip
 
     async def _ask(self, trial: Trial, ledger: Ledger) -> Answer:
         tries, used, reply = 0, [0, 0, 0], None
@@ -261,7 +316,7 @@ class ChatAnnotator:
 
     def _messages(self, trial: Trial, turn: int, said: list[str]) -> str:
         messages: list[str] = []
-        system = self._prompt.system
+        system = self._system
         shown = [self._shown(content) for content in trial.shown]
         for number in range(turn + 1):
             before = "" if number or self._habits.system else system
@@ -283,7 +338,7 @@ class ChatAnnotator:
         if answer.detail == NO_PROBABILITIES and not self._soft:
             raise Stopped(self._no_probabilities(f"its reply was {self._secret.redact(answer.reply)[:80]!r}"))
         if answer.outcome in ("truncated", "unparsed") and _reasons(reply.content):
-            why = "the model reasons before it answers; give it more tokens, or switch that off (see `extra`)"
+            why = "the model reasons before it answers; give it reasoning_tokens, or switch that off (see extra)"
             return answer._replace(detail=f"{answer.detail}: {why}")
         return answer
 
@@ -314,7 +369,7 @@ class ChatAnnotator:
         settings = self._settings
         body: dict[str, Any] = {
             "model": settings.model,
-            "max_tokens": turn.max_tokens,
+            "max_tokens": turn.max_tokens + settings.reasoning_tokens,
             "temperature": settings.temperature,
             **settings.extra,
         }
@@ -322,7 +377,25 @@ class ChatAnnotator:
             body["seed"] = settings.seed
         if reads and self._prompt.answer == "logprobs":
             body |= {"logprobs": True, "top_logprobs": settings.top_logprobs}
+        elif reads and settings.structured:
+            body |= _structure(settings.structured, self._prompt.labels)
+            if settings.structured == "json":
+                body["max_tokens"] = max(body["max_tokens"], LEAST_JSON)
         return json.dumps(self._habits.write(body), separators=(",", ":"))[:-1] + ","
+
+
+def _structure(how: str, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters that leave a server no other answer than a label."""
+    if how == "choice":
+        return {"structured_outputs": {"choice": list(labels)}, "guided_choice": list(labels)}
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": list(labels)}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    form = {"name": "odd_one_out", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 class _Template:

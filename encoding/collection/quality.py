@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from ..core import DataError, Judgments
 from ..core.judgments import OUTCOMES
 from ..numerics.triplet_ranks import rank_triplets
+from .people import assess_participants
 
 LEVEL = 1e-3  # of significance at which something is pointed out
 LEAST = 0.03  # deviation of a share from what it should be that is worth pointing out
@@ -74,9 +76,10 @@ class Quality:
     slots : SlotUse
         Of all valid answers.
     ceiling : Agreement
-        Noise ceiling: share of the most frequent answer to triplets that were asked several times.
+        Noise ceiling: how often the most frequent answer to all other presentations of a triplet predicts one; 1/3 by
+        chance.
     pairs : Agreement
-        Probability that two answers to the same triplet agree; 1/3 by chance.
+        Probability that answers to two presentations of a triplet agree; 1/3 by chance.
     per_triplet : ndarray
         Share of the most frequent answer, per repeated triplet.
     mass : float
@@ -87,6 +90,10 @@ class Quality:
         Per part of the time: "answers", "valid", shares of the slots, "latency", "start" (s since 1970).
     drift_p : float
         Test of whether slots are used alike at all times, given the stimuli that were shown.
+    presentations : int
+        Median number of different presentations of a repeated triplet.
+    participants : DataFrame or None
+        Quality of each participant, as of `assess_participants`; None if nobody is named.
     """
 
     annotator: str
@@ -99,6 +106,8 @@ class Quality:
     refused: tuple[tuple[str, int, int], ...]
     drift: pd.DataFrame
     drift_p: float
+    presentations: int = 0
+    participants: pd.DataFrame | None = None
 
     @property
     def valid(self) -> float:
@@ -123,7 +132,22 @@ class Quality:
             found.append(
                 f"{self.annotator}: the use of the slots changes over time (p = {max(self.drift_p, 1e-300):.1g})."
             )
+        if self.participants is not None:
+            flagged = self.participants[self.participants["flags"] != ""].to_dict("records")
+            found += [f"{self.annotator}: participant {row['participant']} {row['flags']}." for row in flagged]
         return tuple(found)
+
+
+def _people(
+    judgments: Judgments, rows: np.ndarray, who: np.ndarray | None, extra: Mapping[str, np.ndarray]
+) -> pd.DataFrame | None:
+    if who is None:
+        return None
+    valid = judgments.choice[rows] >= 0
+    reaction = extra["reaction_time"][rows][valid] if "reaction_time" in extra else None
+    return assess_participants(
+        judgments.items[rows][valid], judgments.choice[rows][valid], who[valid], reaction=reaction
+    )
 
 
 def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> list[Quality]:
@@ -134,7 +158,7 @@ def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, 
     judgments : Judgments
         Of one or several annotators.
     extra : mapping of str to ndarray, shape (n_judgments,), optional
-        "answered" (s since 1970), "latency" and "mass", where they are known.
+        "answered" (s since 1970), "latency", "mass", "participant" and "reaction_time" (s), where they are known.
     seed : int, optional
         Seed of the bootstrap.
 
@@ -160,13 +184,19 @@ def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, 
 def _assess(judgments: Judgments, rows: np.ndarray, name: str, extra: Mapping[str, np.ndarray], seed: int) -> Quality:
     outcome, choice = judgments.outcome[rows], judgments.choice[rows]
     outcomes = {kind: int((outcome == kind).sum()) for kind in OUTCOMES}
-    ceiling, pairs, per_triplet = repeat_agreement(judgments.items[rows], choice, seed=seed)
+    people = extra.get("participant")
+    named = people[rows] if people is not None and (people[rows] != "").any() else None
+    shown: dict[str, Any] = {"probabilities": judgments.probabilities[rows], "who": named, "seed": seed}
+    _, pairs, per_triplet = repeat_agreement(judgments.items[rows], choice, **shown)
+    ceiling = noise_ceiling(judgments.items[rows], choice, **shown)
+    times = _presentations(judgments.items[rows], choice, None, named)[3]
     mass = extra["mass"][rows] if "mass" in extra else np.array([])
-    drift, drift_p = _drift(judgments.items[rows], choice, {key: values[rows] for key, values in extra.items()})
+    drift, drift_p = _drift(judgments.items[rows], choice, {key: values[rows] for key, values in extra.items()}, named)
     return Quality(
         name, outcomes, slot_use(choice, judgments.probabilities[rows]), ceiling, pairs, per_triplet,
         float(np.nanmedian(mass)) if np.isfinite(mass).any() else float("nan"),
-        _most_refused(judgments, rows), drift, drift_p,
+        _most_refused(judgments, rows), drift, drift_p, int(np.median(times)) if len(times) else 0,
+        _people(judgments, rows, named, extra),
     )  # fmt: skip
 
 
@@ -201,9 +231,13 @@ def slot_use(choice: np.ndarray, probabilities: np.ndarray) -> SlotUse:
 
 
 def repeat_agreement(
-    items: np.ndarray, choice: np.ndarray, *, seed: int = 0
-) -> tuple[Agreement, Agreement, np.ndarray]:
+    items: np.ndarray, choice: np.ndarray, *, probabilities: np.ndarray | None = None, who: np.ndarray | None = None,
+    seed: int = 0,
+) -> tuple[Agreement, Agreement, np.ndarray]:  # fmt: skip
     """Estimate how well answers to the same triplet agree, whatever the order in which it was shown.
+
+    Identical requests have identical answers where nothing is drawn, and say nothing of a judge. Answers to one
+    presentation (one order, shown to one participant) are therefore averaged first, and presentations compared.
 
     Parameters
     ----------
@@ -211,33 +245,82 @@ def repeat_agreement(
         Stimuli in the order of showing.
     choice : ndarray of int8, shape (n,)
         Slot; -1 where there is no valid answer.
+    probabilities : ndarray, shape (n, 3), optional
+        Probability of each slot, used where it is known; NaN elsewhere.
+    who : ndarray, shape (n,), optional
+        Participant, where one judge stands for several people.
     seed : int, optional
         Seed of the bootstrap over triplets.
 
     Returns
     -------
-    ceiling : Agreement
-        Mean over triplets of the share of the most frequent answer.
+    modal : Agreement
+        Mean over triplets of the share of the most frequent answer. It is above 1/3 by chance; see `chance_ceiling`.
     pairs : Agreement
-        Mean over triplets of the probability that two different answers agree, which does not depend on how many
-        answers there are.
+        Mean over triplets of the probability that answers to two presentations agree; 1/3 by chance.
     per_triplet : ndarray
-        Share of the most frequent answer, per triplet with two or more valid answers.
+        Share of the most frequent answer, per triplet with two or more presentations.
     """
-    valid = choice >= 0
-    ranks, place = np.unique(rank_triplets(items[valid]), return_inverse=True)
-    odd = items[valid][np.arange(int(valid.sum())), choice[valid]]
-    # Which of the three, counted by name: slot in the sorted triplet.
-    which = (np.sort(items[valid], axis=1) == odd[:, None]).argmax(axis=1)
-    counts = np.bincount(place * 3 + which, minlength=3 * len(ranks)).reshape(-1, 3)
-    counts = counts[counts.sum(axis=1) >= 2]
-    if not len(counts):
+    modal, alike, _, _ = _presentations(items, choice, probabilities, who)
+    if not len(modal):
         nothing = Agreement(float("nan"), float("nan"), float("nan"), 0)
-        return nothing, nothing, np.empty(0)
-    n = counts.sum(axis=1)
-    modal = counts.max(axis=1) / n
-    alike = (counts * (counts - 1)).sum(axis=1) / (n * (n - 1))
+        return nothing, nothing, modal
     return _interval(modal, seed), _interval(alike, seed), modal
+
+
+def noise_ceiling(
+    items: np.ndarray, choice: np.ndarray, *, probabilities: np.ndarray | None = None, who: np.ndarray | None = None,
+    seed: int = 0,
+) -> Agreement:  # fmt: skip
+    """Estimate how well the answer to a presentation is predicted by the most frequent answer to the others.
+
+    Parameters
+    ----------
+    items, choice, probabilities, who, seed
+        As for `repeat_agreement`.
+
+    Returns
+    -------
+    Agreement
+        Mean over triplets; 1/3 for a judge who answers at random, however few presentations there are.
+    """
+    _, _, left_out, _ = _presentations(items, choice, probabilities, who)
+    if not len(left_out):
+        return Agreement(float("nan"), float("nan"), float("nan"), 0)
+    return _interval(left_out, seed)
+
+
+def _presentations(
+    items: np.ndarray, choice: np.ndarray, probabilities: np.ndarray | None, who: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return share of the mode, agreement of pairs, left-out score and number of presentations, per triplet."""
+    rows = np.flatnonzero(choice >= 0)
+    ranks = rank_triplets(items[rows])
+    _, place, times = np.unique(ranks, return_inverse=True, return_counts=True)
+    again = times[place] >= 2
+    rows, place = rows[again], place[again]
+    order = np.argsort(items[rows], axis=1)
+    answer = np.eye(3)[choice[rows]]
+    if probabilities is not None:
+        known = np.isfinite(probabilities[rows]).all(axis=1, keepdims=True)
+        answer = np.where(known, probabilities[rows], answer)
+    answer = np.take_along_axis(answer, order, axis=1)
+    person = np.zeros(len(rows), np.int64) if who is None else np.unique(who[rows], return_inverse=True)[1]
+    key = np.stack((place, order[:, 0] * 3 + order[:, 1], person), axis=1)
+    cells, cell = np.unique(key, axis=0, return_inverse=True)
+    mean = np.zeros((len(cells), 3))
+    np.add.at(mean, cell, answer)
+    mean /= np.bincount(cell, minlength=len(cells))[:, None]
+    _, triplet, n = np.unique(cells[:, 0], return_inverse=True, return_counts=True)
+    total = np.zeros((len(n), 3))
+    np.add.at(total, triplet, mean)
+    others = total[triplet] - mean
+    best = others >= others.max(axis=1, keepdims=True) - 1e-9
+    score = np.bincount(triplet, weights=(mean * best).sum(axis=1) / best.sum(axis=1), minlength=len(n)) / n
+    squares = np.bincount(triplet, weights=(mean**2).sum(axis=1), minlength=len(n))
+    use = n >= 2
+    pairs = ((total**2).sum(axis=1) - squares)[use] / (n * (n - 1))[use]
+    return total.max(axis=1)[use] / n[use], pairs, score[use], n[use]
 
 
 def _interval(values: np.ndarray, seed: int) -> Agreement:
@@ -250,7 +333,7 @@ def _interval(values: np.ndarray, seed: int) -> Agreement:
 
 
 def judge_agreement(judgments: Judgments) -> pd.DataFrame:
-    """Compare all pairs of judges on the triplets that both have answered.
+    """Compare all pairs of judges on the triplets that both have answered, by probabilities where they are known.
 
     Parameters
     ----------
@@ -279,12 +362,14 @@ def judge_agreement(judgments: Judgments) -> pd.DataFrame:
 
 
 def _answers(judgments: Judgments, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the triplets of a judge, and the sum of the answers to each, by item."""
     valid = rows & (judgments.choice >= 0)
-    items, choice = judgments.items[valid], judgments.choice[valid]
+    items, choice, soft = judgments.items[valid], judgments.choice[valid], judgments.probabilities[valid]
     ranks, place = np.unique(rank_triplets(items), return_inverse=True)
-    odd = items[np.arange(len(items)), choice]
-    which = (np.sort(items, axis=1) == odd[:, None]).argmax(axis=1)
-    return ranks, np.bincount(place * 3 + which, minlength=3 * len(ranks)).reshape(-1, 3)
+    answer = np.where(np.isfinite(soft).all(axis=1, keepdims=True), soft, np.eye(3)[choice])
+    answer = np.take_along_axis(answer, np.argsort(items, axis=1), axis=1)
+    total = [np.bincount(place, weights=answer[:, slot], minlength=len(ranks)) for slot in range(3)]
+    return ranks, np.stack(total, axis=1)
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:
@@ -304,7 +389,9 @@ def _most_refused(judgments: Judgments, rows: np.ndarray, most: int = 10) -> tup
     return tuple((judgments.stimuli[k], int(lost[k]), int(total[k])) for k in order if lost[k])
 
 
-def _drift(items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray]) -> tuple[pd.DataFrame, float]:
+def _drift(
+    items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray], who: np.ndarray | None
+) -> tuple[pd.DataFrame, float]:
     """Cut the answers, in the order of time, into parts of equal numbers, and compare them."""
     names = ["answers", "valid", "first", "second", "third", "latency", "start"]
     if "answered" not in extra or not np.isfinite(extra["answered"]).all() or len(choice) < 2:
@@ -318,7 +405,19 @@ def _drift(items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray
         latency = float(np.median(extra["latency"][part])) if "latency" in extra else float("nan")
         shares = counts / n if n else np.full(3, np.nan)
         rows.append((len(part), n / len(part), *shares, latency, float(extra["answered"][part[0]])))
-    return pd.DataFrame(rows, columns=names), _drift_test(items, choice, parts)
+    return pd.DataFrame(rows, columns=names), _drift_test(items, _once(items, choice, order, who), parts)
+
+
+def _once(items: np.ndarray, choice: np.ndarray, order: np.ndarray, who: np.ndarray | None) -> np.ndarray:
+    """Return the choices without those to a presentation that was there before: they are no further evidence."""
+    presentation = items[order].astype(np.int64)
+    n = int(items.max()) + 1
+    key = (presentation[:, 0] * n + presentation[:, 1]) * n + presentation[:, 2]
+    if who is not None:
+        key = key + np.unique(who[order], return_inverse=True)[1] * np.int64(n) ** 3
+    first = np.zeros(len(order), dtype=bool)
+    first[order[np.unique(key, return_index=True)[1]]] = True
+    return np.where(first, choice, -1)
 
 
 def _drift_test(items: np.ndarray, choice: np.ndarray, parts: list[np.ndarray]) -> float:

@@ -49,7 +49,8 @@ def write_quality(
     sections: list[Section | None] = [
         _outcomes(found),
         _slots(found),
-        _repeats(judgments, found),
+        _repeats(found),
+        _people(found),
         _agreement(agreement),
         _drift(found),
     ]
@@ -121,22 +122,23 @@ def _slots(found: list[Quality]) -> Section:
     return Section("Use of the slots", (Picture(figure, "Bars per slot for every judge."), DataTable(table)), intro)
 
 
-def _repeats(judgments: Judgments, found: list[Quality]) -> Section | None:
+def _repeats(found: list[Quality]) -> Section | None:
     repeated = [quality for quality in found if quality.ceiling.n]
     if not repeated:
         return None
-    rank = np.sort(judgments.items[judgments.choice >= 0], axis=1)
-    times = np.unique(rank, axis=0, return_counts=True)[1]
-    usual = int(np.median(times[times >= 2])) if (times >= 2).any() else 2
+    usual = int(np.median([quality.presentations for quality in repeated]))
     figure = draw_repeats(
         {quality.annotator: quality.per_triplet for quality in repeated},
         {quality.annotator: (quality.ceiling.share, quality.ceiling.low, quality.ceiling.high) for quality in repeated},
-        chance=chance_ceiling(min(usual, 60)),
+        chance=chance_ceiling(min(max(usual, 2), 60)),
     )
     table = pd.DataFrame(
         {
             "judge": quality.annotator,
             "triplets": quality.ceiling.n,
+            "presentations": quality.presentations,
+            "most frequent": float(quality.per_triplet.mean()),
+            "by chance": chance_ceiling(min(max(quality.presentations, 2), 60)),
             "ceiling": quality.ceiling.share,
             "ceiling low": quality.ceiling.low,
             "ceiling high": quality.ceiling.high,
@@ -147,11 +149,26 @@ def _repeats(judgments: Judgments, found: list[Quality]) -> Section | None:
         for quality in repeated
     )
     intro = (
-        "Triplets that were asked several times, in different orders. The noise ceiling is the mean share of the most "
-        "frequent answer; no model of the judge can do better. That two answers agree has a chance of 1/3 at random. "
-        "Intervals are 95 %, by bootstrap over triplets."
+        "Triplets that were asked several times. Answers to the same presentation (order and participant) are "
+        "averaged first, since identical requests agree with themselves. The noise ceiling is how often the most "
+        "frequent answer to the other presentations predicts one; like the agreement of two answers it is 1/3 at "
+        "random, while the share of the most frequent answer is above that by chance. Intervals are 95 %, by bootstrap "
+        "over triplets."
     )
     return Section("Agreement of repetitions", (Picture(figure, "Histograms per judge."), DataTable(table)), intro)
+
+
+def _people(found: list[Quality]) -> Section | None:
+    tables = [quality.participants.assign(judge=quality.annotator) for quality in found
+              if quality.participants is not None]  # fmt: skip
+    if not tables:
+        return None
+    table = pd.concat(tables, ignore_index=True)
+    intro = (
+        "Agreement is with the answers of others to the same triplets, consistency with own answers to the same "
+        "triplet; both are 1/3 by chance. Flagged participants are left out with `exclude_flagged` or `exclude`."
+    )
+    return Section("Participants", (DataTable(table),), intro)
 
 
 def _agreement(table: pd.DataFrame) -> Section | None:

@@ -19,9 +19,9 @@ from .prompts import load_prompt
 from .quality import Quality
 from .ratings_judge import Cosine, read_ratings
 from .study import STORE, Opened, name_of
-from .tabled import Table, check_convention
+from .tabled import Table, TableAnnotator, check_convention
 
-EXTRA = ("answered", "latency", "mass")
+EXTRA = ("answered", "latency", "mass", "reaction_time")
 
 
 def status(opened: Opened) -> pd.DataFrame:
@@ -40,13 +40,16 @@ def status(opened: Opened) -> pd.DataFrame:
     rows = []
     budget = opened.collection.budget
     with opened.store(read_only=True) as store:
-        for source in _sources(opened, store):
-            spent = store.spent(source.setting)
-            counts = store.counts(source.setting)
+        for settings in opened.collection.annotators:
+            annotator = opened.annotator(name_of(settings))
+            setting = store.find_setting(annotator.identity())
+            if setting is None:
+                continue
+            spent, counts = store.spent(setting), store.counts(setting)
             rows.append(
                 {
-                    "annotator": source.annotator,
-                    "planned": len(opened.plan),
+                    "annotator": annotator.name,
+                    "planned": len(annotator.answers.items if isinstance(annotator, TableAnnotator) else opened.plan),
                     "answered": sum(counts.values()),
                     **counts,
                     "requests": int(spent["requests"]),
@@ -67,7 +70,10 @@ def _sources(opened: Opened, store: AnswerStore) -> list[Source]:
         annotator = opened.annotator(name_of(settings))
         number = store.find_setting(annotator.identity())
         if number is not None:
-            found.append(Source(opened.plan, opened.shown, opened.what.contents, store, number, annotator.name))
+            plan, shown = opened.trials(annotator)
+            excluded = annotator.excluded() if isinstance(annotator, TableAnnotator) else None
+            contents = opened.what.contents
+            found.append(Source(plan, shown, contents, store, number, annotator.name, excluded))
     return found
 
 
@@ -155,10 +161,12 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
 
     parts: list[Judgments] = []
     extra: dict[str, list[np.ndarray]] = {key: [] for key in EXTRA}
+    who: list[np.ndarray] = []
     for folder in export_collection(opened):
         path = Path(folder) / "judgments.parquet"
         parts.append(read_judgments(path))
-        table = pq.read_table(path, columns=list(EXTRA))
+        table = pq.read_table(path, columns=[*EXTRA, "participant"])
+        who.append(table["participant"].to_numpy().astype(str))
         for key in EXTRA:
             extra[key].append(table[key].to_numpy().astype(np.float64))
     human = opened.collection.collecting.human
@@ -167,9 +175,11 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
         parts.append(people)
         for key in EXTRA:
             extra[key].append(np.full(len(people), np.nan))
+        who.append(np.full(len(people), ""))
     path = opened.collection.folder / "quality.html"
+    columns = {key: np.concatenate(values) for key, values in (extra | {"participant": who}).items()}
     found = write_quality(
-        path, combine(parts), extra={key: np.concatenate(values) for key, values in extra.items()},
+        path, combine(parts), extra=columns,
         costs=status(opened), facts=_facts(opened), warnings=conventions(opened),
     )  # fmt: skip
     return path, found
@@ -210,7 +220,8 @@ def conventions(opened: Opened) -> list[str]:
         One sentence per table that is not as it was said to be, or of which it cannot be told.
     """
     base, stimuli = opened.collection.base, opened.plan.stimuli
-    tables = [settings for settings in opened.collection.annotators if isinstance(settings, Table)]
+    tables = [settings for settings in opened.collection.annotators if isinstance(settings, Table)
+              and settings.source == "table" and settings.odd != "named"]  # fmt: skip
     rated = [settings for settings in opened.collection.annotators if isinstance(settings, Cosine)]
     said = []
     for table in tables:
@@ -222,6 +233,6 @@ def conventions(opened: Opened) -> list[str]:
         ratings = read_ratings(base / rated[0].file, stimuli, rated[0].stimulus, rated[0].columns)
         items, _ = read_triplets(base / table.file, stimuli, columns=table.columns)
         found = check_convention(items, ratings)
-        if table.odd not in ("named", found.odd):
+        if table.odd != found.odd:
             said.append(f"{table.file}: said to hold the odd one {table.odd}, but {found.message}.")
     return said

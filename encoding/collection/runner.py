@@ -16,7 +16,7 @@ import numpy as np
 from ..core import DataError, Plan, versions
 from ..core.judgments import OUTCOMES
 from ..io.judgments.answers import AnswerStore
-from .answered import Matcher
+from .answered import Matcher, pack
 from .budget import Budget, Meter
 from .contents import Contents
 from .schedule import schedule, shard_rows
@@ -89,6 +89,8 @@ class Asking:
         Whether trials that ended in an error are asked again.
     retry : tuple of str
         Outcomes that are asked again: some of "unparsed", "truncated", "error" and "refused".
+    waiting : ndarray of int64, shape (n, 4), or None
+        Contents (by their number in the store) and repeat of trials that are asked by other means already.
     patience : int
         Trials in a row without a valid answer after which the run stops; 0 for any number.
     most : int
@@ -105,6 +107,7 @@ class Asking:
     spread: bool = False
     retry: tuple[str, ...] = ()
     patience: int = PATIENCE
+    waiting: np.ndarray | None = None
 
     @property
     def again(self) -> list[str]:
@@ -207,6 +210,11 @@ def remaining(
         here = rows >= 0
         answered[rows[here]] = False
         attempts[rows[here]] = np.array([attempt for _, attempt in failed], dtype=np.int64)[here] + 1
+    if asking.waiting is not None and len(asking.waiting):
+        known = asking.waiting[(asking.waiting < (*[matcher.n_contents] * 3, matcher.n_repeats)).all(axis=1)]
+        keys = pack(known[:, :3], known[:, 3], n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
+        rows = matcher.rows(keys)
+        answered[rows[rows >= 0]] = True
     rows = schedule(plan, shown, window=asking.window)
     rows = shard_rows(rows, asking.shard, window=asking.window)
     return rows[~answered[rows]], attempts, len(rows)
@@ -269,6 +277,7 @@ class _Run:
                     except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                         lost = f"{len(self._waiting)} answers are lost and will be asked again"
                         raise DataError(f"{self._store.path}: cannot be written ({error}); {lost}.") from error
+        self._store.counts(self._setting)  # sums are kept, so that status need not read everything
         self.progress.reason = self._stop or "finished"
         self._report()
         return self.progress

@@ -40,6 +40,8 @@ def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0, most:
     ndarray of int64, shape (n_trials,)
         Rows of the plan.
     """
+    if plan.provenance.config.get("people"):
+        return np.arange(min(most, len(plan)) if most else len(plan))  # as people answered
     extra = is_extra(plan)
     n_main = int((~extra).sum())
     rows, later = np.flatnonzero(~extra), np.flatnonzero(extra)
@@ -84,6 +86,8 @@ def is_repetition(plan: Plan) -> np.ndarray:
     ndarray of bool, shape (n_trials,)
         True for triplets that have been asked in all their orders before.
     """
+    if plan.provenance.config.get("people"):
+        return np.zeros(len(plan), dtype=bool)  # every row is somebody's answer
     design = plan.provenance.config.get("design")
     order = design.get("order", "drawn") if isinstance(design, Mapping) else "drawn"
     return plan.repeat >= PRESENTATIONS[order]

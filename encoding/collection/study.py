@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..core import ConfigError, DataError, Plan, suggest, versions
 from ..core.plans import SPLITS
-from ..core.settings import Count, Text, settings
+from ..core.settings import Count, CountOrZero, Text, settings
 from ..io.atomic import write_json
 from ..io.judgments.answers import AnswerStore
 from ..io.store import load, save
@@ -18,13 +19,13 @@ from ..numerics.triplet_ranks import pair_counts
 from .baselines import Colours, Words
 from .budget import Budget
 from .contents import choose
-from .designs import Design, make_plan, read_listed
+from .designs import LATEST, Design, make_plan, read_listed
 from .openai import OpenAI
 from .ratings_judge import Cosine
 from .runner import Asking
 from .schedule import schedule, sharing
 from .stimuli import Shown, Stimuli, read_shown
-from .tabled import Table
+from .tabled import Table, TableAnnotator
 from .transformers import Transformers
 from .trials import Annotator
 
@@ -52,6 +53,8 @@ class Collecting:
     smaller ones whatever has been collected at any time is more like the whole."""
     human: str = ""
     """Parquet file of judgments by people, with which the quality report compares."""
+    stop_after: CountOrZero = 50
+    """Trials in a row without a valid answer after which a run stops; 0 for any number."""
 
 
 @dataclass(frozen=True)
@@ -141,16 +144,19 @@ class Opened:
         Its settings.
     plan : Plan
         Trials.
-    shown : ndarray of int32, shape (n_trials, 3)
-        What is shown in each.
     what : Shown
         Stimuli and contents.
     """
 
     collection: Collection
     plan: Plan
-    shown: np.ndarray
     what: Shown
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """What is shown in each trial: index into the contents, as int32 of shape (n_trials, 3)."""
+        settings = self.collection.stimuli
+        return choose(self.plan, self.what.contents, settings.captions_shown, self.collection.seed)
 
     def annotator(self, name: str) -> Annotator:
         """Make an annotator ready to be asked.
@@ -167,6 +173,14 @@ class Opened:
         """
         settings = self.collection.annotator(name)
         return settings.open(self.what.contents, self.collection.base)
+
+    def trials(self, annotator: Annotator) -> tuple[Plan, np.ndarray]:
+        """Return the plan of an annotator and what is shown: the collection's, or the rows of a people's table."""
+        if not isinstance(annotator, TableAnnotator):
+            return self.plan, self.shown
+        plan = annotator.plan(self.collection.design, self.collection.seed)
+        shown = choose(plan, self.what.contents, self.collection.stimuli.captions_shown, self.collection.seed)
+        return plan, shown
 
     def store(self, *, read_only: bool = False, shard: tuple[int, int] = (1, 1)) -> AnswerStore:
         """Open the store of answers.
@@ -199,7 +213,8 @@ class Opened:
         Asking
             With the budget and window of the configuration.
         """
-        return Asking(budget=self.collection.budget, window=self.collection.collecting.window, **how)
+        return Asking(budget=self.collection.budget, window=self.collection.collecting.window,
+                      patience=self.collection.collecting.stop_after, **how)  # fmt: skip
 
 
 def plan_collection(
@@ -225,14 +240,25 @@ def plan_collection(
     what = read_shown(collection.stimuli, collection.base, collection.folder / "frames", watch=watch)
     names = what.contents.stimuli
     listed, inputs = read_listed(collection.design, names, collection.base)
-    plan = make_plan(collection.design, names, seed=collection.seed, listed=listed)
     folder = collection.folder / "plan"
+    plan = make_plan(
+        collection.design, names, seed=collection.seed, listed=listed, version=_version(folder, collection)
+    )
     save(plan, folder)
-    shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
-    opened = Opened(collection, plan, shown, what)
+    opened = Opened(collection, plan, what)
     summary = summarize(opened)
     write_json(collection.folder / "plan.json", {**summary, "listed": inputs, "versions": versions()})
     return opened, summary
+
+
+def _version(folder: Path, collection: Collection) -> int:
+    """Return the version of the plan that lies there: answers that were paid for fit no other."""
+    if not (folder / "object.json").is_file():
+        return LATEST
+    before = load(folder).provenance
+    design = dict(before.config).get("design")
+    same = isinstance(design, Mapping) and design.get("kind") == "balanced" and before.seed == collection.seed
+    return 1 if same and before.step == "plan/1" else LATEST
 
 
 def open_collection(collection: Collection) -> Opened:
@@ -264,8 +290,7 @@ def open_collection(collection: Collection) -> Opened:
             f"{folder}: the plan was drawn from another design, seed or list of stimuli than the configuration now "
             f"gives. Run `encoding collect plan` again; answers that fit the new plan are kept."
         )
-    shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
-    return Opened(collection, plan, shown, what)
+    return Opened(collection, plan, what)
 
 
 def _listed(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """Judgments that people have given already, from a table; and which of its columns holds the odd one."""
 
+import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,19 +9,25 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from ..core import ConfigError, DataError, fingerprint
-from ..core.settings import OneOf, Rule, Text, settings
+from ..core import ConfigError, DataError, Plan, Provenance, fingerprint
+from ..core.settings import NotNegative, OneOf, Rule, Text, settings
 from ..io.judgments.triplets import COLUMNS, read_triplets
+from ..numerics.triplet_ranks import counterbalance
 from .computed import similarities
 from .contents import Contents
+from .designs import Design, splits_of
+from .people import SOURCES, Answers, assess_participants, read_answers, read_people
 from .trials import Answer, Ledger, Trial
 
 CONVENTIONS = ("last", "first", "named")
+ORDER = 0  # seed of orders that a file does not tell
 LEVEL = 1e-3  # of significance at which a column counts as that of the odd one
 
 
-Columns = Annotated[tuple[Text, ...], Rule("a list of the columns of three items", lambda names: len(names) == 3)]
+Columns = Annotated[tuple[Text, ...], Rule("a list of the columns of three items", lambda names: len(names) in (1, 3))]
+Keys = Annotated[tuple[Text, ...], Rule("a list of three keys", lambda names: len(names) in (0, 3))]
 
 
 @settings("[[annotator]]")
@@ -33,13 +41,34 @@ class Table:
     column: str = ""
     """The column that names it, for "named"."""
     columns: Columns = COLUMNS
-    """Columns of the three items, if the file is a table."""
+    """Columns of the three items, if the file is a table; or one column that holds a list of them."""
     name: Text = "people"
     """Name of the annotator in tables."""
+    source: Annotated[str, OneOf(SOURCES)] = "table"
+    """Program that wrote the file: its usual columns are found, reaction times read in its unit. All but "table" name
+    the odd item, so that `odd` is left out; `column` says where if that is not found."""
+    keys: Keys = ()
+    """What the answer column holds for the three slots, for instance ["left", "down", "right"]."""
+    participant: str = ""
+    """Column of who answered; a usual name if left out."""
+    reaction_time: str = ""
+    """Column of the time that it took (s; milliseconds in programs of browsers); a usual name if left out."""
+    answered: str = ""
+    """Column of when it was; a usual name if left out."""
+    exclude: tuple[str, ...] = ()
+    """Participants whose answers are kept but weigh nothing."""
+    exclude_flagged: bool = False
+    """Whether answers of participants who are flagged weigh nothing."""
+    fastest: NotNegative = 0.0
+    """Answers in less time (s) weigh nothing."""
+    slowest: NotNegative = 0.0
+    """Answers in more time (s) weigh nothing; 0 for no limit."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""
-        if (self.odd == "named") != bool(self.column):
+        if len(self.columns) == 1 and self.source == "table" and self.odd != "named":
+            raise ConfigError(f"columns = {list(self.columns)}, but with odd = {self.odd!r} three columns are needed.")
+        if self.source == "table" and (self.odd == "named") != bool(self.column):
             raise ConfigError(
                 f'odd = {self.odd!r}, column = {self.column!r}: "named" needs a column, others have none.'
             )
@@ -60,9 +89,24 @@ class Table:
             Ready to be asked.
         """
         path = Path(base) / self.file
-        items, named = read_triplets(path, contents.stimuli, columns=self.columns, odd=self.column or None)
-        odd = named if named is not None else items[:, 2 if self.odd == "last" else 0]
-        return TableAnnotator(self, items, odd, fingerprint(path))
+        return TableAnnotator(self, self._read(path, contents.stimuli), fingerprint(path), contents.stimuli)
+
+    def _read(self, path: Path, stimuli: Sequence[str]) -> Answers:
+        if self.source != "table" or self.odd == "named":
+            usual = self.columns == COLUMNS and self.source != "table"
+            names = {"columns": None if usual else self.columns, "odd": self.column, "participant": self.participant,
+                     "reaction_time": self.reaction_time, "answered": self.answered}  # fmt: skip
+            return read_answers(path, stimuli, self.source, names, self.keys)
+        items, _ = read_triplets(path, stimuli, columns=self.columns)
+        odd = items[:, 2 if self.odd == "last" else 0]
+        # The file has the odd one in one place, and does not say in which slot it was shown: an order is drawn.
+        shown = counterbalance(np.sort(items, axis=1), len(stimuli), ORDER)
+        unknown = np.full(len(items), np.nan)
+        who, rt, when = [""] * len(items), unknown, unknown
+        if path.suffix not in (".txt", ".npy"):
+            names = {"participant": self.participant, "reaction_time": self.reaction_time, "answered": self.answered}
+            who, rt, when = read_people(path, names)
+        return Answers(shown.astype(np.int64), odd.astype(np.int64), who, rt, when, pd.DataFrame(), {})
 
 
 class TableAnnotator:
@@ -72,25 +116,63 @@ class TableAnnotator:
     ----------
     settings : Table
         Where they come from.
-    items : ndarray of integers, shape (n_rows, 3)
-        Triplets of the file.
-    odd : ndarray of integers, shape (n_rows,)
-        The odd one of each.
+    answers : Answers
+        Rows of the file.
     key : str
         Fingerprint of the file.
+    stimuli : sequence of str
+        Names of the stimuli.
 
     Attributes
     ----------
     name, batch, concurrency
         As in `Annotator`.
+    answers : Answers
+        Rows of the file.
+    repeat : ndarray of int64, shape (n_rows,)
+        How many rows about the same triplet come before each.
     """
 
-    def __init__(self, settings: Table, items: np.ndarray, odd: np.ndarray, key: str) -> None:
+    def __init__(self, settings: Table, answers: Answers, key: str, stimuli: Sequence[str]) -> None:
         self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
+        self.answers, self._settings, self._stimuli = answers, settings, tuple(stimuli)
         self._identity = {"kind": "table", "file": key, "odd": settings.odd, "column": settings.column}
-        self._odd: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for triplet, one in zip(np.sort(items, axis=1).tolist(), odd.tolist(), strict=True):
-            self._odd[tuple(triplet)].append(one)
+        if settings.source != "table":
+            self._identity["source"] = settings.source
+        self._rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        self.repeat = np.zeros(len(answers.items), dtype=np.int64)
+        for row, triplet in enumerate(np.sort(answers.items, axis=1).tolist()):
+            rows = self._rows[tuple(triplet)]
+            self.repeat[row] = len(rows)
+            rows.append(row)
+        if len(self.repeat) and self.repeat.max() > np.iinfo(np.int16).max:
+            raise DataError(f"{settings.file}: {self.repeat.max() + 1:,} rows about one triplet are too many.")
+
+    def plan(self, design: Design, seed: int) -> Plan:
+        """Return the rows of the file as a plan: every row once, in the order in which it was shown."""
+        items = self.answers.items
+        split = splits_of(items, design, self._stimuli, seed)
+        how = {"design": dataclasses.asdict(design), "people": True}
+        return Plan(self._stimuli, items, self.repeat, split, Provenance("people/1", how, {}, seed))
+
+    def excluded(self) -> np.ndarray:
+        """Return which rows weigh nothing: those of excluded or flagged participants, too fast or too slow."""
+        who, rt = np.array(self.answers.participant, dtype=str), self.answers.reaction
+        names = set(self._settings.exclude)
+        if self._settings.exclude_flagged and any(self.answers.participant):
+            table = self.quality()
+            names |= set(table.loc[table["flags"] != "", "participant"])
+        out = np.isin(who, sorted(names))
+        if self._settings.fastest:
+            out |= rt < self._settings.fastest
+        return out | (rt > self._settings.slowest) if self._settings.slowest else out
+
+    def quality(self) -> pd.DataFrame:
+        """Assess every participant."""
+        answers = self.answers
+        choice = (answers.items == answers.odd[:, None]).argmax(axis=1)
+        who = np.array(answers.participant, dtype=str)
+        return assess_participants(answers.items, choice, who, reaction=answers.reaction, catch=answers.catch)
 
     def identity(self) -> dict[str, Any]:
         """List everything that shapes the answers.
@@ -128,14 +210,22 @@ class TableAnnotator:
         list of Answer
             One each; an error where nobody was asked (so often).
         """
-        answers = []
+        found, kept = [], self.answers
         for trial in trials:
-            given = self._odd.get(tuple(sorted(trial.items)), [])
-            if trial.repeat < len(given):
-                answers.append(Answer("valid", trial.items.index(given[trial.repeat])))
-            else:
-                answers.append(Answer("error", detail=f"the table has {len(given)} rows about this triplet"))
-        return answers
+            rows = self._rows.get(tuple(sorted(trial.items)), [])
+            if trial.repeat >= len(rows):
+                found.append(Answer("error", detail=f"the table has {len(rows)} rows about this triplet"))
+                continue
+            row = rows[trial.repeat]
+            slot = trial.items.index(int(kept.odd[row]))
+            rt, when = float(kept.reaction[row]), float(kept.answered[row])
+            found.append(
+                Answer(
+                    "valid", slot, participant=kept.participant[row], reaction=None if math.isnan(rt) else rt,
+                    answered=0.0 if math.isnan(when) else when,
+                )
+            )  # fmt: skip
+        return found
 
 
 class Convention(NamedTuple):

@@ -17,8 +17,8 @@ from .regions import KEYS, parcels
 from .space_tests import ALL, WITHOUT, SpaceTests
 
 CLAIMS = [
-    *KEYS, "claim", "space", "versus", "estimand", "value", "se", "df", "low", "high", "p", "p_fwe", "q", "n_targets",
-    "verdict", "note",
+    *KEYS, "claim", "space", "versus", "estimand", "value", "se", "df", "low", "high", "p", "p_fwe", "q",
+    "p_exchanged", "n_targets", "verdict", "note",
 ]  # fmt: skip
 VERDICTS = [
     *KEYS, "best", "leading", "u", "next", "lead", "low", "high", "p", "q", "p_chance", "n_targets", "verdict", "note",
@@ -26,6 +26,7 @@ VERDICTS = [
 POPULATION, FITS = "the spaces themselves", "these fits on new runs"
 ABOVE, NOT_ABOVE, NOT_TESTED = "above chance", "not above chance", "not tested"
 AHEAD, BEHIND, NO_DIFFERENCE = "ahead", "behind", "no difference that these data can show"
+ABOVE_0, BELOW_0, NOT_FROM_0 = "above 0", "below 0", "not different from 0"
 NAMED = "best"
 
 
@@ -51,7 +52,7 @@ def chance_table(tests: SpaceTests) -> pd.DataFrame:
             p, p_fwe, q = (float(tests.chance[name][number, place]) for name in ("p", "p_fwe", "q"))
             verdict = NOT_TESTED if not np.isfinite(q) else ABOVE if q <= level else NOT_ABOVE
             note = _note(tests, "chance", "rows", "spaces", f"space {space}")
-            tail = (p, p_fwe, q, int(tests.n_targets[place]), verdict, note)
+            tail = (p, p_fwe, q, p, int(tests.n_targets[place]), verdict, note)
             rows.append((*_place(tests, place), "chance", space, "", POPULATION, *found[number][place], *tail))
     return pd.DataFrame(rows, columns=CLAIMS)
 
@@ -108,7 +109,12 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
         ("joint", "+".join(tests.spaces), "", POPULATION, ""),
     ]
     kernels = [*unique, whole - np.sum(unique, axis=0), whole]
-    return _tested(tests, named, [estimate(kernel) for kernel in kernels])
+    table = _tested(tests, named, [estimate(kernel) for kernel in kernels])
+    table["verdict"] = table["verdict"].replace({AHEAD: ABOVE_0, BEHIND: BELOW_0, NO_DIFFERENCE: NOT_FROM_0})
+    if "unique_p" in tests.chance:
+        of_spaces = (table["claim"] == "unique").to_numpy()
+        table.loc[of_spaces, "p_exchanged"] = tests.chance["unique_p"].T.ravel()
+    return table
 
 
 def verdict_table(tests: SpaceTests) -> pd.DataFrame:
@@ -209,7 +215,7 @@ def fit_differences(
                     low, high = value - half, value + half
                     p = float(2 * stats.t.sf(abs(value) / se, df)) if se > 0 else np.nan
                 place = (subject, atlas.name if atlas else "", *parcel[:4])
-                rows.append((*place, "fits", a, b, FITS, value, se, df, low, high, p, np.nan, np.nan, n, "", note))
+                rows.append((*place, "fits", a, b, FITS, value, se, df, low, high, p, *[np.nan] * 3, n, "", note))
     table = pd.DataFrame(rows, columns=CLAIMS)
     return _judged(table, level)
 
@@ -242,7 +248,7 @@ def unique_of_fits(scores: Scores, atlases: Labelled, joint: str, without: Mappi
                 delta = delta[np.isfinite(delta)]
                 value = float(delta.mean()) if len(delta) else np.nan
                 place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
-                tail = ([np.nan] * 7, len(delta), NOT_TESTED, f"{joint} less {model}")
+                tail = ([np.nan] * 8, len(delta), NOT_TESTED, f"{joint} less {model}")
                 rows.append((*place, "delta R2", space, "the others", FITS, value, *tail[0], *tail[1:]))
     return pd.DataFrame(rows, columns=CLAIMS)
 
@@ -263,7 +269,7 @@ def _tested(
     columns = [np.stack([one.value, one.se, one.df, *one.interval(), one.p_differs()], axis=1) for one in found]
     for place in range(len(tests.places)):
         for (claim, space, versus, estimand, note), values in zip(named, columns, strict=True):
-            tail = (np.nan, np.nan, int(tests.n_targets[place]), "", note)
+            tail = (np.nan, np.nan, np.nan, int(tests.n_targets[place]), "", note)
             rows.append((*_place(tests, place), claim, space, versus, estimand, *values[place], *tail))
     return _judged(pd.DataFrame(rows, columns=CLAIMS), float(tests.facts["settings"]["p_level"]))
 

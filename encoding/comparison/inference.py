@@ -22,7 +22,7 @@ from ..core.progress import Progress, silent
 from ..io.atomic import write_json
 from ..io.partial import Partial
 from ..numerics import permutation
-from ..numerics.permutation import StimulusDraws, UnitDraws
+from ..numerics.permutation import BandDraws, StimulusDraws, UnitDraws
 from ..numerics.shared_variance import (
     FEWEST_BLOCKS,
     MOST_BLOCKS,
@@ -31,6 +31,7 @@ from ..numerics.shared_variance import (
     contiguous_groups,
     estimate,
     inverse_root,
+    reliability,
     shared_kernel,
     shared_space,
 )
@@ -42,6 +43,7 @@ from .space_tests import ALL, FACTS, WITHOUT, Inference, Presented, Resources, S
 
 STEP = "inference/1"
 SAVED_TARGETS = 8192
+FEWEST_UNRELIABLE = 1000  # samples below which versions must agree well
 Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
 
@@ -133,6 +135,7 @@ def _key(
             STEP,
             asdict(settings),
             [[space.name, fingerprint_array(space.values)] for space in (*spaces, *presented.described)],
+            [[name, fingerprint_array(space.values)] for name, space in sorted(presented.versions.items())],
             [responses.subject, responses.provenance.key, blocks, axes],
             [(*parcel[:4], fingerprint_array(parcel.mask)) for parcel in regions],
             None if use is None else fingerprint_array(np.asarray(use)),
@@ -147,6 +150,7 @@ class _Part:
     targets: dict[str, np.ndarray]
     kernels: np.ndarray
     draws: np.ndarray
+    bands: np.ndarray
     largest: np.ndarray
     counts: np.ndarray
 
@@ -171,9 +175,11 @@ class _Work:
         self.ranks: dict[str, int] = {}
         self.blocks: list[np.ndarray] = []
         self.block_stimuli: list[list[str]] = []
+        self.versions = presented.versions
         self.shared = self._shared()
         self.scheme_facts: dict[str, Any] = {"exchanged": "nothing", "n_permutations": 0, "n_orders": 0.0}
         self.draws = self._draws(presented)
+        self.bands = self._bands()
 
     # U ----------------------------------------------------------------------------------------------------------
 
@@ -201,9 +207,15 @@ class _Work:
         # What counts is how many independent samples there are: stimuli where they recur, else rows.
         n = len(set().union(*units.stimuli)) if by_stimulus else len(units.rows) - len(set(units.run.tolist()))
         values = {space.name: centre_runs(space.values[units.rows], units.run) for space in self.spaces}
-        shared = {name: self._one(name, values[name], n) for name in names}
+        second = {
+            name: centre_runs(self.versions[name].values[units.rows], units.run)
+            if name in self.versions
+            else values[name]
+            for name in names
+        }
+        shared = {name: self._one(name, values[name], second[name], n) for name in names}
         if len(names) > 1 and self.settings.unique:
-            shared |= self._joint(values, n)
+            shared |= self._joint(values, second, n)
         return {name: space for name, space in shared.items() if space is not None}
 
     def _blocks_of_units(self) -> None:
@@ -225,7 +237,9 @@ class _Work:
             self.blocks.append(np.flatnonzero(np.isin(shown, inside)))
             self.block_stimuli.append(inside.tolist())
 
-    def _one(self, name: str, X: np.ndarray, n: int) -> SharedSpace | None:
+    def _one(self, name: str, X: np.ndarray, second: np.ndarray, n: int) -> SharedSpace | None:
+        if second is not X and not self._reliable(name, X, second, n):
+            return None
         gram = X.T @ X
         rank = inverse_root(gram).shape[1] if gram.any() else 0
         if rank > n / 2:
@@ -234,28 +248,43 @@ class _Work:
                 f"U is that of the first {keep} principal components of its {rank} dimensions, because more than half "
                 f"as many dimensions as samples ({n}) cannot be estimated"
             )
-            X = X @ np.linalg.eigh(gram)[1][:, ::-1][:, :keep]
-        return self._space(name, X)
+            axes = np.linalg.eigh(gram)[1][:, ::-1][:, :keep]
+            return self._space(name, X @ axes, X @ axes if second is X else second @ axes)
+        return self._space(name, X, second)
 
-    def _joint(self, values: Mapping[str, np.ndarray], n: int) -> dict[str, SharedSpace | None]:
-        n_all = sum(self.ranks.get(name, 0) for name in values)
+    def _reliable(self, name: str, X: np.ndarray, second: np.ndarray, n: int) -> bool:
+        """Note the reliability of two versions, and refuse it where samples are too few to make up for it."""
+        found = reliability(X, second)
+        enough = found >= 0.7 or (n >= FEWEST_UNRELIABLE and found >= 0.3)
+        self.notes[f"space {name}"] = (
+            f"U is that of what two versions of the features measure in common (reliability {found:.2f})"
+            if enough
+            else f"U is not estimated: two versions of the features agree too little (reliability {found:.2f}); at "
+            f"least 0.7 is needed, or 0.3 with {FEWEST_UNRELIABLE} samples or more"
+        )
+        return enough
+
+    def _joint(
+        self, values: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], n: int
+    ) -> dict[str, SharedSpace | None]:
+        whole = np.concatenate(list(values.values()), axis=1)
+        n_all = inverse_root(whole.T @ whole).shape[1]
         if n_all > n / 2 or len(self.ranks) < len(values):
             self.notes["unique"] = (
                 f"unique parts are not estimated: all spaces together have {n_all} dimensions, and half as many "
                 f"dimensions as samples ({n}) are the most that can be"
             )
             return {}
-        found = {ALL: self._space(ALL, np.concatenate(list(values.values()), axis=1))}
-        for name in values:
-            rest = [X for other, X in values.items() if other != name]
-            # All but one of two spaces is the other one, which is there already.
-            found[WITHOUT + name] = self._space(WITHOUT + name, np.concatenate(rest, axis=1))
+        found = {}
+        for label, left_out in ((ALL, None), *((WITHOUT + name, name) for name in values)):
+            both = [np.concatenate([of[name] for name in of if name != left_out], axis=1) for of in (values, second)]
+            found[label] = self._space(label, both[0], both[1] if self.versions else both[0])
         return found
 
-    def _space(self, name: str, X: np.ndarray) -> SharedSpace | None:
+    def _space(self, name: str, X: np.ndarray, second: np.ndarray) -> SharedSpace | None:
         run = self.units.run if self.units.recurring else None
         try:
-            space = shared_space(X, self.blocks, run=run)
+            space = shared_space(X, self.blocks, None if second is X else second, run=run)
         except ValueError as error:
             self.notes[f"space {name}"] = f"U is not estimated: {error}"
             return None
@@ -306,6 +335,17 @@ class _Work:
         features = [values_of_stimuli(by_name[space.name], names) for space in self.spaces]
         return StimulusDraws(features, where, self.scheme, n_draws)
 
+    def _bands(self) -> list[BandDraws]:
+        """Prepare the draws of what each space adds to the others."""
+        n_draws = self.settings.unique_permutations
+        if not n_draws or len(self.spaces) < 2 or not isinstance(self.draws, UnitDraws) or self.scheme.kind != "runs":
+            return []
+        values = [permutation.prepare_rows(space.values[self.units.rows], self.scheme) for space in self.spaces]
+        return [
+            BandDraws(X, np.concatenate([*values[:k], *values[k + 1 :]], axis=1), self.scheme, n_draws)
+            for k, X in enumerate(values)
+        ]
+
     # Running ----------------------------------------------------------------------------------------------------
 
     def run(self, folder: Path, key: str, resources: Resources, progress: Progress) -> None:
@@ -321,7 +361,8 @@ class _Work:
                 )
                 partial.write(number, {
                     **{f"target_{name}": values for name, values in part.targets.items()},
-                    "kernels": part.kernels, "draws": part.draws, "largest": part.largest, "counts": part.counts,
+                    "kernels": part.kernels, "draws": part.draws, "bands": part.bands,
+                    "largest": part.largest, "counts": part.counts,
                 })  # fmt: skip
             progress((number + 1) / len(chunks))
         self._finish(partial, chunks, key)
@@ -343,6 +384,7 @@ class _Work:
             {name: np.concatenate([part.targets[name] for part in parts], axis=-1) for name in parts[0].targets},
             np.sum([part.kernels for part in parts], axis=0),
             np.sum([part.draws for part in parts], axis=0).astype(np.float32),
+            np.sum([part.bands for part in parts], axis=0).astype(np.float32),
             np.max([part.largest for part in parts], axis=0),
             np.sum([part.counts for part in parts], axis=0),
         )
@@ -366,6 +408,7 @@ class _Work:
         member = sparse.csr_array(self.member[:, place] * varies)
         targets, kernels = self._estimate(centred, varies, member)
         draws, largest = np.zeros((0, 0, len(self.regions)), np.float32), np.zeros(0)
+        bands = draws
         if self.draws is not None:
             prepared = centred if self.units.recurring else permutation.prepare_rows(Y, self.scheme)
             statistics = self.draws.statistics(prepared)
@@ -373,9 +416,12 @@ class _Work:
             for name, values in (("z", null.z), ("p", null.p), ("skewness", null.skewness)):
                 targets[name] = _spread(values, varies)
             largest = null.largest
-            flat = statistics.reshape(-1, statistics.shape[-1])
-            draws = (member.astype(np.float32) @ flat.T).T.reshape(*statistics.shape[:2], -1)
-        return _Part(targets, kernels, draws, largest, np.asarray(member.sum(1)))
+            draws = _over_regions(member, statistics)
+            if self.bands:
+                added = np.concatenate([band.statistics(prepared) for band in self.bands], axis=1)
+                targets["unique_p"] = _spread(permutation.summarise(added[:, :, varies]).p, varies)
+                bands = _over_regions(member, added)
+        return _Part(targets, kernels, draws, bands, largest, np.asarray(member.sum(1)))
 
     def _estimate(
         self, Y: np.ndarray, varies: np.ndarray, member: sparse.csr_array
@@ -418,6 +464,9 @@ class _Work:
             of_regions |= _corrected(of_regions, null.largest)
             for name, values in chance.items():
                 values[:, full] = of_regions[name]
+            if self.bands:
+                bands = np.sum([part["bands"] for part in parts], axis=0)[..., full]
+                chance["unique_p"] = _spread(permutation.summarise(bands).p, full)
         targets.pop("skewness", None)
         facts = {
             "key": key,
@@ -443,6 +492,12 @@ class _Work:
         )
         write_json(partial.folder / FACTS, facts)
         partial.finish()
+
+
+def _over_regions(member: sparse.csr_array, statistics: np.ndarray) -> np.ndarray:
+    """Sum statistics over the targets of regions, shape (n_draws + 1, n_spaces, n_places)."""
+    flat = statistics.reshape(-1, statistics.shape[-1])
+    return (member.astype(np.float32) @ flat.T).T.reshape(*statistics.shape[:2], -1)
 
 
 def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -24,6 +24,9 @@ def _two(pair: tuple[str, ...]) -> bool:
 
 
 Pair = Annotated[tuple[Text, ...], Rule("a list of two different models", _two, "lists of two different models")]
+Versions = Annotated[
+    tuple[Text, ...], Rule("a list of two different feature spaces", _two, "lists of two different feature spaces")
+]
 
 
 @settings("[compare]")
@@ -48,6 +51,12 @@ class Comparison:
     Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""
     n_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 1000
     """Draws of the test against chance; 0 makes none."""
+    unique_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 0
+    """Draws of the test of what each space adds to the others, by exchanging its residual between runs; each costs
+    several times as much as a draw against chance. 0 makes none; the estimate and its interval are there regardless."""
+    versions: tuple[Versions, ...] = ()
+    """Pairs of feature spaces that measure the same features independently (ratings by two halves of the raters,
+    embeddings of two seeds). The first is tested, by what both have in common; the second is not tested itself."""
     p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
     """Largest p at which a space is named the best, and largest false discovery rate of "above chance"."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ class Inference:
         Largest p at which a space is named, or called above chance.
     unique : bool
         Whether what each space adds to all others is estimated.
+    unique_permutations : int
+        Draws of the test of what each space adds, by exchanging its residual on the others between runs; each costs
+        several times as much as a draw against chance.
     seed : int
         Seed of the draws.
     """
@@ -33,6 +36,7 @@ class Inference:
     n_permutations: int = 1000
     p_level: float = 0.05
     unique: bool = True
+    unique_permutations: int = 0
     seed: int = 0
 
 
@@ -48,11 +52,15 @@ class Presented:
         Indicators of stimuli aligned as the features are; needed where stimuli recur on the clock of volumes.
     use : ndarray of bool, shape (n_samples,), or None
         Rows that take part; all unless given.
+    versions : mapping of str to FeatureSpace
+        For unreliable features (ratings by few) a second, independently measured version of a space, aligned: U is then
+        that of what both measure.
     """
 
     described: tuple[FeatureSpace, ...] = ()
     layout: FeatureSpace | None = None
     use: np.ndarray | None = None
+    versions: Mapping[str, FeatureSpace] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +97,13 @@ class SpaceTests:
         Usable targets of each.
     targets : mapping of str to ndarray, shape (n_spaces, n_targets)
         Per target: "u" and "u_se"; "z", "p", "p_fwe" (corrected for all targets and spaces) and "q" (false discovery
-        rate over all targets and spaces) against chance; and of shape (n_targets,) "winner" (position of the space
-        that the naming rule names, -1 for none) and "winner_p". NaN where a target is not usable or there is no test.
+        rate over all targets and spaces) against chance; "unique_p" of what each adds, where it was tested; of shape
+        (n_targets,) "winner" (position of the space that the naming rule names, -1 for none) and "winner_p". NaN where
+        a target is not usable or there is no test.
     kernels : ndarray, shape (n_places, n_sets, n_blocks, n_blocks)
         Mean kernels of regions; without blocks where U is refused.
     chance : mapping of str to ndarray, shape (n_spaces, n_places)
-        "z", "p", "p_fwe" and "q" of regions, corrected for all regions and spaces.
+        "z", "p", "p_fwe" and "q" of regions, corrected for all regions and spaces; "unique_p" of what each space adds.
     facts : mapping
         "units", "n_units", "n_blocks", "blocks" (the stimuli of each), "exchanged", "n_permutations", "n_orders",
         "ranks", and "notes": what was refused or assumed, by subject; JSON.

@@ -17,16 +17,13 @@ from annotated_types import Interval
 from ..comparison import Comparison, Rsa
 from ..core import ConfigError, suggest
 from ..core.settings import Rule, distinct, settings
-from ..embedding import EMBEDDERS, ConcatTable, FeatureTable, JudgmentTable, MotionEnergy
+from ..embedding import SOURCES, FeatureSource, in_order
 from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
 from ..fitting.budget import Budget
 from ..loading import Loader
 from ..mapping.settings import BDATA, Maps
 from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
-
-FeatureSource = FeatureTable | JudgmentTable | MotionEnergy | ConcatTable
-
 
 Delay = Annotated[int, Interval(ge=0, le=1000)]
 
@@ -47,7 +44,7 @@ class Study:
 
     Attributes
     ----------
-    features : tuple of FeatureTable, JudgmentTable, MotionEnergy or ConcatTable
+    features : tuple of FeatureSource
         Feature spaces, in the order in which they are shown.
     models : tuple of Ridge or BandedRidge
         What is fitted, in order; may be empty if there is an analysis of similarity.
@@ -103,6 +100,7 @@ class Study:
         content = dataclasses.asdict(self)
         content.pop("text")
         content.pop("expanded")
+        content["load"] = self.load.resolved()
         content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
         return content
 
@@ -187,10 +185,10 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
             raise ConfigError(f"there is no {named} table, and one is needed.")
     seed = General(seed=content.get("seed", 0)).seed
-    features = tuple(build_kind(EMBEDDERS, table, "[[features]]", "table") for table in _tables(content, "features"))
+    features = tuple(build_kind(SOURCES, table, "[[features]]", "table") for table in _tables(content, "features"))
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
-    _check_concat(features)
+    in_order(features)  # raises if a space that another is made of is not there
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
     added = _subsets(models)
     models += added
@@ -212,6 +210,9 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
+    for name in [name for pair in study.compare.versions for name in pair]:
+        if name not in names:
+            raise ConfigError(f"[compare] versions: no feature space {name!r} in [[features]]. {suggest(name, names)}")
     if study.maps.threshold == "fdr" and study.compare.significance == "none":
         raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
     masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
@@ -228,17 +229,6 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         )
     _check_rsa(study, names, per_stimulus)
     return study
-
-
-def _check_concat(features: tuple[FeatureSource, ...]) -> None:
-    known = [feature.name for feature in features if not isinstance(feature, ConcatTable)]
-    for feature in features:
-        for space in feature.spaces if isinstance(feature, ConcatTable) else ():
-            if space not in known:
-                raise ConfigError(
-                    f"[[features]] {feature.name!r}: spaces names {space!r}, which is no feature space that could be "
-                    f"joined. {suggest(space, known)}"
-                )
 
 
 def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:

@@ -6,6 +6,7 @@ field says what the field means; messages, the JSON schema and the page of all s
 
 import ast
 import dataclasses
+import datetime
 import difflib
 import functools
 import inspect
@@ -176,6 +177,8 @@ def _translated(error: ValidationError, cls: type, given: Mapping[str, Any]) -> 
     unknown = [key for key in given if key not in known]
     if unknown:
         return ConfigError(f"{subject}unknown key {unknown[0]!r}. {suggest(unknown[0], known)}")
+    if any(one["type"] == "unexpected_positional_argument" for one in found):
+        return ConfigError(f"{subject}at most {len(known)} values are needed.")
     missing = [name for name in known if name not in given]
     for one in found:
         key = one["loc"][0] if one["loc"] else None
@@ -185,8 +188,6 @@ def _translated(error: ValidationError, cls: type, given: Mapping[str, Any]) -> 
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, EncodingError):
         return type(raised)(f"{where}{raised}")
-    if first["type"] == "unexpected_positional_argument":
-        return ConfigError(f"{subject}at most {len(known)} values are needed.")
     key = first["loc"][0] if isinstance(first["loc"][0], str) else list(known)[int(first["loc"][0])]
     return ConfigError(f"{where}{refusal(key, given[key], known[key], found)}")
 
@@ -253,7 +254,7 @@ def _toml(value: Any) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}" if value else "{}"
-    return repr(value)
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
 
 
 # From annotations to words

@@ -1,34 +1,38 @@
 """Feature spaces of the stimuli: tables that are there already, and dimensions learned from odd-one-out judgments."""
 
+from ..core.plugins import Registry
 from .consensus import Consensus, agree, fit_consensus
 from .evaluation import evaluate, slot_preference
 from .from_judgments import JudgmentTable, learn
 from .motion import MotionEnergy, measure_motion
 from .simulated import simulate_judgments
+from .sources import FeatureSource, SourceContext, in_order
 from .sparse import SparseEmbedding
 from .tables import ConcatTable, FeatureTable, concatenate, embed
 
 # What `kind` in a [[features]] table of the configuration can be.
-EMBEDDERS = {
-    "table": FeatureTable,
-    "judgments": JudgmentTable,
-    "concat": ConcatTable,
-    "motion_energy": MotionEnergy,
-}
+SOURCES: Registry[type[FeatureSource]] = Registry(
+    "encoding.sources",
+    {"table": FeatureTable, "judgments": JudgmentTable, "concat": ConcatTable, "motion_energy": MotionEnergy},
+    needs=("make_space", "needs", "slow"),
+)
 
 __all__ = [
-    "EMBEDDERS",
+    "SOURCES",
     "ConcatTable",
     "Consensus",
+    "FeatureSource",
     "FeatureTable",
     "JudgmentTable",
     "MotionEnergy",
+    "SourceContext",
     "SparseEmbedding",
     "agree",
     "concatenate",
     "embed",
     "evaluate",
     "fit_consensus",
+    "in_order",
     "learn",
     "measure_motion",
     "simulate_judgments",

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -40,6 +40,7 @@ from ..io.tables import read_stimuli
 from .consensus import RELIABLE, Consensus, fit_consensus
 from .page import Context, write_page
 from .simulated import simulate_judgments
+from .sources import FeatureSource, SourceContext
 from .sparse import METHODS, STARTS, SparseEmbedding
 from .triplets import as_triplets, divide
 
@@ -51,9 +52,10 @@ Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or m
 
 
 @settings("[[features]]")
-class JudgmentTable:
+class JudgmentTable(FeatureSource):
     """A file of judgments, and how to learn dimensions from it."""
 
+    slow: ClassVar[bool] = True
     name: Text
     """Name of the feature space."""
     file: str = ""
@@ -105,6 +107,23 @@ class JudgmentTable:
         """Check that there is one source of judgments."""
         if bool(self.file) == (self.ratings is not None):
             raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
+
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """Need ratings: to simulate judgments from, and to label the page with."""
+        given = {"ratings": self.ratings, "categories": self.categories, "dimensions": self.dimensions}
+        return {key: (name,) for key, name in given.items() if name is not None}
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Learn dimensions, or load what was learned."""
+        return learn(
+            self,
+            context.base,
+            context.folder,
+            device=context.device,
+            n_jobs=context.n_jobs,
+            related=context.spaces,
+            progress=context.progress,
+        )
 
     def estimator(self, device: str = "cpu") -> SparseEmbedding:
         """Make the estimator that these settings describe.

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -13,8 +13,10 @@ from ..core.settings import NotNegative, Rule, Text, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
 from ..io.luminance import MOTION_PACKAGES, read_luminance
+from .sources import FeatureSource, SourceContext
 
 BATCH = 256
+STEP = "motion/2"
 
 
 Frequencies = Annotated[
@@ -23,7 +25,7 @@ Frequencies = Annotated[
 
 
 @settings("[[features]]")
-class MotionEnergy:
+class MotionEnergy(FeatureSource):
     """Motion energy of video files, by pymoten (extra ``motion``).
 
     Every clip is turned into square luminance images; the energy of a filter is the root of the summed squares of its
@@ -31,6 +33,7 @@ class MotionEnergy:
     6,555 channels of Du et al. (2023).
     """
 
+    slow: ClassVar[bool] = True
     name: Text
     """Name of the feature space."""
     videos: Text
@@ -59,6 +62,10 @@ class MotionEnergy:
                 f"size = {self.size} pixels cannot show {max(self.spatial_frequencies)} cycles per image; at least "
                 f"two pixels per cycle are needed."
             )
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Measure all clips, or load what was measured."""
+        return measure_motion(self, context.base, context.folder, progress=context.progress)
 
 
 def measure_motion(
@@ -108,14 +115,14 @@ def measure_motion(
     rows, prints = [], []
     for done, path in enumerate(files, start=1):
         prints.append(fingerprint(path))
-        kept = Path(folder) / f"motion-{digest(settings)}" / f"{path.stem}-{prints[-1]}.npy"
+        kept = Path(folder) / f"motion-{digest([STEP, settings])}" / f"{path.stem}-{prints[-1]}.npy"
         if not kept.is_file():
             pyramid = _pyramid(source) if pyramid is None else pyramid
             with atomic_file(kept) as temporary, temporary.open("wb") as stream:
                 np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
         rows.append(np.load(kept, allow_pickle=False))
         progress(done / len(files))
-    provenance = Provenance("motion/1", settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
+    provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
     features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
     return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
 

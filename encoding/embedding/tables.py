@@ -21,16 +21,20 @@ from ..core import (
     versions,
 )
 from ..core.settings import Count, Rule, Text, distinct, settings
+from ..io.fetched import absent, require_fetched
 from ..io.released_features import read_feature_folder, read_feature_struct
 from ..io.store import DESCRIPTION, load
-from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
+from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
+from .sources import FeatureSource, SourceContext
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
 RELEASED = 2196
+# Rounding above this part of half the range of a feature is no longer negligible.
+LOST = 1e-3
 
 
 @settings("[[features]]")
-class FeatureTable:
+class FeatureTable(FeatureSource):
     """A table with one row per stimulus and one column per feature."""
 
     name: Text
@@ -49,6 +53,10 @@ class FeatureTable:
     rows: Count | None = None
     """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
     position of a row says which stimulus it is."""
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Read the file."""
+        return embed(self, context.base)
 
 
 def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
@@ -78,8 +86,11 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
     if path.is_dir():
         names, values, features, files = _folder(source, path)
     elif not path.is_file():
+        if path.is_symlink():
+            raise absent(path)
         raise DataError(f"Feature space {source.name!r}: no file {path} ({source.file!r} in {base}).")
     else:
+        require_fetched([path], f"Feature space {source.name!r}")
         read = {".npy": _array, ".mat": _struct}.get(path.suffix, _table)
         names, values, features, files = read(source, path)
     empty = np.flatnonzero(names == "")
@@ -100,10 +111,11 @@ def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     texts = (*STIMULUS_COLUMNS, source.stimulus) if source.stimulus else STIMULUS_COLUMNS
     frame = read_table(path, text=texts)
     stimulus = stimulus_column([str(name) for name in frame.columns], source.stimulus, where)
-    features = source.columns or tuple(str(name) for name in frame.columns if name != stimulus)
+    features = source.columns or tuple(name for name in frame.columns if name != stimulus)
     if not features:
         raise DataError(f"{where}: no column beside {stimulus!r}; at least one feature is needed.")
-    frame.columns = [str(name) for name in frame.columns]
+    if source.columns is None:
+        require_no_row_numbers(list(frame.columns), where)
     for name in features:
         if name not in frame.columns:
             raise DataError(
@@ -201,6 +213,23 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
             f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
             f"{str(names[row])!r}. Fill them, or leave the rows or columns out."
         )
+    _check_precision(values, features, where)
+
+
+def _check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
+    """Refuse columns whose variation is lost in float32, such as seconds since 1970."""
+    spread = np.ptp(values, axis=0) / 2
+    with np.errstate(over="ignore"):
+        kept = values.astype(np.float32).astype(np.float64)
+    lost = ~np.isfinite(kept).all(axis=0) | (np.abs(kept - values).max(axis=0) > LOST * spread)
+    lost &= spread > 0
+    if lost.any():
+        column = int(np.flatnonzero(lost)[0])
+        raise DataError(
+            f"{where}: {lost.sum()} features cannot be held in float32, the first is {features[column]!r}: it runs "
+            f"from {values[:, column].min():.9g} to {values[:, column].max():.9g}. Subtract a constant from "
+            f"the column, or change its unit."
+        )
 
 
 def _several(names: tuple[str, ...]) -> bool:
@@ -208,14 +237,21 @@ def _several(names: tuple[str, ...]) -> bool:
 
 
 @settings("[[features]]")
-class ConcatTable:
+class ConcatTable(FeatureSource):
     """Feature spaces side by side, as one space with one penalty."""
 
     name: Text
     """Name of the feature space."""
     spaces: Annotated[tuple[Text, ...], Rule("a list of two or more different feature spaces", _several)]
-    """Two or more other spaces of ``[[features]]``, none of them a concat. All must have the same stimuli; rows are
-    matched by name."""
+    """Two or more other spaces of ``[[features]]``. All must have the same stimuli; rows are matched by name."""
+
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """Need all parts."""
+        return {"spaces": self.spaces}
+
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Concatenate the parts."""
+        return concatenate(self, context.spaces)
 
 
 def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> FeatureSpace:

@@ -1,12 +1,16 @@
 """Nothing half-written ever stands under its final name."""
 
+import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+BREAKS = re.compile(r"[\t\r\n]")
 
 
 @contextmanager
@@ -101,6 +105,10 @@ def write_json(path: str | Path, content: Any) -> Path:
     return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def _one_line(cell: Any) -> Any:
+    return " ".join(cell.split()) if isinstance(cell, str) and BREAKS.search(cell) else cell
+
+
 def write_tsv(path: str | Path, frame: Any) -> Path:
     """Write a table as BIDS wants it: tabs, a header, "n/a" for what is missing.
 
@@ -116,6 +124,12 @@ def write_tsv(path: str | Path, frame: Any) -> Path:
     Path
         The final name.
     """
+    # BIDS knows no quotation marks, so that a cell can hold neither a tab nor a line break.
+    texts = frame.select_dtypes(include=["object", "string"]).columns
+    plain = frame.assign(**{name: frame[name].map(_one_line, na_action="ignore") for name in texts})
     with atomic_file(path) as temporary:
-        frame.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.6g", lineterminator="\n")
+        plain.to_csv(
+            temporary, sep="\t", index=False, na_rep="n/a", float_format="%.6g", lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+        )  # fmt: skip
     return Path(path)

@@ -1,13 +1,17 @@
 """Frames out of video files, in one pass forward, with a word on what is wrong with a file."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..core import DataError
+from .fetched import is_unfetched, require_content, unfetched_error
 
+CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 LEAST = 0.9  # of the duration in the header that must be there; headers are a little off in files that are whole
 
 
@@ -60,7 +64,10 @@ def inside(folder: str | Path, name: str) -> Path:
             f"Stimulus path {name!r} leads out of the stimulus folder {top}. Only files inside it are read."
         )
     if not path.is_file():
+        if is_unfetched(top / name):
+            raise unfetched_error([top / name])
         raise DataError(f"Stimulus path {name!r}: there is no such file in {top}.")
+    require_content(path)
     return path
 
 
@@ -97,7 +104,7 @@ def read_clip(path: str | Path, n_frames: int) -> ClipFrames:
                 return ClipFrames((), (), float("nan"), "it has no video")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            duration = _duration(container, stream)
+            duration = stated_duration(container, stream)
             found = _take(container, n_frames, duration)
         end = found.end
         if end is not None and found.short and end < LEAST * duration:
@@ -124,10 +131,28 @@ class _Found:
         self.problem = ""
 
 
-def _duration(container: Any, stream: Any) -> float:
+def stated_duration(container: Any, stream: Any) -> float:
+    """Seconds from the first picture to the end of the video as its file says; NaN where it does not.
+
+    Matroska and WebM count from the beginning of the file, before which audio may run or after which it may go on: the
+    duration of the file is that of the video only where nothing else is in it.
+    """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration else float("nan")
+    lead = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
+    tags = [value for key, value in stream.metadata.items() if key.upper().startswith("DURATION")]
+    found = CLOCK.fullmatch(tags[0].strip()) if tags else None
+    if found:
+        return max(3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) - lead, 0.0) or float("nan")
+    if container.duration and len(container.streams) == 1:
+        return container.duration / 1e6 - lead
+    return float("nan")
+
+
+def upright(frame: Any) -> np.ndarray:
+    """Decode a frame to RGB, turned as a player turns it."""
+    turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
 def _take(container: Any, n_frames: int, duration: float) -> _Found:
@@ -135,6 +160,7 @@ def _take(container: Any, n_frames: int, duration: float) -> _Found:
     import av
 
     found = _Found()
+    aspect = container.streams.video[0].sample_aspect_ratio
     middles = (np.arange(n_frames) + 0.5) / n_frames * duration
     shown: Any = None
     start, now = None, 0.0
@@ -146,7 +172,7 @@ def _take(container: Any, n_frames: int, duration: float) -> _Found:
                 found.problem = f"it has a damaged frame at {now:.2f} s"
             # A frame is shown until the next one comes.
             while len(found.frames) < n_frames and now > middles[len(found.frames)]:
-                _keep(found, shown if shown is not None else (frame, now))
+                _keep(found, shown if shown is not None else (frame, now), aspect)
             shown = (frame, now)
             if len(found.frames) == n_frames:
                 return found
@@ -161,13 +187,18 @@ def _take(container: Any, n_frames: int, duration: float) -> _Found:
     found.short = not np.isnan(duration) and missing > 0 and middles[-1] > found.end
     if not found.short and not np.isnan(duration):
         for _ in range(missing):
-            _keep(found, shown)
+            _keep(found, shown, aspect)
     return found
 
 
-def _keep(found: _Found, shown: tuple[Any, float]) -> None:
+def _keep(found: _Found, shown: tuple[Any, float], aspect: Any) -> None:
     frame, time = shown
-    pixels = frame.to_ndarray(format="rgb24")
-    turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
-    found.frames.append(np.ascontiguousarray(np.rot90(pixels, turns)))
+    pixels = upright(frame)
+    if aspect and aspect != 1:
+        # Pixels of DV and DVD are not square; a player widens or narrows the picture.
+        turned = pixels.shape[0] != frame.height
+        height, width = pixels.shape[:2]
+        size = (width, round(height * float(aspect))) if turned else (round(width * float(aspect)), height)
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    found.frames.append(pixels)
     found.times.append(float(time))

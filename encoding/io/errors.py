@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core import DataError, EncodingError
+from .fetched import is_unfetched, unfetched_error
 
 
 @contextmanager
@@ -37,5 +38,7 @@ def naming(path: Path, damaged: tuple[type[Exception], ...], problem: str, advic
     except EncodingError:
         raise
     except damaged as error:
+        if is_unfetched(path):
+            raise unfetched_error([path]) from error
         told = " ".join(str(error).split())
         raise DataError(f"{path}: {problem} ({type(error).__name__}: {told}). {advice}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core import DataError
+from .clips import LEAST, stated_duration, upright
 
 MOTION_PACKAGES = "pip install 'brain-encoding[motion]'"
 
@@ -77,18 +78,23 @@ def read_luminance(path: Path, size: int, rate: float) -> np.ndarray:
             if not container.streams.video:
                 raise DataError(f"{path}: has no video.")
             stream = container.streams.video[0]
+            stated = stated_duration(container, stream)
             shot = 1.0 / float(stream.average_rate) if stream.average_rate else 1.0 / rate
             for frame in container.decode(video=0):
                 start = (frame.time or 0.0) if start is None else start
                 now = (frame.time or 0.0) - start
                 while shown is not None and (len(images) + 0.5) / rate < now:
                     images.append(shown)
-                shown = lightness(_resized(frame.to_ndarray(format="rgb24"), size))
+                if frame.is_corrupt:
+                    raise DataError(f"{path}: has a damaged frame at {now:.2f} s. Encode or download it again.")
+                shown = lightness(_resized(upright(frame), size))
                 end = now + shot
     except (av.error.FFmpegError, OSError) as error:
         raise DataError(f"{path}: cannot be decoded ({error}).") from error
     if shown is None:
         raise DataError(f"{path}: has no frames.")
+    if end < LEAST * stated:
+        raise DataError(f"{path}: breaks off at {end:.2f} of {stated:.2f} s. Encode or download it again.")
     while (len(images) + 0.5) / rate < end or not images:
         images.append(shown)
     return np.stack(images)

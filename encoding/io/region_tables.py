@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DataError
+from .fetched import absent, require_content
 
 EMPTY = ("", "n/a", "none", "nan")
 HEMIS = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R", "b": "", "bilateral": ""}
@@ -75,9 +76,11 @@ def read_rows(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
         If the file is missing, empty, lacks a column, or a row is too short or too long.
     """
     if not path.is_file():
-        raise DataError(f"Table {path}: no such file.")
+        raise absent(path)
+    require_content(path)
+    # BIDS has no quotation marks: a lone one would join all lines up to the next.
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, delimiter="\t")
+        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         rows, columns = list(reader), list(reader.fieldnames or [])
     missing = [column for column in needed if column not in columns]
     if missing:

@@ -1,5 +1,13 @@
-"""Tables in: TSV, CSV, parquet and npy, with messages that name the file."""
+"""Tables in: TSV, CSV, parquet and npy, with messages that name the file.
 
+A row is a line. BIDS knows no quotation marks in TSV files, so that a lone ``"`` is a character like any other; in CSV
+files a quoted cell must end in the line in which it begins. pandas alone would join the lines between two marks.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +16,12 @@ import numpy as np
 import pandas as pd
 
 from ..core import DataError, StimulusSet
+from .fetched import absent, require_content
 
 MISSING = ("n/a", "")
 STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimulus_id", "video_id", "video")
+# What pandas calls a column without a name, also after the table was written again.
+NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?|)")
 
 
 def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -22,41 +33,119 @@ def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
         A ``.tsv``, ``.csv`` or ``.parquet`` file.
     text : sequence of str
         Columns to keep as text; stimulus names such as ``007`` must not become numbers. Missing text
-        is "".
+        is "". White space around it is removed, as around the names of columns.
 
     Returns
     -------
     pandas.DataFrame
-        The table; "n/a" and empty cells are missing.
+        The table, one row per line; "n/a" and empty cells are missing.
 
     Raises
     ------
     DataError
-        If the file does not exist, cannot be read, or has another extension.
+        If the file does not exist, cannot be read, has another extension, two columns of one name, or lines with more
+        or fewer cells than the header.
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file.")
-    separators = {".tsv": "\t", ".csv": ","}
+        raise absent(path)
+    if path.suffix not in (".tsv", ".csv", ".parquet"):
+        raise DataError(f"{path}: tables are read from .tsv, .csv or .parquet files.")
+    require_content(path)
     try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        elif path.suffix in separators:
-            options: dict[str, Any] = {"sep": separators[path.suffix], "na_values": list(MISSING)}
-            options["keep_default_na"] = False
-            columns = pd.read_csv(path, nrows=0, **options).columns
-            names: dict[str, Any] = {name: str for name in text if name in columns}
-            frame = pd.read_csv(path, dtype=names, **options)
-        else:
-            raise DataError(f"{path}: tables are read from .tsv, .csv or .parquet files.")
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+        frame = _parquet(path) if path.suffix == ".parquet" else _delimited(path, text)
+    except DataError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}).") from error
     for name in text:
         if name in frame.columns:
-            frame[name] = frame[name].astype(object).where(frame[name].notna(), "").astype(str)
+            frame[name] = frame[name].astype(object).where(frame[name].notna(), "").astype(str).str.strip()
     return frame
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    frame = pd.read_parquet(path)
+    # pandas keeps what was the index apart; a stimulus that was made the index is a column like the others.
+    named = [name for name in frame.index.names if name is not None]
+    if named:
+        unnamed = [level for level, name in enumerate(frame.index.names) if name is None]
+        frame = frame.reset_index(level=unnamed, drop=True) if unnamed else frame
+        twice = sorted({str(name) for name in named} & {str(name) for name in frame.columns})
+        if twice:
+            raise DataError(f"{path}: {twice[0]!r} is both a column and the index. Drop one of them.")
+        frame = frame.reset_index()
+    frame.columns = _checked_names([str(name) for name in frame.columns], path)
+    return frame
+
+
+def _delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+    content.decode("utf-8")  # raises where the file is of another encoding
+    if b"\0" in content:
+        raise DataError(f"{path}: cannot be read as a table (it holds zero bytes; save it as UTF-8 text).")
+    if not content.strip():
+        raise DataError(f"{path}: cannot be read as a table (it is empty).")
+    lines = content.splitlines()
+    if path.suffix == ".tsv":
+        header = [name.decode() for name in lines[0].split(b"\t")]
+        cells = [line.count(b"\t") + 1 for line in lines]
+    else:
+        header, cells = _cells_of_csv(content.decode("utf-8"), path)
+    names = _checked_names(header, path)
+    wrong = next((row for row, n in enumerate(cells) if n != len(names)), None)
+    if wrong is not None:
+        what = "is empty" if not lines[wrong].strip() else f"has {cells[wrong]} cells"
+        raise DataError(
+            f"{path}: line {wrong + 1} {what}, but the header has {len(names)}. Every row needs one line with as many "
+            f"cells; missing values are n/a."
+        )
+    dtypes: dict[str, Any] = {name: str for name in text if name in names}
+    tabs = path.suffix == ".tsv"
+    frame = pd.read_csv(
+        io.BytesIO(content), sep="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        header=None, names=names, skiprows=1, index_col=False, skip_blank_lines=False, dtype=dtypes,
+        keep_default_na=False, na_values=list(MISSING), low_memory=False,
+    )  # fmt: skip
+    if len(frame) != len(cells) - 1:
+        raise DataError(f"{path}: {len(frame)} rows were read of {len(cells) - 1} lines. Save it as plain UTF-8 text.")
+    return frame
+
+
+def _cells_of_csv(content: str, path: Path) -> tuple[list[str], list[int]]:
+    """Count the cells of each line, and refuse marks that are not closed where they were opened."""
+    header: list[str] = []
+    cells: list[int] = []
+    for number, line in enumerate(re.split("\r\n|\n|\r", content), start=1):
+        try:
+            row = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            raise DataError(
+                f"{path}: line {number} has a quotation mark without its partner ({error}). Double the marks within a "
+                f'quoted cell ("she said ""stop"""), and write a line break in a cell as a blank.'
+            ) from error
+        header = row if number == 1 else header
+        cells.append(max(len(row), 1))
+    return header, cells
+
+
+def _checked_names(columns: Sequence[str], path: Path) -> list[str]:
+    names = [name.strip() for name in columns]
+    for name, n in Counter(names).items():
+        if n > 1:
+            what = f"{n} columns are called {name!r}" if name else f"{n} columns have no name"
+            raise DataError(f"{path}: {what}. Give every column a name of its own.")
+    return names
+
+
+def require_no_row_numbers(columns: Sequence[str], where: str) -> None:
+    """Refuse a column without a name, which pandas writes row numbers into unless it is told not to."""
+    nameless = next((number for number, name in enumerate(columns, start=1) if NAMELESS.fullmatch(name)), None)
+    if nameless is not None:
+        raise DataError(
+            f"{where}: column {nameless} has no name ({columns[nameless - 1]!r}); pandas writes row numbers so. Write "
+            f"the table with `to_csv(..., index=False)`, name the column, or list the features in `columns`."
+        )
 
 
 def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:

@@ -2,11 +2,15 @@
 
 from .align import align, align_spaces, drop_constant, stimuli_of_rows, unused_stimuli
 from .bdata_files import bdata_subjects, first_bdata_file
-from .loader import Loader
-from .responses import find_runs, load_responses
+from .loader import LOADERS, Betas, Blocks, Loader, Scans
+from .responses import find_runs, load_responses, require_files
 
 __all__ = [
+    "LOADERS",
+    "Betas",
+    "Blocks",
     "Loader",
+    "Scans",
     "align",
     "align_spaces",
     "bdata_subjects",
@@ -14,6 +18,7 @@ __all__ = [
     "find_runs",
     "first_bdata_file",
     "load_responses",
+    "require_files",
     "stimuli_of_rows",
     "unused_stimuli",
 ]

@@ -29,7 +29,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..numerics.cleaning import zscore_rows
 from .bdata_files import bdata_sources, chosen_sessions
-from .loader import Loader, scaling_warning, stimuli_of, stimuli_path
+from .loader import Blocks, scaling_warning, stimuli_of, stimuli_path
 
 # The files lie in the subject's own space unless the settings say otherwise.
 SPACE = "T1w"
@@ -281,7 +281,7 @@ def _check_blocks(bdata: Bdata, sessions: np.ndarray, run: np.ndarray, *, needed
 
 
 def load_bdata(
-    loader: Loader,
+    loader: Blocks,
     index: BidsIndex,
     subject: str,
     folder: Path,
@@ -298,7 +298,7 @@ def load_bdata(
 
     Parameters
     ----------
-    loader : Loader
+    loader : Blocks
         Settings, of the kind "bdata".
     index : BidsIndex
         Only its folder counts.
@@ -360,15 +360,15 @@ def load_bdata(
     return load(folder)
 
 
-def _provenance(loader: Loader, index: BidsIndex, subject: str, paths: list[Path], sessions: list[str]) -> Provenance:
+def _provenance(loader: Blocks, index: BidsIndex, subject: str, paths: list[Path], sessions: list[str]) -> Provenance:
     inputs = {path.name: fingerprint(path) for path in paths}
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
-    config = dataclasses.asdict(loader) | {"subject": subject, "sessions": sessions}
+    config = loader.resolved() | {"subject": subject, "sessions": sessions}
     return Provenance("bdata/1", config, inputs, None, versions())
 
 
-def _pieces(loader: Loader, sources: list[tuple[int, Path]]) -> list[Piece]:
+def _pieces(loader: Blocks, sources: list[tuple[int, Path]]) -> list[Piece]:
     pieces: list[Piece] = []
     for session, path in sources:
         before = sum(int(piece.run[-1]) for piece in pieces)
@@ -377,7 +377,7 @@ def _pieces(loader: Loader, sources: list[tuple[int, Path]]) -> list[Piece]:
     return pieces
 
 
-def _common_targets(loader: Loader, paths: list[Path]) -> tuple[Targets, dict[Path, np.ndarray]]:
+def _common_targets(loader: Blocks, paths: list[Path]) -> tuple[Targets, dict[Path, np.ndarray]]:
     """Take the voxels of the first file, and check that the others have the same in the same order."""
     places: dict[Path, np.ndarray] = {}
     targets: Targets | None = None

@@ -1,6 +1,5 @@
 """Responses per trial that were estimated elsewhere."""
 
-import dataclasses
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,13 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
 from ..numerics.cleaning import zscore_rows
-from .loader import Loader, dataset_path, scaling_warning, stimuli_of, stimuli_path
+from .loader import Betas, dataset_path, scaling_warning, stimuli_of, stimuli_path
 
 # Reads the trials of a slice: (n_trials, n_targets) of float32.
 Reader = Callable[[slice], np.ndarray]
 
 
-def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> Responses:
+def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> Responses:
     """Load responses that another program estimated, one per trial.
 
     Of the settings for cleaning, only `scale_rows` applies: it z-scores every target over the trials of each
@@ -32,7 +31,7 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
 
     Parameters
     ----------
-    loader : Loader
+    loader : Betas
         Settings, of the kind "betas".
     index : BidsIndex
         The dataset.
@@ -64,7 +63,7 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
-    provenance = Provenance("betas/1", dataclasses.asdict(loader) | {"subject": subject}, inputs, None, versions())
+    provenance = Provenance("betas/1", loader.resolved() | {"subject": subject}, inputs, None, versions())
     if saved_with(folder, provenance.key):
         return load(folder)
     samples = _trials(loader, index, subject, events)
@@ -96,7 +95,7 @@ def load_betas(loader: Loader, index: BidsIndex, subject: str, folder: Path) -> 
     return load(folder)
 
 
-def _warnings(loader: Loader, subject: str, file: Path) -> list[str]:
+def _warnings(loader: Betas, subject: str, file: Path) -> list[str]:
     if loader.estimated_within == "run":
         return []
     how = "were" if loader.estimated_within == "all" else "may have been"
@@ -109,7 +108,7 @@ def _warnings(loader: Loader, subject: str, file: Path) -> list[str]:
     return [text]
 
 
-def _trials(loader: Loader, index: BidsIndex, subject: str, path: Path) -> Samples:
+def _trials(loader: Betas, index: BidsIndex, subject: str, path: Path) -> Samples:
     texts = (*STIMULUS_COLUMNS, "run", "session", *([loader.stimulus] if loader.stimulus else []))
     frame = read_table(path, text=texts)
     where = str(path)
@@ -144,7 +143,7 @@ def _run_labels(frame: pd.DataFrame, where: str) -> np.ndarray:
     return labels.to_numpy(dtype=str)
 
 
-def _open(loader: Loader, index: BidsIndex, subject: str, file: Path) -> tuple[int, Targets, Reader]:
+def _open(loader: Betas, index: BidsIndex, subject: str, file: Path) -> tuple[int, Targets, Reader]:
     if file.name.endswith((".nii", ".nii.gz")):
         return _open_image(loader, index, subject, file)
     if loader.mask not in ("brain", "none"):
@@ -169,7 +168,7 @@ def _open(loader: Loader, index: BidsIndex, subject: str, file: Path) -> tuple[i
     )
 
 
-def _open_image(loader: Loader, index: BidsIndex, subject: str, file: Path) -> tuple[int, Targets, Reader]:
+def _open_image(loader: Betas, index: BidsIndex, subject: str, file: Path) -> tuple[int, Targets, Reader]:
     image = open_volume(file)
     grid = grid_of(image)
     if loader.mask == "brain":

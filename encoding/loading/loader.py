@@ -1,21 +1,23 @@
 """The settings of the stage: the table [load] of a configuration."""
 
+import dataclasses
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 from pydantic import BeforeValidator
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from ..core import ConfigError, DataError, StimulusSet
-from ..core.settings import Count, No, Number, OneOf, Positive, Text, settings
+from ..core.settings import Count, No, Number, OneOf, Positive, Text, annotations_of, settings
 from ..io.bids.runs import BidsIndex
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import read_stimuli
 from .bdata_files import check_pattern
 
-KINDS = ("volume", "surface", "cifti", "betas", "bdata")
+SCANS = ("volume", "surface", "cifti")
+KINDS = (*SCANS, "betas", "bdata")
 STRATEGIES = ("motion", "high_pass", "wm_csf", "global_signal", "compcor", "ica_aroma", "scrub")
 MODELS = ("basic", "power2", "derivatives", "full")
 COMPCOR = ("anat_combined", "anat_separated", "temporal", "temporal_anat_combined", "temporal_anat_separated")
@@ -43,11 +45,9 @@ class ConfoundOptions(TypedDict, total=False):
 
 @settings("[load]")
 class Loader:
-    """What to load, and how to clean it.
+    """What to load; ``Loader(kind=...)`` makes an object of the class of that kind.
 
-    The defaults suit the output of fMRIPrep: 24 motion parameters, a high-pass at 0.008 Hz (1/128 s, with cosines that
-    are made here), linear trend, z-score within run, one row per volume. Paths are relative to the BIDS folder and may
-    contain ``{subject}``.
+    Paths are relative to the BIDS folder and may contain ``{subject}``.
     """
 
     kind: Annotated[str, OneOf(KINDS)] = "volume"
@@ -59,16 +59,71 @@ class Loader:
     """BIDS label; may be left out if that leaves one file per run."""
     res: Resolution | None = None
     """BIDS label; may be left out if that leaves one file per run."""
+    per: Annotated[str, OneOf(("tr", "stimulus"))] = "tr"
+    """One row per volume, or one per presentation (mean of its window)."""
+    stimulus: Text | None = None
+    """Column that names the stimulus: ``stim_id`` if there is one, else ``stim_file``. Rows where it is n/a are rest.
+    Bdata: the row of metadata that selects the column; by default ``stimulus_name``, else the third column of
+    ``Label``."""
+    scale_rows: bool | Literal["all"] = True
+    """With one row per presentation: z-score the responses over the rows of each run, and centre the features there too
+    (see ``[align]``). "all" z-scores them over the rows of all runs, held-out ones too, as some published analyses do;
+    the report warns of it."""
+    mask: Text = "brain"
+    """"brain" for the intersection of the brain masks of all runs, "none", or the path of a mask. Surfaces and CIFTI:
+    "brain" or "none", both for every vertex with a signal. Bdata: "brain" or "none" for all voxels of the file, or
+    masks in it ("bdata:WholeBrain", "bdata:hcp180")."""
+    stimuli: Text | None = None
+    """Table of stimuli; its column ``duplicate_of`` names the originals of stimuli that recur under other names. Or a
+    list that comes with the package: "cowen2017", the 2,196 stimulus ids of Horikawa et al. (2020), in which every
+    stimulus that was shown must be found; "cowen2017-2180", see `encoding.io.stimulus_lists.read_list`. "none" for no
+    table."""
+
+    def __new__(cls, *args: Any, **values: Any) -> "Loader":
+        """Choose the class of a kind, and refuse settings of other kinds by name."""
+        kind = args[0] if args else values.get("kind", "volume")
+        made = LOADERS.get(kind, cls) if cls is Loader and isinstance(kind, str) else cls
+        for key in values:
+            owners = [name for name, other in LOADERS.items() if key in annotations_of(other)]
+            if owners and key not in annotations_of(made):
+                raise ConfigError(
+                    f"[load]: {key} does not belong to kind = {kind!r}, but to {', '.join(map(repr, owners))}."
+                )
+        return object.__new__(made)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Task labels; empty if none was named."""
+        if self.task is None:
+            return ()
+        return (self.task,) if isinstance(self.task, str) else self.task
+
+    def resolved(self) -> dict[str, Any]:
+        """List the settings of all kinds, which keys of results are made of.
+
+        Returns
+        -------
+        dict
+            Settings of other kinds have their defaults.
+        """
+        every = {field.name: field.default for cls in LOADERS.values() for field in dataclasses.fields(cls)}
+        return every | {"confound_options": {}} | dataclasses.asdict(self)
+
+
+@settings("[load]")
+class Scans(Loader):
+    """Time series in files of fMRIPrep, and how to clean them.
+
+    The defaults suit the output of fMRIPrep: 24 motion parameters, a high-pass at 0.008 Hz (1/128 s, with cosines that
+    are made here), linear trend, z-score within run, one row per volume.
+    """
+
+    kind: Annotated[str, OneOf(SCANS)] = "volume"
+    """NIfTI images, pairs of GIFTI files, or CIFTI dense time series."""
     density: Text | None = None
     """BIDS label; may be left out if that leaves one file per run."""
     desc: Text | None = None
     """BIDS label; "preproc" for volumes, otherwise it may be left out if that leaves one file per run."""
-    per: Annotated[str, OneOf(("tr", "stimulus"))] = "tr"
-    """One row per volume, or one per presentation (mean of its window)."""
-    stimulus: Text | None = None
-    """Column of events.tsv that names the stimulus: ``stim_id`` if there is one, else ``stim_file``. Rows where it is
-    n/a are rest. Bdata: the row of metadata that selects the column; by default ``stimulus_name``, else the third
-    column of ``Label``."""
     shift: Annotated[Number, Interval(ge=-3600, le=3600)] = SHIFT
     """Seconds from the onset of a presentation to the start of its window."""
     window: Positive | Literal["block"] | None = None
@@ -84,46 +139,23 @@ class Loader:
     """Remove a linear trend from each run. The mean is always removed."""
     standardize: bool = True
     """Divide each run by its standard deviation."""
-    scale_rows: bool | Literal["all"] = True
-    """One row per presentation only: z-score the responses over the rows of each run, and centre the features there too
-    (see `align`). "all" z-scores them over the rows of all runs, held-out ones too, as some published analyses do; the
-    report warns of it."""
     despike: Positive | None = None
     """Values beyond this many standard deviations of the cleaned run are set to that limit."""
-    mask: Text = "brain"
-    """"brain" for the intersection of the brain masks of all runs, "none", or the path of a mask. Bdata: "brain" for
-    all voxels of the file, or masks of regions in it ("bdata:WholeBrain", "bdata:hcp180")."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
     """What to do about runs that should be there but are not."""
-    stimuli: Text | None = None
-    """Table of stimuli; its column ``duplicate_of`` names the originals of stimuli that recur under other names. Or a
-    list that comes with the package: "cowen2017", the 2,196 stimulus ids of Horikawa et al. (2020), in which every
-    stimulus that was shown must be found; "cowen2017-2180", see `encoding.io.stimulus_lists.read_list`. "none" for no
-    table."""
-    file: Text | None = None
-    """Betas: a 4-D NIfTI image or a table with one row per trial. Bdata: a pattern with ``{number}`` (1 for sub-01) or
-    ``{subject}``, and ``{session}`` where every session has a file."""
-    events: Text | None = None
-    """Betas only: the table that lists the trials (columns: stimulus, ``run``, optionally ``session``, ``onset``,
-    ``duration``)."""
-    estimated_within: Annotated[str, OneOf(("run", "unknown", "all"))] = "unknown"
-    """Betas only: what went into each estimate. Anything but "run" may have looked across folds."""
-    labels: Text = NUMBER_ALONE
-    """Bdata only: name of a stimulus that has only a number (``video{label:04d}``)."""
-    n_runs: Count | None = None
-    """Bdata only: number of runs that each subject must have."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""
         self._check_confounds()
-        self._check_combinations()
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Task labels; empty if none was named."""
-        if self.task is None:
-            return ()
-        return (self.task,) if isinstance(self.task, str) else self.task
+        if self.per == "tr" and (self.window is not None or self.shift != SHIFT):
+            raise ConfigError(
+                'shift and window belong to per = "stimulus"; with per = "tr", set `delays` of the models instead.'
+            )
+        if self.kind in ("surface", "cifti") and self.mask not in ("brain", "none"):
+            raise ConfigError(
+                f'mask is {self.mask!r}, but for {self.kind} it can only be "brain" or "none" (both: every '
+                f"vertex with a signal)."
+            )
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -155,45 +187,65 @@ class Loader:
                 f'"confounds" (it is {self.high_pass!r}).'
             )
 
-    def _check_combinations(self) -> None:
-        if self.per == "tr" and (self.window is not None or self.shift != SHIFT):
-            raise ConfigError(
-                'shift and window belong to per = "stimulus"; with per = "tr", set `delays` of the models instead.'
-            )
-        if self.kind in ("surface", "cifti") and self.mask not in ("brain", "none"):
-            raise ConfigError(
-                f'mask is {self.mask!r}, but for {self.kind} it can only be "brain" or "none" '
-                f"(both: every vertex with a signal)."
-            )
-        if self.kind == "betas":
-            if not self.file or not self.events:
-                raise ConfigError('kind = "betas" needs `file` and `events`.')
-            if self.per != "stimulus":
-                raise ConfigError('betas have one row per trial; set per = "stimulus".')
-        elif self.kind == "bdata":
-            self._check_bdata()
-        elif self.file or self.events:
-            raise ConfigError(f'file and events belong to kind = "betas", not {self.kind!r}.')
-        if self.kind != "bdata" and (self.labels != NUMBER_ALONE or self.n_runs is not None):
-            raise ConfigError(f'labels and n_runs belong to kind = "bdata", not {self.kind!r}.')
 
-    def _check_bdata(self) -> None:
-        check_pattern(str(self.file or ""))
-        if self.events:
-            raise ConfigError('kind = "bdata" has no `events`: its files tell what was shown.')
+@settings("[load]")
+class Betas(Loader):
+    """Responses per trial that were estimated elsewhere."""
+
+    kind: Annotated[str, OneOf(("betas",))] = "betas"
+    """Always "betas"."""
+    file: Text | None = None
+    """A 4-D NIfTI image or a table with one row per trial."""
+    events: Text | None = None
+    """The table that lists the trials (columns: stimulus, ``run``, optionally ``session``, ``onset``,
+    ``duration``)."""
+    estimated_within: Annotated[str, OneOf(("run", "unknown", "all"))] = "unknown"
+    """What went into each estimate. Anything but "run" may have looked across folds."""
+
+    def __post_init__(self) -> None:
+        """Check that there are files, and one row per trial."""
+        if not self.file or not self.events:
+            raise ConfigError('kind = "betas" needs `file` and `events`.')
+        if self.per != "stimulus":
+            raise ConfigError('betas have one row per trial; set per = "stimulus".')
+
+
+@settings("[load]")
+class Blocks(Loader):
+    """Block means in the HDF5 files of BrainDecoderToolbox2 and bdpy, which tell what was shown."""
+
+    kind: Annotated[str, OneOf(("bdata",))] = "bdata"
+    """Always "bdata"."""
+    file: Text | None = None
+    """Pattern of the files with ``{number}`` (1 for sub-01) or ``{subject}``, and ``{session}`` where every session has
+    a file."""
+    labels: Text = NUMBER_ALONE
+    """Name of a stimulus that has only a number (``video{label:04d}``)."""
+    n_runs: Count | None = None
+    """Number of runs that each subject must have."""
+    missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
+    """What to do about runs that should be there but are not."""
+
+    def __post_init__(self) -> None:
+        """Check the patterns of files and names, and rules across fields."""
+        check_pattern(self.file or "")
         if self.per != "stimulus":
             raise ConfigError('bdata files have one row per block; set per = "stimulus".')
         if self.mask not in ("brain", "none") and not self.mask.startswith("bdata:"):
             raise ConfigError(
-                f'mask is {self.mask!r}, but for bdata it can only be "brain" or "none" (both: every voxel of '
-                f'the file) or masks in the file ("bdata:WholeBrain", "bdata:hcp180").'
+                f'mask is {self.mask!r}, but for bdata it can only be "brain" or "none" (both: every voxel of the '
+                f'file) or masks in the file ("bdata:WholeBrain", "bdata:hcp180").'
             )
         try:
             told = {self.labels.format(label=number) for number in (1, 2)}
         except (AttributeError, IndexError, KeyError, ValueError) as error:
-            raise ConfigError(f"labels is {self.labels!r}, which is no format ({error!r}).") from error
+            raise ConfigError(f"labels is {self.labels!r}, which is not a format ({error!r}).") from error
         if len(told) < 2:
             raise ConfigError(f"labels is {self.labels!r}, but must hold {{label}}, for instance video{{label:04d}}.")
+
+
+# What `kind` in the [load] table of the configuration can be.
+LOADERS: dict[str, type[Loader]] = {**dict.fromkeys(SCANS, Scans), "betas": Betas, "bdata": Blocks}
 
 
 def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:

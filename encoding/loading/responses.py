@@ -1,7 +1,7 @@
 """Files of a subject to `Responses`."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,18 @@ from ..core import (
 )
 from ..core.progress import Progress, silent
 from ..io.atomic import atomic_folder
+from ..io.bids.entities import plain
+from ..io.bids.index import unfetched_files
 from ..io.bids.runs import BidsIndex, RunFiles, RunQuery, check_filters
+from ..io.bids.sidecars import find_derivatives
+from ..io.fetched import require_fetched, unfetched_error
 from ..io.images.formats import read_run
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .betas import load_betas
 from .events import read_presentations
-from .loader import Loader, dataset_path, scaling_warning, stimuli_of, stimuli_path
+from .loader import Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
 
@@ -82,11 +86,12 @@ def load_responses(
         If `bids_filters` names an unknown entity.
     """
     subject, folder = subject.removeprefix("sub-"), Path(folder)
-    if loader.kind == "betas":
+    if isinstance(loader, Betas):
         return load_betas(loader, index, subject, folder)
-    if loader.kind == "bdata":
+    if isinstance(loader, Blocks):
         _no_filters(bids_filters)
         return load_bdata(loader, index, subject, folder, sessions=sessions, progress=progress)
+    assert isinstance(loader, Scans)
     query = _query(loader, sessions, bids_filters)
     runs, exclusions = _find_runs(loader, index, subject, query)
     provenance = _provenance(loader, index, subject, runs, query)
@@ -134,39 +139,95 @@ def find_runs(
     DataError
         If runs, events or confounds are missing, or several files match.
     """
-    if loader.kind in ("betas", "bdata"):
+    if not isinstance(loader, Scans):
         return [], ()
     return _find_runs(loader, index, subject.removeprefix("sub-"), _query(loader, sessions, bids_filters))
 
 
+def require_files(
+    loader: Loader,
+    bids_dir: Path,
+    derivatives: Path | None,
+    subjects: Sequence[str],
+    *,
+    sessions: Iterable[str] | None = None,
+    bids_filters: Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse to begin while files of any subject are links or pointers to content that was not fetched.
+
+    Parameters
+    ----------
+    loader : Loader
+        Settings.
+    bids_dir : Path
+        The dataset.
+    derivatives : Path or None
+        Root of the preprocessed dataset, if it is not in the dataset.
+    subjects : sequence of str
+        Labels without ``sub-``.
+    sessions, bids_filters : optional
+        As for `load_responses`.
+
+    Raises
+    ------
+    DataError
+        Once for all files, with their number and the command that fetches them.
+    """
+    if not isinstance(loader, Scans):
+        return
+    query = _query(loader, sessions, bids_filters)
+    missing = unfetched_files(bids_dir, find_derivatives(bids_dir, derivatives), subjects, query)
+    if missing:
+        raise unfetched_error(missing)
+
+
 def _no_filters(filters: Mapping[str, Any] | None) -> None:
     if filters:
-        raise ConfigError(f"BIDS filters ({', '.join(filters)}) choose BIDS files, and bdata files are none.")
+        raise ConfigError(f"BIDS filters ({', '.join(filters)}) do not apply to bdata files.")
 
 
-def _query(loader: Loader, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:
+def _query(loader: Scans, sessions: Iterable[str] | None, bids_filters: Mapping[str, Any] | None) -> RunQuery:
+    space, labels = split_space(loader.space)
+    for name, value in labels.items():
+        given = getattr(loader, name)
+        if given is not None and plain(given) != plain(value):
+            raise ConfigError(f"[load]: space = {loader.space!r}, but {name} = {given!r}. Say it once.")
     return RunQuery(
         kind=loader.kind,
         task=loader.tasks,
-        space=loader.space,
-        res=loader.res,
-        density=loader.density,
+        space=space,
+        res=labels.get("res", loader.res),
+        density=labels.get("density", loader.density),
         desc="preproc" if loader.desc is None and loader.kind == "volume" else loader.desc,
         sessions=tuple(str(label).removeprefix("ses-") for label in sessions or ()),
         filters=check_filters(bids_filters),
     )
 
 
+def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
+    """Take a space apart that is written as on fMRIPrep's command line (``MNI152NLin2009cAsym:res-2``)."""
+    name, *parts = (space or "").split(":")
+    labels = {}
+    for part in parts:
+        key, _, value = part.partition("-")
+        known = {"res": "res", "den": "density"}
+        if key not in known or not value:
+            raise ConfigError(
+                f"[load]: space = {space!r}: {part!r} is not understood; res-<label> and den-<label> may follow the "
+                f"space, for instance MNI152NLin2009cAsym:res-2. Choose other entities with --bids-filter-file."
+            )
+        labels[known[key]] = value
+    return name or None, labels
+
+
 def _find_runs(
-    loader: Loader, index: BidsIndex, subject: str, query: RunQuery
+    loader: Scans, index: BidsIndex, subject: str, query: RunQuery
 ) -> tuple[list[RunFiles], tuple[Exclusion, ...]]:
     runs = index.runs(subject, query)
     missing = index.missing(subject, query)
     if missing and loader.missing_runs == "error":
-        raise DataError(
-            f"sub-{subject}: {len(missing)} runs have no preprocessed {loader.kind} as asked for: "
-            f'{", ".join(missing)}. Preprocess them, or set missing_runs = "exclude" in [load].'
-        )
+        raise DataError(_told_missing(missing, index.skipped(subject, query), runs, loader.kind, subject))
+    require_fetched(_needed(loader, runs), f"sub-{subject}")
     for run in runs:
         where = f"sub-{subject}, {run.label}"
         _events_of(run, index, where)
@@ -181,7 +242,31 @@ def _find_runs(
     return runs, exclusions
 
 
-def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
+def _told_missing(
+    missing: tuple[str, ...], skipped: tuple[str, ...], runs: list[RunFiles], kind: str, subject: str
+) -> str:
+    """Say which runs have files but no image, and which numbers have no file at all."""
+    lost = [name for name in missing if name not in skipped]
+    told = []
+    if lost:
+        told.append(
+            f"{len(lost)} runs have no preprocessed {kind} as asked for: {', '.join(lost)}. Preprocess them, or set "
+            f'missing_runs = "exclude" in [load].'
+        )
+    if skipped:
+        told.append(
+            f"run numbers skip {', '.join(skipped)}, of which there is no file at all; there is "
+            f"{', '.join(run.label for run in runs)}. If they were never acquired, or were dropped on purpose, set "
+            f'missing_runs = "exclude" in [load].'
+        )
+    return f"sub-{subject}: {' Also, '.join(told)}"
+
+
+def _needed(loader: Scans, runs: list[RunFiles]) -> list[Path]:
+    return [path for run in runs for path in run.inputs if path != run.mask or loader.mask == "brain"]
+
+
+def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
     inputs = {}
     for run in runs:
         inputs[f"{run.label} metadata"] = digest([run.t_r, run.raw_t_r, dict(run.entities)])
@@ -192,7 +277,7 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
-    config = dataclasses.asdict(loader) | {
+    config = loader.resolved() | {
         "subject": subject,
         "sessions": query.sessions,
         "bids_filters": dict(query.filters),
@@ -201,7 +286,7 @@ def _provenance(loader: Loader, index: BidsIndex, subject: str, runs: list[RunFi
 
 
 def _load_runs(
-    loader: Loader,
+    loader: Scans,
     index: BidsIndex,
     subject: str,
     runs: list[RunFiles],
@@ -215,6 +300,7 @@ def _load_runs(
         own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
         targets, exclusions = subject_voxels(runs, loader.mask if own is None else own, subject)
     stimuli = stimuli_of(index, loader.stimuli, subject)
+    warned: list[str] = []
     parts, shown, t_r = [], [], None
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
@@ -223,7 +309,9 @@ def _load_runs(
             presentations = read_presentations(events, run.label, stimulus=loader.stimulus, stimuli=stimuli)
             confounds = run_confounds(loader, run, where)
             image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
-            targets, t_r = image.targets, _same_t_r(agreed_t_r(run, image.t_r, where), t_r, where)
+            stated, told = agreed_t_r(run, image.t_r, where)
+            warned += told
+            targets, t_r = image.targets, _same_t_r(stated, t_r, where)
             rows = run_rows(loader, image, presentations, confounds, t_r=t_r, where=where)
             append(rows.values)
             # Keep what is small only; the values of the run are freed before the next is read.
@@ -234,6 +322,7 @@ def _load_runs(
     exclusions += _blank(folder / "values.npy", parts, runs, subject)
     if loader.scale_rows == "all":
         scale_columns(folder / "values.npy")
+        warned.append(scaling_warning(subject))
     return Responses(
         values=np.load(folder / "values.npy", mmap_mode="r"),
         samples=_joined([part.samples for part in parts]),
@@ -244,7 +333,7 @@ def _load_runs(
         task="+".join(sorted({run.entities.get("task", "") for run in runs})),
         t_r=float(t_r),  # type: ignore[arg-type]
         exclusions=(*exclusions, *(note for part in parts for note in part.exclusions)),
-        warnings=(scaling_warning(subject),) if loader.scale_rows == "all" else (),
+        warnings=tuple(warned),
     )
 
 

@@ -10,7 +10,7 @@ from ..io.bids.runs import RunFiles
 from ..io.images.formats import RunImage
 from ..numerics.cleaning import clean_series, cosine_drifts, linear_drift, orthonormal, zscore_rows
 from ..numerics.intervals import mean_weights, overlaps
-from .loader import Loader
+from .loader import Scans
 
 T_R_TOLERANCE = 1e-3
 
@@ -40,56 +40,70 @@ class RunRows:
     exclusions: tuple[Exclusion, ...]
 
 
-def agreed_t_r(run: RunFiles, header: float | None, where: str) -> float:
-    """Compare every statement of the repetition time.
+def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, tuple[str, ...]]:
+    """Compare every statement of the repetition time; in seconds, with what the report must warn of.
 
-    Parameters
-    ----------
-    run : RunFiles
-        Its sidecars.
-    header : float or None
-        What the header of the image says.
-    where : str
-        Subject and run, for the message.
-
-    Returns
-    -------
-    float
-        Seconds.
-
-    Raises
-    ------
-    DataError
-        If two statements differ by more than a millisecond, or there is none.
+    fMRIPrep 23.2.0 wrote 1 s into every header. Sidecars of the raw and of the preprocessed run that agree therefore
+    outrank a header, and any sidecar outranks a header of exactly 1 s.
     """
-    stated = {
-        "the sidecar": run.t_r,
-        "the raw sidecar": run.raw_t_r,
-        f"the header of {run.bold[0].name}": header,
-    }
+    _require_regular(run, where)
+    stated = {"the sidecar": run.t_r, "the raw sidecar": run.raw_t_r}
     known = {name: value for name, value in stated.items() if value is not None}
+    name = f"the header of {run.bold[0].name}"
+    if header is not None:
+        known[name] = header
     if not known:
         raise DataError(
             f"{where}: neither sidecar nor header state a repetition time. Add RepetitionTime to the JSON sidecar."
         )
-    (first, t_r), *others = known.items()
-    for name, value in others:
-        if abs(value - t_r) > T_R_TOLERANCE:
-            raise DataError(
-                f"{where}: the repetition time is {t_r:g} s by {first}, but {value:g} s by {name}. "
-                f"Correct the one that is wrong."
+    first, t_r = next(iter(known.items()))
+    warnings: tuple[str, ...] = ()
+    for other, value in known.items():
+        if abs(value - t_r) <= T_R_TOLERANCE:
+            continue
+        if other == name and ((run.raw_t_r is not None and run.derived_t_r is not None) or value == 1.0):
+            warnings = (
+                f"{where}: the repetition time is {t_r:g} s by the JSON sidecars, which were followed, but {value:g} s "
+                f"by {name}",
             )
+            continue
+        raise DataError(
+            f"{where}: the repetition time is {t_r:g} s by {first}, but {value:g} s by {other}. Correct the one that "
+            f"is wrong; a header is outranked once the sidecars of the raw and of the preprocessed run agree."
+        )
     if not t_r > 0:
         raise DataError(f"{where}: repetition time is {t_r} s by {first}; it must be above 0.")
-    return t_r
+    return t_r, warnings
 
 
-def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None:
+def _require_regular(run: RunFiles, where: str) -> None:
+    """Refuse volumes that were not acquired at equal steps."""
+    times = run.metadata.get("VolumeTiming")
+    if times is None:
+        return
+    try:
+        steps = np.diff(np.asarray(times, dtype=np.float64).ravel())
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: VolumeTiming in the JSON sidecar is no list of numbers ({error}).") from error
+    if len(steps) and np.ptp(steps) > T_R_TOLERANCE:
+        raise DataError(
+            f"{where}: VolumeTiming in the JSON sidecar gives steps of {steps.min():g} to {steps.max():g} s between "
+            f"volumes. Only equal steps can be cleaned and delayed here: leave the run out with a BIDS filter, or "
+            f'estimate one response per trial elsewhere and load them with kind = "betas".'
+        )
+    if len(steps) and run.t_r is not None and abs(steps[0] - run.t_r) > T_R_TOLERANCE:
+        raise DataError(
+            f"{where}: VolumeTiming in the JSON sidecar gives a volume every {steps[0]:g} s, but RepetitionTime is "
+            f"{run.t_r:g} s. Correct the one that is wrong."
+        )
+
+
+def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
     """Read the confounds of a run, as far as the loader wants them.
 
     Parameters
     ----------
-    loader : Loader
+    loader : Scans
         Settings.
     run : RunFiles
         Its files.
@@ -118,13 +132,13 @@ def run_confounds(loader: Loader, run: RunFiles, where: str) -> Confounds | None
 
 
 def run_rows(
-    loader: Loader, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
+    loader: Scans, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
 ) -> RunRows:
     """Clean a run and take its rows.
 
     Parameters
     ----------
-    loader : Loader
+    loader : Scans
         Settings.
     image : RunImage
         Time series; its values are overwritten.
@@ -166,7 +180,7 @@ def run_rows(
         )
     values = image.values if kept.all() else image.values[kept]
     unusable = clean_series(values, drift, nuisance, standardize=loader.standardize, despike=loader.despike)
-    exclusions = []
+    exclusions = _early_events(loader, presentations, t_r, where)
     if not kept.all():
         exclusions.append(Exclusion("volumes", int(np.sum(~kept)), "scrubbed or before the steady state", where))
     start = np.flatnonzero(kept) * t_r
@@ -179,7 +193,7 @@ def run_rows(
     return RunRows(rows, unusable, samples, np.zeros((len(rows), 0), np.float32), (*exclusions, *notes))
 
 
-def _check_events(loader: Loader, presentations: Samples, end: float, where: str) -> None:
+def _check_events(loader: Scans, presentations: Samples, end: float, where: str) -> None:
     late = presentations.onset >= end
     if late.any():
         first = int(np.flatnonzero(late)[0])
@@ -194,7 +208,26 @@ def _check_events(loader: Loader, presentations: Samples, end: float, where: str
         raise DataError(f"{where}: {instant.sum()} events have the duration 0, which covers no volume. {advice}")
 
 
-def _bases(loader: Loader, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
+def _early_events(loader: Scans, presentations: Samples, t_r: float, where: str) -> list[Exclusion]:
+    """Note what begins before the first volume, of which only a part was acquired."""
+    first = presentations.onset if loader.per == "tr" else presentations.onset + loader.shift
+    early = first < -T_R_TOLERANCE
+    if not early.any():
+        return []
+    row = int(np.flatnonzero(early)[0])
+    shown = f"the first is {str(presentations.stimulus[row])!r} at {presentations.onset[row]:g} s"
+    lost = int(np.ceil(-first[early].min() / t_r - T_R_TOLERANCE))
+    if loader.per == "tr":
+        text = f"{early.sum()} presentations begin before the first volume ({shown})"
+    else:
+        text = (
+            f"windows of {early.sum()} presentations begin before the run ({shown}); their means are over what was "
+            f"acquired"
+        )
+    return [Exclusion("volumes", lost, text, where)]
+
+
+def _bases(loader: Scans, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:
     n_scans = len(kept)
     slow = [np.ones((n_scans, 1))]
     if loader.detrend:
@@ -216,7 +249,7 @@ def _volume_samples(presentations: Samples, start: np.ndarray, t_r: float) -> Sa
 
 
 def _windows(
-    loader: Loader,
+    loader: Scans,
     values: np.ndarray,
     presentations: Samples,
     start: np.ndarray,

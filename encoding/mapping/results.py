@@ -172,7 +172,7 @@ def read_result(folder: Path) -> Result:
     scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
     regions, differences, exclusions = (
-        pd.read_csv(folder / name, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
+        pd.read_csv(folder / name, sep="\t", quoting=3, dtype=text, keep_default_na=False, na_values=["n/a"])
         for name in (REGIONS, DIFFERENCES, EXCLUSIONS)
     )
     for table in (regions, differences):

@@ -6,6 +6,8 @@ import numpy as np
 CHUNK_VALUES = 1 << 20
 # What is left of a signal after projection below this part of it is rounding.
 ROUNDING = 1e-6
+# Responses come in float32: what is left below a few of its steps, in parts of the raw signal, is rounding too.
+FLOAT32_STEPS = 4 * float(np.finfo(np.float32).eps)
 
 
 def clean_series(
@@ -22,7 +24,7 @@ def clean_series(
     ----------
     values : ndarray of float32, shape (n_samples, n_targets)
         Time series of one run; overwritten. Columns that are not finite, do not vary, or are nothing but
-        drift and nuisance become NaN.
+        drift and nuisance become NaN: those of which the projection leaves no more than the rounding of float32.
     drift, nuisance : ndarray, shape (n_samples, any)
         Orthonormal columns, together as well; the constant is in `drift`.
     standardize : bool
@@ -44,11 +46,12 @@ def clean_series(
         raw = values[:, columns].astype(np.float64)
         bad = ~np.isfinite(raw).all(axis=0)
         raw[:, bad] = 0.0
+        whole = np.linalg.norm(raw, axis=0)
         raw -= raw.mean(axis=0)
         before = np.linalg.norm(raw, axis=0)
         raw -= basis @ (basis.T @ raw)
         norm = np.linalg.norm(raw, axis=0)
-        bad |= (before == 0) | (norm <= ROUNDING * before)
+        bad |= (before == 0) | (norm <= np.maximum(ROUNDING * before, FLOAT32_STEPS * whole))
         if despike is not None:
             limit = despike * norm / np.sqrt(n_samples - 1)
             np.clip(raw, -limit, limit, out=raw)

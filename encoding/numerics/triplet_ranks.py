@@ -88,7 +88,7 @@ def unrank_triplets(ranks: np.ndarray) -> np.ndarray:
     return np.stack((rest - b * (b - 1) // 2, b, c), axis=1)
 
 
-def balanced_triplets(n: int, seed: int) -> Iterator[np.ndarray]:
+def balanced_triplets(n: int, seed: int, *, distinct: bool = True) -> Iterator[np.ndarray]:
     """Draw triplets such that every pair is covered nearly equally often, at any point of the sequence.
 
     Items are laid on a circle in random order. A triplet that is turned around the circle gives n different
@@ -101,6 +101,9 @@ def balanced_triplets(n: int, seed: int) -> Iterator[np.ndarray]:
         Number of items, 3 or more.
     seed : int
         Seed.
+    distinct : bool, optional
+        Whether triplets with three different distances come first. Without, they are drawn as in plans of earlier
+        versions, which cover fewer pairs until all are covered.
 
     Yields
     ------
@@ -121,7 +124,7 @@ def balanced_triplets(n: int, seed: int) -> Iterator[np.ndarray]:
     used: dict[int, list[int]] = {}
     for turn in range(count_triplets(n) // n):
         noise = uniform(np.arange(n - 1) + turn * n, seed, TIES)
-        pair = _rarest(covered, noise, steps, used, n)
+        pair = _rarest(covered, noise, steps, used, distinct=distinct)
         if pair is None:
             break
         x, y = pair
@@ -137,18 +140,25 @@ def balanced_triplets(n: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def _rarest(
-    covered: np.ndarray, noise: np.ndarray, steps: np.ndarray, used: dict[int, list[int]], n: int
+    covered: np.ndarray, noise: np.ndarray, steps: np.ndarray, used: dict[int, list[int]], *, distinct: bool
 ) -> tuple[int, int] | None:
     """Find two steps around the circle, not used yet, whose three distances have been covered least."""
+    n = len(steps) + 1
     folded = np.minimum(steps, n - steps)
     first = covered[1:] + noise[: len(covered) - 1]
+    # Not the noise of `first`, which would prefer the step that was just chosen.
+    other = np.roll(noise, n // 3) if distinct else noise
     nearest = int(np.argmin(first))
     for distance in chain((nearest,), _ascending(first)):
         x = distance + 1
         y = steps[: n - x - 1]
         if len(y) == 0:
             continue
-        cost = covered[folded[: n - x - 1]] + covered[np.minimum(x + y, n - x - y)] + noise[: n - x - 1]
+        near, far = folded[: n - x - 1], np.minimum(x + y, n - x - y)
+        cost = covered[near] + covered[far] + other[: n - x - 1]
+        # A distance that a triplet has twice is covered twice, for as many new pairs as one would give.
+        if distinct:
+            cost += (near == folded[x - 1]).astype(float) + (far == folded[x - 1]) + (near == far)
         cost = cost + 1e9 * ((x == y) & (3 * x == n))  # a third of the circle has too few turns, and comes last
         if x in used:
             cost[np.array(used[x]) - 1] = np.inf

@@ -1,75 +1,58 @@
-"""All feature spaces of a study: read, measured, learned, or put together."""
+"""All feature spaces of a study: read, measured, learned, or concatenated."""
 
 from functools import partial
 
 from ..config.settings import Study
-from ..core import FeatureSpace
+from ..core import DataError, FeatureSpace
 from ..core.progress import StepProgress, silent_steps
-from ..embedding import (
-    ConcatTable,
-    FeatureTable,
-    JudgmentTable,
-    MotionEnergy,
-    concatenate,
-    embed,
-    learn,
-    measure_motion,
-)
+from ..embedding import FeatureSource, SourceContext, in_order
 from ..fitting import choose_device
 from .jobs import Places
 
-ORDER = (FeatureTable, MotionEnergy, JudgmentTable, ConcatTable)
 
-
-def learn_spaces(
-    study: Study,
-    places: Places,
-    *,
-    device: str = "cpu",
-    n_jobs: int = 1,
-    progress: StepProgress = silent_steps,
+def make_spaces(
+    study: Study, places: Places, *, device: str = "cpu", n_jobs: int = 1, progress: StepProgress = silent_steps
 ) -> tuple[FeatureSpace, ...]:
-    """Read feature spaces that are there, and learn those that are given as judgments.
+    """Make every feature space: read what is there, compute or learn the rest.
 
     Parameters
     ----------
     study : Study
-        For its feature spaces.
+        For its feature sources.
     places : Places
-        Files are relative to the dataset; what is learned goes to ``OUTPUT_DIR/embedding`` and is loaded from there if
-        files and settings are the same.
+        Files are relative to the dataset. What is computed goes to ``OUTPUT_DIR/embedding`` and is loaded from there
+        if files and settings are the same.
     device : {"cpu", "cuda", "auto"}
-        What embeddings are computed on.
+        Where embeddings are computed.
     n_jobs : int
-        Seeds of an embedding that are fitted at a time.
+        Number of seeds of an embedding that are fitted in parallel.
     progress : callable
         Called with the name of the step and the share done.
 
     Returns
     -------
     tuple of FeatureSpace
-        In the order of the configuration.
+        One row per stimulus, in the order of the configuration.
     """
-    spaces = {}
-    # What is made of others comes after them; concat spaces are made of any others, last of all.
-    for source in sorted(study.features, key=lambda one: ORDER.index(type(one))):
-        tell = partial(progress, f"embed {source.name}")
-        if isinstance(source, FeatureTable):
-            spaces[source.name] = embed(source, places.bids_dir)
-        elif isinstance(source, ConcatTable):
-            spaces[source.name] = concatenate(source, spaces)
-        elif isinstance(source, MotionEnergy):
-            spaces[source.name] = measure_motion(
-                source, places.bids_dir, places.output_dir / "embedding", progress=tell
-            )
-        else:
-            spaces[source.name] = learn(
-                source,
-                places.bids_dir,
-                places.output_dir / "embedding",
-                device=choose_device(device)[0],
-                n_jobs=n_jobs,
-                related=dict(spaces),
-                progress=tell,
-            )
+    spaces: dict[str, FeatureSpace] = {}
+    for source in in_order(study.features):
+        context = SourceContext(
+            places.bids_dir,
+            places.output_dir / "embedding",
+            dict(spaces),
+            choose_device(device)[0] if source.slow else "cpu",
+            n_jobs,
+            partial(progress, f"embed {source.name}"),
+        )
+        spaces[source.name] = _checked(source, source.make_space(context))
     return tuple(spaces[source.name] for source in study.features)
+
+
+def _checked(source: FeatureSource, space: FeatureSpace) -> FeatureSpace:
+    """Refuse what a source of another package should not return."""
+    if not isinstance(space, FeatureSpace) or (space.name, space.samples.clock) != (source.name, "none"):
+        raise DataError(
+            f"[[features]] {source.name!r}: {type(source).__name__}.make_space returned {space!r}, but a FeatureSpace "
+            f"named {source.name!r} with one row per stimulus (clock 'none') is needed."
+        )
+    return space

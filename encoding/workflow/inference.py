@@ -55,7 +55,8 @@ class Inferred:
 
 def tested_spaces(job: Job) -> dict[str, str]:
     """List feature spaces that have a model of their own: name of the first such model, by space."""
-    single = [model for model in job.study.models if len(model.bands) == 1]
+    second = {name for _, name in job.study.compare.versions}
+    single = [model for model in job.study.models if len(model.bands) == 1 and model.bands[0] not in second]
     return {model.bands[0]: model.name for model in reversed(single)}
 
 
@@ -90,14 +91,20 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
     described = tuple(_renamed(space, models[space.name]) for space in loaded.described if space.name in models)
     uses = fitted.folds.uses(job.study.split.repeats)
     use = ~np.char.startswith(uses, "left out")
+    versions = {models[first]: by_name[second] for first, second in settings.versions if first in models}
     compute = job.study.compute.compute("cpu")
     tests = infer_spaces(
         spaces,
         loaded.responses,
         atlases,
         job.work / INFERENCE,
-        settings=Inference(settings.n_permutations, settings.p_level, seed=job.study.seed),
-        presented=Presented(described, _layout(job, loaded, use), use),
+        settings=Inference(
+            settings.n_permutations,
+            settings.p_level,
+            unique_permutations=settings.unique_permutations,
+            seed=job.study.seed,
+        ),
+        presented=Presented(described, _layout(job, loaded, use), use, versions),
         resources=Resources(available_threads(), compute.memory_bytes // 2),
         progress=partial(job.progress, "tests"),
     )

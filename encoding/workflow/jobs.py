@@ -15,7 +15,7 @@ from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
 from ..io.atlases.packages import PACKAGED
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
-from ..loading import Loader, bdata_subjects, first_bdata_file
+from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS
 
 
@@ -109,7 +109,7 @@ class Job:
         BidsIndex
             Of this subject only; the folder alone where responses are bdata files, which are found by their names.
         """
-        if self.study.load.kind == "bdata":
+        if isinstance(self.study.load, Blocks):
             return PlainFolder(self.places.bids_dir, self.places.bids_dir)
         return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
 
@@ -204,7 +204,7 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     DataError
         If a wanted subject is not there, or there is none.
     """
-    if loader is not None and loader.kind == "bdata":
+    if isinstance(loader, Blocks):
         found = bdata_subjects(str(loader.file), places.bids_dir)
         return _chosen(places.bids_dir, found, wanted, f"Files named {loader.file} are needed.")
     return _chosen(places.bids_dir, [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()], wanted)
@@ -266,6 +266,7 @@ def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas
         On targets of its own.
     """
     if name.startswith(BDATA):
+        assert isinstance(job.study.load, Blocks)  # parse_config holds this
         file = first_bdata_file(str(job.study.load.file), job.places.bids_dir, job.subject)
         return load_bdata_atlas(file, name, space=space, as_released=job.study.maps.as_released)
     if name in SEGMENTATIONS:

@@ -14,7 +14,7 @@ import pandas as pd
 from ..core import DataError, Grid, Responses
 from ..io.atomic import write_json, write_text, write_tsv
 from ..io.bids.index import PybidsIndex
-from ..loading import Loader, load_responses
+from ..loading import Scans, load_responses
 from ..simulate.bdata import (
     BlockTable,
     area_labels,
@@ -56,7 +56,7 @@ beyond 3 standard deviations of a run set to that limit, windows of whole blocks
 """
 
 
-def twin_loader(resolution: str) -> Loader:
+def twin_loader(resolution: str) -> Scans:
     """Say how the block means are made from the BIDS form.
 
     Parameters
@@ -66,10 +66,10 @@ def twin_loader(resolution: str) -> Loader:
 
     Returns
     -------
-    Loader
+    Scans
         Settings that give the same responses from the BIDS form, but for `scale_rows`.
     """
-    return Loader(
+    return Scans(
         kind="volume",
         task="video",
         space=SPACE,

@@ -90,6 +90,10 @@ def test_bytes_depend_on_the_seed_only():
     # Pinned: a plan that money was spent on must come out again in every later version.
     assert (
         plan_bytes(make_plan(design, NAMES, seed=3))
+        == "fde0d2bac193ab27ab837888ae109b89ae9860ecfa65ebf485638ea20ec037f0"
+    )
+    assert (
+        plan_bytes(make_plan(design, NAMES, seed=3, version=1))
         == "426b13b89dfdd9ad306a14c63ba48794a8f59fde95fd736074bd92c03c262559"
     )
 
@@ -228,3 +232,14 @@ def test_a_plan_refuses_what_cannot_be_asked():
         Plan(("a", "b", "c"), [[0, 1, 3]], n, n)
     with pytest.raises(DataError, match="splits run from 9"):
         Plan(("a", "b", "c"), [[0, 1, 2]], n, n + 9)
+
+
+@pytest.mark.parametrize("n_triplets", [2_000, 20_000, 300_000])
+def test_balanced_plan_covers_at_least_as_many_pairs_as_a_random_one(n_triplets):
+    names = [f"clip{i:04d}" for i in range(2180)]
+    covered = {
+        kind: (pair_counts(make_plan(Design(kind=kind, n_triplets=n_triplets), names).items, 2180) > 0).sum()
+        for kind in ("balanced", "random")
+    }
+    assert covered["balanced"] >= covered["random"]
+    assert covered["balanced"] >= 0.999 * min(3 * n_triplets, 2180 * 2179 / 2)

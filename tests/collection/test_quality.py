@@ -14,7 +14,8 @@ from encoding.collection import (
     repeat_agreement,
     slot_use,
 )
-from encoding.collection.quality import chance_ceiling
+from encoding.collection.people import assess_participants
+from encoding.collection.quality import chance_ceiling, noise_ceiling
 from encoding.collection.quality_report import write_quality
 from encoding.core import DataError, Judgments
 from encoding.numerics.triplet_ranks import rank_triplets
@@ -204,3 +205,53 @@ def test_no_judgments_are_refused():
     empty = Judgments(("a", "b", "c"), np.zeros((0, 3)), [], np.zeros((0, 3)), [], [], [], [], [])
     with pytest.raises(DataError, match="no judgments to check"):
         assess(empty)
+
+
+def test_identical_requests_are_no_evidence(plan):
+    """A judge of temperature 0 that answers at random by what it is shown agrees with itself, and is found out."""
+    code = (plan.items.astype(np.int64) * (1, 1009, 10007)).sum(axis=1)
+    choice = np.random.default_rng(0).integers(0, 3, code.max() + 1)[code]
+    n = len(plan)
+    judgments = Judgments(
+        NAMES, plan.items, choice, np.full((n, 3), np.nan), np.full(n, "valid"), np.ones(n), plan.repeat,
+        np.full(n, ""), np.full(n, "hash"),
+    )  # fmt: skip
+    (quality,) = assess(judgments, timed(judgments, np.argsort(np.argsort(code, kind="stable")).astype(float)))
+    assert quality.presentations == 6
+    assert quality.ceiling.share == pytest.approx(1 / 3, abs=0.06)
+    assert any("no more often than by chance" in warning for warning in quality.warnings)
+    assert not any("changes over time" in warning for warning in quality.warnings)
+
+
+def test_ceiling_is_that_of_the_best_prediction(plan):
+    soft = judge(plan, "soft", soft=True)
+    ceiling = noise_ceiling(soft.items, soft.choice, probabilities=soft.probabilities)
+    ranks, times = np.unique(rank_triplets(plan.items), return_counts=True)
+    repeated = plan.items[np.isin(rank_triplets(plan.items), ranks[times > 1]) & (plan.repeat == 0)]
+    p = np.exp(STRENGTH[repeated])
+    assert ceiling.share == pytest.approx((p / p.sum(axis=1, keepdims=True)).max(axis=1).mean(), abs=1e-5)
+
+
+def test_participants_who_guess_prefer_a_slot_or_do_not_look_are_flagged():
+    rng = np.random.default_rng(0)
+    triplets = np.array([rng.permutation(20)[:3] for _ in range(150)])
+    rows = []
+    for name in ("a", "b", "c", "d", "guesses", "biased", "lapses"):
+        shown = np.array([rng.permutation(three) for three in triplets])
+        p = np.exp(2.5 * STRENGTH[shown])
+        p /= p.sum(axis=1, keepdims=True)
+        p = {"guesses": np.full_like(p, 1 / 3), "biased": p * (9, 1, 1) / (p * (9, 1, 1)).sum(1, keepdims=True)}.get(
+            name, p
+        )
+        choice = (rng.random((150, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(0, 2)
+        reaction = rng.gamma(5, 0.4, 150)
+        if name == "lapses":
+            choice[60:100], reaction[60:100] = 1, 0.1
+        rows.append((shown, choice, np.full(150, name), reaction))
+    items, choice, who, reaction = (np.concatenate(part) for part in zip(*rows, strict=True))
+    table = assess_participants(items, choice, who, reaction=reaction).set_index("participant")
+    assert (table.loc[["a", "b", "c", "d"], "flags"] == "").all()
+    assert "by chance" in table.loc["guesses", "flags"]
+    assert "prefers a slot" in table.loc["biased", "flags"]
+    assert "faster than anybody can look" in table.loc["lapses", "flags"]
+    assert "in a row" in table.loc["lapses", "flags"]

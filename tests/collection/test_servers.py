@@ -40,8 +40,8 @@ def deep(n):
 
 
 @contextmanager
-def serving(answer):
-    """`answer` takes the decoded request and returns (status, body, headers)."""
+def serving(answer, *, whole=False):  # noqa: C901
+    """`answer` takes the decoded request and returns (status, body, headers); or (handler, method, path, body)."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -52,12 +52,28 @@ def serving(answer):
             pass
 
         def do_GET(self):
-            self._send(200, {"data": [{"id": "toy"}]}, {})
+            if whole:
+                self._send(*answer(self, "GET", self.path, b""), {})
+            else:
+                self._send(200, {"data": [{"id": "toy"}]}, {})
 
         def do_POST(self):
+            if whole:
+                self._send(*answer(self, "POST", self.path, self._read()), {})
+                return
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append((request, dict(self.headers), self.path))
             self._send(*answer(request))
+
+        def _read(self):
+            if "Content-Length" in self.headers:
+                return self.rfile.read(int(self.headers["Content-Length"]))
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
 
         def _send(self, status, body, headers):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -406,3 +422,54 @@ def test_models_and_fingerprints_of_replies_are_stored(tmp_path, names, captions
     with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
         collect(plan, shown, contents, OpenAI("toy", "captions-text", url=url, concurrency=1).open(contents), store)
         assert [row[:3] for row in store.served(1)] == [("toy", "fp_1", 4), ("toy", "fp_2", 5)]
+
+
+# Structured answers, reasoning, Azure
+
+
+@pytest.mark.parametrize("how", ["json", "choice"])
+def test_servers_can_be_made_to_answer_with_a_label(tmp_path, names, captions, how):
+    plan, shown, contents = setup(names, captions, n_triplets=6)
+
+    def answer(request):
+        if how == "json":
+            schema = request["response_format"]["json_schema"]["schema"]
+            assert request["max_tokens"] >= 16
+            return 200, reply(json.dumps({"answer": schema["properties"]["answer"]["enum"][2]})), {}
+        return 200, reply(request["structured_outputs"]["choice"][2]), {}
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, structured=how).open(contents)
+        assert collect(plan, shown, contents, annotator, store).outcomes["valid"] == 6
+        assert {row[0] for row in store.base.execute("SELECT choice FROM answers")} == {2}
+    assert "structured" not in OpenAI("toy", "captions-text").open(contents).identity()
+
+
+def test_a_model_that_reasons_needs_tokens_and_says_so(tmp_path, names, captions):
+    plan, shown, contents = setup(names, captions, n_triplets=30)
+
+    def answer(request):
+        if request["max_tokens"] < 500:
+            return 200, reply("", finish="length", message={"reasoning_content": "Well, the first"}), {}
+        return 200, reply("B", message={"reasoning_content": "Well, the answer is A, or not"}), {}
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        poor = OpenAI("toy", "captions-text", url=url, concurrency=1)
+        progress = collect(plan, shown, contents, poor.open(contents), store)
+        assert progress.asked == 20
+        assert "reasoning_tokens" in progress.reason
+        rich = OpenAI("toy", "captions-text", url=url, reasoning_tokens=1000)
+        assert collect(plan, shown, contents, rich.open(contents), store).outcomes["valid"] == 30
+
+
+def test_azure_is_spoken_natively(tmp_path, names, captions, monkeypatch):
+    monkeypatch.setenv("AZURE_KEY", KEY)
+    plan, shown, contents = setup(names, captions, n_triplets=3)
+    with serving(lambda _: (200, reply("B"), {})) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        where = url.removesuffix("/v1") + "/openai/deployments/gpt"
+        settings = OpenAI("gpt", "captions-text", url=where, api_version="2024-10-21", key_variable="AZURE_KEY")
+        assert collect(plan, shown, contents, settings.open(contents), store).outcomes["valid"] == 3
+    _, headers, path = seen[0]
+    assert path == "/openai/deployments/gpt/chat/completions?api-version=2024-10-21"
+    assert {key.lower(): value for key, value in headers.items()}["api-key"] == KEY
+    assert "Authorization" not in headers

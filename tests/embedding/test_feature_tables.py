@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from encoding.core import ConfigError, DataError, FeatureSpace, Samples
-from encoding.embedding import EMBEDDERS, FeatureTable, embed
+from encoding.embedding import SOURCES, FeatureTable, embed
 from encoding.io.store import save
 
 FRAME = pd.DataFrame({"stim_id": ["007", "b", "c"], "joy": [0.1, 0.2, 0.3], "fear": [1, 2, 3]})
@@ -108,7 +108,7 @@ def test_missing_columns_and_files_are_named(tmp_path):
 
 
 def test_settings_are_checked():
-    assert EMBEDDERS["table"] is FeatureTable
+    assert SOURCES["table"] is FeatureTable
     for settings, message in (
         ({"name": "", "file": "x"}, "name = '': a string that is not empty is needed"),
         ({"name": "e", "file": "x", "columns": "joy"}, "columns = 'joy': a list"),

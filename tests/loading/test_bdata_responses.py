@@ -350,7 +350,7 @@ def test_missing_files_are_named(originals):
 
 def test_filters_of_bids_files_are_refused(originals, tmp_path):
     loader = Loader(kind="bdata", file=SINGLE, per="stimulus")
-    with pytest.raises(ConfigError, match=r"BIDS filters \(bold\) choose BIDS files, and bdata files are none"):
+    with pytest.raises(ConfigError, match=r"BIDS filters \(bold\) do not apply to bdata files"):
         load_responses(loader, PlainFolder(originals, originals), "01", tmp_path, bids_filters={"bold": {"run": 1}})
     assert find_runs(loader, PlainFolder(originals, originals), "01") == ([], ())
 
@@ -367,7 +367,10 @@ def test_filters_of_bids_files_are_refused(originals, tmp_path):
         ({"n_runs": 0}, "n_runs = 0: an integer of 1 or more"),
         ({"labels": "video"}, "labels is 'video', but must hold {label}"),
         ({"labels": "{name}"}, r"labels is '\{name\}', which is no format"),
-        ({"kind": "volume", "file": None, "n_runs": 3}, 'labels and n_runs belong to kind = "bdata"'),
+        (
+            {"kind": "volume", "file": None, "n_runs": 3},
+            "file does not belong to kind = 'volume', but to 'betas', 'bdata'",
+        ),
     ],
 )
 def test_settings_are_checked(settings, message):

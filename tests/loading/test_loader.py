@@ -1,16 +1,39 @@
 """Settings that contradict themselves are refused before any file is touched."""
 
+import dataclasses
+import pickle
 import re
 
 import pytest
 
-from encoding.core import ConfigError
-from encoding.loading import Loader
+from encoding.core import ConfigError, digest
+from encoding.loading import LOADERS, Loader, Scans
+
+REQUIRED = {
+    "betas": {"file": "b.nii", "events": "e.tsv", "per": "stimulus"},
+    "bdata": {"file": "s{number}.h5", "per": "stimulus"},
+}
 
 
 def test_the_defaults_suit_fmriprep():
     loader = Loader()
     assert (loader.kind, loader.per, loader.confounds, loader.high_pass) == ("volume", "tr", ("motion",), 0.008)
+
+
+def test_the_kind_chooses_the_class():
+    assert {name: type(Loader(**REQUIRED.get(name, {}), kind=name)) for name in LOADERS} == LOADERS
+    assert type(Loader()) is Scans
+    assert dataclasses.replace(Loader(kind="surface"), space="fsaverage5") == Scans("surface", space="fsaverage5")
+    assert pickle.loads(pickle.dumps(Loader(kind="cifti"))) == Scans("cifti")
+
+
+def test_keys_of_results_hold_the_settings_of_all_kinds():
+    settings = [Loader(**REQUIRED.get(name, {}), kind=name).resolved() for name in LOADERS]
+    assert {len(found) for found in settings} == {25}
+    # As version 0.1 wrote it, so that its results are found again.
+    assert digest(Loader().resolved()) == "19b9b8278c090328"
+    betas = Loader(kind="betas", file="b.nii", events="e.tsv", per="stimulus", estimated_within="run")
+    assert digest(betas.resolved()) == "794e349699403fdb"
 
 
 def test_lists_become_tuples():
@@ -32,7 +55,7 @@ BAD = {
     },
     "per = 'run': 'tr' or 'stimulus'": {"per": "run"},
     "missing_runs = 'skip': 'error' or 'exclude'": {"missing_runs": "skip"},
-    "estimated_within = 'fold': ": {"estimated_within": "fold"},
+    "estimated_within = 'fold': ": {"kind": "betas", "estimated_within": "fold"},
     "detrend = 'yes': true or false is needed": {"detrend": "yes"},
     "confounds = 'motion': a list": {"confounds": "motion"},
     "is needed (did you mean 'motion'?)": {"confounds": ["motoin"]},
@@ -51,7 +74,10 @@ BAD = {
     "mask is 'm.nii', but for surface": {"kind": "surface", "mask": "m.nii"},
     "needs `file` and `events`": {"kind": "betas", "per": "stimulus"},
     'set per = "stimulus"': {"kind": "betas", "file": "b.nii", "events": "e.tsv"},
-    "belong to kind": {"file": "b.nii"},
+    "file does not belong to kind = 'volume', but to 'betas', 'bdata'": {"file": "b.nii"},
+    "shift does not belong to kind = 'betas', but to 'volume', 'surface', 'cifti'": {"kind": "betas", "shift": 6.0},
+    "events does not belong to kind = 'bdata', but to 'betas'": {"kind": "bdata", "events": "e.tsv"},
+    "unknown key 'fil'. Did you mean 'file'": {"kind": "betas", "fil": "b.nii"},
 }
 
 

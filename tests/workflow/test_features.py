@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from encoding.config import parse_config
-from encoding.core import ConfigError, FeatureSpace, Samples
-from encoding.workflow.features import learn_spaces
+from encoding.core import ConfigError, DataError, FeatureSpace, Samples
+from encoding.embedding import in_order
+from encoding.workflow.features import make_spaces
 from encoding.workflow.jobs import Places
 
 REST = '\n[load]\ntask = "video"\n[[fit]]\nkind = "ridge"\nbands = "each"\n'
@@ -17,7 +18,7 @@ def test_a_concat_may_be_listed_first(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.tsv").write_text(f"stim_id\t{name}1\n7\t1\n8\t2\n")
     study = parse_config(BOTH + TABLES + REST)
-    spaces = learn_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))
+    spaces = make_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))
     assert [space.name for space in spaces] == ["both", "a", "b"]
     assert spaces[0].features == ("b1", "a1")
     assert study.single == ("both", "a", "b")
@@ -26,10 +27,10 @@ def test_a_concat_may_be_listed_first(tmp_path):
 def test_motion_energy_is_kept_with_what_is_learned(tmp_path, monkeypatch):
     made = FeatureSpace("motion", np.arange(4.0).reshape(2, 2), Samples.of_stimuli(np.array(["1", "2"])), ("m1", "m2"))
     asked = []
-    monkeypatch.setattr("encoding.workflow.features.measure_motion", lambda *given, **_: asked.append(given) or made)
+    monkeypatch.setattr("encoding.embedding.motion.measure_motion", lambda *given, **_: asked.append(given) or made)
     text = '[[features]]\nname = "motion"\nkind = "motion_energy"\nvideos = "clips"\n'
     study = parse_config(text + REST)
-    (space,) = learn_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))
+    (space,) = make_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))
     assert space is made
     assert asked == [(study.features[0], tmp_path, tmp_path / "out" / "embedding")]
 
@@ -49,3 +50,48 @@ def test_motion_energy_is_kept_with_what_is_learned(tmp_path, monkeypatch):
 def test_what_does_not_go_together_is_refused(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_config(text)
+
+
+CHAIN = (
+    '[[features]]\nname = "all"\nkind = "concat"\nspaces = ["both", "c"]\n'
+    + BOTH
+    + "".join(f'[[features]]\nname = "{name}"\nfile = "{name}.tsv"\n' for name in "abc")
+)
+
+
+def test_what_is_made_of_others_follows_them(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.tsv").write_text(f"stim_id\t{name}1\n7\t1\n8\t2\n")
+    study = parse_config(CHAIN + REST)
+    assert [source.name for source in in_order(study.features)] == ["a", "b", "both", "c", "all"]
+    spaces = make_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))
+    assert [space.name for space in spaces] == ["all", "both", "a", "b", "c"]
+    assert spaces[0].features == ("b1", "a1", "c1")
+
+
+def test_slow_sources_come_after_quick_ones_that_they_do_not_name():
+    judged = '[[features]]\nname = "judged"\nkind = "judgments"\nfile = "x.parquet"\n'
+    study = parse_config(judged + BOTH.replace('"a"', '"judged"') + TABLES + REST)
+    assert [source.name for source in in_order(study.features)] == ["a", "b", "judged", "both"]
+
+
+def test_spaces_that_are_made_of_each_other_are_refused():
+    other = '[[features]]\nname = "other"\nkind = "concat"\nspaces = ["both", "a"]\n'
+    with pytest.raises(ConfigError, match=r"'both', 'other' need each other"):
+        parse_config(BOTH.replace('"b"', '"other"') + other + TABLES + REST)
+
+
+def test_ratings_that_are_not_there_are_named_before_anything_is_read():
+    judged = '[[features]]\nname = "judged"\nkind = "judgments"\nratings = "d"\n'
+    with pytest.raises(ConfigError, match=r"'judged': ratings names 'd', which is no feature space .*Known: a, b"):
+        parse_config(judged + TABLES + REST)
+
+
+@pytest.mark.parametrize("made", [None, FeatureSpace("c", np.eye(2), Samples.of_stimuli(["7", "8"]), ("c1", "c2"))])
+def test_a_source_that_returns_something_else_is_named(tmp_path, monkeypatch, made):
+    monkeypatch.setattr("encoding.embedding.tables.embed", lambda *_: made)
+    study = parse_config(TABLES + REST)
+    with pytest.raises(
+        DataError, match=r"'a': FeatureTable.make_space returned .* a FeatureSpace named 'a' with one row"
+    ):
+        make_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))

@@ -8,6 +8,8 @@ from importlib import resources
 from typing import Any
 
 from ...core import ConfigError, suggest
+from ...core.settings import annotations_of
+from ...loading.loader import LOADERS
 
 RECIPES = ("horikawa2020", "du2023", "du2025")
 Settings = tuple[str, ...]
@@ -81,9 +83,18 @@ def expand(content: Mapping[str, Any]) -> Expanded:
         raise ConfigError(f"recipe = {name!r}. {suggest(str(name), RECIPES)}")
     stated = tomllib.loads((resources.files(__package__) / f"{name}.toml").read_text(encoding="utf-8"))
     about = stated.pop("recipe")
+    _fit_kind(stated, given.get("load"))
     merged, taken = _merge(stated, given)
     recipe = Recipe(name, about["title"], tuple(about["open"]))
     return Expanded(merged, recipe, write_toml(merged, marked=taken, mark=name))
+
+
+def _fit_kind(stated: dict[str, Any], load: Any) -> None:
+    """Drop what a recipe says of preparing scans where the configuration loads another kind of data."""
+    kind = load.get("kind") if isinstance(load, Mapping) else None
+    if isinstance(kind, str) and kind in LOADERS:
+        known = annotations_of(LOADERS[kind])
+        stated["load"] = {key: value for key, value in stated["load"].items() if key in known}
 
 
 def _merge(stated: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], set[Settings]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.axes import Grid, Targets
 from ...core.errors import DataError
+from ..fetched import absent, require_content
 from ..region_tables import entities
 
 CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
@@ -72,7 +73,8 @@ def _space(path: Path, space: str | None) -> str:
 
 def _load(path: Path, kind: type) -> Any:
     if not path.is_file():
-        raise DataError(f"Atlas {path}: no such file.")
+        raise absent(path)
+    require_content(path)
     try:
         image = nib.load(path)
     except UNREADABLE as error:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...core import DataError, suggest
 from ..errors import naming
+from ..fetched import absent
 
 # What is read at a time; and what HDF5 keeps of unpacked chunks, which must hold a row of them.
 CHUNK_BYTES = 16 << 20
@@ -61,7 +62,7 @@ def open_bdata(path: Path) -> Iterator["Bdata"]:
         If it is missing, damaged, no bdata file, or its parts differ in size.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+        raise absent(path)
     with readable(path):
         file = h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES)
     with file:

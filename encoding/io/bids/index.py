@@ -8,7 +8,11 @@ from typing import Any
 from bids import BIDSLayout, BIDSLayoutIndexer
 
 from ...core import DataError, digest, suggest
+from ..errors import naming
+from ..fetched import is_unfetched
 from .entities import (
+    LONG,
+    RUN_ENTITIES,
     EntityFile,
     agree,
     closest,
@@ -22,11 +26,16 @@ from .entities import (
     single,
 )
 from .runs import RunFiles, RunQuery
-from .sidecars import find_derivatives, read_sidecar, seconds_of
+from .sidecars import entities_of, find_derivatives, read_sidecar, seconds_of
 
 EXTENSIONS = {"volume": (".nii.gz", ".nii"), "surface": (".func.gii",), "cifti": (".dtseries.nii",)}
 # The suffix of the confounds table, and what it was before fMRIPrep 20.2.
 CONFOUNDS = ("timeseries", "regressors")
+# Spaces that fMRIPrep names on its command line but not in its files: the run's own.
+NATIVE = ("func", "bold", "boldref", "run")
+# fMRIPrep 20.0 wrote surfaces without the suffix "bold"; versions before 1.2 put the suffix in the middle of names.
+SUFFIXLESS = re.compile(r"_hemi-([LR])\.func\.gii")
+OLDER = re.compile(r"_bold_.*(\.func\.gii|_preproc\.nii(\.gz)?)|\.[LR]\.func\.gii")
 
 
 class PybidsIndex:
@@ -91,6 +100,10 @@ class PybidsIndex:
         """
         return self._subjects
 
+    def files(self, subject: str) -> tuple[list[EntityFile], list[EntityFile]]:
+        """List all files of a subject: of the raw dataset and of the derivatives."""
+        return self._scan(self.bids_dir, subject), self._scan(self.derivatives, subject)
+
     def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
         """Find the files of each run.
 
@@ -143,6 +156,23 @@ class PybidsIndex:
         tuple of str
             Descriptions (``ses-01_run-03``).
         """
+        found, expected = self._expected(subject, query)
+        # Events may leave out entities that the image has (acq, dir): those are the same run.
+        absent = [
+            file
+            for key, file in expected.items()
+            if key not in found and not any(agree(file, other) for other in found.values())
+        ]
+        names = {file.run_name for file in absent if _selected(file, query)}
+        return tuple(sorted(names | _gaps(list(expected.values()), query)))
+
+    def skipped(self, subject: str, query: RunQuery) -> tuple[str, ...]:
+        """Name those of `missing` of which there is no file at all: their numbers are skipped."""
+        _, expected = self._expected(subject, query)
+        return tuple(sorted(_gaps(list(expected.values()), query)))
+
+    def _expected(self, subject: str, query: RunQuery) -> tuple[dict, dict]:
+        """Collect the recordings that have an image as asked for, and those that anything speaks of."""
         # What is left out on purpose is not missing.
         everything = RunQuery(query.kind, query.task, query.space, query.res, query.density, query.desc)
         found = {run_key(file): file for file in self._bold(subject, everything)}
@@ -152,14 +182,7 @@ class PybidsIndex:
             for file in self._scan(root, subject):
                 if file.get("suffix") in suffixes and file.get("subject") and file.get("task") in tasks:
                     expected.setdefault(run_key(file), file)
-        # Events may leave out entities that the image has (acq, dir): those are the same run.
-        absent = [
-            file
-            for key, file in expected.items()
-            if key not in found and not any(agree(file, other) for other in found.values())
-        ]
-        names = {file.run_name for file in absent if _selected(file, query)}
-        return tuple(sorted(names | _gaps(list(expected.values()), query)))
+        return found, expected
 
     def _bold(self, subject: str, query: RunQuery) -> list[EntityFile]:
         files = [
@@ -174,17 +197,27 @@ class PybidsIndex:
             file
             for file in files
             if _selected(file, query)
-            and all(value is None or plain(file.get(name)) == plain(value) for name, value in wanted.items())
+            and all(value is None or _has(file, name, value) for name, value in wanted.items())
         ]
         if not chosen:
             asked = {"task": "+".join(query.task), **wanted, "sessions": query.sessions, "filters": query.filters}
-            there = sorted({_describe_version(file) for file in files}) or ["no file of this kind"]
+            there = sorted({_describe_version(file) for file in files}) or [self._nothing(subject)]
             raise DataError(
                 f"sub-{subject}: no {query.kind} BOLD file in {self.derivatives} matches "
                 f"{ {name: value for name, value in asked.items() if value} }. There is: "
                 f"{'; '.join(there)}. Change [load] or the filters."
             )
         return chosen
+
+    def _nothing(self, subject: str) -> str:
+        """Say what there is instead of images of the kind that was asked for."""
+        older = [file.path.name for file in self._scan(self.derivatives, subject) if OLDER.search(file.path.name)]
+        if older:
+            return (
+                f"{len(older)} files named as by fMRIPrep before 1.2, such as {older[0]}. Names must end in "
+                f"_bold.func.gii (with hemi-L or hemi-R) or _desc-preproc_bold.nii.gz; preprocess again or rename them"
+            )
+        return "no file of this kind"
 
     def _describe(self, label: str, bold: tuple[EntityFile, ...], where: str) -> RunFiles:
         """Collect what belongs to the images of a run, by entities and never by order."""
@@ -204,6 +237,7 @@ class PybidsIndex:
         folders = [f"sub-{subject}", *([f"ses-{first.get('session')}"] if first.get("session") else []), "func"]
         raw_bold = self.bids_dir.joinpath(*folders, f"sub-{subject}_{first.run_name}_bold.nii.gz")
         raw_metadata = read_sidecar(raw_bold, self.bids_dir)
+        derived_metadata = read_sidecar(first.path, self.derivatives)
         return RunFiles(
             label=label,
             entities=first.entities,
@@ -211,8 +245,9 @@ class PybidsIndex:
             mask=only(masks, where),
             confounds=only(confounds, where),
             events=events,
-            metadata=raw_metadata | read_sidecar(first.path, self.derivatives),
+            metadata=raw_metadata | derived_metadata,
             raw_t_r=seconds_of(raw_metadata, "RepetitionTime", where),
+            derived_t_r=seconds_of(derived_metadata, "RepetitionTime", where),
             dseg=tuple(sorted(file.path for file in same_grid if file.get("suffix") == "dseg")),
         )
 
@@ -230,19 +265,69 @@ def _index(root: Path, subject: str, database: Path | None) -> list[EntityFile]:
         re.compile(r"^/(?:derivatives|sourcedata|code|stimuli|models)(?:/|$)"),
         re.compile(r"/\."),
     ]
-    layout = BIDSLayout(
-        str(root),
-        validate=False,
-        derivatives=False,
-        config=["bids", "derivatives"],
-        indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore),
-        database_path=None if database is None else str(database / f"sub-{subject}_{digest(str(root.resolve()))}"),
-    )
-    files = [
-        EntityFile(Path(file.path), {name: str(value) for name, value in file.get_entities().items()})
-        for file in layout.get()
-    ]
+    # pybids reads dataset_description.json, and raises whatever its parser does where that is damaged.
+    with naming(root, (Exception,), "cannot be indexed as a BIDS dataset", "Check its dataset_description.json."):
+        layout = BIDSLayout(
+            str(root),
+            validate=False,
+            derivatives=False,
+            config=["bids", "derivatives"],
+            indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore),
+            database_path=None if database is None else str(database / f"sub-{subject}_{digest(str(root.resolve()))}"),
+        )
+    files = [_entity_file(Path(file.path), file.get_entities()) for file in layout.get()]
     return sorted(files, key=lambda file: file.path)
+
+
+def _entity_file(path: Path, entities: dict[str, Any]) -> EntityFile:
+    known = {name: str(value) for name, value in entities.items()}
+    side = SUFFIXLESS.search(path.name)
+    if side:
+        known |= {"hemi": side[1], "suffix": "bold", "extension": ".func.gii"}
+    return EntityFile(path, known)
+
+
+def _has(file: EntityFile, name: str, value: str) -> bool:
+    stated = file.get(name)
+    return plain(stated) == plain(value) or (name == "space" and value in NATIVE and not stated)
+
+
+def unfetched_files(bids_dir: Path, derivatives: Path, subjects: Iterable[str], query: RunQuery) -> list[Path]:
+    """List the files of some subjects that a query needs and that are links or pointers to content elsewhere.
+
+    File names are taken apart here, since this is asked of all subjects before anything is indexed.
+    """
+    found: list[Path] = []
+    for subject in subjects:
+        for root, wanted in ((bids_dir, ("events",)), (derivatives, ("bold", "mask", *CONFOUNDS))):
+            paths = sorted((root / f"sub-{subject}").rglob("func/*"))
+            found += [path for path in paths if _wanted(path, wanted, query) and is_unfetched(path)]
+    return found
+
+
+def _wanted(path: Path, suffixes: tuple[str, ...], query: RunQuery) -> bool:
+    short, suffix = entities_of(path.name)
+    entities = {LONG.get(name, name): value for name, value in short.items()} | {"suffix": suffix}
+    file = _entity_file(path, entities)
+    if file.get("suffix") not in suffixes:
+        return False
+    if query.task and file.get("task") not in query.task:
+        return False
+    sessions = {plain(label) for label in query.sessions}
+    if sessions and file.get("session") and plain(file.get("session")) not in sessions:
+        return False
+    image = file.get("suffix") in ("bold", "mask")
+    filters = {name: value for name, value in query.filters.items() if image or LONG.get(name, name) in RUN_ENTITIES}
+    if not all(passes(file, name, value) for name, value in filters.items() if image or file.get(LONG.get(name, name))):
+        return False
+    if not image:
+        return path.suffix == ".tsv"
+    versions: dict[str, Any] = {"space": query.space, "resolution": query.res, "density": query.density}
+    if file.get("suffix") == "bold":
+        if not path.name.endswith((*EXTENSIONS[query.kind], ".json")):
+            return False
+        versions["desc"] = query.desc
+    return all(value is None or _has(file, name, value) for name, value in versions.items())
 
 
 def _is_table(file: EntityFile, suffixes: tuple[str, ...]) -> bool:

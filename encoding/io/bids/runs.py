@@ -56,8 +56,8 @@ class RunFiles:
         Brain mask, confounds table and events table.
     metadata : mapping
         Merged sidecars of the BOLD file, raw ones overruled by derivative ones.
-    raw_t_r : float or None
-        Repetition time that the raw sidecar states.
+    raw_t_r, derived_t_r : float or None
+        Repetition times that the raw sidecar and that of the derivative state.
     dseg : tuple of Path
         Segmentations on the grid of the run.
     """
@@ -70,6 +70,7 @@ class RunFiles:
     events: Path | None
     metadata: Mapping[str, Any]
     raw_t_r: float | None = None
+    derived_t_r: float | None = None
     dseg: tuple[Path, ...] = ()
 
     @property
@@ -135,6 +136,10 @@ class BidsIndex(Protocol):
         """
         ...
 
+    def skipped(self, subject: str, query: RunQuery) -> tuple[str, ...]:
+        """Name those of `missing` of which there is no file at all: their numbers are skipped."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlainFolder:
@@ -193,6 +198,10 @@ class PlainFolder:
         tuple of str
             Empty.
         """
+        return ()
+
+    def skipped(self, subject: str, query: RunQuery) -> tuple[str, ...]:  # noqa: ARG002
+        """Name skipped runs; a folder alone knows none."""
         return ()
 
 

@@ -11,6 +11,8 @@ from ..atomic import atomic_file
 from .volumes import readable
 
 HEMISPHERES = ("CORTEX_LEFT", "CORTEX_RIGHT")
+# Vertices per hemisphere of fsaverage3 to fsaverage, and of fsLR at 4k, 8k, 32k and 59k.
+MESHES = (642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292)
 GIFTI_NAMES = {"CORTEX_LEFT": "CortexLeft", "CORTEX_RIGHT": "CortexRight"}
 
 
@@ -49,9 +51,22 @@ def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
     if len({array.shape for array in arrays}) > 1:
         raise DataError(f"{path}: its data arrays differ in length. The file is damaged; make it again.")
     # fMRIPrep writes one array per volume; some tools write one array of vertices by volumes.
-    values = arrays[0].T if len(arrays) == 1 and arrays[0].ndim == 2 else np.stack(arrays)
+    values = _volumes_first(path, arrays[0]) if len(arrays) == 1 and arrays[0].ndim == 2 else np.stack(arrays)
     step = image.meta.get("TimeStep") or first.meta.get("TimeStep")
     return np.asarray(values, dtype=np.float32), None if not step else float(step)
+
+
+def _volumes_first(path: Path, values: np.ndarray) -> np.ndarray:
+    """Lay one array out as (n_scans, n_vertices), telling vertices by the size of known meshes."""
+    known = [axis for axis, size in enumerate(values.shape) if size in MESHES]
+    if known == [1]:
+        return values
+    if known == [0] or values.shape[0] >= values.shape[1]:
+        return values.T
+    raise DataError(
+        f"{path}: its one data array has shape {values.shape}, and neither is the number of vertices of a known mesh "
+        f"({', '.join(map(str, MESHES))}). Save one array per volume, or vertices by volumes with more vertices."
+    )
 
 
 def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:

@@ -61,8 +61,14 @@ def open_volume(path: Path) -> Any:
     """
     with readable(path):
         image = nib.load(path, keep_file_open=True)
-        if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image) or len(image.shape) not in (3, 4):
-            raise DataError(f"{path}: a 3-D or 4-D NIfTI image was needed.")
+        if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
+            raise DataError(f"{path}: is a {type(image).__name__}, but a 3-D or 4-D NIfTI image was needed.")
+        if len(image.shape) not in (3, 4):
+            advice = " Time must be the fourth axis: drop the axes of length 1 and save it again."
+            raise DataError(
+                f"{path}: shape {image.shape}, but a 3-D or 4-D NIfTI image was needed."
+                f"{advice if len(image.shape) > 4 else ''}"
+            )
     return image
 
 

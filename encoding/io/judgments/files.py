@@ -18,6 +18,7 @@ from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
 from ...numerics.triplet_ranks import rank_triplets
 from ..atomic import atomic_file
+from ..fetched import absent, require_content
 from ..store import DESCRIPTION, load
 from .answers import AnswerStore
 
@@ -36,6 +37,9 @@ SCHEMA = pa.schema(
         ("repeat", pa.int32()),
         ("split", WORDS),
         ("annotator", WORDS),
+        ("participant", WORDS),
+        ("reaction_time", pa.float32()),
+        ("model", WORDS),
         ("mass", pa.float32()),
         ("tokens_in", pa.int32()),
         ("tokens_cached", pa.int32()),
@@ -84,7 +88,8 @@ def read_judgments(
             raise DataError(f"{path}: holds a {type(found).__name__}, but Judgments were needed.")
         return _of(annotator, found, path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+        raise absent(path)
+    require_content(path)
     if path.suffix == ".parquet":
         return _of(annotator, _parquet(path, split), path)
     if path.suffix == ".sqlite":
@@ -128,7 +133,8 @@ def read_numbers(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+        raise absent(path)
+    require_content(path)
     try:
         values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _text(path)
     except (OSError, ValueError, EOFError) as error:

@@ -1,0 +1,569 @@
+"""Error rates, coverage and power of every test that a report rests on, by simulation.
+
+    python benchmarks/calibration.py [--work FOLDER] [--results benchmarks/results] [--only TEXT] [--scale 1.0]
+
+A cell is one design and one question. Cells are computed in three rounds, a tenth of the data sets first. What is
+finished is kept in the work folder and not computed again, and the tables are written anew after every step, so that an
+interrupted run has said all that it knows. Targets of one data
+set share features and noise: intervals are over data sets, exact binomial for rates of data sets ("any target ...").
+
+The generator has nothing in common with `encoding.simulate`: Gaussian features and noise of first-order autocorrelation
+within runs, targets in regions of 25 that share a third of their noise.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from encoding.comparison import name_best
+from encoding.core import digest, versions
+from encoding.io.atomic import write_json, write_text
+from encoding.numerics import permutation
+from encoding.numerics.cleaning import project_out
+from encoding.numerics.shared_variance import (
+    Estimate,
+    blocks_of_runs,
+    centre_runs,
+    estimate,
+    over_participants,
+    shared_kernel,
+    shared_space,
+)
+from encoding.numerics.significance import discovery_rates
+
+N_TARGETS, REGION = 200, 25
+ROUNDS = (0.1, 0.3, 1.0)  # shares of the data sets of all cells, so that every cell soon has some
+N_DRAWS = 199
+SHARED_NOISE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Design:
+    """Runs of some lengths, on a clock, with autocorrelated noise and features."""
+
+    runs: tuple[int, ...]
+    noise: float = 0.0
+    features: float = 0.0
+    clock: str = "stimulus"
+    common: float = 0.0
+    mixed: bool = False
+
+    @property
+    def run(self) -> np.ndarray:
+        """Run of each row."""
+        return np.repeat(np.arange(len(self.runs)), self.runs)
+
+
+def series(rng: np.random.Generator, lengths: tuple[int, ...], n: int, ar: float | np.ndarray) -> np.ndarray:
+    """Draw first-order autocorrelated columns of unit variance, every run on its own."""
+    parts = []
+    for length in lengths:
+        values = rng.standard_normal((length, n))
+        if np.any(ar):
+            for t in range(1, length):
+                values[t] = ar * values[t - 1] + np.sqrt(1 - np.square(ar)) * values[t]
+        parts.append(values)
+    return np.concatenate(parts)
+
+
+def noise_of(rng: np.random.Generator, design: Design, n_targets: int = N_TARGETS) -> np.ndarray:
+    """Draw noise in which the targets of a region share a third of the variance."""
+    ar: float | np.ndarray = design.noise
+    if design.mixed:
+        ar = np.repeat([0.0, 0.8], [n_targets // 2, n_targets - n_targets // 2])
+    own = series(rng, design.runs, n_targets, ar)
+    of_region = series(rng, design.runs, max(1, n_targets // REGION), design.noise)
+    member = np.minimum(np.arange(n_targets) // REGION, of_region.shape[1] - 1)
+    values = np.sqrt(1 - SHARED_NOISE) * own + np.sqrt(SHARED_NOISE) * of_region[:, member]
+    if design.common:
+        course = series(rng, (max(design.runs),), n_targets, 0.95)
+        values += design.common * np.concatenate([course[:length] for length in design.runs])
+    return values
+
+
+def features_of(rng: np.random.Generator, design: Design, p: int) -> np.ndarray:
+    """Draw features; on the clock of volumes four delays of features that last for four volumes."""
+    if design.clock == "stimulus":
+        values = series(rng, design.runs, p, design.features)
+        if design.common:
+            course = series(rng, (max(design.runs),), p, 0.95)
+            values += design.common * np.concatenate([course[:length] for length in design.runs])
+        return values
+    parts = []
+    for length in design.runs:
+        shown = np.repeat(rng.standard_normal((length // 4 + 1, p)), 4, axis=0)[:length]
+        shown[rng.random(length) < 0.2] = 0.0
+        parts.append(
+            np.concatenate([np.roll(shown, d, axis=0) * (np.arange(length) >= d)[:, None] for d in (1, 2, 3, 4)], 1)
+        )
+    return np.concatenate(parts)
+
+
+def cleaned(values: np.ndarray, design: Design) -> np.ndarray:
+    """Take means, and on the clock of volumes trends, out of every run."""
+    if design.clock == "stimulus":
+        return centre_runs(values, design.run)
+    parts = np.split(values, np.cumsum(design.runs)[:-1])
+    bases = [np.linalg.qr(np.vander(np.linspace(-1, 1, len(part)), 2))[0] for part in parts]
+    return np.concatenate([project_out(part, basis) for part, basis in zip(parts, bases, strict=True)])
+
+
+def signal(rng: np.random.Generator, X: np.ndarray, share: float | np.ndarray, n_targets: int) -> np.ndarray:
+    """Make responses that are linear in features of unit variance, each with a share of the variance."""
+    weights = rng.standard_normal((X.shape[1], n_targets))
+    weights /= np.linalg.norm(weights, axis=0)
+    return np.sqrt(share) * (X @ weights)
+
+
+def kernel(X: np.ndarray, Y: np.ndarray, run: np.ndarray) -> np.ndarray:
+    """Multiply products of different runs, from raw rows."""
+    return shared_kernel(shared_space(centre_runs(X, run), blocks_of_runs(run)), centre_runs(Y, run))
+
+
+def regions(kernels: np.ndarray) -> np.ndarray:
+    """Average kernels over the targets of each region."""
+    return kernels.reshape(-1, REGION, *kernels.shape[1:]).mean(1)
+
+
+# Questions: one data set to named numbers ---------------------------------------------------------------------------
+
+
+def chance(rng: np.random.Generator, design: Design, dims: tuple[int, ...] = (30, 14)) -> dict[str, float]:
+    spaces = [cleaned(features_of(rng, design, p), design) for p in dims]
+    Y = cleaned(noise_of(rng, design), design)
+    run = design.run
+    scheme = permutation.exchange_units(
+        [[np.flatnonzero(run == number)] for number in range(len(design.runs))], int(rng.integers(1 << 30))
+    )
+    draws = permutation.UnitDraws([permutation.prepare_rows(X, scheme) for X in spaces], scheme, N_DRAWS)
+    return rates_of(draws.statistics(permutation.prepare_rows(Y, scheme)))
+
+
+def rates_of(statistics: np.ndarray) -> dict[str, float]:
+    null = permutation.summarise(statistics)
+    q = discovery_rates(permutation.tail_probability(null.z, null.skewness).ravel())
+    means = permutation.summarise(statistics.reshape(*statistics.shape[:2], -1, REGION).mean(-1))
+    return {
+        "p <= .05": float((null.p <= 0.05).mean()),
+        "p <= .01": float((null.p <= 0.01).mean()),
+        "any p_fwe <= .05": float((permutation.family_wise(null.z, null.largest) <= 0.05).any()),
+        "any q <= .05": float((q <= 0.05).any()),
+        "region p <= .05": float((means.p <= 0.05).mean()),
+        "any region p_fwe <= .05": float((permutation.family_wise(means.z, means.largest) <= 0.05).any()),
+    }
+
+
+def recurring(rng: np.random.Generator, n_stimuli: int, n_runs: int) -> dict[str, float]:
+    """Show the same stimuli in all runs: responses to stimuli are real, features are random."""
+    design = Design((n_stimuli,) * n_runs, 0.5)
+    order = np.concatenate([rng.permutation(n_stimuli) for _ in range(n_runs)])
+    Y = centre_runs(noise_of(rng, design) + rng.standard_normal((n_stimuli, N_TARGETS))[order], design.run)
+    scheme = permutation.exchange_stimuli(n_stimuli, int(rng.integers(1 << 30)))
+    layout = (order[:, None] == np.arange(n_stimuli)).astype(float)[None]
+    spaces = [rng.standard_normal((n_stimuli, p)) for p in (8, 5)]
+    found = rates_of(permutation.StimulusDraws(spaces, layout, scheme, N_DRAWS).statistics(Y))
+    blocks = [np.flatnonzero(order % min(20, n_stimuli // 2) == k) for k in range(min(20, n_stimuli // 2))]
+    pair = [shared_kernel(shared_space(centre_runs(F[order], design.run), blocks, run=design.run), Y) for F in spaces]
+    found["U > 0, p <= .05"] = float((estimate(pair[0]).p_above() <= 0.05).mean())
+    found["U differs, p <= .05"] = float((estimate(pair[0] - pair[1]).p_differs() <= 0.05).mean())
+    return found
+
+
+def equal(
+    rng: np.random.Generator, design: Design, dims: tuple[int, int], share: float, fits: bool
+) -> dict[str, float]:
+    A, B = (series(rng, design.runs, p, design.features) for p in dims)
+    Y = signal(rng, A, share, N_TARGETS) + signal(rng, B, share, N_TARGETS)
+    Y += np.sqrt(1 - 2 * share) * noise_of(rng, design)
+    first, second = kernel(A, Y, design.run), kernel(B, Y, design.run)
+    difference = estimate(first - second)
+    low, high = estimate(first).interval()
+    found = {
+        "first ahead": float((difference.value > 0).mean()),
+        "p <= .05": float((difference.p_differs() <= 0.05).mean()),
+        "region p <= .05": float((estimate(regions(first - second)).p_differs() <= 0.05).mean()),
+        "U first": float(estimate(first).value.mean()),
+        "U second": float(estimate(second).value.mean()),
+        "coverage of U": float(((low <= share) & (high >= share)).mean()),
+    }
+    if fits:
+        r = [fold_correlations(X, Y, design.run) for X in (A, B)]
+        found["first ahead, raw r"] = float((r[0].mean(0) > r[1].mean(0)).mean())
+    return found
+
+
+def fold_correlations(X: np.ndarray, Y: np.ndarray, run: np.ndarray, n_folds: int = 6) -> np.ndarray:
+    """Correlate held-out responses with nested ridge, shape (n_folds, n_targets); penalties from four inner folds."""
+    labels = np.unique(run)
+    fold = np.array([k * n_folds // len(labels) for k in range(len(labels))])[np.searchsorted(labels, run)]
+    X, Y = centre_runs(X, run), centre_runs(Y, run)
+    grams = np.stack([X[fold == k].T @ X[fold == k] for k in range(n_folds)])
+    cross = np.stack([X[fold == k].T @ Y[fold == k] for k in range(n_folds)])
+    found = []
+    for outer in range(n_folds):
+        train = [k for k in range(n_folds) if k != outer]
+        loss = np.zeros((len(ALPHAS), Y.shape[1]))
+        for inner in train:
+            rest = [k for k in train if k != inner]
+            for number, W in enumerate(ridge(grams[rest].sum(0), cross[rest].sum(0))):
+                loss[number] += np.einsum("pt,pt->t", W, grams[inner] @ W - 2 * cross[inner])
+        W = np.stack(ridge(grams[train].sum(0), cross[train].sum(0)))
+        best = W[loss.argmin(0), :, np.arange(Y.shape[1])].T
+        predicted, y = X[fold == outer] @ best, Y[fold == outer]
+        top = (predicted * y).sum(0)
+        found.append(top / np.sqrt(np.square(predicted).sum(0) * np.square(y).sum(0)))
+    return np.stack(found)
+
+
+ALPHAS = (0.1, 1.0, 10.0, 100.0)
+
+
+def ridge(gram: np.ndarray, cross: np.ndarray) -> list[np.ndarray]:
+    values, vectors = np.linalg.eigh(gram)
+    rotated = vectors.T @ cross
+    unit = values.mean()
+    return [vectors @ (rotated / (values + alpha * unit)[:, None]) for alpha in ALPHAS]
+
+
+def naming(
+    rng: np.random.Generator, design: Design, dims: tuple[int, ...], shares: tuple[float, ...]
+) -> dict[str, float]:
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    parts = [signal(rng, X, share, N_TARGETS) for X, share in zip(spaces, shares, strict=True)]
+    Y = sum(parts) + np.sqrt(1 - sum(shares)) * noise_of(rng, design)
+    kernels = np.stack([kernel(X, Y, design.run) for X in spaces])
+    winner = name_best(np.stack([regions(one) for one in kernels]), 0.05)[0]
+    of_targets = name_best(kernels, 0.05)[0]
+    best = int(np.argmax(shares))
+    return {
+        "regions named": float((winner >= 0).mean()),
+        "regions named as planted": float((winner == best).mean()) if len(set(shares)) > 1 else 0.0,
+        "targets named": float((of_targets >= 0).mean()),
+    }
+
+
+def unique(rng: np.random.Generator, design: Design, correlation: float, share: float = 0.05) -> dict[str, float]:
+    p = 20
+    B = series(rng, design.runs, p, design.features)
+    E = series(rng, design.runs, p, design.features)
+    A = correlation * B + np.sqrt(1 - correlation**2) * E
+    # E is all that A has beyond B: its signal is what is unique to A.
+    Y = signal(rng, E, share, N_TARGETS) + signal(rng, B, 0.1, N_TARGETS)
+    Y += np.sqrt(0.9 - share) * noise_of(rng, design)
+    part = estimate(kernel(np.concatenate([A, B], 1), Y, design.run) - kernel(B, Y, design.run))
+    low, high = part.interval()
+    return {
+        "unique U": float(part.value.mean()),
+        "coverage": float(((low <= share) & (high >= share)).mean()),
+    }
+
+
+def residual_band(rng: np.random.Generator, design: Design, correlation: float) -> dict[str, float]:
+    p = 10
+    B = series(rng, design.runs, p, design.features)
+    A = correlation * B + np.sqrt(1 - correlation**2) * series(rng, design.runs, p, design.features)
+    Y = signal(rng, B, 0.15, N_TARGETS) + np.sqrt(0.85) * noise_of(rng, design)
+    run = design.run
+    scheme = permutation.exchange_units(
+        [[np.flatnonzero(run == number)] for number in range(len(design.runs))], int(rng.integers(1 << 30))
+    )
+    A, B, Y = (permutation.prepare_rows(values, scheme) for values in (A, B, Y))
+    null = permutation.summarise(permutation.BandDraws(A, B, scheme, N_DRAWS).statistics(Y))
+    return {"p <= .05": float((null.p <= 0.05).mean())}
+
+
+def participants(
+    rng: np.random.Generator, design: Design, dims: tuple[int, int], shares: tuple[float, float], shared: bool
+) -> dict[str, float]:
+    """Five participants whose shares vary by a third about the mean of the population."""
+    n, differences = 5, []
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    for _ in range(n):
+        if not shared:
+            spaces = [series(rng, design.runs, p, design.features) for p in dims]
+        mine = [share * rng.uniform(2 / 3, 4 / 3) for share in shares]
+        Y = sum(signal(rng, X, share, N_TARGETS) for X, share in zip(spaces, mine, strict=True))
+        Y = Y + np.sqrt(1 - sum(mine)) * noise_of(rng, design)
+        differences.append(regions(kernel(spaces[0], Y, design.run) - kernel(spaces[1], Y, design.run)))
+    found: Estimate = over_participants(np.stack(differences), shared=shared)
+    each = estimate(np.stack(differences)).value
+    paired = stats.ttest_1samp(each, 0.0).pvalue
+    low, high = found.interval()
+    truth = shares[0] - shares[1]
+    return {
+        "p <= .05": float((found.p_differs() <= 0.05).mean()),
+        "coverage": float(((low <= truth) & (high >= truth)).mean()),
+        "paired t on U, p <= .05": float((paired <= 0.05).mean()),
+    }
+
+
+@dataclass
+class Fits:
+    """Coverage of the difference of fits on new runs; the truth is its mean over all data sets."""
+
+    design: Design
+    dims: tuple[int, int]
+    shares: tuple[float, float]
+    folds: list[np.ndarray] = field(default_factory=list)
+
+    def __call__(self, rng: np.random.Generator) -> dict[str, float]:
+        """Keep the differences of one data set."""
+        fixed = np.random.default_rng(12345)
+        spaces = [series(rng, self.design.runs, p, self.design.features) for p in self.dims]
+        Y = sum(signal(fixed, X, share, N_TARGETS) for X, share in zip(spaces, self.shares, strict=True))
+        Y = Y + np.sqrt(1 - sum(self.shares)) * noise_of(rng, self.design)
+        r = [fold_correlations(X, Y, self.design.run) for X in spaces]
+        self.folds.append(r[0] - r[1])
+        return {}
+
+    def finish(self) -> dict[str, list[float]]:
+        """Compare intervals of all data sets with the truth."""
+        folds = np.stack(self.folds)
+        truth, K = folds.mean((0, 1)), folds.shape[1]
+        means = {"target": folds, "region": folds.reshape(*folds.shape[:2], -1, REGION).mean(-1)}
+        truths = {"target": truth, "region": truth.reshape(-1, REGION).mean(-1)}
+        found = {}
+        for what, values in means.items():
+            se = np.sqrt((1 / K + 1 / (K - 1)) * values.var(1, ddof=1))
+            half = stats.t.ppf(0.975, K - 1) * se
+            inside = np.abs(values.mean(1) - truths[what]) <= half
+            found[f"coverage, {what}"] = inside.mean(1).tolist()
+        return found
+
+
+def rest(rng: np.random.Generator) -> dict[str, float]:
+    """Real resting fMRI (one run on fsaverage5, package brainspace), cut into eight runs, with random features."""
+    values = resting()
+    chosen = values[:, rng.choice(values.shape[1], 1000, replace=False)]
+    length = len(chosen) // 8
+    design = Design((length,) * 8, features=0.8)
+    starts = [chosen[k * length : (k + 1) * length] for k in range(8)]
+    Y = np.concatenate(starts)
+    scheme = permutation.exchange_units(
+        [[np.flatnonzero(design.run == k)] for k in range(8)], int(rng.integers(1 << 30))
+    )
+    spaces = [permutation.prepare_rows(series(rng, design.runs, p, 0.8), scheme) for p in (20, 10)]
+    statistics = permutation.UnitDraws(spaces, scheme, N_DRAWS).statistics(permutation.prepare_rows(Y, scheme))
+    found = rates_of(statistics)
+    found["U > 0, p <= .05"] = float((estimate(kernel(spaces[0], Y, design.run)).p_above() <= 0.05).mean())
+    return found
+
+
+def resting() -> np.ndarray:
+    if "rest" not in CACHE:
+        import brainspace
+        import nibabel
+
+        folder = Path(brainspace.__file__).parent / "datasets" / "preprocessing"
+        parts = [np.asarray(nibabel.load(path).dataobj).squeeze() for path in sorted(folder.glob("*.mgz"))]
+        values = np.concatenate(parts).T.astype(np.float32)
+        CACHE["rest"] = values[:, values.std(0) > 0]
+    return CACHE["rest"]
+
+
+CACHE: dict[str, np.ndarray] = {}
+
+
+def cost(rng: np.random.Generator) -> dict[str, float]:
+    """Time 1,000 draws of four spaces at the size of the study on one thread, and extrapolate."""
+    design, n = Design((36,) * 61), 2048
+    spaces = [features_of(rng, design, p) for p in (14, 34, 30, 30)]
+    Y = noise_of(rng, design, n)
+    scheme = permutation.exchange_units([[np.flatnonzero(design.run == k)] for k in range(61)], 0)
+    start = time.process_time()
+    draws = permutation.UnitDraws([permutation.prepare_rows(X, scheme) for X in spaces], scheme, 1000)
+    for at in range(0, n, 1024):
+        permutation.summarise(draws.statistics(permutation.prepare_rows(Y[:, at : at + 1024], scheme)))
+    return {"minutes of 100,000 targets on two cores": (time.process_time() - start) * 1e5 / n / 60 / 2}
+
+
+# Cells --------------------------------------------------------------------------------------------------------------
+
+SIX, TWELVE, STUDY = (36,) * 6, (18,) * 12, (36,) * 61
+Question = Callable[[np.random.Generator], dict[str, float]]
+
+
+def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
+    """List all cells: name to (table, data sets, question), the most important first."""
+    found: dict[str, tuple[str, int, Question]] = {}
+
+    def add(table: str, name: str, n: int, question: Question) -> None:
+        found[f"{table}: {name}"] = (table, n, question)
+
+    def null(name: str, n: int, design: Design, dims: tuple[int, ...] = (30, 14)) -> None:
+        add("chance", name, n, lambda rng: chance(rng, design, dims))
+
+    null("6 x 36, AR .5/.8", 1300, Design(SIX, 0.5, 0.8))
+    null("12 x 18, AR .5/.8", 1300, Design(TWELVE, 0.5, 0.8))
+    for name, runs in (("216", SIX), ("2196", STUDY)):
+        share = 0.1 if name == "216" else 0.03
+        for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
+            design = Design(runs if name == "2196" else TWELVE, *ar)
+            for dims in ((30, 30), (14, 34)):
+                add("equal spaces", f"{dims[0]} v {dims[1]}, n {name}, {noise}", 400 if name == "216" else 150,
+                    lambda rng, d=design, k=dims, s=share: equal(rng, d, k, s, True))  # fmt: skip
+    four = (14, 34, 30, 30)
+    for name, runs, n, share in (("216", SIX, 400, 0.1), ("2196", STUDY, 150, 0.03)):
+        design = Design(runs, 0.5, 0.5)
+        add("naming", f"no signal, n {name}", n, lambda rng, d=design: naming(rng, d, four, (0.0,) * 4))
+        add("naming", f"four equal spaces, n {name}", n, lambda rng, d=design, s=share: naming(rng, d, four, (s,) * 4))
+    add("naming", ".05 v .03, n 2196", 150, lambda rng: naming(rng, Design(STUDY), (30, 30), (0.05, 0.03)))
+    add("naming", ".2 v .1, n 216", 200, lambda rng: naming(rng, Design(SIX), (30, 30), (0.2, 0.1)))
+    for correlation in (0.3, 0.6, 0.9):
+        add("unique variance", f"correlation {correlation}, n 216", 750,
+            lambda rng, c=correlation: unique(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
+        add("unique variance", f"correlation {correlation}, n 2196", 300,
+            lambda rng, c=correlation: unique(rng, Design(STUDY, 0.3, 0.5), c))  # fmt: skip
+    for dims in ((30, 30), (14, 34)):
+        add("five participants", f"equal {dims[0]} v {dims[1]}, shared stimuli, n 216", 300,
+            lambda rng, k=dims: participants(rng, Design(TWELVE, 0.3), k, (0.1, 0.1), True))  # fmt: skip
+        add("five participants", f"equal {dims[0]} v {dims[1]}, other stimuli, n 216", 300,
+            lambda rng, k=dims: participants(rng, Design(TWELVE, 0.3), k, (0.1, 0.1), False))  # fmt: skip
+    add("five participants", "power: .06 v .03, shared stimuli, n 2196", 80,
+        lambda rng: participants(rng, Design(STUDY, 0.3), (30, 30), (0.06, 0.03), True))  # fmt: skip
+    add(
+        "these fits on new runs",
+        "30 v 14, .1 v .05, n 216, six folds",
+        400,
+        Fits(Design(TWELVE, 0.3, 0.5), (30, 14), (0.1, 0.05)),
+    )
+    null("6 x 36, white", 200, Design(SIX))
+    null("6 x 36, AR .3/.5", 200, Design(SIX, 0.3, 0.5))
+    null("12 x 18, white", 200, Design(TWELVE))
+    null("12 x 18, AR .3/.5", 200, Design(TWELVE, 0.3, 0.5))
+    null("61 x 36, white", 200, Design(STUDY))
+    null("61 x 36, AR .3/.5", 200, Design(STUDY, 0.3, 0.5))
+    null("61 x 36, AR .5/.8", 200, Design(STUDY, 0.5, 0.8))
+    null("5 x 43, AR .5/.8 (runs and shifts)", 200, Design((43,) * 5, 0.5, 0.8))
+    null("5 x 43, white (runs and shifts)", 200, Design((43,) * 5))
+    null("4 x 54, AR .5/.8 (runs and shifts)", 200, Design((54,) * 4, 0.5, 0.8))
+    null("volumes 8 x 250, four delays, white", 100, Design((250,) * 8, clock="tr"), (8, 5))
+    null("volumes 8 x 250, four delays, AR .5", 100, Design((250,) * 8, 0.5, clock="tr"), (8, 5))
+    null("6 x 36, a time course common to all runs", 200, Design(SIX, 0.3, 0.5, common=0.5))
+    null("5 x 43, a time course common to all runs (runs and shifts)", 200, Design((43,) * 5, 0.3, 0.5, common=0.5))
+    null("12 x 18, targets of unequal autocorrelation", 200, Design(TWELVE, 0.5, 0.8, mixed=True))
+    null("unequal runs (8 x 20, 8 x 12)", 200, Design((20, 12) * 8, 0.5, 0.8))
+    null("unequal runs (34 to 36 rows)", 200, Design((36, 35, 34) * 3, 0.5, 0.8))
+    add("recurring stimuli", "24 stimuli in 6 runs, AR .5", 200, lambda rng: recurring(rng, 24, 6))
+    add("recurring stimuli", "60 stimuli in 4 runs, AR .5", 200, lambda rng: recurring(rng, 60, 4))
+    for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
+        add("equal spaces", f"30 v 300, n 2196, {noise}", 60,
+            lambda rng, a=ar: equal(rng, Design(STUDY, *a), (30, 300), 0.03, False))  # fmt: skip
+    for correlation in (0.0, 0.9):
+        add("residual band", f"correlation {correlation}, 12 x 18", 100,
+            lambda rng, c=correlation: residual_band(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
+    add("real rest", "8 x 81 volumes, random features, 1,000 vertices", 60, rest)
+    add("cost", "1,000 draws, 4 spaces, n 2196", 1, cost)
+    return found
+
+
+def compute(name: str, n: int, question: Question, before: dict) -> dict:
+    """Add data sets to a cell until it has n; every data set has a seed of its own."""
+    start = time.process_time()
+    key = int(digest([name]), 16) % (1 << 32)
+    finish = getattr(question, "finish", None)
+    values: dict[str, list[float]] = {} if finish is not None else before.get("values", {})
+    first = 0 if finish is not None else before.get("n", 0)
+    for number in range(first, n):
+        for measure, value in question(np.random.default_rng([key, number])).items():
+            values.setdefault(measure, []).append(value)
+    if finish is not None:
+        values = finish()
+    seconds = before.get("seconds", 0.0) + time.process_time() - start
+    return {
+        "n": n,
+        "seconds": seconds,
+        "measures": {m: _summary(m, np.array(v)) for m, v in values.items()},
+        "values": values,
+    }
+
+
+def _summary(measure: str, each: np.ndarray) -> dict[str, float]:
+    mean = float(each.mean())
+    if measure.startswith("any"):
+        exact = stats.binomtest(int(each.sum()), len(each)).proportion_ci(method="exact")
+        return {"mean": mean, "low": float(exact.low), "high": float(exact.high)}
+    half = 1.96 * float(each.std(ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.0
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def write_tables(done: dict[str, dict], results: Path, missing: list[str]) -> None:
+    """Write all finished cells as JSON and as tables."""
+    kept = {name: {key: value for key, value in cell.items() if key != "values"} for name, cell in done.items()}
+    write_json(results / "calibration.json", {"versions": versions(), "cells": kept, "missing": missing})
+    lines = [
+        "# Calibration", "",
+        "Made by `benchmarks/calibration.py`. Rates with 95% intervals over data sets (exact binomial for rates of",
+        "data sets, which begin with \"any\"); 200 targets in 8 regions, 199 draws.", "",
+    ]  # fmt: skip
+    tables = dict.fromkeys(name.split(": ", 1)[0] for name in done)
+    for table in tables:
+        of_table = {name.split(": ", 1)[1]: cell for name, cell in done.items() if name.startswith(f"{table}: ")}
+        measures = list(dict.fromkeys(m for cell in of_table.values() for m in cell["measures"]))
+        lines += [f"## {table.capitalize()}", "", "| | data sets | " + " | ".join(measures) + " |"]
+        lines.append("|---|---|" + "---|" * len(measures))
+        for name, cell in of_table.items():
+            found = [_number(cell["measures"].get(measure)) for measure in measures]
+            lines.append(f"| {name} | {cell['n']:,} | " + " | ".join(found) + " |")
+        lines.append("")
+    pooled = [c for name, c in done.items() if name.startswith("chance: ") and "shifts" not in name]
+    if pooled:
+        weights = np.array([cell["n"] for cell in pooled], float)
+        lines += ["## Pooled over the designs against chance (runs)", ""]
+        for measure in pooled[0]["measures"]:
+            rate = np.average([cell["measures"][measure]["mean"] for cell in pooled], weights=weights)
+            lines.append(f"- {measure}: {rate:.3f}")
+        lines.append("")
+    minutes = sum(cell["seconds"] for cell in done.values()) / 60
+    left = f" Not yet computed: {'; '.join(missing)}." if missing else ""
+    lines += [f"{minutes:.0f} minutes of one core.{left}", ""]
+    write_text(results / "calibration.md", "\n".join(lines))
+
+
+def _number(measure: dict[str, float] | None) -> str:
+    return "" if measure is None else f"{measure['mean']:.3f} [{measure['low']:.3f}, {measure['high']:.3f}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("work/calibration"))
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--only", default="", help="cells whose name holds this text")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the data sets of each cell")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    every = {name: cell for name, cell in cells().items() if options.only in name}
+
+    def finished() -> dict[str, dict]:
+        found = {}
+        for name in every:
+            path = options.work / f"{_file(name)}.json"
+            if path.is_file():
+                found[name] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    for share in ROUNDS:
+        for name, (_, n, question) in every.items():
+            before = finished().get(name, {})
+            wanted = max(1, round(n * options.scale * (1.0 if hasattr(question, "finish") else share)))
+            if before.get("n", 0) < wanted:
+                write_json(options.work / f"{_file(name)}.json", compute(name, wanted, question, before))
+                done = finished()
+                print(f"{name}: {wanted} data sets, {done[name]['seconds']:.0f} s", flush=True)
+                write_tables(done, options.results, [other for other in every if other not in done])
+    done = finished()
+    write_tables(done, options.results, [other for other in every if other not in done])
+
+
+def _file(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+if __name__ == "__main__":
+    main()

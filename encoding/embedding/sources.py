@@ -1,0 +1,117 @@
+"""What every feature source can do: make its feature space, from other feature spaces where it needs them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from ..core import ConfigError, FeatureSpace, suggest
+from ..core.progress import Progress, silent
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SourceContext:
+    """What a feature source is given.
+
+    Attributes
+    ----------
+    base : Path
+        The dataset; file names of the configuration are relative to it.
+    folder : Path
+        Where a source keeps what it computes, to load it the next time.
+    spaces : mapping of str to FeatureSpace
+        Feature spaces made so far, by name; all that `FeatureSource.needs` names are there.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    n_jobs : int
+        Number of parallel jobs.
+    progress : callable
+        Called with the share done.
+    """
+
+    base: Path
+    folder: Path
+    spaces: Mapping[str, FeatureSpace] = field(default_factory=dict)
+    device: str = "cpu"
+    n_jobs: int = 1
+    progress: Progress = silent
+
+
+class FeatureSource(ABC):
+    """Base of the classes that describe a ``[[features]]`` table; their fields are its keys.
+
+    Attributes
+    ----------
+    name : str
+        Name of the feature space, a field of every source.
+    slow : bool
+        Whether the space is computed and kept, so that it is made once for all participants.
+    """
+
+    name: str
+    slow: ClassVar[bool] = False
+
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """List the feature spaces that this one is made of.
+
+        Returns
+        -------
+        mapping of str to tuple of str
+            Names of other feature spaces, by the key that gives them.
+        """
+        return {}
+
+    @abstractmethod
+    def make_space(self, context: SourceContext) -> FeatureSpace:
+        """Read or compute the feature space.
+
+        Parameters
+        ----------
+        context : SourceContext
+            Folders, other feature spaces, device.
+
+        Returns
+        -------
+        FeatureSpace
+            With the name of the source and one row per stimulus (`Samples.of_stimuli`).
+        """
+
+
+def in_order(sources: Sequence[FeatureSource]) -> list[FeatureSource]:
+    """Sort sources so that each follows those that it needs, quick ones first.
+
+    Parameters
+    ----------
+    sources : sequence of FeatureSource
+        All sources of a study.
+
+    Returns
+    -------
+    list of FeatureSource
+        The same, sorted.
+
+    Raises
+    ------
+    ConfigError
+        If one needs a feature space that is not there, or sources need each other.
+    """
+    for source in sources:
+        others = [other.name for other in sources if other is not source]
+        for key, names in source.needs().items():
+            for name in names:
+                if name not in others:
+                    raise ConfigError(
+                        f"[[features]] {source.name!r}: {key} names {name!r}, which is no feature space that it can be "
+                        f"made of. {suggest(name, others)}"
+                    )
+    waiting, made, ordered = sorted(sources, key=lambda source: source.slow), set[str](), []
+    while waiting:
+        ready = [source for source in waiting if set().union(*source.needs().values()) <= made]
+        if not ready:
+            left = ", ".join(repr(source.name) for source in waiting)
+            raise ConfigError(f"[[features]] {left} need each other. Leave one of these references out.")
+        waiting.remove(ready[0])
+        made.add(ready[0].name)
+        ordered.append(ready[0])
+    return ordered

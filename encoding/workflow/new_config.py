@@ -1,0 +1,358 @@
+"""Write a first configuration for a dataset from what is in it: ``encoding init``."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core import DataError
+from ..io.bids.entities import EntityFile, natural_order, run_key
+from ..io.bids.index import PybidsIndex
+from ..io.tables import STIMULUS_COLUMNS, read_table
+
+TABLES = (".tsv", ".csv", ".parquet")
+# Folders of a dataset in which people keep descriptions of stimuli.
+FEATURE_FOLDERS = ("stimuli", "features", "phenotype", "derivatives/features")
+KINDS = {".func.gii": "surface", ".dtseries.nii": "cifti", ".nii.gz": "volume", ".nii": "volume"}
+# What can be drawn as a whole comes first.
+PREFERRED = (
+    ("surface", "fsaverage5"),
+    ("cifti", "fsLR"),
+    ("volume", "MNI152NLin2009cAsym"),
+    ("volume", "MNI152NLin6Asym"),
+)
+COVERED = 0.9  # share of the stimuli shown that a feature table must describe
+MOST_FEATURES = 20_000
+FEWEST_RUNS = 3  # one is held out, and of the others one validates
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A table that describes the stimuli."""
+
+    name: str
+    file: str  # relative to the dataset
+    stimulus: str  # column of names
+    columns: tuple[str, ...]  # numeric columns; all others are left out
+    all_columns: bool
+    n_missing: int  # stimuli that were shown and have no row
+
+
+@dataclass(slots=True)
+class Proposal:
+    """A configuration, what it rests on, and what a person has to decide."""
+
+    text: str = ""
+    found: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One kind of preprocessed image."""
+
+    kind: str
+    space: str
+    res: str
+    density: str
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Order of preference."""
+        place = (self.kind, self.space)
+        return (PREFERRED.index(place) if place in PREFERRED else len(PREFERRED), self.res)
+
+    def __str__(self) -> str:
+        extra = [f"res-{self.res}"] if self.res else []
+        extra += [f"den-{self.density}"] if self.density else []
+        return " ".join([self.kind, self.space or "native space", *extra])
+
+
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """What is loaded, and how it is divided."""
+
+    task: str
+    version: Version
+    column: str  # of events, with the names of stimuli
+    confounds: dict[str, str]
+    repeats: str
+    n_runs: int
+
+
+def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
+    """Look at a dataset and write a configuration for it.
+
+    The first subject with preprocessed images stands for all; `encoding check` and the run itself look at the others.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        The raw dataset.
+    derivatives : Path, optional
+        fMRIPrep's output; looked for in the dataset unless given.
+
+    Returns
+    -------
+    Proposal
+        With an empty text if something is missing without which nothing can be run.
+
+    Raises
+    ------
+    DataError
+        If there is no dataset, or no preprocessed image in it.
+    """
+    index = PybidsIndex(bids_dir, derivatives)
+    proposal = Proposal()
+    subject, raw, bold, derived = _first_subject(index, proposal)
+    task = _choose_task(raw, bold, proposal)
+    bold = [file for file in bold if file.get("task") == task]
+    version, runs = _choose_version(bold, proposal)
+    proposal.found.append(f"sub-{subject}: {len(runs)} runs of task {task!r} as {version}")
+    shown, column = _presentations(raw, task, proposal)
+    features = _features(bids_dir, shown, proposal) if len(shown) else []
+    confounds = _confounds([file for file in derived if file.get("task") == task], proposal)
+    if len(runs) < FEWEST_RUNS:
+        proposal.missing.append(
+            f"runs: {len(runs)} of task {task!r}; whole runs are held out, so that three are needed at least. "
+            'With fewer, set [split] kind = "blocks" by hand.'
+        )
+    if not proposal.missing:
+        design = _Design(task, version, column, confounds, _repeats(shown, proposal), len(runs))
+        proposal.text = _write(bids_dir, design, features)
+    return proposal
+
+
+def _first_subject(
+    index: PybidsIndex, proposal: Proposal
+) -> tuple[str, list[EntityFile], list[EntityFile], list[EntityFile]]:
+    without: list[str] = []
+    for subject in index.subjects():
+        raw, derived = index.files(subject)
+        bold = [file for file in derived if file.get("suffix") == "bold" and file.get("extension") in KINDS]
+        if bold:
+            proposal.found.append(f"{len(index.subjects())} subjects; preprocessed images in {index.derivatives}")
+            if without:
+                proposal.found.append(f"no preprocessed images of sub-{', sub-'.join(without)}")
+            return subject, raw, bold, derived
+        without.append(subject)
+    raise DataError(
+        f"{index.derivatives}: no preprocessed BOLD image of any of {len(without)} subjects. Run fMRIPrep, or say "
+        "where its output is with --derivatives."
+    )
+
+
+def _choose_task(raw: Sequence[EntityFile], bold: Sequence[EntityFile], proposal: Proposal) -> str:
+    """Choose the task with most runs among those with events."""
+    n_runs = Counter({task: len({run_key(file) for file in bold if file.get("task") == task}) for task in _tasks(bold)})
+    with_events = {file.get("task") for file in raw if file.get("suffix") == "events"}
+    best = max(n_runs, key=lambda task: (task in with_events, n_runs[task], task))
+    if len(n_runs) > 1:
+        listed = ", ".join(f"{task} ({n} runs)" for task, n in n_runs.most_common())
+        proposal.found.append(f"tasks: {listed}; {best!r} was chosen")
+    return best
+
+
+def _tasks(files: Iterable[EntityFile]) -> set[str]:
+    return {file.get("task") for file in files}
+
+
+def _choose_version(bold: Sequence[EntityFile], proposal: Proposal) -> tuple[Version, list[tuple[str, ...]]]:
+    """Choose space and resolution: first that of most runs, then what can be drawn best."""
+    runs: dict[Version, set[tuple[str, ...]]] = {}
+    for file in bold:
+        extension = file.get("extension")
+        version = Version(KINDS[extension], file.get("space"), file.get("res"), file.get("den"))
+        if version.kind == "volume" and file.get("desc") not in ("preproc", ""):
+            continue
+        runs.setdefault(version, set()).add(run_key(file))
+    if not runs:
+        raise DataError(
+            f"{bold[0].path}: none of {len(bold)} images is called desc-preproc; set `desc` by hand in [load]."
+        )
+    most = max(map(len, runs.values()))
+    chosen = min((version for version, keys in runs.items() if len(keys) == most), key=lambda version: version.rank)
+    others = [f"{version} ({len(keys)} runs)" for version, keys in runs.items() if version != chosen]
+    if others:
+        proposal.found.append(f"also there: {'; '.join(sorted(others))}")
+    return chosen, sorted(runs[chosen], key=natural_order)
+
+
+def _presentations(raw: Sequence[EntityFile], task: str, proposal: Proposal) -> tuple[pd.DataFrame, str]:
+    """Read events of all runs: a frame with the columns run and stimulus; and the column that names the stimuli."""
+    files = [file for file in raw if file.get("suffix") == "events" and file.get("task") == task]
+    empty = pd.DataFrame({"run": [], "stimulus": []})
+    if not files:
+        proposal.missing.append(
+            f"events: no *_task-{task}_*_events.tsv in the dataset; they say which stimulus was shown when "
+            "(onset, duration and a column with the name of the stimulus)."
+        )
+        return empty, ""
+    columns = list(read_table(files[0].path).columns)
+    named = [name for name in (*STIMULUS_COLUMNS, "stimulus_file", "item", "trial_type") if name in columns]
+    if not named:
+        proposal.missing.append(
+            f"events: {files[0].path.name} has the columns {', '.join(columns)}; none of them is known to name the "
+            f"stimulus. Add a column stim_id, or set `stimulus` in [load]."
+        )
+        return empty, ""
+    parts = []
+    for file in files:
+        frame = read_table(file.path, text=named)
+        values = frame[named[0]].to_numpy(dtype=str) if named[0] in frame else np.array([], dtype=str)
+        parts.append(pd.DataFrame({"run": "/".join(run_key(file)), "stimulus": values[values != ""]}))
+    shown = pd.concat(parts, ignore_index=True)
+    if not len(shown):
+        proposal.missing.append(f"events: column {named[0]!r} is empty in all {len(files)} runs.")
+    n_stimuli = shown["stimulus"].nunique()
+    proposal.found.append(f"events: {len(shown)} presentations of {n_stimuli} stimuli, named by {named[0]!r}")
+    return shown, named[0]
+
+
+def _features(bids_dir: Path, shown: pd.DataFrame, proposal: Proposal) -> list[Candidate]:
+    """Find tables with a row for nearly every stimulus that was shown."""
+    wanted = set(shown["stimulus"])
+    found, near = [], []
+    for folder in FEATURE_FOLDERS:
+        for path in sorted(path for path in (bids_dir / folder).rglob("*") if path.suffix in TABLES and path.is_file()):
+            candidate = _candidate(bids_dir, path, wanted)
+            if candidate is None:
+                continue
+            if candidate.n_missing <= (1 - COVERED) * len(wanted):
+                found.append(candidate)
+            else:
+                near.append(f"{candidate.file} ({candidate.n_missing} of {len(wanted)} stimuli have no row)")
+    taken: Counter[str] = Counter()
+    unique = []
+    for one in found:
+        taken[one.name] += 1
+        unique.append(one if taken[one.name] == 1 else _renamed(one, f"{one.name}_{taken[one.name]}"))
+        part = "" if one.all_columns else ", numeric columns only"
+        proposal.found.append(f"feature space {unique[-1].name!r}: {one.file}, {len(one.columns)} features{part}")
+    if not unique:
+        also = f" Not used: {'; '.join(near)}." if near else ""
+        proposal.missing.append(
+            f"features: no table in {', '.join(f'{folder}/' for folder in FEATURE_FOLDERS)} has a row for each of the "
+            f"{len(wanted)} stimuli ({', '.join(sorted(wanted)[:3])}, ...). Put a TSV there with a column stim_id and "
+            f"one numeric column per feature.{also}"
+        )
+    return unique
+
+
+def _renamed(candidate: Candidate, name: str) -> Candidate:
+    return Candidate(
+        name, candidate.file, candidate.stimulus, candidate.columns, candidate.all_columns, candidate.n_missing
+    )
+
+
+def _candidate(bids_dir: Path, path: Path, wanted: set[str]) -> Candidate | None:
+    """Describe a table if one of its columns names stimuli and others are numbers."""
+    try:
+        names = [str(name) for name in read_table(path).columns]
+        frame = read_table(path, text=[name for name in names if name in STIMULUS_COLUMNS] or names[:1])
+    except DataError:
+        return None  # not a table of features; a file that is named in a configuration is read with its errors
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    best = max(texts, key=lambda name: len(wanted & set(frame[name].astype(str))), default=None)
+    if best is None or not wanted & set(frame[best].astype(str)):
+        return None
+    numeric = [
+        str(name)
+        for name in frame.columns
+        if name != best and pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().all()
+    ]
+    described = set(frame[best].astype(str))
+    if not numeric or len(numeric) > MOST_FEATURES or len(described) < len(frame) or str(path.name) == "stimuli.tsv":
+        return None
+    label = re.sub(r"^(feature|features|feat|desc)[-_]", "", path.stem)
+    label = re.sub(r"[^A-Za-z0-9_+]+", "_", label).strip("_") or "features"
+    return Candidate(
+        label,
+        path.relative_to(bids_dir).as_posix(),
+        str(best),
+        tuple(numeric),
+        len(numeric) == len(frame.columns) - 1,
+        len(wanted - described),
+    )
+
+
+def _confounds(derived: Sequence[EntityFile], proposal: Proposal) -> dict[str, str]:
+    """Choose nilearn's strategies and their options by the columns of the first confounds table."""
+    tables = [file for file in derived if file.get("desc") == "confounds" and file.get("extension") == ".tsv"]
+    if not tables:
+        proposal.found.append("no confounds table: nothing is regressed out but slow drifts")
+        return {}
+    columns = set(read_table(tables[0].path).columns)
+    chosen = {}
+    if "trans_x" in columns:
+        full = {"trans_x_derivative1", "trans_x_power2", "trans_x_derivative1_power2"}
+        chosen["motion"] = "full" if full <= columns else "derivatives" if "trans_x_derivative1" in columns else "basic"
+    if {"white_matter", "csf"} <= columns:
+        chosen["wm_csf"] = "basic"
+    proposal.found.append(f"confounds: {', '.join(f'{name} ({how})' for name, how in chosen.items()) or 'none usable'}")
+    return chosen
+
+
+def _repeats(shown: pd.DataFrame, proposal: Proposal) -> str:
+    """Choose what is declared about stimuli that are shown in several runs."""
+    runs_of = shown.groupby("stimulus")["run"].nunique()
+    several = int((runs_of > 1).sum())
+    if not several:
+        return ""
+    everywhere = bool((runs_of == shown["run"].nunique()).all())
+    proposal.found.append(f"{several} of {len(runs_of)} stimuli are shown in several runs")
+    return "condition" if everywhere else "drop_later"
+
+
+def _write(bids_dir: Path, design: _Design, features: Sequence[Candidate]) -> str:
+    version, confounds = design.version, design.confounds
+    lines = [
+        f"# Written by encoding init for {bids_dir.resolve().name}. Every line can be changed;",
+        "# docs/settings.md lists all settings. Check it with: encoding check FILE BIDS_DIR",
+        "seed = 0",
+        "",
+    ]
+    for one in features:
+        lines += ["[[features]]", f'name = "{one.name}"', f"file = {_text(one.file)}"]
+        lines += [f"stimulus = {_text(one.stimulus)}"] if one.stimulus not in STIMULUS_COLUMNS else []
+        if not one.all_columns:
+            lines += [f"columns = [{', '.join(map(_text, one.columns))}]"]
+        lines += [""]
+    lines += ["[load]", f'kind = "{version.kind}"', f"task = {_text(design.task)}"]
+    lines += [f"space = {_text(version.space)}"] if version.space else []
+    lines += [f"res = {_text(version.res)}"] if version.res else []
+    lines += [f"density = {_text(version.density)}"] if version.density else []
+    lines += ['per = "stimulus"                  # one row per presentation: the mean of its window']
+    lines += [f"stimulus = {_text(design.column)}"]
+    lines += [
+        "shift = 4.0                       # s from the onset to the start of the window: the delay of the response"
+    ]
+    lines += [f"confounds = [{', '.join(map(_text, confounds))}]"]
+    options = {name: how for name, how in confounds.items() if how != "full" and name == "motion"}
+    if options:
+        lines += [f"confound_options = {{ {', '.join(f'{name} = {_text(how)}' for name, how in options.items())} }}"]
+    lines += ["high_pass = 0.008                 # Hz", ""]
+    n_outer = min(6, design.n_runs)
+    left = design.n_runs - -(-design.n_runs // n_outer)
+    lines += ["[split]", 'kind = "runs"                     # whole runs are held out', f"n_outer = {n_outer}"]
+    lines += [f"n_inner = {min(5, left)}"]
+    if design.repeats:
+        why = {
+            "condition": "all stimuli are shown in every run, as conditions of an experiment are",
+            "drop_later": "of stimuli that are shown in several runs the first showing counts",
+        }[design.repeats]
+        lines += [f'repeats = "{design.repeats}"'.ljust(34) + f"# {why}"]
+    lines += ["", "[[fit]]", 'kind = "ridge"', 'bands = "each"                    # one model per feature space', ""]
+    if len(features) > 1:
+        names = ", ".join(f'"{one.name}"' for one in features)
+        lines += ["[[fit]]", 'kind = "banded_ridge"', 'name = "joint"', f"bands = [{names}]", ""]
+    return "\n".join([*lines, "[map]", 'atlases = ["auto"]', ""])
+
+
+def _text(value: str) -> str:
+    """Write a TOML string."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,401 @@
+"""Tests of spaces through the public functions: planted signals are found, designs that cannot tell say so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from encoding.comparison import (
+    Inference,
+    Presented,
+    chance_table,
+    difference_table,
+    fit_differences,
+    fold_correlations,
+    group_claims,
+    group_verdicts,
+    infer_spaces,
+    name_best,
+    prevalence,
+    sign_flip_p,
+    unique_table,
+    units_of,
+    verdict_table,
+)
+from encoding.core import AlignmentError, Atlas, DataError, FeatureSpace, Responses, Samples, Targets
+from encoding.numerics import permutation
+from encoding.numerics.shared_variance import estimate
+
+FEW = Inference(n_permutations=99)
+N_TARGETS = 24
+
+
+def shown(n_runs, length, *, stimuli=None, clock="stimulus"):
+    """Rows of runs; every stimulus once unless `stimuli` says which one each row shows."""
+    n = n_runs * length
+    names = np.array([f"s{k:04d}" for k in (np.arange(n) if stimuli is None else stimuli)])
+    run = np.repeat([f"run-{r:02d}" for r in range(n_runs)], length)
+    return Samples(names, np.tile(np.arange(length) * 8.0, n_runs), np.full(n, 8.0), run, clock)
+
+
+def spaces_of(rng, samples, **dims):
+    n = len(samples)
+    return [
+        FeatureSpace(name, rng.standard_normal((n, p)), samples, tuple(f"{name}{k}" for k in range(p)))
+        for name, p in dims.items()
+    ]
+
+
+def answers(rng, samples, planted, *, subject="01", presentations=None):
+    """Responses to which the first eight targets are linear in the planted space, the rest is noise."""
+    Y = rng.standard_normal((len(samples), N_TARGETS))
+    weights = rng.standard_normal((planted.shape[1], 8))
+    Y[:, :8] += planted @ (weights / np.linalg.norm(weights, axis=0))
+    targets = Targets.of_columns([f"t{k}" for k in range(N_TARGETS)])
+    drift = np.zeros((len(samples), 0), np.float32)
+    return Responses(Y, samples, targets, presentations or samples, drift, subject, "video", 2.0)
+
+
+def regions():
+    """All targets as one, and three regions of eight."""
+    labels = np.repeat([1, 2, 3], 8)
+    targets = Targets.of_columns([f"t{k}" for k in range(N_TARGETS)])
+    atlas = Atlas("toy", labels, targets, np.array([1, 2, 3]), ("A", "B", "C"), ("L",) * 3, ("",) * 3, ("#000000",) * 3)
+    return [(None, np.ones(N_TARGETS, int)), (atlas, labels)]
+
+
+@pytest.fixture(scope="module")
+def tests(tmp_path_factory):
+    """Three participants who saw the same stimuli; "a" is planted in region A."""
+    rng = np.random.default_rng(0)
+    samples = shown(8, 30)
+    spaces = spaces_of(rng, samples, a=10, b=24)
+    folder = tmp_path_factory.mktemp("inference")
+    return [
+        infer_spaces(
+            spaces, answers(rng, samples, spaces[0].values, subject=name), regions(), folder / name, settings=FEW
+        )
+        for name in ("01", "02", "03")
+    ]
+
+
+def at(table, region, **which):
+    """The one row of a region."""
+    chosen = table[table["region"] == region]
+    for name, value in which.items():
+        chosen = chosen[chosen[name] == value]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def test_the_planted_space_is_above_chance_where_it_is_planted(tests):
+    table = chance_table(tests[0])
+    row = at(table, "A", space="a")
+    assert row["verdict"] == "above chance"
+    assert row["value"] == pytest.approx(0.5, abs=0.15)
+    assert row["p"] == row["p_fwe"] == 0.01
+    others = table[~((table["space"] == "a") & table["region"].isin(["A", "all targets"]))]
+    assert (others["verdict"] == "not above chance").all()
+    assert (table["claim"] == "chance").all()
+
+
+def test_it_is_named_there_and_no_other_is(tests):
+    table = verdict_table(tests[0])
+    row = at(table, "A")
+    assert (row["best"], row["leading"], row["next"], row["verdict"]) == ("a", "a", "b", "best")
+    assert 0 < row["low"] < row["lead"] < row["high"]
+    for region in ("B", "C"):
+        row = at(table, region)
+        assert row["best"] == ""
+        assert row["verdict"] == "no difference that these data can show"
+
+
+def test_differences_unique_and_shared_parts_agree(tests):
+    one = tests[0]
+    unique, difference = unique_table(one), difference_table(one)
+    place = one.places.index(("toy", "region", "", "A", "L"))
+    u = {name: estimate(one.kernel(name)[place]).value for name in ("a", "b", "all")}
+    assert at(difference, "A")["value"] == pytest.approx(u["a"] - u["b"])
+    assert at(unique, "A", claim="unique", space="a")["value"] == pytest.approx(u["all"] - u["b"])
+    parts = [at(unique, "A", claim="unique", space=name)["value"] for name in "ab"]
+    shared, joint = (at(unique, "A", claim=claim)["value"] for claim in ("shared", "joint"))
+    assert sum(parts) + shared == pytest.approx(joint)
+    assert at(unique, "A", claim="unique", space="a")["verdict"] == "above 0"
+
+
+def test_targets_have_what_maps_need(tests):
+    targets = tests[0].targets
+    assert set(targets) == {"u", "u_se", "z", "p", "p_fwe", "q", "winner", "winner_p"}
+    assert (targets["p_fwe"][0, :8] <= 0.05).sum() >= 6
+    assert (targets["winner"][8:] == -1).sum() >= 15
+    assert set(targets["winner"][:8]) <= {0.0, -1.0}
+    assert np.all(targets["p_fwe"] >= targets["p"] - 1e-6)
+
+
+def test_a_group_of_three_says_what_three_can_say(tests):
+    table = group_claims(tests)
+    row = at(table, "A", claim="difference")
+    assert row["verdict"] == "ahead"
+    assert (row["n_subjects"], row["n_ahead"], row["n_detected"]) == (3, 3, 3)
+    assert (row["sign_flip_p"], row["sign_flip_floor"]) == (0.25, 0.25)
+    assert row["prevalence"] == 1.0
+    assert row["prevalence_low"] < 0.35
+    assert row["note"].startswith("participants saw the same stimuli")
+    verdicts = group_verdicts(tests)
+    assert at(verdicts, "A")["best"] == "a"
+    assert (verdicts[verdicts["region"].isin(["B", "C"])]["best"] == "").all()
+
+
+def test_order_of_blocks_is_of_no_matter_to_a_group(tests):
+    order = np.random.default_rng(1).permutation(8)
+    facts = {**tests[1].facts, "blocks": [tests[1].facts["blocks"][k] for k in order]}
+    moved = replace(tests[1], kernels=tests[1].kernels[..., order, :][..., order], facts=facts)
+    first, again = group_claims(tests), group_claims([tests[0], moved, tests[2]])
+    assert np.allclose(first["se"], again["se"])
+
+
+def test_other_stimuli_are_told_apart(tests):
+    others = [
+        replace(one, facts={**one.facts, "blocks": [k], "stimuli": k}) for k, one in zip("abc", tests, strict=True)
+    ]
+    assert (group_claims(others)["note"] == "participants saw different stimuli").all()
+    mixed = [replace(one, facts={**one.facts, "blocks": [k]}) for k, one in zip("abc", tests, strict=True)]
+    cautious = group_claims(mixed)
+    assert cautious["note"].str.contains("cautious").all()
+    assert (cautious["se"] >= group_claims(others)["se"] - 1e-12).all()
+
+
+def test_groups_must_agree(tests):
+    with pytest.raises(DataError, match="1 participant; statements about a group need at least two"):
+        group_claims(tests[:1])
+    with pytest.raises(AlignmentError, match="tested for different spaces or regions"):
+        group_verdicts([tests[0], replace(tests[1], spaces=("a", "c"))])
+
+
+def test_an_interrupted_computation_goes_on(tmp_path, monkeypatch):
+    rng = np.random.default_rng(2)
+    samples = shown(6, 20)
+    spaces = spaces_of(rng, samples, a=5, b=6)
+    responses = answers(rng, samples, spaces[0].values)
+    monkeypatch.setattr("encoding.comparison.inference.SAVED_TARGETS", 8)
+    whole = infer_spaces(spaces, responses, regions(), tmp_path / "whole", settings=FEW)
+    calls = []
+    known = permutation.UnitDraws.statistics
+
+    def stop(self, Y):
+        calls.append(len(calls))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return known(self, Y)
+
+    monkeypatch.setattr(permutation.UnitDraws, "statistics", stop)
+    with pytest.raises(KeyboardInterrupt):
+        infer_spaces(spaces, responses, regions(), tmp_path / "part", settings=FEW)
+    again = infer_spaces(spaces, responses, regions(), tmp_path / "part", settings=FEW)
+    assert len(calls) == 4  # three chunks, of which one was interrupted
+    for name, values in whole.targets.items():
+        assert np.array_equal(values, again.targets[name], equal_nan=True), name
+    assert np.array_equal(whole.kernels, again.kernels)
+    assert infer_spaces(spaces, responses, regions(), tmp_path / "part", settings=FEW).facts == again.facts
+    assert len(calls) == 4
+
+
+def test_chunks_change_nothing(tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    samples = shown(6, 20)
+    spaces = spaces_of(rng, samples, a=5, b=6)
+    responses = answers(rng, samples, spaces[0].values)
+    whole = infer_spaces(spaces, responses, regions(), tmp_path / "whole", settings=FEW)
+    monkeypatch.setattr("encoding.comparison.inference.SAVED_TARGETS", 7)
+    parts = infer_spaces(spaces, responses, regions(), tmp_path / "parts", settings=FEW)
+    for name, values in whole.targets.items():
+        assert np.allclose(values, parts.targets[name], equal_nan=True, atol=1e-5), name
+    for name, values in whole.chance.items():
+        assert np.allclose(values, parts.chance[name], atol=1e-4), name
+
+
+def test_random_features_of_recurring_stimuli_are_at_chance(tmp_path):
+    """Runs would find the responses that stimuli evoke; stimuli are exchanged instead."""
+    p = []
+    for seed in range(12):
+        rng = np.random.default_rng([4, seed])
+        order = np.concatenate([rng.permutation(24) for _ in range(6)])
+        samples = shown(6, 24, stimuli=order)
+        described = FeatureSpace(
+            "a", rng.standard_normal((24, 6)), Samples.of_stimuli([f"s{k:04d}" for k in range(24)]), tuple("abcdef")
+        )
+        space = FeatureSpace("a", described.values[order], samples, described.features)
+        responses = answers(rng, samples, 3 * rng.standard_normal((24, 5))[order])
+        found = infer_spaces(
+            [space], responses, regions(), tmp_path / f"{seed}", settings=FEW, presented=Presented((described,))
+        )
+        assert found.facts["exchanged"] == "stimuli"
+        assert "the same stimuli recur in all runs" in chance_table(found)["note"].iloc[0]
+        p.append(found.targets["p"][0, :8])
+    assert (np.array(p) <= 0.05).mean() < 0.2
+    assert np.mean(p) == pytest.approx(0.5, abs=0.2)
+
+
+def test_recurring_stimuli_without_their_features_are_refused(tmp_path):
+    rng = np.random.default_rng(5)
+    samples = shown(6, 12, stimuli=np.tile(np.arange(12), 6))
+    spaces = spaces_of(rng, samples, a=3)
+    found = infer_spaces(spaces, answers(rng, samples, spaces[0].values), regions(), tmp_path / "x", settings=FEW)
+    table = chance_table(found)
+    assert (table["verdict"] == "not tested").all()
+    assert "has no features per stimulus to exchange" in table["note"].iloc[0]
+
+
+def test_stimuli_that_recur_on_volumes_are_not_compared(tmp_path):
+    rng = np.random.default_rng(6)
+    presentations = shown(6, 12, stimuli=np.tile(np.arange(12), 6))
+    samples = shown(6, 40, clock="tr")
+    spaces = spaces_of(rng, samples, a=3, b=3)
+    responses = answers(rng, samples, spaces[0].values, presentations=presentations)
+    verdicts = verdict_table(infer_spaces(spaces, responses, regions(), tmp_path / "x", settings=FEW))
+    assert (verdicts["verdict"] == "not tested").all()
+    assert verdicts["note"].str.contains("one row per presentation is needed").all()
+
+
+def test_three_runs_are_shifted_and_not_compared(tmp_path):
+    rng = np.random.default_rng(7)
+    samples = shown(3, 60)
+    spaces = spaces_of(rng, samples, a=4, b=4)
+    found = infer_spaces(spaces, answers(rng, samples, spaces[0].values), regions(), tmp_path / "x", settings=FEW)
+    assert found.facts["exchanged"] == "runs and shifts"
+    assert at(chance_table(found), "A", space="a")["p"] == 0.01
+    assert "assumes stationary noise" in found.notes["chance"]
+    row = at(verdict_table(found), "A")
+    assert (row["best"], row["verdict"]) == ("", "not tested")
+    assert "3 runs that differ, but at least 4" in row["note"]
+
+
+def test_two_runs_are_refused_for_both(tmp_path):
+    rng = np.random.default_rng(8)
+    samples = shown(2, 60)
+    spaces = spaces_of(rng, samples, a=4)
+    found = infer_spaces(spaces, answers(rng, samples, spaces[0].values), regions(), tmp_path / "x", settings=FEW)
+    row = at(chance_table(found), "A")
+    assert row["verdict"] == "not tested"
+    assert "2 runs, but at least 3 are needed" in row["note"]
+
+
+def test_wide_spaces_are_cut_and_say_so(tmp_path):
+    rng = np.random.default_rng(9)
+    samples = shown(8, 20)
+    spaces = spaces_of(rng, samples, a=10, wide=100)
+    found = infer_spaces(spaces, answers(rng, samples, spaces[0].values), regions(), tmp_path / "x", settings=FEW)
+    assert found.facts["ranks"]["wide"] == 38
+    assert "first 38 principal components of its 100 dimensions" in at(difference_table(found), "A")["note"]
+    assert not len(unique_table(found))
+    assert "unique parts are not estimated" in found.notes["unique"]
+
+
+def test_versions_of_unreliable_features(tmp_path):
+    rng = np.random.default_rng(10)
+    samples = shown(20, 60)
+    (truth,) = spaces_of(rng, samples, a=8)
+    versions = [
+        FeatureSpace("a", truth.values + rng.standard_normal(truth.values.shape), samples, truth.features)
+        for _ in range(2)
+    ]
+    responses = answers(rng, samples, truth.values)
+    plain = infer_spaces(versions[:1], responses, regions(), tmp_path / "plain", settings=Inference(0))
+    presented = Presented(versions={"a": versions[1]})
+    both = infer_spaces(
+        versions[:1], responses, regions(), tmp_path / "both", settings=Inference(0), presented=presented
+    )
+    values = [at(chance_table(found), "A")["value"] for found in (plain, both)]
+    assert values[0] == pytest.approx(0.25, abs=0.04)
+    assert values[1] == pytest.approx(0.5, abs=0.06)
+    assert "reliability 0.5" in both.notes["space a"]
+    unlike = Presented(versions={"a": FeatureSpace("a", rng.standard_normal((1200, 8)), samples, truth.features)})
+    none = infer_spaces(versions[:1], responses, regions(), tmp_path / "none", settings=Inference(0), presented=unlike)
+    assert "agree too little" in none.notes["space a"]
+    assert np.isnan(at(chance_table(none), "A")["value"])
+
+
+def test_exchanged_residuals_test_what_a_space_adds(tmp_path):
+    rng = np.random.default_rng(11)
+    samples = shown(8, 25)
+    a, b = spaces_of(rng, samples, a=5, b=5)
+    mixed = FeatureSpace("b", 0.9 * a.values + 0.3 * b.values, samples, b.features)
+    settings = replace(FEW, unique_permutations=99)
+    found = infer_spaces([a, mixed], answers(rng, samples, a.values), regions(), tmp_path / "x", settings=settings)
+    table = unique_table(found)
+    assert at(table, "A", space="a", claim="unique")["p_exchanged"] <= 0.02
+    assert at(table, "B", space="a", claim="unique")["p_exchanged"] > 0.02
+    assert found.targets["unique_p"].shape == (2, N_TARGETS)
+
+
+def test_runs_that_share_a_stimulus_are_one_unit():
+    stimuli = np.arange(80)
+    stimuli[[15, 35]] = 5  # run 2 and run 4 show a stimulus of run 1 again
+    rng = np.random.default_rng(12)
+    samples = shown(8, 10, stimuli=stimuli)
+    units = units_of(answers(rng, samples, rng.standard_normal((80, 2))))
+    assert [len(unit) for unit in units.members] == [3, 1, 1, 1, 1, 1]
+    assert not units.recurring
+    rest = units_of(answers(rng, samples, rng.standard_normal((80, 2))), np.isin(np.arange(80), [15, 35], invert=True))
+    assert len(rest.members) == 8
+    assert len(rest.rows) == 78
+
+
+def test_other_samples_are_refused(tmp_path):
+    rng = np.random.default_rng(13)
+    spaces = spaces_of(rng, shown(6, 10), a=3)
+    responses = answers(rng, shown(6, 11), rng.standard_normal((66, 3)))
+    with pytest.raises(AlignmentError, match="Call `align` first"):
+        infer_spaces(spaces, responses, regions(), tmp_path / "x")
+    with pytest.raises(DataError, match="no feature space to test"):
+        infer_spaces([], responses, regions(), tmp_path / "x")
+
+
+def test_noise_is_almost_never_named():
+    rng = np.random.default_rng(14)
+    kernels = rng.standard_normal((4, 2000, 8, 8))
+    kernels = kernels + kernels.transpose(0, 1, 3, 2)
+    kernels[..., np.arange(8), np.arange(8)] = 0
+    winner, p = name_best(kernels, 0.05)
+    assert (winner >= 0).mean() < 0.01
+    assert np.array_equal(winner >= 0, p <= 0.05)
+    kernels[2] += 2.0
+    assert (name_best(kernels, 0.05)[0] == 2).mean() > 0.9
+
+
+def test_differences_of_fits_have_the_variance_of_overlapping_folds(make_predictions):
+    rng = np.random.default_rng(15)
+    y = rng.standard_normal((60, N_TARGETS))
+    fold = np.repeat(np.arange(6), 10)
+    a, b = (
+        make_predictions(name, y, (y * share + rng.standard_normal(y.shape))[None], fold=fold)
+        for name, share in (("a", 2), ("b", 0))
+    )
+    table = fit_differences([a, b], regions(), pairs=[("a", "b")])
+    row = at(table, "A")
+    each = (fold_correlations(a) - fold_correlations(b))[:, :8].mean(1)
+    assert row["value"] == pytest.approx(each.mean())
+    assert row["se"] == pytest.approx(np.sqrt((1 / 6 + 1 / 5) * each.var(ddof=1)))
+    assert row["verdict"] == "ahead"
+    assert row["df"] == 5
+    assert row["estimand"] == "these fits on new runs"
+    assert np.isnan(row["p_fwe"])
+
+
+@pytest.mark.parametrize(
+    ("detected", "n", "value", "low", "high"),
+    [(5, 5, 1.0, 0.45, 1.0), (0, 5, 0.0, 0.0, 0.50), (3, 5, 0.58, 0.10, 0.94)],
+)
+def test_prevalence_is_mapped_from_exact_limits(detected, n, value, low, high):
+    found = prevalence(detected, n)
+    assert (found.value, found.low, found.high) == pytest.approx((value, low, high), abs=0.01)
+
+
+def test_prevalence_of_more_than_all_is_refused():
+    with pytest.raises(DataError, match="6 of 5 participants"):
+        prevalence(6, 5)
+
+
+def test_sign_flips_are_exact():
+    assert sign_flip_p(np.array([1.0, -1.0, 1.0])) == 1.0
+    assert sign_flip_p(np.ones(5)) == 2 / 32
