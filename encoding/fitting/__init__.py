@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .crossval import Compute, cross_predict, cross_predict_all
+    from .budget import Compute
+    from .crossval import cross_predict, cross_predict_all
     from .device import choose_device
     from .estimators import BandedRidgeCV, RidgeCV
     from .folds import Fold, Folds
