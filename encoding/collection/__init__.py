@@ -4,7 +4,7 @@ from .asking import collect_judgments, dry_run, merge_shards, run_collection
 from .baselines import Colours, Words
 from .batches import fetch_batches, read_batch, send_batches, write_batches
 from .budget import Budget
-from .combining import average_orders, combine
+from .combining import average_orders
 from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
 from .designs import Design, make_plan
 from .exporting import Source, export, exported
@@ -56,7 +56,6 @@ __all__ = [
     "choose",
     "collect",
     "collect_judgments",
-    "combine",
     "dry_run",
     "export",
     "export_collection",

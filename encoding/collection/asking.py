@@ -64,13 +64,7 @@ def dry_run(
 def _project(
     opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: RunStatus
 ) -> dict[str, Any]:  # fmt: skip
-    query = (
-        "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
-        "WHERE setting = ? AND outcome != 4"
-    )
-    means = [value or 0.0 for value in store.base.execute(query, (setting,)).fetchone()]
-    names = ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency")
-    mean = dict(zip(names, means, strict=True))
+    mean = store.means(setting)
     left = progress.left
     fastest, slowest = _pace(opened, annotator, mean["latency"], progress)
     window = opened.collection.collecting.window

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core import DataError, Plan, versions
 from ..core.judgments import OUTCOMES
-from ..io.judgments.answers import AnswerStore
+from ..io.judgments.answers import AnswerRow, AnswerStore
 from .answered import Matcher, pack
 from .budget import Budget, Meter
 from .contents import Contents
@@ -220,12 +220,6 @@ def remaining(
     return rows[~answered[rows]], attempts, len(rows)
 
 
-def before_valid(store: AnswerStore, setting: int) -> bool:
-    """Whether a setting has any valid answer."""
-    query = "SELECT 1 FROM answers WHERE setting = ? AND outcome = 0 LIMIT 1"
-    return store.base.execute(query, (setting,)).fetchone() is not None
-
-
 class _Run:
     def __init__(
         self, plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
@@ -242,7 +236,7 @@ class _Run:
         # A name in the store per content, in plain Python: it is looked up three times per answer.
         self._numbers = store.contents(contents.digests, contents.owners).tolist()
         self._meter = Meter(asking.budget, store.spent(self._setting))
-        self._waiting: list[tuple[Any, ...]] = []
+        self._waiting: list[AnswerRow] = []
         self._asking = asking
         self._in_row, self._refused, self._shared = (
             0,
@@ -250,7 +244,7 @@ class _Run:
             set[int](),
         )  # trials without a valid answer, and the stimuli in all of them
         self._block, self._block_valid = 0, 0
-        self._any_valid = before_valid(store, self._setting)
+        self._any_valid = store.has_valid(self._setting)
         self._begun = 0.0
         self._stop = ""
         self._run = 0
@@ -335,11 +329,13 @@ class _Run:
         number, p = self._numbers, answer.probabilities or (None, None, None)
         when = time.time() if answer.answered is None else answer.answered
         self._waiting.append(
-            (
-                self._setting, number[a], number[b], number[c], trial.repeat, int(self._attempts[trial.row]), self._run,
-                CODES[answer.outcome], answer.choice, p[0], p[1], p[2], answer.mass, answer.reply, answer.detail,
-                answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.tries, answer.latency, when,
-                answer.served, answer.participant, answer.reaction,
+            AnswerRow(
+                setting=self._setting, first=number[a], second=number[b], third=number[c], repeat=trial.repeat,
+                attempt=int(self._attempts[trial.row]), run=self._run, outcome=CODES[answer.outcome],
+                choice=answer.choice, p1=p[0], p2=p[1], p3=p[2], mass=answer.mass, reply=answer.reply,
+                detail=answer.detail, tokens_in=answer.tokens_in, tokens_cached=answer.tokens_cached,
+                tokens_out=answer.tokens_out, tries=answer.tries, latency=answer.latency, answered=when,
+                served=answer.served, participant=answer.participant, reaction=answer.reaction,
             )
         )  # fmt: skip
         self.progress.asked += 1

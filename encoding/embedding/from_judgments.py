@@ -281,13 +281,8 @@ def _join(first: Judgments, test: Judgments, source: JudgmentTable) -> Judgments
             f"about "
             f"{len(test.stimuli)} others, or in another order. Name them with `stimuli`."
         )
-    fields = {
-        field.name: np.concatenate([getattr(first, field.name), getattr(test, field.name)])
-        for field in dataclasses.fields(Judgments)
-        if field.name not in ("stimuli", "provenance", "split")
-    }
     split = np.repeat(["train", "test"], [len(first), len(test)])
-    return Judgments(stimuli=first.stimuli, split=split, provenance=first.provenance, **fields)
+    return dataclasses.replace(Judgments.concat([first, test]), split=split)
 
 
 def _names(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,15 +52,42 @@ CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, '
 CREATE TRIGGER answers_remain BEFORE DELETE ON answers BEGIN SELECT RAISE(ABORT, 'answers are only added'); END;
 PRAGMA user_version = {FORMAT};
 """
-KEY = ("setting", "first", "second", "third", "repeat", "attempt")
-COLUMNS = (
-    *KEY, "run", "outcome", "choice", "p1", "p2", "p3", "mass", "reply", "detail",
-    "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered",
-)  # fmt: skip
+
+
+class AnswerRow(NamedTuple):
+    """One answer as a row of the store; fields are its columns."""
+
+    setting: int
+    first: int
+    second: int
+    third: int
+    repeat: int
+    attempt: int
+    run: int
+    outcome: int
+    choice: int
+    p1: float | None
+    p2: float | None
+    p3: float | None
+    mass: float | None
+    reply: str
+    detail: str
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    tries: int
+    latency: float
+    answered: float
+    served: tuple[str, str] | None = None  # model and fingerprint; a number in the file
+    participant: str = ""  # a name; a number in the file
+    reaction: float | None = None
+
+
+ALL = AnswerRow._fields
 MORE = ("served", "participant", "reaction")
+COLUMNS = tuple(name for name in ALL if name not in MORE)
 # Not OR IGNORE, which would drop a row that is damaged as quietly as one that is there already.
 ONCE = "ON CONFLICT (setting, attempt, repeat, first, second, third) DO NOTHING"
-ALL = (*COLUMNS, *MORE)
 INSERT = f"INSERT INTO answers ({', '.join(ALL)}) VALUES ({', '.join('?' * len(ALL))}) {ONCE}"
 # The newest attempt at each trial; earlier ones are errors that somebody asked to try again.
 LATEST = (
@@ -237,9 +264,8 @@ class AnswerStore:
 
         Parameters
         ----------
-        rows : iterable of sequences
-            Values of `COLUMNS`, and if known of `MORE`: a pair of model and fingerprint or None, the name of a
-            participant or "", seconds or None.
+        rows : iterable of AnswerRow
+            The answers; plain tuples of the same values are taken too.
         run : int
             The run that they are of.
         requests : int
@@ -260,9 +286,8 @@ class AnswerStore:
 
     def _numbered(self, row: Sequence[Any]) -> Sequence[Any]:
         """Replace model and participant by their numbers."""
-        if len(row) == len(COLUMNS):
-            return (*row, 0, 0, None)
-        return (*row[:-3], self._server(row[-3]), self._person(row[-2]), row[-1])
+        named = AnswerRow(*row)
+        return (*named[: len(COLUMNS)], self._server(named.served), self._person(named.participant), named.reaction)
 
     def _server(self, names: tuple[str, str] | None) -> int:
         """Return the number of a model and fingerprint, which are registered when they are new."""
@@ -396,6 +421,21 @@ class AnswerStore:
         for outcome, n in replaced:
             sums[OUTCOMES[outcome]] -= n
         return sums
+
+    def means(self, setting: int) -> dict[str, float]:
+        """Average what an answer takes, over answers that are no errors: tokens, requests and seconds."""
+        query = (
+            "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
+            "WHERE setting = ? AND outcome != ?"
+        )
+        found = self.base.execute(query, (setting, OUTCOMES.index("error"))).fetchone()
+        names = ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency")
+        return {name: value or 0.0 for name, value in zip(names, found, strict=True)}
+
+    def has_valid(self, setting: int) -> bool:
+        """Return True if a setting has any valid answer."""
+        query = "SELECT 1 FROM answers WHERE setting = ? AND outcome = 0 LIMIT 1"
+        return self.base.execute(query, (setting,)).fetchone() is not None
 
     def read(
         self, setting: int, columns: Sequence[str], *, outcomes: Sequence[str] | None = None

@@ -1,6 +1,5 @@
 """Judgments from files of all kinds: Parquet, rows of numbers with the odd item last, and saved `Judgments`."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -109,8 +108,7 @@ def _of(annotator: str, judgments: Judgments, path: Path) -> Judgments:
         raise DataError(
             f"{path}: no judgments of {annotator!r}. {suggest(annotator, sorted(set(judgments.annotator.tolist())))}"
         )
-    names = ("items", "choice", "probabilities", "outcome", "weight", "repeat", "split", "annotator")
-    return dataclasses.replace(judgments, **{name: getattr(judgments, name)[chosen] for name in names})
+    return judgments.take(chosen)
 
 
 def read_numbers(path: str | Path) -> np.ndarray:
