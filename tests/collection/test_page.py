@@ -66,8 +66,8 @@ def test_a_session_by_mouse_keyboard_and_touch_is_interrupted_taken_up_and_sent(
     with serving(answer, whole=True) as (url, _):
         (tmp_path / "consent.txt").write_text("Do you take part?", encoding="utf-8")
         assert main(["collect", "page", "--config", config, "--trials", "9", "--catch", "2", "--practice", "1",
-                     "--pause", "10", "--consent", str(tmp_path / "consent.txt"), "--post", f"{url}/answers"]) == 0  # fmt: skip
-        page = tmp_path / "out" / "experiment.html"
+        options = ["--trials", "9", "--catch", "2", "--practice", "1", "--pause", "10", "--post", f"{url}/answers"]
+        assert main(["collect", "page", "--config", config, "--consent", str(tmp_path / "consent.txt"), *options]) == 0
 
         async def first():
             async with chromium(tmp_path / "profile") as tab:
