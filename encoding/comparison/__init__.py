@@ -3,7 +3,7 @@
 from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
 from .evaluate import band_scores, evaluate, fold_correlations
 from .exchange import units_of
-from .group import check_differences, summarise_differences, summarise_regions, winners
+from .group import check_differences, summarise_differences, summarise_regions
 from .group_claims import Prevalence, group_claims, group_verdicts, prevalence, sign_flip_p
 from .inference import infer_spaces
 from .naming import name_best
@@ -11,7 +11,7 @@ from .regions import compare_regions, parcels, score_regions
 from .rsa import RsaResult, compare_similarity
 from .rsa_inference import infer_similarity
 from .settings import Comparison, Rsa
-from .significance import count_discoveries, discoveries
+from .significance import check_independence, count_discoveries, discoveries
 from .space_tests import Inference, Presented, Resources, SpaceTests, read_tests
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "band_scores",
     "chance_table",
     "check_differences",
+    "check_independence",
     "compare_regions",
     "compare_similarity",
     "count_discoveries",
@@ -50,5 +51,4 @@ __all__ = [
     "unique_table",
     "units_of",
     "verdict_table",
-    "winners",
 ]

@@ -22,6 +22,7 @@ from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subse
 from ..fitting.budget import Budget
 from ..loading import Loader
 from ..mapping.settings import BDATA, Maps
+from .consistency import check_blocks, check_noise
 from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
 
@@ -228,6 +229,8 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             'Set both alike; scale_rows = "all" goes with centre = false.'
         )
     _check_rsa(study, names, per_stimulus)
+    check_noise(study.compare, study.split, per_stimulus=per_stimulus)
+    check_blocks(study.split, study.load)
     return study
 
 

@@ -7,10 +7,10 @@ from .results import (
     METRICS,
     RSA,
     Result,
+    TargetTests,
     finished_result,
     read_result,
     require_same_settings,
-    winner_of,
     write_background,
     write_maps,
     write_result,
@@ -19,6 +19,7 @@ from .rsa_maps import spaces_as_models, write_rsa_maps
 from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
 from .significance import rates_of
 from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
+from .verdicts import joined_claims, judge_regions, rank_spaces
 
 __all__ = [
     "BDATA",
@@ -34,17 +35,20 @@ __all__ = [
     "RsaSummary",
     "SolverSummary",
     "Summary",
+    "TargetTests",
     "choose_atlases",
     "drawing_key",
     "finished_result",
     "is_drawn",
+    "joined_claims",
+    "judge_regions",
     "note_drawn",
     "prepare_derivative",
+    "rank_spaces",
     "rates_of",
     "read_result",
     "require_same_settings",
     "spaces_as_models",
-    "winner_of",
     "write_background",
     "write_maps",
     "write_report",

@@ -199,14 +199,15 @@ def _tests(summary: Summary) -> str:
     text = ""
     if compare.get("significance") == "noise":
         text += (
-            f" A target is significant where unrelated normal responses and predictions, taken as independent samples, "
-            f"would correlate as highly so seldom that the false discovery rate over targets (Benjamini & Hochberg "
-            f"1995) is at most {compare['level']:g}, one-sided."
+            f" On the fixed test set, a target is significant where unrelated normal responses and predictions would "
+            "correlate as highly so seldom that the false discovery rate over targets (Benjamini & Hochberg 1995) "
+            "is at "
+            f"most {compare['level']:g}, one-sided, for every model by itself."
         )
     if compare.get("group_test") == "paired_t":
         text += (
-            " Differences between models were tested over participants by paired t-tests, two-tailed, with the false "
-            "discovery rate over regions."
+            " Differences between fits were tested over participants by paired t-tests, two-tailed, with the false "
+            "discovery rate over all regions and pairs; they do not generalise over stimuli, and name no winner."
         )
     return text
 

@@ -47,7 +47,7 @@ def comparison_key(
     left_out = [(exclusion.what, exclusion.n, exclusion.text) for exclusion in exclusions]
     left_out += [("warnings", 0, warning) for warning in warnings]
     return digest(
-        ["compare/3", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
+        ["compare/4", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
     )
 
 
