@@ -10,6 +10,7 @@ from .designs import Design, make_plan
 from .exporting import Source, export, exported
 from .frames import Framing, take_frames
 from .openai import OpenAI
+from .page import Experiment, write_page
 from .prompts import Prompt, available_prompts, load_prompt
 from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
 from .ratings_judge import Cosine
@@ -33,6 +34,7 @@ __all__ = [
     "Contents",
     "Cosine",
     "Design",
+    "Experiment",
     "Framing",
     "OpenAI",
     "Opened",
@@ -78,4 +80,5 @@ __all__ = [
     "status",
     "take_frames",
     "write_batches",
+    "write_page",
 ]

@@ -3,7 +3,7 @@
 from ..comparison import Comparison
 from ..core import ConfigError
 from ..fitting import Split
-from ..loading import Loader
+from ..loading import Loader, Scans
 
 # Confound strategies that contain slow cosines of the whole run.
 SLOW_STRATEGIES = ("high_pass", "compcor")
@@ -37,7 +37,7 @@ def check_blocks(split: Split, load: Loader) -> None:
     Drift that is fitted to a whole run makes the held-out part depend on the training part: features of time alone
     then score r = .15 on pure noise.
     """
-    if split.kind != "blocks" or load.kind in ("betas", "bdata"):
+    if split.kind != "blocks" or not isinstance(load, Scans):
         return
     fitted = [name for name in SLOW_STRATEGIES if name in load.confounds]
     wrong = [f"high_pass = {load.high_pass!r}"] if load.high_pass is not False else []

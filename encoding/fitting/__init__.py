@@ -1,6 +1,7 @@
 """FIT: aligned feature spaces and responses to held-out predictions."""
 
-from .crossval import Compute, cross_predict, cross_predict_all
+from .budget import Compute
+from .crossval import cross_predict, cross_predict_all
 from .device import choose_device
 from .estimators import BandedRidgeCV, RidgeCV
 from .folds import Fold, Folds

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from annotated_types import Interval
 
 from ..core import ConfigError
+from ..core.plugins import Registry
 from ..core.settings import OneOf, Rule, Text, distinct, settings
 from ..numerics.ridge_search import draw_candidates
-from .plan import METHODS
+from .solvers import GUIDED_METHODS, METHODS
 
 SEARCHES = ("random", "guided")
 ALPHA_UNITS = ("trace", "zscored")
@@ -51,7 +52,7 @@ class Ridge:
     def __post_init__(self) -> None:
         """Fill in the name and check rules across fields."""
         object.__setattr__(self, "name", self.name or "+".join(self.bands))
-        if not self.alpha_per_target and self.method != "auto":
+        if not self.alpha_per_target and self.method != METHODS[0]:
             raise ConfigError(
                 f"alpha_per_target = false has a solver of its own; leave out method (it is {self.method!r})."
             )
@@ -135,8 +136,8 @@ class BandedRidge:
             )
         if n_bands < 2:
             raise ConfigError('banded ridge needs two or more bands; use kind = "ridge" for one.')
-        if self.search == "guided" and self.method not in ("auto", "statistics"):
-            raise ConfigError(f'search = "guided" needs method = "statistics", not {self.method!r}.')
+        if self.search == "guided" and self.method not in GUIDED_METHODS:
+            raise ConfigError(f'search = "guided" needs method = "{GUIDED_METHODS[-1]}", not {self.method!r}.')
         if self.n_iter < n_bands + 1:
             raise ConfigError(
                 f"n_iter = {self.n_iter}, but {n_bands} bands need at least {n_bands + 1} candidates (each band "
@@ -185,8 +186,84 @@ class BandedRidge:
         return draw_candidates(len(self.bands), self.n_iter, rng)
 
 
-EncodingModel = Ridge | BandedRidge
-MODELS: dict[str, type[Ridge] | type[BandedRidge]] = {"ridge": Ridge, "banded_ridge": BandedRidge}
+class EncodingModel(Protocol):
+    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Feature spaces.
+    name : str
+        Name of the model.
+    alphas : tuple of float
+        Penalties to choose from, as multiples of trace(K) / n.
+    method : str
+        Solver, or "auto".
+    joined : bool
+        Whether the feature spaces share one penalty.
+    alpha_per_target : bool
+        Whether every target has a penalty of its own.
+    search : {"random", "guided"}
+        How candidates are tried.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def bands(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def alphas(self) -> tuple[float, ...]: ...  # noqa: D102
+
+    @property
+    def method(self) -> str: ...  # noqa: D102
+
+    @property
+    def joined(self) -> bool: ...  # noqa: D102
+
+    @property
+    def alpha_per_target(self) -> bool: ...  # noqa: D102
+
+    @property
+    def search(self) -> str: ...  # noqa: D102
+
+    def penalties(self, n_features: int) -> np.ndarray:
+        """List the penalties as the solvers want them.
+
+        Parameters
+        ----------
+        n_features : int
+            Features of all bands.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_alphas,)
+            Multiples of trace(K) / n, ascending.
+        """
+        ...
+
+    def candidates(self, rng: np.random.Generator) -> np.ndarray:
+        """List the band weights to search.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        ndarray, shape (n_candidates, n_bands)
+            Non-negative, each row sums to one.
+        """
+        ...
+
+
+MODELS: Registry[type[EncodingModel]] = Registry(
+    "encoding.models", {"ridge": Ridge, "banded_ridge": BandedRidge}, needs=("penalties", "candidates")
+)
 
 
 def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
