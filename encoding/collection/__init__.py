@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .exporting import Source, export, exported
     from .frames import Framing, take_frames
     from .openai import OpenAI
+    from .page import Experiment, write_page
     from .prompts import Prompt, available_prompts, load_prompt
     from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
     from .ratings_judge import Cosine
@@ -40,6 +41,7 @@ __all__ = [
     "Contents",
     "Cosine",
     "Design",
+    "Experiment",
     "Framing",
     "OpenAI",
     "Opened",
@@ -85,4 +87,5 @@ __all__ = [
     "status",
     "take_frames",
     "write_batches",
+    "write_page",
 ]

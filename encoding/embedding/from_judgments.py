@@ -26,6 +26,7 @@ from ..core.settings import (
     NotNegative,
     Number,
     OneOf,
+    Positive,
     Probability,
     Rule,
     Seed,
@@ -36,7 +37,7 @@ from ..core.settings import (
 from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
-from .methods import METHODS, RELIABLE, STARTS
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
 from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
@@ -44,11 +45,17 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .page import Context
     from .sparse import SparseEmbedding
 
-STEP = "learn/1"
+STEP = "learn/2"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
+
+
+def _odd() -> tuple[str, ...]:
+    from ..io.judgments.files import ODD  # with pyarrow, which reading a configuration seldom needs
+
+    return ODD
 
 
 @settings("[[features]]")
@@ -72,6 +79,10 @@ class JudgmentTable(FeatureSource):
     """What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair."""
     test: Text | None = None
     """Another such file whose judgments are only used to score the result."""
+    odd: Annotated[str, OneOf(_odd)] = "last"
+    """Column of the odd item in files of three numbers per row."""
+    count_from: Annotated[int, Interval(ge=0, le=1)] = 0
+    """Number of the first item in files of numbers."""
     stimuli: Text | None = None
     """Names of the stimuli to which numbers refer: a ``.txt`` with one name per line, or a table with a stimulus
     column."""
@@ -90,8 +101,32 @@ class JudgmentTable(FeatureSource):
     """Initial values of the first fit."""
     slot_bias: bool = False
     """Whether to estimate a preference for each slot."""
+    ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0)
+    """Quadratic parts of the penalty to try; 0 is plain L1."""
+    reweight: Annotated[int, Interval(ge=0, le=100)] = 2
+    """Most rounds of freeing large coordinates from the penalty to try; 0 for none."""
+    validation: Annotated[Number, Interval(gt=0, lt=1)] = 0.1
+    """Share of triplets to choose penalty and dimensions by, where the file declares no split."""
+    spike: Positive = 0.25
+    """Standard deviation of the narrow part of the prior of "variational"."""
+    slab: Positive = 1.0
+    """Standard deviation of the wide part."""
+    share: Annotated[Number, Interval(gt=0, lt=1)] = 0.6
+    """Weight of the narrow part."""
+    tol: Positive = 1e-6
+    """Fits stop when three steps in a row lower the objective by less than this part of it."""
+    max_iter: Count = 500
+    """Most steps of a fit."""
+    precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
+    """Of the computation."""
+    threads: Annotated[int, Interval(ge=1, le=1024)] = 1
+    """CPU threads of one fit."""
     seeds: Seeds = tuple(range(10))
     """Seeds whose dimensions are matched; a single one is fitted without matching."""
+    halves: bool = True
+    """Whether to fit both halves of the triplets as well."""
+    resamples: Annotated[int, Interval(ge=0, le=10_000)] = 10
+    """Number of bootstrap samples of the triplets that are fitted, to see how far to trust each dimension."""
     only_reliable: bool = False
     """Whether to leave out dimensions whose reproducibility is below `threshold`."""
     threshold: Probability = RELIABLE
@@ -107,6 +142,8 @@ class JudgmentTable(FeatureSource):
         """Check that there is one source of judgments."""
         if bool(self.file) == (self.ratings is not None):
             raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
+        if self.spike >= self.slab:
+            raise ConfigError(f"spike = {self.spike!r}, slab = {self.slab!r}, but the spike must be the narrower part.")
 
     def needs(self) -> Mapping[str, tuple[str, ...]]:
         """Need ratings: to simulate judgments from, and to label the page with."""
@@ -147,6 +184,16 @@ class JudgmentTable(FeatureSource):
             lambdas=self.lambdas,
             start=self.start,
             slot_bias=self.slot_bias,
+            ridges=self.ridges,
+            reweight=self.reweight,
+            spike=self.spike,
+            slab=self.slab,
+            share=self.share,
+            validation=self.validation,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            precision=self.precision,
+            threads=self.threads,
             device=device,
             random_state=self.seeds[0],
         )
@@ -209,6 +256,8 @@ def learn(
             seeds=source.seeds,
             n_jobs=n_jobs,
             threshold=source.threshold,
+            halves=source.halves,
+            resamples=source.resamples,
             progress=lambda share: progress(learning * share),
         )
         space = agreed.to_feature_space(source.name, only_reliable=source.only_reliable)
@@ -254,14 +303,21 @@ def gather_judgments(
     base = Path(base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
     if source.ratings is None:
-        judgments = read_judgments(base / source.file, stimuli=names, annotator=source.annotator)
+        judgments = read_judgments(
+            base / source.file, stimuli=names, annotator=source.annotator, odd=source.odd, count_from=source.count_from
+        )
     else:
         ratings = _related(source, source.ratings, related or {})
         judgments = simulate_judgments(
             ratings, source.n_judgments, seed=source.seeds[0], similarity="cosine", temperature=source.temperature
         )
     if source.test is not None:
-        test = read_judgments(base / source.test, stimuli=names or _largest(judgments.stimuli, base / source.test))
+        test = read_judgments(
+            base / source.test,
+            stimuli=names or _largest(judgments.stimuli, base / source.test),
+            odd=source.odd,
+            count_from=source.count_from,
+        )
         return _join(judgments, test, source)
     if source.test_share == 0 or (judgments.split != "").any():
         return judgments
@@ -330,6 +386,7 @@ def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: Featu
     write_tsv(folder / f"{name}_path.tsv", first.path_)
     if isinstance(result, Consensus):
         write_tsv(folder / f"{name}_dimensions.tsv", result.dimensions)
+        write_tsv(folder / f"{name}_choices.tsv", result.choices)
     write_text(folder / f"{name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
     with atomic_file(folder / f"{name}.npy") as temporary:
         np.save(temporary, np.asarray(space.values), allow_pickle=False)

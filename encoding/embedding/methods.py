@@ -3,3 +3,4 @@
 METHODS = ("map", "variational")
 STARTS = ("random", "spectral")
 RELIABLE = 0.8  # reproducibility from which a dimension counts as reliable
+PRECISIONS = ("float32", "float64")
