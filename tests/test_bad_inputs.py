@@ -221,7 +221,7 @@ BAD = {
     "Judgments: one item twice": (numbers("0 1 1\n"), "do not name three different stimuli"),
     "Judgments: text": (numbers("a b c\n"), "whole numbers per row were needed"),
     "Judgments: Parquet without choices": (judgments(choice=None), "no column 'choice'"),
-    "Judgments: slot 3": (judgments(choice=[0, 3]), "choice of row 2 is 3; 0, 1 or 2"),
+    "Judgments: slot 3": (judgments(choice=[0, 3]), "row 2 has the choice 3, but 0, 1, 2 or -1"),
     "Judgments: choices as text": (judgments(choice=["left", "right"]), "numbers were needed"),
     "Judgments: valid without a choice": (
         judgments(choice=[0, None], outcome=["valid"] * 2),

@@ -1,4 +1,4 @@
-"""Commands that collect judgments: collect all, plan, run, status, check, export, merge."""
+"""Commands that collect judgments: collect all, plan, run, batch, status, check, export, merge."""
 
 import argparse
 import sys
@@ -48,6 +48,33 @@ def add_collecting(commands: Any) -> None:
     _action(actions, "check", _check, "write the quality report")
     export = _action(actions, "export", _export, "write judgments as Parquet, and train_90 and test_10 files")
     export.add_argument("--annotator", default="", metavar="NAME", help="whose answers (default: all)")
+    batch = _action(actions, "batch", _batch, "ask by batch files of a vendor, at half the price")
+    batch.add_argument(
+        "step",
+        choices=("write", "send", "fetch", "read"),
+        help="write files, send them, fetch what is done; or read a file that was downloaded by hand",
+    )
+    batch.add_argument("--annotator", default="", metavar="NAME", help="whom to ask")
+    batch.add_argument("--most", type=int, default=0, metavar="N", help="write: trials at most (default: all)")
+    batch.add_argument("--retry", type=_outcomes, default=(), metavar="OUTCOMES", help="write: as for run")
+    batch.add_argument("--wait", type=float, default=0.0, metavar="S", help="fetch: ask every S seconds until done")
+    batch.add_argument("--file", type=Path, help="read: the file of results")
+    page = _action(actions, "page", _page, "write one HTML file that asks people, with nothing to load")
+    page.add_argument("--output", type=Path, help="the file (default: experiment.html in the folder of the collection)")
+    for name, default, text in (("trials", 100, "trials per participant"), ("lists", 1, "different lists of trials"),
+                                ("practice", 3, "practice trials"), ("catch", 5, "trials with a known answer"),
+                                ("pause", 250, "milliseconds after an answer")):  # fmt: skip
+        page.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})")
+    page.add_argument(
+        "--show", default="auto", choices=("auto", "captions", "pictures", "videos"), help="what is shown"
+    )
+    page.add_argument("--sound", action="store_true", help="let videos be heard")
+    page.add_argument("--consent", type=Path, metavar="FILE", help="text to agree to first")
+    page.add_argument("--instructions", type=Path, metavar="FILE", help="text before the first trial")
+    page.add_argument("--question", default="", metavar="TEXT", help="above every trial")
+    page.add_argument(
+        "--post", default="", metavar="URL", help="address of yours to send answers to (default: a file is saved)"
+    )
     _action(actions, "merge", _merge, "bring the answers of all shards together")
 
 
@@ -236,6 +263,53 @@ def _export(options: argparse.Namespace) -> int:
         for name, n in counts.items():
             print(f"{folder}/{name}: {n:,} rows")
     return 0
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from ..collection import fetch_batches, read_batch, send_batches, write_batches
+
+    opened = _open(options)
+    if options.step == "write":
+        files = write_batches(opened, options.annotator, most=options.most, retry=options.retry)
+        print("\n".join(map(str, files)) or "nothing to ask")
+        return 0
+    if options.step == "read":
+        if options.file is None:
+            raise ConfigError("collect batch read: --file, the file of results, is needed.")
+        print(f"{read_batch(opened, options.annotator, options.file):,} answers are new")
+        return 0
+    send = options.step == "send"
+    states = send_batches(opened, options.annotator) if send else fetch_batches(
+        opened, options.annotator, wait=options.wait)  # fmt: skip
+    for state in states:
+        print(f"{state['file']}: {state['status']}, {state['requests']:,} requests, {state['read']:,} answers read")
+    if not states:
+        print("nothing to send" if send else "no batches yet")
+    return 0 if all(state["status"] not in ("failed", "expired", "cancelled") for state in states) else 1
+
+
+def _page(options: argparse.Namespace) -> int:
+    from ..collection import Experiment, write_page
+
+    opened = _open(options)
+    texts: dict[str, Any] = {
+        name: _text(getattr(options, name)) for name in ("consent", "instructions") if getattr(options, name)
+    }
+    texts |= {"question": options.question} if options.question else {}
+    names = ("trials", "lists", "practice", "catch", "pause", "show", "sound", "post")
+    how = Experiment(**{name: getattr(options, name) for name in names}, **texts, seed=opened.collection.seed)
+    path = options.output or opened.collection.folder / "experiment.html"
+    made = write_page(opened, path, how)
+    say(f"{made['lists']} lists of {made['trials']} trials about {made['stimuli']} stimuli, {made['megabytes']:.1f} MB")
+    print(path)
+    return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error}).") from error
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import DataError
 from ..io.judgments.answers import AnswerStore, merge_stores
+from .batches import waiting
 from .budget import Budget, Meter
 from .openai import ChatAnnotator
 from .results import check_collection
@@ -49,7 +50,7 @@ def dry_run(
     """
     annotator = opened.annotator(name)
     with opened.store() as store:
-        asking = opened.asking(most=n_trials, spread=True)
+        asking = opened.asking(most=n_trials, spread=True, waiting=waiting(opened, annotator))
         plan, shown = opened.trials(annotator)
         progress = collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
         setting = store.find_setting(annotator.identity())
@@ -63,13 +64,7 @@ def dry_run(
 def _project(
     opened: Opened, annotator: Annotator, store: AnswerStore, setting: int, progress: RunStatus
 ) -> dict[str, Any]:  # fmt: skip
-    query = (
-        "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
-        "WHERE setting = ? AND outcome != 4"
-    )
-    means = [value or 0.0 for value in store.base.execute(query, (setting,)).fetchone()]
-    names = ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency")
-    mean = dict(zip(names, means, strict=True))
+    mean = store.means(setting)
     left = progress.left
     fastest, slowest = _pace(opened, annotator, mean["latency"], progress)
     window = opened.collection.collecting.window
@@ -149,7 +144,7 @@ def run_collection(
         whole = opened.collection.folder / STORE
         if shard[1] > 1 and whole.is_file():
             merge_stores(store, whole)  # what a dry run has asked already is not paid for twice
-        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry)
+        asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry, waiting=waiting(opened, annotator))
         plan, shown = opened.trials(annotator)
         return collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
 

@@ -9,7 +9,8 @@ import time
 import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -226,6 +227,56 @@ class Client:
             await self._wait(trouble, attempt)
         raise Failed("no tries were allowed", 0)
 
+    async def call(self, path: str, content: Any = None, *, form: Any = None) -> dict[str, Any]:
+        """Send JSON or a form, or ask with nothing to send, and return the JSON object of the reply."""
+        import aiohttp
+
+        assert self._session is not None
+        how: dict[str, Any] = {"allow_redirects": False, "proxy": self._proxy}
+        if form is not None:
+            how |= {"data": form, "headers": {"Content-Type": f"multipart/form-data; boundary={form.boundary}"}}
+        elif content is not None:
+            how["data"] = json.dumps(content)
+        method = "GET" if content is None and form is None else "POST"
+        try:
+            async with self._session.request(method, self._where(path), **how) as response:
+                text = await _body(response)
+                found = json.loads(text) if response.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError, _TooLarge) as error:
+            raise DataError(self._secret.redact(f"{self.url}{path}: {type(error).__name__}: {error}")) from None
+        if not isinstance(found, dict):
+            raise DataError(f"{self.url}{path}: status {response.status}: {self._excerpt(text)}")
+        return found
+
+    async def upload(self, path: Path) -> dict[str, Any]:
+        """Upload a batch file."""
+        import aiohttp
+
+        form = aiohttp.MultipartWriter("form-data")
+        form.append("batch").set_content_disposition("form-data", name="purpose")
+        with path.open("rb") as stream:
+            part = form.append(stream, {"Content-Type": "application/jsonl"})
+            part.set_content_disposition("form-data", name="file", filename=path.name)
+            return await self.call("/files", form=form)
+
+    async def download(self, path: str, target: BinaryIO) -> None:
+        """Write what an address holds to a file."""
+        import aiohttp
+
+        assert self._session is not None
+        try:
+            async with self._session.get(self._where(path), proxy=self._proxy) as response:
+                if response.status != 200:
+                    raise DataError(
+                        f"{self.url}{path}: status {response.status}: {self._excerpt(await _body(response))}"
+                    )
+                packing = response.headers.get("Content-Encoding", "").strip().lower()
+                unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packing in ("gzip", "deflate") else None
+                async for chunk in response.content.iter_chunked(1 << 16):
+                    target.write(unpack.decompress(chunk) if unpack else chunk)
+        except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
+            raise DataError(self._secret.redact(f"{self.url}{path}: {type(error).__name__}: {error}")) from None
+
     async def _wait(self, trouble: _Passing, attempt: int) -> None:
         if trouble.wait is None:
             # Full jitter, so that requests that failed together do not come back together.
@@ -253,6 +304,16 @@ class Client:
             raise _Passing("the reply cannot be unpacked") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _Passing(self._secret.redact(f"no connection: {type(error).__name__}: {error}")) from None
+        return self._content(status, headers, text, attempt)
+
+    def judge(self, status: int, text: bytes) -> dict[str, Any]:
+        """Return the completion in a reply that came by other means; raise `Failed` if it is none."""
+        try:
+            return self._content(status, {}, text, 1)
+        except (_Passing, Stopped) as error:
+            raise Failed(str(error), 1, status=status) from None
+
+    def _content(self, status: int, headers: Mapping[str, str], text: bytes, attempt: int) -> dict[str, Any]:
         if status != 200:
             self._raise(status, headers, text, attempt)
         try:

@@ -1,10 +1,8 @@
-"""Bring judgments together: presentations of one triplet, and answers of several judges."""
-
-from collections.abc import Sequence
+"""Average the presentations of one triplet."""
 
 import numpy as np
 
-from ..core import DataError, Judgments
+from ..core import Judgments
 from ..numerics.triplet_ranks import rank_triplets
 
 
@@ -45,33 +43,3 @@ def average_orders(judgments: Judgments) -> Judgments:
         np.where(tied, "unparsed", "valid"), n.astype(np.float32), np.zeros(len(n), dtype=np.int32),
         judgments.split[rows][first], names[judge[first]], judgments.provenance,
     )  # fmt: skip
-
-
-def combine(parts: Sequence[Judgments]) -> Judgments:
-    """Put judgments about the same stimuli together.
-
-    Parameters
-    ----------
-    parts : sequence of Judgments
-        At least one.
-
-    Returns
-    -------
-    Judgments
-        All rows.
-
-    Raises
-    ------
-    DataError
-        If they are about different stimuli.
-    """
-    first = parts[0]
-    for part in parts[1:]:
-        if part.stimuli != first.stimuli:
-            raise DataError(
-                f"Judgments about {len(first.stimuli)} and {len(part.stimuli)} stimuli that are not the same in the "
-                f"same order cannot be put together."
-            )
-    names = ("items", "choice", "probabilities", "outcome", "weight", "repeat", "split", "annotator")
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Judgments(first.stimuli, provenance=first.provenance, **columns)

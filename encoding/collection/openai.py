@@ -217,6 +217,44 @@ class ChatAnnotator:
         """
         return [await self._ask(trial, ledger) for trial in trials]
 
+    @property
+    def one_turn(self) -> bool:
+        """Whether a trial is one request."""
+        return len(self._turns) == 1
+
+    @property
+    def client(self) -> Client:
+        """The connection, within `ready`."""
+        assert self._client is not None
+        return self._client
+
+    def redact(self, text: str) -> str:
+        """Return a text without keys."""
+        return self._secret.redact(text)
+
+    def request(self, trial: Trial) -> str:
+        """Write the request of a trial as JSON in one line."""
+        return f'{self._heads[0]}"messages":[{self._messages(trial, 0, [])}]}}'
+
+    def answer(self, status: int, body: bytes) -> Answer:
+        """Read a reply that came by other means than `ask`."""
+        settings = self._settings
+        client = Client(settings.url, self._secret, Gate(1), timeout=settings.timeout, tries=1)
+        reply = Reply(client.judge(status, body), 1, 0.0)
+        return self._answer(reply)
+
+    def _answer(self, reply: Reply) -> Answer:
+        used = [0, 0, 0]
+        try:
+            used = _usage(reply.content)
+            answer = self._read(reply)
+        except Malformed as error:
+            answer = Answer("error", reply=_excerpt(reply.content), detail=f"the reply is no chat completion: {error}")
+        return answer._replace(
+            reply=self._secret.redact(answer.reply), detail=self._secret.redact(answer.detail), tokens_in=used[0],
+            tokens_cached=used[1], tokens_out=used[2], tries=1, served=self._server_of(reply.content),
+        )  # fmt: skip
+
     async def _ask(self, trial: Trial, ledger: Ledger) -> Answer:
         tries, used, reply = 0, [0, 0, 0], None
         said: list[str] = []

@@ -1,18 +1,18 @@
 """What has been collected: how far it is, as files, and whether it can be trusted."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ..core import DataError, Judgments
+from ..core import DataError, Judgments, Provenance
 from ..io.atomic import atomic_file
 from ..io.judgments.answers import AnswerStore
 from ..io.judgments.files import read_judgments
 from ..io.judgments.triplets import read_triplets
-from .combining import combine
 from .exporting import Source, export
 from .openai import OpenAI
 from .prompts import load_prompt
@@ -40,13 +40,16 @@ def status(opened: Opened) -> pd.DataFrame:
     rows = []
     budget = opened.collection.budget
     with opened.store(read_only=True) as store:
-        for source in _sources(opened, store):
-            spent = store.spent(source.setting)
-            counts = store.counts(source.setting)
+        for settings in opened.collection.annotators:
+            annotator = opened.annotator(name_of(settings))
+            setting = store.find_setting(annotator.identity())
+            if setting is None:
+                continue
+            spent, counts = store.spent(setting), store.counts(setting)
             rows.append(
                 {
-                    "annotator": source.annotator,
-                    "planned": len(source.plan),
+                    "annotator": annotator.name,
+                    "planned": len(annotator.answers.items if isinstance(annotator, TableAnnotator) else opened.plan),
                     "answered": sum(counts.values()),
                     **counts,
                     "requests": int(spent["requests"]),
@@ -176,7 +179,7 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
     path = opened.collection.folder / "quality.html"
     columns = {key: np.concatenate(values) for key, values in (extra | {"participant": who}).items()}
     found = write_quality(
-        path, combine(parts), extra=columns,
+        path, Judgments.concat(parts), extra=columns,
         costs=status(opened), facts=_facts(opened), warnings=conventions(opened),
     )  # fmt: skip
     return path, found
@@ -197,10 +200,9 @@ def _aligned(people: Judgments, stimuli: tuple[str, ...], file: str) -> Judgment
     known = (items >= 0).all(axis=1)
     if not known.any():
         raise DataError(f"{file}: none of its judgments is about three stimuli of the plan.")
-    names = ("choice", "probabilities", "outcome", "weight", "repeat", "split")
-    columns = {name: getattr(people, name)[known] for name in names}
-    annotator = np.where(people.annotator[known] == "", "people", people.annotator[known])
-    return Judgments(stimuli, items[known], annotator=annotator, **columns)
+    kept = people.take(known)
+    annotator = np.where(kept.annotator == "", "people", kept.annotator)
+    return replace(kept, stimuli=stimuli, items=items[known], annotator=annotator, provenance=Provenance("judgments/1"))
 
 
 def conventions(opened: Opened) -> list[str]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from ..core import DataError, Plan, versions
 from ..core.judgments import OUTCOMES
-from ..io.judgments.answers import AnswerStore
-from .answered import Matcher
+from ..io.judgments.answers import AnswerRow, AnswerStore
+from .answered import Matcher, pack
 from .budget import Budget, Meter
 from .contents import Contents
 from .schedule import schedule, shard_rows
@@ -89,6 +89,8 @@ class Asking:
         Whether trials that ended in an error are asked again.
     retry : tuple of str
         Outcomes that are asked again: some of "unparsed", "truncated", "error" and "refused".
+    waiting : ndarray of int64, shape (n, 4), or None
+        Contents (by their number in the store) and repeat of trials that are asked by other means already.
     patience : int
         Trials in a row without a valid answer after which the run stops; 0 for any number.
     most : int
@@ -105,6 +107,7 @@ class Asking:
     spread: bool = False
     retry: tuple[str, ...] = ()
     patience: int = PATIENCE
+    waiting: np.ndarray | None = None
 
     @property
     def again(self) -> list[str]:
@@ -207,15 +210,14 @@ def remaining(
         here = rows >= 0
         answered[rows[here]] = False
         attempts[rows[here]] = np.array([attempt for _, attempt in failed], dtype=np.int64)[here] + 1
+    if asking.waiting is not None and len(asking.waiting):
+        known = asking.waiting[(asking.waiting < (*[matcher.n_contents] * 3, matcher.n_repeats)).all(axis=1)]
+        keys = pack(known[:, :3], known[:, 3], n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
+        rows = matcher.rows(keys)
+        answered[rows[rows >= 0]] = True
     rows = schedule(plan, shown, window=asking.window)
     rows = shard_rows(rows, asking.shard, window=asking.window)
     return rows[~answered[rows]], attempts, len(rows)
-
-
-def before_valid(store: AnswerStore, setting: int) -> bool:
-    """Whether a setting has any valid answer."""
-    query = "SELECT 1 FROM answers WHERE setting = ? AND outcome = 0 LIMIT 1"
-    return store.base.execute(query, (setting,)).fetchone() is not None
 
 
 class _Run:
@@ -234,7 +236,7 @@ class _Run:
         # A name in the store per content, in plain Python: it is looked up three times per answer.
         self._numbers = store.contents(contents.digests, contents.owners).tolist()
         self._meter = Meter(asking.budget, store.spent(self._setting))
-        self._waiting: list[tuple[Any, ...]] = []
+        self._waiting: list[AnswerRow] = []
         self._asking = asking
         self._in_row, self._refused, self._shared = (
             0,
@@ -242,7 +244,7 @@ class _Run:
             set[int](),
         )  # trials without a valid answer, and the stimuli in all of them
         self._block, self._block_valid = 0, 0
-        self._any_valid = before_valid(store, self._setting)
+        self._any_valid = store.has_valid(self._setting)
         self._begun = 0.0
         self._stop = ""
         self._run = 0
@@ -269,6 +271,7 @@ class _Run:
                     except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                         lost = f"{len(self._waiting)} answers are lost and will be asked again"
                         raise DataError(f"{self._store.path}: cannot be written ({error}); {lost}.") from error
+        self._store.counts(self._setting)  # sums are kept, so that status need not read everything
         self.progress.reason = self._stop or "finished"
         self._report()
         return self.progress
@@ -326,11 +329,13 @@ class _Run:
         number, p = self._numbers, answer.probabilities or (None, None, None)
         when = time.time() if answer.answered is None else answer.answered
         self._waiting.append(
-            (
-                self._setting, number[a], number[b], number[c], trial.repeat, int(self._attempts[trial.row]), self._run,
-                CODES[answer.outcome], answer.choice, p[0], p[1], p[2], answer.mass, answer.reply, answer.detail,
-                answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.tries, answer.latency, when,
-                answer.served, answer.participant, answer.reaction,
+            AnswerRow(
+                setting=self._setting, first=number[a], second=number[b], third=number[c], repeat=trial.repeat,
+                attempt=int(self._attempts[trial.row]), run=self._run, outcome=CODES[answer.outcome],
+                choice=answer.choice, p1=p[0], p2=p[1], p3=p[2], mass=answer.mass, reply=answer.reply,
+                detail=answer.detail, tokens_in=answer.tokens_in, tokens_cached=answer.tokens_cached,
+                tokens_out=answer.tokens_out, tries=answer.tries, latency=answer.latency, answered=when,
+                served=answer.served, participant=answer.participant, reaction=answer.reaction,
             )
         )  # fmt: skip
         self.progress.asked += 1

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -143,16 +144,19 @@ class Opened:
         Its settings.
     plan : Plan
         Trials.
-    shown : ndarray of int32, shape (n_trials, 3)
-        What is shown in each.
     what : Shown
         Stimuli and contents.
     """
 
     collection: Collection
     plan: Plan
-    shown: np.ndarray
     what: Shown
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """What is shown in each trial: index into the contents, as int32 of shape (n_trials, 3)."""
+        settings = self.collection.stimuli
+        return choose(self.plan, self.what.contents, settings.captions_shown, self.collection.seed)
 
     def annotator(self, name: str) -> Annotator:
         """Make an annotator ready to be asked.
@@ -241,8 +245,7 @@ def plan_collection(
         collection.design, names, seed=collection.seed, listed=listed, version=_version(folder, collection)
     )
     save(plan, folder)
-    shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
-    opened = Opened(collection, plan, shown, what)
+    opened = Opened(collection, plan, what)
     summary = summarize(opened)
     write_json(collection.folder / "plan.json", {**summary, "listed": inputs, "versions": versions()})
     return opened, summary
@@ -287,8 +290,7 @@ def open_collection(collection: Collection) -> Opened:
             f"{folder}: the plan was drawn from another design, seed or list of stimuli than the configuration now "
             f"gives. Run `encoding collect plan` again; answers that fit the new plan are kept."
         )
-    shown = choose(plan, what.contents, collection.stimuli.captions_shown, collection.seed)
-    return Opened(collection, plan, shown, what)
+    return Opened(collection, plan, what)
 
 
 def _listed(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """Odd-one-out judgments about stimuli."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from .arrays import own
 from .errors import DataError
 from .provenance import Provenance
 
+COLUMNS = ("items", "choice", "probabilities", "outcome", "weight", "repeat", "split", "annotator")
 OUTCOMES = ("valid", "refused", "unparsed", "truncated", "error")
 
 
@@ -92,6 +95,50 @@ class Judgments:
                 "Judgments: every valid judgment needs a choice of 0, 1 or 2, and every other one -1; "
                 f"{np.sum(valid != (self.choice >= 0))} rows contradict that."
             )
+
+    def take(self, rows: Any) -> "Judgments":
+        """Select some judgments.
+
+        Parameters
+        ----------
+        rows : ndarray of bool or int, or slice
+            Which, as for an array.
+
+        Returns
+        -------
+        Judgments
+            About the same stimuli.
+        """
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+
+    @classmethod
+    def concat(cls, parts: Sequence["Judgments"]) -> "Judgments":
+        """Concatenate judgments about the same stimuli.
+
+        Parameters
+        ----------
+        parts : sequence of Judgments
+            At least one.
+
+        Returns
+        -------
+        Judgments
+            All rows, with the provenance of the first part.
+
+        Raises
+        ------
+        DataError
+            If they are about different stimuli, or the same in another order.
+        """
+        first = parts[0]
+        for part in parts[1:]:
+            if part.stimuli != first.stimuli:
+                raise DataError(
+                    f"Judgments about {len(first.stimuli)} and {len(part.stimuli)} stimuli that are not the same in "
+                    f"the same order cannot be put together."
+                )
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+        return cls(first.stimuli, provenance=first.provenance, **columns)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -21,6 +21,7 @@ IGNORED = (
     "*.html",
     "**/*_statmap.*",
     "**/scores/",
+    "**/inference/",
     "**/figures/",
     "group/",
     "embedding/",

@@ -8,7 +8,6 @@ from encoding.collection import (
     Design,
     assess,
     average_orders,
-    combine,
     judge_agreement,
     make_plan,
     repeat_agreement,
@@ -108,7 +107,7 @@ def test_random_judge_is_named(plan):
 
 def test_judges_agree_as_often_as_their_probabilities_say(plan):
     a, b = judge(plan, "a", seed=1), judge(plan, "b", seed=2)
-    table = judge_agreement(combine([a, b]))
+    table = judge_agreement(Judgments.concat([a, b]))
     p = np.exp(STRENGTH[plan.items[plan.repeat == 0]])
     p /= p.sum(axis=1, keepdims=True)
     (row,) = table.to_dict("records")
@@ -116,7 +115,7 @@ def test_judges_agree_as_often_as_their_probabilities_say(plan):
     assert row["low"] < (p**2).sum(axis=1).mean() < row["high"]
     other = Judgments(("x", "y", "z"), [[0, 1, 2]], [0], np.full((1, 3), np.nan), ["valid"], [1], [0], [""], ["c"])
     with pytest.raises(DataError, match="20 and 3 stimuli"):
-        combine([a, other])
+        Judgments.concat([a, other])
 
 
 def test_averaging_over_orders_cancels_a_preference_exactly():

@@ -40,8 +40,8 @@ def deep(n):
 
 
 @contextmanager
-def serving(answer):
-    """`answer` takes the decoded request and returns (status, body, headers)."""
+def serving(answer, *, whole=False):  # noqa: C901
+    """`answer` takes the decoded request and returns (status, body, headers); or (handler, method, path, body)."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -52,17 +52,35 @@ def serving(answer):
             pass
 
         def do_GET(self):
-            self._send(200, {"data": [{"id": "toy"}]}, {})
+            if whole:
+                self._send(*answer(self, "GET", self.path, b""))
+            else:
+                self._send(200, {"data": [{"id": "toy"}]}, {})
 
         def do_POST(self):
+            if whole:
+                self._send(*answer(self, "POST", self.path, self._read()))
+                return
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append((request, dict(self.headers), self.path))
             self._send(*answer(request))
 
-        def _send(self, status, body, headers):
+        def _read(self):
+            if "Content-Length" in self.headers:
+                return self.rfile.read(int(self.headers["Content-Length"]))
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+
+        def _send(self, status, body, headers=None):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
-            for key, value in ({"Content-Type": "application/json", "Content-Length": len(data)} | headers).items():
+            for key, value in (
+                {"Content-Type": "application/json", "Content-Length": len(data)} | (headers or {})
+            ).items():
                 self.send_header(key, str(value))
             self.end_headers()
             try:

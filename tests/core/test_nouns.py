@@ -203,6 +203,20 @@ def test_the_key_decides_about_reuse(tmp_path):
     assert describe(tmp_path / "x")["type"] == "Responses"
 
 
+def test_judgments_are_selected_and_concatenated():
+    item = judgments()
+    for rows in (np.array([False, True]), np.array([1]), slice(1, None)):
+        second = item.take(rows)
+        assert (second.outcome.tolist(), second.items.tolist()) == (["refused"], [[2, 0, 1]])
+        assert (second.stimuli, second.provenance) == (item.stimuli, item.provenance)
+    again = Judgments.concat([item.take([0]), item.take([1])])
+    for name in ("items", "choice", "probabilities", "outcome", "weight", "repeat", "split", "annotator"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(item, name))
+    other = judgments(stimuli=("a", "c", "b"))
+    with pytest.raises(DataError, match="about 3 and 3 stimuli that are not the same in the same order"):
+        Judgments.concat([item, other])
+
+
 def test_responses_that_0_1_saved_are_read(tmp_path):
     notes = (Exclusion("volumes", 3, "scrubbed", "sub-01, ses-01_run-1"), Exclusion("targets", 1, "sub-01: constant"))
     told = ("sub-01: estimates may know: of other runs",)

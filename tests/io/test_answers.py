@@ -193,3 +193,28 @@ def test_stores_made_before_models_and_participants_were_kept_are_read_and_added
         with AnswerStore(tmp_path / "other.sqlite") as other:
             assert merge_stores(other, path) == {"added": 2, "known": 0}
             assert other.served(1)[0][:3] == ("m", "fp", 1)
+
+
+def test_sums_that_are_kept_are_those_of_all_rows(store):
+    setting, other = store.setting({}, "m"), store.setting({"a": 1}, "n")
+    numbers = store.contents(["x", "y", "z"], ["a", "b", "c"])
+    run = store.start_run(setting, {})
+    rng = np.random.default_rng(0)
+    attempt = {}
+    for turn in range(6):
+        rows = []
+        for _ in range(5):
+            key = (setting if rng.random() < 0.7 else other, int(rng.integers(20)))
+            outcome = int(rng.choice(5))
+            rows.append(row(key[0], numbers, run, repeat=key[1], attempt=attempt.get(key, 0), outcome=outcome,
+                            choice=1 if outcome == 0 else -1, tokens=(int(rng.integers(9)), 1, 2)))  # fmt: skip
+            attempt[key] = attempt.get(key, 0) + 1
+        store.write(rows, run=run, requests=turn)
+        for one in (setting, other):
+            query = "SELECT total(tokens_in), total(tokens_out) FROM answers WHERE setting = ?"
+            total = store.base.execute(query, (one,))
+            spent = store.spent(one)
+            assert (spent["tokens_in"], spent["tokens_out"]) == total.fetchone()
+            query = "SELECT repeat, outcome FROM answers WHERE setting = ? ORDER BY attempt"
+            newest = dict(store.base.execute(query, (one,)).fetchall())
+            assert list(store.counts(one).values()) == [list(newest.values()).count(code) for code in range(5)]

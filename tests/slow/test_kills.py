@@ -1,6 +1,5 @@
 """Accidents of machines, many times over; `make test-slow` runs it.
 
-A command runs in a process that is forked from this one, so that nothing has to be imported again, and is killed after
 A command runs in a process that is forked from this one, so that nothing has to be imported again, and is killed
 after a random time. Whatever happened before, one more undisturbed run must end with the bytes of an undisturbed one,
 """
@@ -12,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ def start(*arguments):
                 os.dup2(quiet, stream)
             os._exit(main([str(argument) for argument in arguments]))
         except BaseException:
+            traceback.print_exc()
             os._exit(99)
     return number
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,10 @@ PEOPLE = """
 CREATE TABLE served (id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL,
     UNIQUE (model, fingerprint));
 CREATE TABLE participants (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"""
+SUMMARIES = (
+    "CREATE TABLE IF NOT EXISTS summaries (setting INTEGER PRIMARY KEY, upto INTEGER NOT NULL, sums TEXT NOT NULL)"
+)
+TAKEN = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out")
 SCHEMA = f"""
 CREATE TABLE settings (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, annotator TEXT NOT NULL,
     identity TEXT NOT NULL);
@@ -48,15 +52,42 @@ CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, '
 CREATE TRIGGER answers_remain BEFORE DELETE ON answers BEGIN SELECT RAISE(ABORT, 'answers are only added'); END;
 PRAGMA user_version = {FORMAT};
 """
-KEY = ("setting", "first", "second", "third", "repeat", "attempt")
-COLUMNS = (
-    *KEY, "run", "outcome", "choice", "p1", "p2", "p3", "mass", "reply", "detail",
-    "tokens_in", "tokens_cached", "tokens_out", "tries", "latency", "answered",
-)  # fmt: skip
+
+
+class AnswerRow(NamedTuple):
+    """One answer as a row of the store; fields are its columns."""
+
+    setting: int
+    first: int
+    second: int
+    third: int
+    repeat: int
+    attempt: int
+    run: int
+    outcome: int
+    choice: int
+    p1: float | None
+    p2: float | None
+    p3: float | None
+    mass: float | None
+    reply: str
+    detail: str
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    tries: int
+    latency: float
+    answered: float
+    served: tuple[str, str] | None = None  # model and fingerprint; a number in the file
+    participant: str = ""  # a name; a number in the file
+    reaction: float | None = None
+
+
+ALL = AnswerRow._fields
 MORE = ("served", "participant", "reaction")
+COLUMNS = tuple(name for name in ALL if name not in MORE)
 # Not OR IGNORE, which would drop a row that is damaged as quietly as one that is there already.
 ONCE = "ON CONFLICT (setting, attempt, repeat, first, second, third) DO NOTHING"
-ALL = (*COLUMNS, *MORE)
 INSERT = f"INSERT INTO answers ({', '.join(ALL)}) VALUES ({', '.join('?' * len(ALL))}) {ONCE}"
 # The newest attempt at each trial; earlier ones are errors that somebody asked to try again.
 LATEST = (
@@ -123,16 +154,11 @@ class AnswerStore:
                     self.base.execute(statement)
             elif version != FORMAT:
                 raise DataError(f"{self.path}: store of format {version}, but this version reads format {FORMAT}.")
+            self.base.execute(SUMMARIES)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all of what the block writes, or nothing of it.
-
-        Yields
-        ------
-        None
-            Other processes wait until the block has ended.
-        """
+        """Do all of what the block writes, or nothing of it; other processes wait until it has ended."""
         with self._lock:
             self.base.execute("BEGIN IMMEDIATE")
             try:
@@ -176,20 +202,7 @@ class AnswerStore:
             yield
 
     def setting(self, identity: Mapping[str, Any], annotator: str) -> int:
-        """Register everything that shapes the answers of an annotator.
-
-        Parameters
-        ----------
-        identity : mapping
-            JSON: model, parameters, hash of the prompt.
-        annotator : str
-            Name for people.
-
-        Returns
-        -------
-        int
-            Number of the setting in this store; the same for the same identity.
-        """
+        """Register everything that shapes the answers of an annotator (JSON), and return its number in this store."""
         key = digest(identity)
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         with self.transaction():
@@ -199,36 +212,12 @@ class AnswerStore:
             return self.base.execute("SELECT id FROM settings WHERE digest = ?", (key,)).fetchone()[0]
 
     def find_setting(self, identity: Mapping[str, Any]) -> int | None:
-        """Look a setting up without registering it.
-
-        Parameters
-        ----------
-        identity : mapping
-            As for `setting`.
-
-        Returns
-        -------
-        int or None
-            Its number, if there is any answer to it.
-        """
+        """Return the number of a setting, or None if it has not been registered."""
         found = self.base.execute("SELECT id FROM settings WHERE digest = ?", (digest(identity),)).fetchone()
         return found[0] if found else None
 
     def contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
-        """Register what can be shown.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            Hash of each content.
-        stimuli : sequence of str
-            The stimulus that each shows.
-
-        Returns
-        -------
-        ndarray of int64
-            Number of each in this store.
-        """
+        """Register what can be shown, by hash and stimulus, and return the number of each in this store, as int64."""
         pairs = list(zip(digests, stimuli, strict=True))
         known = self._known_contents()
         if not set(pairs) <= known.keys():
@@ -238,18 +227,7 @@ class AnswerStore:
         return np.array([known[pair] for pair in pairs], dtype=np.int64)
 
     def find_contents(self, digests: Sequence[str], stimuli: Sequence[str]) -> np.ndarray:
-        """Look contents up without registering them.
-
-        Parameters
-        ----------
-        digests, stimuli : sequence of str
-            As for `contents`.
-
-        Returns
-        -------
-        ndarray of int64
-            Number of each; a number above all others for those that no answer is about.
-        """
+        """Return the number of each content, as int64; one above all others for those that no answer is about."""
         known = self._known_contents()
         unknown = max(known.values(), default=0) + 1
         return np.array([known.get(pair, unknown) for pair in zip(digests, stimuli, strict=True)], dtype=np.int64)
@@ -259,30 +237,11 @@ class AnswerStore:
         return {(key, stimulus): number for key, stimulus, number in rows}
 
     def stimuli(self) -> dict[int, str]:
-        """List which stimulus each content shows.
-
-        Returns
-        -------
-        dict of int to str
-            Stimulus by number of the content.
-        """
+        """Return which stimulus each content shows, by the number of the content."""
         return dict(self.base.execute("SELECT id, stimulus FROM contents").fetchall())
 
     def start_run(self, setting: int, notes: Mapping[str, Any]) -> int:
-        """Register a run.
-
-        Parameters
-        ----------
-        setting : int
-            What it asks with.
-        notes : mapping
-            JSON: server, versions.
-
-        Returns
-        -------
-        int
-            Its number.
-        """
+        """Register a run with notes (JSON: server, versions), and return its number."""
         now = time.time()
         row = (setting, now, now, 0, json.dumps(notes, sort_keys=True))
         with self.transaction():
@@ -290,18 +249,7 @@ class AnswerStore:
             return int(self.base.execute(statement, row).lastrowid or 0)
 
     def runs(self, setting: int) -> list[dict[str, Any]]:
-        """List the runs of a setting.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-
-        Returns
-        -------
-        list of dict
-            With "started", "seen" (s since 1970), "requests" and "notes".
-        """
+        """Return the runs of a setting, each with "started", "seen" (s since 1970), "requests" and "notes"."""
         rows = self.base.execute(
             "SELECT started, seen, requests, notes FROM runs WHERE setting = ? ORDER BY id", (setting,)
         )
@@ -313,9 +261,8 @@ class AnswerStore:
 
         Parameters
         ----------
-        rows : iterable of sequences
-            Values of `COLUMNS`, and if known of `MORE`: a pair of model and fingerprint or None, the name of a
-            participant or "", seconds or None.
+        rows : iterable of AnswerRow
+            The answers; plain tuples of the same values are taken too.
         run : int
             The run that they are of.
         requests : int
@@ -336,9 +283,8 @@ class AnswerStore:
 
     def _numbered(self, row: Sequence[Any]) -> Sequence[Any]:
         """Replace model and participant by their numbers."""
-        if len(row) == len(COLUMNS):
-            return (*row, 0, 0, None)
-        return (*row[:-3], self._server(row[-3]), self._person(row[-2]), row[-1])
+        named = AnswerRow(*row)
+        return (*named[: len(COLUMNS)], self._server(named.served), self._person(named.participant), named.reaction)
 
     def _server(self, names: tuple[str, str] | None) -> int:
         """Return the number of a model and fingerprint, which are registered when they are new."""
@@ -380,18 +326,7 @@ class AnswerStore:
         return found.fetchall()
 
     def keys(self, setting: int) -> np.ndarray:
-        """Read which questions have been answered.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-
-        Returns
-        -------
-        ndarray of int64, shape (n_answered, 5)
-            First, second, third content, repeat and number of the newest attempt.
-        """
+        """Return contents, repeat and newest attempt of the questions that have answers, as int64 of shape (n, 5)."""
         columns = ("first", "second", "third", "repeat", "attempt")
         parts = [np.array(list(table.values()), dtype=np.int64).T for table in self.read(setting, columns)]
         return np.concatenate([np.empty((0, 5), dtype=np.int64), *parts])
@@ -434,33 +369,70 @@ class AnswerStore:
             "requests", "tokens_in", "tokens_cached", "tokens_out", "hours", and the most that one answer took:
             "most_in", "most_out".
         """
-        tokens = self.base.execute(
-            "SELECT total(tokens_in), total(tokens_cached), total(tokens_out), coalesce(max(tokens_in), 0), "
-            "coalesce(max(tokens_out), 0) FROM answers WHERE setting = ?",
-            (setting,),
-        ).fetchone()
-        runs = self.base.execute(
+        found = self._summary(setting)
+        requests, hours = self.base.execute(
             "SELECT total(requests), total(seen - started) / 3600 FROM runs WHERE setting = ?", (setting,)
         ).fetchone()
-        names = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "requests", "hours")
-        return dict(zip(names, (*tokens, *runs), strict=True))
+        return {name: found[name] for name in TAKEN} | {"requests": requests, "hours": hours}
 
     def counts(self, setting: int) -> dict[str, int]:
-        """Count the outcomes of a setting.
+        """Return the number of trials per outcome of a setting, by their newest attempt."""
+        found = self._summary(setting)
+        return {outcome: int(found[outcome]) for outcome in OUTCOMES}
 
-        Parameters
-        ----------
-        setting : int
-            Its number.
+    def _summary(self, setting: int) -> dict[str, float]:
+        """Return sums over the answers of a setting: those of the last time, and what has been added since."""
+        with self._lock:
+            last = self.base.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()[0]
+            kept = self.base.execute("SELECT upto, sums FROM summaries WHERE setting = ?", (setting,)).fetchone()
+            upto = kept[0] if kept else 0
+            sums: dict[str, float] = json.loads(kept[1]) if kept else dict.fromkeys((*TAKEN, *OUTCOMES), 0.0)
+            if upto < last:
+                sums = self._added(setting, upto, last, sums)
+                if not self.base.execute("PRAGMA query_only").fetchone()[0]:
+                    row = (setting, last, json.dumps(sums))
+                    self.base.execute("INSERT OR REPLACE INTO summaries (setting, upto, sums) VALUES (?, ?, ?)", row)
+            return sums
 
-        Returns
-        -------
-        dict of str to int
-            Trials per outcome, by their newest attempt.
-        """
-        query = f"SELECT outcome, count(*) FROM answers WHERE setting = ? AND {LATEST} GROUP BY outcome"
-        found = dict(self.base.execute(query, (setting,)).fetchall())
-        return {outcome: found.get(code, 0) for code, outcome in enumerate(OUTCOMES)}
+    def _added(self, setting: int, upto: int, last: int, sums: dict[str, float]) -> dict[str, float]:
+        newer = self.base.execute(
+            "SELECT outcome, count(*), total(tokens_in), total(tokens_cached), total(tokens_out), "
+            "max(tokens_in), max(tokens_out) FROM answers WHERE id > ? AND id <= ? AND +setting = ? GROUP BY outcome",
+            (upto, last, setting),
+        ).fetchall()
+        # An attempt that follows another takes the place of its outcome.
+        replaced = self.base.execute(
+            "SELECT before.outcome, count(*) FROM answers AS now JOIN answers AS before "
+            "ON before.setting = now.setting AND before.attempt = now.attempt - 1 AND before.repeat = now.repeat "
+            "AND before.first = now.first AND before.second = now.second AND before.third = now.third "
+            "WHERE now.id > ? AND now.id <= ? AND +now.setting = ? AND now.attempt > 0 GROUP BY before.outcome",
+            (upto, last, setting),
+        ).fetchall()
+        sums = dict(sums)
+        for outcome, n, *tokens in newer:
+            sums[OUTCOMES[outcome]] += n
+            for name, value in zip(TAKEN[:3], tokens[:3], strict=True):
+                sums[name] += value
+            for name, value in zip(TAKEN[3:], tokens[3:], strict=True):
+                sums[name] = max(sums[name], value)
+        for outcome, n in replaced:
+            sums[OUTCOMES[outcome]] -= n
+        return sums
+
+    def means(self, setting: int) -> dict[str, float]:
+        """Average what an answer takes, over answers that are no errors: tokens, requests and seconds."""
+        query = (
+            "SELECT avg(tokens_in), avg(tokens_cached), avg(tokens_out), avg(tries), avg(latency) FROM answers "
+            "WHERE setting = ? AND outcome != ?"
+        )
+        found = self.base.execute(query, (setting, OUTCOMES.index("error"))).fetchone()
+        names = ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency")
+        return {name: value or 0.0 for name, value in zip(names, found, strict=True)}
+
+    def has_valid(self, setting: int) -> bool:
+        """Return True if a setting has any valid answer."""
+        query = "SELECT 1 FROM answers WHERE setting = ? AND outcome = 0 LIMIT 1"
+        return self.base.execute(query, (setting,)).fetchone() is not None
 
     def read(
         self, setting: int, columns: Sequence[str], *, outcomes: Sequence[str] | None = None
@@ -494,18 +466,7 @@ class AnswerStore:
 
 
 def statements(script: str) -> Iterator[str]:
-    """Cut a script into statements; a semicolon within a trigger ends none.
-
-    Parameters
-    ----------
-    script : str
-        SQL.
-
-    Yields
-    ------
-    str
-        One statement.
-    """
+    """Cut a script of SQL into statements; a semicolon within a trigger ends none."""
     part = ""
     for piece in script.split(";"):
         part += piece + ";"
