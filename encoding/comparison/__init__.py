@@ -1,5 +1,6 @@
 """COMPARE: held-out predictions, and similarities, to scores of targets, regions, networks and subjects."""
 
+from .ceilings import Ceiling, noise_ceiling, occasions_averaged, over_ceiling
 from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
 from .evaluate import band_scores, evaluate, fold_correlations
 from .exchange import units_of
@@ -14,6 +15,7 @@ from .significance import check_independence, count_discoveries, discoveries
 from .space_tests import Inference, Presented, Resources, SpaceTests, read_tests
 
 __all__ = [
+    "Ceiling",
     "Comparison",
     "Inference",
     "Presented",
@@ -38,6 +40,9 @@ __all__ = [
     "group_verdicts",
     "infer_spaces",
     "name_best",
+    "noise_ceiling",
+    "occasions_averaged",
+    "over_ceiling",
     "parcels",
     "prevalence",
     "read_tests",
