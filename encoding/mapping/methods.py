@@ -165,6 +165,8 @@ def _models(summary: Summary) -> str:
 SOLVERS = {
     "statistics": "exactly from products of features and responses, features being scaled in every inner fold",
     "kernel": "exactly from kernels, features being scaled in every inner fold",
+    "wide": "exactly from products of the narrow features at every penalty of the wide ones, features being scaled in "
+    "every inner fold",
     "himalaya": "with himalaya, features being scaled in every outer fold",
     "shared": "by ridge regression in every inner fold, features being scaled there",
 }

@@ -8,9 +8,10 @@ from .himalaya import HimalayaSolver
 from .kernel import KernelSolver
 from .search_statistics import StatisticsSolver
 from .shared import SharedSolver
+from .wide import WideSolver
 
 SOLVERS: dict[str, type[Solver]] = {
-    solver.name: solver for solver in (StatisticsSolver, KernelSolver, HimalayaSolver, SharedSolver)
+    solver.name: solver for solver in (StatisticsSolver, KernelSolver, WideSolver, HimalayaSolver, SharedSolver)
 }
 METHODS = ("auto", *(name for name, solver in SOLVERS.items() if solver.offered))
 GUIDED_METHODS = ("auto", *(name for name, solver in SOLVERS.items() if solver.guides))
