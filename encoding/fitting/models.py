@@ -40,7 +40,7 @@ class Ridge:
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
     method: Annotated[str, OneOf(METHODS)] = "auto"
-    """Solver. The first three scale features on the rows of every inner training set; himalaya, the reference, scales
+    """Solver. All but himalaya, the reference, scale features on the rows of every inner training set; himalaya scales
     them once per outer fold."""
     alpha_per_target: bool = True
     """Whether every target has a penalty of its own, the one with the smallest squared error. Otherwise all targets
@@ -116,7 +116,8 @@ class BandedRidge:
     """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions
     follow."""
     method: Annotated[str, OneOf(METHODS)] = "auto"
-    """Solver, as for `Ridge`."""
+    """Solver, as for `Ridge`. "wide" is for one or two wide bands: it tries penalties of these times weightings of the
+    other bands, about as densely as `n_iter` draws."""
     search: Annotated[str, OneOf(SEARCHES)] = "random"
     """"random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
     look promising for them, four of every 200; it needs the method "statistics" and pays off for `n_iter` of 1,000
@@ -160,7 +161,7 @@ class BandedRidge:
         Parameters
         ----------
         n_features : int
-            Features of all bands; of no matter here.
+            Ignored; present for the common interface.
 
         Returns
         -------
@@ -267,7 +268,7 @@ MODELS: Registry[type[EncodingModel]] = Registry(
 
 
 def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
-    """Make a model of every subset of the bands of a joint model, itself left out.
+    """Make a model of every proper subset of the bands of a joint model.
 
     Parameters
     ----------
