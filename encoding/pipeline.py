@@ -5,7 +5,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
-               infer_subject      features, responses, folds   -> tests, and every claim that they allow
+               infer_all          features, responses, folds   -> tests, and every claim that they allow
                rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
@@ -52,7 +52,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import make_spaces
-from .workflow.inference import infer_subject, save_tests, write_group_inference
+from .workflow.inference import infer_all, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
@@ -66,7 +66,7 @@ __all__ = [
     "compare_subject",
     "finished_subjects",
     "fit_subject",
-    "infer_subject",
+    "infer_all",
     "load_subject",
     "make_spaces",
     "map_subject",
@@ -227,7 +227,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
-    inferred = infer_subject(job, loaded, fitted, atlases, scored.scores.get("r2"))
+    inferred = infer_all(job, loaded, fitted, atlases, scored.scores.get("r2"))
     samples, membership = (
         loaded.responses.samples,
         fitted.membership(len(loaded.responses.samples), study.split.repeats),

@@ -9,6 +9,7 @@ from .inference import infer_spaces
 from .naming import name_best
 from .regions import compare_regions, parcels, score_regions
 from .rsa import RsaResult, compare_similarity
+from .rsa_inference import infer_similarity
 from .settings import Comparison, Rsa
 from .significance import check_independence, count_discoveries, discoveries
 from .space_tests import Inference, Presented, Resources, SpaceTests, read_tests
@@ -36,6 +37,7 @@ __all__ = [
     "fold_correlations",
     "group_claims",
     "group_verdicts",
+    "infer_similarity",
     "infer_spaces",
     "name_best",
     "parcels",
