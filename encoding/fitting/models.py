@@ -188,48 +188,44 @@ class BandedRidge:
 
 
 class EncodingModel(Protocol):
-    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
-
-    Attributes
-    ----------
-    bands : tuple of str
-        Feature spaces.
-    name : str
-        Name of the model.
-    alphas : tuple of float
-        Penalties to choose from, as multiples of trace(K) / n.
-    method : str
-        Solver, or "auto".
-    joined : bool
-        Whether the feature spaces share one penalty.
-    alpha_per_target : bool
-        Whether every target has a penalty of its own.
-    search : {"random", "guided"}
-        How candidates are tried.
-    """
+    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def bands(self) -> tuple[str, ...]: ...  # noqa: D102
+    def bands(self) -> tuple[str, ...]:
+        """Feature spaces."""
+        ...
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Name of the model."""
+        ...
 
     @property
-    def alphas(self) -> tuple[float, ...]: ...  # noqa: D102
+    def alphas(self) -> tuple[float, ...]:
+        """Penalties to choose from, as multiples of trace(K) / n."""
+        ...
 
     @property
-    def method(self) -> str: ...  # noqa: D102
+    def method(self) -> str:
+        """Name of the solver, or auto."""
+        ...
 
     @property
-    def joined(self) -> bool: ...  # noqa: D102
+    def joined(self) -> bool:
+        """Whether the feature spaces share one penalty."""
+        ...
 
     @property
-    def alpha_per_target(self) -> bool: ...  # noqa: D102
+    def alpha_per_target(self) -> bool:
+        """Whether every target has a penalty of its own."""
+        ...
 
     @property
-    def search(self) -> str: ...  # noqa: D102
+    def search(self) -> str:
+        """How candidates are tried."""
+        ...
 
     def penalties(self, n_features: int) -> np.ndarray:
         """List the penalties as the solvers want them.
