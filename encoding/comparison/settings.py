@@ -8,8 +8,7 @@ from annotated_types import Interval
 
 from ..core import ConfigError, suggest
 from ..core.settings import LARGEST, Number, OneOf, Rule, Text, settings
-from ..numerics.rsa import BRAIN, COMPARISONS
-from ..numerics.similarity import SIMILARITIES
+from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
 
 METRICS = ("r", "pooled_r", "r2")
 SIGNIFICANCE = ("none", "noise")

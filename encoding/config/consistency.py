@@ -1,9 +1,9 @@
 """Refuse settings that are each allowed but contradict each other across tables."""
 
-from ..comparison import Comparison
+from ..comparison.settings import Comparison
 from ..core import ConfigError
-from ..fitting import Split
-from ..loading import Loader, Scans
+from ..fitting.splits import Split
+from ..loading.loader import Loader, Scans
 
 # Confound strategies that contain slow cosines of the whole run.
 SLOW_STRATEGIES = ("high_pass", "compcor")
