@@ -15,7 +15,7 @@ What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -53,8 +53,9 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
+from .workflow.controls import control_subject
 from .workflow.features import make_spaces
-from .workflow.inference import infer_all, save_tests, write_group_inference
+from .workflow.inference import infer_all, joined_verdicts, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, content_keys, summarise
@@ -252,7 +253,9 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     }
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
+    controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
+    summary = replace(summary, controls=controls, ceiling=scored.ceiling)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 
 
@@ -359,7 +362,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=found.get("verdicts"),
+            group_verdicts=joined_verdicts(found),
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

@@ -47,7 +47,8 @@ def open_npy(path: Path, advice: str = "Make or download it again.") -> np.ndarr
         needed = math.prod(shape) * dtype.itemsize
         if needed > there:
             raise DataError(
-                f"{path}: cannot be read: its header says {needed} bytes (shape {shape} of {dtype}), but {there} follow. {advice}"
+                f"{path}: cannot be read: its header says {needed} bytes (shape {shape} of {dtype}), but {there} "
+                f"follow. {advice}"
             )
         # An array without elements cannot be mapped.
         return np.load(path, mmap_mode="r", allow_pickle=False) if needed else np.zeros(shape, dtype)

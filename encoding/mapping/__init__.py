@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .significance import rates_of
     from .summary import (
         FACTS,
+        CeilingSummary,
+        ControlsSummary,
+        ControlSummary,
         DiscoverySummary,
         ModelSummary,
         RsaSummary,
@@ -43,6 +46,9 @@ __all__ = [
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
+    "CeilingSummary",
+    "ControlSummary",
+    "ControlsSummary",
     "DiscoverySummary",
     "Maps",
     "ModelSummary",
