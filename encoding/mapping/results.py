@@ -17,7 +17,7 @@ from ..io.store import load, save
 from .summary import FACTS, Summary, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
-CLAIMS, VERDICTS = "claims.tsv", "verdicts.tsv"
+CLAIMS, VERDICTS, RSA_VERDICTS = "claims.tsv", "verdicts.tsv", "rsa_verdicts.tsv"
 INFERENCE = "inference"  # folder of the tests, and name of their facts
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
@@ -89,6 +89,8 @@ class Result:
         Where it lies.
     claims, verdicts : pandas.DataFrame
         Every claim of a test, and the named space of every region; without rows where nothing was tested.
+    rsa_verdicts : pandas.DataFrame
+        The same of every analysis of similarity, named in the column "rsa".
     """
 
     scores: Mapping[str, Scores]
@@ -99,6 +101,7 @@ class Result:
     folder: Path
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rsa_verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def subject(self) -> str:
@@ -228,8 +231,8 @@ def read_result(folder: Path) -> Result:
     if "run" not in exclusions:
         exclusions, told = _exclusions_of_0_1(exclusions)
         summary = replace(summary, warnings=told)
-    claims, verdicts = (_read_text(folder / name) for name in (CLAIMS, VERDICTS))
-    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
+    tables = [_read_text(folder / name) for name in (CLAIMS, VERDICTS, RSA_VERDICTS)]
+    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, *tables)
 
 
 def _read_text(path: Path) -> pd.DataFrame:
