@@ -29,7 +29,7 @@ def autoregressive(rng, n_rows, n_columns, rho):
 
 
 def in_runs(rng, n_runs, n_rows, n_columns, rho):
-    """The same, run by run."""
+    """Draw the same, run by run."""
     return np.concatenate([autoregressive(rng, n_rows, n_columns, rho) for _ in range(n_runs)])
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from annotated_types import Interval
 
 from ..core import ConfigError
-from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, settings
+from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, Unit, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
 from .concurrency import Gate
@@ -58,9 +58,9 @@ class OpenAI:
     """Environment variable that holds the key; "" if the server needs none."""
     concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
     """Largest number of requests under way; the actual number adapts to the server."""
-    per_minute: NotNegative = 0.0
+    per_minute: Annotated[NotNegative, Unit("requests per minute")] = 0.0
     """Largest number of requests per minute; 0 for any number."""
-    timeout: Positive = 120.0
+    timeout: Annotated[Positive, Unit("s")] = 120.0
     """Seconds for one request."""
     tries: Annotated[int, Interval(ge=1, le=1000)] = 6
     """How many times a request is sent at most."""

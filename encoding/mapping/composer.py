@@ -1,6 +1,6 @@
 """Draw every picture of a report once, on shared scales."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,8 @@ class Composer:
         Folder of the report.
     progress : callable
         Called with the share of pictures that are drawn.
-    group : mapping of str to pandas.DataFrame, optional
-        What was tested of all participants together: "verdicts" and "rsa_verdicts".
+    group_verdicts : pandas.DataFrame, optional
+        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Composer:
         figures: Path,
         root: Path,
         progress: Progress,
-        group: Mapping[str, pd.DataFrame] | None = None,
+        group_verdicts: pd.DataFrame | None = None,
     ) -> None:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
         summary = results[0].summary
@@ -77,10 +77,9 @@ class Composer:
         threshold = self.fading.threshold or None
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
-        group = group or {}
-        self.group_rsa = group.get("rsa_verdicts")
         main = self.regions[self.regions["metric"] == self.metric]
-        self.verdicts = judge_regions(main, self.single, joined_claims(results, group.get("verdicts")))
+        self.group_verdicts = group_verdicts
+        self.verdicts = judge_regions(main, self.single, joined_claims(results, group_verdicts))
         self.pictures: list[Path] = []
 
     def _main(self, result: Result) -> Scores:

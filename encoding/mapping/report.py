@@ -1,7 +1,7 @@
 """Put maps, charts and tables of one or many participants on one page."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ def write_report(
     *,
     progress: Progress,
     tests: pd.DataFrame | None = None,
-    group: Mapping[str, pd.DataFrame] | None = None,
+    group_verdicts: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -59,15 +59,15 @@ def write_report(
         Called with the share of pictures that are drawn.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
-    group : mapping of str to pandas.DataFrame, optional
-        What was tested of all participants together: "verdicts" and "rsa_verdicts".
+    group_verdicts : pandas.DataFrame, optional
+        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
 
     Returns
     -------
     list of Path
         The HTML file and its pictures.
     """
-    composer = Composer(results, settings, figures, path.parent, progress, group)
+    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts)
     sections = (
         claims(composer), composer.glance(), composer.winners(), composer.accuracy(), composer.differences(),
         composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),

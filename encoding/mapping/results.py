@@ -89,8 +89,6 @@ class Result:
         Where it lies.
     claims, verdicts : pandas.DataFrame
         Every claim of a test, and the named space of every region; without rows where nothing was tested.
-    rsa_verdicts : pandas.DataFrame
-        The same of every analysis of similarity, named in the column "rsa".
     """
 
     scores: Mapping[str, Scores]
@@ -101,7 +99,6 @@ class Result:
     folder: Path
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
-    rsa_verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def subject(self) -> str:
@@ -134,6 +131,11 @@ class Result:
             return {}
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
+
+    @property
+    def rsa_verdicts(self) -> pd.DataFrame:
+        """Named spaces by similarity of stimuli, with the analysis in the column "rsa"; no rows without tests."""
+        return _read_text(self.folder / RSA_VERDICTS)
 
     @property
     def tests(self) -> TargetTests | None:
@@ -231,8 +233,8 @@ def read_result(folder: Path) -> Result:
     if "run" not in exclusions:
         exclusions, told = _exclusions_of_0_1(exclusions)
         summary = replace(summary, warnings=told)
-    tables = [_read_text(folder / name) for name in (CLAIMS, VERDICTS, RSA_VERDICTS)]
-    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, *tables)
+    claims, verdicts = (_read_text(folder / name) for name in (CLAIMS, VERDICTS))
+    return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
 
 
 def _read_text(path: Path) -> pd.DataFrame:

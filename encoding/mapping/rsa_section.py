@@ -75,7 +75,7 @@ class _Analysis:
 
     def _chart(self, number: int, chart: Chart) -> page.Picture:
         rows = chart.rows[chart.rows["value"].notna()]
-        claims = joined_claims(self.composer.results, self.composer.group_rsa, rsa=self.name)
+        claims = joined_claims(self.composer.results, self.composer.group_verdicts, self.name)
         verdicts = judge_regions(rows, self.spaces, claims)
         text = headline(verdicts) if len(self.spaces) > 1 else ""
         lights = self.choices.regions == "searchlight"

@@ -47,29 +47,16 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 
 
 def joined_claims(
-    results: Sequence[Result], of_group: pd.DataFrame | None = None, *, rsa: str | None = None
+    results: Sequence[Result], of_group: pd.DataFrame | None = None, rsa: str = ""
 ) -> pd.DataFrame | None:
     """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them.
 
-    Parameters
-    ----------
-    results : sequence of Result
-        Participants.
-    of_group : pandas.DataFrame, optional
-        Verdicts on all of them together.
-    rsa : str, optional
-        Analysis of similarity that is meant, instead of the models.
-
-    Returns
-    -------
-    pandas.DataFrame or None
-        None where nothing was tested.
+    Those of the models, or of the analysis of similarity `rsa`; rows of the group are told apart by a column "rsa".
     """
-    found = [result.verdicts if rsa is None else result.rsa_verdicts for result in results]
+    found = [result.rsa_verdicts if rsa else result.verdicts for result in results]
     found += [of_group.assign(subject=GROUP)] if of_group is not None else []
+    found = [table[table["rsa"] == rsa] if "rsa" in table else table for table in found if len(table)]
     found = [table for table in found if len(table)]
-    if rsa is not None:
-        found = [table[table["rsa"] == rsa] for table in found]
     return pd.concat(found, ignore_index=True) if found else None
 
 

@@ -1,13 +1,13 @@
 """Power of the comparison of two feature spaces, from the variance of shared signal variance (U).
 
-With n samples, p features, lag-1 autocorrelations a of features and e of noise, and population R2 = q, the estimate from
-products of different runs has approximately (checked by simulation in `benchmarks/controls.py`)
+With n samples, p features, lag-1 autocorrelations a of features and e of noise, and population R2 = q, the estimate
+from products of different runs has approximately (checked by simulation in `benchmarks/controls.py`)
 
     Var U = k [2 p (1 - q)^2 / n^2 + 4 q (1 - q)^2 / n],    k = (1 + a e) / (1 - a e).
 
-Of this, 2 q^2 (1 - q)^2 / n is the sampling of stimuli, which the targets of a region share; the rest is noise, and averages
-over targets whose noise is independent. A difference of two spaces adds both variances: pessimistic where they share
-features.
+Of this, 2 q^2 (1 - q)^2 / n is the sampling of stimuli, which the targets of a region share; the rest is noise, and
+averages over targets whose noise is independent. A difference of two spaces adds both variances: pessimistic where they
+share features.
 """
 
 from dataclasses import dataclass

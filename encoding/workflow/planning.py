@@ -53,14 +53,14 @@ def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, An
     summary = results[0].summary
     gaps = estimate(kernels[:, first] - kernels[:, second])
     lags = [summary.controls.autocorrelation for result in results if (summary := result.summary).controls is not None]
-    features = [lag.get(there[first]) for lag in lags]
-    noise = [lag.get("responses") for lag in lags]
+    of_features = [lag.get(there[first]) for lag in lags]
+    of_noise = [lag.get("responses") for lag in lags]
     known: dict[str, Any] = {
         "r": tuple(float(np.sqrt(max(0.0, u[:, k].mean()))) for k in (first, second)),
         "n_features": tuple(int(tests[0].facts["ranks"][there[k]]) for k in (first, second)),
         "samples_per_run": max(2, round(summary.n_samples / len(summary.runs))),
-        "feature_autocorrelation": _mean(features),
-        "noise_autocorrelation": _mean(noise),
+        "feature_autocorrelation": _mean(of_features),
+        "noise_autocorrelation": _mean(of_noise),
     }
     found = float(np.mean(gaps.variance))
     alone = Design(**known)

@@ -198,7 +198,7 @@ def write_group_rsa(
     tables = []
     for name, of_one in choices.items():
         rows = spaces_as_models(regions, name)
-        claims = joined_claims(results, of_group, rsa=name)
+        claims = joined_claims(results, of_group, name)
         tables.append(judge_regions(rows, list(of_one.similarity), claims).assign(rsa=name))
     write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
     write_json(
