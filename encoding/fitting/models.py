@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
 
 from ..core import ConfigError
+from ..core.plugins import Registry
 from ..core.settings import OneOf, Rule, Text, distinct, settings
 from ..numerics.ridge_search import draw_candidates
-from .plan import METHODS
+from .solvers import METHODS
 
 SEARCHES = ("random", "guided")
 ALPHA_UNITS = ("trace", "zscored")
@@ -186,7 +187,11 @@ class BandedRidge:
 
 
 EncodingModel = Ridge | BandedRidge
-MODELS: dict[str, type[Ridge] | type[BandedRidge]] = {"ridge": Ridge, "banded_ridge": BandedRidge}
+MODELS: Registry[type[Any]] = Registry(
+    "encoding.models",
+    {"ridge": Ridge, "banded_ridge": BandedRidge},
+    needs=("joined", "penalties", "candidates"),
+)
 
 
 def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
