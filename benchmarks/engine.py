@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from engine_memory import memory_rows
+from engine_wide import wide_rows
 from engine_workload import WIDTHS, Workload, make_workload
 from threadpoolctl import threadpool_limits
 
@@ -441,6 +442,7 @@ def main():
         "w1": lambda: w1(load(), arrays, n),
         "agreement": lambda: agreement(load()),
         "w2": lambda: w2(wide(), n),
+        "wide": lambda: wide_rows(row, rival),
         "single": lambda: single_space(load(), n),
         "subsets": lambda: subsets(load(), arrays, min(n, 8192)),
         "memory": lambda: memory_rows(row, options.out),

@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 
 from encoding.collection import collect_judgments
-from encoding.comparison import evaluate, winners
+from encoding.comparison import evaluate
 from encoding.config import Study, read_config
 from encoding.config.collect import read_collection
 from encoding.core import Grid, Responses, Targets, versions
@@ -37,6 +37,7 @@ from encoding.fitting import Compute, choose_device, cross_predict
 from encoding.io.atlases.catalogue import load_atlas
 from encoding.io.atlases.matching import match_atlas
 from encoding.io.atomic import write_json, write_text
+from encoding.mapping import rank_spaces
 from encoding.numerics.resampling import circular_shift
 from encoding.pipeline import Job, Places, compare_subject, fit_subject, load_subject, subjects_of
 from encoding.simulate import PRESETS, simulate
@@ -87,7 +88,7 @@ def recover(job: Job, n_shifts: int, seed: int) -> Recovery:
     own = next(path for path in job.study.maps.atlases if path.startswith("truth/"))
     atlas = load_atlas(job.places.bids_dir / own)
     rows = result.regions.query("atlas == @atlas.name and level == 'region' and metric == 'r'")
-    won = winners(rows, list(single))
+    won = rank_spaces(rows, list(single)).rename(columns={"highest": "winner"})
     won["planted"] = won["region"].map(truth)
     won["lead"] = won["margin"].where(won["winner"] == won["planted"], -won["margin"])
     names = dict(zip(atlas.index.tolist(), atlas.region, strict=True))

@@ -5,7 +5,7 @@
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
-               infer_subject      features, responses, folds   -> tests, and every claim that they allow
+               infer_all          features, responses, folds   -> tests, and every claim that they allow
                rsa_subject        [[rsa]], responses, features -> the same of similarities
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import collect_judgments
-from .comparison import check_differences, summarise_differences, summarise_regions, winners
+from .comparison import check_differences, summarise_differences, summarise_regions
 from .config.settings import Study
 from .core import Atlas, Responses
 from .core.progress import StepProgress, silent_steps
@@ -38,6 +38,8 @@ from .mapping import (
     drawing_key,
     finished_result,
     is_drawn,
+    joined_claims,
+    judge_regions,
     note_drawn,
     prepare_derivative,
     rates_of,
@@ -50,7 +52,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.features import make_spaces
-from .workflow.inference import infer_subject, save_tests, write_group_inference
+from .workflow.inference import infer_all, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
@@ -64,7 +66,7 @@ __all__ = [
     "compare_subject",
     "finished_subjects",
     "fit_subject",
-    "infer_subject",
+    "infer_all",
     "load_subject",
     "make_spaces",
     "map_subject",
@@ -221,11 +223,11 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     if done is not None:
         job.progress("compare", 1.0)
         return done
-    scored = score_models(job, fitted.predictions, atlases)
+    scored = score_models(job, loaded, fitted, atlases)
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
-    inferred = infer_subject(job, loaded, fitted, atlases, scored.scores.get("r2"))
+    inferred = infer_all(job, loaded, fitted, atlases, scored.scores.get("r2"))
     samples, membership = (
         loaded.responses.samples,
         fitted.membership(len(loaded.responses.samples), study.split.repeats),
@@ -274,8 +276,8 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             {"sub": job.subject, "task": result.summary.task},
             result.scores,
             metric=study.compare.metric,
-            single=study.single,
             pairs=study.pairs,
+            tests=result.tests,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
@@ -326,17 +328,24 @@ def run_group(
     write_tsv(folder / "differences.tsv", differences)
     write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
     write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
-    write_tsv(folder / "winners.tsv", winners(main, list(study.single)))
+    found = write_group_inference(folder, results)
+    claims = joined_claims(results, found.get("verdicts"))
+    write_tsv(folder / "winners.tsv", judge_regions(main, study.single, claims))
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", tests)
-    write_group_inference(folder, results)
     write_group_rsa(folder, results, regions)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         drawn = write_report(
-            results, study.maps, page, folder / "figures", progress=partial(progress, "report"), tests=tests
+            results,
+            study.maps,
+            page,
+            folder / "figures",
+            progress=partial(progress, "report"),
+            tests=tests,
+            group_verdicts=found.get("verdicts"),
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

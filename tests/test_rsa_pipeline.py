@@ -74,8 +74,7 @@ def test_maps_have_a_sidecar_with_every_choice(two):
     lights = found.row("lights", "abc")
     assert np.isfinite(lights).sum() > 80
     np.testing.assert_allclose(values[np.isfinite(values)], lights[np.isfinite(lights)], rtol=1e-5)
-    levels = next((out / "sub-01" / "func").glob("*model-lights_feature-winner_stat-index_statmap.json"))
-    assert json.loads(levels.read_text())["Levels"] == {"1": "abc", "2": "first"}
+    assert not list((out / "sub-01" / "func").glob("*feature-winner*"))  # no space is named without a test
 
 
 def test_planted_voxels_have_alike_responses_to_alike_stimuli(two):
@@ -97,8 +96,10 @@ def test_tables_are_those_of_any_other_score(two):
     mean = np.nanmean(read_result(out / "sub-01").scores["rsa"].row("lights", "abc"))
     assert one["value"].item() == pytest.approx(mean, abs=1e-5)
     best = pd.read_csv(out / "group" / "rsa_winners.tsv", sep="\t")
-    assert best["rsa"].tolist() == ["lights", "lights", "whole", "whole"]
-    assert set(best["winner"]) <= {"abc", "first"}
+    assert best["rsa"].tolist() == ["lights", "whole"]
+    assert set(best["highest"]) <= {"abc", "first"}
+    assert best["best"].isna().all()
+    assert not best["tested"].any()
     differences = pd.read_csv(out / "group" / "differences_summary.tsv", sep="\t")
     assert set(differences["model_a"]) == {"lights/abc", "whole/abc"}
 

@@ -59,6 +59,22 @@ def add_collecting(commands: Any) -> None:
     batch.add_argument("--retry", type=_outcomes, default=(), metavar="OUTCOMES", help="write: as for run")
     batch.add_argument("--wait", type=float, default=0.0, metavar="S", help="fetch: ask every S seconds until done")
     batch.add_argument("--file", type=Path, help="read: the file of results")
+    page = _action(actions, "page", _page, "write one HTML file that asks people, with nothing to load")
+    page.add_argument("--output", type=Path, help="the file (default: experiment.html in the folder of the collection)")
+    for name, default, text in (("trials", 100, "trials per participant"), ("lists", 1, "different lists of trials"),
+                                ("practice", 3, "practice trials"), ("catch", 5, "trials with a known answer"),
+                                ("pause", 250, "milliseconds after an answer")):  # fmt: skip
+        page.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})")
+    page.add_argument(
+        "--show", default="auto", choices=("auto", "captions", "pictures", "videos"), help="what is shown"
+    )
+    page.add_argument("--sound", action="store_true", help="let videos be heard")
+    page.add_argument("--consent", type=Path, metavar="FILE", help="text to agree to first")
+    page.add_argument("--instructions", type=Path, metavar="FILE", help="text before the first trial")
+    page.add_argument("--question", default="", metavar="TEXT", help="above every trial")
+    page.add_argument(
+        "--post", default="", metavar="URL", help="address of yours to send answers to (default: a file is saved)"
+    )
     _action(actions, "merge", _merge, "bring the answers of all shards together")
 
 
@@ -270,6 +286,30 @@ def _batch(options: argparse.Namespace) -> int:
     if not states:
         print("nothing to send" if send else "no batches yet")
     return 0 if all(state["status"] not in ("failed", "expired", "cancelled") for state in states) else 1
+
+
+def _page(options: argparse.Namespace) -> int:
+    from ..collection import Experiment, write_page
+
+    opened = _open(options)
+    texts: dict[str, Any] = {
+        name: _text(getattr(options, name)) for name in ("consent", "instructions") if getattr(options, name)
+    }
+    texts |= {"question": options.question} if options.question else {}
+    names = ("trials", "lists", "practice", "catch", "pause", "show", "sound", "post")
+    how = Experiment(**{name: getattr(options, name) for name in names}, **texts, seed=opened.collection.seed)
+    path = options.output or opened.collection.folder / "experiment.html"
+    made = write_page(opened, path, how)
+    say(f"{made['lists']} lists of {made['trials']} trials about {made['stimuli']} stimuli, {made['megabytes']:.1f} MB")
+    print(path)
+    return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error}).") from error
 
 
 def _merge(options: argparse.Namespace) -> int:

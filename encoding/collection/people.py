@@ -60,6 +60,7 @@ SOURCES = {
     "gorilla": Source((*ITEMS, *LISTED), ("odd", "Response"),
                       ("Participant Private ID", "Participant Public ID"), ("Reaction Time",), ("UTC Timestamp",),
                       1e-3, 1),
+    "page": Source((("item_1", "item_2", "item_3"),), ("odd",), ("participant",), ("reaction_time",), ("answered",)),
     "things": Source((("image1", "image2", "image3"), *ITEMS), ("choice", "odd"), ("subject_id", "session_id", *PEOPLE),
                      ("RT", "rt"), ("date", "datetime"), 1e-3, 1),
 }  # fmt: skip
@@ -174,6 +175,11 @@ def read_people(path: Path, names: Mapping[str, Any]) -> tuple[list[str], np.nda
 
 
 def _frame(path: Path, source: str) -> pd.DataFrame:
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl", ".csv", ".tsv"))
+        if not files:
+            raise DataError(f"{path}: no .json, .csv or .tsv file of a participant here.")
+        return pd.concat([_frame(file, source) for file in files], ignore_index=True)
     if path.suffix in (".json", ".jsonl"):
         text = path.read_text(encoding="utf-8")
         try:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..core import ConfigError, DataError, Plan, Provenance, fingerprint
+from ..core import ConfigError, DataError, Plan, Provenance, digest, fingerprint
 from ..core.settings import NotNegative, OneOf, Rule, Text, settings
 from ..io.judgments.triplets import COLUMNS, read_triplets
 from ..numerics.triplet_ranks import counterbalance
@@ -35,7 +35,7 @@ class Table:
     """An annotator that looks answers up: judgments that people have given already."""
 
     file: Text
-    """Table of names, or file of 0-based numbers, one row per judgment."""
+    """Table of names, or file of 0-based numbers, one row per judgment; or a folder with a table per participant."""
     odd: Annotated[str, OneOf(CONVENTIONS)] = "last"
     """Position of the odd item: SPoSE and VICE write it last, cblearn first; or a column names it."""
     column: str = ""
@@ -89,7 +89,7 @@ class Table:
             Ready to be asked.
         """
         path = Path(base) / self.file
-        return TableAnnotator(self, self._read(path, contents.stimuli), fingerprint(path), contents.stimuli)
+        return TableAnnotator(self, self._read(path, contents.stimuli), _fingerprint(path), contents.stimuli)
 
     def _read(self, path: Path, stimuli: Sequence[str]) -> Answers:
         if self.source != "table" or self.odd == "named":
@@ -226,6 +226,12 @@ class TableAnnotator:
                 )
             )  # fmt: skip
         return found
+
+
+def _fingerprint(path: Path) -> str:
+    if not path.is_dir():
+        return fingerprint(path)
+    return digest([[file.name, fingerprint(file)] for file in sorted(path.iterdir()) if file.is_file()])
 
 
 class Convention(NamedTuple):

@@ -93,7 +93,7 @@ def score_regions(
     labels : ndarray of int, shape (n_targets,)
         Its label of each target of the scores.
     significant : ndarray of bool, shape (n_rows, n_targets), optional
-        Which scores count as significant.
+        Scores that passed a test.
 
     Returns
     -------
@@ -157,8 +157,8 @@ def compare_regions(
     -------
     pandas.DataFrame
         One row per region and pair: subject, atlas, level, set, region, hemi, model_a, model_b, metric, difference
-        (mean of a - b over usable targets), share_a (share of targets in which a is ahead), folds_a (outer folds
-        in which the mean correlation of a is ahead), n_folds, n_usable.
+        (mean of a - b over usable targets), share_a (share of targets in which a scores higher), folds_a (outer folds
+        in which the mean correlation of a is higher), n_folds, n_usable.
 
     Raises
     ------
@@ -189,6 +189,6 @@ def compare_regions(
 
 
 def _mean_of_finite(folds: np.ndarray) -> np.ndarray:
-    """Average over targets, leaving out those that do not vary in a fold and have no correlation there."""
+    """Average over targets, skipping those without a correlation in a fold."""
     finite = np.isfinite(folds)
     return np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1)

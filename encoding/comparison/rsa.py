@@ -124,12 +124,12 @@ def compare_similarity(
         )
     chosen = settings.resolve([space.name for space in spaces])
     by_name = {space.name: space for space in spaces}
-    used = [(_on_stimuli(by_name[name], patterns, where), kind) for name, kind in chosen]
+    used = [(on_stimuli(by_name[name], patterns, where), kind) for name, kind in chosen]
     regions = [parcel for atlas, labels in atlases for parcel in parcels(atlas, labels)]
     provenance = _provenance(settings, used, responses, regions if settings.regions == "atlas" else [])
     folder = Path(folder)
     if not saved_with(folder, provenance.key):
-        models = [_model(space, kind, pairs, where) for space, kind in used]
+        models = [model_of(space, kind, pairs, where) for space, kind in used]
         rows = tuple(ScoreRow(settings.name, name) for name, _ in chosen)
         partial, targets = partial_of(folder, provenance.key), responses.targets
         if settings.regions == "searchlight":
@@ -147,7 +147,8 @@ def compare_similarity(
     return _result(settings, load(folder), patterns, atlases, facts)
 
 
-def _on_stimuli(space: FeatureSpace, patterns: Patterns, where: str) -> FeatureSpace:
+def on_stimuli(space: FeatureSpace, patterns: Patterns, where: str) -> FeatureSpace:
+    """Take the rows of the stimuli of some patterns, in their order."""
     if space.samples.clock != "none":
         raise AlignmentError(
             f"{where}: feature space {space.name!r} is on {space.samples!r}, but one row per stimulus (clock 'none') "
@@ -164,7 +165,8 @@ def _on_stimuli(space: FeatureSpace, patterns: Patterns, where: str) -> FeatureS
     return FeatureSpace(space.name, space.values[rows], space.samples[rows], space.features, space.provenance)
 
 
-def _model(space: FeatureSpace, kind: str, pairs: Pairs, where: str) -> Similarity:
+def model_of(space: FeatureSpace, kind: str, pairs: Pairs, where: str) -> Similarity:
+    """Compute the similarity of stimuli in a feature space; refuse what is not defined or does not vary."""
     bad = undefined_rows(space.values, kind)
     if bad.any():
         has = {"cosine": "all features are 0", "correlation": f"all {space.n_features} features are equal"}[kind]
@@ -215,12 +217,13 @@ def _compare_regions(
     for number, parcel in enumerate(regions):
         columns = patterns.usable[parcel.mask[patterns.usable]]
         if len(columns) >= settings.min_targets:
-            values[:, number] = comparer.parts(_in_parts(patterns, columns))
+            values[:, number] = comparer.parts(read_parts(patterns, columns))
         progress((number + 1) / len(regions))
     return values
 
 
-def _in_parts(patterns: Patterns, columns: np.ndarray) -> Iterator[np.ndarray]:
+def read_parts(patterns: Patterns, columns: np.ndarray) -> Iterator[np.ndarray]:
+    """Read patterns of some targets, a part of them at a time."""
     for start in range(0, len(columns), READ_COLUMNS):
         yield patterns.read(columns[start : start + READ_COLUMNS])
 

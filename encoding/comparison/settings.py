@@ -8,8 +8,7 @@ from annotated_types import Interval
 
 from ..core import ConfigError, suggest
 from ..core.settings import LARGEST, Number, OneOf, Rule, Text, settings
-from ..numerics.rsa import BRAIN, COMPARISONS
-from ..numerics.similarity import SIMILARITIES
+from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
 
 METRICS = ("r", "pooled_r", "r2")
 SIGNIFICANCE = ("none", "noise")
@@ -38,14 +37,15 @@ class Comparison:
     pairs: tuple[Pair, ...] = ()
     """Models to compare; every pair of single-space models unless given."""
     significance: Annotated[str, OneOf(SIGNIFICANCE)] = "none"
-    """"noise": compute for every target and model how likely unrelated, independent responses and predictions would
-    correlate as highly (one-sided), and count those below `level` after correction over targets by the false discovery
-    rate. Neighbouring samples are taken as independent, which real ones are not."""
+    """"noise": with one fixed test set of independent samples, compute for every target and model how likely unrelated
+    responses and predictions would correlate as highly (one-sided), and count those below `level` after correction over
+    targets by the false discovery rate. Refused where it would be wrong: with several folds, for volumes, and where
+    neighbouring samples correlate."""
     level: Annotated[Number, Interval(gt=0, lt=1)] = 0.01
-    """Accepted false discovery rate."""
+    """Accepted false discovery rate of targets."""
     group_test: Annotated[str, OneOf(GROUP_TESTS)] = "none"
-    """"paired_t": test differences between models over subjects in every region, two-tailed, with the false discovery
-    rate over the regions of an atlas or ROI set."""
+    """"paired_t": test differences between fits over subjects in every region, two-tailed, with the false discovery
+    rate over all regions and pairs. It does not generalise over stimuli, and names no winner."""
     inference: bool = True
     """Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
     Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""

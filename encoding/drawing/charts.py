@@ -1,6 +1,6 @@
 """How well each feature space predicts each network, and by how much they differ, with one dot per subject."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -22,6 +22,7 @@ COLUMNS = ("subject", "level", "region", "model", "value")
 WIDTH = 9.0  # inch
 EDGE = 0.14  # inch
 BAND = "#F6F7F8"  # every second region
+HEADING = "what can be claimed"
 
 
 @styled
@@ -33,12 +34,12 @@ def draw_networks(
     title: str = "",
     subtitle: str = "",
     limit: float | None = None,
-    beside: Collection[str] = (),
+    verdicts: Mapping[str, tuple[str, str]] | None = None,
+    intervals: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the accuracy of every feature space in every region: one dot per subject, a bar to their mean.
 
-    The right margin names the best space of each region by the mean over subjects, its lead over the next, and
-    in how many subjects it is the best; it stays empty where no mean exceeds 0.
+    The chart ranks nothing itself: the right margin repeats the verdicts that it is given.
 
     Parameters
     ----------
@@ -53,8 +54,10 @@ def draw_networks(
         Text above the chart.
     limit : float, optional
         Upper end of the axis, to share it between figures.
-    beside : collection of str, optional
-        Rows that are shown but are no candidates for the best space.
+    verdicts : mapping of str to (str, str), optional
+        By region: the model that is named ("" for none), whose bar is drawn stronger, and the text beside it.
+    intervals : DataFrame, optional
+        Columns region, model, low, high: intervals of the bars, drawn as lines; NaN for none.
 
     Returns
     -------
@@ -64,15 +67,19 @@ def draw_networks(
     Raises
     ------
     DataError
-        If columns are missing, rows are doubled, a model has no colour, or nothing is finite.
+        If columns are missing, rows are doubled, a model has no colour, a verdict names another, or nothing is finite.
     """
     grid = _read_table(table, colors, title)
-    judged = [place for place, model in enumerate(grid.models) if model not in beside]
+    verdicts = {} if verdicts is None else dict(verdicts)
+    for region, (model, _) in verdicts.items():
+        if model and model not in grid.models:
+            raise DataError(f"Chart {title!r}: {model!r} is named in {region!r}. {suggest(model, grid.models)}")
     n_models = len(grid.models)
     row = float(np.clip(6.2 / (len(grid.regions) * n_models), 0.1, 0.17))
     pitch = row * n_models + max(0.09, 0.5 * row)
     left = EDGE + _widest(grid.regions, 8) + 0.14
-    verdict_width = 0.4 + _widest(grid.models, 8, bold=True) + text_width("+0.000, 10 of 10", 7.5)
+    verdict_width = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
+    verdict_width = max(verdict_width, _verdict_width("", HEADING)) if verdicts else 0.0
     top = title_height(title, subtitle)
     keys = _key_rows(grid.models)
     head = 0.2 * (len(keys) + 1) + 0.08
@@ -82,21 +89,24 @@ def draw_networks(
     for line, names in enumerate(keys):
         _write_key(figure, names, colors, top + 0.1 + 0.2 * line, with_note=line == len(keys) - 1)
     axes = add_axes(figure, left, top + head, WIDTH - EDGE - left - verdict_width, height)
-    for rank in range(len(grid.regions)):
+    spans = _spans(intervals, grid)
+    for rank, region in enumerate(grid.regions):
         _band(axes, rank)
-        verdict = _judge(grid.values[judged, rank])
+        named, text = verdicts.get(region, ("", ""))
         for place, model in enumerate(grid.models):
             y = rank + (place - (n_models - 1) / 2) * row / pitch
-            strong = 0.6 if verdict is not None and judged[verdict[0]] == place else 0.25
+            strong = 0.6 if model == named else 0.25
             _draw_row(axes, grid.values[place, rank], y, colors=(colors[model],) * 2, height=row / pitch, strong=strong)
-        if verdict is not None:
-            model = grid.models[judged[verdict[0]]]
-            _write_verdict(axes, rank, model, colors[model], verdict[1])
-    low, high = min(0.0, float(np.nanmin(grid.values))), limit or round_up(max(float(np.nanmax(grid.values)), 1e-6))
+            if np.isfinite(spans[place, rank]).all():
+                axes.plot(spans[place, rank], [y, y], color=INK, linewidth=0.8, solid_capstyle="butt", zorder=3.5)
+        if text:
+            _write_verdict(axes, rank, named, colors.get(named, MUTED), text)
+    shown = np.concatenate([grid.values.ravel(), spans.ravel()])
+    low, high = min(0.0, float(np.nanmin(shown))), limit or round_up(max(float(np.nanmax(shown)), 1e-6))
     axes.set_xlim(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02)
     _finish(axes, grid.regions, label)
-    heading = "best space, its lead, in how many" if grid.values.shape[2] > 1 else "best space, its lead"
-    _annotate(axes, heading, 0, 10, size=7.5, color=MUTED, lift=True)
+    if verdicts:
+        _annotate(axes, HEADING, 0, 10, size=7.5, color=MUTED, lift=True)
     return figure
 
 
@@ -117,7 +127,7 @@ def draw_differences(
     table : DataFrame
         Columns subject, level, region, model, value; one row each per subject, region and model, and one level.
     colors : mapping of str to str
-        Colour per model; a dot has the colour of the model that is better in that subject.
+        Colour per model; a dot has the colour of the model that scores higher in that subject.
     label : str
         Quantity at the axis, for instance "difference in mean r".
     pairs : sequence of (str, str), optional
@@ -204,18 +214,13 @@ def _read_table(table: pd.DataFrame, colors: Mapping[str, str], title: str) -> _
     return _Grid(tuple(models), tuple(map(str, regions)), values)
 
 
-def _judge(values: np.ndarray) -> tuple[int, str] | None:
-    """Find the model with the largest mean, its lead, and the number of subjects in whom it is the best."""
-    whole = np.isfinite(values).all(axis=0)
-    if not whole.any() or len(values) < 2:
-        return None
-    means = values[:, whole].mean(axis=1)
-    best = int(means.argmax())
-    if means[best] <= 0:
-        return None  # what predicts nothing is not the best of anything
-    lead = means[best] - np.delete(means, best).max()
-    won, total = int((values[:, whole].argmax(axis=0) == best).sum()), int(whole.sum())
-    return best, f"+{lead:.3f}" + (f", {won} of {total}" if total > 1 else "")
+def _spans(intervals: pd.DataFrame | None, grid: _Grid) -> np.ndarray:
+    """Lay intervals out as (models, regions, 2), NaN where there is none."""
+    spans = np.full((len(grid.models), len(grid.regions), 2), np.nan)
+    for row in () if intervals is None else intervals.itertuples():
+        if row.model in grid.models and row.region in grid.regions:
+            spans[grid.models.index(row.model), grid.regions.index(row.region)] = row.low, row.high
+    return spans
 
 
 def _band(axes: Axes, rank: int) -> None:
@@ -289,9 +294,17 @@ def _annotate(
 
 
 def _write_verdict(axes: Axes, rank: int, name: str, color: str, text: str) -> None:
+    if not name:
+        _annotate(axes, text, rank, 10, size=7.5, color=MUTED)
+        return
     _annotate(axes, "\N{BLACK SQUARE}", rank, 10, size=11, color=color)
     _annotate(axes, name, rank, 22, size=8, color=INK, bold=True)
     _annotate(axes, text, rank, 29 + 72 * text_width(name, 8, bold=True), size=7.5, color=MUTED)
+
+
+def _verdict_width(name: str, text: str) -> float:
+    """Inches beside the axes that a verdict takes."""
+    return 0.2 + (0.27 + text_width(name, 8, bold=True) if name else 0.0) + text_width(text, 7.5)
 
 
 def _key_rows(models: tuple[str, ...]) -> list[list[str]]:
@@ -318,7 +331,8 @@ def _write_key(figure: Figure, names: list[str], colors: Mapping[str, str], top:
         figure.text(x + 0.17 / width, y, name, va="center", size=8)
         x += (0.42 + text_width(name, 8)) / width
     if with_note:
-        figure.text(1 - EDGE / width, y, "dot = subject, line = mean", va="center", ha="right", size=7.5, color=MUTED)
+        note = "dot = subject, bar = mean"
+        figure.text(1 - EDGE / width, y, note, va="center", ha="right", size=7.5, color=MUTED)
 
 
 def _widest(names: tuple[str, ...], size: float, *, bold: bool = False) -> float:

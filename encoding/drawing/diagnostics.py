@@ -94,7 +94,7 @@ def draw_scatter(
         (0.03, 0.97, names[1], np.mean(b > a), "left", "top"),
         (0.97, 0.03, names[0], np.mean(a > b), "right", "bottom"),
     ):
-        text = f"{name} better in {part:.0%}"
+        text = f"{name} higher in {part:.0%}"
         axes.text(x, y, text, transform=axes.transAxes, ha=h, va=v, size=8.5, weight="bold", path_effects=halo(2.5))
     bar = figure.colorbar(mesh, cax=add_axes(figure, 0.75 + side + 0.2, top + side * 0.3, 0.11, side * 0.4))
     bar.outline.set_visible(False)

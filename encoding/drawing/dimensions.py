@@ -70,7 +70,7 @@ def draw_reproducibility(table: pd.DataFrame, *, threshold: float, title: str = 
     axes = add_axes(figure, EDGE + 0.5, top + 0.34, WIDTH - 2 * EDGE - 0.6, 2.05)
     x = np.arange(len(table))
     colors = np.where(table["reliable"], ACCENT, WARN)
-    marks = [("over seeds, 95% interval", "o", x)]
+    marks = [("over seeds; 95% interval over resamples", "o", x)]
     axes.vlines(x, table["low"], table["high"], color=colors, linewidth=2.2, alpha=0.5)
     axes.scatter(x, table["reproducibility"], c=colors, s=26, zorder=4)
     for column, label, marker, shift in (

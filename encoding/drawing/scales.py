@@ -15,6 +15,7 @@ PALETTE = ("#0072B2", "#D55E00", "#F0E442", "#009E73", "#3B0F4F", "#CC79A7", "#5
 NICE = np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10])
 BELOW_THRESHOLD = 0.65  # largest opacity below the threshold: the step at the threshold stays visible
 FADE = 0.1  # without a threshold, the part of the scale over which colour fades in
+FADED = 0.3  # opacity of what did not pass a test, as a part of what it would be
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class WinnerScale:
         fade = ColorScale(0.0, 2 * self.threshold, "gray", self.label, self.threshold).opacity(accuracy)
         colors[..., 3] = np.where(winner >= 0, fade, 0.0)
         return colors
+
+
+def fade_failed(colors: np.ndarray, passed: np.ndarray) -> np.ndarray:
+    """Lower the opacity of RGBA colours, shape (..., 4), wherever `passed`, shape (...), is below one half."""
+    colors[..., 3] *= np.where(np.nan_to_num(passed) >= 0.5, 1.0, FADED)
+    return colors
 
 
 def space_colors(names: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from .legend import draw_color_bar, draw_uncovered_key, draw_winner_legend, over
 from .mesh import HEMISPHERES, N_VERTICES, load_mesh, split_hemispheres
 from .outlines import draw_names, draw_outlines, trace
 from .raster import PixelTable, pixel_table
-from .scales import ColorScale, WinnerScale
+from .scales import ColorScale, WinnerScale, fade_failed
 
 EDGE = 0.14  # inch
 GAP = 0.16  # inch between panels
@@ -36,7 +36,7 @@ class SurfaceStyle:
 
 
 @styled
-def draw_surface(
+def draw_surface(  # noqa: PLR0913 - what is shown, where, and what passed
     values: np.ndarray,
     scale: ColorScale,
     *,
@@ -46,6 +46,7 @@ def draw_surface(
     outline_labels: bool = True,
     views: tuple[str, ...] = ("lateral", "medial"),
     style: SurfaceStyle | None = None,
+    passed: np.ndarray | None = None,
 ) -> Figure:
     """Draw one map on both hemispheres.
 
@@ -59,7 +60,10 @@ def draw_surface(
 
     def paint(table: PixelTable, half: slice) -> tuple[np.ndarray, np.ndarray]:
         of_pixels = table.interpolate(values[half])
-        return scale.rgba(of_pixels), ~np.isnan(of_pixels)
+        colors = scale.rgba(of_pixels)
+        if passed is not None:
+            colors = fade_failed(colors, table.interpolate(np.asarray(passed, dtype=float)[half]))
+        return colors, ~np.isnan(of_pixels)
 
     style = style or SurfaceStyle()
     heights = title_height(title, subtitle), FOOTER
@@ -75,6 +79,7 @@ def draw_surface(
         above=bool((finite > scale.vmax).any()),
     )
     floor = "" if scale.two_sided else f"\nat or below {max(scale.vmin, 0):g}: not coloured"
+    floor += "" if passed is None else "\nfaded: did not pass the test"
     _write_coverage(figure, np.isfinite(values), foot, floor)
     return figure
 
@@ -118,7 +123,7 @@ def draw_winner(
     figure, foot = _draw_brains(paint, outlines or {}, True, views, style, heights)
     write_title(figure, title, subtitle=subtitle)
     draw_winner_legend(figure, scale, (style.width - wide - EDGE, foot + 0.06), n_columns=n_columns)
-    note = f"\nfaded below {scale.label} = {scale.threshold:g}"
+    note = "\nnot coloured: no space can be named"
     _write_coverage(figure, np.isfinite(accuracy), foot, note)
     return figure
 

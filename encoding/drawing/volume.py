@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..core.errors import DataError
 from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, styled, title_height, write_title
 from .legend import draw_color_bar, draw_winner_legend, over, winner_legend_size
-from .scales import ColorScale, WinnerScale
+from .scales import ColorScale, WinnerScale, fade_failed
 from .slices import CUTS, Background, Slab, choose_slices, sample_background, trace_voxels, turn_upright
 
 LETTERS = ("x", "y", "z")
@@ -26,7 +26,7 @@ FOOTER = 0.8  # inch
 
 
 @styled
-def draw_slices(
+def draw_slices(  # noqa: PLR0913 - what is shown, where, and what passed
     volume: np.ndarray,
     affine: np.ndarray,
     scale: ColorScale,
@@ -36,6 +36,7 @@ def draw_slices(
     n_slices: int = 12,
     cut: str = "axial",
     title: str = "",
+    passed: np.ndarray | None = None,
 ) -> Figure:
     """Draw a map as slices through the part of the volume that has data; left is left.
 
@@ -43,12 +44,15 @@ def draw_slices(
     """
     volume = np.asarray(volume, dtype=float)
     covered = np.isfinite(volume) if mask is None else np.asarray(mask) > 0
-    slab, turned = turn_upright({"map": volume}, covered, affine, cut, title)
-    values = turned["map"]
+    shown = {"map": volume} if passed is None else {"map": volume, "passed": np.asarray(passed, dtype=float)}
+    slab, turned = turn_upright(shown, covered, affine, cut, title)
     ground = sample_background(slab, background, affine)
-    figure, foot = _draw_mosaic(
-        slab, lambda index: scale.rgba(slab.take(values, index)), ground, n_slices, title=title, footer=FOOTER
-    )
+
+    def paint(index: int) -> np.ndarray:
+        colors = scale.rgba(slab.take(turned["map"], index))
+        return colors if passed is None else fade_failed(colors, slab.take(turned["passed"], index))
+
+    figure, foot = _draw_mosaic(slab, paint, ground, n_slices, title=title, footer=FOOTER)
     finite = volume[np.isfinite(volume)]
     width = figure.get_size_inches()[0]
     bar = min(0.36 * WIDTH, 0.5 * width)
@@ -60,6 +64,7 @@ def draw_slices(
         above=bool((finite > scale.vmax).any()),
     )
     floor = "" if scale.two_sided else f"\nat or below {max(scale.vmin, 0):g}: not coloured"
+    floor += "" if passed is None else "\nfaded: did not pass the test"
     _write_note(figure, slab, foot, floor)
     return figure
 
@@ -99,7 +104,7 @@ def draw_winner_slices(
     figure, foot = _draw_mosaic(slab, paint, ground, n_slices, title=title, footer=height)
     left = figure.get_size_inches()[0] - wide - EDGE
     draw_winner_legend(figure, scale, (left, foot + 0.1), n_columns=n_columns)
-    _write_note(figure, slab, foot, f"\nfaded below {scale.label} = {scale.threshold:g}")
+    _write_note(figure, slab, foot, "\nnot coloured: no space can be named")
     return figure
 
 

@@ -1,26 +1,27 @@
 """What many seeds agree on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import t as student
 from sklearn.base import clone
 
 from ..core import ConfigError, FeatureSpace, Judgments, Provenance, versions
 from ..core.progress import Progress, silent
-from ..numerics.matching import fisher_interval, match_columns
+from ..numerics.matching import match_columns
 from ..numerics.threads import torch_threads
+from .methods import RELIABLE
 from .sparse import SparseEmbedding, feature_space
-from .triplets import Triplets, as_triplets, divide, parts_of
+from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
-RELIABLE = 0.8
+SHARE = 0.8  # of seeds, and of resamples, in which a reliable dimension is found
 N_SPLITS = 10  # divisions of the items into halves
-STEP = "consensus/1"
+STEP = "consensus/2"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,20 +31,27 @@ class Consensus:
     Attributes
     ----------
     embedding : ndarray, shape (n_items, n_dims)
-        Mean over runs of matched dimensions.
+        Mean over the runs in which each dimension was found.
     dimensions : DataFrame
-        One row per dimension: dimension (from 1), sum, reproducibility with low and high (95 percent), item_split,
-        triplet_split, n_runs (in how many runs it was found), reliable.
+        One row per dimension: dimension (from 1), sum; reproducibility (median correlation with its match in the other
+        seeds, 0 where there is none), found (share of seeds with a match of at least the threshold); resampled
+        (median correlation with its match in fits of resampled judgments) with low and high (95 percent of the
+        resamples) and found_resampled; item_split, triplet_split, n_runs, reliable. Without resamples low and high are
+        over seeds.
+    choices : DataFrame
+        One row per fit: sample ("seed", "resample", "half"), number, n_dims, lambda, ridge, rounds, n_start, loss and
+        accuracy on its own validation judgments.
     runs : tuple of SparseEmbedding
         The fits, in the order of the seeds.
     reference : int
         The run that agrees best with all others; its dimensions are the ones that are matched.
     threshold : float
-        Reproducibility from which a dimension counts as reliable.
+        Correlation from which two dimensions count as the same.
     """
 
     embedding: np.ndarray
     dimensions: pd.DataFrame
+    choices: pd.DataFrame
     runs: tuple[SparseEmbedding, ...]
     reference: int
     threshold: float
@@ -80,7 +88,10 @@ class Consensus:
             "only_reliable": only_reliable,
         }
         space = feature_space(
-            name, self.embedding, self.items, Provenance(STEP, settings, first.inputs_, first.random_state, versions())
+            name,
+            self.embedding[first.judged_],
+            tuple(np.asarray(self.items)[first.judged_].tolist()),
+            Provenance(STEP, settings, first.inputs_, first.random_state, versions()),
         )
         if not only_reliable:
             return space
@@ -96,12 +107,14 @@ def fit_consensus(
     n_jobs: int = 1,
     threshold: float = RELIABLE,
     halves: bool = True,
+    resamples: int = 10,
     progress: Progress = silent,
 ) -> Consensus:
-    """Fit from several seeds and match what they find.
+    """Fit from several seeds and to resampled judgments, and match the dimensions.
 
-    The first seed chooses lambda on its path; the others start anew at that lambda. The run whose dimensions agree
-    best with those of all others is the reference. Nothing is picked by hand.
+    Every fit chooses its own penalty and number of dimensions on its own validation judgments: the first seed searches
+    all of the path, the others around what it chose. The run whose dimensions agree best with those of all others is
+    the reference.
 
     Parameters
     ----------
@@ -114,9 +127,12 @@ def fit_consensus(
     n_jobs : int
         Fits at a time on the CPU, each with the estimator's number of threads.
     threshold : float
-        Reproducibility below which a dimension is marked as not reliable.
+        Correlation from which two dimensions count as the same.
     halves : bool
         Also fit both halves of the triplets.
+    resamples : int
+        Number of bootstrap samples of the triplets to fit as well. Agreement of seeds shows only that the same
+        judgments give the same dimensions; resamples show how far other judgments would change them.
     progress : callable
         Called with the share of fits that are done.
 
@@ -128,19 +144,26 @@ def fit_consensus(
     Raises
     ------
     ConfigError
-        If there are fewer than two seeds, or a seed is given twice.
+        If there are fewer than two seeds, a seed is given twice, or the number of resamples is negative.
     """
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"fit_consensus: seeds = {list(seeds)}, but two or more different ones are needed.")
+    if resamples < 0:
+        raise ConfigError(f"fit_consensus: resamples = {resamples}, but 0 or more are needed.")
     first = clone(estimator).set_params(random_state=seeds[0]).fit(judgments)
-    chosen = {"lambdas": (first.lambda_,)}
-    tasks: list[tuple[SparseEmbedding, Judgments | Triplets | np.ndarray]] = [
-        (clone(estimator).set_params(random_state=seed, **chosen), judgments) for seed in seeds[1:]
-    ]
+    Task = tuple[SparseEmbedding, Callable[[], Judgments | Triplets | np.ndarray], float]
+    tasks: list[Task] = [(clone(estimator).set_params(random_state=seed), lambda: judgments, 1.0) for seed in seeds[1:]]
+    if halves or resamples:
+        seen = _seen(judgments)
     if halves:
+        half = divide(seen, 0.5, np.random.default_rng([seeds[0], 2]))
         # Half the judgments are noisier by the square root of two; so is the penalty that holds noise down.
-        stronger = {"lambdas": (first.lambda_ * 2**0.5,)}
-        tasks += [(clone(estimator).set_params(**stronger), half) for half in _halves(judgments, seeds[0])]
+        model = clone(estimator).set_params(random_state=seeds[0])
+        tasks += [(clone(model), partial(seen.__getitem__, rows), 2**0.5) for rows in (half, ~half)]
+    for number in range(resamples):
+        # A new seed each: the fits differ in start and validation part too, as a replication would.
+        model = clone(estimator).set_params(random_state=max(seeds) + 1 + number)
+        tasks.append((model, partial(_resample, seen, [seeds[0], 5, number]), 1.0))
     n_fits = len(tasks) + 1
     progress(1 / n_fits)
     fitted = []
@@ -148,25 +171,43 @@ def fit_consensus(
         torch_threads(estimator.threads),
         ThreadPoolExecutor(n_jobs, initializer=torch.set_num_threads, initargs=(estimator.threads,)) as pool,
     ):
-        for done, model in enumerate(pool.map(lambda task: task[0].fit(task[1]), tasks), start=2):
+        found = pool.map(lambda task: task[0].fit_near(task[1](), first, stronger=task[2]), tasks)
+        for done, model in enumerate(found, start=2):
             fitted.append(model)
             progress(done / n_fits)
-    runs = (first, *fitted[: len(seeds) - 1])
-    return agree(runs, halves=fitted[len(seeds) - 1 :], threshold=threshold)
+    n_seeds = len(seeds) - 1
+    n_halves = 2 * halves
+    return agree(
+        (first, *fitted[:n_seeds]),
+        halves=fitted[n_seeds : n_seeds + n_halves],
+        resamples=fitted[n_seeds + n_halves :],
+        threshold=threshold,
+    )
 
 
-def _halves(judgments: Judgments | Triplets | np.ndarray, seed: int) -> list[Triplets]:
-    """Divide the triplets in two; the test part is in neither."""
+def _seen(judgments: Judgments | Triplets | np.ndarray) -> Triplets:
+    """All judgments but those of the parts that are never fitted to."""
     data = as_triplets(judgments)
     parts = parts_of(judgments, data)
-    if parts is not None:
-        data = data[parts != "test"]
-    first = divide(data, 0.5, np.random.default_rng([seed, 2]))
-    return [data[first], data[~first]]
+    return data if parts is None else data[np.isin(parts, PARTS[:SEEN])]
+
+
+def _resample(data: Triplets, seed: Sequence[int]) -> Triplets:
+    """Draw triplets with replacement; answers to the same triplet stay together and count as often as it is drawn."""
+    rng = np.random.default_rng(seed)
+    sets, group = np.unique(data.keys, return_inverse=True)
+    times = np.bincount(rng.integers(0, len(sets), len(sets)), minlength=len(sets))[group]
+    kept = np.flatnonzero(times)
+    weight = times[kept] if data.weight is None else times[kept] * data.weight[kept]
+    return replace(data[kept], weight=weight.astype(np.float32))
 
 
 def agree(
-    runs: Sequence[SparseEmbedding], *, halves: Sequence[SparseEmbedding] = (), threshold: float = RELIABLE
+    runs: Sequence[SparseEmbedding],
+    *,
+    halves: Sequence[SparseEmbedding] = (),
+    resamples: Sequence[SparseEmbedding] = (),
+    threshold: float = RELIABLE,
 ) -> Consensus:
     """Match the dimensions of fitted embeddings.
 
@@ -176,13 +217,16 @@ def agree(
         Fits of the same judgments from different seeds.
     halves : sequence of SparseEmbedding
         Fits of two halves of the triplets; none, or two.
+    resamples : sequence of SparseEmbedding
+        Fits of resampled judgments.
     threshold : float
-        Reproducibility below which a dimension is marked as not reliable.
+        Correlation from which two dimensions count as the same.
 
     Returns
     -------
     Consensus
-        Dimensions with their reproducibility.
+        Dimensions with their reproducibility. A dimension is reliable if it is found in four fifths of the seeds and
+        of the resamples.
     """
     spaces = [np.asarray(run.embedding_, dtype=np.float64) for run in runs]
     totals = [sum(match_columns(space, other)[1].sum() / max(space.shape[1], other.shape[1]) for other in spaces)
@@ -192,29 +236,57 @@ def agree(
     others = [space for number, space in enumerate(spaces) if number != reference]
     matches = [match_columns(base, other) for other in others]
     r = np.stack([of[1] for of in matches])
-    mean, low, high = fisher_interval(r, critical=student.ppf(0.975, max(len(r) - 1, 1)))
     found = r >= threshold
     total, count = base.copy(), np.ones(base.shape[1])
     for other, (partner, _), same in zip(others, matches, found, strict=True):
         total[:, same] += other[:, partner[same]]
         count += same
     embedding = total / count
+    again = r
+    if resamples:
+        again = np.stack([match_columns(embedding, np.asarray(model.embedding_))[1] for model in resamples])
+    low, high = np.quantile(again, (0.025, 0.975), axis=0)
+    enough = found.mean(axis=0) >= SHARE
+    if resamples:
+        enough &= (again >= threshold).mean(axis=0) >= SHARE
+    missing = np.full(base.shape[1], np.nan)
     table = pd.DataFrame(
         {
             "sum": embedding.sum(axis=0),
-            "reproducibility": mean,
+            "reproducibility": np.median(r, axis=0),
+            "found": found.mean(axis=0),
+            "resampled": np.median(again, axis=0) if resamples else missing,
             "low": low,
             "high": high,
+            "found_resampled": (again >= threshold).mean(axis=0) if resamples else missing,
             "item_split": _item_split(base, others),
             "triplet_split": _triplet_split(base, halves),
             "n_runs": count.astype(int),
-            "reliable": mean >= threshold,
+            "reliable": enough,
         }
     )
     order = np.argsort(-table["sum"].to_numpy(), kind="stable")
     table = table.iloc[order].reset_index(drop=True)
     table.insert(0, "dimension", np.arange(1, len(table) + 1))
-    return Consensus(embedding[:, order].astype(base.dtype), table, tuple(runs), reference, threshold)
+    choices = _choices({"seed": runs, "resample": resamples, "half": halves})
+    return Consensus(embedding[:, order].astype(base.dtype), table, choices, tuple(runs), reference, threshold)
+
+
+def _choices(samples: Mapping[str, Sequence[SparseEmbedding]]) -> pd.DataFrame:
+    """List what each fit chose by its own validation judgments."""
+    rows = []
+    for sample, models in samples.items():
+        for number, model in enumerate(models):
+            row = model.path_[model.path_["chosen"]].iloc[0]
+            rows.append(
+                {
+                    "sample": sample,
+                    "number": number,
+                    "n_dims": model.embedding_.shape[1],
+                    **{name: row[name] for name in ("lambda", "ridge", "rounds", "n_start", "loss", "accuracy")},
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def _item_split(base: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
@@ -232,7 +304,7 @@ def _item_split(base: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
                 pairs = zip(base[test][:, some].T, other[test][:, partner[some]].T, strict=True)
                 r[some] = [match_columns(a[:, None], b[:, None])[1][0] for a, b in pairs]
                 found.append(r)
-    return fisher_interval(np.stack(found), critical=0.0)[0]
+    return np.median(np.stack(found), axis=0)
 
 
 def _triplet_split(base: np.ndarray, halves: Sequence[SparseEmbedding]) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..numerics.choices import (
     noise_ceiling,
     repeat_counts,
 )
-from .triplets import Triplets, as_triplets
+from .triplets import Triplets, as_triplets, shown_order, targets
 
 MOST_BLOCKS = 5_000  # groups of triplets that are drawn with replacement
 FEWEST_REPEATED = 100  # sets of three with several answers, without which there is no ceiling to speak of
@@ -38,7 +38,8 @@ class SlotPreference:
     p : float
         Its p-value.
     shares : ndarray, shape (3,)
-        How often each slot was called odd.
+        How often each slot was called odd. Where it is always the same slot, the order of showing was not recorded
+        (files with the odd item last), and there is nothing to test: bias and p are NaN.
     """
 
     bias: np.ndarray
@@ -157,10 +158,9 @@ def slot_preference(
     """
     data = as_triplets(judgments)
     logits = choice_logits(np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items)
-    target = np.eye(3)[data.choice]
-    if data.probabilities is not None:
-        soft = np.isfinite(data.probabilities).all(axis=1)
-        target[soft] = data.probabilities[soft] / data.probabilities[soft].sum(axis=1, keepdims=True)
+    target = targets(data)
+    if not shown_order(data):
+        return SlotPreference(np.full(3, np.nan), float("nan"), float("nan"), target.mean(axis=0))
     given = np.zeros(3) if bias is None else np.asarray(bias, dtype=np.float64)
     b = given.copy()
     for _ in range(50):  # Newton's method for two free parameters of a concave function
@@ -325,10 +325,7 @@ def compare_similarity(
     place[used] = np.arange(len(used))
     items, n = place[data.items], len(used)
     kept, shown = np.zeros((n, n)), np.zeros((n, n))
-    target = np.eye(3)[data.choice]
-    if data.probabilities is not None:
-        soft = np.isfinite(data.probabilities).all(axis=1)
-        target[soft] = data.probabilities[soft] / data.probabilities[soft].sum(axis=1, keepdims=True)
+    target = targets(data)
     for slot in range(3):
         first, second = (items[:, other] for other in range(3) if other != slot)
         for a, b in ((first, second), (second, first)):

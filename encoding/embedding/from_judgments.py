@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -26,6 +26,7 @@ from ..core.settings import (
     NotNegative,
     Number,
     OneOf,
+    Positive,
     Probability,
     Rule,
     Seed,
@@ -34,21 +35,27 @@ from ..core.settings import (
     settings,
 )
 from ..io.atomic import atomic_file, write_text, write_tsv
-from ..io.judgments.files import read_judgments
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
-from .consensus import RELIABLE, Consensus, fit_consensus
-from .page import Context, write_page
-from .simulated import simulate_judgments
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
 from .sources import FeatureSource, SourceContext
-from .sparse import METHODS, STARTS, SparseEmbedding
-from .triplets import as_triplets, divide
 
-STEP = "learn/1"
+if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
+    from .consensus import Consensus
+    from .page import Context
+    from .sparse import SparseEmbedding
+
+STEP = "learn/2"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
+
+
+def _odd() -> tuple[str, ...]:
+    from ..io.judgments.files import ODD  # with pyarrow, which reading a configuration seldom needs
+
+    return ODD
 
 
 @settings("[[features]]")
@@ -72,6 +79,10 @@ class JudgmentTable(FeatureSource):
     """What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair."""
     test: Text | None = None
     """Another such file whose judgments are only used to score the result."""
+    odd: Annotated[str, OneOf(_odd)] = "last"
+    """Column of the odd item in files of three numbers per row."""
+    count_from: Annotated[int, Interval(ge=0, le=1)] = 0
+    """Number of the first item in files of numbers."""
     stimuli: Text | None = None
     """Names of the stimuli to which numbers refer: a ``.txt`` with one name per line, or a table with a stimulus
     column."""
@@ -90,8 +101,32 @@ class JudgmentTable(FeatureSource):
     """Initial values of the first fit."""
     slot_bias: bool = False
     """Whether to estimate a preference for each slot."""
+    ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0)
+    """Quadratic parts of the penalty to try; 0 is plain L1."""
+    reweight: Annotated[int, Interval(ge=0, le=100)] = 2
+    """Most rounds of freeing large coordinates from the penalty to try; 0 for none."""
+    validation: Annotated[Number, Interval(gt=0, lt=1)] = 0.1
+    """Share of triplets to choose penalty and dimensions by, where the file declares no split."""
+    spike: Positive = 0.25
+    """Standard deviation of the narrow part of the prior of "variational"."""
+    slab: Positive = 1.0
+    """Standard deviation of the wide part."""
+    share: Annotated[Number, Interval(gt=0, lt=1)] = 0.6
+    """Weight of the narrow part."""
+    tol: Positive = 1e-6
+    """Fits stop when three steps in a row lower the objective by less than this part of it."""
+    max_iter: Count = 500
+    """Most steps of a fit."""
+    precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
+    """Of the computation."""
+    threads: Annotated[int, Interval(ge=1, le=1024)] = 1
+    """CPU threads of one fit."""
     seeds: Seeds = tuple(range(10))
     """Seeds whose dimensions are matched; a single one is fitted without matching."""
+    halves: bool = True
+    """Whether to fit both halves of the triplets as well."""
+    resamples: Annotated[int, Interval(ge=0, le=10_000)] = 10
+    """Number of bootstrap samples of the triplets that are fitted, to see how far to trust each dimension."""
     only_reliable: bool = False
     """Whether to leave out dimensions whose reproducibility is below `threshold`."""
     threshold: Probability = RELIABLE
@@ -107,6 +142,8 @@ class JudgmentTable(FeatureSource):
         """Check that there is one source of judgments."""
         if bool(self.file) == (self.ratings is not None):
             raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
+        if self.spike >= self.slab:
+            raise ConfigError(f"spike = {self.spike!r}, slab = {self.slab!r}, but the spike must be the narrower part.")
 
     def needs(self) -> Mapping[str, tuple[str, ...]]:
         """Need ratings: to simulate judgments from, and to label the page with."""
@@ -125,7 +162,7 @@ class JudgmentTable(FeatureSource):
             progress=context.progress,
         )
 
-    def estimator(self, device: str = "cpu") -> SparseEmbedding:
+    def estimator(self, device: str = "cpu") -> "SparseEmbedding":
         """Make the estimator that these settings describe.
 
         Parameters
@@ -138,6 +175,8 @@ class JudgmentTable(FeatureSource):
         SparseEmbedding
             Not fitted, with the first seed.
         """
+        from .sparse import SparseEmbedding
+
         return SparseEmbedding(
             self.method,
             n_dims=self.n_dims,
@@ -145,6 +184,16 @@ class JudgmentTable(FeatureSource):
             lambdas=self.lambdas,
             start=self.start,
             slot_bias=self.slot_bias,
+            ridges=self.ridges,
+            reweight=self.reweight,
+            spike=self.spike,
+            slab=self.slab,
+            share=self.share,
+            validation=self.validation,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            precision=self.precision,
+            threads=self.threads,
             device=device,
             random_state=self.seeds[0],
         )
@@ -185,6 +234,9 @@ def learn(
     FeatureSpace
         One row per stimulus.
     """
+    from .consensus import fit_consensus
+    from .page import write_page
+
     base, folder, related = Path(base), Path(folder), related or {}
     provenance = _provenance(source, base, related)
     place = folder / source.name
@@ -204,6 +256,8 @@ def learn(
             seeds=source.seeds,
             n_jobs=n_jobs,
             threshold=source.threshold,
+            halves=source.halves,
+            resamples=source.resamples,
             progress=lambda share: progress(learning * share),
         )
         space = agreed.to_feature_space(source.name, only_reliable=source.only_reliable)
@@ -242,17 +296,28 @@ def gather_judgments(
     DataError
         If a file cannot be read, or the two files are about different stimuli.
     """
+    from ..io.judgments.files import read_judgments
+    from .simulated import simulate_judgments
+    from .triplets import as_triplets, divide
+
     base = Path(base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
     if source.ratings is None:
-        judgments = read_judgments(base / source.file, stimuli=names, annotator=source.annotator)
+        judgments = read_judgments(
+            base / source.file, stimuli=names, annotator=source.annotator, odd=source.odd, count_from=source.count_from
+        )
     else:
         ratings = _related(source, source.ratings, related or {})
         judgments = simulate_judgments(
             ratings, source.n_judgments, seed=source.seeds[0], similarity="cosine", temperature=source.temperature
         )
     if source.test is not None:
-        test = read_judgments(base / source.test, stimuli=names or _largest(judgments.stimuli, base / source.test))
+        test = read_judgments(
+            base / source.test,
+            stimuli=names or _largest(judgments.stimuli, base / source.test),
+            odd=source.odd,
+            count_from=source.count_from,
+        )
         return _join(judgments, test, source)
     if source.test_share == 0 or (judgments.split != "").any():
         return judgments
@@ -314,17 +379,22 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
 
 
-def _write_tables(name: str, result: SparseEmbedding | Consensus, space: FeatureSpace, folder: Path) -> None:
+def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: FeatureSpace, folder: Path) -> None:
+    from .consensus import Consensus
+
     first = result.runs[0] if isinstance(result, Consensus) else result
     write_tsv(folder / f"{name}_path.tsv", first.path_)
     if isinstance(result, Consensus):
         write_tsv(folder / f"{name}_dimensions.tsv", result.dimensions)
+        write_tsv(folder / f"{name}_choices.tsv", result.choices)
     write_text(folder / f"{name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
     with atomic_file(folder / f"{name}.npy") as temporary:
         np.save(temporary, np.asarray(space.values), allow_pickle=False)
 
 
-def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Context:
+def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> "Context":
+    from .page import Context
+
     ratings = {}
     for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
         if name is not None:

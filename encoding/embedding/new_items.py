@@ -8,7 +8,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 
 from ..core import AlignmentError, DataError
-from .triplets import Triplets
+from .triplets import Triplets, targets
 
 PENALTIES = np.logspace(-2, 6, 25)
 SMALLEST_VARIANCE = 1e-4  # of a dimension, so that its prior stays proper
@@ -75,11 +75,7 @@ def _place(
     # In slot order from the new item on: the others are what remains if it is odd; else one of them goes with it.
     first, second = known[data.items[rows, (slot + 1) % 3]], known[data.items[rows, (slot + 2) % 3]]
     slots = (slot[:, None] + np.arange(3)) % 3
-    target = np.eye(3)[data.choice]
-    if data.probabilities is not None:
-        soft = np.isfinite(data.probabilities).all(axis=1)
-        target[soft] = data.probabilities[soft] / data.probabilities[soft].sum(axis=1, keepdims=True)
-    target = np.take_along_axis(target, slots, axis=1)
+    target = np.take_along_axis(targets(data), slots, axis=1)
     shift = 0.0 if bias is None else np.asarray(bias)[slots]
     weight = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
     mean, variance = prior

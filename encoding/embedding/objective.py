@@ -28,6 +28,8 @@ class Point:
         Preference for each slot.
     objective : float
         Loss and penalty.
+    loss : float
+        Mean loss of the judgments that were fitted.
     n_evaluations : int
         Gradients that were computed.
     converged : bool
@@ -42,6 +44,7 @@ class Point:
     n_evaluations: int
     converged: bool
     trace: tuple[float, ...] = ()
+    loss: float = float("nan")
 
 
 class Problem:
@@ -99,38 +102,28 @@ class Problem:
         *,
         tol: float,
         max_iter: int,
+        ridge: float = 0.0,
         watch: Callable[[torch.Tensor], None] = lambda X: None,  # noqa: ARG005
     ) -> Point:
-        """Minimise loss and penalty.
+        """Minimise loss + sum(penalty * X) + ridge / 2 * sum(X ** 2) until a step gains less than `tol` of it.
 
-        Parameters
-        ----------
-        start : Point
-            Where to begin.
-        penalty : float or Tensor, shape (n_items, n_dims)
-            What a unit of each coordinate costs.
-        tol : float
-            Relative decrease at which to stop.
-        max_iter : int
-            Most steps.
-        watch : callable
-            Called with the coordinates after every step.
-
-        Returns
-        -------
-        Point
-            The minimum, with as many dimensions as `start`.
+        `penalty` is a number or has the shape of X; `watch` is called with X after every step.
         """
         n_dims = start.X.shape[1]
         size = self.n_items * n_dims
         cost = torch.as_tensor(penalty, dtype=self.dtype, device=self.device).expand(self.n_items, n_dims).reshape(-1)
 
+        def _penalty(x: torch.Tensor) -> float:
+            return float(torch.dot(cost, x)) + (0.5 * ridge * float(torch.dot(x, x)) if ridge else 0.0)
+
         def _objective(point: torch.Tensor) -> tuple[float, torch.Tensor]:
             bias = point[size:] if self.with_bias else None
-            loss, gradient, of_bias = self.loss(point[:size].view(self.n_items, n_dims), self.batch, bias=bias)
+            x = point[:size]
+            loss, gradient, of_bias = self.loss(x.view(self.n_items, n_dims), self.batch, bias=bias)
             slope = gradient.view(-1).add_(cost)
-            value = loss + float(torch.dot(cost, point[:size]))
-            return value, torch.cat([slope, of_bias.to(self.dtype)]) if self.with_bias else slope
+            if ridge:
+                slope.add_(x, alpha=ridge)
+            return loss + _penalty(x), torch.cat([slope, of_bias.to(self.dtype)]) if self.with_bias else slope
 
         begin = start.X.reshape(-1)
         if self.with_bias:
@@ -146,7 +139,8 @@ class Problem:
         )
         bias = found.x[size:].clone() if self.with_bias else None
         X = found.x[:size].view(self.n_items, n_dims)
-        return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace)
+        loss = found.value - _penalty(found.x[:size])
+        return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace, loss)
 
     def begin(self, start: np.ndarray) -> Point:
         """Put a start where the computation takes place.
@@ -165,25 +159,15 @@ class Problem:
         return Point(torch.as_tensor(start, device=self.device).to(self.dtype), bias, float("nan"), 0, False)
 
 
-def prune(point: Point, limit: float = NEGLIGIBLE) -> Point:
-    """Drop dimensions without weight, and order the others by their sum.
-
-    Parameters
-    ----------
-    point : Point
-        An embedding.
-    limit : float
-        A dimension is dropped if its largest weight does not exceed it.
-
-    Returns
-    -------
-    Point
-        With the largest dimension first.
-    """
-    X = point.X
+def largest_first(X: torch.Tensor, limit: float = NEGLIGIBLE) -> torch.Tensor:
+    """Columns whose largest weight exceeds `limit`, by descending sum."""
     kept = torch.nonzero(X.amax(dim=0) > limit).view(-1) if X.shape[1] else torch.zeros(0, dtype=torch.long)
-    order = kept[torch.argsort(X[:, kept].sum(dim=0), descending=True, stable=True)]
-    return dataclasses.replace(point, X=X[:, order].contiguous())
+    return kept[torch.argsort(X[:, kept].sum(dim=0), descending=True, stable=True)]
+
+
+def prune(point: Point, limit: float = NEGLIGIBLE) -> Point:
+    """Drop dimensions without weight, and order the others by their sum."""
+    return dataclasses.replace(point, X=point.X[:, largest_first(point.X, limit)].contiguous())
 
 
 def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tuple[np.ndarray, np.ndarray]:

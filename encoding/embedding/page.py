@@ -19,7 +19,7 @@ from ..drawing.dimensions import (
     draw_similarity,
 )
 from ..drawing.report import DataTable, Picture, Report, Section, Text, write_report
-from .consensus import Consensus
+from .consensus import SHARE, Consensus
 from .evaluation import (
     accuracy_by_dimensions,
     calibrate,
@@ -90,8 +90,13 @@ class PageContent:
 
     @property
     def X(self) -> np.ndarray:  # noqa: N802
-        """Coordinates."""
+        """Coordinates of the stimuli that were judged, in the order of the space."""
         return self.space.values.astype(np.float64)
+
+    @property
+    def embedding(self) -> np.ndarray:
+        """Coordinates of all items of the judgments."""
+        return np.asarray(self.consensus.embedding if self.consensus else self.model.embedding_, np.float64)
 
 
 def write_page(
@@ -183,14 +188,14 @@ def _facts(shown: PageContent) -> tuple[tuple[str, str], ...]:
 
 
 def _warnings(shown: PageContent) -> list[str]:
-    warnings = []
+    warnings = list(shown.model.notes_)
     if shown.part == "validation":
         warnings.append(
             "No judgments were kept for testing. Scores are those of the judgments that lambda was chosen by, which "
             "the "
             "last fit has seen: they are too good. Declare a split with a part called test."
         )
-    preference = slot_preference(shown.X, shown.shown, bias=shown.bias)
+    preference = slot_preference(shown.embedding, shown.shown, bias=shown.bias)
     if preference.found:
         bias = ", ".join(f"{value:+.2f}" for value in preference.bias)
         warnings.append(
@@ -206,8 +211,8 @@ def _warnings(shown: PageContent) -> list[str]:
         weak = shown.consensus.dimensions.loc[~shown.consensus.dimensions["reliable"], "dimension"].tolist()
         if weak:
             warnings.append(
-                f"{len(weak)} dimensions are less reproducible than {shown.consensus.threshold:g}: "
-                f"{', '.join(map(str, weak))}."
+                f"{len(weak)} dimensions are not reliable (found with r of {shown.consensus.threshold:g} or more in "
+                f"less than {SHARE:.0%} of seeds or of resamples): {', '.join(map(str, weak))}."
             )
     if not shown.model.converged_:
         warnings.append(
@@ -217,39 +222,59 @@ def _warnings(shown: PageContent) -> list[str]:
 
 
 def _path(shown: PageContent) -> Section:
-    picture = draw_path(shown.model.path_, title="Choice of the penalty")
-    alt = f"Loss and number of dimensions along {len(shown.model.path_)} penalties; lambda {shown.model.lambda_:.3g} "
-    "is chosen."
-    return Section(
-        "Choice of dimensions",
-        (
-            Picture(figure=picture, alt=alt),
-            DataTable(shown.model.path_, "One row per penalty.", formats={"loss": ".4f"}),
-        ),
-        "Each penalty starts from the embedding of the one before. The largest whose validation loss is within one "
-        "standard "
-        "error of the smallest is taken.",
+    table = shown.model.path_
+    chosen = table[table["chosen"]].iloc[0]
+    same = (table["ridge"] == chosen["ridge"]) & (table["rounds"] == chosen["rounds"]) & ~table["chosen"]
+    same &= table["n_start"] == chosen["n_start"]
+    line = pd.concat([table[same], table[table["chosen"]]]).sort_values("lambda", kind="stable").reset_index(drop=True)
+    picture = draw_path(
+        line, title="Choice of the penalty", subtitle=f"Fits that begin with {chosen['n_start']} dimensions"
     )
+    alt = f"Loss and number of dimensions along {len(line)} penalties; lambda {shown.model.lambda_:.3g} is chosen."
+    blocks: list[Picture | DataTable] = [
+        Picture(figure=picture, alt=alt),
+        DataTable(table, "One row per fit.", formats={"loss": ".4f", "loss_se": ".4f", "train_loss": ".4f"}),
+    ]
+    text = (
+        "Penalty, number of dimensions and shape of the penalty (ridge: with a quadratic part; rounds: reweighted) are "
+        "chosen together by the loss of validation judgments: the fewest dimensions within one standard error of the "
+        "best fit, and not worse than the choice among plain L1 fits. The chosen fit was converged and scored again; "
+        "its row is the last."
+    )
+    if shown.consensus:
+        choices = shown.consensus.choices
+        seeds = choices.loc[choices["sample"] == "seed", "n_dims"]
+        text += f" Over {len(seeds)} seeds the choice is {seeds.min()} to {seeds.max()} dimensions"
+        again = choices.loc[choices["sample"] == "resample", "n_dims"]
+        text += f", over {len(again)} resamples of the judgments {again.min()} to {again.max()}." if len(again) else "."
+        blocks.append(DataTable(choices, "What each fit chose by its own validation judgments.",
+                                formats={"loss": ".4f", "accuracy": ".4f"}))  # fmt: skip
+    return Section("Choice of dimensions", tuple(blocks), text)
 
 
 def _reproducibility(consensus: Consensus) -> Section:
     table = consensus.dimensions
-    title = f"Reproducibility over {len(consensus.runs)} seeds"
+    title = f"Reproducibility over {len(consensus.runs)} seeds and resampled judgments"
     picture = draw_reproducibility(table, threshold=consensus.threshold, title=title)
-    alt = f"{int(table['reliable'].sum())} of {len(table)} dimensions reach {consensus.threshold:g}."
-    columns = dict.fromkeys(("reproducibility", "low", "high", "item_split", "triplet_split"), ".3f")
+    alt = f"{int(table['reliable'].sum())} of {len(table)} dimensions are reliable."
+    names = ("reproducibility", "found", "resampled", "low", "high", "found_resampled", "item_split", "triplet_split")
     return Section(
         "Reproducibility",
-        (Picture(figure=picture, alt=alt), DataTable(table, "One row per dimension.", formats=columns)),
-        "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others; r is "
-        "averaged on Fisher's scale. Dimensions below the line are shown, but should not be interpreted.",
+        (
+            Picture(figure=picture, alt=alt),
+            DataTable(table, "One row per dimension.", formats=dict.fromkeys(names, ".3f")),
+        ),
+        "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others. "
+        "Agreement of seeds shows that the fit is stable, not that a dimension is true: resampled judgments show how "
+        "far other judgments of the same kind would change it. Dimensions that are not reliable are shown, but should "
+        "not be interpreted.",
         columns=1,
     )
 
 
 def _quality(shown: PageContent, context: Context) -> Section:
-    embeddings = {shown.space.name: shown.X}
-    names = tuple(shown.space.samples.stimulus.tolist())
+    embeddings = {shown.space.name: shown.embedding}
+    names = shown.test.names
     for name, other in context.others.items():
         place = {stimulus: row for row, stimulus in enumerate(other.samples.stimulus.tolist())}
         if all(stimulus in place for stimulus in names):
@@ -257,8 +282,8 @@ def _quality(shown: PageContent, context: Context) -> Section:
     scores = evaluate(embeddings, shown.test, bias={shown.space.name: shown.bias})
     needed = dimensions_needed(shown.X)
     figure = draw_quality(
-        calibrate(shown.X, shown.test, bias=shown.bias),
-        accuracy_by_dimensions(shown.X, shown.test, bias=shown.bias),
+        calibrate(shown.embedding, shown.test, bias=shown.bias),
+        accuracy_by_dimensions(shown.embedding, shown.test, bias=shown.bias),
         needed,
         title="Calibration, and how many dimensions it takes",
     )
@@ -291,7 +316,7 @@ def _similarity(shown: PageContent) -> list[Section]:
         ),
     )
     try:
-        found = compare_similarity(shown.X, shown.subset)
+        found = compare_similarity(shown.embedding, shown.subset)
     except DataError as error:
         return [Section(title, (Text(str(error)),), intro)]
     r = f"r = {found.r:.3f} [{found.low:.3f}, {found.high:.3f}]"

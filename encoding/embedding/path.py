@@ -1,30 +1,76 @@
-"""Maximum a posteriori embeddings along a path of penalties, each started from the one before.
+"""Choose penalty, number of dimensions and shape of the penalty together, by validation judgments.
 
-The objective is mean loss + lambda / n_items * sum of all coordinates, in the units of SPoSE (Zheng et al. 2019). The
-path begins at its smallest lambda, where no dimension dies, and goes up: a dimension disappears when its penalty
-outweighs what it explains, never because a random start was too small. Of the fits whose validation loss is within one
-standard error of the best, the one with the largest lambda is taken.
+The objective is mean loss + lambda / n_items * sum of c(x) over all coordinates x, in the units of SPoSE (Zheng et al.
+2019), where c(x) = x + ridge x^2 / 2. With ridge = 0 that is plain L1. A ridge keeps the coordinates of items that were
+judged rarely from growing; reweighting does the opposite and frees large coordinates from the penalty. Which of them
+helps depends on the judgments, so that all are tried.
+
+A path begins at its smallest lambda, where no dimension dies, and each fit starts from the one before: a dimension
+disappears when its penalty outweighs what it explains, never because a random start was too small. *Rungs* then begin
+with fewer dimensions, the largest of a fit on the path, because lambda alone may jump from many dimensions to too few.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from ..core import DataError
-from .objective import NEGLIGIBLE, Point, Problem, prune, row_losses
+from .objective import NEGLIGIBLE, Point, Problem, largest_first, row_losses
 from .triplets import Triplets
 
 LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them
-HARD = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-SOFT = (0.05, 0.1, 0.2, *HARD)  # probabilities have less noise than choices
+HARD = (0.5, 0.7, 1.0, 1.4, 2.0)
+SOFT = (0.05, 0.1, 0.2, 0.35, *HARD)  # probabilities have less noise than choices
+RATIO = 1.4  # ratio of neighbouring penalties
 LOOSER = 10  # how much sooner a fit of the path stops than the last one
 PATH_STEPS = 150
 RAMP, RAMP_STEPS = (0.25, 0.5), 60  # parts of the smallest lambda that lead up to it, so that it meets no random start
 KNEE = 0.3  # coordinates well above it are hardly penalised once reweighted
+LOOKS = 8  # showings of an item that a path needs per dimension
+FEWEST = 10  # dimensions that a path begins with at least
+RUNG = 1.6  # ratio of the dimensions that neighbouring rungs begin with
+MOST_EXTENSIONS = 4  # penalties that are added where the best one is the first or the last
+MOST_REFINEMENTS = 2  # penalties that are added where the number of dimensions jumps
+HOPELESS = 3.0  # standard errors (of the paired difference) from the best fit
+CHANCE = 2.0  # standard errors by which validation judgments must be predicted better than by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What shapes a fit: where it began, and its penalty."""
+
+    value: float  # lambda
+    n_start: int
+    ridge: float
+    rounds: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Candidate:
+    """A fit with its loss on each validation judgment."""
+
+    setting: Setting
+    point: Point
+    losses: np.ndarray
+    row: dict[str, float]
+    weights: torch.Tensor | None = None  # of the penalty of each coordinate, where it was reweighted
+
+    @property
+    def n_dims(self) -> int:
+        """Dimensions that are left."""
+        return self.point.X.shape[1]
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the validation judgments."""
+        return self.row["loss"]
 
 
 def default_lambdas(data: Triplets) -> tuple[float, ...]:
@@ -32,79 +78,317 @@ def default_lambdas(data: Triplets) -> tuple[float, ...]:
 
     An item's coordinate is seen in 3 n / n_items judgments, so that the noise of its gradient, in units of lambda /
     n_items, is in proportion to sqrt(3 n_items / n). A fifth of that is the middle of the path.
-
-    Parameters
-    ----------
-    data : Triplets
-        Judgments.
-
-    Returns
-    -------
-    tuple of float
-        Ascending.
     """
     multiples = HARD if data.probabilities is None else SOFT
-    total = float(len(data) if data.weight is None else data.weight.sum())
-    return tuple(float(f"{m * 0.2 * np.sqrt(3 * len(data.names) / total):.3g}") for m in multiples)
+    return tuple(_round(m * 0.2 * np.sqrt(3 * len(data.names) / data.total)) for m in multiples)
 
 
-def walk(
-    problem: Problem, start: Point, lambdas: Sequence[float], held_out: Triplets, *, tol: float
-) -> tuple[list[Point], pd.DataFrame]:
-    """Fit every penalty from the smallest to the largest.
+def affordable_dims(data: Triplets, most: int) -> int:
+    """Count the dimensions a path can begin with: every coordinate needs a few showings of its item."""
+    looks = 3 * len(data) / len(data.names)
+    per_coordinate = LOOKS if data.probabilities is None else 1
+    return max(1, min(most, len(data.names), max(FEWEST, int(looks / per_coordinate))))
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+class Search:
+    """Fits that are compared on the same validation judgments.
 
     Parameters
     ----------
     problem : Problem
         Training judgments.
-    start : Point
-        Where the first fit begins.
-    lambdas : sequence of float
-        Penalties, ascending.
     held_out : Triplets
         Validation judgments.
     tol : float
-        Relative decrease at which the last fit stops; the path stops at ten times that.
-
-    Returns
-    -------
-    points : list of Point
-        One per penalty.
-    table : DataFrame
-        Columns lambda, n_dims, train_loss, loss, loss_se (standard error of the paired difference from the best),
-        accuracy, n_gradients, converged, cpu_seconds.
+        Relative decrease at which the chosen fit stops; the others stop at ten times that.
+    max_iter : int
+        Most steps of the chosen fit.
     """
-    points, rows, losses = [], [], []
-    weight = None if held_out.weight is None else held_out.weight.astype(np.float64)
-    point = _approach(problem, start, lambdas[0], tol)
-    for value in lambdas:
-        before = time.process_time()
-        cost = value / problem.n_items
-        point = prune(problem.minimise(point, cost, tol=LOOSER * tol, max_iter=PATH_STEPS))
-        seconds = time.process_time() - before
-        loss, correct = row_losses(point.X, point.bias, held_out)
-        losses.append(loss)
-        points.append(point)
-        rows.append(
-            {
-                "lambda": value,
-                "n_dims": point.X.shape[1],
-                "train_loss": point.objective - cost * float(point.X.sum(dtype=torch.float64)),
-                "loss": float(np.average(loss, weights=weight)),
-                "accuracy": float(np.average(correct, weights=weight)),
-                "n_gradients": point.n_evaluations,
-                "converged": point.converged,
-                "cpu_seconds": seconds,
-            }
+
+    def __init__(self, problem: Problem, held_out: Triplets, *, tol: float, max_iter: int) -> None:
+        self.problem, self.held_out, self.tol, self.max_iter = problem, held_out, tol, max_iter
+        self.weight = np.ones(len(held_out)) if held_out.weight is None else held_out.weight.astype(np.float64)
+        self.group = np.unique(held_out.keys, return_inverse=True)[1]
+        self.tried: list[Candidate] = []
+        self.edge = ""
+
+    def run(
+        self,
+        start: np.ndarray,
+        lambdas: Sequence[float],
+        *,
+        fixed: bool,
+        ridges: Sequence[float],
+        rounds: int,
+        n_dims: int | None,
+    ) -> Candidate:
+        """Try all shapes, and return the chosen fit, converged."""
+        n_start = start.shape[1]
+        for ridge in ridges:
+            self._path(start, lambdas, ridge, fixed=fixed)
+        if n_dims is None:
+            self._rungs(n_start, ridges)
+        if not fixed:
+            self._descend()
+        if rounds:
+            self._reweight(rounds, n_dims, fixed=fixed)
+        plain = self._choose([c for c in self.tried if not c.setting.ridge and not c.setting.rounds
+                              and c.setting.n_start == n_start], n_dims) if 0 in ridges else None  # fmt: skip
+        chosen = self._choose(self.tried, n_dims, limit=plain.loss if plain else np.inf)
+        final = self._settle(chosen, drop=n_dims is None, n_dims=n_dims)
+        if plain is not None and plain is not chosen and final.loss > plain.loss:
+            # Converged to the end it is worse than on the path: early steps had held back the noise.
+            other = self._settle(plain, drop=n_dims is None, n_dims=n_dims)
+            final = min((final, other), key=lambda c: c.loss)
+        self._mark_edge(final, lambdas, n_start, fixed=fixed)
+        return final
+
+    def table(self, chosen: Candidate) -> pd.DataFrame:
+        """One row per fit, in the order of fitting; the last one is the chosen fit, converged."""
+        some = [c for c in self.tried if c is not chosen] + [chosen]
+        best = min(some, key=lambda c: c.loss)
+        table = pd.DataFrame([{**dataclasses.asdict(c.setting), **c.row} for c in some]).rename(
+            columns={"value": "lambda"}
         )
-    table = pd.DataFrame(rows)
-    best = int(table["loss"].argmin())
-    gaps = np.stack(losses) - losses[best]
-    table.insert(4, "loss_se", gaps.std(axis=1) / np.sqrt(len(held_out)))
-    return points, table
+        table.insert(list(table.columns).index("loss") + 1, "loss_se", [self._compare(c, best)[1] for c in some])
+        table["chosen"] = [c is chosen for c in some]
+        return table
+
+    def gain(self, candidate: Candidate, chance: float) -> tuple[float, float]:
+        """Mean gain over chance on validation judgments, and its standard error were all answers chance."""
+        values = chance - candidate.losses.astype(np.float64)
+        total = self.weight.sum()
+        mean = float(self.weight @ values / total)
+        return mean, float(np.sqrt((self.weight**2 * (values - mean) ** 2).sum()) / total)
+
+    def _mean(self, values: np.ndarray) -> tuple[float, float]:
+        """Weighted mean, with a standard error in which answers to the same triplet count as one."""
+        total = self.weight.sum()
+        mean = float(self.weight @ values / total)
+        sums = np.bincount(self.group, weights=self.weight * (values - mean))
+        return mean, float(np.sqrt((sums**2).sum()) / total)
+
+    def _compare(self, one: Candidate, other: Candidate) -> tuple[float, float]:
+        return self._mean(one.losses.astype(np.float64) - other.losses)
+
+    def _best(self) -> Candidate:
+        return min(self.tried, key=lambda c: c.loss)
+
+    def _hopeless(self, candidate: Candidate) -> bool:
+        gap, se = self._compare(candidate, self._best())
+        return gap > HOPELESS * se
+
+    def _try(self, start: Point, setting: Setting, *, weights: torch.Tensor | None = None, keep: bool = False,
+             tol: float | None = None, max_iter: int = PATH_STEPS) -> Candidate:  # fmt: skip
+        before = time.process_time()
+        found, weights = self._fit(start, setting, weights=weights, keep=keep, tol=tol, max_iter=max_iter)
+        loss, correct = row_losses(found.X, found.bias, self.held_out)
+        row = {
+            "n_dims": found.X.shape[1],
+            "train_loss": found.loss,
+            "loss": self._mean(loss)[0],
+            "accuracy": self._mean(correct)[0],
+            "n_gradients": found.n_evaluations,
+            "converged": found.converged,
+            "cpu_seconds": time.process_time() - before,
+        }
+        candidate = Candidate(setting, found, loss.astype(np.float32), row, weights)
+        self.tried.append(candidate)
+        return candidate
+
+    def _fit(self, start: Point, setting: Setting, *, weights: torch.Tensor | None, keep: bool, tol: float | None,
+             max_iter: int) -> tuple[Point, torch.Tensor | None]:  # fmt: skip
+        cost = setting.value / self.problem.n_items
+        found = self.problem.minimise(
+            start,
+            cost if weights is None else cost * weights,
+            ridge=cost * setting.ridge,
+            tol=LOOSER * self.tol if tol is None else tol,
+            max_iter=max_iter,
+        )
+        order = largest_first(found.X, -np.inf if keep else NEGLIGIBLE)
+        some = None if weights is None else weights[:, order].contiguous()
+        return dataclasses.replace(found, X=found.X[:, order].contiguous()), some
+
+    def _path(self, start: np.ndarray, lambdas: Sequence[float], ridge: float, *, fixed: bool) -> None:
+        n_start = start.shape[1]
+        point = _approach(self.problem, self.problem.begin(start), lambdas[0], ridge, self.tol)
+        found: list[Candidate] = []
+        for value in lambdas:
+            found.append(self._try(point, Setting(value, n_start, ridge)))
+            point = found[-1].point
+        if fixed:
+            return
+        for _ in range(MOST_EXTENSIONS):
+            losses = [c.loss for c in found]
+            if np.argmin(losses) == len(found) - 1 and found[-1].n_dims:
+                last = found[-1]
+                found.append(self._try(last.point, Setting(_round(RATIO * last.setting.value), n_start, ridge)))
+            elif np.argmin(losses) == 0:
+                first = found[0]
+                found.insert(0, self._try(first.point, Setting(_round(first.setting.value / RATIO), n_start, ridge)))
+            else:
+                break
+        for _ in range(MOST_REFINEMENTS):
+            jump = self._jump(found)
+            if jump is None:
+                break
+            below, above = found[jump], found[jump + 1]
+            value = _round(np.sqrt(below.setting.value * above.setting.value))
+            found.insert(jump + 1, self._try(below.point, Setting(value, n_start, ridge)))
+
+    def _jump(self, found: Sequence[Candidate]) -> int | None:
+        """Index of the largest fall of the number of dimensions, where one of its ends is near the best loss."""
+        best, size, place = self._best(), 1.5, None
+        for k, (below, above) in enumerate(itertools.pairwise(found)):
+            near = any(self._compare(c, best)[0] <= HOPELESS * self._compare(c, best)[1] for c in (below, above))
+            ratio = below.n_dims / max(above.n_dims, 1)
+            if near and below.n_dims - above.n_dims >= 3 and ratio > size:
+                size, place = ratio, k
+        return place
+
+    def _rungs(self, n_start: int, ridges: Sequence[float]) -> None:
+        """Begin with fewer dimensions, the largest of a fit on the path, as long as that helps."""
+        for ridge in ridges:
+            path = sorted(
+                (c for c in self.tried if c.setting.ridge == ridge and c.setting.n_start == n_start),
+                key=lambda c: c.setting.value,
+            )
+            n_dims, misses, tried = max(c.n_dims for c in path) / RUNG, 0, set()
+            while n_dims >= 1 and misses < 2:
+                misses = 0 if self._rung(path, round(n_dims), ridge) else misses + 1
+                tried.add(round(n_dims))
+                n_dims /= RUNG
+            best = min((c for c in self.tried if c.setting.ridge == ridge), key=lambda c: c.loss)
+            for between in (best.n_dims / RUNG**0.5, best.n_dims * RUNG**0.5):
+                if 1 <= round(between) < n_start and round(between) not in tried | {best.n_dims}:
+                    self._rung(path, round(between), ridge)
+
+    def _rung(self, path: Sequence[Candidate], n_dims: int, ridge: float) -> bool:
+        """Fit penalties around the best one from `n_dims` dimensions; return whether that is worth going on."""
+        wider = [c for c in path if c.n_dims > n_dims]
+        if not wider:
+            return True  # nothing new at this rung: the path itself has fewer dimensions
+        best = min((c for c in self.tried if c.setting.ridge == ridge), key=lambda c: c.loss)
+        wider = [c for c in wider if c.setting.value <= best.setting.value * 1.01][-3:] or wider[:1]
+        good, start = False, _largest(wider[-1].point, n_dims)
+        for source in reversed(wider):  # from the largest penalty, whose dimensions are the cleanest
+            found = self._try(start, Setting(source.setting.value, n_dims, ridge))
+            start = found.point
+            if self._hopeless(found):
+                break
+            good = True
+        return good
+
+    def _descend(self) -> None:
+        """Follow the best fit to smaller and larger penalties as long as the loss falls."""
+        for factor in (1 / RATIO, RATIO):
+            for _ in range(MOST_EXTENSIONS):
+                best = self._best()
+                setting = dataclasses.replace(best.setting, value=_round(best.setting.value * factor))
+                known = [c for c in self.tried if dataclasses.replace(c.setting, value=0.0)
+                         == dataclasses.replace(setting, value=0.0)]  # fmt: skip
+                if any(abs(c.setting.value / setting.value - 1) < 0.1 for c in known):
+                    break
+                if self._try(best.point, setting).loss >= best.loss:
+                    break
+
+    def _reweight(self, rounds: int, n_dims: int | None, *, fixed: bool) -> None:
+        plain = [c for c in self.tried if not c.setting.ridge and c.n_dims]
+        if not plain:
+            return
+        bases = [self._choose(plain, n_dims)]
+        near = [c for c in plain if c.n_dims >= (n_dims or 1) and not self._hopeless(c)]
+        if near:  # twin columns may be within one standard error of each other, and not once they are freed
+            bases.append(min(near, key=lambda c: (c.n_dims, c.loss)))
+        for base in bases[: 1 if bases[0] is bases[-1] else 2]:
+            if not self._hopeless(base):
+                self._reweight_from(base, rounds, n_dims, factors=(1.0,) if fixed else (1.0, RATIO, RATIO**2))
+
+    def _reweight_from(self, base: Candidate, rounds: int, n_dims: int | None, *, factors: Sequence[float]) -> None:
+        for factor in factors:
+            setting = dataclasses.replace(base.setting, value=_round(base.setting.value * factor))
+            point = base.point
+            for number in range(1, rounds + 1):
+                found = self._try(
+                    point, dataclasses.replace(setting, rounds=number), weights=freed(point.X), keep=n_dims is not None
+                )
+                point = found.point
+                if self._hopeless(found):
+                    return
+
+    def _choose(self, candidates: Sequence[Candidate], n_dims: int | None, *, limit: float = np.inf) -> Candidate:
+        """Take the fewest dimensions within one standard error of the best loss, and of those the best loss.
+
+        Nothing above `limit` is taken, the loss that plain L1 comes to by the same rule.
+        """
+        able = [c for c in candidates if c.n_dims >= (n_dims or 0)]
+        if not able:
+            values = sorted({c.setting.value for c in candidates})
+            raise DataError(
+                f"SparseEmbedding: n_dims = {n_dims}, but no lambda of {values} leaves more than "
+                f"{max(c.n_dims for c in candidates)} dimensions. Give smaller lambdas, or ask for fewer dimensions."
+            )
+        best = min(able, key=lambda c: c.loss)
+        if n_dims is not None:
+            return best
+        near = []
+        for candidate in able:
+            gap, se = self._compare(candidate, best)
+            if candidate is best or (gap <= se and candidate.loss <= limit and candidate.n_dims):
+                near.append(candidate)
+        return min(near, key=lambda c: (c.n_dims, c.loss))
+
+    def _settle(self, chosen: Candidate, *, drop: bool, n_dims: int | None) -> Candidate:
+        """Converge, take out dimensions without which loss and penalty are lower, and score again."""
+        point = chosen.point if n_dims is None else _largest(chosen.point, n_dims)
+        weights = None if chosen.weights is None else chosen.weights[:, : point.X.shape[1]].contiguous()
+        last: dict[str, Any] = {"keep": not drop, "tol": self.tol, "max_iter": self.max_iter}
+        if drop:
+            point, weights = self._fit(point, chosen.setting, weights=weights, **last)
+            while point.X.shape[1] > 1:
+                # Two columns that share what one could explain are a local minimum.
+                fewer = point.X.shape[1] - 1
+                some = None if weights is None else weights[:, :fewer].contiguous()
+                simpler, some = self._fit(_largest(point, fewer), chosen.setting, weights=some, **last)
+                if simpler.objective >= point.objective:
+                    break
+                point, weights = simpler, some
+        return self._try(point, chosen.setting, weights=weights, **last)
+
+    def _mark_edge(self, chosen: Candidate, lambdas: Sequence[float], n_start: int, *, fixed: bool) -> None:
+        values = sorted({c.setting.value for c in self.tried if c.setting.ridge == chosen.setting.ridge
+                         and not c.setting.rounds}) if not fixed else list(lambdas)  # fmt: skip
+        if len(values) > 1 and chosen.setting.value in (values[0], values[-1]) and not chosen.setting.rounds:
+            which = "smallest" if chosen.setting.value == values[0] else "largest"
+            self.edge = (
+                f"The chosen lambda {chosen.setting.value:.3g} is the {which} that was tried ({values[0]:.3g} to "
+                f"{values[-1]:.3g}); a better one may lie beyond. Give other lambdas."
+            )
+        elif chosen.n_dims == n_start > 1:
+            self.edge = (
+                f"All {n_start} dimensions that the search began with are in use; more may be better. Raise max_dims"
+                f" (now limited by {'the number of judgments' if n_start < FEWEST else 'max_dims or the judgments'})."
+            )
 
 
-def _approach(problem: Problem, start: Point, first: float, tol: float) -> Point:
+def freed(X: torch.Tensor) -> torch.Tensor:
+    """Weights of the penalty that free large coordinates (iteratively reweighted L1; Candes, Wakin & Boyd 2008).
+
+    A coordinate x costs 2 KNEE / (x + KNEE) times as much as in L1, which is twice L1 for what is zero.
+    """
+    return 2 * KNEE / (X + KNEE)
+
+
+def _largest(point: Point, n_dims: int) -> Point:
+    return dataclasses.replace(point, X=point.X[:, :n_dims].contiguous())
+
+
+def _approach(problem: Problem, start: Point, first: float, ridge: float, tol: float) -> Point:
     """Lead a start to the first penalty by smaller ones, with a tenth of the judgments if there are many.
 
     Fewer judgments are noisier by the root of their share; so are the penalties, which keeps all dimensions alive.
@@ -115,97 +399,6 @@ def _approach(problem: Problem, start: Point, first: float, tol: float) -> Point
         problem = Problem(problem.data[rows], with_bias=problem.with_bias, dtype=problem.dtype, device=problem.device)
         first *= float(np.sqrt(n / len(rows)))
     for part in RAMP:
-        start = problem.minimise(start, part * first / problem.n_items, tol=LOOSER * tol, max_iter=RAMP_STEPS)
+        cost = part * first / problem.n_items
+        start = problem.minimise(start, cost, ridge=cost * ridge, tol=LOOSER * tol, max_iter=RAMP_STEPS)
     return start
-
-
-def choose(table: pd.DataFrame, n_dims: int | None) -> int:
-    """Choose a penalty.
-
-    Parameters
-    ----------
-    table : DataFrame
-        What `walk` found.
-    n_dims : int or None
-        Number of dimensions that the embedding must have; None for what the validation loss says.
-
-    Returns
-    -------
-    int
-        Row of the table.
-
-    Raises
-    ------
-    DataError
-        If no penalty leaves that many dimensions.
-    """
-    able = np.ones(len(table), bool) if n_dims is None else table["n_dims"].to_numpy() >= n_dims
-    if not able.any():
-        raise DataError(
-            f"SparseEmbedding: n_dims = {n_dims}, but no lambda of {table['lambda'].tolist()} leaves more than "
-            f"{table['n_dims'].max()} dimensions. Give smaller lambdas, or ask for fewer dimensions."
-        )
-    losses = table["loss"].to_numpy()
-    best = int(np.flatnonzero(able)[losses[able].argmin()])
-    # The standard error is that of the difference from the overall best, which is the best one if n_dims is free.
-    near = able & (losses - losses[best] <= table["loss_se"].to_numpy())
-    near[best] = True
-    return int(np.flatnonzero(near).max())
-
-
-def refine(
-    problem: Problem,
-    point: Point,
-    value: float,
-    *,
-    rounds: int,
-    drop: bool,
-    tol: float,
-    max_iter: int,
-) -> Point:
-    """Converge at one penalty, then weaken it where coordinates are large.
-
-    L1 pulls large coordinates down as hard as it pulls noise to zero. In each round a coordinate x costs
-    2 KNEE / (x + KNEE) times as much as in L1, which is twice L1 for what is zero and little for what is large
-    (iteratively reweighted L1, Candes, Wakin & Boyd 2008); every round lowers the same concave penalty.
-
-    Before that the smallest dimension is taken out as long as loss and penalty together are lower without it: two
-    columns that share what one could explain are a local minimum.
-
-    Parameters
-    ----------
-    problem : Problem
-        Judgments.
-    point : Point
-        Where to begin.
-    value : float
-        Lambda.
-    rounds : int
-        Number of rounds; 0 leaves plain L1.
-    drop : bool
-        Drop dimensions that lose their weight; not where their number is fixed.
-    tol : float
-        Relative decrease at which to stop.
-    max_iter : int
-        Most steps of each fit.
-
-    Returns
-    -------
-    Point
-        The embedding.
-    """
-    cost = value / problem.n_items
-    limit = NEGLIGIBLE if drop else -np.inf
-
-    def _settle(start: Point, penalty: float | torch.Tensor) -> Point:
-        return prune(problem.minimise(start, penalty, tol=tol, max_iter=max_iter), limit)
-
-    point = _settle(point, cost)
-    while drop and point.X.shape[1] > 1:
-        simpler = _settle(dataclasses.replace(point, X=point.X[:, :-1].contiguous()), cost)
-        if simpler.objective >= point.objective:
-            break
-        point = simpler
-    for _ in range(rounds):
-        point = _settle(point, 2 * cost * KNEE / (point.X + KNEE))
-    return point

@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
@@ -21,21 +23,23 @@ from ..core import (
     suggest,
     versions,
 )
-from ..numerics.choices import choice_logits, correct_share
+from ..numerics.choices import choice_logits, correct_share, log_probabilities
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
-from ..numerics.variational import SpikeSlab, alive, fit_posterior
+from ..numerics.variational import Posterior, SpikeSlab, alive, fit_posterior
+from .methods import METHODS, PRECISIONS, STARTS
 from .new_items import place_items
-from .objective import Point, Problem
-from .path import LARGE, choose, default_lambdas, refine, walk
-from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
+from .objective import NEGLIGIBLE, Point, Problem, prune
+from .path import CHANCE, LARGE, RATIO, RUNG, Candidate, Search, affordable_dims, default_lambdas
+from .triplets import PARTS, SEEN, Triplets, as_triplets, connections, divide, parts_of, shown_order, slot_entropy
 
-METHODS = ("map", "variational")
-STARTS = ("random", "spectral")
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 POSTERIOR_STEPS, POSTERIOR_RATE = 1000, 0.03
+START = 2.0  # mean dot product of a random start
+WIDTH_95 = 1.96
+LEAST_INFLATION = 1.1  # of posterior standard deviations; simulations give 1.0 to 1.2
+ENOUGH = 1_000  # validation judgments
 BATCH = 250_000  # judgments of a step of "variational", where there are many
-STEP = "embed/1"
+STEP = "embed/2"
 
 
 @dataclass(eq=False, repr=False)
@@ -50,19 +54,25 @@ class SparseEmbedding(BaseEstimator):
     n_dims : int, optional
         Exact number of dimensions. The validation loss decides if it is left out.
     max_dims : int
-        Number of dimensions at the beginning of the path, at most the number of items.
+        Most dimensions at the beginning of the path. It begins with fewer where items were judged rarely: eight
+        showings of an item for each of its coordinates, and ten dimensions at least.
     lambdas : sequence of float, optional
-        Penalties to try, in SPoSE's units; chosen from the number of judgments and items if left out.
+        Penalties to try, in SPoSE's units. If left out they are chosen from the number of judgments and items, and more
+        are added where the best one is at an end or the number of dimensions jumps.
     start : {"random", "spectral"}
         Where the first fit begins.
     slot_bias : bool
         Estimate a preference for each slot within the likelihood.
     reweight : int
-        Rounds in which large coordinates are freed from the penalty; 0 for plain L1.
+        Most rounds, in which large coordinates are freed from the penalty, that are tried; 0 for none.
     spike, slab, share : float
         Prior of "variational": standard deviations of its two parts, and the weight of the first.
+    ridges : sequence of float
+        Quadratic parts of the penalty to try: c(x) = x + ridge x^2 / 2. They keep coordinates of items that were judged
+        rarely from growing; 0 is plain L1.
     validation : float
-        Share of triplets to choose lambda by, where the judgments declare no split.
+        Share of triplets to choose by, where the judgments declare no split; up to a quarter where that would be less
+        than 1,000 judgments.
     tol : float
         Fits stop when three steps in a row lower the objective by less than this part of it.
     max_iter : int
@@ -84,7 +94,10 @@ class SparseEmbedding(BaseEstimator):
       posterior means, cut at zero.
     - ``scale_``, of the same shape: posterior standard deviations of "variational", else None.
     - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated.
-    - ``lambda_``: the penalty that was chosen; ``path_``: a table with a row per penalty, see `walk`.
+    - ``lambda_``, ``ridge_``, ``rounds_``, ``n_start_``: the penalty, its shape, and the dimensions that the chosen fit
+      began with; ``validation_loss_``: its loss on validation judgments; ``path_``: a table with a row per fit.
+    - ``notes_``: what should be known about the choice and the judgments, in words; ``components_``: group of items
+      connected by judgments, -1 for items in none; ``judged_``.
     - ``parts_``, shape (n_valid,): "train", "validation", "test" or "subset" for each valid judgment. The last two are
       never looked at.
     - ``items_``: name of each row; ``trace_`` and ``converged_``: objective after each step of the last fit, and
@@ -107,6 +120,7 @@ class SparseEmbedding(BaseEstimator):
     lambdas: tuple[float, ...] | None = None
     start: str = "random"
     slot_bias: bool = False
+    ridges: tuple[float, ...] = (2.0, 0.0)
     reweight: int = 2
     spike: float = 0.25
     slab: float = 1.0
@@ -142,6 +156,31 @@ class SparseEmbedding(BaseEstimator):
         DataError
             If there are no valid judgments, or no penalty leaves any dimension.
         """
+        return self._learn(X, None, 1.0)
+
+    def fit_near(
+        self, X: Judgments | Triplets | np.ndarray, model: "SparseEmbedding", *, stronger: float = 1.0
+    ) -> "SparseEmbedding":
+        """Learn an embedding, with a search around what another fit chose; `lambdas` that are given are all tried.
+
+        Parameters
+        ----------
+        X : Judgments, Triplets, or ndarray of int, shape (n, 3)
+            Judgments.
+        model : SparseEmbedding
+            A fit with the same settings.
+        stronger : float
+            What its lambda is multiplied by.
+
+        Returns
+        -------
+        SparseEmbedding
+            Itself.
+        """
+        model._check_fitted()
+        return self._learn(X, model, stronger)
+
+    def _learn(self, X: Any, near: "SparseEmbedding | None", stronger: float) -> "SparseEmbedding":
         self._check()
         data = as_triplets(X)
         self.items_ = data.names
@@ -151,13 +190,19 @@ class SparseEmbedding(BaseEstimator):
             raise DataError(
                 f"SparseEmbedding: {n_train} judgments to train and {n_held_out} to validate; both need some."
             )
+        if self.slot_bias and not shown_order(data):
+            raise DataError(
+                f"SparseEmbedding: slot_bias = True, but the odd item is in slot {int(data.choice[0]) + 1} of all "
+                f"{len(data):,} judgments: their order is not that of showing. Leave slot_bias out."
+            )
+        self.components_ = connections(data[self.part_codes_ < SEEN])
         self.inputs_ = {"items": fingerprint_array(data.items), "choice": fingerprint_array(data.choice)}
         if data.probabilities is not None:
             self.inputs_["probabilities"] = fingerprint_array(data.probabilities)
         if data.weight is not None:
             self.inputs_["weight"] = fingerprint_array(data.weight)
         with torch_threads(self.threads):
-            self._finish(data, self._choose(data))
+            self._finish(data, self._choose(data, near, stronger))
         return self
 
     @property
@@ -165,51 +210,115 @@ class SparseEmbedding(BaseEstimator):
         """Part of each valid judgment."""
         return np.asarray(PARTS)[self.part_codes_]
 
-    def _choose(self, data: Triplets) -> Point:
-        """Walk along the path, and take the fit that validation judgments are in favour of."""
+    def _choose(self, data: Triplets, near: "SparseEmbedding | None", stronger: float) -> Candidate:
+        """Search penalty, dimensions and reweighting on validation judgments, with the training judgments."""
         train, held_out = (data[self.part_codes_ == PARTS.index(part)] for part in ("train", "validation"))
-        problem = self._problem(train)
-        lambdas = tuple(sorted(self.lambdas)) if self.lambdas is not None else default_lambdas(train)
-        points, self.path_ = walk(problem, problem.begin(self._start(train)), lambdas, held_out, tol=self.tol)
-        row = choose(self.path_, self.n_dims)
-        self.path_["chosen"] = np.arange(len(self.path_)) == row
-        self.lambda_ = lambdas[row]
-        return points[row]
+        ridges, rounds, most = self.ridges, self.reweight, affordable_dims(train, self.max_dims)
+        if self.lambdas is not None:
+            lambdas = tuple(sorted(self.lambdas)) if near is None else tuple(stronger * v for v in sorted(self.lambdas))
+        elif near is not None:
+            lambdas = tuple(stronger * near.lambda_ * factor for factor in (1 / RATIO, 1.0, RATIO))
+            ridges, rounds = (near.ridge_,), rounds if near.rounds_ else 0
+            most = min(most, math.ceil(RUNG * min(near.n_start_, 2 * near.embedding_.shape[1])))
+        else:
+            lambdas = default_lambdas(train)
+        search = Search(self._problem(train), held_out, tol=self.tol, max_iter=self.max_iter)
+        chosen = search.run(
+            self._start(train, most),
+            lambdas,
+            fixed=self.lambdas is not None,
+            ridges=ridges,
+            rounds=rounds,
+            n_dims=self.n_dims,
+        )
+        self.path_ = search.table(chosen)
+        setting = chosen.setting
+        self.lambda_: float = setting.value
+        self.ridge_: float = setting.ridge
+        self.rounds_: int = setting.rounds
+        self.n_start_: int = setting.n_start
+        self.validation_loss_ = chosen.loss
+        chance = float(np.log(3)) if not self.slot_bias else slot_entropy(train)
+        gain, se = search.gain(chosen, chance)
+        if not chosen.n_dims or gain <= CHANCE * se:
+            raise DataError(
+                f"SparseEmbedding: no dimension is left that predicts validation judgments better than chance: "
+                f"cross-entropy {chosen.loss:.4f} at lambda {self.lambda_:.3g}, chance {chance:.4f}, standard error "
+                f"{se:.4f} of {len(held_out):,} judgments. Are the columns in order (odd item last), and are there "
+                f"enough judgments?"
+            )
+        self.notes_ = tuple(note for note in (*self._gaps(), search.edge) if note)
+        return chosen
+
+    @property
+    def judged_(self) -> np.ndarray:
+        """Whether each item is in any judgment that was fitted; the others have coordinates of zero."""
+        return self.components_ >= 0
+
+    def _gaps(self) -> list[str]:
+        """List items in no judgment, and groups of items that are never compared."""
+        notes = []
+        missing = [name for name, found in zip(self.items_, self.judged_, strict=True) if not found]
+        if missing:
+            hint = ""
+            if missing[0] == "0" and self.items_[0] == "0":
+                hint = " Is the first item number 1? Then say count_from = 1."
+            shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            notes.append(
+                f"{len(missing)} items are in no judgment and are left out of the feature space: {shown}.{hint}"
+            )
+        n_parts = int(self.components_.max()) + 1
+        if n_parts > 1:
+            sizes = np.bincount(self.components_[self.judged_])
+            notes.append(
+                f"The judgments fall into {n_parts} groups of items that are never compared with each other (sizes "
+                f"{', '.join(map(str, sizes[:5]))}{', ...' if n_parts > 5 else ''}): similarities between groups are "
+                f"not measured. Add judgments that connect them."
+            )
+        return notes
 
     def _problem(self, data: Triplets) -> Problem:
-        return Problem(data, with_bias=self.slot_bias, dtype=PRECISIONS[self.precision], device=self.device)
+        return Problem(data, with_bias=self.slot_bias, dtype=getattr(torch, self.precision), device=self.device)
 
-    def _finish(self, data: Triplets, chosen: Point) -> None:
-        # Lambda is chosen: validation judgments now help to fit, the test part still does not.
+    def _finish(self, data: Triplets, chosen: Candidate) -> None:
+        # The choice is made: validation judgments now help to fit, the test part still does not.
         seen = self.part_codes_ < SEEN
         both = self._problem(data if seen.all() else data[seen])
-        point = refine(
-            both,
-            self._shorten(chosen),
-            self.lambda_,
-            rounds=self.reweight,
-            drop=self.n_dims is None,
+        cost = self.lambda_ / both.n_items
+        found = both.minimise(
+            chosen.point,
+            cost if chosen.weights is None else cost * chosen.weights,
+            ridge=cost * self.ridge_,
             tol=self.tol,
             max_iter=self.max_iter,
         )
+        point = prune(found, NEGLIGIBLE if self.n_dims is None else -np.inf)
         self.scale_: np.ndarray | None = None
         if self.method == "variational":
             point = self._posterior(both, point)
         if not point.X.shape[1]:
             raise DataError(
-                f"SparseEmbedding: no dimension is left at lambda {self.lambda_}: the judgments are no better "
-                f"predicted with any than without. Are the columns in order (odd item last), and are there enough "
-                f"judgments?"
+                f"SparseEmbedding: no dimension is left at lambda {self.lambda_:.3g} that the posterior tells from "
+                f"zero. Are there enough judgments? method = 'map' does not need as many."
             )
-        self.embedding_ = point.X.cpu().numpy()
+        self.embedding_: np.ndarray = point.X.cpu().numpy()
         bias = np.zeros(3) if point.bias is None else point.bias.cpu().numpy().astype(np.float64)
         self.slot_bias_ = bias - bias.mean()
         self.converged_, self.trace_ = point.converged, point.trace
 
-    def _shorten(self, point: Point) -> Point:
-        return point if self.n_dims is None else dataclasses.replace(point, X=point.X[:, : self.n_dims].contiguous())
-
     def _posterior(self, problem: Problem, point: Point) -> Point:
+        fitted = self._draw_posterior(problem, point, self.random_state)
+        mean, scale = fitted.mean.cpu().numpy(), fitted.scale.cpu().numpy()
+        self.inflation_ = self._inflation(problem, point, fitted.mean)
+        scale = scale * self.inflation_
+        kept = np.ones(mean.shape[1], bool) if self.n_dims is not None else alive(mean, scale)
+        order = np.flatnonzero(kept)[np.argsort(-np.maximum(mean[:, kept], 0).sum(axis=0), kind="stable")]
+        self.scale_ = scale[:, order]
+        return dataclasses.replace(
+            point, X=torch.as_tensor(np.maximum(mean[:, order], 0)), converged=True, trace=fitted.trace
+        )
+
+    def _draw_posterior(self, problem: Problem, point: Point, seed: int) -> Posterior:
         batches = [problem.batch]
         n = len(problem.data)
         if n >= LARGE:
@@ -222,30 +331,70 @@ class SparseEmbedding(BaseEstimator):
             batch = batches[next(turn) // 2 % len(batches)]  # both draws of an antithetic pair see the same one
             return problem.loss(X, batch, bias=point.bias)[:2]
 
-        fitted = fit_posterior(
+        return fit_posterior(
             _loss,
             point.X,
             n_judgments=problem.batch.total,
             prior=SpikeSlab(self.spike, self.slab, self.share),
             n_steps=POSTERIOR_STEPS,
             rate=POSTERIOR_RATE,
-            seed=self.random_state,
-        )
-        mean, scale = fitted.mean.cpu().numpy(), fitted.scale.cpu().numpy()
-        kept = np.ones(mean.shape[1], bool) if self.n_dims is not None else alive(mean, scale)
-        order = np.flatnonzero(kept)[np.argsort(-np.maximum(mean[:, kept], 0).sum(axis=0), kind="stable")]
-        self.scale_ = scale[:, order]
-        return dataclasses.replace(
-            point, X=torch.as_tensor(np.maximum(mean[:, order], 0)), converged=True, trace=fitted.trace
+            seed=seed,
         )
 
-    def _start(self, train: Triplets) -> np.ndarray:
+    def _inflation(self, problem: Problem, point: Point, mean: torch.Tensor) -> float:
+        """Widen the posterior until 95 percent intervals hold the truth in a simulation.
+
+        Independent Gaussians are narrower than the posterior that they stand for. Judgments are simulated from the
+        fitted means and fitted again; the 95 percent quantile of the standardised errors of coordinates above zero says
+        by how much. One simulation is noisy, so that it is at least what most of them need. Probabilities have no known
+        noise to simulate.
+        """
+        data = problem.data
+        if data.probabilities is not None:
+            return LEAST_INFLATION
+        truth = mean.clamp(min=0)
+        logits = choice_logits((truth @ truth.T).cpu().numpy(), data.items,
+                               bias=None if point.bias is None else point.bias.cpu().numpy())  # fmt: skip
+        p = np.exp(log_probabilities(logits)).cumsum(axis=1)
+        draws = np.random.default_rng([self.random_state, 6]).random((len(p), 1))
+        simulated = dataclasses.replace(data, choice=(draws > p).sum(axis=1).clip(0, 2).astype(np.int8))
+        again = self._draw_posterior(self._problem(simulated), dataclasses.replace(point, X=truth), self.random_state)
+        error = ((again.mean - truth) / again.scale).abs()[truth > NEGLIGIBLE].cpu().numpy()
+        return max(LEAST_INFLATION, float(np.quantile(error, 0.95) / WIDTH_95)) if len(error) else LEAST_INFLATION
+
+    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Give the posterior interval of each coordinate.
+
+        Parameters
+        ----------
+        level : float
+            Probability that it holds the coordinate.
+
+        Returns
+        -------
+        low, high : ndarray, shape (n_items, n_dims)
+            Not below zero.
+
+        Raises
+        ------
+        ConfigError
+            If the embedding was fitted with another method than "variational".
+        """
+        self._check_fitted()
+        if self.scale_ is None:
+            raise ConfigError(f"SparseEmbedding: method = {self.method!r} has no intervals; use 'variational'.")
+        half = float(norm.ppf(0.5 + level / 2)) * self.scale_
+        return np.maximum(self.embedding_ - half, 0), self.embedding_ + half
+
+    def _start(self, train: Triplets, n_dims: int) -> np.ndarray:
         n_items = len(train.names)
-        n_dims = max(min(self.max_dims, n_items), self.n_dims or 1)
+        n_dims = max(n_dims, self.n_dims or 1)
         if self.start == "spectral":
             rate = win_rates(train.items, train.choice, n_items, probabilities=train.probabilities)
             return spectral_start(rate, n_dims)
-        return 0.1 + 0.1 * np.random.default_rng([self.random_state, 1]).random((n_items, n_dims))
+        # Dot products of about START: large enough to tell dimensions apart from the first step on.
+        width = 2 * np.sqrt(START / n_dims)
+        return width * np.random.default_rng([self.random_state, 1]).random((n_items, n_dims))
 
     def _parts(self, given: Any, data: Triplets) -> np.ndarray:
         declared = parts_of(given, data)
@@ -255,12 +404,14 @@ class SparseEmbedding(BaseEstimator):
                 codes[declared == part] = number
         if not (codes == PARTS.index("validation")).any():
             learn = np.flatnonzero(codes == PARTS.index("train"))
-            drawn = divide(data[learn], self.validation, np.random.default_rng([self.random_state, 0]))
+            # Few judgments need a larger share, or the choice among fits is a draw of lots.
+            share = min(max(self.validation, ENOUGH / max(len(learn), 1)), max(self.validation, 0.25))
+            drawn = divide(data[learn], share, np.random.default_rng([self.random_state, 0]))
             codes[learn[drawn]] = PARTS.index("validation")
         return codes
 
     def _check(self) -> None:
-        for name, known in (("method", METHODS), ("start", STARTS), ("precision", tuple(PRECISIONS))):
+        for name, known in (("method", METHODS), ("start", STARTS), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"SparseEmbedding: {name} = {value!r}. {suggest(str(value), known)}")
@@ -369,8 +520,8 @@ class SparseEmbedding(BaseEstimator):
         self._check_fitted()
         return feature_space(
             name,
-            self.embedding_,
-            self.items_,
+            self.embedding_[self.judged_],
+            tuple(np.asarray(self.items_)[self.judged_].tolist()),
             Provenance(STEP, self.settings(), self.inputs_, self.random_state, versions()),
         )
 

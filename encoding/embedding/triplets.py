@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from ..core import DataError, Judgments, SplitError
 from ..numerics.choices import triplet_keys
@@ -42,6 +44,11 @@ class Triplets:
         probabilities = None if self.probabilities is None else self.probabilities[rows]
         weight = None if self.weight is None else self.weight[rows]
         return Triplets(self.items[rows], self.choice[rows], probabilities, weight, self.names)
+
+    @property
+    def total(self) -> float:
+        """Sum of weights."""
+        return float(len(self) if self.weight is None else self.weight.sum(dtype=np.float64))
 
     @property
     def keys(self) -> np.ndarray:
@@ -102,6 +109,8 @@ def _of_judgments(judgments: Judgments) -> Triplets:
     weighted = bool((judgments.weight != 1).any())
     if weighted and ((judgments.weight < 0).any() or not np.isfinite(judgments.weight).all()):
         raise DataError(f"{judgments!r}: weights must be finite and not negative.")
+    if soft:
+        _check_probabilities(judgments, valid)
     return Triplets(
         judgments.items[rows],
         judgments.choice[rows],
@@ -109,6 +118,42 @@ def _of_judgments(judgments: Judgments) -> Triplets:
         judgments.weight[rows] if weighted else None,
         judgments.stimuli,
     )
+
+
+def _check_probabilities(judgments: Judgments, valid: np.ndarray) -> None:
+    given = judgments.probabilities[valid]
+    some = np.isfinite(given)
+    for wrong, what in (
+        (np.isinf(given).any(axis=1), "an infinite probability"),
+        ((given < 0).any(axis=1), "a negative probability; are these logarithms?"),
+        (some.any(axis=1) & ~some.all(axis=1), "only some of the three probabilities"),
+        (some.all(axis=1) & (given.sum(axis=1) <= 0), "probabilities that are all zero"),
+    ):
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"{judgments!r}: {int(wrong.sum())} judgments have {what}, the first is row {valid[row]}: "
+                f"{given[row].tolist()}. Three numbers of 0 or more were needed, not all zero; NaN for a hard choice."
+            )
+
+
+def connections(data: Triplets) -> np.ndarray:
+    """Component of the graph of judged pairs that each item belongs to, by descending size; -1 if it was never judged.
+
+    Judgments within each component say nothing about similarities across components.
+    """
+    n = len(data.names)
+    a, b, c = data.items.T
+    edges = coo_matrix((np.ones(2 * len(data), bool), (np.r_[a, b], np.r_[b, c])), shape=(n, n))
+    label = connected_components(edges, directed=False)[1]
+    judged = np.zeros(n, bool)
+    judged[data.items.ravel()] = True
+    found = np.full(n, -1)
+    names, number, size = np.unique(label[judged], return_inverse=True, return_counts=True)
+    rank = np.empty(len(names), int)
+    rank[np.argsort(-size, kind="stable")] = np.arange(len(names))
+    found[judged] = rank[number]
+    return found
 
 
 def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.ndarray | None:
@@ -193,3 +238,23 @@ def divide(data: Triplets, share: float, rng: np.random.Generator) -> np.ndarray
     drawn = np.zeros(len(sets), bool)
     drawn[rng.permutation(len(sets))[: max(1, round(share * len(sets)))]] = True
     return drawn[group]
+
+
+def targets(data: Triplets) -> np.ndarray:
+    """Probability of each slot, one-hot where only a choice is known: shape (n, 3)."""
+    target = np.eye(3)[data.choice]
+    if data.probabilities is not None:
+        soft = np.isfinite(data.probabilities).all(axis=1)
+        target[soft] = data.probabilities[soft] / data.probabilities[soft].sum(axis=1, keepdims=True)
+    return target
+
+
+def slot_entropy(data: Triplets) -> float:
+    """Cross-entropy of a judge who knows how often each slot is odd, and nothing else."""
+    share = np.average(targets(data), axis=0, weights=data.weight)
+    return float(-(share * np.log(np.maximum(share, 1e-12))).sum())
+
+
+def shown_order(data: Triplets) -> bool:
+    """Whether items may stand in the order of showing; not where the odd one is always in the same slot."""
+    return bool(len(np.unique(data.choice)) > 1 or data.probabilities is not None)

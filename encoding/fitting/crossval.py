@@ -27,7 +27,8 @@ from ..core.progress import Progress, silent
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
-from .design import Design, make_design
+from .budget import Compute
+from .design import Design, lay_out_folds, make_design
 from .folds import Folds
 from .models import EncodingModel
 from .plan import Choice, choose_method, group_members, plan_memory
@@ -46,37 +47,6 @@ BANDED = ("y_band", "p_band", "gammas")
 UNSTABLE = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
-    """Where and within what memory to compute; changes no result beyond rounding.
-
-    Attributes
-    ----------
-    device : {"cpu", "cuda"}
-        Where the search runs.
-    keep_bytes : int
-        Held-out predictions of a model are kept if they take at most this much; 0 keeps none.
-    chunk_bytes : int
-        Responses are read in chunks of targets of at most this size.
-    memory_bytes : int
-        What a fit may take in all; chunks become smaller where they must.
-    vram_bytes : int
-        The same on the graphics card.
-    threads : int
-        Threads on the processor; 0 takes all that there are.
-    verify : bool
-        Whether to check a sample of targets of every chunk against himalaya.
-    """
-
-    device: str = "cpu"
-    keep_bytes: int = 2 << 30
-    chunk_bytes: int = 256 << 20
-    memory_bytes: int = 8 << 30
-    vram_bytes: int = 8 << 30
-    threads: int = 0
-    verify: bool = False
-
-
 @dataclass(eq=False, slots=True)
 class _Job:
     """One model on its way to a folder."""
@@ -88,6 +58,7 @@ class _Job:
     keep: bool
     choice: Choice
     alphas: np.ndarray
+    size: Size
 
 
 def cross_predict(
@@ -218,8 +189,13 @@ def _job(
     gammas = model.candidates(rng)
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     keep = 4 * gammas.shape[1] * n_rows * len(responses.targets) <= compute.keep_bytes
-    provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep)
-    return _Job(model, gammas, provenance, folder, keep, Choice("", ""), np.asarray(sorted(model.alphas)))
+    widths = tuple(space.values.shape[1] for space in used)
+    alphas = model.penalties(sum(widths))
+    rows = lay_out_folds(np.empty((len(folds.samples), 0)), folds)
+    size = Size(rows, (sum(widths),) if model.joined else widths, len(gammas), len(alphas), free=not model.joined)
+    choice = choose_solver(model, size, int(responses.usable.sum()), compute.device)
+    provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep, method=choice.method)
+    return _Job(model, gammas, provenance, folder, keep, choice, alphas, size)
 
 
 def _fit(
@@ -235,14 +211,10 @@ def _fit(
     arrays = choose_arrays(compute.device, threads=compute.threads or None, vram=compute.vram_bytes)
     usable = np.flatnonzero(responses.usable)
     tasks = [make_task(design, job.model, job.gammas) for job in jobs]
-    sizes = [_size(design, task) for task in tasks]
-    for job, task, size in zip(jobs, tasks, sizes, strict=True):
-        job.alphas = task.alphas
-        job.choice = choose_solver(job.model, size, len(usable), compute.device)
     methods = [job.choice.method for job in jobs]
     plan = plan_memory(
         design.rows,
-        sizes,
+        [job.size for job in jobs],
         arrays,
         n_features=design.X.shape[1],
         n_targets=max(len(usable), 1),
@@ -299,11 +271,6 @@ def make_task(design: Design, model: EncodingModel, gammas: np.ndarray) -> Task:
     return Task(np.concatenate(parts), bands, gammas, model.penalties(edges[-1]), model.search == "guided")
 
 
-def _size(design: Design, task: Task) -> Size:
-    widths = tuple(band.stop - band.start for band in task.bands)
-    return Size(design.rows, widths, len(task.gammas), len(task.alphas))
-
-
 def choose_solver(model: EncodingModel, size: Size, n_targets: int, device: str) -> Choice:
     """Choose the solver of a model: the one that its settings demand, or the cheapest."""
     if not model.alpha_per_target:
@@ -326,9 +293,11 @@ def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: 
 
 
 def _provenance(
-    model: EncodingModel, used: list[FeatureSpace], identity: str, folds: Folds, *, seed: int, keep: bool
+    model: EncodingModel, used: list[FeatureSpace], identity: str, folds: Folds, *, seed: int, keep: bool, method: str
 ) -> Provenance:
     config = {"model": asdict(model), "kind": type(model).__name__, "keep": keep}
+    if SOLVERS[method].regrids:
+        config["solver"] = method
     rows = [[fingerprint_array(part) for part in (f.train, f.test, f.average)] for f in folds.folds]
     inner = [[[fingerprint_array(part) for part in pair] for pair in f.inner] for f in folds.folds]
     inputs = {"responses": identity, "folds": digest([rows, inner])}
@@ -547,10 +516,12 @@ def search_facts(state: dict[str, np.ndarray], task: Task, curve: np.ndarray) ->
     for first in range(0, alphas.shape[1], 4096):
         gammas = state["gammas"][:, :, first : first + 4096]
         unstable += int((0.5 * np.abs(gammas - gammas.mean(0)).sum(1).mean(0) > UNSTABLE).sum())
-    edge = len(task.alphas) > 1
+    # A solver with a grid of its own may choose penalties between those of the model; each counts for the nearest.
+    edges = np.sqrt(task.alphas[1:] * task.alphas[:-1])
+    low, high = (alphas < edges[0], alphas >= edges[-1]) if len(edges) else (np.zeros(1), np.zeros(1))
     return {
-        "at_smallest_alpha": float((alphas == task.alphas[0]).sum() / (n * len(alphas))) if edge else 0.0,
-        "at_largest_alpha": float((alphas == task.alphas[-1]).sum() / (n * len(alphas))) if edge else 0.0,
+        "at_smallest_alpha": float(low.sum() / (n * len(alphas))),
+        "at_largest_alpha": float(high.sum() / (n * len(alphas))),
         "unstable_gammas": unstable / n,
         "curve": [float(value) for value in curve],
     }

@@ -48,9 +48,13 @@ def make_design(spaces: Sequence[FeatureSpace], folds: Folds) -> Design:
     X[:, X.std(0) <= 1e-7 * size] = 0.0
     edges = np.cumsum([0] + [space.values.shape[1] for space in spaces]).tolist()
     columns = {space.name: slice(a, b) for space, (a, b) in zip(spaces, pairwise(edges), strict=True)}
+    return Design(X, columns, lay_out_folds(X, folds), folds.folds)
+
+
+def lay_out_folds(X: np.ndarray, folds: Folds) -> Rows:
+    """Find the distinct training and validation sets of all folds; X (n_samples, n_features) are the features."""
     outer = [(fold.train, [(fold.train[fit], fold.train[held]) for fit, held in fold.inner]) for fold in folds.folds]
-    rows = lay_out(X, outer, [fold.test for fold in folds.folds])
-    return Design(X, columns, rows, folds.folds)
+    return lay_out(X, outer, [fold.test for fold in folds.folds])
 
 
 def average(rows: np.ndarray, member: np.ndarray) -> np.ndarray:

@@ -131,7 +131,9 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise AlignmentError(f"X has {len(X)} samples and y has {len(Y)}; both must be the same.")
         task = Task(np.arange(len(order)), bands, self._candidates(len(bands)), self._penalties())
         design = self._design(X[:, order], [(np.asarray(a), np.asarray(b)) for a, b in check_cv(self.cv).split(X, Y)])
-        size = Size(design.rows, tuple(band.stop - band.start for band in bands), len(task.gammas), len(task.alphas))
+        widths = tuple(band.stop - band.start for band in bands)
+        drawn = isinstance(self.n_iter, int | np.integer) and len(bands) > 1
+        size = Size(design.rows, widths, len(task.gammas), len(task.alphas), free=drawn)
         choice = choose_method(self.method, size, Y.shape[1], self.device)
         solver = SOLVERS[choice.method](
             Problem(design, (task,), choose_arrays(self.device, dtype=self.dtype), details=True)

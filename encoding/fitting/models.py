@@ -1,9 +1,9 @@
 """What one encoding model is: its feature spaces and how its hyper-parameters are searched."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from annotated_types import Interval
@@ -12,12 +12,17 @@ from ..core import ConfigError
 from ..core.plugins import Registry
 from ..core.settings import OneOf, Rule, Text, distinct, settings
 from ..numerics.ridge_search import draw_candidates
-from .solvers import METHODS
 
 SEARCHES = ("random", "guided")
 ALPHA_UNITS = ("trace", "zscored")
 MOST_BANDS = 5  # of which every subset is fitted
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
+
+
+def _methods() -> Collection[str]:
+    from .solvers import METHODS  # with torch and SciPy, which reading a configuration seldom needs
+
+    return METHODS
 
 
 Penalty = Annotated[float, Interval(gt=0, le=1e30)]
@@ -39,7 +44,7 @@ class Ridge:
     alphas: Penalties = DEFAULT_ALPHAS
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
-    method: Annotated[str, OneOf(METHODS)] = "auto"
+    method: Annotated[str, OneOf(_methods)] = "auto"
     """Solver. The first three scale features on the rows of every inner training set; himalaya, the reference, scales
     them once per outer fold."""
     alpha_per_target: bool = True
@@ -115,7 +120,7 @@ class BandedRidge:
     n_iter: Annotated[int, Interval(ge=1, le=10_000_000)] = 100
     """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions
     follow."""
-    method: Annotated[str, OneOf(METHODS)] = "auto"
+    method: Annotated[str, OneOf(_methods)] = "auto"
     """Solver, as for `Ridge`."""
     search: Annotated[str, OneOf(SEARCHES)] = "random"
     """"random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
@@ -136,8 +141,13 @@ class BandedRidge:
             )
         if n_bands < 2:
             raise ConfigError('banded ridge needs two or more bands; use kind = "ridge" for one.')
-        if self.search == "guided" and self.method not in ("auto", "statistics"):
-            raise ConfigError(f'search = "guided" needs method = "statistics", not {self.method!r}.')
+        if self.search == "guided" and self.method != "auto":
+            from .solvers import GUIDED_METHODS
+
+            if self.method not in GUIDED_METHODS:
+                raise ConfigError(
+                    f'search = "guided" needs method = "{list(GUIDED_METHODS)[-1]}", not {self.method!r}.'
+                )
         if self.n_iter < n_bands + 1:
             raise ConfigError(
                 f"n_iter = {self.n_iter}, but {n_bands} bands need at least {n_bands + 1} candidates (each band "
@@ -186,11 +196,83 @@ class BandedRidge:
         return draw_candidates(len(self.bands), self.n_iter, rng)
 
 
-EncodingModel = Ridge | BandedRidge
-MODELS: Registry[type[Any]] = Registry(
-    "encoding.models",
-    {"ridge": Ridge, "banded_ridge": BandedRidge},
-    needs=("joined", "penalties", "candidates"),
+class EncodingModel(Protocol):
+    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Feature spaces.
+    name : str
+        Name of the model.
+    alphas : tuple of float
+        Penalties to choose from, as multiples of trace(K) / n.
+    method : str
+        Solver, or "auto".
+    joined : bool
+        Whether the feature spaces share one penalty.
+    alpha_per_target : bool
+        Whether every target has a penalty of its own.
+    search : {"random", "guided"}
+        How candidates are tried.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def bands(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def alphas(self) -> tuple[float, ...]: ...  # noqa: D102
+
+    @property
+    def method(self) -> str: ...  # noqa: D102
+
+    @property
+    def joined(self) -> bool: ...  # noqa: D102
+
+    @property
+    def alpha_per_target(self) -> bool: ...  # noqa: D102
+
+    @property
+    def search(self) -> str: ...  # noqa: D102
+
+    def penalties(self, n_features: int) -> np.ndarray:
+        """List the penalties as the solvers want them.
+
+        Parameters
+        ----------
+        n_features : int
+            Features of all bands.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_alphas,)
+            Multiples of trace(K) / n, ascending.
+        """
+        ...
+
+    def candidates(self, rng: np.random.Generator) -> np.ndarray:
+        """List the band weights to search.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        ndarray, shape (n_candidates, n_bands)
+            Non-negative, each row sums to one.
+        """
+        ...
+
+
+MODELS: Registry[type[EncodingModel]] = Registry(
+    "encoding.models", {"ridge": Ridge, "banded_ridge": BandedRidge}, needs=("penalties", "candidates")
 )
 
 

@@ -52,7 +52,7 @@ class MemoryPlan:
 
 
 def count_operations(size: Size, n_targets: int, device: str = "cpu") -> dict[str, float]:
-    """Count the floating-point operations of every solver that "auto" may choose."""
+    """Count the floating-point operations of every solver that "auto" may choose; infinite where it cannot."""
     return {name: solver.operations(size, n_targets, device) for name, solver in SOLVERS.items() if solver.offered}
 
 
@@ -62,7 +62,7 @@ def choose_method(wanted: str, size: Size, n_targets: int, device: str = "cpu") 
         return Choice(wanted, f"{wanted}, as asked.")
     counted = count_operations(size, n_targets, device)
     best = min(counted, key=lambda name: counted[name])
-    listed = ", ".join(f"{name} {count:.1e}" for name, count in counted.items())
+    listed = ", ".join(f"{name} {count:.1e}" for name, count in counted.items() if count < float("inf"))
     n_train = round(float(size.rows.plan.n_train.mean()))
     sizes = f"{size.n_features} features, {n_train} rows in a training set"
     return Choice(best, f"{best}: fewest operations with {sizes}, {n_targets} targets ({listed}).")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from ..core import Scores
 from ..core.progress import Progress
@@ -13,17 +14,19 @@ from ..drawing import report as page
 from ..drawing.charts import draw_differences, draw_networks
 from ..drawing.diagnostics import draw_scatter
 from ..drawing.figure import save_figure
-from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, space_colors
-from ..numerics.metrics import correlation_of_noise
+from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
 from .figures import Canvas, group_mean
-from .results import MEANING, Result, best_of, winner_of
-from .selection import charts, headline
+from .results import MEANING, RULE, Result
+from .selection import Chart, charts
 from .settings import Maps
-from .significance import critical_score
+from .significance import fading_of, named_targets
+from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
 GROUP = "mean of participants"
 SHARED = "#8A8F98"
+FEWEST_SUBJECTS = 3  # for an interval over participants
+INTERVAL = "Lines are 95% intervals of the mean over participants (Student's t)."
 
 
 class Composer:
@@ -41,10 +44,18 @@ class Composer:
         Folder of the report.
     progress : callable
         Called with the share of pictures that are drawn.
+    group_verdicts : pandas.DataFrame, optional
+        Verdicts on all participants together, as of `group_verdicts`.
     """
 
     def __init__(
-        self, results: Sequence[Result], settings: Maps, figures: Path, root: Path, progress: Progress
+        self,
+        results: Sequence[Result],
+        settings: Maps,
+        figures: Path,
+        root: Path,
+        progress: Progress,
+        group_verdicts: pd.DataFrame | None = None,
     ) -> None:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
         summary = results[0].summary
@@ -62,10 +73,12 @@ class Composer:
         label = LABELS[self.metric]
         everything = [self._main(r).values for r in results if self.models]
         finite = any(np.isfinite(values).any() for values in everything)
-        self.threshold = _threshold(settings, self.metric, results)
-        threshold = self.threshold or None
+        self.fading = fading_of(results, settings, self.models)
+        threshold = self.fading.threshold or None
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
+        main = self.regions[self.regions["metric"] == self.metric]
+        self.verdicts = judge_regions(main, self.single, joined_claims(results, group_verdicts))
         self.pictures: list[Path] = []
 
     def _main(self, result: Result) -> Scores:
@@ -100,16 +113,10 @@ class Composer:
         similar = sum(len(choices.similarity) + 2 for choices in self.summary.rsa.values())
         return len(self.results) * (maps + len(self.pairs) + similar) + 8
 
-    def _faded(self) -> str:
-        if not self.threshold:
-            return ""
-        noise = ", which 1 of 100 targets would exceed if predictions and samples were unrelated noise"
-        why = {"auto": noise}.get(str(self.settings.threshold), "")
-        if self.settings.threshold == "fdr":
-            level = self.summary.settings["compare"]["level"]
-            found = f", from which targets of every model are significant (false discovery rate {level:g})"
-            why = noise if critical_score(self.results) is None else found
-        return f"Faded below {self.threshold:g}{why}. The files hold all."
+    def verdicts_of(self, chart: Chart) -> pd.DataFrame:
+        """Rows of the table of verdicts that belong to the regions of a chart."""
+        places = chart.rows[PLACE].drop_duplicates()
+        return places.merge(self.verdicts, on=PLACE) if len(self.verdicts) else self.verdicts
 
     def names(self, result: Result, what: str) -> str:
         """Make a file name in the manner of BIDS.
@@ -129,60 +136,74 @@ class Composer:
         return f"sub-{result.subject}_{what}"
 
     def glance(self) -> page.Section:
-        """Show which space wins where, in whom.
+        """Show which space predicts what, in whom, and what of it can be claimed.
 
         Returns
         -------
         Section
-            Charts of networks and ROIs, and what they say in words.
+            Charts of networks and ROIs, and the verdicts in words.
         """
         blocks: list[page.Block] = []
         for number, chart in enumerate(self.charts):
             shown = chart.of_models(self.metric, self.models)
             if shown.empty:
                 continue
-            figure = draw_networks(shown, colors=self.colors, label=f"mean {LABELS[self.metric]}", title=chart.title)
-            text = headline(shown[shown["model"].isin(self.single)])
+            verdicts = self.verdicts_of(chart)
+            figure = draw_networks(
+                shown,
+                colors=self.colors,
+                label=f"mean {LABELS[self.metric]}",
+                title=chart.title,
+                verdicts=margin_notes(verdicts) if len(self.single) > 1 else None,
+                intervals=intervals_over_participants(shown),
+            )
+            text = headline(verdicts) if len(self.single) > 1 else ""
+            several = len(self.results) > 1
             caption = (
                 "Every dot is one participant, the bar is their mean; a region's value is the mean over its targets. "
-                f"Joint models are shown beside single feature spaces. {text}"
+                f"{INTERVAL if several else ''} Joint models contain the single spaces and are no candidates. {text}"
             )
+            caption = " ".join(caption.split())
             blocks.append(self.keep(figure, f"chart-{number + 1}_regions", f"{chart.title}: {text}", caption))
         intro = "Which feature space predicts which part of the brain, in each participant?"
         return page.Section("At a glance", tuple(blocks), intro)
 
     def winners(self) -> page.Section | None:
-        """Show the best feature space of every target.
+        """Show which feature space the tests name in which target.
 
         Returns
         -------
         Section or None
-            None with fewer than two single feature spaces, or nothing to draw.
+            None with fewer than two single feature spaces, or nothing to draw; a sentence where nothing was tested.
         """
         if len(self.single) < 2 or not self.drawable or self.scale is None:
             return None
-        threshold = self.threshold or 0.02
-        margin = max(0.02, round(0.25 * self.scale.vmax, 2))
+        found = {result.subject: named_targets(result, self.single) for result in self.results}
+        tested = {subject: named for subject, named in found.items() if named is not None}
+        title = "Which space is ahead where"
+        if not tested:
+            return page.Section(title, (page.Text(f"{NOTHING_TESTED} There is no map of the best space."),))
+        leads = np.concatenate([named.lead[named.winner >= 0] for named in tested.values()])
+        full = round_up(float(np.median(leads))) if leads.size and np.median(leads) > 0 else 0.01
         colors = tuple(self.colors[name] for name in self.single)
-        scale = WinnerScale(tuple(self.single), colors, margin, threshold, LABELS[self.metric])
+        scale = WinnerScale(tuple(self.single), colors, full, 1e-6, "U")
         blocks = []
-        if self.shared:
-            mean = np.stack([group_mean([self._main(r).row(model) for r in self.results]) for model in self.single])
-            canvas = self.canvas[self.results[0].subject]
-            figure = canvas.winner(*best_of(mean), scale, f"best feature space: {GROUP} (n = {len(self.results)})")
-            caption = f"The single feature space of highest mean {self.metric} over participants. A lead is no test."
-            blocks.append(self.keep(figure, "group_winner", "Map of the best feature space on average", caption))
         for result in self.results:
-            parts = winner_of(self._main(result), self.single)
-            figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: best feature space")
+            named = tested.get(result.subject)
+            if named is None:
+                continue
+            parts = named.winner, named.lead, np.where(named.tested, 1.0, np.nan)
+            figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: space that is ahead")
+            counts = [(name, int((named.winner == number).sum())) for number, name in enumerate(self.single)]
+            said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
-                f"sub-{result.subject}: the single feature space of highest {self.metric}; pale where its lead over "
-                f"the second is small (full colour from {margin:g}), faded where it predicts little. A lead is no test."
+                f"sub-{result.subject}: {said} of {int(named.tested.sum())} targets. Coloured where {RULE}; full "
+                f"colour from a lead of {full:g} in U on."
             )
-            alt = f"Map of the best feature space of sub-{result.subject}"
+            alt = f"Map of the space that is ahead in sub-{result.subject}: {said} targets"
             blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))
-        intro = f"Hue: the best space. Strength: its lead. {self._faded()}"
-        return page.Section("Which space wins where", tuple(blocks), intro, columns=self.columns)
+        intro = "Hue: the space that the tests name. Strength: its lead. Elsewhere no space can be named."
+        return page.Section(title, tuple(blocks), intro, columns=self.columns)
 
     def accuracy(self) -> page.Section | None:
         """Show the accuracy map of every model.
@@ -200,23 +221,22 @@ class Composer:
                 mean = group_mean([self._main(r).row(model) for r in self.results])
                 canvas = self.canvas[self.results[0].subject]
                 figure = canvas.accuracy(mean, self.scale, f"{model}: {GROUP} (n = {len(self.results)})")
-                caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}."
+                caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}; the mean was not tested."
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
-                figure = self.canvas[result.subject].accuracy(
-                    self._main(result).row(model), self.scale, f"sub-{result.subject}: {model}"
-                )
                 values = self._main(result).row(model)
+                figure = self.canvas[result.subject].accuracy(
+                    values, self.scale, f"sub-{result.subject}: {model}", self.fading.of(result, model)
+                )
                 caption = (
                     f"sub-{result.subject}, {model}: {_lower(MEANING[self.metric])}. "
-                    f"{np.sum(values > self.threshold)} of {np.isfinite(values).sum()} targets above "
-                    f"{self.threshold:g}; highest {np.nanmax(values):.2f}."
+                    f"{self.fading.count(result, model, values)}; highest {np.nanmax(values):.2f}."
                 )
                 name = self.names(result, f"model-{model}_stat-{self.metric}")
                 blocks.append(
                     self.keep(figure, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject)
                 )
-        intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}. {self._faded()}"
+        intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}. {self.fading.sentence}"
         return page.Section("Accuracy of each model", tuple(blocks), intro, columns=self.columns)
 
     def differences(self) -> page.Section | None:
@@ -236,7 +256,10 @@ class Composer:
                 continue
             label = f"difference in mean {LABELS[self.metric]}"
             figure = draw_differences(shown, colors=self.colors, label=label, pairs=self.pairs, title=chart.title)
-            caption = "First minus second model; every dot is one participant, coloured by the better model."
+            caption = (
+                "First minus second model; every dot is one participant, coloured by the model that scores higher. "
+                "Differences of fits: no test, and spaces of few dimensions are favoured."
+            )
             name = f"chart-{number + 1}_differences"
             blocks.append(self.keep(figure, name, f"{chart.title}: pairwise differences", caption))
         blocks += self._difference_maps()
@@ -267,7 +290,7 @@ class Composer:
                 mean = group_mean([maps[a, b, r.subject] for r in self.results])
                 canvas = self.canvas[self.results[0].subject]
                 figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})")
-                caption = f"{a} minus {b}, {GROUP}; maps of single participants are on their own pages."
+                caption = f"{a} minus {b}, {GROUP}, not tested; maps of single participants are on their own pages."
                 blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
                 continue
             for result in self.results:
@@ -276,7 +299,9 @@ class Composer:
                 )
                 name = self.names(result, f"diff-{a}-{b}")
                 alt = f"Difference of {a} and {b} in sub-{result.subject}"
-                blocks.append(self.keep(figure, name, alt, f"sub-{result.subject}: {a} minus {b}.", result.subject))
+                blocks.append(
+                    self.keep(figure, name, alt, f"sub-{result.subject}: {a} minus {b}, not tested.", result.subject)
+                )
         return blocks
 
     def parts(self) -> page.Section | None:
@@ -299,7 +324,7 @@ class Composer:
                 )
                 caption = (
                     f"What each feature space brings to {model}, counting half of what it shares with every other; "
-                    f"parts add up to the R² of the model, and can be negative."
+                    f"parts add up to the R² of the model, and can be negative. Not tested."
                 )
                 alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
                 blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
@@ -325,29 +350,27 @@ class Composer:
                 colors = {name: self.colors.get(name, "#666666") for name in alone["model"].unique()}
                 shown = pd.concat([alone, shared], ignore_index=True)
                 title = f"{chart.title}: unique to each feature space of {model}"
-                figure = draw_networks(
-                    shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title, beside=("shared",)
-                )
+                figure = draw_networks(shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title)
                 caption = (
                     f"R² of {model} that is lost without a feature space, and the rest, which any of several could "
-                    f"explain (shared). Parts add up to R², can be negative, and are all in the tables (partition_r2)."
+                    "explain (shared). Parts add up to R², can be negative, and are all in the tables "
+                    "(partition_r2). Not "
+                    "tested; with few samples far below the population values."
                 )
                 name = f"chart-{number + 1}_model-{model}_partition"
                 blocks.append(self.keep(figure, name, f"{title}, and shared", caption))
         return page.Section("Unique and shared variance", tuple(blocks)) if blocks else None
 
 
-def _threshold(settings: Maps, metric: str, results: Sequence[Result]) -> float:
-    """Score below which maps are faded, in two digits."""
-    if settings.threshold == "fdr":
-        critical = critical_score(results)
-        if critical is not None:
-            return round(critical, 3)
-    elif settings.threshold != "auto":
-        return float(settings.threshold)
-    chance = correlation_of_noise(min(result.summary.n_samples for result in results), 0.01)
-    return round(chance**2 if metric == "r2" else chance, 2) or 0.01
-
-
 def _lower(sentence: str) -> str:
     return sentence if sentence.startswith("Pearson") else sentence[0].lower() + sentence[1:]
+
+
+def intervals_over_participants(shown: pd.DataFrame) -> pd.DataFrame | None:
+    """95% intervals of the means over participants, from Student's t; None below three participants."""
+    grouped = shown.groupby(["region", "model"], sort=False)["value"].agg(["count", "mean", "std"]).reset_index()
+    grouped = grouped[grouped["count"] >= FEWEST_SUBJECTS]
+    if grouped.empty:
+        return None
+    half = stats.t.ppf(0.975, grouped["count"] - 1) * grouped["std"] / np.sqrt(grouped["count"])
+    return grouped.assign(low=grouped["mean"] - half, high=grouped["mean"] + half)

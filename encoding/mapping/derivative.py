@@ -19,6 +19,7 @@ IGNORED = (
     "*.html",
     "**/*_statmap.*",
     "**/scores/",
+    "**/inference/",
     "**/figures/",
     "group/",
     "embedding/",

@@ -49,7 +49,7 @@ class Canvas:
         """Whether there is anything to draw."""
         return self.on_surface or self.in_volume
 
-    def accuracy(self, values: np.ndarray, scale: ColorScale, title: str) -> Figure:
+    def accuracy(self, values: np.ndarray, scale: ColorScale, title: str, passed: np.ndarray | None = None) -> Figure:
         """Draw a map of numbers.
 
         Parameters
@@ -60,16 +60,21 @@ class Canvas:
             Its colours.
         title : str
             Text above it.
+        passed : ndarray of bool, shape (n_targets,), optional
+            Targets that passed a test; the others are faded.
 
         Returns
         -------
         Figure
             Four views of the cortex, or axial slices.
         """
+        mask = None if passed is None else passed.astype(np.float32)
         if self.on_surface:
-            return draw_surface(surface_of(values, self.targets), scale, title=title, style=_STYLE)
+            shown = None if mask is None else surface_of(mask, self.targets)
+            return draw_surface(surface_of(values, self.targets), scale, title=title, style=_STYLE, passed=shown)
         volume, affine = volume_of(values, self.targets)
-        return draw_slices(volume, affine, scale, background=self._ground(), title=title)
+        shown = None if mask is None else volume_of(mask, self.targets)[0]
+        return draw_slices(volume, affine, scale, background=self._ground(), title=title, passed=shown)
 
     def winner(
         self, winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray, scale: WinnerScale, title: str

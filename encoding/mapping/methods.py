@@ -167,6 +167,8 @@ def _models(summary: Summary) -> str:
 SOLVERS = {
     "statistics": "exactly from products of features and responses, features being scaled in every inner fold",
     "kernel": "exactly from kernels, features being scaled in every inner fold",
+    "wide": "exactly from products of the narrow features at every penalty of the wide ones, features being scaled in "
+    "every inner fold",
     "himalaya": "with himalaya, features being scaled in every outer fold",
     "shared": "by ridge regression in every inner fold, features being scaled there",
 }
@@ -201,14 +203,15 @@ def _tests(summary: Summary) -> str:
     text = ""
     if compare.get("significance") == "noise":
         text += (
-            f" A target is significant where unrelated normal responses and predictions, taken as independent samples, "
-            f"would correlate as highly so seldom that the false discovery rate over targets (Benjamini & Hochberg "
-            f"1995) is at most {compare['level']:g}, one-sided."
+            f" On the fixed test set, a target is significant where unrelated normal responses and predictions would "
+            "correlate as highly so seldom that the false discovery rate over targets (Benjamini & Hochberg 1995) "
+            "is at "
+            f"most {compare['level']:g}, one-sided, for every model by itself."
         )
     if compare.get("group_test") == "paired_t":
         text += (
-            " Differences between models were tested over participants by paired t-tests, two-tailed, with the false "
-            "discovery rate over regions."
+            " Differences between fits were tested over participants by paired t-tests, two-tailed, with the false "
+            "discovery rate over all regions and pairs; they do not generalise over stimuli, and name no winner."
         )
     return text
 

@@ -1,7 +1,9 @@
 """Put maps, charts and tables of one or many participants on one page."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,19 +11,24 @@ import pandas as pd
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
-from ..numerics.metrics import correlation_of_noise
 from .composer import Composer
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
 from .settings import Maps
-from .significance import differences_tested, significant_targets
+from .significance import differences_tested, significant_targets, verdict_table
 from .summary import SolverSummary
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
 UNSTABLE = 0.5
 FEW_SAMPLES = 100
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+RECURRING = (
+    'The same stimuli recur in training and held-out data (repeats = "condition"). Random features that tell stimuli '
+    "apart predict such responses too, so that no accuracy on this page says anything about the features: nothing is "
+    "claimed."
+)
 
 
 def write_report(
@@ -32,6 +39,7 @@ def write_report(
     *,
     progress: Progress,
     tests: pd.DataFrame | None = None,
+    group_verdicts: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -49,17 +57,19 @@ def write_report(
         Called with the share of pictures that are drawn.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
+    group_verdicts : pandas.DataFrame, optional
+        Verdicts on all participants together, as of `group_verdicts`.
 
     Returns
     -------
     list of Path
         The HTML file and its pictures.
     """
-    composer = Composer(results, settings, figures, path.parent, progress)
+    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts)
     sections = (
-        composer.glance(), composer.winners(), composer.accuracy(), composer.differences(), composer.parts(),
-        composer.partition(), *similarity_sections(composer), tables(composer, tests), diagnostics(composer),
-        about(composer),
+        claims(composer), composer.glance(), composer.winners(), composer.accuracy(), composer.differences(),
+        composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),
+        diagnostics(composer), about(composer),
     )  # fmt: skip
     summary = results[0].summary
     who = ", ".join(f"sub-{result.subject}" for result in results)
@@ -83,6 +93,22 @@ def write_report(
         find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),
     )  # fmt: skip
     return [page.write_report(report, path), *composer.pictures]
+
+
+def claims(composer: Composer) -> page.Section | None:
+    """Say first what can be claimed: a table of verdicts per chart, or that nothing was tested; None without models."""
+    if not composer.models:
+        return None
+    blocks: list[page.Block] = []
+    if len(composer.single) > 1:
+        for chart in composer.charts:
+            verdicts = composer.verdicts_of(chart)
+            if len(verdicts):
+                blocks.append(verdict_table(chart.title, verdicts))
+    if composer.summary.settings["split"]["repeats"] == "condition" and not composer.verdicts["tested"].any():
+        blocks.append(page.Text(RECURRING))
+    intro = "Winners, colours and sentences of this page go back to these tests; everything else is description."
+    return page.Section("What can be claimed", tuple(blocks), intro)
 
 
 def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Section:
@@ -195,67 +221,103 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Sentences.
+        Sentences; those that say the same of several participants or models are one.
     """
-    found: list[str] = []
+    found: list[Warned] = []
     for result in results:
-        summary, who = result.summary, f"sub-{result.subject}"
+        summary, who = result.summary, result.subject
         lost = summary.n_targets - summary.n_usable
         if lost > 0.1 * summary.n_targets:
-            found.append(f"{who}: {lost} of {summary.n_targets} targets have no usable data.")
+            found.append(Warned(who, "", f"{lost} of {summary.n_targets} targets have no usable data."))
         if summary.models and summary.n_samples < FEW_SAMPLES:
-            chance = correlation_of_noise(summary.n_samples, 0.01)
-            few = f"{summary.n_samples} samples are few"
-            found.append(f"{who}: {few}: in 1 of 100 targets noise alone exceeds r = {chance:.2f}.")
+            few = f"{summary.n_samples} samples are few: scores of single targets are mostly noise."
+            found.append(Warned(who, "", few))
         for name, model in summary.models.items():
             if name in summary.auxiliary:
                 continue
-            found += _edges(who, name, np.asarray(model.chosen), model.alphas)
-            found += _solver(who, name, model.solver)
-        found += [f"{warning}." for warning in summary.warnings]
-        found += _left_out(who, result.exclusions)
+            told = [*_edges(np.asarray(model.chosen), model.alphas), *_solver(model.solver)]
+            found += [Warned(who, name, text) for text in told]
+        told = [warning.removeprefix(f"sub-{who}: ") for warning in summary.warnings]
+        found += [Warned(who, "", f"{text}.") for text in told]
+        found += [Warned(who, "", text) for text in _left_out(result.exclusions)]
+    folded = fold_warnings(found, [result.subject for result in results])
     if 1 < len(results) < 10:
-        found.append(
+        folded += (
             f"{len(results)} participants: means over them describe this sample. "
-            f"Look at every participant, and at how many agree."
+            f"Look at every participant, and at how many agree.",
         )
-    return tuple(found)
+    return folded
 
 
-def _solver(who: str, model: str, solver: SolverSummary) -> list[str]:
+class Warned(NamedTuple):
+    """A warning, of whom and of which model ("" for none)."""
+
+    subject: str
+    model: str
+    text: str
+
+
+def fold_warnings(warnings: Sequence[Warned], subjects: Sequence[str]) -> tuple[str, ...]:
+    """Join warnings that differ only in participants, models and numbers; numbers become ranges."""
+    alike: dict[tuple[str, bool], list[Warned]] = {}
+    for warning in warnings:
+        alike.setdefault((NUMBER.sub("#", warning.text), bool(warning.model)), []).append(warning)
+    folded = []
+    for group in alike.values():
+        who = list(dict.fromkeys(warning.subject for warning in group))
+        everyone = len(who) > 1 and len(who) == len(subjects)
+        of = "all participants" if everyone else ", ".join(f"sub-{subject}" for subject in who)
+        models = list(dict.fromkeys(warning.model for warning in group if warning.model))
+        of += f", {', '.join(models)}" if models else ""
+        folded.append(f"{of}: {_with_ranges([warning.text for warning in group])}")
+    return tuple(folded)
+
+
+def _with_ranges(texts: Sequence[str]) -> str:
+    """Write texts that differ in numbers as one, "3 to 5" in the place of numbers that differ."""
+    columns = list(zip(*(NUMBER.findall(text) for text in texts), strict=True))
+    ranges = []
+    for column in columns:
+        ordered = sorted(dict.fromkeys(column), key=float)
+        ranges.append(ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}")
+    numbers = iter(ranges)
+    return NUMBER.sub(lambda _: next(numbers), texts[0])
+
+
+def _solver(solver: SolverSummary) -> list[str]:
     found = []
     if solver.fell_back:
-        found.append(f"{who}, {model}: a decomposition failed; himalaya fitted {solver.fell_back} chunks of targets.")
+        found.append(f"a decomposition failed; himalaya fitted {solver.fell_back} chunks of targets.")
     if solver.unstable_gammas > UNSTABLE:
         found.append(
-            f"{who}, {model}: the weights of the feature spaces change from outer fold to outer fold in "
+            f"the weights of the feature spaces change from outer fold to outer fold in "
             f"{solver.unstable_gammas:.0%} of targets. Do not read much into them there."
         )
     return found
 
 
-def _left_out(who: str, exclusions: pd.DataFrame) -> list[str]:
+def _left_out(exclusions: pd.DataFrame) -> list[str]:
     """Say what was left out, once for all runs that share a reason."""
     rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli"])]
     found = []
     for (what, why), group in rows.groupby(["what", "reason"], sort=False):
         n_runs = (group["run"] != "").sum()
         runs = f" of {n_runs} run{'s' if n_runs > 1 else ''}" if n_runs else ""
-        found.append(f"{who}: {group['n'].sum()} {what}{runs} left out: {why}.")
+        found.append(f"{group['n'].sum()} {what}{runs} left out: {why}.")
     return found
 
 
-def _edges(who: str, model: str, chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:
+def _edges(chosen: np.ndarray, alphas: Sequence[float]) -> list[str]:
     share = chosen / max(chosen.sum(), 1)
     found = []
     if len(alphas) > 1 and share[0] > LOW_EDGE:
         found.append(
-            f"{who}, {model}: the smallest penalty ({alphas[0]:g}) was chosen for {share[0]:.0%} of targets and folds. "
+            f"the smallest penalty ({alphas[0]:g}) was chosen for {share[0]:.0%} of targets and folds. "
             f"Extend the grid downwards."
         )
     if len(alphas) > 1 and share[-1] > HIGH_EDGE:
         found.append(
-            f"{who}, {model}: the largest penalty ({alphas[-1]:g}) was chosen for {share[-1]:.0%} of targets and "
+            f"the largest penalty ({alphas[-1]:g}) was chosen for {share[-1]:.0%} of targets and "
             f"folds: the model predicts little there, or the grid ends too early."
         )
     return found

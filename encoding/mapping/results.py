@@ -25,6 +25,10 @@ TEXT = (
     *("atlas", "level", "set", "region", "hemi", "claim", "space", "versus", "estimand"),
     *("best", "leading", "next", "verdict", "note"),
 )
+RULE = (
+    "U of the space is above 0 and above that of every other space, and the space is above chance, corrected for all "
+    "targets and spaces"
+)
 RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
@@ -34,6 +38,34 @@ MEANING = {
     "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
     RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TargetTests:
+    """Tests of feature spaces in every target.
+
+    Attributes
+    ----------
+    spaces : tuple of str
+        Feature spaces, by the names of their models; the rows.
+    u, p_fwe, q : ndarray of float32, shape (n_spaces, n_targets)
+        Variance that runs share (U); p against chance corrected for all targets and spaces; false discovery rate over
+        all of them. NaN where a target was not tested.
+    winner : ndarray of int, shape (n_targets,)
+        Position of the space that the naming rule names; -1 for none.
+    level : float
+        Largest p of the rule.
+    notes : mapping of str to str
+        What was refused or assumed, by subject.
+    """
+
+    spaces: tuple[str, ...]
+    u: np.ndarray
+    p_fwe: np.ndarray
+    q: np.ndarray
+    winner: np.ndarray
+    level: float
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,6 +128,18 @@ class Result:
             return {}
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
+
+    @property
+    def tests(self) -> TargetTests | None:
+        """Tests of targets as reports and maps use them; None where nothing was tested."""
+        found, path = self.target_tests(), self.folder / INFERENCE / f"{INFERENCE}.json"
+        if not found:
+            return None
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        nothing = np.full(found["u"].shape, np.nan, dtype=np.float32)
+        u, p_fwe, q = (found.get(name, nothing) for name in ("u", "p_fwe", "q"))
+        level = float(facts["settings"]["p_level"])
+        return TargetTests(self.tested, u, p_fwe, q, found["winner"].astype(int), level, facts["notes"])
 
     @property
     def background(self) -> Path | None:
@@ -271,12 +315,12 @@ def write_maps(
     scores: Mapping[str, Scores],
     *,
     metric: str,
-    single: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     rates: Mapping[str, np.ndarray] | None = None,
     left_out: Sequence[str] = (),
+    tests: TargetTests | None = None,
 ) -> list[Path]:
-    """Write a map of every score of models, the best model of single spaces, its margin, and every difference.
+    """Write a map of every score of models, of every difference, and of the tests of targets.
 
     Parameters
     ----------
@@ -287,15 +331,15 @@ def write_maps(
     scores : mapping of str to Scores
         By metric.
     metric : str
-        The metric that winners and differences are about.
-    single : sequence of str
-        Models of single feature spaces.
+        The metric that differences are about.
     pairs : sequence of (str, str)
         Models to subtract.
     rates : mapping of str to ndarray, optional
         False discovery rate of every target, by model.
     left_out : sequence of str, optional
         Models without maps.
+    tests : TargetTests, optional
+        Tests of feature spaces.
 
     Returns
     -------
@@ -333,58 +377,36 @@ def write_maps(
         named = {**entities, "model": entity_label(model), "feature": "all", "stat": "q"}
         described = f"False discovery rate of {metric} against independent noise, one-sided, over all targets"
         written += write_map(folder, named, values.astype(np.float32), main.targets, {"Description": described})
-    if len(single) > 1:
-        winner, margin, _ = winner_of(main, single)
-        levels = {str(number + 1): name for number, name in enumerate(single)}
-        named = {**entities, "model": "winner", "feature": "all"}
-        number = np.where(winner >= 0, winner + 1, np.nan).astype(np.float32)
-        described = f"Number of the model with the highest {metric}"
-        written += write_map(
-            folder, {**named, "stat": "index"}, number, main.targets, {"Description": described, "Levels": levels}
-        )
-        described = f"{metric} of the best model minus {metric} of the second best"
-        written += write_map(folder, {**named, "stat": "margin"}, margin, main.targets, {"Description": described})
+    return written if tests is None else written + _write_tests(folder, entities, tests, main.targets)
+
+
+def _write_tests(folder: Path, entities: Mapping[str, str], tests: TargetTests, targets: Targets) -> list[Path]:
+    """Write U, corrected p and q of every space, and the space that is named where one is above chance too."""
+    written: list[Path] = []
+    told = {
+        "u": "Variance of the response that is linear in the feature space and shared by runs (population R2)",
+        "pfwe": "p of the feature space against chance, corrected for all targets and feature spaces",
+        "qchance": "False discovery rate of the feature space against chance, over all targets and feature spaces",
+    }
+    for stat, values in zip(told, (tests.u, tests.p_fwe, tests.q), strict=True):
+        for space, row in zip(tests.spaces, values, strict=True):
+            if np.isfinite(row).any():
+                named = {**entities, "model": entity_label(space), "feature": "all", "stat": stat}
+                sidecar = {"Description": told[stat], "FeatureSpace": space, "Notes": dict(tests.notes)}
+                written += write_map(folder, named, row.astype(np.float32), targets, sidecar)
+    if len(tests.spaces) > 1:
+        number = np.where(np.isfinite(tests.u).all(0), named_winner(tests) + 1, np.nan).astype(np.float32)
+        sidecar = {
+            "Description": f"Number of the feature space that is ahead: {RULE}. 0 where none can be named",
+            "Levels": {str(number + 1): space for number, space in enumerate(tests.spaces)},
+        }
+        named = {**entities, "model": "winner", "feature": "all", "stat": "index"}
+        written += write_map(folder, named, number, targets, sidecar)
     return written
 
 
-def winner_of(scores: Scores, models: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the best model of every target.
-
-    Parameters
-    ----------
-    scores : Scores
-        Scores with a row for each model.
-    models : sequence of str
-        Two or more candidates.
-
-    Returns
-    -------
-    winner : ndarray of int, shape (n_targets,)
-        Position in `models`; -1 where no model predicts better than chance (no score above 0) or there is no score.
-    margin : ndarray, shape (n_targets,)
-        Lead over the second best; NaN where there is no score.
-    accuracy : ndarray, shape (n_targets,)
-        Score of the best.
-    """
-    return best_of(np.stack([scores.row(model) for model in models]))
-
-
-def best_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the largest of several scores of every target.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_models, n_targets)
-        Scores; two models or more.
-
-    Returns
-    -------
-    winner, margin, accuracy : ndarray, shape (n_targets,)
-        As of `winner_of`.
-    """
-    usable = np.isfinite(values).all(0)
-    ordered = np.sort(np.where(usable, values, 0), axis=0)
-    accuracy = np.where(usable, ordered[-1], np.nan)
-    margin = np.where(usable, ordered[-1] - ordered[-2], np.nan)
-    winner = np.where(usable & (ordered[-1] > 0), np.where(usable, values, 0).argmax(0), -1)
-    return winner, margin, accuracy
+def named_winner(tests: TargetTests) -> np.ndarray:
+    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all; else -1."""
+    winner = tests.winner
+    above = np.take_along_axis(tests.p_fwe, np.maximum(winner, 0)[None], axis=0)[0] <= tests.level
+    return np.where((winner >= 0) & above, winner, -1)

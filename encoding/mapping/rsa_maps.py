@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..core import ScoreRow, Scores
 from ..io.images.formats import entity_label, write_map
-from .results import MEANING, RSA, Result, winner_of
+from .results import MEANING, RSA, Result
 from .summary import RsaSummary
 
 
@@ -107,7 +107,7 @@ BRAIN = {"correlation": "Pearson correlation", "euclidean": "minus Euclidean dis
 
 
 def write_rsa_maps(folder: Path, result: Result) -> list[Path]:
-    """Write a map of every feature space of every analysis of similarity, of the best space, and of all differences.
+    """Write a map of every feature space of every analysis of similarity, and of all differences.
 
     Parameters
     ----------
@@ -140,10 +140,3 @@ def _maps_of(scores: Scores, choices: RsaSummary) -> Iterator[tuple[str, str, np
     for a, b in combinations(spaces, 2):
         described = f"{a} minus {b}: {MEANING[RSA]}"
         yield f"{a}minus{b}", RSA, scores.row(a) - scores.row(b), {"Description": described}
-    if len(spaces) > 1:
-        winner, margin, _ = winner_of(scores, spaces)
-        levels = {str(number + 1): space for number, space in enumerate(spaces)}
-        number = np.where(winner >= 0, winner + 1, np.nan).astype(np.float32)
-        described = "Number of the feature space with the highest value"
-        yield "winner", "index", number, {"Description": described, "Levels": levels}
-        yield "winner", "margin", margin, {"Description": "Highest value minus second highest"}

@@ -8,14 +8,19 @@ from matplotlib.figure import Figure
 from ..core import Scores
 from ..drawing import report as page
 from ..drawing.charts import draw_networks
-from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, space_colors
-from .composer import GROUP, Composer
+from ..drawing.scales import ColorScale, accuracy_scale, space_colors
+from .composer import GROUP, INTERVAL, Composer, intervals_over_participants
 from .figures import group_mean
-from .results import Result, best_of
+from .results import Result
 from .rsa_maps import describe_choices, scores_of, spaces_as_models
-from .selection import Chart, headline
+from .selection import Chart
 from .summary import RsaSummary
+from .verdicts import headline, judge_regions, margin_notes
 
+UNTESTED_MAPS = (
+    "Values of targets were not tested: all of the maps are faded, their colours show size only, and nothing is "
+    "claimed."
+)
 LABELS = {"pearson": "Pearson r of similarities (RSA)", "spearman": "Spearman rank r of similarities (RSA)"}
 
 
@@ -55,10 +60,11 @@ class _Analysis:
         charts = [chart for chart in charts if chart.rows["value"].notna().any()]
         blocks += [self._chart(number, chart) for number, chart in enumerate(charts)]
         if self.scale is not None:
-            blocks += self._winners(self.scale) if len(self.spaces) > 1 else []
             blocks += self._maps(self.scale)
         blocks += [self._table(chart) for chart in charts]
         intro = "Do stimuli that are alike by their features have alike responses?"
+        if self.scale is not None:
+            intro += f" {UNTESTED_MAPS}"
         return page.Section(f"Representational similarity: {self.name}", tuple(blocks), intro)
 
     def _keep(self, figure: Figure, what: str, alt: str, caption: str, result: Result | None = None) -> page.Picture:
@@ -69,38 +75,39 @@ class _Analysis:
 
     def _chart(self, number: int, chart: Chart) -> page.Picture:
         rows = chart.rows[chart.rows["value"].notna()]
-        text = headline(rows)
+        verdicts = judge_regions(rows, self.spaces)
+        text = headline(verdicts) if len(self.spaces) > 1 else ""
         lights = self.choices.regions == "searchlight"
         value = "mean over searchlights centred in it" if lights else "similarity of its own patterns"
-        figure = draw_networks(rows, colors=self.colors, label=self.label, title=f"{chart.title}: {self.name}")
-        caption = f"Every dot is one participant, the bar is their mean; the value of a region is the {value}. {text}"
+        figure = draw_networks(
+            rows,
+            colors=self.colors,
+            label=self.label,
+            title=f"{chart.title}: {self.name}",
+            verdicts=margin_notes(verdicts) if len(self.spaces) > 1 else None,
+            intervals=intervals_over_participants(rows),
+        )
+        several = f" {INTERVAL}" if len(self.composer.results) > 1 else ""
+        caption = (
+            f"Every dot is one participant, the bar is their mean; the value of a region is the {value}.{several} "
+            f"{text}"
+        )
         return self.composer.keep(figure, f"rsa-{self.name}_chart-{number + 1}", f"{chart.title}: {text}", caption)
-
-    def _winners(self, scale: ColorScale) -> list[page.Block]:
-        full, faint = (float(f"{part * scale.vmax:.1g}") for part in (0.25, 0.1))
-        colors = tuple(self.colors[space] for space in self.spaces)
-        winners = WinnerScale(tuple(self.spaces), colors, full, faint, "RSA")
-        blocks: list[page.Block] = []
-        for result, values, who in self._shown():
-            parts = best_of(np.stack([values[space] for space in self.spaces]))
-            canvas = self.composer.canvas[(result or self.composer.results[0]).subject]
-            figure = canvas.winner(*parts, winners, f"{who}: best feature space, {self.name}")
-            caption = (
-                f"{who}: the feature space of highest similarity; pale where its lead over the second is small (full "
-                f"colour from {full:g}), faded below {faint:g}. A lead is no test."
-            )
-            blocks.append(self._keep(figure, "winner", f"Map of the best feature space of {who}", caption, result))
-        return blocks
 
     def _maps(self, scale: ColorScale) -> list[page.Block]:
         blocks: list[page.Block] = []
         for space in self.spaces:
             for result, values, who in self._shown():
                 canvas = self.composer.canvas[(result or self.composer.results[0]).subject]
-                figure = canvas.accuracy(values[space], scale, f"{who}: {space}, {self.name}")
+                untested = np.zeros(len(values[space]), dtype=bool)
+                figure = canvas.accuracy(values[space], scale, f"{who}: {space}, {self.name}", untested)
                 highest = np.nanmax(values[space], initial=-np.inf)
                 found = f"highest {highest:.3f}" if np.isfinite(highest) else "no value"
-                caption = f"{who}, {space} ({self.name}): {found}. One scale for all spaces: 0 to {scale.vmax:g}."
+                caption = (
+                    f"{who}, {space} ({self.name}): {found}; not tested, so all of it is faded. One scale for all "
+                    "spaces: "
+                    f"0 to {scale.vmax:g}."
+                )
                 what = f"feature-{space}_stat-rsa"
                 blocks.append(self._keep(figure, what, f"Map of {space} in {who}", caption, result))
         return blocks

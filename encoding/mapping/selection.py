@@ -90,37 +90,3 @@ def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
         if not len(networks) and not sets and areas["region"].nunique() <= MOST_REGIONS:
             found.append(Chart(f"{atlas}: regions", areas))
     return found or [Chart("All targets", regions[regions["level"] == "brain"])]
-
-
-def headline(rows: pd.DataFrame) -> str:
-    """Say in words which model is ahead where.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Rows of one metric, of single feature spaces.
-
-    Returns
-    -------
-    str
-        One sentence per model that is best on average, above 0, and in more than half of the participants; and one
-        for all other regions.
-    """
-    n_subjects = rows["subject"].nunique()
-    wins: dict[str, list[str]] = {}
-    open_regions = []
-    for region, part in rows.groupby("region", sort=False):
-        table = part.pivot_table(index="subject", columns="model", values="value", sort=False)
-        if table.shape[1] < 2:
-            continue
-        best = table.mean().idxmax()
-        agree = int((table.idxmax(axis=1) == best).sum())
-        if table[best].mean() > 0 and agree > n_subjects / 2:
-            count = f" ({agree}/{n_subjects})" if n_subjects > 1 else ""
-            wins.setdefault(str(best), []).append(f"{region}{count}")
-        else:
-            open_regions.append(str(region))
-    found = [f"{model} is ahead in {', '.join(where)}." for model, where in wins.items()]
-    if open_regions:
-        found.append(f"No space is ahead in most participants in {', '.join(open_regions)}.")
-    return " ".join(found)

@@ -1,31 +1,21 @@
-"""Significant targets and tested differences, as the report and the maps show them."""
+"""What passed a test: masks of maps, verdicts of regions, and the sentences that say so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ..drawing import report as page
 from ..numerics.significance import discovery_rates, noise_probability
-from .results import Result
+from .results import Result, named_winner
 from .selection import Chart
+from .settings import Maps
+from .verdicts import NOTHING_TESTED, PLACE
 
 
 def rates_of(result: Result, model: str) -> np.ndarray | None:
-    """Compute the false discovery rate of every target's score, if that was asked for.
-
-    Parameters
-    ----------
-    result : Result
-        One participant.
-    model : str
-        Name of a model.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_targets,), or None
-        None where significance was not asked for.
-    """
+    """Compute the false discovery rate of every target against independent noise; None where it was not asked for."""
     if not result.summary.significant:
         return None
     metric = result.summary.metric
@@ -33,41 +23,130 @@ def rates_of(result: Result, model: str) -> np.ndarray | None:
     return discovery_rates(noise_probability(values, np.asarray(result.summary.n_tested), pooled=metric == "pooled_r"))
 
 
-def critical_score(results: Sequence[Result]) -> float | None:
-    """Find the score from which targets are significant in every model and participant.
+UNTESTED_TARGETS = "Targets were not tested: colours show size only, and nothing is claimed of any target."
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fading:
+    """What is faded in maps of accuracy: one mask per participant and model, never one line for several models.
+
+    Attributes
+    ----------
+    passed : mapping of (str, str) to ndarray of bool, shape (n_targets,)
+        By participant and model; empty where no target was tested.
+    threshold : float or None
+        Score below which all maps are faded, where the settings name one.
+    sentence : str
+        What is faded and why.
+    """
+
+    passed: Mapping[tuple[str, str], np.ndarray]
+    threshold: float | None
+    sentence: str
+
+    def of(self, result: Result, model: str) -> np.ndarray | None:
+        """Mask of one map; None without a test."""
+        return self.passed.get((result.subject, model))
+
+    def count(self, result: Result, model: str, values: np.ndarray) -> str:
+        """Say how many targets of a map passed, or lie above the threshold."""
+        usable = int(np.isfinite(values).sum())
+        mask = self.of(result, model)
+        if mask is not None:
+            return f"{int(mask.sum())} of {usable} targets passed the test"
+        if self.threshold is not None:
+            return f"{int(np.sum(values > self.threshold))} of {usable} targets above {self.threshold:g} (not a test)"
+        return f"{usable} targets, not tested"
+
+
+def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) -> Fading:
+    """Decide what is faded in maps of accuracy.
 
     Parameters
     ----------
     results : sequence of Result
         Participants.
+    settings : Maps
+        A threshold, "auto" or "fdr".
+    models : sequence of str
+        Models that are drawn.
 
     Returns
     -------
-    float or None
-        The largest of the smallest significant scores; None if there is none.
+    Fading
+        A number in the settings fades below it and claims nothing; else what did not pass the test of targets is
+        faded, model by model; without such a test nothing is.
     """
-    found = [
-        model.critical
-        for result in results
-        for model in result.summary.significant.values()
-        if model.critical is not None
-    ]
-    return max(found) if found else None
+    if not isinstance(settings.threshold, str):
+        line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. The files hold all."
+        return Fading({}, float(settings.threshold), line)
+    passed: dict[tuple[str, str], np.ndarray] = {}
+    lines = []
+    level = results[0].summary.settings.get("compare", {}).get("level", 0.01)
+    for result in results:
+        for model in models:
+            rates, line = _rates_of_model(result, model)
+            if rates is not None:
+                passed[result.subject, model] = rates <= level
+                lines.append(line)
+    if not passed:
+        return Fading({}, None, UNTESTED_TARGETS)
+    line = (
+        "Faded: targets that did not pass, by themselves for each model and participant "
+        f"({'; '.join(dict.fromkeys(lines))}"
+    )
+    line += f"; false discovery rate {level:g}, one-sided). The files hold all."
+    if any((result.subject, model) not in passed for result in results for model in models):
+        line += " Joint models were not tested, and are not faded."
+    return Fading(passed, None, line)
+
+
+def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]:
+    """Look up the false discovery rates of a model's targets, and what they are from; None where it was not tested."""
+    rates = rates_of(result, model)
+    if rates is not None:
+        return rates, "test against independent noise on the fixed test set"
+    tests = result.tests
+    if tests is None or model not in tests.spaces:
+        return None, ""
+    q = tests.q[tests.spaces.index(model)]
+    return (q, "test of the feature space against chance, by exchanging runs") if np.isfinite(q).any() else (None, "")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Named:
+    """Which space is ahead in which target.
+
+    Attributes
+    ----------
+    winner : ndarray of int, shape (n_targets,)
+        Position among the models; -1 where none can be named.
+    lead : ndarray, shape (n_targets,)
+        Its lead over the second in U.
+    tested : ndarray of bool, shape (n_targets,)
+        Targets that were tested.
+    """
+
+    winner: np.ndarray
+    lead: np.ndarray
+    tested: np.ndarray
+
+
+def named_targets(result: Result, models: Sequence[str]) -> Named | None:
+    """Find the targets in which a space is ahead; None where that was not tested."""
+    tests = result.tests
+    if tests is None or not np.isfinite(tests.u).any() or not np.isfinite(tests.p_fwe).any():
+        return None
+    number = np.array([models.index(space) for space in tests.spaces] + [-1])
+    winner = number[named_winner(tests)]
+    known = np.isfinite(tests.u).all(0)
+    ordered = np.sort(np.where(known, tests.u, 0.0), axis=0)
+    lead = ordered[-1] - ordered[-2] if len(ordered) > 1 else ordered[-1]
+    return Named(winner, lead, known)
 
 
 def significant_targets(results: Sequence[Result]) -> list[page.Block]:
-    """Count significant targets of every participant and model.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Participants.
-
-    Returns
-    -------
-    list of DataTable
-        One table; none where significance was not asked for.
-    """
+    """Table of significant targets of every participant and model; none where significance was not asked for."""
     rows = [
         (f"sub-{result.subject}", name, model.n, model.share, model.critical)
         for result in results
@@ -78,40 +157,69 @@ def significant_targets(results: Sequence[Result]) -> list[page.Block]:
     summary = results[0].summary
     columns = ["participant", "model", "significant targets", "share", f"smallest {summary.metric}"]
     caption = (
-        f"Targets whose {summary.metric} unrelated noise would reach so rarely that the false discovery rate over "
-        f"targets is at most {summary.settings['compare']['level']:g} (one-sided; samples are taken as independent)"
+        f"Targets whose {summary.metric} on the fixed test set unrelated noise would reach so rarely that the false "
+        f"discovery rate over targets is at most {summary.settings['compare']['level']:g} (one-sided)"
     )
     return [page.DataTable(pd.DataFrame(rows, columns=columns), caption, formats={"share": ".1%"})]
 
 
 def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> list[page.Block]:
-    """Show tests of differences in the regions that the report shows.
-
-    Parameters
-    ----------
-    charts : sequence of Chart
-        Regions of the report.
-    tests : pandas.DataFrame or None
-        Tests of all regions.
-
-    Returns
-    -------
-    list of DataTable
-        One table per chart.
-    """
+    """Tables of paired t-tests in the regions that the report shows, one per chart."""
     blocks: list[page.Block] = []
     for chart in charts if tests is not None else ():
-        place = ["atlas", "level", "set", "region", "hemi"]
-        shown = tests.merge(chart.rows[place].drop_duplicates(), on=place)  # type: ignore[union-attr]
+        shown = tests.merge(chart.rows[PLACE].drop_duplicates(), on=PLACE)  # type: ignore[union-attr]
         agree = shown["subjects_a"].astype(str) + " of " + shown["n_subjects"].astype(str)
-        frame = shown.assign(**{"first ahead in": agree}).rename(
+        frame = shown.assign(**{"first higher in": agree}).rename(
             columns={"model_a": "first", "model_b": "second", "mean": "difference", "effect_size": "effect size"}
         )
-        columns = ["region", "hemi", "first", "second", "difference", "effect size", "first ahead in", "t", "p", "q"]
+        columns = ["region", "hemi", "first", "second", "difference", "effect size", "first higher in", "t", "p", "q"]
         floor = tests["sign_flip_floor"].min()  # type: ignore[index]
         caption = (
-            f"{chart.title}: paired t over participants, two-tailed; q is the false discovery rate over these regions. "
-            f"A test by flipping signs could not give less than p = {floor:.3g} with so few: look at how many agree."
+            f"{chart.title}: paired t over participants, two-tailed, of fits to these stimuli; it does not generalise "
+            f"over stimuli, favours spaces of few dimensions, and names no winner. q is the false discovery rate over "
+            f"all regions and pairs. A test by flipping signs could not give less than p = {floor:.3g} with so few "
+            f"participants: look at how many agree."
         )
         blocks.append(page.DataTable(frame[columns], caption, formats={"difference": ".3f", "t": ".2f"}))
     return blocks
+
+
+def verdict_table(title: str, verdicts: pd.DataFrame) -> page.Block:
+    """Table of what may be claimed of the regions of one chart; a sentence where nothing was tested."""
+    if not verdicts["tested"].any():
+        return page.Text(f"{title}: {NOTHING_TESTED}")
+    several = int(verdicts["n_subjects"].max()) > 1
+    rows = []
+    for row in verdicts.to_dict("records"):
+        out = {
+            "region": row["region"],
+            "best space": row["best"] or ("none" if row["tested"] else row["verdict"]),
+            "leading by U": row["leading"] or "",
+            "lead over": row["next"] or "",
+            "lead": row["lead"],
+            "95% low": row["low"],
+            "95% high": row["high"],
+            "p": row["p"],
+            "q": row["q"],
+        }
+        if several:
+            out["named in"] = f"{row['n_named']} of {row['n_subjects']}"
+            out["leads in"] = f"{row['n_leading']} of {row['n_subjects']}"
+            out["prevalence"] = _interval(row["prevalence_low"], row["prevalence_high"])
+        rows.append(out)
+    notes = [note for note in dict.fromkeys(verdicts["note"]) if note]
+    caption = (
+        f"{title}: what can be claimed. U is the variance that is linear in a space and shared by runs; the lead is "
+        "the "
+        f"difference of U of the two leading spaces with its 95% interval; p is the largest that the naming rule asks "
+        f"for (above 0, and ahead of every other space), q the false discovery rate over all regions."
+    )
+    if several:
+        caption += " Prevalence: 95% interval of the share of people in whom the space would be named with such data."
+    caption += "".join(f" Note: {note}." for note in notes)
+    formats = dict.fromkeys(("lead", "95% low", "95% high"), ".4f") | dict.fromkeys(("p", "q"), ".3f")
+    return page.DataTable(pd.DataFrame(rows), caption, formats=formats)
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f"{low:.0%} to {high:.0%}"

@@ -10,7 +10,9 @@ import torch
 from .threads import torch_threads
 
 TIES = 1e-9  # logits that differ by less count as equal
-FEWEST_NEGLIGIBLE = 1e-30  # float32: three such kernels still have a reciprocal
+FLUSH = 16  # terms that are summed in the precision of the kernel
+WIDEST_SINGLE = 60.0  # nats that float32 spans with all its digits
+WIDEST = 600.0  # nats; exponentials of float64 and their reciprocals span a little more
 TILE = 256  # rows of the similarity matrix that are summed at once
 
 
@@ -102,10 +104,9 @@ def cross_entropy(log_p: np.ndarray, choice: np.ndarray, *, probabilities: np.nd
 
 
 def choice_similarity(X: np.ndarray) -> np.ndarray:
-    """Compute how often two items are kept together, over all third items.
+    """Compute how often two items are kept together, averaged over all third items.
 
-    With E = exp(X X') entry (i, j) is E_ij times the mean over k of 1 / (E_ij + E_ik + E_jk). The reciprocal of a
-    triple serves all three of its pairs, so that items are taken in turn as the largest of the triple.
+    With E = exp(X X'), entry (i, j) is E_ij times the mean over k of 1 / (E_ij + E_ik + E_jk).
 
     Parameters
     ----------
@@ -118,23 +119,51 @@ def choice_similarity(X: np.ndarray) -> np.ndarray:
         Probabilities; 1 on the diagonal.
     """
     n = len(X)
-    products = torch.as_tensor(np.asarray(X, dtype=np.float64))
+    products = np.asarray(X, dtype=np.float64)
     products = products @ products.T
-    off = ~torch.eye(n, dtype=torch.bool)
-    products = products - products[off].max()
-    # Probabilities depend on ratios only. Beyond this floor they are zero at any precision of interest.
-    kernel = products.exp_().to(torch.float32).clamp_(min=FEWEST_NEGLIGIBLE, max=1.0)
+    off = ~np.eye(n, dtype=bool)
+    low, high = float(products[off].min()), float(products[off].max())
+    with torch_threads(1):  # the blocks are too small to be worth dividing
+        if high - low < WIDEST:
+            narrow = torch.float32 if high - low < WIDEST_SINGLE else torch.float64
+            kept = _from_kernel(torch.as_tensor(products - high).exp_().to(narrow))
+        else:
+            kept = _from_differences(torch.as_tensor(products))
+    return kept.div_(max(n - 2, 1)).fill_diagonal_(1).to(torch.float32).numpy()
+
+
+def _from_kernel(kernel: torch.Tensor) -> torch.Tensor:
+    """Sum the probabilities over third items with one exponential per pair.
+
+    All ratios are of numbers within the range of the dtype. The reciprocal of a triple serves its three pairs, so that
+    items are taken in turn as the largest of the triple.
+    """
     kernel.fill_diagonal_(torch.inf)  # a pair of an item with itself adds nothing to any sum
-    with torch_threads(1):  # steps are too small to be divided
-        sums = torch.tril(_sum_reciprocals(kernel), -1)
-    kept = (sums + sums.T) * kernel.fill_diagonal_(0) / max(n - 2, 1)
-    return kept.fill_diagonal_(1).numpy()
+    sums = torch.tril(_sum_reciprocals(kernel), -1)
+    return (sums + sums.T) * kernel.fill_diagonal_(0)
+
+
+def _from_differences(products: torch.Tensor) -> torch.Tensor:
+    """Sum the same from differences of logits, which never leave the range but take two exponentials per triple."""
+    n = len(products)
+    logits = products.clone().fill_diagonal_(-torch.inf)  # i, i and i, k are no triple
+    kept = torch.zeros_like(products)
+    for i in range(n - 1):
+        own = logits[i]
+        others = products[i, i + 1 :, None]
+        odds = (own - others).exp_().add_((logits[i + 1 :] - others).exp_())
+        p = odds.add_(1).reciprocal_()
+        p[:, i] = 0
+        p[torch.arange(n - i - 1), torch.arange(i + 1, n)] = 0
+        kept[i, i + 1 :] = p.sum(dim=1)
+    return kept + kept.T
 
 
 def _sum_reciprocals(kernel: torch.Tensor) -> torch.Tensor:
     """Sum 1 / (E_ij + E_ik + E_jk) over k for every i > j."""
     n = len(kernel)
-    sums, buffer = torch.zeros_like(kernel), torch.empty(TILE * n)
+    sums, buffer = torch.zeros_like(kernel), torch.empty(TILE * n, dtype=kernel.dtype)
+    total = torch.zeros_like(kernel, dtype=torch.float64)
     for k in range(2, n):
         row = kernel[k, :k]
         last = sums[k]
@@ -148,7 +177,10 @@ def _sum_reciprocals(kernel: torch.Tensor) -> torch.Tensor:
             last[start:stop] += part.sum(dim=1)
             if start:
                 last[:start] += part[:, :start].sum(dim=0)
-    return sums
+        if k % FLUSH == 0 or k == n - 1:  # a long sum in single precision would lose digits
+            total[: k + 1, : k + 1] += sums[: k + 1, : k + 1]
+            sums[: k + 1, : k + 1] = 0
+    return total
 
 
 def repeat_counts(items: np.ndarray, choice: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+COLUMNS_AT_ONCE = 512
+
 Rows = np.ndarray
 OuterFold = tuple[Rows, Sequence[tuple[Rows, Rows]]]
 
@@ -120,55 +122,31 @@ def divide(sets: Sequence[Rows], n_rows: int) -> tuple[list[Rows], np.ndarray]:
     return [np.flatnonzero(label == number) for number in used], patterns[used].T.astype(np.float64)
 
 
-def band_factor(X: np.ndarray, bands: Sequence[slice]) -> np.ndarray:
-    """Find what divides every feature by its standard deviation and every band by the root of its total variance.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_samples, n_features)
-        Training rows.
-    bands : sequence of slice
-        Columns of each band.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_features,)
-        0 for features that do not vary in these rows. As in `scale_band`.
-    """
-    mean, sd = X.mean(0), X.std(0)
-    varies = sd > 1e-7 * np.maximum(np.abs(mean), np.abs(X).max(0, initial=0.0))
-    factor = np.where(varies, 1 / np.where(varies, sd, 1.0), 0.0)
-    for band in bands:
-        factor[band] /= np.sqrt(max(int(varies[band].sum()), 1))
-    return factor
-
-
 def scale_set(
     X: np.ndarray, rows: Rows, bands: Sequence[slice], *, scale: bool, intercept: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find mean and factor of the features on some training rows.
+    """Compute mean and factor (n_features,) of the features X (n_samples, n_features) on some training rows.
 
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features as they are.
-    rows : ndarray of int
-        Training rows.
-    bands : sequence of slice
-        Columns of each band.
-    scale : bool
-        Whether features and bands are scaled on these rows, or taken as they are.
-    intercept : bool
-        Whether features are taken about their means in these rows.
-
-    Returns
-    -------
-    tuple of ndarray, shape (n_features,)
-        Mean and factor.
+    With `scale`, the factor divides every feature by its standard deviation, and every band by the root of its total
+    variance, as `scale_band` does; it is 0 for features that do not vary in these rows. Without `intercept` the mean
+    is zero.
     """
-    here = X[rows]
-    factor = band_factor(here, bands) if scale else np.ones(X.shape[1])
-    return (here.mean(0) if intercept else np.zeros(X.shape[1])), factor
+    mean, factor, varies = np.zeros(X.shape[1]), np.ones(X.shape[1]), np.ones(X.shape[1], dtype=bool)
+    # Some columns at a time, so that the copies of wide features stay in the cache.
+    for first in range(0, X.shape[1], COLUMNS_AT_ONCE):
+        some = slice(first, first + COLUMNS_AT_ONCE)
+        here = X[:, some][rows]
+        centre = here.mean(0)
+        if intercept:
+            mean[some] = centre
+        if scale:
+            sd = here.std(0)
+            varies[some] = sd > 1e-7 * np.maximum(np.abs(centre), np.abs(here).max(0, initial=0.0))
+            factor[some] = np.where(varies[some], 1 / np.where(varies[some], sd, 1.0), 0.0)
+    if scale:
+        for band in bands:
+            factor[band] /= np.sqrt(max(int(varies[band].sum()), 1))
+    return mean, factor
 
 
 def scaled_grams(

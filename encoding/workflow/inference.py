@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..comparison import (
     fit_differences,
     group_claims,
     group_verdicts,
+    infer_similarity,
     infer_spaces,
     read_tests,
     unique_of_fits,
@@ -46,11 +47,17 @@ class Inferred:
         Estimates and tests; None where they are not wanted, or nothing was fitted.
     claims, verdicts : pandas.DataFrame
         Every claim, and the named space of every region.
+    rsa_verdicts : pandas.DataFrame
+        The same of every analysis of similarity, in the column "rsa".
+    places : tuple of str
+        Folders of tests, in the work folder of the subject.
     """
 
     tests: SpaceTests | None
     claims: pd.DataFrame
     verdicts: pd.DataFrame
+    rsa_verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    places: tuple[str, ...] = ()
 
 
 def tested_spaces(job: Job) -> dict[str, str]:
@@ -58,6 +65,61 @@ def tested_spaces(job: Job) -> dict[str, str]:
     second = {name for _, name in job.study.compare.versions}
     single = [model for model in job.study.models if len(model.bands) == 1 and model.bands[0] not in second]
     return {model.bands[0]: model.name for model in reversed(single)}
+
+
+def infer_all(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: Scores | None) -> Inferred:
+    """Test feature spaces by the models of one subject, and by the similarity of stimuli.
+
+    Parameters
+    ----------
+    job : Job
+        Study, places and subject.
+    loaded : Loaded
+        Responses and features.
+    fitted : Fitted
+        Folds and predictions.
+    atlases : sequence of (Atlas or None, ndarray)
+        Atlases with the label of every target.
+    r2 : Scores or None
+        Held-out R2 of all models.
+
+    Returns
+    -------
+    Inferred
+        Empty tables where ``[compare] inference`` is off.
+    """
+    of_models = infer_subject(job, loaded, fitted, atlases, r2)
+    places = [INFERENCE] if of_models.tests is not None else []
+    claims, verdicts = [of_models.claims], []
+    settings = job.study.compare
+    for analysis in job.study.rsa if settings.inference else ():
+        if analysis.regions != "atlas":
+            continue
+        place = f"{INFERENCE}-rsa-{analysis.name}"
+        tests = infer_similarity(
+            analysis,
+            loaded.described,
+            loaded.responses,
+            atlases,
+            job.work / place,
+            inference=Inference(settings.n_permutations, settings.p_level, seed=job.study.seed),
+            progress=partial(job.progress, f"tests of rsa {analysis.name}"),
+        )
+        claims += [_of_similarity(table, analysis.name) for table in (chance_table(tests), difference_table(tests))]
+        verdicts.append(verdict_table(tests).assign(rsa=analysis.name))
+        places.append(place)
+    found = [table for table in claims if len(table)]
+    return Inferred(
+        of_models.tests,
+        pd.concat(found, ignore_index=True) if found else pd.DataFrame(),
+        of_models.verdicts,
+        pd.concat(verdicts, ignore_index=True) if verdicts else pd.DataFrame(),
+        tuple(places),
+    )
+
+
+def _of_similarity(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    return table.assign(claim="rsa " + table["claim"], estimand=f"similarity {name}")
 
 
 def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: Scores | None) -> Inferred:
@@ -121,17 +183,21 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
 
 def save_tests(job: Job, inferred: Inferred) -> None:
     """Copy tests to the results of the subject, where maps and the group find them."""
-    final = job.folder / INFERENCE
-    if inferred.tests is None:
-        shutil.rmtree(final, ignore_errors=True)
-        return
-    with atomic_folder(final) as temporary:
-        for path in sorted((job.work / INFERENCE).iterdir()):
-            shutil.copy2(path, temporary / path.name)
+    for old in job.folder.glob(f"{INFERENCE}*"):
+        if old.name not in inferred.places:
+            shutil.rmtree(old)
+    for place in inferred.places:
+        with atomic_folder(job.folder / place) as temporary:
+            for path in sorted((job.work / place).iterdir()):
+                shutil.copy2(path, temporary / path.name)
+    table = job.folder / "rsa_verdicts.tsv"
+    table.unlink(missing_ok=True)
+    if len(inferred.rsa_verdicts):
+        write_tsv(table, inferred.rsa_verdicts)
 
 
 def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[str, pd.DataFrame]:
-    """Write what may be said of the group, ``claims.tsv`` and ``verdicts.tsv``.
+    """Write what may be said of the group: ``claims.tsv``, ``verdicts.tsv`` and ``rsa_verdicts.tsv``.
 
     Parameters
     ----------
@@ -143,16 +209,34 @@ def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[st
     Returns
     -------
     mapping of str to pandas.DataFrame
-        "claims" and "verdicts"; empty for fewer than two participants, or without tests.
+        "claims", "verdicts" and "rsa_verdicts", where they are there; empty for fewer than two participants, or
+        without tests.
     """
-    places = [result.folder / INFERENCE for result in results]
-    if len(results) < 2 or not all(place.is_dir() for place in places):
-        for name in ("claims", "verdicts"):
-            (folder / f"{name}.tsv").unlink(missing_ok=True)
+    for name in ("claims", "verdicts", "rsa_verdicts"):
+        (folder / f"{name}.tsv").unlink(missing_ok=True)
+    if len(results) < 2:
         return {}
-    tests = [read_tests(place) for place in places]
-    level = float(tests[0].facts["settings"]["p_level"])
-    tables = {"claims": group_claims(tests, level=level), "verdicts": group_verdicts(tests, level=level)}
+    names = sorted(place.name for place in results[0].folder.glob(f"{INFERENCE}*"))
+    claims, tables = [], {}
+    of_similarity = []
+    for name in names:
+        folders = [result.folder / name for result in results]
+        if not all(place.is_dir() for place in folders):
+            continue
+        tests = [read_tests(place) for place in folders]
+        level = float(tests[0].facts["settings"]["p_level"])
+        table, verdicts = group_claims(tests, level=level), group_verdicts(tests, level=level)
+        if name == INFERENCE:
+            claims.append(table)
+            tables["verdicts"] = verdicts
+        else:
+            analysis = name.removeprefix(f"{INFERENCE}-rsa-")
+            claims.append(_of_similarity(table, analysis))
+            of_similarity.append(verdicts.assign(rsa=analysis))
+    if claims:
+        tables["claims"] = pd.concat([table for table in claims if len(table)] or claims[:1], ignore_index=True)
+    if of_similarity:
+        tables["rsa_verdicts"] = pd.concat(of_similarity, ignore_index=True)
     for name, table in tables.items():
         write_tsv(folder / f"{name}.tsv", table)
     return tables

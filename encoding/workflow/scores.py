@@ -10,19 +10,19 @@ import pandas as pd
 
 from ..comparison import (
     RsaResult,
+    check_independence,
     compare_regions,
     compare_similarity,
     count_discoveries,
     discoveries,
     evaluate,
     score_regions,
-    winners,
 )
-from ..core import Atlas, Predictions, Provenance, Scores
+from ..core import Atlas, Provenance, Scores
 from ..fitting import choose_device
 from ..io.atomic import write_json, write_tsv
-from ..mapping import METRICS, RSA, DiscoverySummary, Result, spaces_as_models
-from .jobs import Job, Loaded
+from ..mapping import METRICS, RSA, DiscoverySummary, Result, judge_regions, spaces_as_models
+from .jobs import Fitted, Job, Loaded
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,7 +46,7 @@ class Scored:
 
 
 def score_models(
-    job: Job, predictions: Sequence[Predictions], atlases: Sequence[tuple[Atlas | None, np.ndarray]]
+    job: Job, loaded: Loaded, fitted: Fitted, atlases: Sequence[tuple[Atlas | None, np.ndarray]]
 ) -> Scored:
     """Score held-out predictions in every target, region and network, and compare models pair by pair.
 
@@ -54,8 +54,10 @@ def score_models(
     ----------
     job : Job
         Study and subject.
-    predictions : sequence of Predictions
-        One per model; there may be none.
+    loaded : Loaded
+        Responses and features.
+    fitted : Fitted
+        Folds and predictions; there may be none.
     atlases : sequence of (Atlas or None, ndarray)
         Atlases with the label of every target.
 
@@ -64,12 +66,17 @@ def score_models(
     Scored
         Empty without predictions.
     """
-    if not predictions:
+    predictions = fitted.predictions
+    if not predictions or fitted.folds is None:
         return Scored()
     settings = job.study.compare
     scores = {metric: evaluate(predictions, metric) for metric in METRICS}
     main = scores[settings.metric]
-    rates = discoveries(main, predictions[0].moments.n) if settings.significance == "noise" else None
+    rates = None
+    if settings.significance == "noise":
+        first = fitted.folds.folds[0]
+        check_independence(loaded.responses, loaded.spaces, first.train, first.test)
+        rates = discoveries(main, predictions[0].moments.n)
     regions, differences = [], []
     for number, (atlas, labels) in enumerate(atlases):
         for of_metric in scores.values():
@@ -139,7 +146,7 @@ def joined_scores(similar: Sequence[RsaResult]) -> dict[str, Scores]:
 
 
 def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFrame) -> None:
-    """Write which feature space is ahead in every region of every subject, and every choice that was made.
+    """Write the verdict on every region, and every choice that was made.
 
     Parameters
     ----------
@@ -156,7 +163,7 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
     tables = []
     for name, of_one in choices.items():
         rows = spaces_as_models(regions, name)
-        tables.append(winners(rows, list(of_one.similarity)).assign(rsa=name))
+        tables.append(judge_regions(rows, list(of_one.similarity)).assign(rsa=name))
     write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
     write_json(
         folder / "rsa.json", {name: {r.subject: r.summary.rsa[name].plain() for r in results} for name in choices}

@@ -47,7 +47,7 @@ def comparison_key(
     left_out = [(exclusion.what, exclusion.n, exclusion.text) for exclusion in exclusions]
     left_out += [("warnings", 0, warning) for warning in warnings]
     return digest(
-        ["compare/3", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
+        ["compare/4", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
     )
 
 
@@ -104,12 +104,14 @@ def summarise(
 
 
 def _model(model: EncodingModel, prediction: Predictions) -> ModelSummary:
-    chosen = prediction.alphas[np.isfinite(prediction.alphas)]
+    grid = prediction.alpha_grid
+    # Penalties that a solver chose between those of the grid count for the nearest one.
+    place = np.searchsorted(np.sqrt(grid[1:] * grid[:-1]), prediction.alphas[np.isfinite(prediction.alphas)])
     solver = {name: value for name, value in prediction.solver.items() if name != "curve"}
     return ModelSummary(
         bands=prediction.bands,
         alphas=tuple(sorted(set(model.alphas))),  # as stated; the grid of the predictions counts trace(K) / n
-        chosen=tuple(int(np.isclose(chosen, alpha).sum()) for alpha in prediction.alpha_grid),
+        chosen=tuple(np.bincount(place, minlength=len(grid)).tolist()),
         mean_gamma=tuple(np.nanmean(prediction.gammas, axis=(0, 2)).astype(float).round(4).tolist()),
         solver=SolverSummary(**solver),
         curve=tuple(prediction.solver.get("curve", ())),

@@ -53,13 +53,13 @@ def serving(answer, *, whole=False):  # noqa: C901
 
         def do_GET(self):
             if whole:
-                self._send(*answer(self, "GET", self.path, b""), {})
+                self._send(*answer(self, "GET", self.path, b""))
             else:
                 self._send(200, {"data": [{"id": "toy"}]}, {})
 
         def do_POST(self):
             if whole:
-                self._send(*answer(self, "POST", self.path, self._read()), {})
+                self._send(*answer(self, "POST", self.path, self._read()))
                 return
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append((request, dict(self.headers), self.path))
@@ -75,10 +75,12 @@ def serving(answer, *, whole=False):  # noqa: C901
             self.rfile.readline()
             return b"".join(parts)
 
-        def _send(self, status, body, headers):
+        def _send(self, status, body, headers=None):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
-            for key, value in ({"Content-Type": "application/json", "Content-Length": len(data)} | headers).items():
+            for key, value in (
+                {"Content-Type": "application/json", "Content-Length": len(data)} | (headers or {})
+            ).items():
                 self.send_header(key, str(value))
             self.end_headers()
             try:

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from scipy import stats
 
-from encoding.comparison import summarise_differences, summarise_regions, winners
+from encoding.comparison import summarise_differences, summarise_regions
 
 PLACE = {"atlas": "toy", "level": "region", "set": "", "hemi": "L"}
 
@@ -90,34 +89,3 @@ def test_two_subjects_have_no_interval():
 
 def test_a_tie_counts_for_nobody():
     assert summarise_differences(differences_table({"V1": [0.0, 0.1, -0.1]}))["subjects_a"].tolist() == [1]
-
-
-def test_winner_and_margin():
-    table = scores_table(
-        {
-            ("01", "V1", "a"): 0.1, ("01", "V1", "b"): 0.3, ("01", "V1", "c"): 0.25, ("01", "V1", "a+b"): 0.4,
-            ("01", "V2", "a"): 0.1, ("01", "V2", "b"): np.nan, ("01", "V2", "c"): np.nan,
-            ("01", "V3", "a"): np.nan,
-            ("02", "V1", "a"): -0.1, ("02", "V1", "b"): -0.3,
-        }
-    )  # fmt: skip
-    table = pd.concat([table, scores_table({("01", "V1", "a"): 0.9}, feature="motion")])
-    found = winners(table, ["a", "b", "c"]).set_index(["subject", "region"])
-    assert list(found.index) == [("01", "V1"), ("01", "V2"), ("02", "V1")]
-    assert found.loc[("01", "V1"), ["winner", "runner_up"]].tolist() == ["b", "c"]
-    assert found.loc[("01", "V1"), ["value", "margin"]].tolist() == pytest.approx([0.3, 0.05])
-    assert found.loc[("01", "V2"), ["winner", "runner_up"]].tolist() == ["a", ""]
-    assert np.isnan(found.loc[("01", "V2"), "margin"])
-    assert found.loc[("02", "V1"), ["winner", "runner_up"]].tolist() == ["a", "b"]
-
-
-def test_the_first_of_equal_models_wins():
-    table = scores_table({("01", "V1", m): 0.2 for m in ("b", "a", "c")})
-    found = winners(table, ["a", "b", "c"])
-    assert found[["winner", "runner_up", "margin"]].to_numpy().tolist() == [["b", "a", 0.0]]
-
-
-def test_no_candidates_no_rows():
-    found = winners(scores_table({("01", "V1", "a"): 0.2}), ["z"])
-    assert found.empty
-    assert list(found.columns)[-4:] == ["winner", "value", "runner_up", "margin"]

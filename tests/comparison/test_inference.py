@@ -8,12 +8,15 @@ import pytest
 from encoding.comparison import (
     Inference,
     Presented,
+    Rsa,
     chance_table,
+    compare_similarity,
     difference_table,
     fit_differences,
     fold_correlations,
     group_claims,
     group_verdicts,
+    infer_similarity,
     infer_spaces,
     name_best,
     prevalence,
@@ -399,3 +402,42 @@ def test_prevalence_of_more_than_all_is_refused():
 def test_sign_flips_are_exact():
     assert sign_flip_p(np.array([1.0, -1.0, 1.0])) == 1.0
     assert sign_flip_p(np.ones(5)) == 2 / 32
+
+
+def test_similarity_is_tested_by_exchanging_runs_of_stimuli(tmp_path):
+    rng = np.random.default_rng(20)
+    samples = shown(8, 12)
+    names = Samples.of_stimuli(samples.stimulus)
+    spaces = [FeatureSpace(s.name, s.values, names, s.features) for s in spaces_of(rng, samples, a=6, b=6)]
+    responses = answers(rng, samples, 3 * spaces[0].values)
+    settings = Rsa("patterns", min_targets=5)
+    found = infer_similarity(settings, spaces, responses, regions(), tmp_path / "x", inference=FEW)
+    table = chance_table(found)
+    of_region = compare_similarity(settings, spaces, responses, regions(), tmp_path / "rsa").table
+    for space in "ab":
+        expected = at(of_region, "A", feature=space)["value"]
+        assert at(table, "A", space=space)["value"] == pytest.approx(expected, abs=1e-4)
+    assert at(table, "A", space="a")["verdict"] == "above chance"
+    assert at(table, "B", space="a")["verdict"] == "not above chance"
+    assert at(verdict_table(found), "A")["best"] == "a"
+    assert (at(verdict_table(found), "B")["best"], at(verdict_table(found), "C")["best"]) == ("", "")
+    again = infer_similarity(settings, spaces, responses, regions(), tmp_path / "x", inference=FEW)
+    assert again.facts == found.facts
+    ranked = infer_similarity(
+        replace(settings, comparison="spearman"), spaces, responses, regions(), tmp_path / "ranks", inference=FEW
+    )
+    assert at(chance_table(ranked), "A", space="a")["p"] == 0.01
+    with pytest.raises(DataError, match="searchlights are not tested"):
+        infer_similarity(Rsa("s", regions="searchlight", radius_mm=3), spaces, responses, regions(), tmp_path / "s")
+
+
+def test_similarity_needs_six_runs_against_chance_and_four_for_differences(tmp_path):
+    rng = np.random.default_rng(21)
+    samples = shown(3, 12)
+    names = Samples.of_stimuli(samples.stimulus)
+    spaces = [FeatureSpace(s.name, s.values, names, s.features) for s in spaces_of(rng, samples, a=6, b=6)]
+    responses = answers(rng, samples, 3 * spaces[0].values)
+    found = infer_similarity(Rsa("p", min_targets=5), spaces, responses, regions(), tmp_path / "x", inference=FEW)
+    assert (chance_table(found)["verdict"] == "not tested").all()
+    assert "six runs" in found.notes["chance"]
+    assert "at least 4 are needed" in at(verdict_table(found), "A")["note"]

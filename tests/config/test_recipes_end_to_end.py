@@ -115,7 +115,7 @@ def test_du2023(root, tmp_path):
     page = (tmp_path / "out" / "sub-01.html").read_text()
     assert "Settings follow the recipe du2023" in page
     assert "inner = &#34;random&#34;  # du2023" in page
-    assert "from which targets of every model are significant (false discovery rate 0.01)" in page
+    assert "test against independent noise on the fixed test set; false discovery rate 0.01" in page
     assert "4 random splits that each validate on 20% of the runs" in page
     parts = rows_of(result, "split_r2").pivot_table(index="region", columns="feature", values="value")
     truth = planted(root).map({"category": "emotion", "llm": "semantic"}).dropna()
@@ -152,7 +152,7 @@ def test_du2025(two, tmp_path, monkeypatch):
     assert set(tested["sign_flip_floor"].astype(float)) == {0.5}
     (table,) = differences_tested(charts(both.assign(metric="r"), "auto"), given["tests"])
     assert "A test by flipping signs could not give less than p = 0.5" in table.caption
-    assert set(table.frame["first ahead in"]) <= {"0 of 2", "1 of 2", "2 of 2"}
+    assert set(table.frame["first higher in"]) <= {"0 of 2", "1 of 2", "2 of 2"}
 
 
 def test_the_shipped_list_finds_repeats_under_other_names(two, tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from encoding.core.errors import DataError
@@ -37,29 +38,33 @@ def test_bars_end_at_the_means(table):
     np.testing.assert_allclose(bars, means, atol=1e-12)
 
 
-def test_best_space_is_named_with_its_lead_and_its_subjects(table):
-    texts = texts_of(draw_networks(table, colors=COLORS, label="r"))
-    assert "+0.100, 3 of 3" in texts  # V1: categories .30 over video .20
-    assert "+0.043, 2 of 3" in texts  # FFA: video .18 over categories .137
-    below = table.assign(value=table["value"] - 1)
-    assert not any("of 3" in text for text in texts_of(draw_networks(below, colors=COLORS, label="r")))
+def test_the_margin_repeats_the_verdicts_and_ranks_nothing_itself(table):
+    plain = draw_networks(table, colors=COLORS, label="r")
+    assert not any(name in texts_of(plain)[: -len(MODELS) - 1] for name in MODELS)
+    verdicts = {"V1": ("video", "+0.1, p 0.01"), "FFA": ("", "no difference")}  # video is not the highest in V1
+    figure = draw_networks(table, colors=COLORS, label="r", verdicts=verdicts)
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written == ["\N{BLACK SQUARE}", "video", "+0.1, p 0.01", "no difference", "what can be claimed"]
+    strong = [bar for bar in figure.axes[0].patches if bar.get_alpha() == 0.6]
+    assert len(strong) == 1
+    mean = table[(table["region"] == "V1") & (table["model"] == "video")]["value"].mean()
+    assert strong[0].get_width() + strong[0].get_x() == pytest.approx(mean)
+    with pytest.raises(DataError, match=r"'vidoe' is named in 'V1'\. Did you mean 'video'"):
+        draw_networks(table, colors=COLORS, label="r", verdicts={"V1": ("vidoe", "")}, title="t")
 
 
-def test_what_is_only_shown_beside_is_never_the_best(table):
-    assert "+0.100, 3 of 3" in texts_of(draw_networks(table, colors=COLORS, label="r"))  # V1: categories
-    figure = draw_networks(table, colors=COLORS, label="r", beside=("categories",))
-    assert "+0.100, 3 of 3" not in texts_of(figure)
-    assert len(dots_of(figure.axes[0])) == len(table)  # all are drawn
-    verdicts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert "categories" not in verdicts
-    assert "video" in verdicts
+def test_intervals_are_drawn_where_they_are_known(table):
+    known = pd.DataFrame({"region": ["V1", "FFA"], "model": "video", "low": [0.1, np.nan], "high": [0.9, np.nan]})
+    figure = draw_networks(table, colors=COLORS, label="r", intervals=known)
+    lines = [line.get_xdata() for line in figure.axes[0].lines if line.get_linewidth() == 0.8]
+    assert [list(line) for line in lines] == [[0.1, 0.9]]
+    assert figure.axes[0].get_xlim()[1] >= 0.9
 
 
 def test_one_subject_and_missing_rows_are_drawn(table):
     part = table[(table["subject"] == "01") & ~((table["region"] == "FFA") & (table["model"] == "video"))]
     figure = draw_networks(part, colors=COLORS, label="r")
     assert len(dots_of(figure.axes[0])) == len(part) == 5
-    assert "+0.100" in texts_of(figure)
 
 
 def test_differences_are_paired_within_subjects(table):
@@ -101,8 +106,6 @@ def test_differences_need_two_known_models(table):
 
 
 def test_many_networks_and_models_fit_without_touching_the_edge(table):
-    import pandas as pd
-
     names = ["emotion_categories", "affective_dimensions", "multimodal_llm_video", "llm_text", "banded_ridge_of_all"]
     rows = [
         (f"{s:02d}", "roi", f"Salience / ventral attention {k}", name, 0.01 * (s + k))
@@ -126,7 +129,7 @@ def test_scatter_counts_every_finite_target_on_equal_axes():
     assert np.ma.sum(axes.collections[0].get_array()) == 497
     assert axes.get_xlim() == axes.get_ylim()
     better = np.mean(a[3:] > b[3:])
-    assert f"one better in {better:.0%}" in texts_of(figure)
+    assert f"one higher in {better:.0%}" in texts_of(figure)
     assert axes.get_xlabel() == "r, one"
     with pytest.raises(DataError, match="500 and 3 targets"):
         draw_scatter(a, b[:3], ("one", "two"), label="r")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from encoding.core import DataError
+from encoding.core import ConfigError, DataError
 from encoding.io.judgments.files import read_judgments, read_numbers
 from encoding.io.store import save
 
@@ -133,3 +133,65 @@ def test_what_is_no_file_of_judgments_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_text("x")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_judgments(tmp_path / "x.parquet")
+
+
+def test_the_odd_item_may_be_first_and_items_may_count_from_one(tmp_path):
+    path = write_rows(tmp_path / "cblearn.txt", ROWS + 1)
+    found = read_judgments(path, odd="first", count_from=1)
+    assert found.items.tolist() == ROWS[:, [1, 2, 0]].tolist()
+    assert found.stimuli == ("1", "2", "3", "4")
+    named = read_judgments(path, count_from=1, stimuli=list("abcd"))
+    assert named.items.tolist() == ROWS.tolist()
+    with pytest.raises(DataError, match="Numbers start at 1: say count_from = 1"):
+        read_judgments(write_rows(tmp_path / "one.txt", ROWS + 1),
+                       stimuli=list("abcd"))  # fmt: skip
+    with pytest.raises(DataError, match="item 0 occurs, but items are counted from 1"):
+        read_judgments(write_rows(tmp_path / "zero.txt"), count_from=1)
+    with pytest.raises(ConfigError, match="odd = 'middle'"):
+        read_judgments(path, odd="middle")
+
+
+@pytest.mark.parametrize("header", ["a b c", "item_i,item_j,odd_item"])
+def test_a_header_of_rows_is_skipped(tmp_path, header):
+    path = tmp_path / "train.txt"
+    separator = "," if "," in header else " "
+    path.write_text(header + "\n" + "\n".join(separator.join(map(str, row)) for row in ROWS) + "\n")
+    assert np.array_equal(read_judgments(path).items, ROWS)
+
+
+@pytest.mark.parametrize(("answers", "separator"), [(("4", "2", "1"), "\t"), (("2", "3", "1"), ",")])
+def test_the_table_of_things_is_read(tmp_path, answers, separator):
+    """Items count from 1; the choice is the item or its position."""
+    path = tmp_path / "triplets.csv"
+    lines = [("trial_id", "subject_id", "image1", "image2", "image3", "choice", "RT")]
+    items = [("1", "4", "7"), ("9", "5", "2"), ("1", "3", "6")]
+    lines += [
+        (str(k), f"s{k % 2}", *three, answer, "1.5")
+        for k, (three, answer) in enumerate(zip(items, answers, strict=True))
+    ]
+    path.write_text("\n".join(separator.join(line) for line in lines) + "\n")
+    found = read_judgments(path, count_from=1)
+    assert found.items.tolist() == [[0, 3, 6], [8, 4, 1], [0, 2, 5]]
+    assert found.choice.tolist() == [1, 2, 0]
+    assert found.annotator.tolist() == ["s0", "s1", "s0"]
+    assert read_judgments(path, count_from=1, annotator="s1").items.tolist() == [[8, 4, 1]]
+
+
+def test_choices_that_fit_nothing_are_refused(tmp_path):
+    path = tmp_path / "triplets.csv"
+    path.write_text("image1,image2,image3,choice\n10,11,12,7\n")
+    with pytest.raises(
+        DataError, match=r"name neither one item of each row nor positions.*'7' for \['10', '11', '12'\]"
+    ):
+        read_judgments(path)
+
+
+def test_a_missing_choice_is_no_choice(tmp_path):
+    frame = pd.DataFrame({"item_1": ["b", "b"], "item_2": ["a", "a"], "item_3": ["c", "c"], "choice": [1.0, np.nan]})
+    frame.to_parquet(tmp_path / "j.parquet")
+    found = read_judgments(tmp_path / "j.parquet")
+    assert found.choice.tolist() == [1, -1]
+    assert found.outcome.tolist() == ["valid", "error"]
+    frame.assign(choice=[1, 3]).to_parquet(tmp_path / "k.parquet")
+    with pytest.raises(DataError, match=r"row 2 has the choice 3, but 0, 1, 2 or -1 were needed"):
+        read_judgments(tmp_path / "k.parquet")

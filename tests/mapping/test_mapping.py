@@ -14,21 +14,20 @@ from encoding.core import DataError, Grid, Responses, Samples, Targets
 from encoding.mapping import (
     Maps,
     SolverSummary,
+    TargetTests,
     drawing_key,
     finished_result,
     is_drawn,
     note_drawn,
     read_result,
     require_same_settings,
-    winner_of,
     write_background,
     write_maps,
     write_report,
 )
 from encoding.mapping.methods import describe_methods
 from encoding.mapping.report import find_warnings
-from encoding.mapping.results import best_of
-from encoding.mapping.selection import charts, headline
+from encoding.mapping.selection import charts
 from encoding.mapping.summary import read_summary
 from encoding.numerics.metrics import correlation_of_noise
 
@@ -128,30 +127,14 @@ def test_participants_of_different_settings_are_refused(make_result):
     require_same_settings([first, first])
 
 
-# Winners
-
-
-def test_winner_margin_and_accuracy():
-    values = np.array([[0.3, -0.1, NAN, 0.2, 0.0], [0.1, -0.2, 0.5, 0.25, 0.0]])
-    winner, margin, accuracy = best_of(values)
-    np.testing.assert_array_equal(winner, [0, -1, -1, 1, -1])
-    np.testing.assert_allclose(margin, [0.2, 0.1, NAN, 0.05, 0.0])
-    np.testing.assert_allclose(accuracy, [0.3, -0.1, NAN, 0.25, 0.0])
-
-
-def test_winner_of_scores_follows_the_order_of_models(make_result):
-    scores = make_result("01", [0.3, 0.1], [0.1, 0.2]).scores["r"]
-    np.testing.assert_array_equal(winner_of(scores, ["mllm", "ratings"])[0], [1, 0])
-
-
 # Files
 
 
-def test_maps_are_written_for_scores_winner_and_differences(make_result, tmp_path):
+def test_maps_are_written_for_scores_and_differences(make_result, tmp_path):
     result = make_result("01", np.linspace(0, 0.7, 8), np.full(8, 0.35), targets=voxels())
     files = write_maps(
         tmp_path / "func", {"sub": "01", "task": "video"}, {"r": result.scores["r"]},
-        metric="r", single=["ratings", "mllm"], pairs=[("ratings", "mllm")],
+        metric="r", pairs=[("ratings", "mllm")],
     )  # fmt: skip
     names = sorted(path.name for path in files if path.name.endswith(".nii.gz"))
     stem = "sub-01_task-video_space-T1w_model-"
@@ -159,15 +142,26 @@ def test_maps_are_written_for_scores_winner_and_differences(make_result, tmp_pat
         f"{stem}mllm_feature-all_stat-r_statmap.nii.gz",
         f"{stem}ratings_feature-all_stat-r_statmap.nii.gz",
         f"{stem}ratingsminusmllm_feature-all_stat-r_statmap.nii.gz",
-        f"{stem}winner_feature-all_stat-index_statmap.nii.gz",
-        f"{stem}winner_feature-all_stat-margin_statmap.nii.gz",
     ]
     difference = nib.load(tmp_path / "func" / names[2]).get_fdata().ravel()
     np.testing.assert_allclose(difference, np.linspace(0, 0.7, 8) - 0.35, atol=1e-6)
-    sidecar = json.loads((tmp_path / "func" / names[3].replace(".nii.gz", ".json")).read_text())
+
+
+def test_maps_of_tests_name_a_space_where_it_is_ahead_and_above_chance(make_result, tmp_path):
+    result = make_result("01", np.linspace(0, 0.7, 8), np.full(8, 0.35), targets=voxels())
+    u, p = np.full((2, 8), 0.1), np.full((2, 8), 0.001)
+    p[1, 0] = 0.5
+    winner = np.array([1, 1, 0, 0, -1, -1, -1, -1])
+    tests = TargetTests(("ratings", "mllm"), u, p, p, winner, 0.05, {"chance": "stationary"})
+    files = write_maps(
+        tmp_path / "func", {"sub": "01", "task": "video"}, {"r": result.scores["r"]},
+        metric="r", pairs=[], tests=tests,
+    )  # fmt: skip
+    (path,) = [file for file in files if "winner" in file.name and file.name.endswith(".nii.gz")]
+    np.testing.assert_array_equal(nib.load(path).get_fdata().ravel(), [0, 2, 1, 1, 0, 0, 0, 0])
+    sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     assert sidecar["Levels"] == {"1": "ratings", "2": "mllm"}
-    index = nib.load(tmp_path / "func" / names[3]).get_fdata().ravel()
-    np.testing.assert_array_equal(index, [2, 2, 2, 2, 1, 1, 1, 1])
+    assert {"u", "pfwe", "qchance"} <= {file.name.split("stat-")[1].split("_")[0] for file in files}
 
 
 def responses_on(targets):
@@ -225,26 +219,6 @@ def test_the_key_depends_on_results_and_settings(make_result):
 
 
 # Words
-
-
-def region_rows(values):
-    """Rows of one metric from {region: {model: [value of each subject]}}."""
-    return pd.DataFrame([
-        {"region": region, "model": model, "subject": f"{k:02}", "value": value}
-        for region, models in values.items() for model, row in models.items() for k, value in enumerate(row)
-    ])  # fmt: skip
-
-
-def test_the_headline_names_winners_and_leaves_the_rest_open():
-    rows = region_rows({
-        "TPJ": {"a": [0.3, 0.2, 0.4], "b": [0.1, 0.1, 0.5]},  # a on average, and in two of three
-        "M1": {"a": [0.1, -0.1, 0.0], "b": [0.0, 0.0, 0.05]},  # b in two of three
-        "EVC": {"a": [-0.1, -0.1, -0.2], "b": [-0.2, -0.2, -0.3]},  # a is better, but below 0
-        "OFC": {"a": [0.9, 0.0, 0.0], "b": [0.1, 0.1, 0.1]},  # a on average, but in one only
-    })  # fmt: skip
-    assert headline(rows) == (
-        "a is ahead in TPJ (2/3). b is ahead in M1 (2/3). No space is ahead in most participants in EVC, OFC."
-    )
 
 
 def test_charts_prefer_networks_and_sets_to_many_regions():
@@ -318,7 +292,7 @@ def test_methods_name_the_solvers(make_result):
 
 def test_few_samples_are_reported(make_result):
     (warning,) = find_warnings([make_result("01", [0.1], [0.2], n_samples=24)])
-    assert warning == "sub-01: 24 samples are few: in 1 of 100 targets noise alone exceeds r = 0.47."
+    assert warning == "sub-01: 24 samples are few: scores of single targets are mostly noise."
 
 
 def test_methods_tell_what_was_done(make_result):
@@ -359,10 +333,11 @@ def test_a_report_of_one_participant(make_result, tmp_path):
         progress=seen.append,
     )  # fmt: skip
     text = page.read_text(encoding="utf-8")
-    assert {path.name for path in pictures} >= {"sub-01_winner.png", "sub-01_model-mllm_stat-r.png"}
+    assert {path.name for path in pictures} >= {"sub-01_model-mllm_stat-r.png"}
     assert all(path.is_file() for path in pictures)
     assert seen == sorted(seen)
-    assert "Faded below 0.16" in text
+    assert "Targets were not tested: colours show size only" in text
+    assert "sub-01_winner" not in text
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', text), "a report asks nothing of the network"
 
 

@@ -95,3 +95,28 @@ def test_calibrated_predictions_come_true_as_often_as_they_say():
     assert np.abs(table[:, 0] - table[:, 1]).max() < 0.02
     wrong = calibration(np.roll(p, 1, axis=1), choice, n_bins=10)
     assert np.abs(wrong[:, 0] - wrong[:, 1]).max() > 0.3
+
+
+def brute_force_similarity(X):
+    """Every triple on its own, from logits."""
+    S = X @ X.T
+    n = len(X)
+    found = np.eye(n)
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                k = np.delete(np.arange(n), [i, j])
+                with np.errstate(over="ignore"):
+                    found[i, j] = np.mean(1 / (1 + np.exp(S[i, k] - S[i, j]) + np.exp(S[j, k] - S[i, j])))
+    return found
+
+
+@pytest.mark.parametrize("largest", [5.0, 68.0, 82.0, 400.0, 3_000.0, 40_000.0])
+@pytest.mark.parametrize("shape", ["gamma", "signed"])
+def test_similarity_is_exact_whatever_the_size_of_dot_products(largest, shape):
+    rng = np.random.default_rng(3)
+    X = rng.gamma(1.0, 1.0, (30, 4)) if shape == "gamma" else rng.normal(size=(30, 4))
+    S = np.abs(X @ X.T)
+    np.fill_diagonal(S, 0)
+    X *= np.sqrt(largest / S.max())
+    assert np.abs(choice_similarity(X) - brute_force_similarity(X)).max() < 1e-6

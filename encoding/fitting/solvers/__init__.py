@@ -12,10 +12,11 @@ from .himalaya import HimalayaSolver
 from .kernel import KernelSolver
 from .search_statistics import StatisticsSolver
 from .shared import SharedSolver
+from .wide import WideSolver
 
 SOLVERS: Registry[type[Solver]] = Registry(
     "encoding.solvers",
-    {solver.name: solver for solver in (StatisticsSolver, KernelSolver, HimalayaSolver, SharedSolver)},
+    {solver.name: solver for solver in (StatisticsSolver, KernelSolver, WideSolver, HimalayaSolver, SharedSolver)},
     needs=("joint", "offered", "checked", "guides", "operations", "bytes", "at_once", "draw", "fit"),
 )
 

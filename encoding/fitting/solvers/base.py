@@ -142,12 +142,15 @@ class Size:
         Number of features of every band.
     n_candidates, n_alphas : int
         Weights and penalties to try.
+    free : bool
+        Whether a solver may try other weights and penalties than these, as many or more.
     """
 
     rows: Rows
     widths: tuple[int, ...]
     n_candidates: int
     n_alphas: int
+    free: bool = False
 
     @property
     def n_features(self) -> int:
@@ -201,6 +204,8 @@ class Solver(Protocol):
     checked: ClassVar[bool]
     # Targets can be searched by `Task.guided`.
     guides: ClassVar[bool]
+    # It tries weights and penalties of its own, so that the result is another than that of the other solvers.
+    regrids: ClassVar[bool]
 
     problem: Problem
 

@@ -221,6 +221,7 @@ class HimalayaSolver:
     offered: ClassVar[bool] = True
     checked: ClassVar[bool] = False
     guides: ClassVar[bool] = False
+    regrids: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.design = problem, problem.design

@@ -33,6 +33,7 @@ class KernelSolver:
     offered: ClassVar[bool] = True
     checked: ClassVar[bool] = True
     guides: ClassVar[bool] = False
+    regrids: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.design, self.arrays = problem, problem.design, problem.arrays

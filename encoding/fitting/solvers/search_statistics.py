@@ -50,6 +50,7 @@ class StatisticsSolver:
     offered: ClassVar[bool] = True
     checked: ClassVar[bool] = True
     guides: ClassVar[bool] = True
+    regrids: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         design = problem.design

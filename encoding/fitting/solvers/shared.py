@@ -49,6 +49,7 @@ class SharedSolver:
     offered: ClassVar[bool] = False
     checked: ClassVar[bool] = False
     guides: ClassVar[bool] = False
+    regrids: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.design = problem, problem.design

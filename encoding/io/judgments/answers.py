@@ -329,7 +329,7 @@ class AnswerStore:
         return found.fetchall()
 
     def keys(self, setting: int) -> np.ndarray:
-        """Return the questions that are answered: contents, repeat and newest attempt, int64 of shape (n, 5)."""
+        """Return contents, repeat and newest attempt of the questions that have answers, as int64 of shape (n, 5)."""
         columns = ("first", "second", "third", "repeat", "attempt")
         parts = [np.array(list(table.values()), dtype=np.int64).T for table in self.read(setting, columns)]
         return np.concatenate([np.empty((0, 5), dtype=np.int64), *parts])

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pyarrow.parquet as pq
 
-from ...core import DataError, Judgments, Plan, Provenance, digest, fingerprint, suggest
+from ...core import ConfigError, DataError, Judgments, Plan, Provenance, digest, fingerprint, suggest
 from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
 from ...numerics.triplet_ranks import rank_triplets
@@ -51,8 +51,21 @@ SCHEMA = pa.schema(
 COLUMNS = ("first", "second", "third", "repeat", "outcome", "choice", "p1", "p2", "p3")
 
 
+ODD = ("last", "first")  # column of the odd item in rows of numbers
+# What the columns of tables with a header are called: ours, and those of the THINGS odd-one-out files.
+ITEM_NAMES = (ITEMS, ("image1", "image2", "image3"), ("item1", "item2", "item3"), ("image_1", "image_2", "image_3"))
+CHOICE_NAMES = ("choice", "odd", "odd_one_out")
+ANNOTATOR_NAMES = ("annotator", "subject_id", "participant_id", "subject")
+
+
 def read_judgments(
-    path: str | Path, *, stimuli: Sequence[str] | None = None, split: str = "", annotator: str = ""
+    path: str | Path,
+    *,
+    stimuli: Sequence[str] | None = None,
+    split: str = "",
+    annotator: str = "",
+    odd: str = "last",
+    count_from: int = 0,
 ) -> Judgments:
     """Read judgments.
 
@@ -60,15 +73,20 @@ def read_judgments(
     ----------
     path : str or Path
         ``.parquet`` with the columns item_1, item_2, item_3 (names in the order of showing), choice (0, 1, 2, or -1)
-        and if known outcome, probability_1 to _3, weight, repeat, split, annotator; ``.txt`` or ``.npy`` with three
-        0-based numbers per row, the odd item last; ``answers.sqlite`` of a collection; or a folder into which
-        `Judgments` were saved.
+        and if known outcome, probability_1 to _3, weight, repeat, split, annotator; ``.csv`` or ``.tsv`` with a header
+        and columns for three items, a choice (the odd item, or its position) and if known the annotator, as in the
+        files of THINGS; ``.txt``, ``.npy``, ``.csv`` or ``.tsv`` without a header and with three numbers per row;
+        ``answers.sqlite`` of a collection; or a folder into which `Judgments` were saved.
     stimuli : sequence of str, optional
         Names that numbers count. Without them items are called 0, 1, 2, ...
     split : str
         Part that all judgments belong to, where the file names none.
     annotator : str
         Whose judgments, where a file holds those of several; all of them unless given, which a store does not allow.
+    odd : {"last", "first"}
+        Column of the odd item in rows of three numbers.
+    count_from : {0, 1}
+        Number of the first item where items are numbers.
 
     Returns
     -------
@@ -93,8 +111,16 @@ def read_judgments(
         return _of(annotator, _parquet(path, split), path)
     if path.suffix == ".sqlite":
         return read_store(path, annotator=annotator, split=split)
+    if odd not in ODD or count_from not in (0, 1):
+        raise ConfigError(f"{path}: odd = {odd!r}, count_from = {count_from!r}; needed 'last' or 'first', and 0 or 1.")
     if path.suffix in NUMBERS:
-        return _of_numbers(path, read_numbers(path), stimuli, split)
+        if path.suffix != ".npy":
+            table = _with_header(path)
+            if table is not None and (set(CHOICE_NAMES) & set(table.columns)):
+                return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
+        rows = read_numbers(path)
+        rows = rows if odd == "last" else np.ascontiguousarray(rows[:, [1, 2, 0]])
+        return _of_numbers(path, rows, stimuli, split, count_from=count_from)
     kinds = f".parquet, .sqlite, {', '.join(NUMBERS)} files, or a saved folder"
     raise DataError(f"{path}: judgments are read from {kinds}.")
 
@@ -150,6 +176,8 @@ def _text(path: Path) -> np.ndarray:
     """Parse with all threads if one character separates numbers, and else by the rules of white space."""
     with path.open(encoding="utf-8") as stream:
         first = stream.readline().strip()
+    if any(character.isalpha() and character not in "eE" for character in first):
+        return pd.read_csv(path, sep=r"[\s,;]+", header=0, comment="#", engine="python").to_numpy()
     separators = set(first) - set("0123456789.+-eE")
     separator = "".join(separators)
     if len(separator) == 1 and len(first.split(separator)) == 3:
@@ -167,13 +195,94 @@ def _text(path: Path) -> np.ndarray:
     return pd.read_csv(path, sep=r"[\s,]+", header=None, comment="#", engine="python").to_numpy()
 
 
-def _of_numbers(path: Path, rows: np.ndarray, stimuli: Sequence[str] | None, split: str) -> Judgments:
-    n_items = int(rows.max()) + 1
+def _with_header(path: Path) -> pd.DataFrame | None:
+    """Read a table whose first line has names of columns; None if it has none."""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        first = stream.readline().strip()
+    if not any(character.isalpha() for character in first.replace("e", "").replace("E", "")):
+        return None
+    for separator in ("\t", ",", ";", r"\s+"):
+        names = [name.strip().strip('"') for name in (first.split() if separator == r"\s+" else first.split(separator))]
+        if len(names) >= 3:
+            if all(name.isalnum() and not name.isdigit() for name in names) or set(CHOICE_NAMES) & set(names):
+                return pd.read_csv(path, sep=separator, dtype=str, engine="python" if len(separator) > 1 else "c",
+                                   keep_default_na=False)  # fmt: skip
+            return None
+    return None
+
+
+def _of_table(
+    path: Path, table: pd.DataFrame, stimuli: Sequence[str] | None, split: str, *, count_from: int
+) -> Judgments:
+    """Judgments of a table with a header; rows without a choice are invalid answers."""
+    columns = next((names for names in ITEM_NAMES if set(names) <= set(table.columns)), None)
+    if columns is None:
+        raise DataError(f"{path}: no columns {', '.join(ITEMS)}. There is: {', '.join(table.columns)}.")
+    cells = table[list(columns)].apply(lambda column: column.str.strip())
+    answer = table[next(name for name in CHOICE_NAMES if name in table.columns)].str.strip()
+    numbered = bool(cells.apply(lambda column: column.str.fullmatch(r"\d+").all()).all())
+    names: tuple[str, ...]
+    if numbered:
+        items = cells.to_numpy().astype(np.int64) - count_from
+        n_items = int(items.max()) + 1
+        _check_numbers(path, items, stimuli, count_from)
+        names = tuple(map(str, range(count_from, n_items + count_from))) if stimuli is None else tuple(stimuli)
+    else:
+        names = tuple(stimuli) if stimuli is not None else tuple(sorted(set(cells.to_numpy().ravel().tolist())))
+        place = {name: number for number, name in enumerate(names)}
+        unknown = set(cells.to_numpy().ravel().tolist()) - set(place)
+        if unknown:
+            raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(names)} that are named.")
+        items = np.stack([cells[column].map(place).to_numpy(np.int64) for column in columns], axis=1)
+    choice = _positions(path, answer, cells)
+    annotators = next((name for name in ANNOTATOR_NAMES if name in table.columns), None)
+    n = len(table)
+    who = _same("", str, n) if annotators is None else table[annotators].to_numpy(str)
+    return Judgments(
+        names, items, choice, np.broadcast_to(np.float32(np.nan), (n, 3)), np.where(choice >= 0, "valid", "error"),
+        _same(1, np.float32, n), _same(0, np.int32, n), _same(split, str, n), who,
+        Provenance("read_judgments/1", {"count_from": count_from}, {path.name: fingerprint(path)}),
+    )  # fmt: skip
+
+
+def _positions(path: Path, answer: pd.Series, cells: pd.DataFrame) -> np.ndarray:
+    """Slot of the odd item, -1 without an answer: answers name the item, or its position from 0 or from 1."""
+    given = ~answer.str.lower().isin(("", "nan", "na", "n/a", "-1")).to_numpy()
+    same = cells.to_numpy() == answer.to_numpy()[:, None]
+    values = set(answer[given])
+    if given.any() and (same.sum(axis=1) == 1)[given].all() and not values <= {"0", "1", "2", "3"}:
+        return np.where(given, same.argmax(axis=1), -1).astype(np.int8)
+    for first in (0, 1):
+        known = {str(first + slot): slot for slot in range(3)}
+        if values <= set(known) and str(3 * first) in values:
+            return np.array([known[a] if g else -1 for a, g in zip(answer, given, strict=True)], dtype=np.int8)
+    row = int(np.flatnonzero(given)[0]) if given.any() else 0
+    raise DataError(
+        f"{path}: the choices name neither one item of each row nor positions 0 to 2 or 1 to 3; row {row + 1} has "
+        f"{answer.iloc[row]!r} for {cells.iloc[row].tolist()}."
+    )
+
+
+def _check_numbers(path: Path, items: np.ndarray, stimuli: Sequence[str] | None, count_from: int) -> None:
+    if items.min() < 0:
+        raise DataError(f"{path}: item 0 occurs, but items are counted from 1. Leave count_from out.")
+    n_items = int(items.max()) + 1
     if stimuli is not None and n_items > len(stimuli):
+        one_based = not count_from and items.min() == 1 and n_items == len(stimuli) + 1
+        hint = " Numbers start at 1: say count_from = 1 if that is the first stimulus." if one_based else ""
         raise DataError(
-            f"{path}: numbers go up to {n_items - 1}, but {len(stimuli)} stimuli are named, counted from 0."
+            f"{path}: numbers go up to {n_items - 1 + count_from}, but {len(stimuli)} stimuli are named, counted from "
+            f"{count_from}.{hint}"
         )
-    names = tuple(map(str, range(n_items))) if stimuli is None else tuple(stimuli)
+
+
+def _of_numbers(
+    path: Path, rows: np.ndarray, stimuli: Sequence[str] | None, split: str, *, count_from: int
+) -> Judgments:
+    rows = rows - count_from if count_from else rows
+    _check_numbers(path, rows, stimuli, count_from)
+    n_items = int(rows.max()) + 1
+    names = tuple(map(str, range(count_from, n_items + count_from))) if stimuli is None else tuple(stimuli)
     n = len(rows)
     return Judgments(
         names, rows, _same(2, np.int8, n), np.broadcast_to(np.float32(np.nan), (n, 3)), _same("valid", str, n),
@@ -204,7 +313,7 @@ def _parquet(path: Path, split: str) -> Judgments:
     if unknown:
         raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(stimuli)} that the file lists.")
     items = np.stack([np.array([place[name] for name in names])[codes] for codes, names in coded], axis=1)
-    choice = table["choice"].to_numpy().astype(np.int8)
+    choice = _choices(path, table["choice"])
     probabilities = np.full((n, 3), np.nan, dtype=np.float32)
     for slot in range(3):
         if f"probability_{slot + 1}" in table.column_names:
@@ -225,6 +334,19 @@ def _parquet(path: Path, split: str) -> Judgments:
         text("annotator", _same("", str, n)),
         Provenance(**meta) if meta else Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
     )  # fmt: skip
+
+
+def _choices(path: Path, column: pa.ChunkedArray) -> np.ndarray:
+    """Slots; a missing choice is -1."""
+    try:
+        values = column.to_numpy().astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: column 'choice' holds {column.type}, but 0, 1, 2 or -1 were needed.") from error
+    values = np.where(np.isnan(values), -1, values)
+    if not np.isin(values, (-1, 0, 1, 2)).all():
+        row = int(np.flatnonzero(~np.isin(values, (-1, 0, 1, 2)))[0])
+        raise DataError(f"{path}: row {row + 1} has the choice {values[row]:g}, but 0, 1, 2 or -1 were needed.")
+    return values.astype(np.int8)
 
 
 def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

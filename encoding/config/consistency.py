@@ -1,0 +1,51 @@
+"""Refuse settings that are each allowed but contradict each other across tables."""
+
+from ..comparison.settings import Comparison
+from ..core import ConfigError
+from ..fitting.splits import Split
+from ..loading.loader import Loader, Scans
+
+# Confound strategies that contain slow cosines of the whole run.
+SLOW_STRATEGIES = ("high_pass", "compcor")
+
+
+def check_noise(compare: Comparison, split: Split, *, per_stimulus: bool) -> None:
+    """Refuse significance against noise where its null distribution is wrong.
+
+    Under K folds every pair of folds shares training data, so the standard deviation of r is 1.4 times what Student's t
+    assumes even for white noise. Neighbouring volumes are autocorrelated, which widens it further.
+    """
+    if compare.significance != "noise":
+        return
+    why = ""
+    if split.kind != "fixed":
+        why = f'[split] kind = "{split.kind}" tests every sample with models that were trained on the others'
+    elif not per_stimulus:
+        why = 'per = "tr" in [load] tests volumes, which are autocorrelated'
+    if why:
+        raise ConfigError(
+            f'[compare] significance = "noise" takes held-out samples as independent of each other and of the training '
+            f"data, but {why}: 4 to 15% of null targets would have p <= 0.01. Use it with one fixed test set "
+            f'(kind = "fixed") and one row per presentation; otherwise set significance = "none": spaces are tested by '
+            "exchanging whole runs."
+        )
+
+
+def check_blocks(split: Split, load: Loader) -> None:
+    """Refuse filters over whole runs where folds divide runs.
+
+    Drift that is fitted to a whole run makes the held-out part depend on the training part: features of time alone
+    then score r = .15 on pure noise.
+    """
+    if split.kind != "blocks" or not isinstance(load, Scans):
+        return
+    fitted = [name for name in SLOW_STRATEGIES if name in load.confounds]
+    wrong = [f"high_pass = {load.high_pass!r}"] if load.high_pass is not False else []
+    wrong += ["detrend = true"] if load.detrend else []
+    wrong += [f"confounds = {fitted}"] if fitted else []
+    if wrong:
+        raise ConfigError(
+            f'[split] kind = "blocks" divides runs into training and held-out rows, but [load] {", ".join(wrong)} fits '
+            f"slow signals to whole runs, held-out rows included. Set high_pass = false and detrend = false, without "
+            f'"high_pass" and "compcor" in confounds, or hold out whole runs (kind = "runs").'
+        )

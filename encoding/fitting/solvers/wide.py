@@ -1,0 +1,210 @@
+"""Fit narrow bands beside one or two wide ones, such as motion energy or the layers of a network.
+
+Eigendecompositions of the wide kernel are made once per training set; at every penalty of the wide band the others are
+a narrow ridge problem of their own (`numerics.wide_band`). Candidates are then penalties of the wide band times
+weightings of the narrow ones, each at every narrow penalty, instead of random draws of all weights; two wide bands are
+mixed in fixed ratios. Choices are translated to weights and penalties as all solvers give them.
+"""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import ClassVar
+
+import numpy as np
+
+from ...numerics.held_out import OuterFeatures, Refit, prepare_refit, refit_all
+from ...numerics.metrics import fold_sums
+from ...numerics.ridge_search import band_scale
+from ...numerics.target_products import standardise_targets
+from ...numerics.wide_band import WideBasis, shrink
+from ..arrays import Arrays
+from ..design import average
+from .base import Bytes, Fit, Keep, Problem, Size
+from .refit import in_units, stack_sums
+from .wide_grid import NONE, SHARES, choose_wide, count_grid_operations, count_weightings, is_wide, make_grid
+from .wide_search import BATCH, Kept, WideFeatures, WideRows, WideSearch, basis_bytes, kernel_bytes
+
+
+class WideSolver:
+    """One model with one or two wide bands."""
+
+    name: ClassVar[str] = "wide"
+    joint: ClassVar[bool] = False
+    offered: ClassVar[bool] = True
+    checked: ClassVar[bool] = True
+    guides: ClassVar[bool] = False
+    regrids: ClassVar[bool] = True
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.design, self.arrays = problem, problem.design, problem.arrays
+        (self.task,) = problem.tasks
+        self.grid = make_grid(self.design.rows, self.task)
+        features, kept = WideFeatures(problem, self.grid), Kept(problem.memory)
+        self.search = WideSearch(problem, features, kept)
+        self.folds = [WideFold(problem, features, k, kept) for k in range(len(self.design.folds))]
+
+    @staticmethod
+    def operations(size: Size, n_targets: int, device: str) -> float:  # noqa: ARG004
+        """Count decompositions of the wide kernels and the narrow search at every penalty; endless if it may not."""
+        if not (size.free and is_wide(size.rows, size.widths)):
+            return float("inf")
+        fixed, per_target = count_grid_operations(
+            size, choose_wide(size.rows, size.widths, size.n_candidates, size.n_alphas)
+        )
+        return fixed + per_target * n_targets
+
+    @staticmethod
+    def bytes(sizes: Sequence[Size], n_features: int, arrays: Arrays) -> Bytes:  # noqa: ARG004
+        """Count kernels and bases, rotated responses of every training set, and losses of one penalty."""
+        (size,) = sizes
+        rows, n = size.rows, size.n_rows
+        n_outer, n_train = len(rows.folds), int(rows.plan.n_train.max())
+        wide = choose_wide(rows, size.widths, size.n_candidates, size.n_alphas)
+        q = size.n_features - sum(size.widths[band] for band in wide)
+        M = count_weightings(len(size.widths) - len(wide), len(size.widths), size.n_candidates)
+        held = int(rows.plan.n_validation.sum())
+        basis = 8 * (n_train * (n_train + q) + held // max(len(rows.sets), 1) * (n_train + q))
+        R = 1 if len(wide) == 1 else len(SHARES)
+        return Bytes(
+            fixed=8 * (n * 2 * size.n_features + 4 * n * n * len(wide)) + len(rows.sets) * basis,
+            target=arrays.itemsize * (len(rows.sets) * n_train + n + n_outer * (M + 1) * size.n_alphas) + 8 * 4 * n,
+            thread=arrays.itemsize * BATCH * (held + 6 * q + n),
+            smallest=basis,
+            wanted=R * (len(rows.sets) * basis + n_outer * 8 * n * n),
+        )
+
+    def at_once(self, n_targets: int) -> int:
+        """Take all targets: kernels are decomposed once for every call."""
+        return n_targets
+
+    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        """Draw a candidate of the grid and a penalty."""
+        candidate, alpha = rng.integers(len(self.grid.candidates)), rng.integers(len(self.grid.alphas))
+        gammas, alphas = self.grid.choices(np.array([candidate]), np.array([alpha]))
+        return np.append(gammas[0], alphas)
+
+    def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
+        """Search and refit the model."""
+        design, n_targets = self.design, Y.shape[1]
+        standard, unit = np.empty(Y.shape, dtype=self.arrays.dtype), np.empty(n_targets)
+        for first in range(0, n_targets, BATCH):
+            part = slice(first, first + BATCH)
+            standard[:, part], unit[part] = standardise_targets(
+                Y[:, part], design.rows.plan.blocks, intercept=design.intercept
+            )
+        found = self.search.run(standard, keep_all=self.problem.details)
+        translated = [self.grid.choices(*chosen) for chosen in zip(found.candidate, found.alpha, strict=True)]
+        sums = []
+        for k, fold in enumerate(design.folds):
+            if len(fold.test):
+                predicted = self.folds[k].predict(standard, found.candidate[k], found.alpha[k])
+                mean = standard[fold.train].mean(0, dtype=np.float64) if design.intercept else 0.0
+                held = average(standard[fold.test].astype(np.float64), fold.average) - mean
+                if keep[0] is not None:
+                    keep[0](k, np.arange(n_targets), predicted * unit)
+                sums.append(in_units(fold_sums(held, predicted), unit))
+        details = self.problem.details
+        return [
+            Fit(
+                np.stack([alphas for _, alphas in translated]),
+                np.stack([gammas.T for gammas, _ in translated]),
+                found.score,
+                found.curve,
+                stack_sums(sums) if sums else {},
+                unit,
+                self.folds[0].weights(standard, found.candidate[0], found.alpha[0]) * unit if details else None,
+                found.each[:, 0] if found.each is not None else None,
+            )
+        ]
+
+
+class WideFold:
+    """One outer fold of a model: refit on its training rows and prediction of what it holds out.
+
+    Parameters
+    ----------
+    problem : Problem
+        One model.
+    features : WideFeatures
+        Its features and candidates.
+    k : int
+        The outer fold.
+    kept : Kept
+        Where kernels and decompositions wait for the next chunk of targets.
+    """
+
+    def __init__(self, problem: Problem, features: WideFeatures, k: int, kept: Kept) -> None:
+        self.features, self.grid, self.k, self.kept = features, features.grid, k, kept
+        fold = problem.design.folds[k]
+        self.rows = WideRows(features, fold.train)
+        self.test = average(features.X[fold.test], fold.average)
+
+    def predict(self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """Refit standardised responses and predict the held-out rows (n_bands, n_test, n_targets), band by band."""
+        grid, rows, features = self.grid, self.rows, self.features
+        beta, dual = self._solve(Y, candidate, alpha)
+        out = np.zeros((len(features.bands), len(self.test), Y.shape[1]), dtype=np.float32)
+        share = grid.mixtures[grid.candidates[candidate, 0]].T
+        for band, (_, across), weight in zip(grid.wide, self._kernels(), share, strict=True):
+            out[band] = (across @ dual) * weight
+        held = rows.scaled(self.test, features.columns)
+        for band, local in zip(grid.narrow, features.narrow_bands, strict=True):
+            out[band] = held[:, local] @ beta[local]
+        return out
+
+    def weights(self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """Refit standardised responses; return weights (n_features, n_targets) of the unscaled features."""
+        grid, rows, features = self.grid, self.rows, self.features
+        beta, dual = self._solve(Y, candidate, alpha)
+        out = np.zeros((features.X.shape[1], Y.shape[1]))
+        share = grid.mixtures[grid.candidates[candidate, 0]].T
+        for band, weight in zip(grid.wide, share, strict=True):
+            columns = features.bands[band]
+            np.matmul(rows.scaled(rows.train, columns).T, dual * weight, out=out[columns])
+        out[features.columns] = beta
+        out *= rows.factor[:, None]
+        return out
+
+    def _kernels(self) -> list[list[np.ndarray]]:
+        return self.kept.get(("fold", self.k), lambda: self.rows.kernels([self.test]), kernel_bytes)
+
+    def _basis(self, mixture: int) -> WideBasis:
+        return self.rows.basis(mixture, [parts[:1] for parts in self._kernels()], [])
+
+    def _solve(self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solve for weights of the narrow features (n_narrow, n_targets) and dual weights (n_train, n_targets)."""
+        mixture, penalty, weighting = self.grid.candidates[candidate].T
+        Y = Y[self.rows.train].astype(np.float64)
+        if self.features.intercept:
+            Y -= Y.mean(0)
+        beta, dual = np.zeros((len(self.rows.varies), Y.shape[1])), np.zeros(Y.shape)
+        for one in np.unique(mixture):
+            basis = self.kept.get(("fold", self.k, int(one)), partial(self._basis, int(one)), basis_bytes)
+            for level in np.unique(penalty[mixture == one]):
+                columns = np.flatnonzero((mixture == one) & (penalty == level))
+                value = np.inf if level == NONE else float(self.grid.penalties[level])
+                some = (weighting[columns], self.grid.alphas[alpha[columns]])
+                beta[:, columns], dual[:, columns] = self._at_penalty(basis, value, Y[:, columns], *some)
+        return beta, dual
+
+    def _at_penalty(
+        self, basis: WideBasis, penalty: float, Y: np.ndarray, weighting: np.ndarray, alphas: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rows, rotated = self.rows, basis.vectors.T @ Y
+        D = shrink(basis.values, penalty)
+        weighted = basis.narrow * D[:, None]
+        nothing = np.zeros((0, len(rows.varies)))
+        varies = rows.varies.astype(np.float64)
+        features = OuterFeatures(varies, basis.narrow.T @ weighted, nothing, nothing)
+        beta = np.zeros((len(rows.varies), Y.shape[1]))
+        some = np.flatnonzero(weighting != NONE)
+        if len(some) and len(rows.varies):
+
+            @cache
+            def prepared(number: int) -> Refit:
+                scale = band_scale(self.features.narrow_bands, self.grid.weightings[number], len(rows.varies))
+                return prepare_refit(features, scale)
+
+            beta[:, some] = refit_all(prepared, weighted.T @ rotated[:, some], weighting[some], alphas[some])
+        dual = basis.vectors @ ((D / penalty)[:, None] * (rotated - basis.narrow @ beta))
+        return beta, dual

@@ -1,0 +1,164 @@
+"""One table that says what may be claimed of every region; charts, captions, tables and pages read it."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .results import Result
+
+PLACE = ["atlas", "level", "set", "region", "hemi"]
+GROUP = ""  # in the column "subject" of claims: all participants together
+UNTESTED = "not tested"
+NOTHING_TESTED = "These values were not tested: nothing is claimed about which space is ahead."
+NO_DIFFERENCE = "no difference that these data can show"
+CLAIM = ["best", "leading", "next", "lead", "low", "high", "p", "q", "verdict", "note"]
+COUNTS = ["n_leading", "n_named", "prevalence", "prevalence_low", "prevalence_high"]
+COLUMNS = [*PLACE, "n_subjects", "highest", "value", "runner_up", "margin", "n_highest", "tested", *CLAIM, *COUNTS]
+TEXTS = ("best", "leading", "next", "note")
+
+
+def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Find the model of highest score in every region of every subject: a description, not a test.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows of `score_regions`, of one metric.
+    models : sequence of str
+        Candidates, usually the models of single feature spaces.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region and subject: highest ("" where no score exceeds 0), value, runner_up, margin.
+    """
+    chosen = table[table["model"].isin(list(models)) & (table["feature"] == "all") & table["value"].notna()]
+    rows = []
+    for key, part in chosen.groupby(["subject", *PLACE], sort=False, dropna=False):
+        best = part.sort_values("value", ascending=False, kind="stable")
+        value = best.iloc[0]["value"]
+        second = best.iloc[1] if len(best) > 1 else None
+        margin = np.nan if second is None else value - second["value"]
+        runner_up = "" if second is None else second["model"]
+        rows.append((*key, best.iloc[0]["model"] if value > 0 else "", value, runner_up, margin))
+    return pd.DataFrame(rows, columns=["subject", *PLACE, "highest", "value", "runner_up", "margin"])
+
+
+def joined_claims(results: Sequence[Result], of_group: pd.DataFrame | None = None) -> pd.DataFrame | None:
+    """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them."""
+    found = [result.verdicts for result in results if len(result.verdicts)]
+    found += [of_group.assign(subject=GROUP)] if of_group is not None and len(of_group) else []
+    return pd.concat(found, ignore_index=True) if found else None
+
+
+def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Say of every region which feature space is ahead, or that none can be named.
+
+    Parameters
+    ----------
+    regions : pandas.DataFrame
+        Rows of `score_regions` of one metric and of all subjects. Models that are no candidates are ignored.
+    spaces : sequence of str
+        Candidates: models of single feature spaces. Joint models contain them and never compete with them.
+    claims : pandas.DataFrame, optional
+        Rows of `verdict_table` of every subject and, where there are several, of `group_verdicts` with `GROUP` as their
+        subject. None where nothing was tested.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: n_subjects; highest, value, runner_up and margin (of means over subjects; descriptive, ""
+        where no mean exceeds 0) and n_highest (subjects in whom that space is the highest); "tested"; and, of the claim
+        that holds for these subjects (that of the group, or of the only subject), `CLAIM`, where "best" is the space
+        that may be named, n_leading and n_named (subjects in whom the leading space leads and is named) and the
+        prevalence of subjects in whom it would be named.
+    """
+    chosen = regions[regions["model"].isin(list(spaces)) & (regions["feature"] == "all") & regions["value"].notna()]
+    single = rank_spaces(chosen, spaces)
+    means = chosen.groupby([*PLACE, "model"], sort=False, as_index=False)["value"].mean()
+    pooled = rank_spaces(means.assign(subject=GROUP, feature="all"), spaces)
+    of_place = _by_place(single)
+    known = [*chosen["subject"].unique(), GROUP]
+    of_claims = {} if claims is None else _by_place(claims[claims["subject"].isin(known)])
+    rows = []
+    for row in pooled.to_dict("records"):
+        key = tuple(row[name] for name in PLACE)
+        here = of_place[key]
+        counts = {"n_subjects": len(here), "n_highest": int((here["highest"] == row["highest"]).sum())}
+        rows.append(row | counts | _claim(of_claims.get(key), len(here)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _by_place(table: pd.DataFrame) -> dict[Hashable, pd.DataFrame]:
+    return dict(iter(table.groupby(PLACE, sort=False)))
+
+
+def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
+    """Look up the claim that holds for all subjects of a region."""
+    empty: dict[str, Any] = dict.fromkeys([*CLAIM, *COUNTS], np.nan)
+    empty |= {"tested": False, **dict.fromkeys(TEXTS, ""), "verdict": UNTESTED, "n_leading": 0, "n_named": 0}
+    if here is None:
+        return empty
+    group = here[here["subject"] == GROUP]
+    whole = group if n_subjects > 1 else here[here["subject"] != GROUP]
+    if len(whole) != 1:
+        return empty
+    found = {key: value for key, value in whole.iloc[0].items() if key in empty and pd.notna(value)}
+    found["tested"] = found.get("verdict", UNTESTED) != UNTESTED
+    for name in ("n_leading", "n_named"):
+        if name in found:
+            found[name] = int(found[name])
+    if n_subjects == 1:
+        found |= {"n_leading": int(bool(found.get("leading"))), "n_named": int(bool(found.get("best")))}
+    return empty | found
+
+
+def headline(verdicts: pd.DataFrame) -> str:
+    """Say in words what may be claimed of some regions.
+
+    Parameters
+    ----------
+    verdicts : pandas.DataFrame
+        Rows of `judge_regions`.
+
+    Returns
+    -------
+    str
+        One sentence per space that is named somewhere, and one for all other tested regions; or that nothing was
+        tested.
+    """
+    if verdicts.empty:
+        return ""
+    if not verdicts["tested"].any():
+        return NOTHING_TESTED
+    wins: dict[str, list[str]] = {}
+    undecided, untested = [], []
+    for row in verdicts.to_dict("records"):
+        where = str(row["region"])
+        if not row["tested"]:
+            untested.append(where)
+        elif row["best"]:
+            count = f" ({row['n_named']}/{row['n_subjects']})" if row["n_subjects"] > 1 else ""
+            wins.setdefault(row["best"], []).append(f"{where}{count}")
+        else:
+            undecided.append(where)
+    found = [f"{space} is ahead in {', '.join(where)}." for space, where in wins.items()]
+    if undecided:
+        found.append(f"{NO_DIFFERENCE.capitalize()} in {', '.join(undecided)}.")
+    if untested:
+        found.append(f"Not tested: {', '.join(untested)}.")
+    return " ".join(found)
+
+
+def margin_notes(verdicts: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Shorten verdicts for the margin of a chart: by region the named space ("" for none), and a text beside it."""
+    notes = {}
+    for row in verdicts.to_dict("records"):
+        count = f", {row['n_named']} of {row['n_subjects']}" if row["n_subjects"] > 1 else ""
+        if row["best"]:
+            notes[str(row["region"])] = row["best"], f"p {row['p']:.3f}{count}"
+        else:
+            notes[str(row["region"])] = "", "no difference shown" if row["tested"] else UNTESTED
+    return notes

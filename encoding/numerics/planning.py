@@ -1,0 +1,101 @@
+"""Power of the comparison of two feature spaces, from the variance of shared signal variance (U).
+
+With n samples, p features, lag-1 autocorrelations a of features and e of noise, and population R2 = q, products of
+different runs give approximately (checked by simulation, `benchmarks/controls.py`)
+
+    Var U = k [2 p (1 - q)^2 / n^2 + 4 q (1 - q) / n],    k = (1 + a e) / (1 - a e).
+
+The first part is noise, falls with n^2 and averages over targets whose noise is independent; the second is the sampling
+of stimuli, which targets of one region share. A difference of two spaces adds both variances: pessimistic where they
+share features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from .autocorrelation import variance_inflation
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What is assumed of an experiment.
+
+    Attributes
+    ----------
+    r : tuple of float
+        Correlation of a model with unlimited data of either space with the responses (the root of population R2).
+    n_features : tuple of int
+        Features of either space, delays included.
+    samples_per_run : int
+        Presentations or volumes per run.
+    n_targets : float
+        Independent targets that a region amounts to; 1 for a single target.
+    feature_autocorrelation, noise_autocorrelation : float
+        Lag-1 autocorrelation of features and noise.
+    subject_sd : float
+        Standard deviation over participants of the true difference of R2.
+    """
+
+    r: tuple[float, float]
+    n_features: tuple[int, int]
+    samples_per_run: int
+    n_targets: float = 1.0
+    feature_autocorrelation: float = 0.0
+    noise_autocorrelation: float = 0.0
+    subject_sd: float = 0.0
+
+    @property
+    def difference(self) -> float:
+        """Difference of population R2."""
+        return self.r[0] ** 2 - self.r[1] ** 2
+
+    def variance(self, n_runs: int) -> float:
+        """Variance of the estimated difference in one participant."""
+        n = n_runs * self.samples_per_run
+        inflation = float(variance_inflation(self.feature_autocorrelation, self.noise_autocorrelation))
+        total = 0.0
+        for r, p in zip(self.r, self.n_features, strict=True):
+            q = r * r
+            total += 2 * p * (1 - q) ** 2 / (n * n * self.n_targets) + 4 * q * (1 - q) / n
+        return inflation * total
+
+
+def power_of(difference: float, variance: float, df: float, level: float = 0.05) -> float:
+    """Compute the power of a two-sided t-test to find a difference in the direction that it has."""
+    if variance <= 0:
+        return float(difference != 0)
+    return float(stats.nct.sf(stats.t.isf(level / 2, df), df, abs(difference) / np.sqrt(variance)))
+
+
+def power(design: Design, n_runs: int, n_subjects: int = 1, level: float = 0.05) -> float:
+    """Compute the power to tell two spaces apart.
+
+    Parameters
+    ----------
+    design : Design
+        What is assumed.
+    n_runs : int
+        Runs of every participant; 4 or more.
+    n_subjects : int
+        Participants who see the same stimuli; the statement is about the population of participants.
+    level : float
+        Level of the two-sided test.
+
+    Returns
+    -------
+    float
+        Probability that the space of larger R2 is found ahead.
+    """
+    of_runs = design.variance(n_runs)
+    if n_subjects == 1:
+        return power_of(design.difference, of_runs, min(n_runs, 20) - 1, level)
+    # Sampling of stimuli is common to participants, noise and true differences are not.
+    stimuli = design.variance(10**6 * n_runs) * 10**6
+    noise = of_runs - stimuli
+    of_subjects = (noise + design.subject_sd**2) / n_subjects
+    variance = stimuli + of_subjects
+    spread = stimuli**2 / (min(n_runs, 20) - 1) + of_subjects**2 / (n_subjects - 1)
+    df = variance**2 / spread if spread > 0 else n_subjects - 1
+    return power_of(design.difference, variance, float(np.clip(df, min(n_runs, n_subjects) - 1, None)), level)

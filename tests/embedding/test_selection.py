@@ -1,0 +1,171 @@
+"""What is returned was chosen by validation judgments, and what the judgments cannot say is told."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from encoding.core import DataError
+from encoding.embedding import SparseEmbedding, fit_consensus, simulate_judgments, slot_preference
+from encoding.embedding.simulated import judgments_of
+from encoding.embedding.triplets import as_triplets, connections
+
+from .shapes import categories, cross_entropy_of, judge, lognormal
+
+
+@pytest.mark.parametrize("make", [lognormal, categories])
+def test_few_judgments_do_not_make_it_worse_than_chance_or_plain_l1(make):
+    truth = make(0, 120, 5)
+    rows, unseen = judge(truth, 3_000, 1), judge(truth, 6_000, 2)
+    data = as_triplets(rows, n_items=120)
+    chosen = SparseEmbedding().fit(data)
+    plain = SparseEmbedding(ridges=(0.0,), reweight=0).fit(data)
+    loss = cross_entropy_of(chosen.embedding_, unseen)
+    assert loss < np.log(3)
+    assert loss <= cross_entropy_of(plain.embedding_, unseen) + 0.002
+    assert chosen.embedding_.max() < 10
+    assert chosen.validation_loss_ <= plain.validation_loss_ + 1e-6
+
+
+def test_enough_judgments_find_dimensions_of_another_shape():
+    truth = lognormal(3, 120, 5)
+    model = SparseEmbedding().fit(as_triplets(judge(truth, 20_000, 4), n_items=120))
+    unseen = judge(truth, 6_000, 5)
+    assert model.embedding_.shape[1] == 5
+    assert cross_entropy_of(model.embedding_, unseen) <= cross_entropy_of(truth, unseen) + 0.02
+
+
+def test_the_chosen_row_is_the_fit_that_was_scored(small):
+    model = SparseEmbedding(max_dims=10).fit(small)
+    row = model.path_[model.path_["chosen"]].iloc[0]
+    assert model.path_["chosen"].sum() == 1
+    assert (row["lambda"], row["ridge"], row["rounds"]) == (model.lambda_, model.ridge_, model.rounds_)
+    plain = model.path_[(model.path_["ridge"] == 0) & (model.path_["rounds"] == 0)]
+    assert row["loss"] <= plain["loss"].min() + plain["loss_se"].max()
+    assert set(model.path_["rounds"]) == {0, 1, 2}
+    assert set(model.path_["ridge"]) == {0.0, 2.0}
+
+
+def test_a_lambda_at_the_edge_is_told(small):
+    model = SparseEmbedding(max_dims=10, lambdas=(0.3, 0.5), ridges=(0.0,), reweight=0).fit(small)
+    assert any("is the smallest that was tried (0.3 to 0.5)" in note for note in model.notes_)
+    assert not SparseEmbedding(max_dims=10).fit(small).notes_
+
+
+def test_every_seed_chooses_for_itself(small):
+    found = fit_consensus(SparseEmbedding(max_dims=8), small, seeds=(0, 1, 2), halves=False, resamples=2)
+    assert found.choices["sample"].tolist() == ["seed"] * 3 + ["resample"] * 2
+    assert found.choices.loc[found.choices["sample"] == "seed", "loss"].nunique() == 3
+    assert (found.dimensions["found_resampled"] >= 0).all()
+    assert found.choices["n_dims"].between(2, 5).all()
+
+
+def test_what_nobody_judged_is_left_out_and_told(small_truth):
+    rows = judge(small_truth, 3_000, 0) + 1
+    model = SparseEmbedding(max_dims=6).fit(rows)
+    assert model.judged_.tolist() == [False] + [True] * 40
+    assert model.to_feature_space("x").samples.stimulus.tolist() == [str(k) for k in range(1, 41)]
+    assert any("'0'. Is the first item number 1? Then say count_from = 1." in note for note in model.notes_)
+
+
+def test_groups_that_are_never_compared_are_told():
+    truth = lognormal(1, 40, 3)
+    rows = np.concatenate([judge(truth[:25], 2_000, 0), judge(truth[25:], 2_000, 1) + 25])
+    assert np.bincount(connections(as_triplets(rows))).tolist() == [25, 15]
+    model = SparseEmbedding(max_dims=6).fit(rows)
+    assert any("2 groups of items that are never compared with each other (sizes 25, 15)" in n for n in model.notes_)
+
+
+def test_the_order_of_files_with_the_odd_item_last_is_no_preference(small, small_truth):
+    rows = judge(small_truth, 3_000, 0)
+    found = slot_preference(small_truth, as_triplets(rows))
+    assert not found.found
+    assert np.isnan(found.p)
+    with pytest.raises(DataError, match=r"slot_bias = True, but the odd item is in slot 3 of all 3,000 judgments"):
+        SparseEmbedding(slot_bias=True).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.0, 0.0, 0.0], "probabilities that are all zero, the first is row 7"),
+        ([-0.5, -1.2, -2.0], "a negative probability; are these logarithms"),
+        ([0.5, np.nan, 0.5], "only some of the three probabilities"),
+        ([np.inf, 1.0, 1.0], "an infinite probability"),
+    ],
+)
+def test_what_is_no_probability_is_refused(small_truth, values, message):
+    judgments = simulate_judgments(small_truth, 100, seed=0, soft=True)
+    probabilities = judgments.probabilities.copy()
+    probabilities[7] = values
+    with pytest.raises(DataError, match=message):
+        SparseEmbedding().fit(dataclasses.replace(judgments, probabilities=probabilities))
+
+
+def test_a_judge_who_is_worse_than_chance_is_refused(small_truth):
+    rows = judge(small_truth, 4_000, 0)
+    with pytest.raises(DataError, match="better than chance"):
+        SparseEmbedding(max_dims=6).fit(rows[:, [2, 0, 1]].copy())
+
+
+def test_posterior_intervals_hold_the_truth():
+    truth = lognormal(7, 60, 3)
+    inside = {0.5: [], 0.95: []}
+    for seed in range(2):
+        rows = judge(truth, 9_000, seed)
+        model = SparseEmbedding("variational", max_dims=8, random_state=seed).fit(as_triplets(rows, n_items=60))
+        from encoding.numerics.matching import match_columns
+
+        partner = match_columns(truth, model.embedding_)[0]
+        for level, found in inside.items():
+            low, high = (part[:, partner] for part in model.interval(level))
+            found.append(((low <= truth) & (truth <= high))[truth > 0.1])
+    assert np.concatenate(inside[0.95]).mean() == pytest.approx(0.95, abs=0.035)
+    assert np.concatenate(inside[0.5]).mean() == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_dimension_of_few_seeds_is_not_called_reliable(small):
+    """Three seeds of ten agree perfectly, the others not at all: agreement of all is what counts."""
+    import copy
+
+    base = SparseEmbedding(max_dims=8, lambdas=(0.05,)).fit(small)
+    rng = np.random.default_rng(0)
+    runs = []
+    from encoding.embedding import agree
+
+    shared = rng.gamma(2.0, 0.5, (len(base.items_), 1))
+    for number in range(10):
+        run = copy.copy(base)
+        own = shared if number < 3 else rng.gamma(2.0, 0.5, (len(base.items_), 1))
+        run.embedding_ = np.hstack([base.embedding_, own])
+        runs.append(run)
+    table = agree(runs).dimensions
+    weak = table.loc[~table["reliable"]]
+    assert len(weak) == 1
+    assert weak["reproducibility"].iloc[0] < 0.5
+    assert weak["found"].iloc[0] == pytest.approx(2 / 9, abs=0.12)
+
+
+def test_agreeing_seeds_are_not_enough_where_resamples_differ(small):
+    import copy
+
+    from encoding.embedding import agree
+
+    base = SparseEmbedding(max_dims=8, lambdas=(0.05,)).fit(small)
+    rng = np.random.default_rng(0)
+    others = []
+    for _ in range(10):
+        run = copy.copy(base)
+        run.embedding_ = base.embedding_.copy()
+        run.embedding_[:, -1] = rng.permutation(run.embedding_[:, -1])
+        others.append(run)
+    table = agree([base, base, base], resamples=others).dimensions
+    assert table["reproducibility"].min() > 0.99
+    assert table["reliable"].tolist() == [True] * (len(table) - 1) + [False]
+    assert table["low"].iloc[-1] < 0.8
+
+
+def test_numbers_of_judgments_need_no_order(small_truth):
+    names = [f"clip{k}" for k in range(40)]
+    rows = judge(small_truth, 500, 0)
+    assert as_triplets(judgments_of(names, rows, np.full(500, 2))).names[3] == "clip3"
