@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .ceilings import Ceiling, noise_ceiling, occasions_averaged, over_ceiling
     from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
     from .evaluate import band_scores, evaluate, fold_correlations
     from .exchange import units_of
@@ -22,6 +23,7 @@ else:
     __getattr__ = lazy_names(__name__)
 
 __all__ = [
+    "Ceiling",
     "Comparison",
     "Inference",
     "Presented",
@@ -47,6 +49,9 @@ __all__ = [
     "infer_similarity",
     "infer_spaces",
     "name_best",
+    "noise_ceiling",
+    "occasions_averaged",
+    "over_ceiling",
     "parcels",
     "prevalence",
     "read_tests",

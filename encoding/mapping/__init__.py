@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from .rsa_maps import spaces_as_models, write_rsa_maps
     from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
     from .significance import rates_of
-    from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
+    from .summary import (
+        FACTS,
+        CeilingSummary,
+        ControlsSummary,
+        ControlSummary,
+        DiscoverySummary,
+        ModelSummary,
+        RsaSummary,
+        SolverSummary,
+        Summary,
+    )
     from .verdicts import joined_claims, judge_regions, rank_spaces
 else:
     __getattr__ = lazy_names(__name__)
@@ -35,6 +45,9 @@ __all__ = [
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
+    "CeilingSummary",
+    "ControlSummary",
+    "ControlsSummary",
     "DiscoverySummary",
     "Maps",
     "ModelSummary",
