@@ -153,6 +153,8 @@ def _plan(options: argparse.Namespace) -> int:
     print(f"  pairs           each in {summary['pair_least']:,} to {summary['pair_most']:,} of the drawn triplets")
     same, before = summary["same_first"], summary["same_first_unordered"]
     print(f"  order           {same:.0%} of the trials begin like the one before ({before:.0%} as drawn)")
+    for group in summary["same"]:
+        say(f"the same is shown of: {', '.join(group)} (name the original as duplicate_of to leave copies out)")
     for name, problem in summary["left_out"].items():
         say(f"left out: {name}: {problem}")
     print(f"  written to      {collection.folder / 'plan'}")

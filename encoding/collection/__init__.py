@@ -5,7 +5,7 @@ from .baselines import Colours, Words
 from .batches import fetch_batches, read_batch, send_batches, write_batches
 from .budget import Budget
 from .combining import average_orders
-from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
+from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names, of_videos
 from .designs import Design, make_plan
 from .exporting import Source, export, exported
 from .frames import Framing, take_frames
@@ -70,6 +70,7 @@ __all__ = [
     "of_captions",
     "of_frames",
     "of_names",
+    "of_videos",
     "open_collection",
     "plan_collection",
     "read_batch",
