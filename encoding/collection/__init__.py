@@ -4,7 +4,7 @@ from .asking import collect_judgments, dry_run, merge_shards, run_collection
 from .baselines import Colours, Words
 from .batches import fetch_batches, read_batch, send_batches, write_batches
 from .budget import Budget
-from .combining import average_orders
+from .combining import average_orders, pool
 from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names, of_videos
 from .designs import Design, make_plan
 from .exporting import Source, export, exported
@@ -21,6 +21,7 @@ from .study import ANNOTATORS, Collecting, Collection, Opened, name_of, open_col
 from .tabled import Table, check_convention
 from .transformers import Transformers
 from .trials import Annotator, Answer, Stopped, Trial
+from .trials_page import write_trials
 
 __all__ = [
     "ANNOTATORS",
@@ -73,6 +74,7 @@ __all__ = [
     "of_videos",
     "open_collection",
     "plan_collection",
+    "pool",
     "read_batch",
     "repeat_agreement",
     "run_collection",
@@ -82,4 +84,5 @@ __all__ = [
     "take_frames",
     "write_batches",
     "write_page",
+    "write_trials",
 ]
