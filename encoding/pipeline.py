@@ -15,7 +15,7 @@ What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +51,7 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
+from .workflow.controls import control_subject
 from .workflow.features import make_spaces
 from .workflow.inference import infer_all, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
@@ -244,7 +245,9 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     }
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
+    controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key)
+    summary = replace(summary, controls=controls, ceiling=scored.ceiling)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 
 

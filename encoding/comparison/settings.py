@@ -8,8 +8,7 @@ from annotated_types import Interval
 
 from ..core import ConfigError, suggest
 from ..core.settings import LARGEST, Number, OneOf, Rule, Text, settings
-from ..numerics.rsa import BRAIN, COMPARISONS
-from ..numerics.similarity import SIMILARITIES
+from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
 
 METRICS = ("r", "pooled_r", "r2")
 SIGNIFICANCE = ("none", "noise")
@@ -47,6 +46,8 @@ class Comparison:
     group_test: Annotated[str, OneOf(GROUP_TESTS)] = "none"
     """"paired_t": test differences between fits over subjects in every region, two-tailed, with the false discovery
     rate over all regions and pairs. It does not generalise over stimuli, and names no winner."""
+    controls: bool = True
+    """Whether time, position and number of the run, random features and head motion are tested as controls."""
     inference: bool = True
     """Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
     Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""

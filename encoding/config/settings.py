@@ -14,13 +14,15 @@ from typing import Annotated, Any
 
 from annotated_types import Interval
 
-from ..comparison import Comparison, Rsa
+from ..comparison.settings import Comparison, Rsa
 from ..core import ConfigError, suggest
 from ..core.settings import Rule, distinct, settings
-from ..embedding import SOURCES, FeatureSource, in_order
-from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
+from ..embedding.registry import SOURCES
+from ..embedding.sources import FeatureSource, in_order
 from ..fitting.budget import Budget
-from ..loading import Loader
+from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subsets, one_model_each
+from ..fitting.splits import Split
+from ..loading.loader import Loader
 from ..mapping.settings import BDATA, Maps
 from .consistency import check_blocks, check_noise
 from .recipes import Recipe, expand

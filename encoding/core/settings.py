@@ -65,11 +65,16 @@ class OneOf:
 
     Attributes
     ----------
-    names : collection of str
-        What is allowed.
+    source : collection of str, or callable
+        What is allowed, or a function that imports it when it is needed.
     """
 
-    names: Collection[str]
+    source: Collection[str] | Callable[[], Collection[str]]
+
+    @property
+    def names(self) -> Collection[str]:
+        """What is allowed."""
+        return self.source() if callable(self.source) else self.source
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))

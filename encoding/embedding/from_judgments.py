@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -35,21 +35,27 @@ from ..core.settings import (
     settings,
 )
 from ..io.atomic import atomic_file, write_text, write_tsv
-from ..io.judgments.files import ODD, read_judgments
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
-from .consensus import RELIABLE, Consensus, fit_consensus
-from .page import Context, write_page
-from .simulated import simulate_judgments
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
 from .sources import FeatureSource, SourceContext
-from .sparse import METHODS, PRECISIONS, STARTS, SparseEmbedding
-from .triplets import as_triplets, divide
+
+if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
+    from .consensus import Consensus
+    from .page import Context
+    from .sparse import SparseEmbedding
 
 STEP = "learn/2"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
+
+
+def _odd() -> tuple[str, ...]:
+    from ..io.judgments.files import ODD  # with pyarrow, which reading a configuration seldom needs
+
+    return ODD
 
 
 @settings("[[features]]")
@@ -73,7 +79,7 @@ class JudgmentTable(FeatureSource):
     """What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair."""
     test: Text | None = None
     """Another such file whose judgments are only used to score the result."""
-    odd: Annotated[str, OneOf(ODD)] = "last"
+    odd: Annotated[str, OneOf(_odd)] = "last"
     """Column of the odd item in files of three numbers per row."""
     count_from: Annotated[int, Interval(ge=0, le=1)] = 0
     """Number of the first item in files of numbers."""
@@ -111,7 +117,7 @@ class JudgmentTable(FeatureSource):
     """Fits stop when three steps in a row lower the objective by less than this part of it."""
     max_iter: Count = 500
     """Most steps of a fit."""
-    precision: Annotated[str, OneOf(tuple(PRECISIONS))] = "float32"
+    precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
     """Of the computation."""
     threads: Annotated[int, Interval(ge=1, le=1024)] = 1
     """CPU threads of one fit."""
@@ -156,7 +162,7 @@ class JudgmentTable(FeatureSource):
             progress=context.progress,
         )
 
-    def estimator(self, device: str = "cpu") -> SparseEmbedding:
+    def estimator(self, device: str = "cpu") -> "SparseEmbedding":
         """Make the estimator that these settings describe.
 
         Parameters
@@ -169,6 +175,8 @@ class JudgmentTable(FeatureSource):
         SparseEmbedding
             Not fitted, with the first seed.
         """
+        from .sparse import SparseEmbedding
+
         return SparseEmbedding(
             self.method,
             n_dims=self.n_dims,
@@ -226,6 +234,9 @@ def learn(
     FeatureSpace
         One row per stimulus.
     """
+    from .consensus import fit_consensus
+    from .page import write_page
+
     base, folder, related = Path(base), Path(folder), related or {}
     provenance = _provenance(source, base, related)
     place = folder / source.name
@@ -285,6 +296,10 @@ def gather_judgments(
     DataError
         If a file cannot be read, or the two files are about different stimuli.
     """
+    from ..io.judgments.files import read_judgments
+    from .simulated import simulate_judgments
+    from .triplets import as_triplets, divide
+
     base = Path(base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
     if source.ratings is None:
@@ -364,7 +379,9 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
 
 
-def _write_tables(name: str, result: SparseEmbedding | Consensus, space: FeatureSpace, folder: Path) -> None:
+def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: FeatureSpace, folder: Path) -> None:
+    from .consensus import Consensus
+
     first = result.runs[0] if isinstance(result, Consensus) else result
     write_tsv(folder / f"{name}_path.tsv", first.path_)
     if isinstance(result, Consensus):
@@ -375,7 +392,9 @@ def _write_tables(name: str, result: SparseEmbedding | Consensus, space: Feature
         np.save(temporary, np.asarray(space.values), allow_pickle=False)
 
 
-def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Context:
+def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> "Context":
+    from .page import Context
+
     ratings = {}
     for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
         if name is not None:

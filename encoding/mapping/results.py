@@ -21,6 +21,7 @@ CLAIMS, VERDICTS = "claims.tsv", "verdicts.tsv"
 INFERENCE = "inference"  # folder of the tests, and name of their facts
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
+CEILINGS = ("ceiling", "over_ceiling")
 TEXT = (
     *("atlas", "level", "set", "region", "hemi", "claim", "space", "versus", "estimand"),
     *("best", "leading", "next", "verdict", "note"),
@@ -36,6 +37,8 @@ MEANING = {
     "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
     "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
     "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
+    "ceiling": "Largest correlation that a model can reach, from stimuli shown in several runs; where certain",
+    "over_ceiling": "Correlation of held-out responses and predictions as a part of the noise ceiling",
     RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
 
@@ -212,7 +215,7 @@ def read_result(folder: Path) -> Result:
         If the participant is not finished, or another version of this package wrote it.
     """
     summary = read_summary(folder)
-    kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, RSA)}
+    kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, *CEILINGS, RSA)}
     scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
     regions, differences, exclusions = (

@@ -162,6 +162,89 @@ class RsaSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSummary:
+    """What one control found: features that know nothing of the stimuli.
+
+    Attributes
+    ----------
+    name, meaning : str
+        Its name, and what its features are.
+    n_features : int
+        How many there are.
+    r : float or None
+        Held-out correlation at a fixed penalty, mean over targets.
+    shared : float or None
+        Variance of the responses that is linear in the features and shared by runs.
+    p : float or None
+        One-sided probability of as much by chance; None where it was not tested.
+    why_not : str
+        Why it was not tested.
+    above_chance : bool
+        Whether it predicts better than chance, corrected for the number of controls.
+    """
+
+    name: str
+    meaning: str
+    n_features: int
+    r: float | None
+    shared: float | None
+    p: float | None
+    why_not: str
+    above_chance: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControlsSummary:
+    """All controls of one participant.
+
+    Attributes
+    ----------
+    found : tuple of ControlSummary
+        In the order of testing.
+    n_targets : int
+        Targets that they were computed on.
+    duplicates : tuple of tuple of str
+        Stimuli of equal features in every space that are trained on under one name and tested under another.
+    autocorrelation : mapping of str to float or None
+        Lag-1 autocorrelation within runs, of "responses" and of every feature space.
+    seconds : float
+        Time that they took.
+    """
+
+    found: tuple[ControlSummary, ...]
+    n_targets: int
+    duplicates: tuple[tuple[str, ...], ...]
+    autocorrelation: Mapping[str, float | None]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingSummary:
+    """Noise ceilings from stimuli that were shown several times.
+
+    Attributes
+    ----------
+    n_stimuli : int
+        Stimuli that were repeated in different runs.
+    n_averaged : float
+        Occasions over which the tested responses are averaged.
+    n_usable, n_targets : int
+        Targets whose reliability is certainly above the floor, and all usable ones.
+    median : float or None
+        Median ceiling of r over the former.
+    why_not : str
+        Why there is none.
+    """
+
+    n_stimuli: int
+    n_averaged: float
+    n_usable: int
+    n_targets: int
+    median: float | None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a report says about a participant's data, folds, models and settings.
 
@@ -221,6 +304,10 @@ class Summary:
         By model; empty where significance was not asked for.
     warnings : tuple of str
         What limits the trust in the responses.
+    controls : ControlsSummary or None
+        Controls; None where they were not wanted or nothing was fitted.
+    ceiling : CeilingSummary or None
+        Noise ceilings, or why there are none; None where nothing was fitted.
     """
 
     key: str
@@ -255,6 +342,8 @@ class Summary:
     uses: Mapping[str, int] = field(default_factory=dict)
     significant: Mapping[str, DiscoverySummary] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    controls: ControlsSummary | None = None
+    ceiling: CeilingSummary | None = None
 
 
 def write_summary(folder: Path, summary: Summary) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..comparison import (
+    Ceiling,
     RsaResult,
     check_independence,
     compare_regions,
@@ -16,12 +17,15 @@ from ..comparison import (
     count_discoveries,
     discoveries,
     evaluate,
+    noise_ceiling,
+    occasions_averaged,
+    over_ceiling,
     score_regions,
 )
 from ..core import Atlas, Provenance, Scores
 from ..fitting import choose_device
 from ..io.atomic import write_json, write_tsv
-from ..mapping import METRICS, RSA, DiscoverySummary, Result, judge_regions, spaces_as_models
+from ..mapping import METRICS, RSA, CeilingSummary, DiscoverySummary, Result, judge_regions, spaces_as_models
 from .jobs import Fitted, Job, Loaded
 
 
@@ -43,6 +47,7 @@ class Scored:
     regions: list[pd.DataFrame] = field(default_factory=list)
     differences: list[pd.DataFrame] = field(default_factory=list)
     significant: dict[str, DiscoverySummary] = field(default_factory=dict)
+    ceiling: CeilingSummary | None = None
 
 
 def score_models(
@@ -84,9 +89,26 @@ def score_models(
             regions.append(score_regions(of_metric, atlas, labels, significant=low))
         differences.append(compare_regions(predictions, main, atlas, labels, pairs=job.study.pairs))
         job.progress("compare", (number + 1) / len(atlases))
+    ceiling = None
+    if settings.metric != "r2":
+        n_rows = sum(len(fold.test) for fold in fitted.folds.folds)
+        ceiling = noise_ceiling(loaded.responses, n_averaged=occasions_averaged(predictions[0], n_rows))
+        found = over_ceiling(main, ceiling)
+        scores |= found
+        for atlas, labels in atlases if found else ():
+            regions += [score_regions(of_metric, atlas, labels) for of_metric in found.values()]
     counted = {} if rates is None else count_discoveries(main, rates, settings.level)
     significant = {model: DiscoverySummary(**found) for model, found in counted.items()}
-    return Scored(scores, regions, differences, significant)
+    return Scored(scores, regions, differences, significant, _ceiling_summary(ceiling, loaded))
+
+
+def _ceiling_summary(ceiling: Ceiling | None, loaded: Loaded) -> CeilingSummary | None:
+    if ceiling is None:
+        return None
+    known = ceiling.r[np.isfinite(ceiling.r)]
+    median = float(np.median(known)) if len(known) else None
+    n_usable = int(loaded.responses.usable.sum())
+    return CeilingSummary(ceiling.n_stimuli, ceiling.n_averaged, len(known), n_usable, median, ceiling.why_not)
 
 
 def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> tuple[RsaResult, ...]:
