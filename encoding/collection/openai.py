@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from annotated_types import Interval
 
 from ..core import ConfigError, DataError
-from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, settings
+from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, Unit, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
 from .concurrency import Gate
@@ -31,7 +31,7 @@ STRUCTURED = ("", "json", "choice")
 MEDIA = ("data", "file")
 OPTIONAL = ("reasoning_tokens", "structured", "persona", "video_frames", "video_fps", "video_sound")
 MOST_CLIP = 100 << 20  # bytes of a video within a request
-LEAST_JSON = 16  # tokens of {"answer": "A"}
+LEAST_JSON = 32  # tokens of {"answer": "A"}
 MOST_TOKENS = 1e9  # in one trial; a server that counts more has not counted
 EXCERPT = 300  # characters of a reply that could not be read
 
@@ -62,9 +62,9 @@ class OpenAI:
     """Environment variable that holds the key; "" if the server needs none."""
     concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
     """Largest number of requests under way; the actual number adapts to the server."""
-    per_minute: NotNegative = 0.0
+    per_minute: Annotated[NotNegative, Unit("requests per minute")] = 0.0
     """Largest number of requests per minute; 0 for any number."""
-    timeout: Positive = 120.0
+    timeout: Annotated[Positive, Unit("s")] = 120.0
     """Seconds for one request."""
     tries: Annotated[int, Interval(ge=1, le=1000)] = 6
     """How many times a request is sent at most."""

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 
 from ..core import DataError, StimulusSet, fingerprint
-from ..core.settings import Count, CountOrZero, OneOf, Text, settings
+from ..core.settings import Count, CountOrZero, OneOf, Text, Unit, settings
 from ..core.stimuli import number_name
 from ..io.clips import inside
 from ..io.stimulus_lists import LISTS, list_path, read_list
@@ -45,7 +45,7 @@ class Stimuli:
     """Whether words that name emotions are taken out of captions, as a control."""
     n_frames: Annotated[int, Interval(ge=1, le=1000)] = 8
     """Frames per clip, from the middles of equal parts."""
-    size: Annotated[int, Interval(ge=1, le=100_000)] = 448
+    size: Annotated[int, Interval(ge=1, le=100_000), Unit("pixels")] = 448
     """Longer side of a frame in pixels; smaller frames are not enlarged."""
     sheet: bool = False
     """Whether the frames of a clip are put on one picture, row by row."""
