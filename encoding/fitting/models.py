@@ -45,7 +45,7 @@ class Ridge:
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
     method: Annotated[str, OneOf(_methods)] = "auto"
-    """Solver. The first three scale features on the rows of every inner training set; himalaya, the reference, scales
+    """Solver. All but himalaya, the reference, scale features on the rows of every inner training set; himalaya scales
     them once per outer fold."""
     alpha_per_target: bool = True
     """Whether every target has a penalty of its own, the one with the smallest squared error. Otherwise all targets
@@ -121,7 +121,8 @@ class BandedRidge:
     """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions
     follow."""
     method: Annotated[str, OneOf(_methods)] = "auto"
-    """Solver, as for `Ridge`."""
+    """Solver, as for `Ridge`. "wide" is for one or two wide bands: it tries penalties of these times weightings of the
+    other bands, about as densely as `n_iter` draws."""
     search: Annotated[str, OneOf(SEARCHES)] = "random"
     """"random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
     look promising for them, four of every 200; it needs the method "statistics" and pays off for `n_iter` of 1,000
@@ -170,7 +171,7 @@ class BandedRidge:
         Parameters
         ----------
         n_features : int
-            Features of all bands; of no matter here.
+            Ignored; present for the common interface.
 
         Returns
         -------
@@ -197,48 +198,44 @@ class BandedRidge:
 
 
 class EncodingModel(Protocol):
-    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
-
-    Attributes
-    ----------
-    bands : tuple of str
-        Feature spaces.
-    name : str
-        Name of the model.
-    alphas : tuple of float
-        Penalties to choose from, as multiples of trace(K) / n.
-    method : str
-        Solver, or "auto".
-    joined : bool
-        Whether the feature spaces share one penalty.
-    alpha_per_target : bool
-        Whether every target has a penalty of its own.
-    search : {"random", "guided"}
-        How candidates are tried.
-    """
+    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def bands(self) -> tuple[str, ...]: ...  # noqa: D102
+    def bands(self) -> tuple[str, ...]:
+        """Feature spaces."""
+        ...
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Name of the model."""
+        ...
 
     @property
-    def alphas(self) -> tuple[float, ...]: ...  # noqa: D102
+    def alphas(self) -> tuple[float, ...]:
+        """Penalties to choose from, as multiples of trace(K) / n."""
+        ...
 
     @property
-    def method(self) -> str: ...  # noqa: D102
+    def method(self) -> str:
+        """Name of the solver, or auto."""
+        ...
 
     @property
-    def joined(self) -> bool: ...  # noqa: D102
+    def joined(self) -> bool:
+        """Whether the feature spaces share one penalty."""
+        ...
 
     @property
-    def alpha_per_target(self) -> bool: ...  # noqa: D102
+    def alpha_per_target(self) -> bool:
+        """Whether every target has a penalty of its own."""
+        ...
 
     @property
-    def search(self) -> str: ...  # noqa: D102
+    def search(self) -> str:
+        """How candidates are tried."""
+        ...
 
     def penalties(self, n_features: int) -> np.ndarray:
         """List the penalties as the solvers want them.
@@ -277,7 +274,7 @@ MODELS: Registry[type[EncodingModel]] = Registry(
 
 
 def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
-    """Make a model of every subset of the bands of a joint model, itself left out.
+    """Make a model of every proper subset of the bands of a joint model.
 
     Parameters
     ----------
