@@ -12,6 +12,7 @@ from ..core import EncodingError
 from .analysis import add_analysis, add_embedding
 from .collecting import add_collecting
 from .information import add_information
+from .planning import add_planning
 from .progress import say, system_error
 
 
@@ -96,4 +97,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_collecting(commands)
     add_embedding(commands)
     add_information(commands)
+    add_planning(commands)
     return parser
