@@ -8,6 +8,7 @@ from .motion import MotionEnergy, measure_motion
 from .simulated import simulate_judgments
 from .sources import FeatureSource, SourceContext, in_order
 from .sparse import SparseEmbedding
+from .structure import compare_embeddings, explain, measure_blend, predict_ratings
 from .tables import ConcatTable, FeatureTable, concatenate, embed
 
 # What `kind` in a [[features]] table of the configuration can be.
@@ -28,13 +29,17 @@ __all__ = [
     "SourceContext",
     "SparseEmbedding",
     "agree",
+    "compare_embeddings",
     "concatenate",
     "embed",
     "evaluate",
+    "explain",
     "fit_consensus",
     "in_order",
     "learn",
+    "measure_blend",
     "measure_motion",
+    "predict_ratings",
     "simulate_judgments",
     "slot_preference",
 ]
