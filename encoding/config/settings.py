@@ -244,8 +244,8 @@ def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
         analysis.resolve(names)  # raises if a space is not there
         if analysis.regions == "searchlight" and study.load.kind in ("surface", "cifti"):
             raise ConfigError(
-                f"[[rsa]] {analysis.name!r}: searchlights need a volume, but [load] has kind = {study.load.kind!r}. Set "
-                'regions = "atlas".'
+                f"[[rsa]] {analysis.name!r}: searchlights need a volume, but [load] has kind = {study.load.kind!r}. "
+                'Set regions = "atlas".'
             )
         if not per_stimulus:
             raise ConfigError(
