@@ -26,6 +26,7 @@ from encoding.core import digest, versions
 from encoding.io.atomic import write_json, write_text
 from encoding.numerics import permutation
 from encoding.numerics.cleaning import project_out
+from encoding.numerics.rsa_inference import exchanged, similarity_kernel
 from encoding.numerics.shared_variance import (
     Estimate,
     blocks_of_runs,
@@ -355,6 +356,28 @@ def rest(rng: np.random.Generator) -> dict[str, float]:
     return found
 
 
+def similarity(rng: np.random.Generator, design: Design, strength: float) -> dict[str, float]:
+    """Correlate similarities of stimuli by two spaces that shape a region of 30 targets alike, or not at all."""
+    spaces = [series(rng, design.runs, 10, design.features) for _ in range(2)]
+    weights = np.linalg.qr(rng.standard_normal((30, 20)))[0].T * np.sqrt(1.5)
+    Y = strength * np.concatenate(spaces, 1) @ weights + series(rng, design.runs, 30, design.noise)
+    run = design.run
+    left, right = np.nonzero(run[:, None] > run)
+    brain = np.corrcoef(centre_runs(Y, run))[left, right]
+    models = [np.corrcoef(X) for X in spaces]
+    kernels = [
+        similarity_kernel(model[left, right], brain, run[left], run[right], len(design.runs)) for model in models
+    ]
+    found = {"differs, p <= .05": float(estimate(kernels[0] - kernels[1]).p_differs() <= 0.05)}
+    if not strength:
+        scheme = permutation.exchange_units(
+            [[np.flatnonzero(run == k)] for k in range(len(design.runs))], int(rng.integers(1 << 30))
+        )
+        null = permutation.summarise(exchanged(models, brain[None], (left, right), scheme, N_DRAWS))
+        found["chance, p <= .05"] = float((null.p <= 0.05).mean())
+    return found
+
+
 def resting() -> np.ndarray:
     if "rest" not in CACHE:
         import brainspace
@@ -455,6 +478,10 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
     for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
         add("equal spaces", f"30 v 300, n 2196, {noise}", 60,
             lambda rng, a=ar: equal(rng, Design(STUDY, *a), (30, 300), 0.03, False))  # fmt: skip
+    for name, strength in (("no relation", 0.0), ("equal models", 0.5), ("equal strong models", 1.0)):
+        for runs in (SIX, TWELVE):
+            add("similarity of stimuli", f"{name}, {len(runs)} x {runs[0]}, AR .3/.5", 200,
+                lambda rng, r=runs, s=strength: similarity(rng, Design(r, 0.3, 0.5), s))  # fmt: skip
     for correlation in (0.0, 0.9):
         add("residual band", f"correlation {correlation}, 12 x 18", 100,
             lambda rng, c=correlation: residual_band(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip

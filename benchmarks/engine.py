@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from engine_memory import memory_rows
-from engine_wide import wide_rows
+from engine_wide import quality_rows, wide_rows
 from engine_workload import WIDTHS, Workload, make_workload
 from threadpoolctl import threadpool_limits
 
@@ -443,6 +443,7 @@ def main():
         "agreement": lambda: agreement(load()),
         "w2": lambda: w2(wide(), n),
         "wide": lambda: wide_rows(row, rival),
+        "wide_scores": lambda: quality_rows(row),
         "single": lambda: single_space(load(), n),
         "subsets": lambda: subsets(load(), arrays, min(n, 8192)),
         "memory": lambda: memory_rows(row, options.out),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from encoding.simulate.configs import run_config
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "encoding"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -25,6 +27,13 @@ try:
     runpy.run_module("encoding", run_name="__main__", alter_sys=True)
 except SystemExit as error:
     assert not error.code, error.code
+"""
+
+
+CHECK = """
+import sys
+from encoding.config import read_config
+read_config(sys.argv[1])
 """
 
 
@@ -119,12 +128,29 @@ def test_nothing_heavy_is_imported(code):
     assert imported & HEAVY == set()
 
 
-@pytest.mark.parametrize(("code", "seconds"), [(IMPORT, 0.3), (HELP, 0.5)], ids=["import", "help"])
-def test_start_is_quick(code, seconds, record_property):
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The configuration of make demo."""
+    path = tmp_path_factory.mktemp("demo") / "run.toml"
+    path.write_text(run_config("surface", n_runs=4, judged=True), encoding="utf-8")
+    return path
+
+
+def test_a_configuration_is_read_without_libraries_of_fitting_and_drawing(demo):
+    listing = "\nimport json\nprint(json.dumps(sorted(sys.modules)))"
+    result = run(sys.executable, "-c", CHECK + listing, demo)
+    assert result.returncode == 0, result.stderr
+    assert {"torch", "sklearn", "nilearn", "nibabel", "matplotlib", "bids"} & set(json.loads(result.stdout)) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds"), [(IMPORT, 0.3), (HELP, 0.5), (CHECK, 1.0)], ids=["import", "help", "check"]
+)
+def test_start_is_quick(code, seconds, demo, record_property):
     # Processor time, the interpreter's own start included, best of five: wall time on a busy machine is anything.
     def measure() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        result = run(sys.executable, "-c", code)
+        result = run(sys.executable, "-c", code, demo)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert result.returncode == 0, result.stderr
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -18,7 +18,9 @@ NOUNS = ("StimulusSet", "Judgments", "FeatureSpace", "Responses", "Predictions",
 def offered_names(module) -> set[str]:
     """Names without underscore that the package's own file takes from its modules, or defines."""
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level == 1]
+    lazy = [node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    body = [*tree.body, *(node for nodes in lazy for node in nodes)]
+    imports = [node for node in body if isinstance(node, ast.ImportFrom) and node.level == 1]
     assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
     assigned += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
     names = [alias.asname or alias.name for node in imports for alias in node.names]

@@ -99,7 +99,7 @@ def test_tables_are_those_of_any_other_score(two):
     assert best["rsa"].tolist() == ["lights", "whole"]
     assert set(best["highest"]) <= {"abc", "first"}
     assert best["best"].isna().all()
-    assert not best["tested"].any()
+    assert best.set_index("rsa")["tested"].to_dict() == {"lights": False, "whole": True}
     differences = pd.read_csv(out / "group" / "differences_summary.tsv", sep="\t")
     assert set(differences["model_a"]) == {"lights/abc", "whole/abc"}
 
@@ -170,6 +170,8 @@ name = "x"
     [
         (BASE + 'radius = 3\n', r"\[\[rsa\]\] 'x': unknown key 'radius'\. Did you mean 'radius_mm'"),
         (BASE + 'spaces = ["b"]\n', r"\[\[rsa\]\] 'x': spaces: no feature space 'b'"),
+        (BASE.replace("[load]", '[load]\nkind = "surface"') + 'regions = "searchlight"\nradius_mm = 3\n',
+         r"searchlights need a volume, but \[load\] has kind = 'surface'"),
         (BASE + "[[rsa]]\nname = 'x'\n", r"\[\[rsa\]\]: the name 'x' is used 2 times"),
         (BASE.replace('"x"', '"x y"'), r"\[\[rsa\]\]: name 'x y' may hold letters"),
         (BASE.replace('"stimulus"', '"tr"'), r'needs one row per presentation\. Set per = "stimulus"'),
@@ -184,3 +186,19 @@ def test_configurations_that_make_no_sense(text, message):
 def test_a_configuration_needs_no_fit():
     found = parse_config(BASE)
     assert (found.models, found.pairs, found.rsa[0].regions) == ((), (), "atlas")
+
+
+def test_similarity_of_regions_is_tested_and_searchlights_are_not(two):
+    out, _ = two
+    result = read_result(out / "sub-01")
+    assert set(result.rsa_verdicts["rsa"]) == {"whole"}
+    assert len(result.rsa_verdicts) == 1
+    claims = result.claims[result.claims["claim"] == "rsa chance"]
+    assert set(claims["estimand"]) == {"similarity whole"}
+    assert claims["note"].str.contains("the same stimuli recur in all runs").all()
+    planted = claims[claims["space"] == "abc"].iloc[0]
+    assert planted["verdict"] == "above chance"
+    assert planted["value"] > 0.3
+    group = pd.read_csv(out / "group" / "rsa_verdicts.tsv", sep="\t")
+    assert group["n_subjects"].tolist() == [2]
+    assert not (out / "group" / "verdicts.tsv").exists()

@@ -1,26 +1,34 @@
 """Judgments about stimuli: planned, asked, kept, checked."""
 
-from .asking import collect_judgments, dry_run, merge_shards, run_collection
-from .baselines import Colours, Words
-from .batches import fetch_batches, read_batch, send_batches, write_batches
-from .budget import Budget
-from .combining import average_orders
-from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
-from .designs import Design, make_plan
-from .exporting import Source, export, exported
-from .frames import Framing, take_frames
-from .openai import OpenAI
-from .page import Experiment, write_page
-from .prompts import Prompt, available_prompts, load_prompt
-from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
-from .ratings_judge import Cosine
-from .results import check_collection, export_collection, status
-from .runner import Asking, RunStatus, collect
-from .stimuli import Stimuli
-from .study import ANNOTATORS, Collecting, Collection, Opened, name_of, open_collection, plan_collection
-from .tabled import Table, check_convention
-from .transformers import Transformers
-from .trials import Annotator, Answer, Stopped, Trial
+from typing import TYPE_CHECKING
+
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .asking import collect_judgments, dry_run, merge_shards, run_collection
+    from .baselines import Colours, Words
+    from .batches import fetch_batches, read_batch, send_batches, write_batches
+    from .budget import Budget
+    from .combining import average_orders, pool
+    from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names, of_videos
+    from .designs import Design, make_plan
+    from .exporting import Source, export, exported
+    from .frames import Framing, take_frames
+    from .openai import OpenAI
+    from .page import Experiment, write_page
+    from .prompts import Prompt, available_prompts, load_prompt
+    from .quality import Quality, assess, judge_agreement, repeat_agreement, slot_use
+    from .ratings_judge import Cosine
+    from .results import check_collection, export_collection, status
+    from .runner import Asking, RunStatus, collect
+    from .stimuli import Stimuli
+    from .study import ANNOTATORS, Collecting, Collection, Opened, name_of, open_collection, plan_collection
+    from .tabled import Table, check_convention
+    from .transformers import Transformers
+    from .trials import Annotator, Answer, Stopped, Trial
+    from .trials_page import write_trials
+else:
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "ANNOTATORS",
@@ -70,8 +78,10 @@ __all__ = [
     "of_captions",
     "of_frames",
     "of_names",
+    "of_videos",
     "open_collection",
     "plan_collection",
+    "pool",
     "read_batch",
     "repeat_agreement",
     "run_collection",
@@ -81,4 +91,5 @@ __all__ = [
     "take_frames",
     "write_batches",
     "write_page",
+    "write_trials",
 ]

@@ -1,7 +1,7 @@
 """Controls: features that know nothing of the stimuli must not predict responses."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -48,60 +48,6 @@ class Control:
     shared: float
     p: float
     why_not: str = ""
-
-    def above_chance(self, n_tested: int) -> bool:
-        """Whether it predicts better than chance, corrected for the number of controls."""
-        return bool(self.p <= LEVEL / max(n_tested, 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """All controls of one subject.
-
-    Attributes
-    ----------
-    found : tuple of Control
-        In the order of testing.
-    n_targets : int
-        Targets that they were computed on.
-    duplicates : tuple of tuple of str
-        Stimuli whose features are equal in every space, and that are on both sides of a fold.
-    autocorrelation : mapping of str to float
-        Lag-1 autocorrelation within runs, of "responses" (mean over targets) and of every feature space (weighted by
-        variance).
-    seconds : float
-        Time that they took.
-    """
-
-    found: tuple[Control, ...]
-    n_targets: int
-    duplicates: tuple[tuple[str, ...], ...]
-    autocorrelation: Mapping[str, float]
-    seconds: float = 0.0
-
-    @property
-    def flagged(self) -> tuple[Control, ...]:
-        """Controls that predict better than chance."""
-        tested = [control for control in self.found if not control.why_not]
-        return tuple(control for control in tested if control.above_chance(len(tested)))
-
-    def to_json(self) -> dict:
-        """Plain numbers and texts."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping) -> "Controls":
-        """Rebuild from `to_json`."""
-        found = tuple(Control(**_numbers(one)) for one in content["found"])
-        duplicates = tuple(tuple(group) for group in content["duplicates"])
-        return cls(
-            found, content["n_targets"], duplicates, dict(content["autocorrelation"]), content.get("seconds", 0.0)
-        )
-
-
-def _numbers(one: Mapping) -> dict:
-    """Read missing numbers as NaN."""
-    return {key: (np.nan if value is None else value) for key, value in one.items()}
 
 
 def shared_control(name: str, meaning: str, X: np.ndarray, Y: np.ndarray, run: np.ndarray, folds: Pairs) -> Control:
@@ -226,30 +172,7 @@ def autocorrelations(Y: np.ndarray, spaces: Sequence[FeatureSpace], run: np.ndar
     return found
 
 
-def describe_controls(of_subjects: Mapping[str, Controls]) -> str:
-    """Say in one line whether the controls are at chance."""
-    untested: dict[str, str] = {}
-    flagged: dict[str, list[str]] = {}
-    tested: list[str] = []
-    for subject, controls in of_subjects.items():
-        above = {control.name for control in controls.flagged}
-        for control in controls.found:
-            if control.why_not:
-                untested.setdefault(control.name, control.why_not)
-                continue
-            if control.name not in tested:
-                tested.append(control.name)
-            if control.name in above:
-                flagged.setdefault(control.name, []).append(f"sub-{subject}")
-    if not tested:
-        line = "Controls: none could be tested"
-    elif not flagged:
-        line = f"Controls ({', '.join(tested)}) are at chance"
-    else:
-        parts = [f"{name} ({', '.join(who)})" for name, who in flagged.items()]
-        rest = [name for name in tested if name not in flagged]
-        line = f"Controls predict responses above chance: {'; '.join(parts)}"
-        line += f"; at chance: {', '.join(rest)}" if rest else ""
-    if untested:
-        line += f". Not tested: {'; '.join(f'{name} ({why})' for name, why in untested.items())}"
-    return f"{line}."
+def above_chance(controls: Sequence[Control]) -> list[bool]:
+    """Say of every control whether it predicts better than chance, corrected for the number of those tested."""
+    tested = sum(not control.why_not for control in controls)
+    return [not control.why_not and control.p <= LEVEL / tested for control in controls]

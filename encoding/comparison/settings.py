@@ -7,9 +7,8 @@ from typing import Annotated
 from annotated_types import Interval
 
 from ..core import ConfigError, suggest
-from ..core.settings import LARGEST, Number, OneOf, Rule, Text, settings
-from ..numerics.rsa import BRAIN, COMPARISONS
-from ..numerics.similarity import SIMILARITIES
+from ..core.settings import LARGEST, Number, OneOf, Rule, Text, Unit, settings
+from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
 
 METRICS = ("r", "pooled_r", "r2")
 SIGNIFICANCE = ("none", "noise")
@@ -47,6 +46,8 @@ class Comparison:
     group_test: Annotated[str, OneOf(GROUP_TESTS)] = "none"
     """"paired_t": test differences between fits over subjects in every region, two-tailed, with the false discovery
     rate over all regions and pairs. It does not generalise over stimuli, and names no winner."""
+    controls: bool = True
+    """Whether time, position and number of the run, random features and head motion are tested as controls."""
     inference: bool = True
     """Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
     Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""
@@ -122,9 +123,9 @@ class Rsa:
     """Correlation of both similarities over pairs of stimuli; "spearman" of ranks, ties sharing their mean rank."""
     regions: Annotated[str, OneOf(REGIONS)] = "atlas"
     """Every region, network and ROI of the atlases of ``[map]``; or a searchlight around every voxel."""
-    radius_mm: Annotated[Number, Interval(gt=0, le=1000)] | None = None
+    radius_mm: Annotated[Number, Interval(gt=0, le=1000), Unit("mm")] | None = None
     """Searchlights are spheres of this radius: voxels whose centre lies within it."""
-    edge_voxels: Odd | None = None
+    edge_voxels: Annotated[Odd, Unit("voxels")] | None = None
     """Searchlights are cubes of this (odd) number of voxels along each edge."""
     same_run: bool = False
     """Whether stimuli that were shown in one run are compared. They share noise and slow signals, and their responses

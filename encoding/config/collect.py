@@ -72,7 +72,7 @@ def _annotator(table: Any) -> Any:
         raise ConfigError(f"[[annotator]] must be a table, but is {table!r}.")
     settings = dict(table)
     kind = settings.pop("kind", None)
-    if kind not in ANNOTATORS:
+    if not isinstance(kind, str) or kind not in ANNOTATORS:
         raise ConfigError(f"[[annotator]] kind = {kind!r}. {suggest(str(kind), ANNOTATORS)}")
     secret = {"key", "api_key", "token", "password"} & settings.keys()
     if secret:
@@ -98,8 +98,7 @@ def resolved(collection: Collection) -> dict[str, Any]:
     """
     content = dataclasses.asdict(collection)
     content["base"] = content["base"].as_posix()
-    kinds = {cls: kind for kind, cls in ANNOTATORS.items()}
     content["annotators"] = [
-        {"kind": kinds[type(settings)]} | dataclasses.asdict(settings) for settings in collection.annotators
+        {"kind": ANNOTATORS.name_of(settings)} | dataclasses.asdict(settings) for settings in collection.annotators
     ]
     return content

@@ -1,12 +1,9 @@
 """Refuse settings that are each allowed but contradict each other across tables."""
 
-from ..comparison import Comparison
+from ..comparison.settings import Comparison
 from ..core import ConfigError
-from ..fitting import Split
-from ..loading import Loader, Scans
-
-# Confound strategies that contain slow cosines of the whole run.
-SLOW_STRATEGIES = ("high_pass", "compcor")
+from ..fitting.splits import Split
+from ..loading.loader import Loader, Scans
 
 
 def check_noise(compare: Comparison, split: Split, *, per_stimulus: bool) -> None:
@@ -39,13 +36,11 @@ def check_blocks(split: Split, load: Loader) -> None:
     """
     if split.kind != "blocks" or not isinstance(load, Scans):
         return
-    fitted = [name for name in SLOW_STRATEGIES if name in load.confounds]
     wrong = [f"high_pass = {load.high_pass!r}"] if load.high_pass is not False else []
     wrong += ["detrend = true"] if load.detrend else []
-    wrong += [f"confounds = {fitted}"] if fitted else []
     if wrong:
         raise ConfigError(
             f'[split] kind = "blocks" divides runs into training and held-out rows, but [load] {", ".join(wrong)} fits '
-            f"slow signals to whole runs, held-out rows included. Set high_pass = false and detrend = false, without "
-            f'"high_pass" and "compcor" in confounds, or hold out whole runs (kind = "runs").'
+            f"slow signals to whole runs, held-out rows included. Set high_pass = false and detrend = "
+            f'false, or hold out whole runs (kind = "runs").'
         )

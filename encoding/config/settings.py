@@ -14,13 +14,15 @@ from typing import Annotated, Any
 
 from annotated_types import Interval
 
-from ..comparison import Comparison, Rsa
+from ..comparison.settings import Comparison, Rsa
 from ..core import ConfigError, suggest
-from ..core.settings import Rule, distinct, settings
-from ..embedding import SOURCES, FeatureSource, in_order
-from ..fitting import MODELS, BandedRidge, EncodingModel, Split, models_of_subsets, one_model_each
+from ..core.settings import Rule, Unit, distinct, settings
+from ..embedding.registry import SOURCES
+from ..embedding.sources import FeatureSource, in_order
 from ..fitting.budget import Budget
-from ..loading import Loader
+from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subsets, one_model_each
+from ..fitting.splits import Split
+from ..loading.loader import Loader
 from ..mapping.settings import BDATA, Maps
 from .consistency import check_blocks, check_noise
 from .recipes import Recipe, expand
@@ -33,7 +35,9 @@ Delay = Annotated[int, Interval(ge=0, le=1000)]
 class Alignment:
     """How feature spaces are put on the rows of the responses."""
 
-    delays: Annotated[tuple[Delay, ...], Rule("a list of different integers from 0 to 1,000", distinct)] = (1, 2, 3, 4)
+    delays: Annotated[
+        tuple[Delay, ...], Rule("a list of different integers from 0 to 1,000", distinct), Unit("volumes")
+    ] = (1, 2, 3, 4)
     """With one row per volume: delays of the features in volumes (finite impulse response model)."""
     centre: bool = True
     """With one row per stimulus: centre features on their mean over each run's rows, as is done to responses."""
@@ -119,7 +123,7 @@ def kind_of(model: EncodingModel) -> str:
     str
         Its ``kind``.
     """
-    return next(kind for kind, cls in MODELS.items() if isinstance(model, cls))
+    return MODELS.name_of(model)
 
 
 def read_config(path: str | Path, *, only_features: bool = False) -> Study:
@@ -238,6 +242,11 @@ def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
     _unique([analysis.name for analysis in study.rsa], "[[rsa]]")
     for analysis in study.rsa:
         analysis.resolve(names)  # raises if a space is not there
+        if analysis.regions == "searchlight" and study.load.kind in ("surface", "cifti"):
+            raise ConfigError(
+                f"[[rsa]] {analysis.name!r}: searchlights need a volume, but [load] has kind = {study.load.kind!r}. "
+                'Set regions = "atlas".'
+            )
         if not per_stimulus:
             raise ConfigError(
                 f"[[rsa]] {analysis.name!r} compares stimuli, which needs one row per presentation. "

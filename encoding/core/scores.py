@@ -10,7 +10,7 @@ from .axes import Targets
 from .errors import DataError
 from .provenance import Provenance
 
-METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2", "rsa")
+METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2", "rsa", "ceiling", "over_ceiling")
 
 
 class ScoreRow(NamedTuple):
@@ -37,12 +37,13 @@ class Scores:
 
     Attributes
     ----------
-    metric : {"r", "pooled_r", "r2", "split_r2", "partition_r2", "rsa"}
+    metric : {"r", "pooled_r", "r2", "split_r2", "partition_r2", "rsa", "ceiling", "over_ceiling"}
         "r": Pearson correlation on held-out samples, Fisher average over outer folds; "pooled_r": over all
         held-out samples at once; "r2": 1 - SSE / SST about the training mean; "split_r2": product
         measure, the part of r2 that each band brings; "partition_r2": the part that some bands, joined by "+", share
         with each other and with no other band of the model; "rsa": correlation, over pairs of stimuli, of the
-        similarity of responses with that of a feature space.
+        similarity of responses with that of a feature space; "ceiling": largest r that a model can reach, from repeated
+        stimuli; "over_ceiling": r as a part of it.
     rows : tuple of ScoreRow
         What each row is about.
     values : ndarray of float32, shape (n_rows, n_targets)

@@ -65,11 +65,16 @@ class OneOf:
 
     Attributes
     ----------
-    names : collection of str
-        What is allowed.
+    source : collection of str, or callable
+        What is allowed, or a function that imports it when it is needed.
     """
 
-    names: Collection[str]
+    source: Collection[str] | Callable[[], Collection[str]]
+
+    @property
+    def names(self) -> Collection[str]:
+        """What is allowed."""
+        return self.source() if callable(self.source) else self.source
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -78,6 +83,19 @@ class OneOf:
         if value not in self.names:
             raise PydanticCustomError("one_of", "not allowed")
         return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """Unit of a number, for the page of settings; for use in `Annotated`.
+
+    Attributes
+    ----------
+    name : str
+        As it is shown ("s", "mm").
+    """
+
+    name: str
 
 
 # A number stays as it was written (4 or 4.0), since settings are part of the keys of results.
@@ -336,7 +354,8 @@ def _bounds(metadata: Iterable[Any]) -> str:
         if _absurd(high):
             return lower.replace(" from ", " of ") + (" or more" if lower and not open_below else "")
         upper = f" below {_amount(high)}" if open_above else f" to {_amount(high)}"
-        return f"{lower}{' and' if open_above else ' up' if open_below else ''}{upper}"
+        joined = " to" if open_above and not open_below else " and" if open_above else " up" if open_below else ""
+        return f"{lower}{joined}{upper}"
     return ""
 
 

@@ -1,22 +1,22 @@
 """Feature spaces of the stimuli: tables that are there already, and dimensions learned from odd-one-out judgments."""
 
-from ..core.plugins import Registry
-from .consensus import Consensus, agree, fit_consensus
-from .evaluation import evaluate, slot_preference
-from .from_judgments import JudgmentTable, learn
-from .motion import MotionEnergy, measure_motion
-from .simulated import simulate_judgments
-from .sources import FeatureSource, SourceContext, in_order
-from .sparse import SparseEmbedding
-from .structure import compare_embeddings, explain, measure_blend, predict_ratings
-from .tables import ConcatTable, FeatureTable, concatenate, embed
+from typing import TYPE_CHECKING
 
-# What `kind` in a [[features]] table of the configuration can be.
-SOURCES: Registry[type[FeatureSource]] = Registry(
-    "encoding.sources",
-    {"table": FeatureTable, "judgments": JudgmentTable, "concat": ConcatTable, "motion_energy": MotionEnergy},
-    needs=("make_space", "needs", "slow"),
-)
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .consensus import Consensus, agree, fit_consensus
+    from .evaluation import evaluate, slot_preference
+    from .from_judgments import JudgmentTable, learn
+    from .motion import MotionEnergy, measure_motion
+    from .registry import SOURCES
+    from .simulated import simulate_judgments
+    from .sources import FeatureSource, SourceContext, in_order
+    from .sparse import SparseEmbedding
+    from .structure import compare_embeddings, explain, measure_blend, predict_ratings
+    from .tables import ConcatTable, FeatureTable, concatenate, embed
+else:
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "SOURCES",

@@ -15,10 +15,10 @@ from ..core import ConfigError, FeatureSpace, Judgments, Provenance, versions
 from ..core.progress import Progress, silent
 from ..numerics.matching import match_columns
 from ..numerics.threads import torch_threads
+from .methods import RELIABLE
 from .sparse import SparseEmbedding, feature_space
 from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
-RELIABLE = 0.8
 SHARE = 0.8  # of seeds, and of resamples, in which a reliable dimension is found
 N_SPLITS = 10  # divisions of the items into halves
 STEP = "consensus/2"

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -35,21 +35,29 @@ from ..core.settings import (
     settings,
 )
 from ..io.atomic import atomic_file, write_text, write_tsv
-from ..io.judgments.files import ODD, read_judgments
+from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
-from .consensus import RELIABLE, Consensus, fit_consensus
-from .page import Context, write_page
-from .simulated import simulate_judgments
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
 from .sources import FeatureSource, SourceContext
-from .sparse import METHODS, PRECISIONS, STARTS, SparseEmbedding
-from .triplets import as_triplets, divide
+
+if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
+    from .consensus import Consensus
+    from .page import Context
+    from .sparse import SparseEmbedding
 
 STEP = "learn/2"
+WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", ".html")  # what is written of each, by its end
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
+
+
+def _odd() -> tuple[str, ...]:
+    from ..io.judgments.files import ODD  # with pyarrow, which reading a configuration seldom needs
+
+    return ODD
 
 
 @settings("[[features]]")
@@ -73,7 +81,7 @@ class JudgmentTable(FeatureSource):
     """What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair."""
     test: Text | None = None
     """Another such file whose judgments are only used to score the result."""
-    odd: Annotated[str, OneOf(ODD)] = "last"
+    odd: Annotated[str, OneOf(_odd)] = "last"
     """Column of the odd item in files of three numbers per row."""
     count_from: Annotated[int, Interval(ge=0, le=1)] = 0
     """Number of the first item in files of numbers."""
@@ -111,7 +119,7 @@ class JudgmentTable(FeatureSource):
     """Fits stop when three steps in a row lower the objective by less than this part of it."""
     max_iter: Count = 500
     """Most steps of a fit."""
-    precision: Annotated[str, OneOf(tuple(PRECISIONS))] = "float32"
+    precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
     """Of the computation."""
     threads: Annotated[int, Interval(ge=1, le=1024)] = 1
     """CPU threads of one fit."""
@@ -144,6 +152,14 @@ class JudgmentTable(FeatureSource):
         given = {"ratings": self.ratings, "categories": self.categories, "dimensions": self.dimensions}
         return {key: (name,) for key, name in given.items() if name is not None}
 
+    def check(self, base: Path) -> None:
+        """Find the files of judgments and stimuli, and the folder of frames."""
+        for name in (self.file, self.test, self.stimuli):
+            if name and not (base / name).exists():
+                raise DataError(f"Feature space {self.name!r}: no file {base / name}.")
+        if self.frames is not None and not (base / self.frames).is_dir():
+            raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Learn dimensions, or load what was learned."""
         return learn(
@@ -156,7 +172,7 @@ class JudgmentTable(FeatureSource):
             progress=context.progress,
         )
 
-    def estimator(self, device: str = "cpu") -> SparseEmbedding:
+    def estimator(self, device: str = "cpu") -> "SparseEmbedding":
         """Make the estimator that these settings describe.
 
         Parameters
@@ -169,6 +185,8 @@ class JudgmentTable(FeatureSource):
         SparseEmbedding
             Not fitted, with the first seed.
         """
+        from .sparse import SparseEmbedding
+
         return SparseEmbedding(
             self.method,
             n_dims=self.n_dims,
@@ -227,6 +245,25 @@ def learn(
         One row per stimulus.
     """
     base, folder, related = Path(base), Path(folder), related or {}
+    # Participants that start together want the same embedding: one learns it, and the others load it.
+    sweeping = tuple((folder, f"{source.name}{end}") for end in WRITTEN)
+    with locked(folder, source.name, sweeping=sweeping):
+        return _learn(source, base, folder, device=device, n_jobs=n_jobs, related=related, progress=progress)
+
+
+def _learn(
+    source: JudgmentTable,
+    base: Path,
+    folder: Path,
+    *,
+    device: str,
+    n_jobs: int,
+    related: Mapping[str, FeatureSpace],
+    progress: Progress,
+) -> FeatureSpace:
+    from .consensus import fit_consensus
+    from .page import write_page
+
     provenance = _provenance(source, base, related)
     place = folder / source.name
     if saved_with(place, provenance.key):
@@ -285,6 +322,10 @@ def gather_judgments(
     DataError
         If a file cannot be read, or the two files are about different stimuli.
     """
+    from ..io.judgments.files import read_judgments
+    from .simulated import simulate_judgments
+    from .triplets import as_triplets, divide
+
     base = Path(base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
     if source.ratings is None:
@@ -345,6 +386,8 @@ def _names(path: Path) -> list[str]:
 
 def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Provenance:
     """Say what the result depends on; what is only shown on the page does not count."""
+    from ..io.judgments.files import fingerprint_store
+
     inputs = {}
     if source.ratings is not None:
         ratings = _related(source, source.ratings, related)
@@ -358,13 +401,16 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
             if not file.exists():
                 raise DataError(f"Feature space {source.name!r}: no file {file}.")
             if file.is_file():
-                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = fingerprint(file)
+                known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
+                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
     shown = ("categories", "dimensions", "frames")
     settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in shown}
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
 
 
-def _write_tables(name: str, result: SparseEmbedding | Consensus, space: FeatureSpace, folder: Path) -> None:
+def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: FeatureSpace, folder: Path) -> None:
+    from .consensus import Consensus
+
     first = result.runs[0] if isinstance(result, Consensus) else result
     write_tsv(folder / f"{name}_path.tsv", first.path_)
     if isinstance(result, Consensus):
@@ -375,7 +421,9 @@ def _write_tables(name: str, result: SparseEmbedding | Consensus, space: Feature
         np.save(temporary, np.asarray(space.values), allow_pickle=False)
 
 
-def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Context:
+def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> "Context":
+    from .page import Context
+
     ratings = {}
     for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
         if name is not None:

@@ -27,14 +27,12 @@ from ..numerics.choices import choice_logits, correct_share, log_probabilities
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
 from ..numerics.variational import Posterior, SpikeSlab, alive, fit_posterior
+from .methods import METHODS, PRECISIONS, STARTS
 from .new_items import place_items
 from .objective import NEGLIGIBLE, Point, Problem, prune
 from .path import CHANCE, LARGE, RATIO, RUNG, Candidate, Search, affordable_dims, default_lambdas
 from .triplets import PARTS, SEEN, Triplets, as_triplets, connections, divide, parts_of, shown_order, slot_entropy
 
-METHODS = ("map", "variational")
-STARTS = ("random", "spectral")
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 POSTERIOR_STEPS, POSTERIOR_RATE = 1000, 0.03
 START = 2.0  # mean dot product of a random start
 WIDTH_95 = 1.96
@@ -280,7 +278,7 @@ class SparseEmbedding(BaseEstimator):
         return notes
 
     def _problem(self, data: Triplets) -> Problem:
-        return Problem(data, with_bias=self.slot_bias, dtype=PRECISIONS[self.precision], device=self.device)
+        return Problem(data, with_bias=self.slot_bias, dtype=getattr(torch, self.precision), device=self.device)
 
     def _finish(self, data: Triplets, chosen: Candidate) -> None:
         # The choice is made: validation judgments now help to fit, the test part still does not.
@@ -413,7 +411,7 @@ class SparseEmbedding(BaseEstimator):
         return codes
 
     def _check(self) -> None:
-        for name, known in (("method", METHODS), ("start", STARTS), ("precision", tuple(PRECISIONS))):
+        for name, known in (("method", METHODS), ("start", STARTS), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"SparseEmbedding: {name} = {value!r}. {suggest(str(value), known)}")

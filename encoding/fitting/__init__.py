@@ -1,12 +1,19 @@
 """FIT: aligned feature spaces and responses to held-out predictions."""
 
-from .budget import Compute
-from .crossval import cross_predict, cross_predict_all
-from .device import choose_device
-from .estimators import BandedRidgeCV, RidgeCV
-from .folds import Fold, Folds
-from .models import MODELS, BandedRidge, EncodingModel, Ridge, models_of_subsets, one_model_each
-from .splits import Split, make_folds
+from typing import TYPE_CHECKING
+
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .budget import Compute
+    from .crossval import cross_predict, cross_predict_all
+    from .device import choose_device
+    from .estimators import BandedRidgeCV, RidgeCV
+    from .folds import Fold, Folds
+    from .models import MODELS, BandedRidge, EncodingModel, Ridge, models_of_subsets, one_model_each
+    from .splits import Split, make_folds
+else:
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "MODELS",

@@ -14,13 +14,7 @@ from ..numerics.ridge_search import Operator
 
 
 def available_threads() -> int:
-    """Count the processors that this process may use.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
+    """Count the processors that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
 
 
@@ -66,100 +60,34 @@ class Arrays:
         return int(np.dtype(self.dtype).itemsize)
 
     def to(self, array: np.ndarray) -> Any:
-        """Bring numbers to the device, in the precision of the search.
-
-        Parameters
-        ----------
-        array : ndarray
-            Numbers.
-
-        Returns
-        -------
-        array
-            Of the library, contiguous.
-        """
+        """Copy an array to the device, contiguous and in the precision of the search."""
         array = np.ascontiguousarray(array, dtype=self.dtype)
         return array if self.library == "numpy" else self.xp.from_numpy(array).to(self.device)
 
     def index(self, array: Any) -> Any:
-        """Bring row numbers to the device.
-
-        Parameters
-        ----------
-        array : ndarray of int, slice or None
-            Row numbers.
-
-        Returns
-        -------
-        array, slice or None
-            The same on the device.
-        """
+        """Copy row numbers to the device; a slice or None is returned as it is."""
         if self.library == "numpy" or not isinstance(array, np.ndarray):
             return array
         return self.xp.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(self.device)
 
     def empty(self, shape: tuple[int, ...]) -> Any:
-        """Make an array of undefined numbers.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Its shape.
-
-        Returns
-        -------
-        array
-            Of the library.
-        """
+        """Allocate an array of the library, uninitialised."""
         if self.library == "numpy":
             return np.empty(shape, dtype=self.dtype)
         return self.xp.empty(shape, dtype=getattr(self.xp, self.dtype), device=self.device)
 
     def whole(self, shape: tuple[int, ...]) -> Any:
-        """Make an array of integer zeros.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Its shape.
-
-        Returns
-        -------
-        array
-            Of the library.
-        """
+        """Allocate an integer array of the library, of zeros."""
         if self.library == "numpy":
             return np.zeros(shape, dtype=np.int64)
         return self.xp.zeros(shape, dtype=self.xp.int64, device=self.device)
 
     def host(self, array: Any) -> np.ndarray:
-        """Bring an array back.
-
-        Parameters
-        ----------
-        array : array
-            Of the library.
-
-        Returns
-        -------
-        ndarray
-            In main memory.
-        """
+        """Copy an array of the library back to main memory."""
         return array if self.library == "numpy" else array.cpu().numpy()
 
     def operator(self, operator: Operator) -> Operator:
-        """Bring an operator to the device.
-
-        Parameters
-        ----------
-        operator : Operator
-            Of numpy arrays.
-
-        Returns
-        -------
-        Operator
-            Of arrays of the library.
-        """
+        """Copy an operator to the device."""
         if self.library == "numpy":
             return operator
         couplings = tuple(
@@ -177,20 +105,7 @@ class Arrays:
         )
 
     def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """Call a function on every item, several at a time, each on one thread.
-
-        Parameters
-        ----------
-        function : callable
-            What to call; numpy lets go of the interpreter while it computes.
-        items : iterable
-            What to call it with.
-
-        Yields
-        ------
-        object
-            Results in the order of the items.
-        """
+        """Map a function over items with several threads, each using one BLAS thread; yield results in order."""
         with threadpool_limits(1, user_api="blas"):
             if self.threads == 1:
                 yield from map(function, items)
@@ -202,24 +117,7 @@ class Arrays:
 def choose_arrays(
     device: str = "cpu", *, dtype: str = "float32", threads: int | None = None, vram: int = 8 << 30
 ) -> Arrays:
-    """Take numpy on the processor and torch on CUDA.
-
-    Parameters
-    ----------
-    device : {"cpu", "cuda"}
-        Where to compute.
-    dtype : {"float32", "float64"}
-        Precision of the search.
-    threads : int, optional
-        Threads on the processor; all that the process may use, unless given.
-    vram : int
-        Bytes that may be taken on the graphics card.
-
-    Returns
-    -------
-    Arrays
-        The library and its settings.
-    """
+    """Choose numpy on the processor and torch on CUDA; all available threads unless `threads` is given."""
     if device == "cuda":
         return Arrays("cuda", dtype, 1, "torch", vram)
     return Arrays("cpu", dtype, threads or available_threads())

@@ -1,4 +1,4 @@
-"""Fit on training folds, predict held-out folds."""
+"""Fit models on training folds and predict the held-out folds."""
 
 import logging
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from ..core import (
     versions,
 )
 from ..core.progress import Progress, silent
+from ..io.arrays import drop_pages, take_columns
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
@@ -49,7 +50,7 @@ UNSTABLE = 0.25
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """One model on its way to a folder."""
+    """One model and the folder of its result."""
 
     model: EncodingModel
     gammas: np.ndarray
@@ -185,6 +186,7 @@ def _job(
     seed: int,
     compute: Compute,
 ) -> _Job:
+    """Choose the solver of a model, and make the key of its result."""
     rng = np.random.default_rng([seed, int(digest([model.name, model.bands]), 16) % 2**32])
     gammas = model.candidates(rng)
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
@@ -250,7 +252,7 @@ def _fit(
     for number, chunk in enumerate(chunks):
         missing = [group for group in groups if not group.has(number)]
         if missing:
-            Y = responses.values[:, chunk]
+            Y = take_columns(responses.values, chunk)
             for group in missing:
                 group.run(number, Y, chunk)
         progress((number + 1) / len(chunks))
@@ -264,7 +266,7 @@ def _fit(
 
 
 def make_task(design: Design, model: EncodingModel, gammas: np.ndarray) -> Task:
-    """Say what is searched for a model: columns of its spaces, bands, candidates and penalties."""
+    """Describe the search of a model: columns of its spaces, bands, candidates and penalties."""
     parts = [np.arange(design.X.shape[1])[design.columns[band]] for band in model.bands]
     edges = np.cumsum([0] + [len(part) for part in parts]).tolist()
     bands = [slice(0, edges[-1])] if model.joined else [slice(a, b) for a, b in pairwise(edges)]
@@ -272,7 +274,7 @@ def make_task(design: Design, model: EncodingModel, gammas: np.ndarray) -> Task:
 
 
 def choose_solver(model: EncodingModel, size: Size, n_targets: int, device: str) -> Choice:
-    """Choose the solver of a model: the one that its settings demand, or the cheapest."""
+    """Choose the solver of a model: the one that its settings require, or the cheapest."""
     if not model.alpha_per_target:
         return Choice(SharedSolver.name, "one penalty per outer fold for all targets, as asked.")
     wanted = StatisticsSolver.name if model.search == "guided" else model.method
@@ -280,6 +282,7 @@ def choose_solver(model: EncodingModel, size: Size, n_targets: int, device: str)
 
 
 def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: Responses) -> list[FeatureSpace]:
+    """Look up the feature spaces of a model, on the samples of the responses."""
     by_name = {space.name: space for space in spaces}
     for band in model.bands:
         if band not in by_name:
@@ -295,6 +298,7 @@ def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: 
 def _provenance(
     model: EncodingModel, used: list[FeatureSpace], identity: str, folds: Folds, *, seed: int, keep: bool, method: str
 ) -> Provenance:
+    """Describe model, inputs and folds; a solver that tries candidates of its own is part of the key."""
     config = {"model": asdict(model), "kind": type(model).__name__, "keep": keep}
     if SOLVERS[method].regrids:
         config["solver"] = method
@@ -314,6 +318,7 @@ def _identity(responses: Responses) -> str:
         block = responses.values[start : start + height]
         n_finite += np.isfinite(block).sum(0)
         blocks.append(fingerprint_array(block))
+        drop_pages(responses.values)
     holed = np.flatnonzero((n_finite > 0) & (n_finite < len(responses.samples)))
     if len(holed):
         raise DataError(
@@ -334,6 +339,7 @@ def _pack(
     values: np.ndarray | None,
     solver: dict[str, object],
 ) -> Predictions:
+    """Build `Predictions` from the arrays of all chunks."""
     model = job.model
     rows, fold_of = [], []
     for k, fold in enumerate(folds.folds):
@@ -408,6 +414,7 @@ class ChunkFit:
             partial.write(number, {**kept, **fit.sums, "method": np.asarray(solver.name), "verified": checked})
 
     def _solve(self, Y: np.ndarray, writers: list[Keep | None]) -> tuple[list[Fit], Solver]:
+        """Fit a chunk; himalaya takes over if a decomposition fails."""
         try:
             if self._solver is None:
                 self._solver = self.kind(self.problem)
@@ -422,6 +429,7 @@ class ChunkFit:
 
 
 def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep | None:
+    """Return a function that stores predictions of a chunk; None where none are kept."""
     if store is None:
         return None
     lengths = [len(np.unique(fold.average)) for fold in design.folds]
@@ -429,6 +437,7 @@ def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep
 
     def keep(fold: int, columns: np.ndarray, predicted: np.ndarray) -> None:
         store[:, first[fold] : first[fold + 1], chunk[columns]] = predicted
+        drop_pages(store)
 
     return keep
 
@@ -436,27 +445,10 @@ def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep
 def gather(
     partial: Partial, chunks: Sequence[np.ndarray], task: Task, choice: Choice, n_folds: int, n_targets: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Put the results of all chunks together.
+    """Concatenate the results of all chunks.
 
-    Parameters
-    ----------
-    partial : Partial
-        Finished chunks.
-    chunks : sequence of ndarray of int
-        Targets of each.
-    task : Task
-        What was searched.
-    choice : Choice
-        Solver and reason.
-    n_folds, n_targets : int
-        Sizes of the result.
-
-    Returns
-    -------
-    state : dict of str to ndarray
-        Penalties, weights and sums of all targets, NaN where nothing was fitted.
-    solver : dict
-        What the report says about solver and search.
+    Return penalties, weights and sums of all targets, NaN where nothing was fitted, and what the report says about the
+    solver and the search.
     """
     n_bands = task.gammas.shape[1]
     state = {name: partial.array(_file(name), (n_folds, n_targets), _dtype(name)) for name in FLAT}
@@ -484,31 +476,19 @@ def gather(
 
 
 def _file(name: str) -> str:
-    """Name of the array in a saved `Predictions`, so that it is saved where it is."""
+    """Return the file name of an array in a saved `Predictions`, so that it is written in place."""
     return f"{name}.npy" if name in ("alphas", "gammas") else f"moments_{name}.npy"
 
 
 def _dtype(name: str) -> type:
+    """Return the precision in which an array is saved."""
     return np.float32 if name == "gammas" else np.float64
 
 
 def search_facts(state: dict[str, np.ndarray], task: Task, curve: np.ndarray) -> dict[str, Any]:
-    """Count what a reader should know about a search.
+    """Summarise a search: choices at the smallest and largest penalty, unstable weights, and the learning curve.
 
-    Parameters
-    ----------
-    state : dict of str to ndarray
-        Chosen penalties and weights.
-    task : Task
-        What was searched.
-    curve : ndarray, shape (n_candidates,)
-        Mean of the best score after every candidate.
-
-    Returns
-    -------
-    dict
-        Share of choices at the smallest and at the largest penalty, share of targets whose weights move by more than a
-        quarter between outer folds, and the curve.
+    Weights of a target are unstable if more than a quarter of them moves between outer folds.
     """
     alphas = state["alphas"]
     n = max(int(np.isfinite(alphas).all(0).sum()), 1)

@@ -1,4 +1,4 @@
-"""Which hardware the solver runs on."""
+"""Choose the hardware that a solver runs on."""
 
 import logging
 from collections.abc import Iterator
@@ -47,18 +47,7 @@ def choose_device(wanted: str = "auto") -> tuple[str, str]:
 
 @contextmanager
 def himalaya_backend(device: str) -> Iterator[None]:
-    """Switch himalaya's process-wide array library, and switch it back whatever happens.
-
-    Parameters
-    ----------
-    device : {"cpu", "cuda"}
-        What to switch to.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
+    """Switch himalaya's process-wide array library inside the block, and restore it."""
     from himalaya.backend import get_backend, set_backend
 
     before = get_backend().name

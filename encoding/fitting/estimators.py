@@ -46,8 +46,10 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Inner folds; they are drawn once. An int means consecutive folds.
     fit_intercept : bool
         Whether every inner fold and the model have an intercept.
-    method : {"auto", "statistics", "kernel", "himalaya"}
-        Solver; "auto" counts operations. "himalaya" is the reference.
+    method : {"auto", "statistics", "kernel", "wide", "himalaya"}
+        Solver; "auto" counts operations. "himalaya" is the reference. "wide" is for one or two wide groups: it tries
+        penalties of these times weightings of the others, about as densely as `n_iter` draws; "auto" considers it
+        where `n_iter` is a number.
     random_state : int, RandomState or None
         Draws the candidates.
     device : {"cpu", "cuda"}
@@ -62,7 +64,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
     deltas_ : ndarray of shape (n_groups, n_targets)
         Log of weight over penalty; -inf for groups without weight.
     best_alphas_ : ndarray of shape (n_targets,)
-        Chosen penalties.
+        Chosen penalties; with "wide" also between those of `alphas`.
     cv_scores_ : ndarray of shape (n_candidates, n_targets)
         Negative mean squared error of every candidate at its best penalty, averaged over inner folds.
     coef_ : ndarray of shape (n_features, n_targets)
@@ -146,7 +148,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     def _design(self, X: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]) -> Design:
-        """Describe one outer fold that trains on all rows and holds none out."""
+        """Make a design of one outer fold that trains on all rows and holds none out."""
         # Changes no result with an intercept, but sums of values far from zero would lose digits.
         X = X - (np.median(X, axis=0) if self.fit_intercept else 0.0)
         every, none = np.arange(len(X)), np.arange(0)
@@ -155,6 +157,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return Design(X, {}, rows, (fold,), scale=False, intercept=self.fit_intercept)
 
     def _keep(self, X: np.ndarray, Y: np.ndarray, fit: Fit, order: np.ndarray) -> None:
+        """Set the fitted attributes."""
         with np.errstate(divide="ignore"):
             deltas = np.log(fit.gammas[0] / fit.alphas[0])
         coef = np.zeros((X.shape[1], Y.shape[1]))
@@ -217,7 +220,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return np.where(total > 0, 1 - error / np.where(total > 0, total, 1), 0.0)[()]
 
     def _arrange(self, X: Any) -> tuple[np.ndarray, np.ndarray, list[slice]]:
-        """Bring features of a group side by side."""
+        """Sort features by group; return them, their order, and the columns of every group."""
         if isinstance(self.groups, str):
             if self.groups != "input":
                 raise ConfigError(f'groups = {self.groups!r}, but an array, "input" or None is needed.')
@@ -237,6 +240,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return X.astype(np.float64), order, [slice(a, b) for a, b in pairwise(edges)]
 
     def _candidates(self, n_groups: int) -> np.ndarray:
+        """Draw candidates, or check those that are given."""
         if isinstance(self.n_iter, int | np.integer):
             if self.n_iter < 1:
                 raise ConfigError(f"n_iter = {self.n_iter}, but at least one candidate is needed.")
@@ -250,6 +254,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return gammas
 
     def _penalties(self) -> np.ndarray:
+        """Sort the penalties and check them, and the method."""
         alphas = np.unique(np.asarray(self.alphas, dtype=np.float64))
         if not len(alphas) or not np.isfinite(alphas).all() or alphas[0] <= 0:
             raise ConfigError(f"alphas = {np.asarray(self.alphas).tolist()}; positive finite numbers are needed.")
@@ -269,7 +274,7 @@ class RidgeCV(BandedRidgeCV):
         Inner folds; they are drawn once.
     fit_intercept : bool
         Whether every inner fold and the model have an intercept.
-    method : {"auto", "statistics", "kernel", "himalaya"}
+    method : {"auto", "statistics", "kernel", "wide", "himalaya"}
         Solver.
     device : {"cpu", "cuda"}
         Where to compute.
@@ -333,7 +338,7 @@ class RidgeCV(BandedRidgeCV):
 
 
 def fit_targets(solver: Solver, Y: np.ndarray) -> Fit:
-    """Fit all targets of one model, as many at once as the solver wants."""
+    """Fit all targets of one model, as many at once as the solver suggests."""
     width = solver.at_once(Y.shape[1])
     parts = [solver.fit(Y[:, first : first + width], [None])[0] for first in range(0, Y.shape[1], width)]
     return Fit(

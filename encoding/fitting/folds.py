@@ -55,7 +55,7 @@ class Folds:
     exclusions: tuple[Exclusion, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        """Look for leaks."""
+        """Check every pair of sides for leaks."""
         if not self.folds:
             raise SplitError("There is no outer fold; at least one is needed.")
         for number, fold in enumerate(self.folds):
@@ -71,6 +71,7 @@ class Folds:
             raise SplitError("A sample is tested in more than one outer fold; scores would count it twice.")
 
     def _check_rows(self, fold: Fold, where: str) -> None:
+        """Check that rows exist and are listed once, and that averages count from 0."""
         for rows in (fold.train, fold.test):
             # A negative number would count from the end, and slip past the comparison of both sides.
             outside = rows[(rows < 0) | (rows >= len(self.samples))]
@@ -88,6 +89,7 @@ class Folds:
             )
 
     def _check_pair(self, train: np.ndarray, test: np.ndarray, where: str) -> None:
+        """Check that two sides of a fold share no row, and no run unless there is a gap."""
         if not len(train) or not len(test):
             purged = "" if self.gap is None else f" A gap of {self.gap} s around held-out samples may be too long."
             raise SplitError(
@@ -140,6 +142,7 @@ class Folds:
         return columns
 
     def _overlapping(self, fold: Fold) -> np.ndarray:
+        """Name the inner folds that validate on each row, joined by +."""
         named: list[list[str]] = [[] for _ in range(len(self.samples))]
         for j, (_, validation) in enumerate(fold.inner):
             for row in fold.train[validation]:

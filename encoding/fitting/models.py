@@ -1,6 +1,6 @@
 """What one encoding model is: its feature spaces and how its hyper-parameters are searched."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Annotated, Any, ClassVar, Protocol
@@ -12,12 +12,17 @@ from ..core import ConfigError
 from ..core.plugins import Registry
 from ..core.settings import OneOf, Rule, Text, distinct, settings
 from ..numerics.ridge_search import draw_candidates
-from .solvers import GUIDED_METHODS, METHODS
 
 SEARCHES = ("random", "guided")
 ALPHA_UNITS = ("trace", "zscored")
 MOST_BANDS = 5  # of which every subset is fitted
 DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 5, 13))
+
+
+def _methods() -> Collection[str]:
+    from .solvers import METHODS  # with torch and SciPy, which reading a configuration seldom needs
+
+    return METHODS
 
 
 Penalty = Annotated[float, Interval(gt=0, le=1e30)]
@@ -39,8 +44,8 @@ class Ridge:
     alphas: Penalties = DEFAULT_ALPHAS
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
-    method: Annotated[str, OneOf(METHODS)] = "auto"
-    """Solver. The first three scale features on the rows of every inner training set; himalaya, the reference, scales
+    method: Annotated[str, OneOf(_methods)] = "auto"
+    """Solver. All but himalaya, the reference, scale features on the rows of every inner training set; himalaya scales
     them once per outer fold."""
     alpha_per_target: bool = True
     """Whether every target has a penalty of its own, the one with the smallest squared error. Otherwise all targets
@@ -52,7 +57,7 @@ class Ridge:
     def __post_init__(self) -> None:
         """Fill in the name and check rules across fields."""
         object.__setattr__(self, "name", self.name or "+".join(self.bands))
-        if not self.alpha_per_target and self.method != METHODS[0]:
+        if not self.alpha_per_target and self.method != "auto":
             raise ConfigError(
                 f"alpha_per_target = false has a solver of its own; leave out method (it is {self.method!r})."
             )
@@ -115,8 +120,9 @@ class BandedRidge:
     n_iter: Annotated[int, Interval(ge=1, le=10_000_000)] = 100
     """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions
     follow."""
-    method: Annotated[str, OneOf(METHODS)] = "auto"
-    """Solver, as for `Ridge`."""
+    method: Annotated[str, OneOf(_methods)] = "auto"
+    """Solver, as for `Ridge`. "wide" is for one or two wide bands: it tries penalties of these times weightings of the
+    other bands, about as densely as `n_iter` draws."""
     search: Annotated[str, OneOf(SEARCHES)] = "random"
     """"random": every target tries every candidate. "guided": all targets try the first 32 and then only those that
     look promising for them, four of every 200; it needs the method "statistics" and pays off for `n_iter` of 1,000
@@ -136,8 +142,13 @@ class BandedRidge:
             )
         if n_bands < 2:
             raise ConfigError('banded ridge needs two or more bands; use kind = "ridge" for one.')
-        if self.search == "guided" and self.method not in GUIDED_METHODS:
-            raise ConfigError(f'search = "guided" needs method = "{GUIDED_METHODS[-1]}", not {self.method!r}.')
+        if self.search == "guided" and self.method != "auto":
+            from .solvers import GUIDED_METHODS
+
+            if self.method not in GUIDED_METHODS:
+                raise ConfigError(
+                    f'search = "guided" needs method = "{list(GUIDED_METHODS)[-1]}", not {self.method!r}.'
+                )
         if self.n_iter < n_bands + 1:
             raise ConfigError(
                 f"n_iter = {self.n_iter}, but {n_bands} bands need at least {n_bands + 1} candidates (each band "
@@ -160,7 +171,7 @@ class BandedRidge:
         Parameters
         ----------
         n_features : int
-            Features of all bands; of no matter here.
+            Ignored; present for the common interface.
 
         Returns
         -------
@@ -187,48 +198,44 @@ class BandedRidge:
 
 
 class EncodingModel(Protocol):
-    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
-
-    Attributes
-    ----------
-    bands : tuple of str
-        Feature spaces.
-    name : str
-        Name of the model.
-    alphas : tuple of float
-        Penalties to choose from, as multiples of trace(K) / n.
-    method : str
-        Solver, or "auto".
-    joined : bool
-        Whether the feature spaces share one penalty.
-    alpha_per_target : bool
-        Whether every target has a penalty of its own.
-    search : {"random", "guided"}
-        How candidates are tried.
-    """
+    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def bands(self) -> tuple[str, ...]: ...  # noqa: D102
+    def bands(self) -> tuple[str, ...]:
+        """Feature spaces."""
+        ...
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Name of the model."""
+        ...
 
     @property
-    def alphas(self) -> tuple[float, ...]: ...  # noqa: D102
+    def alphas(self) -> tuple[float, ...]:
+        """Penalties to choose from, as multiples of trace(K) / n."""
+        ...
 
     @property
-    def method(self) -> str: ...  # noqa: D102
+    def method(self) -> str:
+        """Name of the solver, or auto."""
+        ...
 
     @property
-    def joined(self) -> bool: ...  # noqa: D102
+    def joined(self) -> bool:
+        """Whether the feature spaces share one penalty."""
+        ...
 
     @property
-    def alpha_per_target(self) -> bool: ...  # noqa: D102
+    def alpha_per_target(self) -> bool:
+        """Whether every target has a penalty of its own."""
+        ...
 
     @property
-    def search(self) -> str: ...  # noqa: D102
+    def search(self) -> str:
+        """How candidates are tried."""
+        ...
 
     def penalties(self, n_features: int) -> np.ndarray:
         """List the penalties as the solvers want them.
@@ -267,7 +274,7 @@ MODELS: Registry[type[EncodingModel]] = Registry(
 
 
 def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
-    """Make a model of every subset of the bands of a joint model, itself left out.
+    """Make a model of every proper subset of the bands of a joint model.
 
     Parameters
     ----------

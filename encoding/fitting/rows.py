@@ -1,4 +1,4 @@
-"""Rows of all folds, what they mean in memory, and what every candidate has in common."""
+"""Rows of all folds, the memory that they imply, and the loss that no candidate changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,21 +43,9 @@ class Rows:
 
 
 def lay_out(X: np.ndarray, folds: Sequence[OuterFold], tests: Sequence[np.ndarray] = ()) -> Rows:
-    """Find the different training sets of all folds, and the blocks that they are made of.
+    """Find the distinct training sets of all folds, and the blocks that they consist of.
 
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of all models.
-    folds : sequence of (ndarray, sequence of (ndarray, ndarray))
-        Outer folds; rows are counted in the whole data.
-    tests : sequence of ndarray of int, optional
-        Held-out rows of the outer folds.
-
-    Returns
-    -------
-    Rows
-        What a search needs to know of them.
+    `folds` are outer training rows with their inner folds, `tests` the held-out rows; all are numbers of rows of X.
     """
     sets = training_sets(folds)
     plan = plan_sets(X, sets, [rows for rows, _ in folds], tests)
@@ -65,87 +53,25 @@ def lay_out(X: np.ndarray, folds: Sequence[OuterFold], tests: Sequence[np.ndarra
 
 
 def operator_bytes(rows: Rows, n_features: int, n_alphas: int, arrays: Arrays) -> int:
-    """Estimate the memory that one prepared candidate takes.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    n_features, n_alphas : int
-        Features of the model, penalties.
-    arrays : Arrays
-        Precision.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
+    """Estimate the bytes of one decomposed candidate of a model."""
     per_validation = n_features**2 + 3 * n_alphas * n_features
     return arrays.itemsize * (len(rows.sets) * n_features**2 + rows.n_validations * per_validation)
 
 
 def target_bytes(rows: Rows, n_features: int, arrays: Arrays) -> int:
-    """Count the memory that one target takes while it is worked on.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    n_features : int
-        Features of all models.
-    arrays : Arrays
-        Precision.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
+    """Estimate the bytes of one target while it is searched."""
     sets = len(rows.sets) + rows.n_validations + 6
     return arrays.itemsize * sets * n_features
 
 
 def batch_of(rows: Rows, n_features: int, arrays: Arrays) -> int:
-    """Choose the number of targets that are worked on at once.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    n_features : int
-        Features of all models.
-    arrays : Arrays
-        Device, precision, and on CUDA the budget, of which half is for a batch.
-
-    Returns
-    -------
-    int
-        A multiple of 64.
-    """
+    """Choose the number of targets to search at once, a multiple of 64: what fits the cache, or half the card."""
     bound, limit = (BATCH_BYTES, LARGEST_BATCH) if arrays.device == "cpu" else (arrays.vram // 2, 1 << 17)
     return int(np.clip(bound // max(target_bytes(rows, n_features, arrays), 1), 64, limit)) // 64 * 64
 
 
 def base_loss(rows: Rows, products: TargetProducts, n_outer: int, *, intercept: bool) -> np.ndarray:
-    """Compute the loss of predicting the training mean, averaged over inner folds.
-
-    Parameters
-    ----------
-    rows : Rows
-        The folds.
-    products : TargetProducts
-        Sums of the responses.
-    n_outer : int
-        Number of outer folds.
-    intercept : bool
-        Whether responses are taken about the training mean.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_outer, n_targets)
-        Mean square of the responses of the validation sets.
-    """
+    """Compute the loss (n_outer, n_targets) of predicting the training mean, averaged over inner folds."""
     squares = validation_squares(rows.plan, products, intercept=intercept)
     base = np.zeros((n_outer, squares.shape[1]))
     number = 0

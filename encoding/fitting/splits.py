@@ -1,4 +1,4 @@
-"""Divide samples so that no run is cut and no stimulus is on both sides unasked."""
+"""Divide samples into folds: no run is cut, and no stimulus is on both sides unless asked for."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 
 from ..core import ConfigError, Exclusion, Samples, SplitError, suggest
-from ..core.settings import NotNegative, Number, OneOf, Seed, Text, settings
+from ..core.settings import NotNegative, Number, OneOf, Seed, Text, Unit, settings
 from ..numerics.designs import contiguous_groups, purge
 from .folds import Fold, Folds
 
@@ -45,7 +45,7 @@ class Split:
     to the twentieth run of the subject, counted over sessions), instead of `n_outer`."""
     test_runs: tuple[Text, ...] = ()
     """Runs, patterns or positions to test when `kind` is "fixed"."""
-    gap: NotNegative = 20.0
+    gap: Annotated[NotNegative, Unit("s")] = 20.0
     """Seconds between training and held-out samples when `kind` is "blocks"; longer than the haemodynamic response and
     the longest delay."""
     inner: Annotated[str, OneOf(INNER)] = "runs"
@@ -126,6 +126,7 @@ def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarr
 
 
 def _first_presentations(samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, list[Exclusion]]:
+    """Keep the first presentation of every stimulus; return a mask of rows, and what was dropped."""
     if samples.clock != "stimulus":
         raise SplitError(
             'repeats = "drop_later" needs one row per stimulus; volumes of a later presentation cannot be taken out of '
@@ -141,7 +142,32 @@ def _first_presentations(samples: Samples, shown: tuple[np.ndarray, np.ndarray])
     return keep, [Exclusion("presentations", len(dropped), f"later showings of stimuli already shown ({names})")]
 
 
+def check_runs(split: Split, runs: Sequence[str]) -> None:
+    """Refuse a split that the runs of a subject, named in their order, do not allow."""
+    if split.kind == "fixed":
+        _match(split.test_runs, runs, "test_runs")
+    for patterns in split.groups:
+        _match(patterns, runs, "groups")
+    if split.kind != "blocks" and len(runs) < 2:
+        raise _one_run(runs)
+    if split.kind == "runs" and not split.groups and split.n_outer != "leave_one_out":
+        _require_runs(int(split.n_outer), runs)
+
+
+def _one_run(runs: Sequence[str]) -> SplitError:
+    return SplitError(
+        f"There is one run only ({runs[0]!r}), and folds hold out whole runs. "
+        f'Set kind = "blocks" in [split] to hold out contiguous blocks with a gap between them.'
+    )
+
+
+def _require_runs(n_folds: int, runs: Sequence[str]) -> None:
+    if n_folds > len(runs):
+        raise SplitError(f"[split] n_outer = {n_folds}, but there are {len(runs)} runs. Use at most {len(runs)}.")
+
+
 def _match(patterns: Sequence[str], runs: Sequence[str], what: str) -> list[str]:
+    """Find the runs that a pattern or a range of positions selects."""
     found: list[str] = []
     for pattern in patterns:
         matched = _at(pattern, runs, what)
@@ -154,13 +180,13 @@ def _match(patterns: Sequence[str], runs: Sequence[str], what: str) -> list[str]
 
 
 def _at(pattern: str, runs: Sequence[str], what: str) -> list[str] | None:
-    """Find the runs at places such as "11-20", counted from 1; None if the text is no place."""
+    """Parse a range of run positions such as "11-20", counted from 1; return None if the text is none."""
     places = POSITIONS.fullmatch(pattern)
     if places is None or pattern in runs:
         return None
     first, last = int(places[1]), int(places[2] or places[1])
     if first > last or last > len(runs):
-        raise SplitError(f"[split] {what}: {pattern!r} are no places among {len(runs)} runs, counted from 1.")
+        raise SplitError(f"[split] {what}: {pattern!r} is not a valid range of run positions (1-{len(runs)}).")
     return list(runs[first - 1 : last])
 
 
@@ -170,10 +196,7 @@ def _outer_units(split: Split, samples: Samples) -> np.ndarray:
     if split.kind == "blocks":
         return _blocks(len(samples), int(split.n_outer), "samples")
     if len(runs) < 2:
-        raise SplitError(
-            f"There is one run only ({runs[0]!r}), and folds hold out whole runs. "
-            f'Set kind = "blocks" in [split] to hold out contiguous blocks with a gap between them.'
-        )
+        raise _one_run(runs)
     of_run = dict.fromkeys(runs, -1)
     if split.kind == "fixed":
         of_run.update(dict.fromkeys(_match(split.test_runs, runs, "test_runs"), 0))
@@ -185,19 +208,20 @@ def _outer_units(split: Split, samples: Samples) -> np.ndarray:
                 of_run[run] = number
     else:
         n_folds = len(runs) if split.n_outer == "leave_one_out" else int(split.n_outer)
-        if n_folds > len(runs):
-            raise SplitError(f"[split] n_outer = {n_folds}, but there are {len(runs)} runs. Use at most {len(runs)}.")
+        _require_runs(n_folds, runs)
         of_run = dict(zip(runs, contiguous_groups(len(runs), n_folds).tolist(), strict=True))
     return np.asarray([of_run[run] for run in samples.run.tolist()])
 
 
 def _blocks(n_samples: int, n_folds: int, what: str) -> np.ndarray:
+    """Assign samples to contiguous blocks of nearly equal size."""
     if n_samples < 2 * n_folds:
         raise SplitError(f"[split] {n_samples} {what} cannot be cut into {n_folds} blocks of at least two.")
     return contiguous_groups(n_samples, n_folds)
 
 
 def _clear_of(samples: Samples, held_out: np.ndarray, gap: float | None) -> np.ndarray:
+    """Mark rows that are not held out, nor within the gap of a held-out row of the same run."""
     if gap is None:
         return ~held_out
     clear = ~held_out
@@ -211,6 +235,7 @@ def _clear_of(samples: Samples, held_out: np.ndarray, gap: float | None) -> np.n
 def _check_repeats(
     split: Split, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, test: np.ndarray, where: str
 ) -> None:
+    """Refuse stimuli that occur on both sides of a fold unless the split says what to do with them."""
     if split.repeats == "condition":
         return
     both = np.intersect1d(shown[1][np.isin(shown[0], train)], shown[1][np.isin(shown[0], test)])
@@ -223,7 +248,7 @@ def _check_repeats(
 
 
 def _averaging(samples: Samples, test: np.ndarray) -> np.ndarray:
-    """Find the averaged row of each test row: same stimulus, or same place in identical runs."""
+    """Find the averaged row of each test row: same stimulus, or same position in identical runs."""
     rows = samples[test]
     if rows.clock == "stimulus":
         _, first, member = np.unique(rows.stimulus, return_index=True, return_inverse=True)
@@ -242,6 +267,7 @@ def _averaging(samples: Samples, test: np.ndarray) -> np.ndarray:
 def _inner(
     split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, where: str
 ) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Divide the training rows into inner folds."""
     inside = samples[train]
     if split.inner == "random":
         return _random_inner(split, inside, shown, train, where)
@@ -266,6 +292,7 @@ def _inner(
 def _random_inner(
     split: Split, inside: Samples, shown: tuple[np.ndarray, np.ndarray], train: np.ndarray, where: str
 ) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Draw inner folds that each validate on some of the training runs."""
     runs = inside.runs
     if len(runs) < 2:
         raise SplitError(f"{where}: {len(runs)} training run is left for random inner splits, and two are needed.")
@@ -283,7 +310,7 @@ def _inner_pairs(
     masks: Sequence[tuple[np.ndarray, np.ndarray]],
     where: str,
 ) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Look after stimuli that recur between the two sides of inner folds."""
+    """Handle stimuli that recur on both sides of inner folds."""
     pairs = []
     for number, (fit, validation) in enumerate(masks):
         kept = fit

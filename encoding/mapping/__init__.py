@@ -1,25 +1,43 @@
 """MAP: scores to brain maps and reports."""
 
-from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
-from .report import write_report
-from .results import (
-    INFERENCE,
-    METRICS,
-    RSA,
-    Result,
-    TargetTests,
-    finished_result,
-    read_result,
-    require_same_settings,
-    write_background,
-    write_maps,
-    write_result,
-)
-from .rsa_maps import spaces_as_models, write_rsa_maps
-from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
-from .significance import rates_of
-from .summary import FACTS, DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
-from .verdicts import joined_claims, judge_regions, rank_spaces
+from typing import TYPE_CHECKING
+
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
+    from .report import write_report
+    from .results import (
+        INFERENCE,
+        METRICS,
+        RSA,
+        Result,
+        TargetTests,
+        finished_result,
+        read_result,
+        require_same_settings,
+        write_background,
+        write_maps,
+        write_result,
+    )
+    from .rsa_maps import spaces_as_models, write_rsa_maps
+    from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
+    from .significance import rates_of
+    from .summary import (
+        FACTS,
+        CeilingSummary,
+        ControlsSummary,
+        ControlSummary,
+        DiscoverySummary,
+        ModelSummary,
+        RsaSummary,
+        SolverSummary,
+        Summary,
+        shaping_settings,
+    )
+    from .verdicts import joined_claims, judge_regions, rank_spaces
+else:
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "BDATA",
@@ -28,6 +46,9 @@ __all__ = [
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
+    "CeilingSummary",
+    "ControlSummary",
+    "ControlsSummary",
     "DiscoverySummary",
     "Maps",
     "ModelSummary",
@@ -48,6 +69,7 @@ __all__ = [
     "rates_of",
     "read_result",
     "require_same_settings",
+    "shaping_settings",
     "spaces_as_models",
     "write_background",
     "write_maps",

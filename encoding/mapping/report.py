@@ -12,9 +12,11 @@ from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
 from .composer import Composer
+from .controls import ceiling_line, controls_line, controls_table
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
+from .selection import Chart
 from .settings import Maps
 from .significance import differences_tested, significant_targets, verdict_table
 from .summary import SolverSummary
@@ -58,7 +60,7 @@ def write_report(
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
     group_verdicts : pandas.DataFrame, optional
-        Verdicts on all participants together, as of `group_verdicts`.
+        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
 
     Returns
     -------
@@ -107,6 +109,9 @@ def claims(composer: Composer) -> page.Section | None:
                 blocks.append(verdict_table(chart.title, verdicts))
     if composer.summary.settings["split"]["repeats"] == "condition" and not composer.verdicts["tested"].any():
         blocks.append(page.Text(RECURRING))
+    told = [line for line in (controls_line(composer.results), ceiling_line(composer.results)) if line]
+    if told:
+        blocks.insert(0, page.Text("\n\n".join(told)))
     intro = "Winners, colours and sentences of this page go back to these tests; everything else is description."
     return page.Section("What can be claimed", tuple(blocks), intro)
 
@@ -127,22 +132,30 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
         One table per chart, significant targets where they were counted, and tests where there are any.
     """
     blocks: list[page.Block] = []
+    over = {metric: metric in set(composer.regions["metric"]) for metric in (composer.metric, "over_ceiling")}
     for chart in composer.charts if composer.models else ():
-        rows = chart.rows[(chart.rows["metric"] == composer.metric) & (chart.rows["feature"] == "all")]
-        table = rows.pivot_table(
-            index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
-        )
-        frame = table.dropna(how="all").reset_index()[["region", "subject", *composer.models, "n_usable"]]
-        frame = frame.rename(columns={"n_usable": "targets"})
-        blocks.append(
-            page.DataTable(
-                frame,
-                f"{chart.title}: mean {composer.metric} over targets",
-                formats=dict.fromkeys(composer.models, ".3f"),
-            )
-        )
+        for metric, there in over.items():
+            if there:
+                blocks.append(_scores_table(composer, chart, metric))
     blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
     return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
+
+
+def _scores_table(composer: Composer, chart: Chart, metric: str) -> page.DataTable:
+    """Table of the mean of one score over the targets of every region of a chart."""
+    rows = chart.rows[(chart.rows["metric"] == metric) & (chart.rows["feature"] == "all")]
+    table = rows.pivot_table(
+        index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
+    )
+    frame = table.dropna(how="all").reset_index().reindex(columns=["region", "subject", *composer.models, "n_usable"])
+    caption = f"{chart.title}: mean {metric} over targets"
+    if metric == "over_ceiling":
+        caption = (
+            f"{chart.title}: mean {composer.metric} as a part of the noise ceiling, over targets whose reliability is "
+            f"certainly above 0.1; not cut at 1"
+        )
+    formats = dict.fromkeys(composer.models, ".3f")
+    return page.DataTable(frame.rename(columns={"n_usable": "targets"}), caption, formats=formats)
 
 
 def diagnostics(composer: Composer) -> page.Section:
@@ -183,6 +196,7 @@ def diagnostics(composer: Composer) -> page.Section:
         if len(result.exclusions):
             title = f"sub-{result.subject}: what was left out, and why"
             blocks.append(page.DataTable(result.exclusions, title, result.subject))
+    blocks += controls_table(composer.results)
     return page.Section("Diagnostics", tuple(blocks), folded=True)
 
 
@@ -240,6 +254,8 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
         told = [warning.removeprefix(f"sub-{who}: ") for warning in summary.warnings]
         found += [Warned(who, "", f"{text}.") for text in told]
         found += [Warned(who, "", text) for text in _left_out(result.exclusions)]
+        if summary.controls is not None and summary.controls.duplicates:
+            found.append(Warned(who, "", _duplicates(summary.controls.duplicates)))
     folded = fold_warnings(found, [result.subject for result in results])
     if 1 < len(results) < 10:
         folded += (
@@ -247,6 +263,14 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
             f"Look at every participant, and at how many agree.",
         )
     return folded
+
+
+def _duplicates(groups: Sequence[Sequence[str]]) -> str:
+    named = ", ".join(" = ".join(group) for group in groups[:3]) + (", ..." if len(groups) > 3 else "")
+    return (
+        f"{len(groups)} groups of stimuli have equal features in every space and are on both sides of a fold "
+        f"({named}). If a clip hides under several names, list it in [load] stimuli."
+    )
 
 
 class Warned(NamedTuple):

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,14 @@ from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
 from ..io.images.formats import entity_label, map_name, write_map
 from ..io.store import load, save
-from .summary import FACTS, Summary, key_of, read_summary, write_summary
+from .summary import AGAIN, FACTS, Summary, changed_settings, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
-CLAIMS, VERDICTS = "claims.tsv", "verdicts.tsv"
+CLAIMS, VERDICTS, RSA_VERDICTS = "claims.tsv", "verdicts.tsv", "rsa_verdicts.tsv"
 INFERENCE = "inference"  # folder of the tests, and name of their facts
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
+CEILINGS = ("ceiling", "over_ceiling")
 TEXT = (
     *("atlas", "level", "set", "region", "hemi", "claim", "space", "versus", "estimand"),
     *("best", "leading", "next", "verdict", "note"),
@@ -36,6 +38,8 @@ MEANING = {
     "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
     "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
     "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
+    "ceiling": "Largest correlation that a model can reach, from stimuli shown in several runs; where certain",
+    "over_ceiling": "Correlation of held-out responses and predictions as a part of the noise ceiling",
     RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
 
@@ -130,6 +134,11 @@ class Result:
             return dict(stored)
 
     @property
+    def rsa_verdicts(self) -> pd.DataFrame:
+        """Named spaces by similarity of stimuli, with the analysis in the column "rsa"; no rows without tests."""
+        return _read_text(self.folder / RSA_VERDICTS)
+
+    @property
     def tests(self) -> TargetTests | None:
         """Tests of targets as reports and maps use them; None where nothing was tested."""
         found, path = self.target_tests(), self.folder / INFERENCE / f"{INFERENCE}.json"
@@ -212,7 +221,7 @@ def read_result(folder: Path) -> Result:
         If the participant is not finished, or another version of this package wrote it.
     """
     summary = read_summary(folder)
-    kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, RSA)}
+    kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, *CEILINGS, RSA)}
     scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
     text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
     regions, differences, exclusions = (
@@ -264,24 +273,45 @@ def finished_result(folder: Path, key: str) -> Result | None:
     return read_result(folder) if key_of(folder) == key else None
 
 
-def require_same_settings(results: Sequence[Result]) -> None:
+def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any] | None = None) -> None:
     """Refuse participants that cannot be put on one page.
 
     Parameters
     ----------
     results : sequence of Result
         Participants.
+    settings : mapping, optional
+        Every setting of the configuration that the page is made with, as `Study.resolved` lists them.
 
     Raises
     ------
     DataError
-        If they were made with different settings.
+        If they were made with different settings, feature spaces or tables of regions, or with other settings than
+        `settings`; the message names them and says what to run.
     """
+    first = results[0]
     for result in results[1:]:
-        if result.summary.settings_key != results[0].summary.settings_key:
+        differ = changed_settings(first.summary.settings, result.summary.settings)
+        if result.summary.settings_key != first.summary.settings_key:
+            told = f": {'; '.join(differ[:3])}" if differ else ""
             raise DataError(
-                f"sub-{result.subject} was made with other settings than sub-{results[0].subject}. "
-                f"Run the participant level again for both with one configuration."
+                f"sub-{result.subject} was made with other settings than sub-{first.subject}{told}. {AGAIN} for both "
+                f"with one configuration."
+            )
+        ours, theirs = result.summary.sources, first.summary.sources
+        others = [name for name in ours if name in theirs and ours[name] != theirs[name]]
+        if others:
+            raise DataError(
+                f"sub-{result.subject} was made with another content of {others[0]} than sub-{first.subject} "
+                f"({len(others)} such inputs). {AGAIN} for all participants: those whose inputs are still the same are "
+                f"not made again."
+            )
+    for result in results if settings is not None else ():
+        differ = changed_settings(result.summary.settings, settings or {})
+        if differ:
+            raise DataError(
+                f"sub-{result.subject} was made before the configuration was changed: {'; '.join(differ[:3])} "
+                f"({len(differ)} such settings). {AGAIN}, or use the configuration and options it was made with."
             )
 
 

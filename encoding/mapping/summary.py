@@ -162,6 +162,89 @@ class RsaSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSummary:
+    """What one control found: features that know nothing of the stimuli.
+
+    Attributes
+    ----------
+    name, meaning : str
+        Its name, and what its features are.
+    n_features : int
+        How many there are.
+    r : float or None
+        Held-out correlation at a fixed penalty, mean over targets.
+    shared : float or None
+        Variance of the responses that is linear in the features and shared by runs.
+    p : float or None
+        One-sided probability of as much by chance; None where it was not tested.
+    why_not : str
+        Why it was not tested.
+    above_chance : bool
+        Whether it predicts better than chance, corrected for the number of controls.
+    """
+
+    name: str
+    meaning: str
+    n_features: int
+    r: float | None
+    shared: float | None
+    p: float | None
+    why_not: str
+    above_chance: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControlsSummary:
+    """All controls of one participant.
+
+    Attributes
+    ----------
+    found : tuple of ControlSummary
+        In the order of testing.
+    n_targets : int
+        Targets that they were computed on.
+    duplicates : tuple of tuple of str
+        Stimuli of equal features in every space that are trained on under one name and tested under another.
+    autocorrelation : mapping of str to float or None
+        Lag-1 autocorrelation within runs, of "responses" and of every feature space.
+    seconds : float
+        Time that they took.
+    """
+
+    found: tuple[ControlSummary, ...]
+    n_targets: int
+    duplicates: tuple[tuple[str, ...], ...]
+    autocorrelation: Mapping[str, float | None]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingSummary:
+    """Noise ceilings from stimuli that were shown several times.
+
+    Attributes
+    ----------
+    n_stimuli : int
+        Stimuli that were repeated in different runs.
+    n_averaged : float
+        Occasions over which the tested responses are averaged.
+    n_usable, n_targets : int
+        Targets whose reliability is certainly above the floor, and all usable ones.
+    median : float or None
+        Median ceiling of r over the former.
+    why_not : str
+        Why there is none.
+    """
+
+    n_stimuli: int
+    n_averaged: float
+    n_usable: int
+    n_targets: int
+    median: float | None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a report says about a participant's data, folds, models and settings.
 
@@ -221,6 +304,12 @@ class Summary:
         By model; empty where significance was not asked for.
     warnings : tuple of str
         What limits the trust in the responses.
+    sources : mapping of str to str
+        Content of feature spaces and tables of regions, which participants of one group must share.
+    controls : ControlsSummary or None
+        Controls; None where they were not wanted or nothing was fitted.
+    ceiling : CeilingSummary or None
+        Noise ceilings, or why there are none; None where nothing was fitted.
     """
 
     key: str
@@ -255,6 +344,40 @@ class Summary:
     uses: Mapping[str, int] = field(default_factory=dict)
     significant: Mapping[str, DiscoverySummary] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    controls: ControlsSummary | None = None
+    ceiling: CeilingSummary | None = None
+
+
+# Settings of [map] that shape what a participant's run computes; the others only shape drawings.
+SHAPING = ("atlases", "as_released")
+
+
+def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of `Study.resolved` what changes no number: memory and threads, and how maps are drawn."""
+    kept = {name: value for name, value in settings.items() if name not in ("compute", "recipe")}
+    return kept | {"maps": {name: value for name, value in settings.get("maps", {}).items() if name in SHAPING}}
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List the settings in which two studies differ, as "load.shift (4.0, now 5.0)".
+
+    A setting that one of them does not know (of another version) is no difference; a missing table is one.
+    """
+    a, b = (_leaves(json.loads(json.dumps(shaping_settings(one), default=str))) for one in (before, now))
+    differ = [name for name in a if name in b and a[name] != b[name]]
+    differ += [name for name in {**a, **b} if name.endswith(".name") and (name in a) != (name in b)]
+    return [f"{name} ({a.get(name, 'not there')!r}, now {b.get(name, 'not there')!r})" for name in differ]
+
+
+def _leaves(content: Any, place: str = "") -> dict[str, Any]:
+    if isinstance(content, Mapping):
+        parts = {f"{place}.{key}" if place else key: value for key, value in content.items()}
+    elif isinstance(content, list) and content and all(isinstance(one, Mapping) and "name" in one for one in content):
+        parts = {f"{place}.{one['name']}": one for one in content}
+    else:
+        return {place: content}
+    return {name: leaf for key, value in parts.items() for name, leaf in _leaves(value, key).items()}
 
 
 def write_summary(folder: Path, summary: Summary) -> Path:

@@ -6,8 +6,8 @@ import numpy as np
 def lag_one(values: np.ndarray, run: np.ndarray) -> np.ndarray:
     """Compute the lag-1 autocorrelation of every column, pooled over runs.
 
-    Every run is centred on its own mean, which biases the estimate by -(1 + 4 rho) / n for runs of n samples (Kendall
-    1954); that bias is removed.
+    Every run is centred on its own mean, which biases the estimate by about -(1 + 3 rho) / n for runs of n samples
+    (Kendall 1954); that bias is removed.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def lag_one(values: np.ndarray, run: np.ndarray) -> np.ndarray:
         return np.full(values.shape[1], np.nan)
     raw = np.divide(products, squares, out=np.full(values.shape[1], np.nan), where=squares > 0)
     n = len(values) if len(length) == 1 else float(np.mean(length))
-    return np.clip((raw * n + 1) / (n - 4), -1, 1)
+    return np.clip((raw * n + 1) / (n - 3), -1, 1)
 
 
 def variance_inflation(first: np.ndarray | float, second: np.ndarray | float) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Which sets of rows nested cross-validation trains on and validates on, and what the features say about each.
+"""Training and validation sets of nested cross-validation, and the products of the features on each.
 
 Nested folds repeat themselves: outer fold i with inner fold j and outer fold j with inner fold i train on the same
-rows, all but those of i and j. Every different training set is kept once, with all the sets that it is
-validated on.
+rows, all but those of i and j. Every distinct training set is kept once, with all the sets that it is validated on.
 """
 
 from collections.abc import Sequence
@@ -58,9 +57,9 @@ class Scaled:
     Attributes
     ----------
     mean : ndarray of float64, shape (n_features,)
-        Training means, about which everything is taken; zeros without an intercept.
+        Training means, on which everything is centred; zeros without an intercept.
     factor : ndarray of float64, shape (n_features,)
-        What centred features are multiplied by.
+        Scale of the centred features.
     gram : ndarray of float64, shape (n_features, n_features)
         ``Z'Z`` of the training rows, centred and scaled.
     validation : tuple of ndarray
@@ -74,19 +73,7 @@ class Scaled:
 
 
 def training_sets(folds: Sequence[OuterFold]) -> list[TrainingSet]:
-    """Collect the different training sets of all inner folds.
-
-    Parameters
-    ----------
-    folds : sequence of (ndarray, sequence of (ndarray, ndarray))
-        Training rows of each outer fold, and its inner folds as rows to train on and rows to validate on, all
-        counted in the whole data.
-
-    Returns
-    -------
-    list of TrainingSet
-        In the order in which they first occur.
-    """
+    """Collect the distinct training sets of all inner folds, in the order in which they first occur."""
     found: dict[bytes, tuple[Rows, list[Validation]]] = {}
     for outer, (_, inner) in enumerate(folds):
         for train, validation in inner:
@@ -99,19 +86,8 @@ def training_sets(folds: Sequence[OuterFold]) -> list[TrainingSet]:
 def divide(sets: Sequence[Rows], n_rows: int) -> tuple[list[Rows], np.ndarray]:
     """Divide rows into the largest blocks that no set cuts.
 
-    Parameters
-    ----------
-    sets : sequence of ndarray of int
-        Sets of rows.
-    n_rows : int
-        Number of rows.
-
-    Returns
-    -------
-    blocks : list of ndarray of int
-        Rows of each block; rows that are in no set are in no block.
-    member : ndarray of float64, shape (n_sets, n_blocks)
-        1 where the set holds the block, otherwise 0.
+    Return the rows of each block, and a matrix (n_sets, n_blocks) that is 1 where the set holds the block. Rows that
+    are in no set are in no block.
     """
     inside = np.zeros((n_rows, len(sets)), dtype=bool)
     for number, rows in enumerate(sets):
@@ -152,26 +128,7 @@ def scale_set(
 def scaled_grams(
     X: np.ndarray, training: TrainingSet, bands: Sequence[slice], *, scale: bool, intercept: bool
 ) -> Scaled:
-    """Centre and scale features on the rows of a training set, and multiply them out there and where it is validated.
-
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features as they are.
-    training : TrainingSet
-        The rows.
-    bands : sequence of slice
-        Columns of each band.
-    scale : bool
-        Whether to scale, or to take the features as they are.
-    intercept : bool
-        Whether to centre.
-
-    Returns
-    -------
-    Scaled
-        Means, factors and products.
-    """
+    """Compute products of the features, centred and scaled on a training set, there and on its validation sets."""
     mean, factor = scale_set(X, training.rows, bands, scale=scale, intercept=intercept)
     Z = (X[training.rows] - mean) * factor
     products = []
@@ -182,40 +139,15 @@ def scaled_grams(
 
 
 def contiguous_groups(n_groups: int, n_folds: int) -> np.ndarray:
-    """Deal groups, in their order, into folds of nearly equal size.
-
-    Parameters
-    ----------
-    n_groups : int
-        Number of groups (runs).
-    n_folds : int
-        Number of folds, at most `n_groups`.
-
-    Returns
-    -------
-    ndarray of int, shape (n_groups,)
-        The fold of each group; larger folds come last, as in 61 runs in 6 folds: 10, 10, 10, 10, 10, 11.
-    """
+    """Assign each of `n_groups` groups (runs) to one of `n_folds` contiguous folds; the larger folds come last."""
     edges = (np.arange(n_folds + 1) * n_groups) // n_folds
     return np.repeat(np.arange(n_folds), np.diff(edges))
 
 
 def purge(start: np.ndarray, stop: np.ndarray, held_out: np.ndarray, gap: float) -> np.ndarray:
-    """Find the samples that are at least a gap away from every held-out sample.
+    """Mark the samples of one run that are at least `gap` seconds away from every held-out sample.
 
-    Parameters
-    ----------
-    start, stop : ndarray, shape (n_samples,)
-        When each sample starts and ends, in seconds, within one run.
-    held_out : ndarray of bool, shape (n_samples,)
-        The samples that are tested.
-    gap : float
-        Seconds that must lie between the end of one and the start of the other.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_samples,)
-        The samples that may be trained on.
+    `start` and `stop` (n_samples,) are in seconds; `held_out` and the result are boolean masks.
     """
     order = np.argsort(start[held_out], kind="stable")
     starts = start[held_out][order]

@@ -1,7 +1,7 @@
-"""Refit on the training rows of an outer fold, and the sums of its held-out predictions, from products.
+"""Refit on the training rows of an outer fold, and sums of its held-out predictions, from products.
 
-With weights W of centred, unscaled features, S_v and C_v the products of the held-out rows about the training
-means, and P = S_v W: the sums of y p_b, of p p_b, of p and of y that all scores follow from need no prediction.
+With weights W of centred, unscaled features, S_v and C_v the products of the held-out rows centred on the training
+means, and P = S_v W, the sums of y p_b, of p p_b, of p and of y determine all scores: no prediction is computed.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ class OuterFeatures:
     Attributes
     ----------
     factor : ndarray of float64, shape (n_features,)
-        What centred features are multiplied by.
+        Scale of the centred features.
     gram : ndarray of float64, shape (n_features, n_features)
         Products of the training rows, centred and scaled.
     test : ndarray of float64, shape (n_test, n_features)
-        Held-out rows about the training means, unscaled.
+        Held-out rows centred on the training means, unscaled.
     test_gram : ndarray of float64, shape (n_features, n_features)
         Their products.
     """
@@ -38,7 +38,7 @@ class OuterFeatures:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OuterTargets:
-    """Products of one outer fold about the means of its training rows.
+    """Products of one outer fold, centred on the means of its training rows.
 
     Attributes
     ----------
@@ -78,26 +78,7 @@ class Refit:
 def outer_features(
     X: np.ndarray, X_test: np.ndarray, train: Rows, bands: Sequence[slice], *, scale: bool, intercept: bool
 ) -> OuterFeatures:
-    """Prepare the features of one model in one outer fold.
-
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of the model.
-    X_test : ndarray of float64, shape (n_test, n_features)
-        Its held-out rows.
-    train : ndarray of int
-        Training rows.
-    bands : sequence of slice
-        Columns of each band.
-    scale, intercept : bool
-        Whether to scale, and to centre, on the training rows.
-
-    Returns
-    -------
-    OuterFeatures
-        Products and held-out rows.
-    """
+    """Compute products of the features X (n_samples, n_features) of one model in one outer fold."""
     mean, factor = scale_set(X, train, bands, scale=scale, intercept=intercept)
     Z = (X[train] - mean) * factor
     test = X_test - mean
@@ -107,27 +88,9 @@ def outer_features(
 def training_products(
     plan: Plan, products: TargetProducts, number: int, *, intercept: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum blocks to the training rows of an outer fold, about their means.
+    """Sum block products into the training rows of an outer fold and centre them.
 
-    Parameters
-    ----------
-    plan : Plan
-        How blocks make up sets.
-    products : TargetProducts
-        Products of the blocks.
-    number : int
-        The outer fold.
-    intercept : bool
-        Whether to centre.
-
-    Returns
-    -------
-    cross : ndarray of float64, shape (n_features, n_targets)
-        Products of features and responses.
-    mean_x : ndarray of float64, shape (n_features,)
-        Means of the features; zeros without an intercept.
-    mean_y : ndarray of float64, shape (n_targets,)
-        Means of the responses; zeros without an intercept.
+    Return products (n_features, n_targets), and means of features and responses, zero without an intercept.
     """
     member = plan.outer[number]
     cross = np.tensordot(member, products.cross, 1)
@@ -139,6 +102,7 @@ def training_products(
 
 
 def _count(plan: Plan, member: np.ndarray) -> int:
+    """Count the rows of the blocks in a set."""
     return sum(len(rows) for rows, inside in zip(plan.blocks, member, strict=True) if inside)
 
 
@@ -148,23 +112,9 @@ def outer_targets(
     number: int,
     averaged: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> OuterTargets:
-    """Sum blocks to the training and held-out rows of an outer fold, about its training means.
+    """Sum block products into the training and held-out rows of an outer fold, centred on the training means.
 
-    Parameters
-    ----------
-    plan : Plan
-        How blocks make up sets.
-    products : TargetProducts
-        Products of the blocks.
-    number : int
-        The outer fold.
-    averaged : tuple of ndarray, optional
-        Held-out features and responses, where these are averages over rows.
-
-    Returns
-    -------
-    OuterTargets
-        In float64.
+    `averaged` has held-out features and responses where these are averages over rows.
     """
     train, mean_x, mean_y = training_products(plan, products, number, intercept=True)
     if averaged is not None:
@@ -180,20 +130,7 @@ def outer_targets(
 
 
 def prepare_refit(features: OuterFeatures, scale: np.ndarray) -> Refit:
-    """Decompose the training rows of an outer fold for one candidate.
-
-    Parameters
-    ----------
-    features : OuterFeatures
-        Features of the fold.
-    scale : ndarray of float64, shape (n_features,)
-        Root of the weight of every feature.
-
-    Returns
-    -------
-    Refit
-        Serves all targets and penalties.
-    """
+    """Decompose the training rows of an outer fold for one candidate; this serves all targets and penalties."""
     kept = np.flatnonzero((scale > 0) & (features.factor > 0))
     if not len(kept):
         return Refit(kept, np.zeros((0, 0)), np.zeros(0))
@@ -205,23 +142,10 @@ def prepare_refit(features: OuterFeatures, scale: np.ndarray) -> Refit:
 def refit_all(
     prepared: Callable[[int], Refit], cross: np.ndarray, candidate: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    """Fit every target with its candidate and penalty; targets that share a candidate share the decomposition.
+    """Fit every target with its candidate and penalty; targets of one candidate share its decomposition.
 
-    Parameters
-    ----------
-    prepared : callable
-        Gives the `Refit` of a candidate by its number.
-    cross : ndarray of float64, shape (n_features, n_targets)
-        Products of centred, unscaled features and responses of the training rows.
-    candidate : ndarray of int, shape (n_targets,)
-        Chosen candidate.
-    alphas : ndarray of float64, shape (n_targets,)
-        Chosen penalty.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_features, n_targets)
-        Weights of centred, unscaled features.
+    `cross` (n_features, n_targets) are products with centred, unscaled features, as are the resulting weights;
+    `prepared` returns the `Refit` of a candidate.
     """
     weights = np.zeros(cross.shape)
     for number in np.unique(candidate):
@@ -236,24 +160,7 @@ def refit_all(
 def held_out_sums(
     features: OuterFeatures, targets: OuterTargets, weights: np.ndarray, bands: Sequence[slice]
 ) -> dict[str, np.ndarray]:
-    """Sum what all scores need over the held-out rows, without predicting them.
-
-    Parameters
-    ----------
-    features : OuterFeatures
-        Features of the fold.
-    targets : OuterTargets
-        Products of the fold.
-    weights : ndarray of float64, shape (n_features, n_targets)
-        Weights of centred, unscaled features.
-    bands : sequence of slice
-        Columns of each band.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The sums that `fold_sums` takes from predictions.
-    """
+    """Compute the sums that `fold_sums` makes of held-out predictions, from products with weights alone."""
     with_y, with_p = weights * targets.test, weights * (features.test_gram @ weights)
     y_band = np.stack([with_y[band].sum(0) for band in bands])
     p_band = np.stack([with_p[band].sum(0) for band in bands])

@@ -31,22 +31,7 @@ class Validation:
 
 
 def decompose_validation(train: np.ndarray, validation: np.ndarray, *, dtype: type = np.float32) -> Validation:
-    """Decompose the features of a training set, by features or by rows, whichever are fewer.
-
-    Parameters
-    ----------
-    train : ndarray of float64, shape (n_train, n_features)
-        Scaled training features, each about its mean.
-    validation : ndarray of float64, shape (n_validation, n_features)
-        Validation features, scaled alike.
-    dtype : dtype
-        Precision of what is multiplied with responses.
-
-    Returns
-    -------
-    Validation
-        What `nested_correlations` needs.
-    """
+    """Decompose the features of a training set, by features or by rows, whichever are fewer."""
     if train.shape[1] <= len(train):
         values, vectors = scipy.linalg.eigh(train.T @ train)
         turn, basis = vectors.T @ train.T, validation @ vectors
@@ -61,24 +46,7 @@ def decompose_validation(train: np.ndarray, validation: np.ndarray, *, dtype: ty
 def nested_correlations(
     decomposed: Validation, Y_train: np.ndarray, Y_validation: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    """Correlate validation responses with predictions at every penalty.
-
-    Parameters
-    ----------
-    decomposed : Validation
-        Features.
-    Y_train : ndarray, shape (n_train, n_targets)
-        Training responses.
-    Y_validation : ndarray, shape (n_validation, n_targets)
-        Validation responses.
-    alphas : ndarray, shape (n_alphas,)
-        Penalties.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_alphas, n_targets)
-        Pearson correlations; 0 where a prediction or a response does not vary.
-    """
+    """Correlate validation responses with predictions at every penalty: (n_alphas, n_targets)."""
     dtype = decomposed.turn.dtype
     held = Y_validation - Y_validation.mean(0)
     coordinates = decomposed.turn @ (Y_train - Y_train.mean(0)).astype(dtype)

@@ -34,7 +34,7 @@ STRIP = 64  # rows of a banded matrix that are multiplied at once
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Spectrum:
-    """Eigenvalues and eigenvectors of what one candidate makes of the training samples.
+    """Eigenvalues and eigenvectors of the weighted features of one candidate on the training samples.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Spectrum:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Coupling:
-    """What the losses of one validation set need, for any target.
+    """Coefficients of the losses of one validation set, the same for all targets.
 
     Attributes
     ----------
@@ -83,21 +83,9 @@ class Coupling:
 
 
 def decompose(gram: np.ndarray, smallest: float) -> Spectrum:
-    """Find the eigenvectors of a Gram matrix, without those of its null space.
+    """Eigendecompose ``Z'Z`` or ``Z Z'`` and drop its null space; `smallest` is the smallest penalty.
 
-    Directions in which the training samples do not vary have ``c_i = 0``: a ridge model never uses them.
-
-    Parameters
-    ----------
-    gram : ndarray of float64, shape (n_columns, n_columns)
-        ``Z'Z``, or ``Z Z'``.
-    smallest : float
-        The smallest penalty.
-
-    Returns
-    -------
-    Spectrum
-        Its rank is 0 if the matrix is zero.
+    In directions in which the training samples do not vary ``c_i = 0``: a ridge model never uses them.
     """
     values, vectors = np.linalg.eigh(gram)
     noise = 4 * len(values) * np.finfo(values.dtype).eps * max(float(values[-1]) if len(values) else 0.0, 0.0)
@@ -114,25 +102,9 @@ def couple(
     n_train: int,
     dtype: Any = np.float32,
 ) -> Coupling:
-    """Prepare the losses of one validation set.
+    """Prepare the losses of one validation set from eigenvalues (rank,) and ``H_ij / (u_i u_j)`` (rank, rank).
 
-    Parameters
-    ----------
-    values : ndarray of float64, shape (rank,)
-        Eigenvalues ``s``.
-    validation : ndarray of float64, shape (rank, rank)
-        ``H_ij / (u_i u_j)``.
-    alphas : ndarray of float64, shape (n_alphas,)
-        Penalties, positive.
-    n_train : int
-        Number of training samples, for the error bounds.
-    dtype : dtype
-        Precision in which `losses` will work.
-
-    Returns
-    -------
-    Coupling
-        Of numpy arrays.
+    `n_train` enters the error bounds; `dtype` is the precision in which `losses` will compute.
     """
     # Rounding that differs on both sides of the diagonal would be divided by the gap.
     validation = (validation + validation.T) / 2
@@ -155,7 +127,7 @@ def couple(
 
 
 def _close_pairs(shifted: np.ndarray, values: np.ndarray, size: np.ndarray, n_train: int, eps: float) -> np.ndarray:
-    """Find the pairs for which partial fractions would lose more digits than the other form.
+    """Mark the pairs for which partial fractions would lose more digits than the other form.
 
     Bounds are relative to the mean square of the target: |c_i| <= sqrt(n_train s_i) for a target of unit variance.
     """
@@ -172,7 +144,7 @@ def _close_pairs(shifted: np.ndarray, values: np.ndarray, size: np.ndarray, n_tr
 
 
 def _times_near(xp: Any, coupling: Coupling, rows: Any) -> Any:
-    """Multiply by `near`: eigenvalues are in order, so that close ones stand side by side, and the rest is zero."""
+    """Multiply by `near`, which is banded: eigenvalues are sorted, so close ones are neighbours."""
     n, reach = len(rows), coupling.reach
     if n <= 4 * STRIP or 2 * reach > n:
         return xp.matmul(coupling.near, rows)
@@ -184,25 +156,10 @@ def _times_near(xp: Any, coupling: Coupling, rows: Any) -> Any:
 
 
 def losses(xp: Any, coupling: Coupling, c: Any, e: Any, work: Any) -> Any:
-    """Compute what every penalty adds to the mean square of the validation responses.
+    """Compute loss minus ``|y_v|^2 / n_v`` (n_alphas, n_targets) at every penalty: negative where the model helps.
 
-    Parameters
-    ----------
-    xp : module
-        numpy or torch.
-    coupling : Coupling
-        Of arrays of `xp`.
-    c : array, shape (rank, n_targets)
-        Rotated training products, in units.
-    e : array, shape (rank, n_targets)
-        Rotated validation products, in units; overwritten.
-    work : array, shape (at least 3 rank, n_targets)
-        Scratch. Rows ``rank`` to ``2 rank`` must hold ``c * c``.
-
-    Returns
-    -------
-    array, shape (n_alphas, n_targets)
-        Loss minus ``|y_v|^2 / n_v``: negative where the model helps.
+    `c` and `e` (rank, n_targets) are the rotated training and validation products, in units; `e` is overwritten. Rows
+    ``rank`` to ``2 rank`` of `work` (at least 3 rank, n_targets) must hold ``c * c``.
     """
     rank = len(c)
     linear = work[:rank]

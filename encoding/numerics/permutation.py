@@ -14,7 +14,6 @@ of all of them.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -187,12 +186,13 @@ class UnitDraws:
     """
 
     def __init__(self, spaces: Sequence[np.ndarray], scheme: Scheme, n_draws: int) -> None:
-        white = [penalised(X) for X in spaces]
+        self.spaces, self.scheme, self.n_draws = [np.asarray(X, dtype=np.float64) for X in spaces], scheme, n_draws
+        white = [penalised(X) for X in self.spaces]
         self.starts = np.concatenate([[0], np.cumsum([Z.shape[1] for Z in white])[:-1]]).astype(int)
         self.Z = np.ascontiguousarray(np.concatenate(white, axis=1), dtype=np.float32)
         ends = np.cumsum([len(unit) for unit in scheme.units])
         self.slices = [slice(int(end) - len(unit), int(end)) for end, unit in zip(ends, scheme.units, strict=True)]
-        self.scheme, self.n_draws = scheme, n_draws
+        self.bases = [slow_basis(len(unit)) for unit in scheme.units] if scheme.kind == "runs and shifts" else []
 
     def statistics(self, Y: np.ndarray) -> np.ndarray:
         """Compute T of prepared responses, shape (n_draws + 1, n_spaces, n_targets); the observed first."""
@@ -222,13 +222,22 @@ class UnitDraws:
         return self._squares(Z.T @ Y) - own[order, np.arange(len(order))].sum(0)
 
     def _shifted(self, Y: np.ndarray, draw: int) -> np.ndarray:
+        """Shift features before they are cleaned and whitened, so that every draw is treated as the observed one."""
         order, shifts = self.scheme.order(draw), self.scheme.shifts(draw)
-        total: Any = 0.0
-        own: Any = 0.0
-        for b, rows in enumerate(self.slices):
-            product = np.roll(self.Z[self.slices[order[b]]], shifts[b], axis=0).T @ Y[rows]
-            total, own = total + product, own + self._squares(product)
-        return self._squares(np.asarray(total)) - own
+        moved = []
+        for X in self.spaces:
+            parts = [np.roll(X[self.slices[order[b]]], shifts[b], axis=0) for b in range(len(order))]
+            parts = [project_out(part, basis) for part, basis in zip(parts, self.bases, strict=True)]
+            moved.append(penalised(np.concatenate(parts)))
+        # A direction that rounding made appear or vanish may change the number of columns.
+        starts = np.concatenate([[0], np.cumsum([Z.shape[1] for Z in moved])[:-1]]).astype(int)
+        Z = np.concatenate(moved, axis=1).astype(np.float32)
+        total, own = np.zeros((Z.shape[1], Y.shape[1]), np.float32), np.zeros((len(starts), Y.shape[1]), np.float32)
+        for rows in self.slices:
+            product = Z[rows].T @ Y[rows]
+            total += product
+            own += np.add.reduceat(np.square(product), starts, axis=0)
+        return np.add.reduceat(np.square(total), starts, axis=0) - own
 
 
 class StimulusDraws:

@@ -1,11 +1,11 @@
-"""Closed-form (banded) ridge predictions for given hyper-parameters.
+"""Closed-form (banded) ridge regression for given hyper-parameters.
 
-With band b scaled by the root of its share gamma_b, the weights of one target are
+With band b scaled by the root of its weight gamma_b, the weights of one target are
 
     w = argmin |Z w - y|^2 + alpha |w|^2,   Z = [sqrt(gamma_1) X_1, ..., sqrt(gamma_B) X_B],
 
-found from the eigenvectors of Z'Z (p x p) or of Z Z' (n x n), whichever is smaller. Targets that share gamma
-share the decomposition; alpha enters its diagonal only.
+computed from the eigenvectors of Z'Z (p x p) or of Z Z' (n x n), whichever is smaller. Targets with the same gamma
+share the decomposition; alpha only enters its diagonal.
 """
 
 from collections.abc import Sequence
@@ -29,27 +29,10 @@ def band_predictions(
     gammas: np.ndarray,
     alphas: np.ndarray,
 ) -> np.ndarray:
-    """Fit ridge with given shares and penalties and predict, band by band.
+    """Fit ridge at gammas (n_bands, n_targets) and alphas (n_targets,), and predict band by band.
 
-    Parameters
-    ----------
-    X_train : ndarray, shape (n_train, n_features)
-        Training features, columns centred.
-    Y_train : ndarray, shape (n_train, n_targets)
-        Training responses, columns centred.
-    X_test : ndarray, shape (n_test, n_features)
-        Held-out features, about the training means.
-    bands : list of slice
-        Columns of each band.
-    gammas : ndarray, shape (n_bands, n_targets)
-        Share of each band; 0 leaves a band out.
-    alphas : ndarray, shape (n_targets,)
-        Penalty of each target, positive.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_bands, n_test, n_targets)
-        Predictions about the training means; their sum over bands is the prediction of the model.
+    Training rows are centred, held-out rows relative to the training means. The result (n_bands, n_test, n_targets) is
+    float32; its sum over bands is the prediction of the model.
     """
     if X_train.shape[1] > len(X_train):
         # Wide features would have more weights than there are predictions, and take more memory.
@@ -64,26 +47,7 @@ def band_predictions(
 def band_weights(
     X: np.ndarray, Y: np.ndarray, *, bands: list[slice], gammas: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    """Fit ridge with given shares and penalties.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_train, n_features)
-        Training features.
-    Y : ndarray, shape (n_train, n_targets)
-        Training responses.
-    bands : list of slice
-        Columns of each band.
-    gammas : ndarray, shape (n_bands, n_targets)
-        Share of each band; 0 leaves a band out.
-    alphas : ndarray, shape (n_targets,)
-        Penalty of each target, positive.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_features, n_targets)
-        Weights of the features.
-    """
+    """Fit ridge at gammas (n_bands, n_targets) and alphas (n_targets,): weights (n_features, n_targets), float64."""
     n, p = X.shape
     X = X.astype(np.float64)
     weights = np.zeros((p, Y.shape[1]))
@@ -107,6 +71,7 @@ def band_weights(
 
 
 def _primal(X: np.ndarray, Y: np.ndarray, gram: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """Solve through the eigenvectors of ``Z'Z``, given the products of the unscaled features."""
     values, vectors = scipy.linalg.eigh(gram * scale * scale[:, None])
     values, back = np.maximum(values, 0)[:, None], scale[:, None] * vectors
     # The features are rotated, or their products with the responses, whichever are fewer columns.
@@ -130,6 +95,7 @@ def _kernel_predictions(
     gammas: np.ndarray,
     alphas: np.ndarray,
 ) -> np.ndarray:
+    """Predict band by band through kernels, for more features than rows."""
     train = [X_train[:, band].astype(np.float64) for band in bands]
     kernels = [X @ X.T for X in train]
     across = [X_test[:, band].astype(np.float64) @ X.T for band, X in zip(bands, train, strict=True)]
@@ -146,6 +112,7 @@ def _kernel_predictions(
 
 
 def _dual(X: np.ndarray, Y: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """Solve for the weights of the features through the kernel of the rows."""
     Z = X * scale
     return scale[:, None] * (Z.T @ _solve(Z @ Z.T, Y, alphas))
 
@@ -171,23 +138,10 @@ def _solve(kernel: np.ndarray, Y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
 
 
 def scale_band(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standardise the features of one band and give the band unit total variance.
+    """Standardise features on the training rows, then divide the band by the root of its total variance.
 
-    Every feature is z-scored with the mean and the standard deviation of the training samples; then the band
-    is divided by the root of its total variance (the number of features that vary), so that bands of 14
-    and of 2,000 features start equal: trace(X X') / n is 1 on the training samples.
-
-    Parameters
-    ----------
-    train : ndarray, shape (n_train, n_features)
-        Training samples.
-    test : ndarray, shape (n_test, n_features)
-        Held-out samples; they have no say in the scaling.
-
-    Returns
-    -------
-    tuple of ndarray
-        Both, float64. Features that are constant in training are zero in both.
+    The total variance is the number of features that vary, so that bands of 14 and of 2,000 features start equal:
+    trace(X X') / n is 1 on the training samples. Features that are constant in training are zero in both results.
     """
     train, test = train.astype(np.float64), test.astype(np.float64)
     mean, sd = train.mean(0), train.std(0)
@@ -199,25 +153,10 @@ def scale_band(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndar
 def left_out_losses(
     kernel: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows], alphas: np.ndarray, *, intercept: bool
 ) -> np.ndarray:
-    """Compute the mean squared error of every left-out block at every penalty, averaged over blocks.
+    """Compute the mean squared error (n_alphas, n_targets) of left-out blocks, averaged over blocks.
 
-    Parameters
-    ----------
-    kernel : ndarray of float64, shape (n_samples, n_samples)
-        Kernel of all rows; need not be centred.
-    Y : ndarray, shape (n_samples, n_targets)
-        Responses.
-    blocks : sequence of ndarray of int
-        Rows that are left out together; each is predicted from all other rows.
-    alphas : ndarray of float64, shape (n_alphas,)
-        Penalties, positive.
-    intercept : bool
-        Whether every fold has an intercept.
-
-    Returns
-    -------
-    ndarray, shape (n_alphas, n_targets)
-        Of the precision of `Y`.
+    `kernel` (n_samples, n_samples) is that of all rows and need not be centred; each block of rows is predicted from
+    all other rows, with an intercept in every fold if asked.
     """
     values, vectors = np.linalg.eigh(kernel)
     values = np.maximum(values, 0.0)

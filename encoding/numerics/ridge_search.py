@@ -58,22 +58,7 @@ class Best:
 
 
 def band_scale(bands: Sequence[slice], gamma: np.ndarray, n_features: int) -> np.ndarray:
-    """Repeat the root of each band's weight over its features.
-
-    Parameters
-    ----------
-    bands : sequence of slice
-        Columns of each band.
-    gamma : ndarray, shape (n_bands,)
-        Weights, not negative.
-    n_features : int
-        Number of features.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_features,)
-        Roots.
-    """
+    """Repeat the square root of each band's weight over its features: (n_features,)."""
     scale = np.zeros(n_features)
     for band, weight in zip(bands, gamma, strict=True):
         scale[band] = np.sqrt(weight)
@@ -90,29 +75,10 @@ def make_operator(
     dtype: Any = np.float32,
     columns: np.ndarray | None = None,
 ) -> Operator:
-    """Prepare one candidate on one training set.
+    """Decompose one candidate, given as the root of every feature's weight, on one training set.
 
-    Parameters
-    ----------
-    scaled : Scaled
-        Features of the training set.
-    scale : ndarray of float64, shape (n_features,)
-        Root of the weight of every feature; features of weight 0 are left out.
-    alphas : ndarray of float64, shape (n_alphas,)
-        Penalties, ascending.
-    shares : sequence of float
-        Part of each validation set in the score of its outer fold.
-    n_train : int
-        Number of training rows.
-    dtype : dtype
-        Precision of the search.
-    columns : ndarray of int, optional
-        Where the features stand among those of which products were taken; all, in order, unless given.
-
-    Returns
-    -------
-    Operator
-        Of numpy arrays.
+    `shares` are the weights of the validation sets in the scores of their outer folds; `columns` says where the
+    features stand among those whose products were computed, if not in order. Features of weight 0 are left out.
     """
     kept = np.flatnonzero((scale > 0) & (scaled.factor > 0))
     whole = len(kept) == len(scale)
@@ -134,35 +100,14 @@ def make_operator(
 
 
 def as_slice(columns: np.ndarray) -> Any:
-    """Write neighbouring columns as a slice, which is read without a copy.
-
-    Parameters
-    ----------
-    columns : ndarray of int
-        Columns.
-
-    Returns
-    -------
-    slice or ndarray of int
-        The same columns.
-    """
+    """Convert neighbouring columns to a slice, which is read without a copy."""
     if len(columns) and bool((np.diff(columns) == 1).all()):
         return slice(int(columns[0]), int(columns[-1]) + 1)
     return columns
 
 
 class Scratch:
-    """Memory that the search of one batch of targets uses over and over.
-
-    Parameters
-    ----------
-    xp : module
-        numpy or torch.
-    empty : callable
-        Makes an array of a shape.
-    rank, n_alphas, n_outer, n_targets : int
-        Largest number of features of a candidate, penalties, outer folds, targets.
-    """
+    """Work arrays of one batch of targets, allocated once for all candidates."""
 
     def __init__(self, xp: Any, empty: Any, rank: int, n_alphas: int, n_outer: int, n_targets: int) -> None:
         self.xp = xp
@@ -177,23 +122,10 @@ def score_candidate(
     products: SetProducts,
     outer: Sequence[Sequence[int]],
 ) -> Any:
-    """Compute the loss of one candidate at every penalty.
+    """Compute the losses (n_outer, n_alphas, n_targets) of one candidate at every penalty, as a view of the scratch.
 
-    Parameters
-    ----------
-    scratch : Scratch
-        For as many targets as `products` has.
-    operators : sequence of Operator
-        The candidate on every training set.
-    products : SetProducts
-        Products of features and responses.
-    outer : sequence of sequence of int
-        Outer fold of every validation set of every training set.
-
-    Returns
-    -------
-    array, shape (n_outer, n_alphas, n_targets)
-        Mean over inner folds, less the mean square of the responses; a view of the scratch.
+    They are means over inner folds, less the mean square of the responses; `outer` lists the outer fold of every
+    validation set of every training set.
     """
     xp = scratch.xp
     total = scratch.total
@@ -212,57 +144,20 @@ def score_candidate(
 
 
 def rotate(xp: Any, operator: Operator, products: Any, out: Any) -> None:
-    """Take products of features and responses to the eigenvectors of a candidate.
-
-    Parameters
-    ----------
-    xp : module
-        numpy or torch.
-    operator : Operator
-        The candidate.
-    products : array, shape (n_features, n_targets)
-        Products.
-    out : array, shape (rank, n_targets)
-        Where to.
-    """
+    """Rotate products (n_features, n_targets) to the eigenvectors of a candidate, into `out` (rank, n_targets)."""
     part = products if operator.columns is None else products[operator.columns]
     xp.matmul(operator.rotate, part, out=out)
 
 
 def start(empty: Any, whole: Any, n_outer: int, n_targets: int) -> Best:
-    """Begin a search: everything is better than nothing.
-
-    Parameters
-    ----------
-    empty, whole : callable
-        Make an array of numbers and one of integers of a shape.
-    n_outer, n_targets : int
-        Outer folds and targets.
-
-    Returns
-    -------
-    Best
-        With infinite losses.
-    """
+    """Initialise the running best of every target (loss = +inf)."""
     loss = empty((n_outer, n_targets))
     loss[:] = float("inf")
     return Best(loss, whole((n_outer, n_targets)), whole((n_outer, n_targets)))
 
 
 def improve(xp: Any, best: Best, total: Any, number: int) -> None:
-    """Take a candidate over wherever it is better than everything before.
-
-    Parameters
-    ----------
-    xp : module
-        numpy or torch.
-    best : Best
-        Changed.
-    total : array, shape (n_outer, n_alphas, n_targets)
-        Losses of the candidate.
-    number : int
-        Its number.
-    """
+    """Update the running best with the losses (n_outer, n_alphas, n_targets) of candidate `number`."""
     lowest = xp.amin(total, 1)
     better = lowest < best.loss
     if bool(better.any()):
@@ -272,22 +167,10 @@ def improve(xp: Any, best: Best, total: Any, number: int) -> None:
 
 
 def draw_candidates(n_bands: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw candidates: all bands equal, each band alone, then random mixtures.
+    """Draw n weightings (n, n_bands): all bands equal, each band alone, then random mixtures.
 
-    Parameters
-    ----------
-    n_bands : int
-        Number of bands.
-    n : int
-        Number of candidates.
-    rng : numpy.random.Generator
-        Source of the draws; half come from a Dirichlet distribution of concentration 0.1 (few bands matter), half from
-        one of 1 (uniform on the simplex).
-
-    Returns
-    -------
-    ndarray of float64, shape (n, n_bands)
-        Non-negative, each row sums to one. The first candidates of a longer list are those of a shorter one.
+    Half of the draws come from a Dirichlet distribution of concentration 0.1 (few bands matter), half from one of 1
+    (uniform on the simplex). The first candidates of a longer list are those of a shorter one.
     """
     fixed = np.vstack([np.full((1, n_bands), 1 / n_bands), np.eye(n_bands)])
     if n_bands == 1:

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
+from .kinds import BRAIN, COMPARISONS
 from .similarity import Pairs, Similarity
 
-BRAIN = ("correlation", "euclidean")
-COMPARISONS = ("pearson", "spearman")
 TINY = 1e-6  # norm of a pattern about its mean, in parts of the pattern's size, that only rounding leaves
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .choices import choice_similarity
+from .kinds import SIMILARITIES
 
-SIMILARITIES = ("choice_probability", "dot", "cosine", "correlation")
 ROWS = 512  # of a similarity matrix that are looked at together
 
 

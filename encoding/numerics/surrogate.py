@@ -1,9 +1,9 @@
-"""Guess the loss of a candidate from those that were tried, to try the promising ones only.
+"""Predict the loss of untried candidates from those that were tried.
 
 The loss of a target at its best penalty is a smooth function of the band weights. Gaussian-process regression on
 the fourth roots of the weights (where losses of sparse mixtures change most, roots are steep) predicts it for all
-candidates at once; the process is written as ridge regression on a few features of the candidates, so that what
-is done per target are small products.
+candidates at once. The process is written as ridge regression on a few features of the candidates, so that the work per
+target is small matrix products.
 """
 
 import numpy as np
@@ -14,17 +14,9 @@ LANDMARKS, RANK = 512, 64
 
 
 def candidate_features(gammas: np.ndarray) -> np.ndarray:
-    """Describe candidates by features whose products are close to the covariance of their losses.
+    """Approximate the covariance of the candidates' losses by features (n_candidates, at most 64).
 
-    Parameters
-    ----------
-    gammas : ndarray of float64, shape (n_candidates, n_bands)
-        Weights, each row summing to one.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_candidates, n_features)
-        At most 64 features, from the leading eigenvectors among the first 512 candidates (Nyström).
+    They come from the leading eigenvectors among the first 512 candidates (Nyström approximation).
     """
     place = gammas**ROOT
     landmarks = place[:LANDMARKS]
@@ -35,30 +27,15 @@ def candidate_features(gammas: np.ndarray) -> np.ndarray:
 
 
 def _covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Compute the covariance of the losses at two sets of points."""
     distance = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
     return np.exp(-distance / (2 * LENGTH**2)) + CONSTANT
 
 
 def promising(features: np.ndarray, tried: np.ndarray, losses: np.ndarray, block: np.ndarray, n: int) -> np.ndarray:
-    """Choose for every target the candidates of a block that are most likely to be good.
+    """Select the `n` candidates of a block with the lowest predicted losses, for every target: (n, n_targets).
 
-    Parameters
-    ----------
-    features : ndarray of float64, shape (n_candidates, n_features)
-        Of all candidates.
-    tried : ndarray of int, shape (n_tried, n_targets)
-        Candidates that were tried, of every target.
-    losses : ndarray, shape (n_tried, n_targets)
-        Their losses.
-    block : ndarray of int, shape (n_block,)
-        Candidates to choose from.
-    n : int
-        How many of them to choose.
-
-    Returns
-    -------
-    ndarray of int, shape (n, n_targets)
-        The candidates with the lowest expected losses.
+    `tried` (n_tried, n_targets) are candidates with known `losses`; `features` are those of all candidates.
     """
     seen = features[tried.T]
     y = losses.T.astype(np.float64)

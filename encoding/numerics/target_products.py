@@ -1,8 +1,8 @@
-"""Everything that ridge needs to know about the responses, from one look at them.
+"""Sufficient statistics of the responses for ridge regression, from reading them once.
 
 For every block of rows that no fold cuts: the sum of the responses, of their squares, and their products with
-the features. A set of rows is a sum over blocks, and taking it about the means of a training set is a rank-one
-correction for the training rows and a rank-two one for the validation rows.
+the features. The statistics of a set of rows are sums over its blocks. Centring on the means of a training set is a
+rank-one correction for the training rows and a rank-two correction for the validation rows.
 """
 
 from collections.abc import Sequence
@@ -72,14 +72,14 @@ class Plan:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SetProducts:
-    """Products of every training and validation set about the means of the training set.
+    """Products of every training and validation set, centred on the means of the training set.
 
     Attributes
     ----------
     train : array, shape (n_sets, n_features, n_targets)
         ``X_t' Y_t``, centred.
     validation : array, shape (n_validations, n_features, n_targets)
-        ``X_v' Y_v / n_v``, both about the training means.
+        ``X_v' Y_v / n_v``, both centred on the training means.
     """
 
     train: Any
@@ -87,24 +87,7 @@ class SetProducts:
 
 
 def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows], tests: Sequence[Rows]) -> Plan:
-    """Divide rows into blocks, and write all sets of rows as sums of blocks.
-
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features.
-    sets : sequence of TrainingSet
-        Sets of the inner folds.
-    outer : sequence of ndarray of int
-        Training rows of the outer folds.
-    tests : sequence of ndarray of int
-        Held-out rows of the outer folds, or nothing.
-
-    Returns
-    -------
-    Plan
-        The sums.
-    """
+    """Divide rows into blocks, and write all sets of rows as sums of blocks."""
     validations = [(number, v) for number, s in enumerate(sets) for v in s.validations]
     kinds = [[s.rows for s in sets], [v.rows for _, v in validations], list(outer), list(tests)]
     blocks, member = divide([rows for kind in kinds for rows in kind], len(X))
@@ -123,23 +106,11 @@ def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows],
 
 
 def standardise_targets(Y: np.ndarray, blocks: Sequence[Rows], *, intercept: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Bring responses to a size at which no sum loses digits; this changes no result.
+    """Standardise responses (n_samples, n_targets) so that no sum loses digits; this changes no result.
 
-    Parameters
-    ----------
-    Y : ndarray, shape (n_samples, n_targets)
-        Responses, finite.
-    blocks : sequence of ndarray of int
-        Blocks of rows. The centre is the median of their means, which a block of wild values does not move.
-    intercept : bool
-        Whether responses may be centred.
-
-    Returns
-    -------
-    Y : ndarray of float64, shape (n_samples, n_targets)
-        Responses about the centre in units of their standard deviation; exactly zero if they do not vary.
-    unit : ndarray of float64, shape (n_targets,)
-        What they were divided by.
+    Return them in float64 and what they were divided by (n_targets,). The centre is the median of the block means,
+    which a block of outliers does not move; it is subtracted only with an intercept. Responses that do not
+    vary become zero.
     """
     Y = Y.astype(np.float64)
     size = np.abs(Y).max(0, initial=0.0)
@@ -158,22 +129,7 @@ def standardise_targets(Y: np.ndarray, blocks: Sequence[Rows], *, intercept: boo
 
 
 def multiply_targets(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows]) -> TargetProducts:
-    """Multiply features and responses out, block by block.
-
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features.
-    Y : ndarray of float64, shape (n_samples, n_targets)
-        Responses as `standardise_targets` gives them.
-    blocks : sequence of ndarray of int
-        Rows of each block.
-
-    Returns
-    -------
-    TargetProducts
-        In float64.
-    """
+    """Multiply features (n_samples, n_features) and standardised responses (n_samples, n_targets) in every block."""
     parts = [Y[rows] for rows in blocks]
     return TargetProducts(
         np.stack([X[rows].T @ part for rows, part in zip(blocks, parts, strict=True)]),
@@ -183,25 +139,9 @@ def multiply_targets(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows]) -> Ta
 
 
 def multiply_sets(plan: Plan, products: TargetProducts, *, intercept: bool, dtype: Any = np.float32) -> SetProducts:
-    """Sum blocks to sets, and take each about the means of its training rows.
+    """Sum block products into sets and centre each on the means of its training rows.
 
-    Sums and differences are taken in float64, so that rows of a set never feel the size of those outside it.
-
-    Parameters
-    ----------
-    plan : Plan
-        How blocks make up sets.
-    products : TargetProducts
-        Products of the blocks.
-    intercept : bool
-        Whether to centre.
-    dtype : dtype
-        Precision of the result.
-
-    Returns
-    -------
-    SetProducts
-        Of numpy arrays.
+    Sums and differences are computed in float64, so that rows of a set are unaffected by the size of those outside it.
     """
     sum_x, sum_y = plan.train @ plan.feature_total, plan.train @ products.total
     mean_x, mean_y = sum_x / plan.n_train[:, None], sum_y / plan.n_train[:, None]
@@ -216,7 +156,7 @@ def multiply_sets(plan: Plan, products: TargetProducts, *, intercept: bool, dtyp
 def _combine(
     member: np.ndarray, cross: np.ndarray, left: np.ndarray, right: np.ndarray, intercept: bool, dtype: Any
 ) -> np.ndarray:
-    """Sum blocks to sets and subtract what their means contribute, ``left @ right``; a few sets at a time."""
+    """Sum blocks into sets and subtract ``left @ right``, the contribution of their means; a few sets at a time."""
     n_blocks, p, n_targets = cross.shape
     out = np.empty((len(member), p, n_targets), dtype=dtype)
     flat = cross.reshape(n_blocks, p * n_targets)
@@ -232,22 +172,7 @@ def _combine(
 
 
 def validation_squares(plan: Plan, products: TargetProducts, *, intercept: bool) -> np.ndarray:
-    """Compute the mean square of the responses of every validation set about the training means.
-
-    Parameters
-    ----------
-    plan : Plan
-        How blocks make up sets.
-    products : TargetProducts
-        Products of the blocks.
-    intercept : bool
-        Whether to centre.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_validations, n_targets)
-        In units of the targets.
-    """
+    """Compute the mean square (n_validations, n_targets) of validation responses about their training means."""
     n = plan.n_validation[:, None]
     square = plan.validation @ products.square / n
     if not intercept:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..comparison import (
+    Ceiling,
     RsaResult,
     check_independence,
     compare_regions,
@@ -16,12 +17,24 @@ from ..comparison import (
     count_discoveries,
     discoveries,
     evaluate,
+    noise_ceiling,
+    occasions_averaged,
+    over_ceiling,
     score_regions,
 )
 from ..core import Atlas, Provenance, Scores
 from ..fitting import choose_device
 from ..io.atomic import write_json, write_tsv
-from ..mapping import METRICS, RSA, DiscoverySummary, Result, judge_regions, spaces_as_models
+from ..mapping import (
+    METRICS,
+    RSA,
+    CeilingSummary,
+    DiscoverySummary,
+    Result,
+    joined_claims,
+    judge_regions,
+    spaces_as_models,
+)
 from .jobs import Fitted, Job, Loaded
 
 
@@ -43,6 +56,7 @@ class Scored:
     regions: list[pd.DataFrame] = field(default_factory=list)
     differences: list[pd.DataFrame] = field(default_factory=list)
     significant: dict[str, DiscoverySummary] = field(default_factory=dict)
+    ceiling: CeilingSummary | None = None
 
 
 def score_models(
@@ -84,9 +98,26 @@ def score_models(
             regions.append(score_regions(of_metric, atlas, labels, significant=low))
         differences.append(compare_regions(predictions, main, atlas, labels, pairs=job.study.pairs))
         job.progress("compare", (number + 1) / len(atlases))
+    ceiling = None
+    if settings.metric != "r2":
+        n_rows = sum(len(fold.test) for fold in fitted.folds.folds)
+        ceiling = noise_ceiling(loaded.responses, n_averaged=occasions_averaged(predictions[0], n_rows))
+        found = over_ceiling(main, ceiling)
+        scores |= found
+        for atlas, labels in atlases if found else ():
+            regions += [score_regions(of_metric, atlas, labels) for of_metric in found.values()]
     counted = {} if rates is None else count_discoveries(main, rates, settings.level)
     significant = {model: DiscoverySummary(**found) for model, found in counted.items()}
-    return Scored(scores, regions, differences, significant)
+    return Scored(scores, regions, differences, significant, _ceiling_summary(ceiling, loaded))
+
+
+def _ceiling_summary(ceiling: Ceiling | None, loaded: Loaded) -> CeilingSummary | None:
+    if ceiling is None:
+        return None
+    known = ceiling.r[np.isfinite(ceiling.r)]
+    median = float(np.median(known)) if len(known) else None
+    n_usable = int(loaded.responses.usable.sum())
+    return CeilingSummary(ceiling.n_stimuli, ceiling.n_averaged, len(known), n_usable, median, ceiling.why_not)
 
 
 def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> tuple[RsaResult, ...]:
@@ -145,7 +176,9 @@ def joined_scores(similar: Sequence[RsaResult]) -> dict[str, Scores]:
     return {RSA: Scores(RSA, rows, values, first.targets, first.subject, provenance)}
 
 
-def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFrame) -> None:
+def write_group_rsa(
+    folder: Path, results: Sequence[Result], regions: pd.DataFrame, of_group: pd.DataFrame | None
+) -> None:
     """Write the verdict on every region, and every choice that was made.
 
     Parameters
@@ -156,6 +189,8 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
         Participants.
     regions : pandas.DataFrame
         Rows of `score_regions` of all of them.
+    of_group : pandas.DataFrame or None
+        Verdicts of tests of all of them together.
     """
     choices = results[0].summary.rsa
     if not choices:
@@ -163,7 +198,8 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
     tables = []
     for name, of_one in choices.items():
         rows = spaces_as_models(regions, name)
-        tables.append(judge_regions(rows, list(of_one.similarity)).assign(rsa=name))
+        claims = joined_claims(results, of_group, name)
+        tables.append(judge_regions(rows, list(of_one.similarity), claims).assign(rsa=name))
     write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
     write_json(
         folder / "rsa.json", {name: {r.subject: r.summary.rsa[name].plain() for r in results} for name in choices}

@@ -65,7 +65,7 @@ def test_a_session_by_mouse_keyboard_and_touch_is_interrupted_taken_up_and_sent(
 
     with serving(answer, whole=True) as (url, _):
         (tmp_path / "consent.txt").write_text("Do you take part?", encoding="utf-8")
-        assert main(["collect", "page", "--config", config, "--trials", "9", "--catch", "2", "--practice", "1",
+        page = tmp_path / "out" / "experiment.html"
         options = ["--trials", "9", "--catch", "2", "--practice", "1", "--pause", "10", "--post", f"{url}/answers"]
         assert main(["collect", "page", "--config", config, "--consent", str(tmp_path / "consent.txt"), *options]) == 0
 

@@ -4,9 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.signal import lfilter
 
-from encoding.comparison import Comparison, check_differences, count_discoveries, discoveries, evaluate, score_regions
-from encoding.core import ConfigError, DataError
+from encoding.comparison import (
+    Comparison,
+    check_differences,
+    check_independence,
+    count_discoveries,
+    discoveries,
+    evaluate,
+    score_regions,
+)
+from encoding.core import ConfigError, DataError, FeatureSpace, Responses, Samples, Targets
+from encoding.numerics.significance import noise_probability
 
 
 def predictions(make_predictions, rng, n_rows=200, n_targets=40, n_real=10):
@@ -102,3 +112,56 @@ def test_a_single_subject_is_not_tested():
 def test_settings_are_checked(settings, message):
     with pytest.raises(ConfigError, match=message):
         Comparison(**settings)
+
+
+# Where noise is not exact
+
+
+def fixed_split(rho_features, rho_responses, *, shared=0):
+    """Sixty runs of 12 presentations, the last ten of them tested; some held-out stimuli were trained on."""
+    rng = np.random.default_rng(0)
+    n_runs, n_rows = 60, 12
+    run = np.repeat([f"run-{k:02d}" for k in range(n_runs)], n_rows)
+
+    def series(n_columns, rho):
+        parts = []
+        for _ in range(n_runs):
+            drawn = rng.standard_normal((n_rows + 20, n_columns))
+            parts.append(lfilter([np.sqrt(1 - rho**2)], [1, -rho], drawn, axis=0)[20:])
+        return np.concatenate(parts).astype(np.float32)
+
+    stimulus = np.array([f"clip{k}" for k in range(len(run))])
+    test = np.arange(len(run) - 120, len(run))
+    stimulus[test[:shared]] = stimulus[:shared]
+    samples = Samples(stimulus, np.tile(np.arange(n_rows) * 8.0, n_runs), np.full(len(run), 8.0), run, "stimulus")
+    values = series(50, rho_responses)
+    targets, drift = Targets.of_columns([f"t{k}" for k in range(50)]), np.zeros((len(run), 0), np.float32)
+    responses = Responses(values, samples, targets, samples, drift, "01", "video", 2.0)
+    space = FeatureSpace("a", series(6, rho_features), samples, tuple("abcdef"))
+    return responses, [space], np.arange(len(run) - 120), test
+
+
+def test_white_features_or_white_noise_are_independent_enough():
+    for rho in ((0.0, 0.6), (0.6, 0.0)):
+        check_independence(*fixed_split(*rho))
+
+
+def test_autocorrelated_features_and_noise_are_refused():
+    with pytest.raises(
+        DataError, match=r"neighbours correlate: features 'a' with 0\.\d+, .* the variance of r is \d\.\d times"
+    ):
+        check_independence(*fixed_split(0.6, 0.5))
+
+
+def test_held_out_stimuli_that_were_trained_on_are_refused_unless_few():
+    check_independence(*fixed_split(0.0, 0.0, shared=6))
+    with pytest.raises(DataError, match="20 of 120 held-out samples of sub-01 show stimuli that were trained on"):
+        check_independence(*fixed_split(0.0, 0.0, shared=20))
+
+
+def test_nominal_rates_where_noise_is_allowed():
+    rng = np.random.default_rng(1)
+    X, w = rng.standard_normal((100, 5)), rng.standard_normal((5, 4000))
+    y, p = rng.standard_normal((100, 4000)), X @ w
+    r = (y - y.mean(0)) / y.std(0) * ((p - p.mean(0)) / p.std(0))
+    assert np.mean(noise_probability(r.mean(0), np.array([100]), pooled=True) <= 0.05) == pytest.approx(0.05, abs=0.01)

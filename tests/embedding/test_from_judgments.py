@@ -61,7 +61,7 @@ def test_the_array_can_be_read_as_a_table_again(folder):
 
 def test_what_was_learned_is_loaded(folder, monkeypatch, small):
     first = learn(table(), folder, folder / "out")
-    monkeypatch.setattr("encoding.embedding.from_judgments.fit_consensus", refuse)
+    monkeypatch.setattr("encoding.embedding.consensus.fit_consensus", refuse)
     again = learn(table(categories=None, frames=None), folder, folder / "out")
     assert np.array_equal(first.values, again.values)
     with pytest.raises(pytest.fail.Exception, match="learned again"):
@@ -208,7 +208,7 @@ def test_one_command_learns_and_the_other_uses_it(judged_study, capsys, monkeypa
     assert printed == [str(out / "embedding" / "judge.html")]
     space = load(out / "embedding" / "judge")
     assert space.samples.stimulus.tolist() == [f"clip{k}" for k in range(8)]
-    monkeypatch.setattr("encoding.embedding.from_judgments.fit_consensus", refuse)
+    monkeypatch.setattr("encoding.embedding.consensus.fit_consensus", refuse)
     text = config.read_text().replace(
         "[[fit]]", '[[fit]]\nkind = "ridge"\nname = "judged"\nbands = ["judge"]\n\n[[fit]]', 1
     )

@@ -36,7 +36,7 @@ def test_test_runs_can_be_places(sixty_one):
 @pytest.mark.parametrize("place", ["60-62", "5-4"])
 def test_places_that_are_not_there_are_refused(sixty_one, place):
     samples, shown = sixty_one
-    with pytest.raises(SplitError, match=f"test_runs: '{place}' are no places among 61 runs"):
+    with pytest.raises(SplitError, match=f"test_runs: '{place}' is not a valid range of run positions .1-61."):
         make_folds(Split(kind="fixed", test_runs=(place,)), samples, shown)
 
 

@@ -26,7 +26,7 @@ from encoding.mapping import (
     write_report,
 )
 from encoding.mapping.methods import describe_methods
-from encoding.mapping.report import find_warnings
+from encoding.mapping.report import Warned, find_warnings, fold_warnings
 from encoding.mapping.selection import charts
 from encoding.mapping.summary import read_summary
 from encoding.numerics.metrics import correlation_of_noise
@@ -250,6 +250,18 @@ def test_warnings_say_each_reason_once(make_result):
         "sub-01: 1 of 4 targets have no usable data.",
         "sub-01: 2 volumes of 2 runs left out: scrubbed or before the steady state.",
         "sub-01: 6 presentations left out: later showings of stimuli already shown (a, b).",
+    )
+
+
+def test_warnings_that_differ_in_people_models_and_numbers_are_one():
+    told = [
+        Warned(who, model, f"the largest penalty (100) was chosen for {share}% of targets.")
+        for who, share in (("01", 82), ("02", 93)) for model in ("ratings", "mllm")
+    ] + [Warned("02", "", "3 runs left out: missing."), Warned("01", "", "Responses are few.")]  # fmt: skip
+    assert fold_warnings(told, ["01", "02"]) == (
+        "all participants, ratings, mllm: the largest penalty (100) was chosen for 82 to 93% of targets.",
+        "sub-02: 3 runs left out: missing.",
+        "sub-01: Responses are few.",
     )
 
 

@@ -1,0 +1,6 @@
+"""Names and limits that the settings of an embedding share with its estimators, without importing these."""
+
+METHODS = ("map", "variational")
+STARTS = ("random", "spectral")
+RELIABLE = 0.8  # reproducibility from which a dimension counts as reliable
+PRECISIONS = ("float32", "float64")

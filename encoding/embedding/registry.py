@@ -1,0 +1,14 @@
+"""The kinds of feature sources: those that are built in, and those of installed packages."""
+
+from ..core.plugins import Registry
+from .from_judgments import JudgmentTable
+from .motion import MotionEnergy
+from .sources import FeatureSource
+from .tables import ConcatTable, FeatureTable
+
+# What `kind` in a [[features]] table of the configuration can be.
+SOURCES: Registry[type[FeatureSource]] = Registry(
+    "encoding.sources",
+    {"table": FeatureTable, "judgments": JudgmentTable, "concat": ConcatTable, "motion_energy": MotionEnergy},
+    needs=("make_space", "needs", "slow"),
+)

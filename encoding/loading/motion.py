@@ -1,0 +1,53 @@
+"""Motion of the head during every row, from fMRIPrep's confounds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core import Responses
+from ..io.bids.runs import RunFiles
+from ..io.tables import numbers_of, read_table
+from ..numerics.intervals import mean_weights, overlaps
+from .loader import Loader, Scans
+from .runs import window_lengths
+
+PARAMETERS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+DISPLACEMENT = "framewise_displacement"
+
+
+def motion_of_rows(loader: Loader, responses: Responses, runs: Sequence[RunFiles]) -> np.ndarray | None:
+    """Average motion parameters and framewise displacement over the volumes of every row.
+
+    Parameters
+    ----------
+    loader : Loader
+        Where windows of presentations lie.
+    responses : Responses
+        The rows.
+    runs : sequence of RunFiles
+        Their files.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples, 7), or None
+        None where a run has no table with these columns.
+    """
+    files = {run.label: run.confounds for run in runs}
+    if set(files) < set(responses.samples.runs) or any(path is None for path in files.values()):
+        return None
+    motion = np.zeros((len(responses.samples), len(PARAMETERS) + 1))
+    for run in responses.samples.runs:
+        table = read_table(files[run])  # type: ignore[arg-type]
+        if not {*PARAMETERS, DISPLACEMENT} <= set(table.columns):
+            return None
+        columns = [numbers_of(table, name, str(files[run])) for name in (*PARAMETERS, DISPLACEMENT)]
+        volumes = np.nan_to_num(np.stack(columns, axis=1))  # the first displacement is unknown
+        rows = np.flatnonzero(responses.samples.run == run)
+        samples = responses.samples[rows]
+        start = np.arange(len(volumes)) * responses.t_r
+        first, last = samples.onset, samples.onset + responses.t_r
+        if samples.clock == "stimulus" and isinstance(loader, Scans):
+            first = samples.onset + loader.shift
+            last = first + window_lengths(samples, loader.window)
+        motion[rows] = mean_weights(overlaps(first, last, start, start + responses.t_r)) @ volumes
+    return motion

@@ -1,0 +1,110 @@
+"""The step of the pipeline that asks whether responses can be predicted from what knows nothing of the stimuli."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..comparison.controls import (
+    Control,
+    above_chance,
+    autocorrelations,
+    fold_control,
+    hidden_duplicates,
+    run_control,
+    shared_control,
+)
+from ..core import DataError, FeatureSpace
+from ..loading import align
+from ..loading.motion import motion_of_rows
+from ..mapping import ControlsSummary, ControlSummary
+from ..numerics.control_features import position_bumps, random_twin, time_waves
+from ..numerics.shared_variance import centre_runs
+from .jobs import Fitted, Job, Loaded
+
+BLOCKS, WIDTH = 16, 128  # targets are read in blocks of neighbours, which costs little on disk
+
+
+def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary | None:
+    """Test all controls of one subject; None where they are not wanted or nothing was fitted."""
+    if not job.study.compare.controls or fitted.folds is None:
+        return None
+    began = time.perf_counter()
+    responses = loaded.responses
+    columns = _some_targets(np.flatnonzero(responses.usable))
+    Y = np.asarray(responses.values[:, columns], dtype=np.float64)
+    folds = [(fold.train, fold.test) for fold in fitted.folds.folds]
+    found = list(_controls(job, loaded, Y, folds))
+    flags = above_chance(found)
+    lags = autocorrelations(Y, loaded.spaces, responses.samples.run)
+    return ControlsSummary(
+        tuple(_summary(control, flag) for control, flag in zip(found, flags, strict=True)),
+        len(columns),
+        hidden_duplicates(loaded.described, responses.samples, folds),
+        {name: _or_none(value) for name, value in lags.items()},
+        round(time.perf_counter() - began, 2),
+    )
+
+
+def _some_targets(usable: np.ndarray) -> np.ndarray:
+    """Choose at most 2,048 targets, in evenly spaced blocks of neighbours."""
+    if len(usable) <= BLOCKS * WIDTH:
+        return usable
+    starts = np.linspace(0, len(usable) - WIDTH, BLOCKS).astype(int)
+    return usable[np.concatenate([np.arange(start, start + WIDTH) for start in starts])]
+
+
+def _controls(job: Job, loaded: Loaded, Y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[Control]:
+    responses, samples = loaded.responses, loaded.responses.samples
+    if job.study.split.kind == "blocks":
+        yield fold_control("time", "smooth cosines over the recording", time_waves(samples.onset), Y, folds)
+    else:
+        bumps = _as_responses(loaded, position_bumps(samples.onset))
+        yield shared_control("position", "time since the start of the run", bumps, Y, samples.run, folds)
+        yield run_control("run", "number of the run", Y, samples.run)
+    if loaded.described:
+        yield _random(job, loaded, Y, folds)
+    motion = motion_of_rows(job.study.load, responses, loaded.runs) if loaded.runs else None
+    if motion is None:
+        yield Control("motion", "head motion", 0, np.nan, np.nan, np.nan, "there are no motion parameters")
+    elif job.study.split.kind == "blocks":
+        yield fold_control("motion", "head motion", motion, Y, folds)
+    else:
+        yield shared_control("motion", "head motion", _as_responses(loaded, motion), Y, samples.run, folds)
+
+
+def _as_responses(loaded: Loaded, values: np.ndarray) -> np.ndarray:
+    """Do to the rows of a control what was done to responses: take the slow signals of every run out."""
+    responses = loaded.responses
+    values = centre_runs(values, responses.samples.run)
+    for run in responses.samples.runs if responses.drift.shape[1] else ():
+        rows = responses.samples.run == run
+        basis = responses.drift[rows].astype(np.float64)
+        values[rows] -= basis @ (basis.T @ values[rows])
+    return values
+
+
+def _random(job: Job, loaded: Loaded, Y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> Control:
+    """Give every stimulus random features with the size and spectrum of the widest space."""
+    widest = max(loaded.described, key=lambda space: space.n_features)
+    meaning = f"random numbers with the size and spectrum of {widest.name}"
+    values = random_twin(widest.values, np.random.default_rng(job.study.seed)).astype(np.float32)
+    space = FeatureSpace("random", values, widest.samples, tuple(f"f{k}" for k in range(values.shape[1])))
+    per_volume = loaded.responses.samples.clock == "tr"
+    delays = tuple(job.study.align.delays) if per_volume else None
+    try:
+        X = align(space, loaded.responses, delays=delays, centre=job.study.align.centre).values.astype(np.float64)
+    except DataError as error:
+        return Control("random", meaning, space.n_features, np.nan, np.nan, np.nan, str(error))
+    if job.study.split.kind == "blocks":
+        return fold_control("random", meaning, X, Y, folds)
+    return shared_control("random", meaning, X, Y, loaded.responses.samples.run, folds)
+
+
+def _summary(control: Control, flag: bool) -> ControlSummary:
+    r, shared, p = (_or_none(value) for value in (control.r, control.shared, control.p))
+    return ControlSummary(control.name, control.meaning, control.n_features, r, shared, p, control.why_not, flag)
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
