@@ -316,7 +316,7 @@ def human(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
-TRUST_SIZES = 4_000, 12_000
+TRUST_SIZES = 4_000, 10_000
 CELLS = ((300, 8, 5_000), (300, 8, 30_000), (300, 20, 100_000))
 
 
