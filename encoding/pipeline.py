@@ -53,7 +53,7 @@ from .mapping import (
 )
 from .workflow.controls import control_subject
 from .workflow.features import make_spaces
-from .workflow.inference import infer_all, save_tests, write_group_inference
+from .workflow.inference import infer_all, joined_verdicts, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
 from .workflow.summary import comparison_key, summarise
@@ -348,7 +348,7 @@ def run_group(
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=found.get("verdicts"),
+            group_verdicts=joined_verdicts(found),
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

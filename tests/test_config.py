@@ -326,7 +326,7 @@ REFUSALS = {
     ),
     "a threshold out of range": (
         SMALLEST + "[map]\nthreshold = 1\n",
-        "[map] threshold = 1: a number from 0 and below 1, 'auto' or 'fdr' is needed.",
+        "[map] threshold = 1: a number from 0 to below 1, 'auto' or 'fdr' is needed.",
     ),
     "a resolution that is a text": (
         SMALLEST + '[map]\ndpi = "high"\n',

@@ -184,3 +184,19 @@ def test_configurations_that_make_no_sense(text, message):
 def test_a_configuration_needs_no_fit():
     found = parse_config(BASE)
     assert (found.models, found.pairs, found.rsa[0].regions) == ((), (), "atlas")
+
+
+def test_similarity_of_regions_is_tested_and_searchlights_are_not(two):
+    out, _ = two
+    result = read_result(out / "sub-01")
+    assert set(result.rsa_verdicts["rsa"]) == {"whole"}
+    assert len(result.rsa_verdicts) == 1
+    claims = result.claims[result.claims["claim"] == "rsa chance"]
+    assert set(claims["estimand"]) == {"similarity whole"}
+    assert claims["note"].str.contains("the same stimuli recur in all runs").all()
+    planted = claims[claims["space"] == "abc"].iloc[0]
+    assert planted["verdict"] == "above chance"
+    assert planted["value"] > 0.3
+    group = pd.read_csv(out / "group" / "rsa_verdicts.tsv", sep="\t")
+    assert group["n_subjects"].tolist() == [2]
+    assert not (out / "group" / "verdicts.tsv").exists()

@@ -20,6 +20,10 @@ def add_information(commands: Any) -> None:
     """
     check = add_command(commands, "check", _check, "build everything a configuration describes, touch no data")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    schema = add_command(commands, "schema", _schema, "print a JSON schema of configurations, for editors")
+    schema.add_argument(
+        "--format", choices=("json", "markdown"), default="json", help="or a page of all settings (default: json)"
+    )
     init = add_command(commands, "init", _init, "look at a dataset and write a first configuration for it")
     init.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
     init.add_argument("-o", "--output", type=Path, default=Path("run.toml"), metavar="FILE", help="(default: run.toml)")
@@ -44,6 +48,13 @@ def add_information(commands: Any) -> None:
         "--clips", action=argparse.BooleanOptionalAction, default=None,
         help="write videos and captions, and learn two feature spaces from judgments about them (default: demo only)",
     )  # fmt: skip
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from ..config.schema import json_schema, settings_page
+
+    print(settings_page() if options.format == "markdown" else json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from ..core import ConfigError
-from ..core.settings import NotNegative, settings
+from ..core.settings import NotNegative, Unit, settings
 from .trials import Answer, Stopped
 
 MARGIN = 1.25  # a trial may take this much more than the largest so far before a budget is exceeded
@@ -21,15 +21,15 @@ class Budget:
     """Requests, answered or not."""
     tokens: Annotated[int, Interval(ge=0, le=10**15)] = 0
     """Tokens in and out."""
-    money: NotNegative = 0.0
+    money: Annotated[NotNegative, Unit("`currency`")] = 0.0
     """Money, in the currency of the prices."""
-    hours: NotNegative = 0.0
+    hours: Annotated[NotNegative, Unit("h")] = 0.0
     """Hours of running."""
-    price_in: NotNegative = 0.0
+    price_in: Annotated[NotNegative, Unit("`currency` per million tokens")] = 0.0
     """Price of a million tokens of prompts."""
-    price_cached: NotNegative | None = None
+    price_cached: Annotated[NotNegative, Unit("`currency` per million tokens")] | None = None
     """Price of a million tokens of prompts that the server had in its cache; `price_in` if left out."""
-    price_out: NotNegative = 0.0
+    price_out: Annotated[NotNegative, Unit("`currency` per million tokens")] = 0.0
     """Price of a million tokens of replies."""
     currency: str = "USD"
     """Name of the currency."""

@@ -324,6 +324,7 @@ def summarize(opened: Opened) -> dict[str, Any]:
     return {
         "stimuli": len(plan.stimuli),
         "left_out": opened.what.problems,
+        "same": [list(names) for names in opened.what.contents.same()],
         "trials": len(plan),
         "triplets": len(once),
         "splits": {name: int(n) for name, n in zip(SPLITS, split, strict=True)},

@@ -147,7 +147,7 @@ class _Similarities:
     def _blocks(self, n: int) -> np.ndarray:
         """Block of each stimulus: its run, or for stimuli that were shown in several runs a random one."""
         if not self.single:
-            n_blocks = max(1, min(MOST_BLOCKS, n // 4))
+            n_blocks = max(1, min(MOST_BLOCKS, n // 2))
             return np.random.default_rng([self.inference.seed, n]).permutation(n) % n_blocks
         runs = [of_one[0] for of_one in self.patterns.runs]
         labels = list(dict.fromkeys(runs))

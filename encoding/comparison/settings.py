@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from ..core import ConfigError, suggest
-from ..core.settings import LARGEST, Number, OneOf, Rule, Text, settings
+from ..core.settings import LARGEST, Number, OneOf, Rule, Text, Unit, settings
 from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
 
 METRICS = ("r", "pooled_r", "r2")
@@ -123,9 +123,9 @@ class Rsa:
     """Correlation of both similarities over pairs of stimuli; "spearman" of ranks, ties sharing their mean rank."""
     regions: Annotated[str, OneOf(REGIONS)] = "atlas"
     """Every region, network and ROI of the atlases of ``[map]``; or a searchlight around every voxel."""
-    radius_mm: Annotated[Number, Interval(gt=0, le=1000)] | None = None
+    radius_mm: Annotated[Number, Interval(gt=0, le=1000), Unit("mm")] | None = None
     """Searchlights are spheres of this radius: voxels whose centre lies within it."""
-    edge_voxels: Odd | None = None
+    edge_voxels: Annotated[Odd, Unit("voxels")] | None = None
     """Searchlights are cubes of this (odd) number of voxels along each edge."""
     same_run: bool = False
     """Whether stimuli that were shown in one run are compared. They share noise and slow signals, and their responses

@@ -72,7 +72,7 @@ def _annotator(table: Any) -> Any:
         raise ConfigError(f"[[annotator]] must be a table, but is {table!r}.")
     settings = dict(table)
     kind = settings.pop("kind", None)
-    if kind not in ANNOTATORS:
+    if not isinstance(kind, str) or kind not in ANNOTATORS:
         raise ConfigError(f"[[annotator]] kind = {kind!r}. {suggest(str(kind), ANNOTATORS)}")
     secret = {"key", "api_key", "token", "password"} & settings.keys()
     if secret:

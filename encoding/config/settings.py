@@ -16,7 +16,7 @@ from annotated_types import Interval
 
 from ..comparison.settings import Comparison, Rsa
 from ..core import ConfigError, suggest
-from ..core.settings import Rule, distinct, settings
+from ..core.settings import Rule, Unit, distinct, settings
 from ..embedding.registry import SOURCES
 from ..embedding.sources import FeatureSource, in_order
 from ..fitting.budget import Budget
@@ -35,7 +35,9 @@ Delay = Annotated[int, Interval(ge=0, le=1000)]
 class Alignment:
     """How feature spaces are put on the rows of the responses."""
 
-    delays: Annotated[tuple[Delay, ...], Rule("a list of different integers from 0 to 1,000", distinct)] = (1, 2, 3, 4)
+    delays: Annotated[
+        tuple[Delay, ...], Rule("a list of different integers from 0 to 1,000", distinct), Unit("volumes")
+    ] = (1, 2, 3, 4)
     """With one row per volume: delays of the features in volumes (finite impulse response model)."""
     centre: bool = True
     """With one row per stimulus: centre features on their mean over each run's rows, as is done to responses."""

@@ -51,7 +51,7 @@ def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: st
     kind = settings.pop("kind", default)
     if kind is None:
         raise ConfigError(f"{where}: kind is missing. Known: {', '.join(registry)}.")
-    if kind not in registry:
+    if not isinstance(kind, str) or kind not in registry:
         raise ConfigError(f"{where}: kind = {kind!r}. {suggest(str(kind), registry)}")
     return build(registry[kind], settings, where)
 
@@ -86,4 +86,9 @@ def build(cls: type, table: Any, where: str) -> Any:
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where} must be a table, but is {shown(table)}.")
-    return cls(**table)
+    try:
+        return cls(**table)
+    except (TypeError, ValueError) as error:  # of a plugin that is not checked like ours
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{where}: {error}") from error

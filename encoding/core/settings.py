@@ -85,6 +85,19 @@ class OneOf:
         return value
 
 
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """Unit of a number, for the page of settings; for use in `Annotated`.
+
+    Attributes
+    ----------
+    name : str
+        As it is shown ("s", "mm").
+    """
+
+    name: str
+
+
 # A number stays as it was written (4 or 4.0), since settings are part of the keys of results.
 Number = Annotated[int | float, Interval(ge=-LARGEST, le=LARGEST)]
 Positive = Annotated[int | float, Interval(gt=0, le=LARGEST)]
@@ -341,7 +354,8 @@ def _bounds(metadata: Iterable[Any]) -> str:
         if _absurd(high):
             return lower.replace(" from ", " of ") + (" or more" if lower and not open_below else "")
         upper = f" below {_amount(high)}" if open_above else f" to {_amount(high)}"
-        return f"{lower}{' and' if open_above else ' up' if open_below else ''}{upper}"
+        joined = " to" if open_above and not open_below else " and" if open_above else " up" if open_below else ""
+        return f"{lower}{joined}{upper}"
     return ""
 
 

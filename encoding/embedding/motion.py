@@ -9,7 +9,7 @@ from annotated_types import Interval
 
 from ..core import ConfigError, DataError, FeatureSpace, Provenance, Samples, digest, fingerprint, versions
 from ..core.progress import Progress, silent
-from ..core.settings import NotNegative, Rule, Text, distinct, settings
+from ..core.settings import NotNegative, Rule, Text, Unit, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
 from ..io.luminance import MOTION_PACKAGES, read_luminance
@@ -41,13 +41,13 @@ class MotionEnergy(FeatureSource):
     spelled alike (``0017.mp4`` is ``17``)."""
     pattern: Text = "*.mp4"
     """Which files."""
-    size: Annotated[int, Interval(ge=8, le=10_000)] = 96
+    size: Annotated[int, Interval(ge=8, le=10_000), Unit("pixels")] = 96
     """Edge of the images in pixels."""
-    rate: Annotated[int, Interval(ge=1, le=1000)] = 15
+    rate: Annotated[int, Interval(ge=1, le=1000), Unit("images per second")] = 15
     """Images per second."""
-    spatial_frequencies: Frequencies = (0, 2, 4, 8, 16, 32)
+    spatial_frequencies: Annotated[Frequencies, Unit("cycles per image")] = (0, 2, 4, 8, 16, 32)
     """Cycles per image; 0 stands for a whole-image filter."""
-    temporal_frequencies: Frequencies = (0, 2, 4)
+    temporal_frequencies: Annotated[Frequencies, Unit("Hz")] = (0, 2, 4)
     """Frequencies in Hz; 0 stands for static filters."""
 
     def __post_init__(self) -> None:

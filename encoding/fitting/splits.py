@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 
 from ..core import ConfigError, Exclusion, Samples, SplitError, suggest
-from ..core.settings import NotNegative, Number, OneOf, Seed, Text, settings
+from ..core.settings import NotNegative, Number, OneOf, Seed, Text, Unit, settings
 from ..numerics.designs import contiguous_groups, purge
 from .folds import Fold, Folds
 
@@ -45,7 +45,7 @@ class Split:
     to the twentieth run of the subject, counted over sessions), instead of `n_outer`."""
     test_runs: tuple[Text, ...] = ()
     """Runs, patterns or positions to test when `kind` is "fixed"."""
-    gap: NotNegative = 20.0
+    gap: Annotated[NotNegative, Unit("s")] = 20.0
     """Seconds between training and held-out samples when `kind` is "blocks"; longer than the haemodynamic response and
     the longest delay."""
     inner: Annotated[str, OneOf(INNER)] = "runs"

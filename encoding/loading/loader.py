@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from ..core import ConfigError, DataError, StimulusSet
-from ..core.settings import Count, No, Number, OneOf, Positive, Text, annotations_of, settings
+from ..core.settings import Count, No, Number, OneOf, Positive, Text, Unit, annotations_of, settings
 from ..io.bids.runs import BidsIndex
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import read_stimuli
@@ -39,7 +39,7 @@ class ConfoundOptions(TypedDict, total=False):
     n_compcor: Annotated[int, Interval(ge=1, le=1000)] | Literal["all"]
     ica_aroma: Annotated[str, OneOf(("full", "basic"))]
     scrub: Annotated[int, Interval(ge=0, le=10_000)]
-    fd_threshold: Positive
+    fd_threshold: Annotated[Positive, Unit("mm")]
     std_dvars_threshold: Positive
 
 
@@ -124,22 +124,22 @@ class Scans(Loader):
     """BIDS label; may be left out if that leaves one file per run."""
     desc: Text | None = None
     """BIDS label; "preproc" for volumes, otherwise it may be left out if that leaves one file per run."""
-    shift: Annotated[Number, Interval(ge=-3600, le=3600)] = SHIFT
+    shift: Annotated[Number, Interval(ge=-3600, le=3600), Unit("s")] = SHIFT
     """Seconds from the onset of a presentation to the start of its window."""
-    window: Positive | Literal["block"] | None = None
+    window: Annotated[Positive, Unit("s")] | Literal["block"] | None = None
     """Length of the window in seconds; the duration of the event if left out. "block": up to the next presentation, the
     rest between them included; after the last of a run, as much rest as is usual in the run (the median)."""
     confounds: tuple[Annotated[str, OneOf(STRATEGIES)], ...] = ("motion",)
     """Strategies of `nilearn.interfaces.fmriprep.load_confounds`; empty for none."""
     confound_options: ConfoundOptions = field(default_factory=ConfoundOptions)
     """Their parameters (``{motion = "basic", fd_threshold = 0.5}``), with nilearn's defaults."""
-    high_pass: Positive | No | Literal["confounds"] = 0.008
+    high_pass: Annotated[Positive, Unit("Hz")] | No | Literal["confounds"] = 0.008
     """Cutoff in Hz of cosines that are made here; or the cosines of the confounds file; or neither."""
     detrend: bool = True
     """Remove a linear trend from each run. The mean is always removed."""
     standardize: bool = True
     """Divide each run by its standard deviation."""
-    despike: Positive | None = None
+    despike: Annotated[Positive, Unit("standard deviations")] | None = None
     """Values beyond this many standard deviations of the cleaned run are set to that limit."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
     """What to do about runs that should be there but are not."""

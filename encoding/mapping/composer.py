@@ -45,7 +45,7 @@ class Composer:
     progress : callable
         Called with the share of pictures that are drawn.
     group_verdicts : pandas.DataFrame, optional
-        Verdicts on all participants together, as of `group_verdicts`.
+        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Composer:
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
         main = self.regions[self.regions["metric"] == self.metric]
+        self.group_verdicts = group_verdicts
         self.verdicts = judge_regions(main, self.single, joined_claims(results, group_verdicts))
         self.pictures: list[Path] = []
 

@@ -60,7 +60,7 @@ def write_report(
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
     group_verdicts : pandas.DataFrame, optional
-        Verdicts on all participants together, as of `group_verdicts`.
+        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from ..io.store import load, save
 from .summary import FACTS, Summary, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
-CLAIMS, VERDICTS = "claims.tsv", "verdicts.tsv"
+CLAIMS, VERDICTS, RSA_VERDICTS = "claims.tsv", "verdicts.tsv", "rsa_verdicts.tsv"
 INFERENCE = "inference"  # folder of the tests, and name of their facts
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2")
 RSA = "rsa"
@@ -131,6 +131,11 @@ class Result:
             return {}
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
+
+    @property
+    def rsa_verdicts(self) -> pd.DataFrame:
+        """Named spaces by similarity of stimuli, with the analysis in the column "rsa"; no rows without tests."""
+        return _read_text(self.folder / RSA_VERDICTS)
 
     @property
     def tests(self) -> TargetTests | None:

@@ -15,7 +15,7 @@ from .results import Result
 from .rsa_maps import describe_choices, scores_of, spaces_as_models
 from .selection import Chart
 from .summary import RsaSummary
-from .verdicts import headline, judge_regions, margin_notes
+from .verdicts import headline, joined_claims, judge_regions, margin_notes
 
 UNTESTED_MAPS = (
     "Values of targets were not tested: all of the maps are faded, their colours show size only, and nothing is "
@@ -75,7 +75,8 @@ class _Analysis:
 
     def _chart(self, number: int, chart: Chart) -> page.Picture:
         rows = chart.rows[chart.rows["value"].notna()]
-        verdicts = judge_regions(rows, self.spaces)
+        claims = joined_claims(self.composer.results, self.composer.group_verdicts, self.name)
+        verdicts = judge_regions(rows, self.spaces, claims)
         text = headline(verdicts) if len(self.spaces) > 1 else ""
         lights = self.choices.regions == "searchlight"
         value = "mean over searchlights centred in it" if lights else "similarity of its own patterns"

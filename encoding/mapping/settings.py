@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from ..core import ConfigError, Targets
-from ..core.settings import Number, Text, settings
+from ..core.settings import Number, Text, Unit, settings
 
 BDATA = "bdata:"  # in front of the names of masks in bdata files
 SEGMENTATIONS = ("aseg", "aparcaseg")
@@ -29,7 +29,7 @@ class Maps:
     """Scores below this are faded in maps, in units of the score; nothing is cut from the files. "auto" takes what 1
     of 100 targets of independent noise would exceed with as many samples; "fdr" the smallest score that is significant
     in every model, with ``significance = "noise"`` in ``[compare]``."""
-    dpi: Annotated[int, Interval(ge=50, le=1200)] = 130
+    dpi: Annotated[int, Interval(ge=50, le=1200), Unit("dots per inch")] = 130
     """Resolution of PNG figures, in dots per inch."""
     as_released: bool = False
     """Take the groups of areas of Horikawa et al. (2020) as in their released file, in which ACC and Insula are

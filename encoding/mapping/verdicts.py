@@ -46,10 +46,17 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["subject", *PLACE, "highest", "value", "runner_up", "margin"])
 
 
-def joined_claims(results: Sequence[Result], of_group: pd.DataFrame | None = None) -> pd.DataFrame | None:
-    """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them."""
-    found = [result.verdicts for result in results if len(result.verdicts)]
-    found += [of_group.assign(subject=GROUP)] if of_group is not None and len(of_group) else []
+def joined_claims(
+    results: Sequence[Result], of_group: pd.DataFrame | None = None, rsa: str = ""
+) -> pd.DataFrame | None:
+    """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them.
+
+    Those of the models, or of the analysis of similarity `rsa`; rows of the group are told apart by a column "rsa".
+    """
+    found = [result.rsa_verdicts if rsa else result.verdicts for result in results]
+    found += [of_group.assign(subject=GROUP)] if of_group is not None else []
+    found = [table[table["rsa"] == rsa] if "rsa" in table else table for table in found if len(table)]
+    found = [table for table in found if len(table)]
     return pd.concat(found, ignore_index=True) if found else None
 
 

@@ -24,7 +24,7 @@ from encoding.config import parse_config, read_config
 from encoding.config.collect import read_collection
 from encoding.core import ConfigError
 from encoding.core.settings import LARGEST, SETTINGS, OneOf, Rule, annotations_of, descriptions_of, unwrap
-from encoding.embedding import EMBEDDERS, JudgmentTable
+from encoding.embedding import SOURCES, JudgmentTable
 from encoding.fitting import MODELS, BandedRidge, Ridge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ def message_of(cls: type, values: dict[str, Any]) -> str:
 
 def test_classes_are_found():
     assert len(SETTINGS) >= 25
-    assert {Ridge, Comparison, Rsa, JudgmentTable, *EMBEDDERS.values(), *MODELS.values(), *ANNOTATORS.values()} <= set(
+    assert {Ridge, Comparison, Rsa, JudgmentTable, *SOURCES.values(), *MODELS.values(), *ANNOTATORS.values()} <= set(
         SETTINGS
     )
 
