@@ -31,6 +31,8 @@ from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atlases.matching import match_atlas
 from .io.atomic import write_tsv
 from .io.bids.runs import RunFiles
+from .io.locks import locked
+from .io.partial import sweep_results
 from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
 from .mapping import (
     Result,
@@ -56,7 +58,7 @@ from .workflow.features import make_spaces
 from .workflow.inference import infer_all, joined_verdicts, save_tests, write_group_inference
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
-from .workflow.summary import comparison_key, summarise
+from .workflow.summary import comparison_key, content_keys, summarise
 
 __all__ = [
     "Fitted",
@@ -129,7 +131,12 @@ def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None
     command : sequence of str
         Arguments of the program.
     """
-    prepare_derivative(places.output_dir, places.bids_dir, text=study.text, settings=study.resolved(), command=command)
+    logs = places.output_dir / "logs"
+    shared = ((logs, "run*"), *((places.output_dir, name) for name in (".bidsignore", "dataset_description.json")))
+    with locked(logs, "prepare", sweeping=shared):
+        prepare_derivative(
+            places.output_dir, places.bids_dir, text=study.text, settings=study.resolved(), command=command
+        )
 
 
 def load_subject(job: Job) -> Loaded:
@@ -219,7 +226,8 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     atlases = _labelled_targets(job, loaded.responses, loaded.runs)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
+    sources = content_keys(loaded.described, atlases)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -246,7 +254,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
-    summary = summarise(job, loaded, fitted, similar, scored.significant, key)
+    summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
     summary = replace(summary, controls=controls, ceiling=scored.ceiling)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 
@@ -321,8 +329,14 @@ def run_group(
     DataError
         If a participant is not finished, or participants were made with different settings.
     """
+    with locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),)):
+        sweep_results(places.output_dir / "group")
+        return _run_group(study, places, subjects, progress, again=again)
+
+
+def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: StepProgress, *, again: bool) -> Path:
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
-    require_same_settings(results)
+    require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     regions = pd.concat([result.regions for result in results], ignore_index=True)
     differences = pd.concat([result.differences for result in results], ignore_index=True)
@@ -338,7 +352,7 @@ def run_group(
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", tests)
-    write_group_rsa(folder, results, regions)
+    write_group_rsa(folder, results, regions, joined_verdicts(found))
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         drawn = write_report(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import ConfigError, DataError, Plan, suggest, versions
 from ..core.plans import SPLITS
+from ..core.plugins import Registry
 from ..core.settings import Count, CountOrZero, Text, settings
 from ..io.atomic import write_json
 from ..io.judgments.answers import AnswerStore
@@ -30,14 +31,18 @@ from .transformers import Transformers
 from .trials import Annotator
 
 # What `kind` in an [[annotator]] table of the configuration can be.
-ANNOTATORS: dict[str, type] = {
-    "openai": OpenAI,
-    "transformers": Transformers,
-    "table": Table,
-    "cosine": Cosine,
-    "colours": Colours,
-    "words": Words,
-}
+ANNOTATORS: Registry[type[Any]] = Registry(
+    "encoding.annotators",
+    {
+        "openai": OpenAI,
+        "transformers": Transformers,
+        "table": Table,
+        "cosine": Cosine,
+        "colours": Colours,
+        "words": Words,
+    },
+    needs=("open",),
+)
 AnnotatorSettings = OpenAI | Transformers | Table | Cosine | Colours | Words
 STORE = "answers.sqlite"
 
