@@ -23,6 +23,8 @@ from .collection import collect_judgments
 from .config.settings import Study
 from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
+from .io.locks import locked
+from .io.partial import sweep_results
 from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
 from .mapping import (
     Result,
@@ -45,7 +47,7 @@ from .workflow.features import make_spaces
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models
-from .workflow.summary import comparison_key, summarise
+from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
 
 __all__ = [
@@ -119,7 +121,12 @@ def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None
     command : sequence of str
         Arguments of the program.
     """
-    prepare_derivative(places.output_dir, places.bids_dir, text=study.text, settings=study.resolved(), command=command)
+    logs = places.output_dir / "logs"
+    shared = ((logs, "run*"), *((places.output_dir, name) for name in (".bidsignore", "dataset_description.json")))
+    with locked(logs, "prepare", sweeping=shared):
+        prepare_derivative(
+            places.output_dir, places.bids_dir, text=study.text, settings=study.resolved(), command=command
+        )
 
 
 def load_subject(job: Job) -> Loaded:
@@ -208,7 +215,8 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     atlases = labelled_targets(job, loaded)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar)
+    sources = content_keys(loaded.described, atlases)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -220,7 +228,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
-    summary = summarise(job, loaded, fitted, similar, scored.significant, key)
+    summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
     summary = replace(summary, controls=controls, ceiling=scored.ceiling)
     return write_result(job.folder, scored.scores | joined_scores(similar), tables, summary)
 
@@ -295,8 +303,14 @@ def run_group(
     DataError
         If a participant is not finished, or participants were made with different settings.
     """
+    with locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),)):
+        sweep_results(places.output_dir / "group")
+        return _run_group(study, places, subjects, progress, again=again)
+
+
+def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: StepProgress, *, again: bool) -> Path:
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
-    require_same_settings(results)
+    require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, verdicts = write_group_tables(study, folder, results)
     key = drawing_key(results, study.maps)

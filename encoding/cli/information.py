@@ -20,6 +20,12 @@ def add_information(commands: Any) -> None:
     """
     check = add_command(commands, "check", _check, "build everything a configuration describes, touch no data")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    clean = add_command(commands, "clean", _clean, "remove intermediate results; scores, maps and reports stay")
+    clean.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="folder of results")
+    clean.add_argument(
+        "-w", "--work-dir", "--work_dir", type=Path, metavar="WORK_DIR",
+        help="where intermediate results are (default: OUTPUT_DIR/work)",
+    )  # fmt: skip
     schema = add_command(commands, "schema", _schema, "print a JSON schema of configurations, for editors")
     schema.add_argument(
         "--format", choices=("json", "markdown"), default="json", help="or a page of all settings (default: json)"
@@ -87,6 +93,14 @@ def _check(options: argparse.Namespace) -> int:
             f"\nall settings; lines that end with # {study.recipe.name} come from the recipe, defaults are not shown:\n"
         )
         print(study.expanded)
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from ..workflow.disk import clean
+
+    freed = clean(options.output_dir, options.work_dir)
+    print(f"{options.output_dir}: {freed / 1e6:.0f} MB of intermediate results removed")
     return 0
 
 

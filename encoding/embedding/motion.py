@@ -12,6 +12,8 @@ from ..core.progress import Progress, silent
 from ..core.settings import NotNegative, Rule, Text, Unit, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
+from ..io.fetched import require_fetched
+from ..io.locks import locked
 from ..io.luminance import MOTION_PACKAGES, read_luminance
 from .sources import FeatureSource, SourceContext
 
@@ -99,7 +101,7 @@ def measure_motion(
         If there is no clip, two name one stimulus, one cannot be decoded, or pymoten is not installed.
     """
     top = Path(base) / source.videos
-    files = sorted(path for path in top.glob(source.pattern) if path.is_file())
+    files = sorted(path for path in top.glob(source.pattern) if path.is_file() or path.is_symlink())
     if not files:
         raise DataError(f"Feature space {source.name!r}: no file {source.pattern!r} in {top}.")
     names: dict[str, Path] = {}
@@ -111,17 +113,21 @@ def measure_motion(
     settings = {
         key: value for key, value in dataclasses.asdict(source).items() if key not in ("name", "videos", "pattern")
     }
+    require_fetched(files, f"Feature space {source.name!r}")
+    place = Path(folder) / f"motion-{digest([STEP, settings])}"
     pyramid: Any = None
     rows, prints = [], []
-    for done, path in enumerate(files, start=1):
-        prints.append(fingerprint(path))
-        kept = Path(folder) / f"motion-{digest([STEP, settings])}" / f"{path.stem}-{prints[-1]}.npy"
-        if not kept.is_file():
-            pyramid = _pyramid(source) if pyramid is None else pyramid
-            with atomic_file(kept) as temporary, temporary.open("wb") as stream:
-                np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
-        rows.append(np.load(kept, allow_pickle=False))
-        progress(done / len(files))
+    # Participants that start together want the same clips: one measures them, and the others read what it kept.
+    with locked(folder, place.name, sweeping=((place, "*"),)):
+        for done, path in enumerate(files, start=1):
+            prints.append(fingerprint(path))
+            kept = place / f"{path.stem}-{prints[-1]}.npy"
+            if not kept.is_file():
+                pyramid = _pyramid(source) if pyramid is None else pyramid
+                with atomic_file(kept) as temporary, temporary.open("wb") as stream:
+                    np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
+            rows.append(np.load(kept, allow_pickle=False))
+            progress(done / len(files))
     provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
     features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
     return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)

@@ -24,6 +24,7 @@ from ..core import (
     versions,
 )
 from ..core.progress import Progress, silent
+from ..io.arrays import drop_pages, take_columns
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
@@ -251,7 +252,7 @@ def _fit(
     for number, chunk in enumerate(chunks):
         missing = [group for group in groups if not group.has(number)]
         if missing:
-            Y = responses.values[:, chunk]
+            Y = take_columns(responses.values, chunk)
             for group in missing:
                 group.run(number, Y, chunk)
         progress((number + 1) / len(chunks))
@@ -317,6 +318,7 @@ def _identity(responses: Responses) -> str:
         block = responses.values[start : start + height]
         n_finite += np.isfinite(block).sum(0)
         blocks.append(fingerprint_array(block))
+        drop_pages(responses.values)
     holed = np.flatnonzero((n_finite > 0) & (n_finite < len(responses.samples)))
     if len(holed):
         raise DataError(
@@ -435,6 +437,7 @@ def _writer(store: np.ndarray | None, chunk: np.ndarray, design: DesignMatrix) -
 
     def keep(fold: int, columns: np.ndarray, predicted: np.ndarray) -> None:
         store[:, first[fold] : first[fold + 1], chunk[columns]] = predicted
+        drop_pages(store)
 
     return keep
 

@@ -1,6 +1,7 @@
 """One study on one subject: what the steps of the pipeline are given, and what they hand on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ..io.atlases.matching import match_atlas
 from ..io.atlases.packages import PACKAGED
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
+from ..io.locks import locked
+from ..io.partial import sweep_results
 from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
 
@@ -101,6 +104,29 @@ class Job:
     def work(self) -> Path:
         """Where the subject's intermediate results go."""
         return self.places.work_dir / f"sub-{self.subject}"
+
+    @contextmanager
+    def alone(self, tell: Callable[[str], None] = lambda text: None) -> Iterator[None]:  # noqa: ARG005
+        """Hold the locks of the subject's results, and remove what killed processes left among them.
+
+        Parameters
+        ----------
+        tell : callable, optional
+            Called with a sentence if another process has to be waited for.
+
+        Yields
+        ------
+        None
+            No other process writes these results while the block runs.
+        """
+        name, output = f"sub-{self.subject}", self.places.output_dir
+        with ExitStack() as stack:
+            stack.enter_context(locked(output / "logs", name, sweeping=((output, f"{name}.html"),), tell=tell))
+            if self.places.work_dir != output / "work":
+                stack.enter_context(locked(self.places.work_dir, name, tell=tell))
+            for folder in (self.folder, self.work):
+                sweep_results(folder)
+            yield
 
     def index(self) -> BidsIndex:
         """Index the files of the subject.
