@@ -242,6 +242,11 @@ def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
     _unique([analysis.name for analysis in study.rsa], "[[rsa]]")
     for analysis in study.rsa:
         analysis.resolve(names)  # raises if a space is not there
+        if analysis.regions == "searchlight" and study.load.kind in ("surface", "cifti"):
+            raise ConfigError(
+                f"[[rsa]] {analysis.name!r}: searchlights need a volume, but [load] has kind = {study.load.kind!r}. "
+                'Set regions = "atlas".'
+            )
         if not per_stimulus:
             raise ConfigError(
                 f"[[rsa]] {analysis.name!r} compares stimuli, which needs one row per presentation. "
