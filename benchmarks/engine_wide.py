@@ -7,7 +7,7 @@ from engine_workload import WIDTHS, make_workload
 
 from encoding.fitting import BandedRidgeCV, Fold
 from encoding.fitting.arrays import Arrays
-from encoding.fitting.design import Design
+from encoding.fitting.design import DesignMatrix
 from encoding.fitting.rows import lay_out
 from encoding.fitting.solvers.base import Problem, Task
 from encoding.fitting.solvers.wide import WideSolver
@@ -30,7 +30,9 @@ def solver_of(load, *, scale, n_iter=N_CANDIDATES):
     rows, none = np.arange(len(X)), np.arange(0)
     inner = load.inner(0)
     X = X.astype(np.float64)
-    design = Design(X, {}, lay_out(X, [(rows, inner)], [none]), (Fold(rows, none, tuple(inner), none),), scale=scale)
+    design = DesignMatrix(
+        X, {}, lay_out(X, [(rows, inner)], [none]), (Fold(rows, none, tuple(inner), none),), scale=scale
+    )
     gammas = draw_candidates(len(load.bands), n_iter, np.random.default_rng(0))
     task = Task(np.arange(X.shape[1]), load.bands, gammas, ALPHAS)
     return WideSolver(Problem(design, (task,), Arrays(), details=True))
