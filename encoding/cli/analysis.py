@@ -91,7 +91,9 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     from joblib import Parallel, delayed
 
     from ..loading import require_files
+    from ..mapping import FACTS
     from ..pipeline import finished_subjects, make_spaces, prepare_output, subjects_of
+    from ..workflow.checks import check_dataset
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
@@ -105,6 +107,17 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
             sessions=labels_of(options.session_label, "ses-"),
             bids_filters=filters_of(options.bids_filter_file),
         )
+        # Finished subjects are not looked through again.
+        done = {path.parent.name.removeprefix("sub-") for path in places.output_dir.glob(f"sub-*/{FACTS}")}
+        todo = [subject for subject in subjects if subject not in done]
+        if todo:
+            check_dataset(
+                study,
+                places,
+                todo,
+                sessions=labels_of(options.session_label, "ses-"),
+                filters=filters_of(options.bids_filter_file),
+            )
         prepare_output(study, places, options.arguments)
         if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.

@@ -152,6 +152,14 @@ class JudgmentTable(FeatureSource):
         given = {"ratings": self.ratings, "categories": self.categories, "dimensions": self.dimensions}
         return {key: (name,) for key, name in given.items() if name is not None}
 
+    def check(self, base: Path) -> None:
+        """Find the files of judgments and stimuli, and the folder of frames."""
+        for name in (self.file, self.test, self.stimuli):
+            if name and not (base / name).exists():
+                raise DataError(f"Feature space {self.name!r}: no file {base / name}.")
+        if self.frames is not None and not (base / self.frames).is_dir():
+            raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Learn dimensions, or load what was learned."""
         return learn(

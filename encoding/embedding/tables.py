@@ -55,6 +55,10 @@ class FeatureTable(FeatureSource):
     """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
     position of a row says which stimulus it is."""
 
+    def check(self, base: Path) -> None:
+        """Read the file, which is small beside everything that follows."""
+        embed(self, base)
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Read the file."""
         return embed(self, context.base)
