@@ -338,7 +338,7 @@ def run_group(
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", tests)
-    write_group_rsa(folder, results, regions)
+    write_group_rsa(folder, results, regions, joined_verdicts(found))
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         drawn = write_report(

@@ -45,9 +45,14 @@ def add_collecting(commands: Any) -> None:
         help="ask again what ended so: unparsed, truncated, error, refused, separated by commas",
     )  # fmt: skip
     _action(actions, "status", _status, "tell how far every annotator is, and what was spent")
+    show = _action(actions, "trials", _trials, "write a page of single trials: shown, asked, replied")
+    show.add_argument("--most", type=int, default=300, metavar="N", help="trials per judge (default: 300)")
     _action(actions, "check", _check, "write the quality report")
     export = _action(actions, "export", _export, "write judgments as Parquet, and train_90 and test_10 files")
     export.add_argument("--annotator", default="", metavar="NAME", help="whose answers (default: all)")
+    export.add_argument("--soft", action="store_true", help="write train_90_soft.npy too: items and probabilities")
+    export.add_argument("--average-orders", "--average_orders", action="store_true",
+                        help="one row per triplet, a mean over its presentations")  # fmt: skip
     batch = _action(actions, "batch", _batch, "ask by batch files of a vendor, at half the price")
     batch.add_argument(
         "step",
@@ -153,6 +158,8 @@ def _plan(options: argparse.Namespace) -> int:
     print(f"  pairs           each in {summary['pair_least']:,} to {summary['pair_most']:,} of the drawn triplets")
     same, before = summary["same_first"], summary["same_first_unordered"]
     print(f"  order           {same:.0%} of the trials begin like the one before ({before:.0%} as drawn)")
+    for group in summary["same"]:
+        say(f"the same is shown of: {', '.join(group)} (name the original as duplicate_of to leave copies out)")
     for name, problem in summary["left_out"].items():
         say(f"left out: {name}: {problem}")
     print(f"  written to      {collection.folder / 'plan'}")
@@ -256,10 +263,23 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
+def _trials(options: argparse.Namespace) -> int:
+    from ..collection.trials_page import write_trials
+
+    opened = _open(options)
+    path = opened.collection.folder / "trials.html"
+    for name, n in write_trials(opened, path, most=options.most).items():
+        say(f"{name}: {n} trials")
+    print(path)
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
     from ..collection import export_collection
 
-    for folder, counts in export_collection(_open(options), options.annotator).items():
+    for folder, counts in export_collection(
+        _open(options), options.annotator, soft=options.soft, average=options.average_orders
+    ).items():
         for name, n in counts.items():
             print(f"{folder}/{name}: {n:,} rows")
     return 0

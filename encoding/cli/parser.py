@@ -9,6 +9,7 @@ from ..core import EncodingError
 from .analysis import add_analysis, add_embedding
 from .collecting import add_collecting
 from .information import add_information
+from .planning import add_planning
 from .progress import say
 
 
@@ -63,4 +64,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_collecting(commands)
     add_embedding(commands)
     add_information(commands)
+    add_planning(commands)
     return parser

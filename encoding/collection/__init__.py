@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .baselines import Colours, Words
     from .batches import fetch_batches, read_batch, send_batches, write_batches
     from .budget import Budget
-    from .combining import average_orders
-    from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names
+    from .combining import average_orders, pool
+    from .contents import Contents, choose, mask_emotions, of_captions, of_frames, of_names, of_videos
     from .designs import Design, make_plan
     from .exporting import Source, export, exported
     from .frames import Framing, take_frames
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .tabled import Table, check_convention
     from .transformers import Transformers
     from .trials import Annotator, Answer, Stopped, Trial
+    from .trials_page import write_trials
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -77,8 +78,10 @@ __all__ = [
     "of_captions",
     "of_frames",
     "of_names",
+    "of_videos",
     "open_collection",
     "plan_collection",
+    "pool",
     "read_batch",
     "repeat_agreement",
     "run_collection",
@@ -88,4 +91,5 @@ __all__ = [
     "take_frames",
     "write_batches",
     "write_page",
+    "write_trials",
 ]

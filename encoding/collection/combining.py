@@ -1,8 +1,8 @@
-"""Average the presentations of one triplet."""
+"""Average the presentations of one triplet, and pool judges."""
 
 import numpy as np
 
-from ..core import Judgments
+from ..core import DataError, Judgments
 from ..numerics.triplet_ranks import rank_triplets
 
 
@@ -43,3 +43,54 @@ def average_orders(judgments: Judgments) -> Judgments:
         np.where(tied, "unparsed", "valid"), n.astype(np.float32), np.zeros(len(n), dtype=np.int32),
         judgments.split[rows][first], names[judge[first]], judgments.provenance,
     )  # fmt: skip
+
+
+def pool(judgments: Judgments, *, steps: int = 50) -> tuple[Judgments, dict[str, float]]:
+    """Bring several judges together, each as far as it is reliable.
+
+    A judge names the right item with a probability of its own, and each of the others with half of what is left. How
+    reliable judges are is found from how they agree, and what is right from who says so, in turns.
+
+    Parameters
+    ----------
+    judgments : Judgments
+        Valid answers of two or more annotators count; probabilities where they are known.
+    steps : int, optional
+        Turns.
+
+    Returns
+    -------
+    pooled : Judgments
+        One row per triplet, items in ascending order, with the probability of each to be the odd one.
+    reliability : dict of str to float
+        Probability of each judge to name the right item.
+
+    Notes
+    -----
+    Dawid and Skene (1979), Maximum likelihood estimation of observer error-rates using the EM algorithm, with one
+    parameter per judge.
+    """
+    once = average_orders(judgments)
+    names, judge = np.unique(once.annotator, return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"Judgments of {len(names)} annotator cannot be pooled; two or more are needed.")
+    _, first, place = np.unique(rank_triplets(once.items), return_index=True, return_inverse=True)
+    answer = once.probabilities.astype(np.float64)
+    skill = np.full(len(names), 0.6)
+    for _ in range(steps):
+        gain = np.log(2 * skill / (1 - skill))[judge]
+        score = np.stack([np.bincount(place, weights=answer[:, k] * gain) for k in range(3)], axis=1)
+        right = np.exp(score - score.max(axis=1, keepdims=True))
+        right /= right.sum(axis=1, keepdims=True)
+        hit = (answer * right[place]).sum(axis=1)
+        skill = np.bincount(judge, weights=hit) / np.bincount(judge)
+        skill = np.clip(skill, 1 / 3 + 1e-6, 1 - 1e-3)
+    ranked = np.sort(right, axis=1)
+    tied = ranked[:, 2] - ranked[:, 1] < 1e-9
+    n = len(first)
+    pooled = Judgments(
+        once.stimuli, once.items[first], np.where(tied, -1, right.argmax(axis=1)), right,
+        np.where(tied, "unparsed", "valid"), np.bincount(place).astype(np.float32), np.zeros(n, dtype=np.int32),
+        once.split[first], np.full(n, "pooled"), judgments.provenance,
+    )  # fmt: skip
+    return pooled, dict(zip(names.tolist(), skill.tolist(), strict=True))

@@ -35,6 +35,8 @@ class Contents:
         Caption of each, "" if it has none.
     images : tuple of tuple of Path
         Files of the frames of each, in the order of time.
+    videos : tuple of Path
+        The clip itself, where it is shown as it is; empty elsewhere.
     """
 
     stimuli: tuple[str, ...]
@@ -42,6 +44,14 @@ class Contents:
     digests: tuple[str, ...]
     texts: tuple[str, ...]
     images: tuple[tuple[Path, ...], ...]
+    videos: tuple[Path, ...] = ()
+
+    def same(self) -> list[tuple[str, ...]]:
+        """Return the stimuli that show exactly the same, in groups."""
+        found: dict[str, list[str]] = {}
+        for owner, key in zip(self.owners, self.digests, strict=True):
+            found.setdefault(key, []).append(owner)
+        return [tuple(names) for names in found.values() if len(set(names)) > 1]
 
     @property
     def owners(self) -> list[str]:
@@ -142,6 +152,13 @@ def of_frames(stimuli: Sequence[str], frames: Mapping[str, Sequence[tuple[Path, 
     digests = tuple(_digest(["frames", *(key for _, key in frames[name])]) for name in stimuli)
     images = tuple(tuple(path for path, _ in frames[name]) for name in stimuli)
     return Contents(tuple(stimuli), np.arange(len(digests) + 1), digests, ("",) * len(digests), images)
+
+
+def of_videos(frames: Contents, clips: Mapping[str, tuple[Path, str]]) -> Contents:
+    """Make contents of whole clips (file and fingerprint of each stimulus), whose frames are kept for people to see."""
+    digests = tuple(_digest(["video", clips[name][1]]) for name in frames.stimuli)
+    videos = tuple(clips[name][0] for name in frames.stimuli)
+    return Contents(frames.stimuli, frames.start, digests, frames.texts, frames.images, videos)
 
 
 def choose(plan: Plan, contents: Contents, policy: str = "first", seed: int = 0) -> np.ndarray:

@@ -11,9 +11,11 @@ import numpy as np
 from ..core import DataError, Judgments, Plan, Provenance, versions
 from ..core.judgments import OUTCOMES
 from ..core.plans import SPLITS
+from ..io.atomic import atomic_file
 from ..io.judgments.answers import AnswerStore
 from ..io.judgments.files import read_judgments, words, write_judgments
 from ..io.judgments.triplets import write_triplets
+from ..numerics.triplet_ranks import rank_triplets
 from .answered import Matcher
 from .contents import Contents
 from .schedule import is_repetition
@@ -62,6 +64,16 @@ class Source:
         return (sorted(people), [people[key] for key in sorted(people)]), (
             sorted(models), [models[key] for key in sorted(models)])  # fmt: skip
 
+    def answers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return row of the plan, identifier in the store and choice of every answer to the plan."""
+        numbers = self.store.find_contents(self.contents.digests, self.contents.owners)
+        matcher = Matcher(numbers, self.shown, self.plan.repeat)
+        parts = [np.array(list(table.values()), dtype=np.int64)
+                 for table in self.store.read(self.setting, (matcher.sql, "id", "choice"))]  # fmt: skip
+        found = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
+        rows = matcher.rows(found[0])
+        return rows[rows >= 0], found[1][rows >= 0], found[2][rows >= 0]
+
     def parts(self) -> Iterator[dict[str, np.ndarray]]:
         """Read the answers to the plan, some ten thousand at a time, in the order in which they were given.
 
@@ -88,7 +100,9 @@ class Source:
             yield part
 
 
-def export(source: Source, folder: str | Path) -> dict[str, int]:
+def export(  # noqa: C901
+    source: Source, folder: str | Path, *, soft: bool = False, average: bool = False
+) -> dict[str, int]:
     """Write everything that has been answered.
 
     Parameters
@@ -99,6 +113,11 @@ def export(source: Source, folder: str | Path) -> dict[str, int]:
         Where to: ``judgments.parquet``, and per split the valid judgments as ``train_90``, ``test_10``,
         ``validation`` and ``subset``, each ``.txt`` and ``.npy``, the odd one last. Repetitions for the noise ceiling
         are in the Parquet file only.
+    soft : bool, optional
+        Whether ``train_90_soft.npy`` and such are written too: three items and the probability of each to be odd.
+    average : bool, optional
+        Whether all presentations of a triplet become one row in the files of triplets, so that a preference for a slot
+        cancels out; its odd one is the most probable item, and triplets without one are left out.
 
     Returns
     -------
@@ -112,13 +131,17 @@ def export(source: Source, folder: str | Path) -> dict[str, int]:
     """
     folder = Path(folder)
     split_triplets: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
+    kept: list[np.ndarray] = []
     repetition = is_repetition(source.plan)
     if source.excluded is not None:
         repetition = repetition | source.excluded
 
     def tables() -> Iterator[dict[str, Any]]:
         for part in source.parts():
-            _sort_by_split(part, source.plan, repetition, split_triplets)
+            if soft or average:
+                kept.append(_by_item(part, source.plan, repetition))
+            if not average:
+                _sort_by_split(part, source.plan, repetition, split_triplets)
             yield _columns(part, source)
 
     plan = source.plan.provenance
@@ -129,6 +152,8 @@ def export(source: Source, folder: str | Path) -> dict[str, int]:
     if not counts[path.name]:
         path.unlink()
         raise DataError(f"{source.store.path}: no answer of {source.annotator!r} to this plan. Run it first.")
+    if kept:
+        counts |= _write_soft(np.concatenate(kept), folder, source.plan, split_triplets, soft=soft, average=average)
     for split, parts in split_triplets.items():
         rows = np.concatenate(parts) if parts else np.empty((0, 3))
         if len(rows):
@@ -151,6 +176,45 @@ def _sort_by_split(
     for code, name in enumerate(SPLITS):
         if (split == code).any():
             split_triplets[name].append(ordered[split == code])
+
+
+def _by_item(part: dict[str, np.ndarray], plan: Plan, repetition: np.ndarray) -> np.ndarray:
+    """Return split, three items in ascending order and the probability of each, as float64 of shape (n, 7)."""
+    use = (part["choice"] >= 0) & ~repetition[part["row"]]
+    row = part["row"][use]
+    p = np.stack([part[f"p{slot}"][use] for slot in (1, 2, 3)], axis=1)
+    p = np.where(np.isfinite(p).all(axis=1, keepdims=True), p, np.eye(3)[part["choice"][use]])
+    items = plan.items[row].astype(np.int64)
+    order = np.argsort(items, axis=1)
+    sorted_items, sorted_p = np.take_along_axis(items, order, axis=1), np.take_along_axis(p, order, axis=1)
+    return np.concatenate((plan.split[row][:, None], sorted_items, sorted_p), axis=1)
+
+
+def _write_soft(
+    rows: np.ndarray, folder: Path, plan: Plan, split_triplets: dict[str, list[np.ndarray]], *,
+    soft: bool, average: bool,
+) -> dict[str, int]:  # fmt: skip
+    if average:
+        _, first, place = np.unique(
+            rank_triplets(rows[:, 1:4].astype(np.int64)), return_index=True, return_inverse=True
+        )
+        n = np.bincount(place)
+        mean = np.stack([np.bincount(place, weights=rows[:, 4 + k]) for k in range(3)], axis=1) / n[:, None]
+        rows = np.concatenate((rows[first, :4], mean), axis=1)
+    counts = {}
+    for code, name in enumerate(SPLITS):
+        part = rows[rows[:, 0] == code, 1:]
+        if average and len(part):
+            ranked = np.sort(part[:, 3:], axis=1)
+            clear = part[ranked[:, 2] - ranked[:, 1] > 1e-9]
+            place = np.array([(1, 2, 0), (0, 2, 1), (0, 1, 2)])[clear[:, 3:].argmax(axis=1)]
+            split_triplets[name].append(np.take_along_axis(clear[:, :3], place, axis=1).astype(np.int32))
+        if soft and len(part):
+            path = folder / f"{FILES[name]}_soft.npy"
+            with atomic_file(path) as temporary, temporary.open("wb") as stream:
+                np.save(stream, part.astype(np.float32 if len(plan.stimuli) < 1 << 24 else np.float64))
+            counts[path.name] = len(part)
+    return counts
 
 
 def _columns(part: dict[str, np.ndarray], source: Source) -> dict[str, Any]:

@@ -130,8 +130,8 @@ def _entry(path: Path, cache: Path, framing: Framing) -> dict[str, Any]:
         entry = json.loads(index.read_text(encoding="utf-8"))
         if all((cache / file).is_file() for file, _ in entry["frames"]):
             return entry
-    clip = read_clip(path, framing.n_frames)
-    pictures = [_shrink(frame, framing.size) for frame in clip.frames]
+    clip = read_clip(path, framing.n_frames, each=lambda frame: np.asarray(_shrink(frame, framing.size)))
+    pictures = [Image.fromarray(frame) for frame in clip.frames]
     if framing.sheet and pictures:
         pictures = [contact_sheet(pictures)]
     frames = [_write(picture, cache) for picture in pictures]

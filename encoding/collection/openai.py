@@ -2,6 +2,7 @@
 
 import base64
 import json
+import mimetypes
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from annotated_types import Interval
 
-from ..core import ConfigError
+from ..core import ConfigError, DataError
 from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, Unit, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
@@ -27,7 +28,10 @@ PATH = "/chat/completions"
 RESERVED = ("model", "messages", "max_tokens", "temperature", "seed", "logprobs", "top_logprobs", "stream", "n")
 CACHED_CHARACTERS = 1 << 30  # of frames that are kept ready to be sent
 STRUCTURED = ("", "json", "choice")
-LEAST_JSON = 16  # tokens of {"answer": "A"}
+MEDIA = ("data", "file")
+OPTIONAL = ("reasoning_tokens", "structured", "persona", "video_frames", "video_fps", "video_sound")
+MOST_CLIP = 100 << 20  # bytes of a video within a request
+LEAST_JSON = 32  # tokens of {"answer": "A"}
 MOST_TOKENS = 1e9  # in one trial; a server that counts more has not counted
 EXCERPT = 300  # characters of a reply that could not be read
 
@@ -71,6 +75,14 @@ class OpenAI:
     """Tokens that a model may use to reason, on top of those of the prompt."""
     structured: Annotated[str, OneOf(STRUCTURED)] = ""
     """How the server is made to answer with a label and nothing else: "json" (a schema) or "choice" (vLLM)."""
+    media: Annotated[str, OneOf(MEDIA)] = "data"
+    """How frames and videos are sent: within the request, or as ``file://`` addresses for a server on this machine."""
+    video_frames: CountOrZero = 0
+    """Frames that the server takes of a video; 0 for its own choice."""
+    video_fps: NotNegative = 0.0
+    """Frames per second that the server takes of a video; 0 for its own choice."""
+    video_sound: bool = False
+    """Whether the model hears the sound of videos, where it can."""
     persona: str = ""
     """Text before the system message, for replicates that differ in who is asked."""
 
@@ -136,7 +148,7 @@ class ChatAnnotator:
         azure = bool(settings.api_version) or (urlsplit(settings.url).hostname or "").endswith(".azure.com")
         self._secret = Secret(settings.key_variable, needed=bool(settings.key_variable), azure=azure)
         self._system = "\n\n".join(filter(None, (settings.persona, prompt.system)))
-        self._shown = _Shown(contents)
+        self._shown = _Shown(contents, settings.media)
         self._turns = [_Template(turn, framed=prompt.shows == "frames") for turn in prompt.turns]
         self._habits = Habits(settings.model, dict(settings.extra))
         self._client: Client | None = None
@@ -165,7 +177,7 @@ class ChatAnnotator:
             "prompt": self._prompt.name,
             "prompt_hash": self._prompt.digest,
             # Named only where they are used, so that answers of earlier versions keep their key.
-            **{name: getattr(settings, name) for name in ("reasoning_tokens", "structured", "persona")
+            **{name: getattr(settings, name) for name in OPTIONAL
                if getattr(settings, name)},
         }  # fmt: skip
 
@@ -373,6 +385,8 @@ class ChatAnnotator:
             "temperature": settings.temperature,
             **settings.extra,
         }
+        if self._contents.videos:
+            body |= _sampling(settings)
         if settings.seed is not None:
             body["seed"] = settings.seed
         if reads and self._prompt.answer == "logprobs":
@@ -382,6 +396,16 @@ class ChatAnnotator:
             if settings.structured == "json":
                 body["max_tokens"] = max(body["max_tokens"], LEAST_JSON)
         return json.dumps(self._habits.write(body), separators=(",", ":"))[:-1] + ","
+
+
+def _sampling(settings: OpenAI) -> dict[str, Any]:
+    """Return the parameters of vLLM that say which frames of a video are looked at, and whether it is heard."""
+    how = {"num_frames": settings.video_frames, "fps": settings.video_fps}
+    how = {key: value for key, value in how.items() if value}
+    processor = {key: value for key, value in how.items() if key == "fps"}
+    processor |= {"use_audio_in_video": True} if settings.video_sound else {}
+    found: dict[str, Any] = {"media_io_kwargs": {"video": how}} if how else {}
+    return found | ({"mm_processor_kwargs": processor} if processor else {})
 
 
 def _structure(how: str, labels: Sequence[str]) -> dict[str, Any]:
@@ -427,8 +451,8 @@ class _Template:
 class _Shown:
     """Contents as pieces of JSON; frames are kept up to a limit, the latest used longest."""
 
-    def __init__(self, contents: Contents) -> None:
-        self._contents = contents
+    def __init__(self, contents: Contents, media: str) -> None:
+        self._contents, self._media = contents, media
         self._kept: OrderedDict[int, str] = OrderedDict()
         self._size = 0
 
@@ -439,7 +463,10 @@ class _Shown:
         if content in self._kept:
             self._kept.move_to_end(content)
             return self._kept[content]
-        text = ",".join(_image(path) for path in images)
+        if self._contents.videos:
+            text = _media(self._contents.videos[content], "video", self._media)
+        else:
+            text = ",".join(_media(path, "image", self._media) for path in images)
         self._kept[content] = text
         self._size += len(text)
         while self._size > CACHED_CHARACTERS and len(self._kept) > 3:
@@ -447,10 +474,19 @@ class _Shown:
         return text
 
 
-def _image(path: Path) -> str:
-    kind = "png" if path.suffix == ".png" else "jpeg"
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'{{"type":"image_url","image_url":{{"url":"data:image/{kind};base64,{data}"}}}}'
+def _media(path: Path, kind: str, how: str) -> str:
+    """Write a picture or a video as a part of a message."""
+    if how == "file":
+        address = path.resolve().as_uri()
+    else:
+        if path.stat().st_size > MOST_CLIP:
+            raise DataError(
+                f"{path}: {path.stat().st_size / 1e6:,.0f} MB are too much for a request. Use shorter clips, or "
+                f'media = "file" with a server on this machine.'
+            )
+        form = mimetypes.guess_type(path.name)[0] or f"{kind}/{'mp4' if kind == 'video' else 'jpeg'}"
+        address = f"data:{form};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    return f'{{"type":"{kind}_url","{kind}_url":{{"url":{json.dumps(address)}}}}}'
 
 
 def _message(role: str, content: str) -> str:

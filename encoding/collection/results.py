@@ -63,7 +63,7 @@ def status(opened: Opened) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sources(opened: Opened, store: AnswerStore) -> list[Source]:
+def sources(opened: Opened, store: AnswerStore) -> list[Source]:
     """Find the annotators that have given answers."""
     found = []
     for settings in opened.collection.annotators:
@@ -77,7 +77,9 @@ def _sources(opened: Opened, store: AnswerStore) -> list[Source]:
     return found
 
 
-def export_collection(opened: Opened, name: str = "") -> dict[str, dict[str, int]]:
+def export_collection(
+    opened: Opened, name: str = "", *, soft: bool = False, average: bool = False
+) -> dict[str, dict[str, int]]:
     """Write the answers of one or all annotators as Parquet and as files of triplets, and a picture of every clip.
 
     Parameters
@@ -86,6 +88,8 @@ def export_collection(opened: Opened, name: str = "") -> dict[str, dict[str, int
         The plan.
     name : str, optional
         Annotator; all that have answers if left out.
+    soft, average : bool, optional
+        As for `export`.
 
     Returns
     -------
@@ -100,10 +104,10 @@ def export_collection(opened: Opened, name: str = "") -> dict[str, dict[str, int
     written = {}
     wanted = name_of(opened.collection.annotator(name)) if name else ""
     with opened.store(read_only=True) as store:
-        for source in _sources(opened, store):
+        for source in sources(opened, store):
             if wanted in ("", source.annotator):
                 folder = opened.collection.folder / "export" / file_name(source.annotator)
-                written[str(folder)] = export(source, folder)
+                written[str(folder)] = export(source, folder, soft=soft, average=average)
     if not written:
         raise DataError(f"{opened.collection.folder / STORE}: no answers of {name or 'anybody'} yet.")
     _write_pictures(opened)

@@ -8,15 +8,16 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
-from ..core import DataError, StimulusSet
+from ..core import DataError, StimulusSet, fingerprint
 from ..core.settings import Count, CountOrZero, OneOf, Text, Unit, settings
 from ..core.stimuli import number_name
+from ..io.clips import inside
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import STIMULUS_COLUMNS, read_stimuli, read_table, stimulus_column
-from .contents import POLICIES, Contents, of_captions, of_frames, of_names
+from .contents import POLICIES, Contents, of_captions, of_frames, of_names, of_videos
 from .frames import FrameTable, Framing, take_frames
 
-SHOWN = ("names", "captions", "frames")
+SHOWN = ("names", "captions", "frames", "videos")
 TEXTS = ("caption", "description", "text")
 
 
@@ -29,7 +30,7 @@ class Stimuli:
     ``duration``, ``duplicate_of``, ``split``. Or the list "cowen2017", whose stimuli are named by numbers; a table of
     captions then names them in the same way (``video_id``)."""
     show: Annotated[str, OneOf(SHOWN)] = "names"
-    """What annotators get: the name alone (tables, ratings), captions, or frames."""
+    """What annotators get: the name alone (tables, ratings), captions, frames, or whole videos."""
     folder: str = ""
     """Folder of the clips; that of the table if left out. Nothing outside it is read."""
     captions: str = ""
@@ -121,7 +122,13 @@ def read_shown(
     framing = Framing(settings.n_frames, settings.size, settings.sheet)
     frames: FrameTable = take_frames(stimuli, folder, cache, framing, watch=watch)
     stimuli = take(stimuli, ~np.isin(stimuli.stimulus, list(frames.problems)))
-    return Shown(stimuli, of_frames(stimuli.stimulus.tolist(), frames.frames), frames.problems)
+    contents = of_frames(stimuli.stimulus.tolist(), frames.frames)
+    if settings.show == "videos":
+        # Frames were taken all the same: a clip that cannot be decoded is found before anybody is paid to see it.
+        clips = [inside(folder, name) for name in stimuli.path.tolist()]
+        keys = [(clip, fingerprint(clip)) for clip in clips]
+        contents = of_videos(contents, dict(zip(contents.stimuli, keys, strict=True)))
+    return Shown(stimuli, contents, frames.problems)
 
 
 def _check_captions(settings: Stimuli, names: list[str], captions: dict[str, list[str]]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import ConfigError, DataError, Plan, suggest, versions
 from ..core.plans import SPLITS
+from ..core.plugins import Registry
 from ..core.settings import Count, CountOrZero, Text, settings
 from ..io.atomic import write_json
 from ..io.judgments.answers import AnswerStore
@@ -30,14 +31,18 @@ from .transformers import Transformers
 from .trials import Annotator
 
 # What `kind` in an [[annotator]] table of the configuration can be.
-ANNOTATORS: dict[str, type] = {
-    "openai": OpenAI,
-    "transformers": Transformers,
-    "table": Table,
-    "cosine": Cosine,
-    "colours": Colours,
-    "words": Words,
-}
+ANNOTATORS: Registry[type[Any]] = Registry(
+    "encoding.annotators",
+    {
+        "openai": OpenAI,
+        "transformers": Transformers,
+        "table": Table,
+        "cosine": Cosine,
+        "colours": Colours,
+        "words": Words,
+    },
+    needs=("open",),
+)
 AnnotatorSettings = OpenAI | Transformers | Table | Cosine | Colours | Words
 STORE = "answers.sqlite"
 
@@ -324,6 +329,7 @@ def summarize(opened: Opened) -> dict[str, Any]:
     return {
         "stimuli": len(plan.stimuli),
         "left_out": opened.what.problems,
+        "same": [list(names) for names in opened.what.contents.same()],
         "trials": len(plan),
         "triplets": len(once),
         "splits": {name: int(n) for name, n in zip(SPLITS, split, strict=True)},

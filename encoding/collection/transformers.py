@@ -88,6 +88,8 @@ class ModelAnnotator:
                 f'"captions-letter" or "frames-letter", or a server.'
             )
         has = "captions" if any(contents.texts) else "frames" if any(contents.images) else "neither"
+        if contents.videos:
+            raise ConfigError('kind "transformers" sees frames, not videos: set show = "frames" in [stimuli].')
         if has != prompt.shows:
             raise ConfigError(f"[[annotator]] prompt {prompt.name!r} shows {prompt.shows}, but [stimuli] gives {has}.")
         self._settings, self._prompt, self._contents = settings, prompt, contents

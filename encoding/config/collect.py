@@ -98,8 +98,7 @@ def resolved(collection: Collection) -> dict[str, Any]:
     """
     content = dataclasses.asdict(collection)
     content["base"] = content["base"].as_posix()
-    kinds = {cls: kind for kind, cls in ANNOTATORS.items()}
     content["annotators"] = [
-        {"kind": kinds[type(settings)]} | dataclasses.asdict(settings) for settings in collection.annotators
+        {"kind": ANNOTATORS.name_of(settings)} | dataclasses.asdict(settings) for settings in collection.annotators
     ]
     return content

@@ -123,7 +123,7 @@ def kind_of(model: EncodingModel) -> str:
     str
         Its ``kind``.
     """
-    return next(kind for kind, cls in MODELS.items() if isinstance(model, cls))
+    return MODELS.name_of(model)
 
 
 def read_config(path: str | Path, *, only_features: bool = False) -> Study:

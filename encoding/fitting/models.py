@@ -146,7 +146,9 @@ class BandedRidge:
             from .solvers import GUIDED_METHODS
 
             if self.method not in GUIDED_METHODS:
-                raise ConfigError(f'search = "guided" needs method = "{GUIDED_METHODS[-1]}", not {self.method!r}.')
+                raise ConfigError(
+                    f'search = "guided" needs method = "{list(GUIDED_METHODS)[-1]}", not {self.method!r}.'
+                )
         if self.n_iter < n_bands + 1:
             raise ConfigError(
                 f"n_iter = {self.n_iter}, but {n_bands} bands need at least {n_bands + 1} candidates (each band "

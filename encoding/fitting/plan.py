@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..core import ConfigError
 from .arrays import Arrays
 from .rows import BATCH_BYTES, REFIT_BYTES, Rows, batch_of, target_bytes
-from .solvers import METHODS, SOLVERS
+from .solvers import SOLVERS
 from .solvers.base import Size
 
 
@@ -58,7 +58,7 @@ def count_operations(size: Size, n_targets: int, device: str = "cpu") -> dict[st
 
 def choose_method(wanted: str, size: Size, n_targets: int, device: str = "cpu") -> Choice:
     """Pick the solver with the fewest estimated operations, or the requested one."""
-    if wanted != METHODS[0]:
+    if wanted != "auto":
         return Choice(wanted, f"{wanted}, as asked.")
     counted = count_operations(size, n_targets, device)
     best = min(counted, key=lambda name: counted[name])

@@ -1,6 +1,7 @@
 """Frames out of video files, in one pass forward, with a word on what is wrong with a file."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def inside(folder: str | Path, name: str) -> Path:
     return path
 
 
-def read_clip(path: str | Path, n_frames: int) -> ClipFrames:
+def read_clip(path: str | Path, n_frames: int, *, each: Callable[[np.ndarray], np.ndarray] | None = None) -> ClipFrames:
     """Take frames from the middles of equal parts of a clip.
 
     The clip is decoded once from its beginning, which is several times faster than a seek to each frame, and exact
@@ -83,6 +84,8 @@ def read_clip(path: str | Path, n_frames: int) -> ClipFrames:
         A video file.
     n_frames : int
         How many parts.
+    each : callable, optional
+        Applied to every frame that is kept, as soon as it is decoded, so that large frames are never all in memory.
 
     Returns
     -------
@@ -105,14 +108,14 @@ def read_clip(path: str | Path, n_frames: int) -> ClipFrames:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             duration = stated_duration(container, stream)
-            found = _take(container, n_frames, duration)
+            found = _take(container, n_frames, duration, each)
         end = found.end
         if end is not None and found.short and end < LEAST * duration:
             return ClipFrames((), (), duration, f"it breaks off at {end:.2f} of {duration:.2f} s")
         if end is not None and (np.isnan(duration) or found.short):
             # The header is silent or wrong; now the end is known.
             with av.open(str(path)) as container:
-                found, duration = _take(container, n_frames, end), end
+                found, duration = _take(container, n_frames, end, each), end
     except (av.error.FFmpegError, OSError) as error:
         return ClipFrames((), (), float("nan"), f"it cannot be decoded ({error})")
     if not found.frames:
@@ -123,7 +126,8 @@ def read_clip(path: str | Path, n_frames: int) -> ClipFrames:
 
 
 class _Found:
-    def __init__(self) -> None:
+    def __init__(self, each: Callable[[np.ndarray], np.ndarray] | None = None) -> None:
+        self.each = each
         self.frames: list[np.ndarray] = []
         self.times: list[float] = []
         self.end: float | None = None
@@ -155,11 +159,13 @@ def upright(frame: Any) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
-def _take(container: Any, n_frames: int, duration: float) -> _Found:
+def _take(
+    container: Any, n_frames: int, duration: float, each: Callable[[np.ndarray], np.ndarray] | None = None
+) -> _Found:
     """Decode forward and keep the frames that are shown at the middles; without a duration, only find the end."""
     import av
 
-    found = _Found()
+    found = _Found(each)
     aspect = container.streams.video[0].sample_aspect_ratio
     middles = (np.arange(n_frames) + 0.5) / n_frames * duration
     shown: Any = None
@@ -200,5 +206,5 @@ def _keep(found: _Found, shown: tuple[Any, float], aspect: Any) -> None:
         height, width = pixels.shape[:2]
         size = (width, round(height * float(aspect))) if turned else (round(width * float(aspect)), height)
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-    found.frames.append(pixels)
+    found.frames.append(found.each(pixels) if found.each else pixels)
     found.times.append(float(time))

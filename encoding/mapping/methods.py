@@ -149,6 +149,8 @@ def _models(summary: Summary) -> str:
         bands = ", ".join(model["bands"])
         if model["kind"] == "ridge":
             sentences.append(f"{model['name']}: ridge regression on {bands}, one of {grid} per {each}.")
+        elif model["kind"] != "banded_ridge":
+            sentences.append(f"{model['name']}: {model['kind']} on {bands}, one of {grid} per {each}.")
         else:
             sentences.append(
                 f"{model['name']}: banded ridge on {bands} (Dupré la Tour et al. 2022), {model['n_iter']} candidates "
@@ -179,7 +181,7 @@ def _solvers(summary: Summary) -> list[str]:
     for method in dict.fromkeys(methods.values()):
         which = [name for name, used in methods.items() if used == method]
         of = f" of {', '.join(which)}" if len(which) < len(methods) else ""
-        sentences.append(f"Hyper-parameters{of} were searched {SOLVERS[method]}.")
+        sentences.append(f"Hyper-parameters{of} were searched {SOLVERS.get(method, f'by the solver {method!r}')}.")
     fell_back = [name for name, model in summary.models.items() if model.solver.fell_back]
     if fell_back:
         sentences.append(f"Where a decomposition failed ({', '.join(fell_back)}), himalaya was used.")

@@ -1,12 +1,12 @@
 """Power of the comparison of two feature spaces, from the variance of shared signal variance (U).
 
-With n samples, p features, lag-1 autocorrelations a of features and e of noise, and population R2 = q, products of
-different runs give approximately (checked by simulation, `benchmarks/controls.py`)
+With n samples, p features, lag-1 autocorrelations a of features and e of noise, and population R2 = q, the estimate
+from products of different runs has approximately (checked by simulation in `benchmarks/controls.py`)
 
-    Var U = k [2 p (1 - q)^2 / n^2 + 4 q (1 - q) / n],    k = (1 + a e) / (1 - a e).
+    Var U = k [2 p (1 - q)^2 / n^2 + 4 q (1 - q)^2 / n],    k = (1 + a e) / (1 - a e).
 
-The first part is noise, falls with n^2 and averages over targets whose noise is independent; the second is the sampling
-of stimuli, which targets of one region share. A difference of two spaces adds both variances: pessimistic where they
+Of this, 2 q^2 (1 - q)^2 / n is the sampling of stimuli, which the targets of a region share; the rest is noise, and
+averages over targets whose noise is independent. A difference of two spaces adds both variances: pessimistic where they
 share features.
 """
 
@@ -51,6 +51,11 @@ class Design:
         """Difference of population R2."""
         return self.r[0] ** 2 - self.r[1] ** 2
 
+    def stimulus_variance(self, n_runs: int) -> float:
+        """Part of the variance of the estimated difference that comes from the sampling of stimuli."""
+        n = n_runs * self.samples_per_run
+        return sum(2 * (r * r * (1 - r * r)) ** 2 / n for r in self.r)
+
     def variance(self, n_runs: int) -> float:
         """Variance of the estimated difference in one participant."""
         n = n_runs * self.samples_per_run
@@ -58,8 +63,9 @@ class Design:
         total = 0.0
         for r, p in zip(self.r, self.n_features, strict=True):
             q = r * r
-            total += 2 * p * (1 - q) ** 2 / (n * n * self.n_targets) + 4 * q * (1 - q) / n
-        return inflation * total
+            total += 2 * p * (1 - q) ** 2 / (n * n) + 4 * q * (1 - q) ** 2 / n
+        stimuli = self.stimulus_variance(n_runs)
+        return stimuli + (inflation * total - stimuli) / self.n_targets
 
 
 def power_of(difference: float, variance: float, df: float, level: float = 0.05) -> float:
@@ -92,7 +98,7 @@ def power(design: Design, n_runs: int, n_subjects: int = 1, level: float = 0.05)
     if n_subjects == 1:
         return power_of(design.difference, of_runs, min(n_runs, 20) - 1, level)
     # Sampling of stimuli is common to participants, noise and true differences are not.
-    stimuli = design.variance(10**6 * n_runs) * 10**6
+    stimuli = design.stimulus_variance(n_runs)
     noise = of_runs - stimuli
     of_subjects = (noise + design.subject_sd**2) / n_subjects
     variance = stimuli + of_subjects

@@ -25,7 +25,16 @@ from ..comparison import (
 from ..core import Atlas, Provenance, Scores
 from ..fitting import choose_device
 from ..io.atomic import write_json, write_tsv
-from ..mapping import METRICS, RSA, CeilingSummary, DiscoverySummary, Result, judge_regions, spaces_as_models
+from ..mapping import (
+    METRICS,
+    RSA,
+    CeilingSummary,
+    DiscoverySummary,
+    Result,
+    joined_claims,
+    judge_regions,
+    spaces_as_models,
+)
 from .jobs import Fitted, Job, Loaded
 
 
@@ -167,7 +176,9 @@ def joined_scores(similar: Sequence[RsaResult]) -> dict[str, Scores]:
     return {RSA: Scores(RSA, rows, values, first.targets, first.subject, provenance)}
 
 
-def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFrame) -> None:
+def write_group_rsa(
+    folder: Path, results: Sequence[Result], regions: pd.DataFrame, of_group: pd.DataFrame | None
+) -> None:
     """Write the verdict on every region, and every choice that was made.
 
     Parameters
@@ -178,6 +189,8 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
         Participants.
     regions : pandas.DataFrame
         Rows of `score_regions` of all of them.
+    of_group : pandas.DataFrame or None
+        Verdicts of tests of all of them together.
     """
     choices = results[0].summary.rsa
     if not choices:
@@ -185,7 +198,8 @@ def write_group_rsa(folder: Path, results: Sequence[Result], regions: pd.DataFra
     tables = []
     for name, of_one in choices.items():
         rows = spaces_as_models(regions, name)
-        tables.append(judge_regions(rows, list(of_one.similarity)).assign(rsa=name))
+        claims = joined_claims(results, of_group, name)
+        tables.append(judge_regions(rows, list(of_one.similarity), claims).assign(rsa=name))
     write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
     write_json(
         folder / "rsa.json", {name: {r.subject: r.summary.rsa[name].plain() for r in results} for name in choices}

@@ -1,5 +1,6 @@
 """encoding collect: from a configuration to files, in one folder, as often as one likes."""
 
+import json
 import runpy
 import time
 from pathlib import Path
@@ -258,3 +259,46 @@ def test_commands_in_the_documents_parse():
     assert {line[2] for line in lines} == {"all", "plan", "run", "status", "check", "export", "merge"}
     for line in lines:
         build_parser().parse_args(line[1:])
+
+
+def test_page_of_trials_and_soft_and_averaged_files(tmp_path, capsys):
+    def answer(request):
+        found = by_hash(request)
+        return {"content": "<b>I cannot</b>"} | ({"logprobs": [("x", -0.1)]} if "thing 3." in str(request) else found)
+
+    with Serving(answer) as server:
+        config = write(
+            tmp_path,
+            MODEL.format(url=server.url),
+            show="captions",
+            **{"n_triplets = 120": 'n_triplets = 60\norder = "all"'},
+        )
+        assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+        assert main(["collect", "run", "--config", config]) == 0
+    assert main(["collect", "export", "--config", config, "--soft", "--average-orders"]) == 0
+    folder = tmp_path / "out" / "export" / "toy-model-1"
+    judgments = read_judgments(folder / "judgments.parquet")
+    soft = np.load(folder / "train_90_soft.npy")
+    hard = np.load(folder / "train_90.npy")
+    assert len(soft) == len(hard) < 60
+    assert np.allclose(soft[:, 3:].sum(axis=1), 1, atol=1e-5)
+    by_triplet = {tuple(sorted(row)): row[2] for row in hard.tolist()}
+    for row in soft:
+        assert by_triplet[tuple(int(i) for i in row[:3])] == row[int(row[3:].argmax())]
+        same = (np.sort(judgments.items, axis=1) == row[:3]).all(axis=1) & (judgments.choice >= 0)
+        same &= judgments.repeat < 6
+        mean = np.take_along_axis(
+            judgments.probabilities[same], np.argsort(judgments.items[same], axis=1), axis=1
+        ).mean(axis=0)
+        assert np.allclose(mean, row[3:], atol=1e-5)
+    capsys.readouterr()
+    assert main(["collect", "trials", "--config", config, "--most", "60"]) == 0
+    page = (tmp_path / "out" / "trials.html").read_text(encoding="utf-8")
+    assert "60 trials" in capsys.readouterr().err
+    content = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
+    outcomes = [trial["outcome"] for trial in content["trials"]]
+    assert 20 <= outcomes.count("unparsed") < 60
+    assert "<b>I cannot" not in page
+    assert all(f"Somebody does thing {int(name[4:])}." == text for trial in content["trials"]
+               for name, text in zip(trial["items"], trial["texts"], strict=True))  # fmt: skip
+    assert "Odd one out (A, B or C)" in content["prompts"]

@@ -226,3 +226,60 @@ def test_stimuli_leave_out_bad_clips_and_duplicates(tmp_path, clips):
     assert shown.stimuli.stimulus.tolist() == ["a", "b", "c", "d"]
     assert list(shown.problems) == ["f"]
     assert len(shown.contents) == 4
+
+
+@pytest.mark.parametrize("media", ["data", "file"])
+def test_whole_videos_are_sent_as_models_want_them(tmp_path, media):
+    """The bytes of each clip reach the server, in the order of the plan, with the frames it is to look at."""
+    import base64
+    from pathlib import Path
+    from urllib.parse import unquote, urlsplit
+
+    import av
+    from PIL import Image
+    from test_runner import Serving
+
+    from encoding.collection import Design, OpenAI, Stimuli, choose, collect, make_plan
+    from encoding.collection.stimuli import read_shown
+    from encoding.io.judgments.answers import AnswerStore
+
+    rows = ["stimulus\tpath"]
+    for k in range(5):
+        with av.open(str(tmp_path / f"{k}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=8)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for _ in range(8):
+                image = Image.new("RGB", (64, 48), (min(k, 3) * 60, 90, 30))
+                container.mux(stream.encode(av.VideoFrame.from_image(image)))
+            container.mux(stream.encode())
+        rows.append(f"v{k}\t{k}.mp4")
+    (tmp_path / "4.mp4").write_bytes((tmp_path / "3.mp4").read_bytes())
+    (tmp_path / "s.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    what = read_shown(Stimuli("s.tsv", show="videos", n_frames=2), tmp_path, tmp_path / "cache")
+    assert what.contents.same() == [("v3", "v4")]
+    plan = make_plan(Design(n_triplets=8), what.contents.stimuli)
+    seen = []
+
+    def answer(request):
+        seen.append(request)
+        return {"content": "A", "logprobs": [("A", -0.1)], "tokens_in": 900}
+
+    with Serving(answer) as server, AnswerStore(tmp_path / "a.sqlite") as store:
+        settings = OpenAI("toy", "frames-letter", url=server.url, media=media, video_fps=2.0, video_frames=4,
+                          video_sound=True, concurrency=1)  # fmt: skip
+        annotator = settings.open(what.contents)
+        assert collect(plan, choose(plan, what.contents), what.contents, annotator, store).outcomes["valid"] == 8
+        assert store.spent(1)["tokens_in"] == 7200
+    wanted = {tuple(row) for row in plan.items.tolist()}
+    clips = {(tmp_path / f"{k}.mp4").read_bytes(): k for k in reversed(range(5))}
+    for request in seen:
+        assert request["media_io_kwargs"] == {"video": {"num_frames": 4, "fps": 2.0}}
+        assert request["mm_processor_kwargs"] == {"fps": 2.0, "use_audio_in_video": True}
+        urls = [part["video_url"]["url"] for part in request["messages"][-1]["content"] if part["type"] == "video_url"]
+        if media == "data":
+            assert all(url.startswith("data:video/mp4;base64,") for url in urls)
+            data = [base64.b64decode(url.split(",", 1)[1]) for url in urls]
+        else:
+            data = [Path(unquote(urlsplit(url).path)).read_bytes() for url in urls]
+        found = tuple(clips[content] for content in data)
+        assert any(tuple(3 if i == 4 else i for i in row) == found for row in wanted)

@@ -10,6 +10,7 @@ from encoding.collection import (
     average_orders,
     judge_agreement,
     make_plan,
+    pool,
     repeat_agreement,
     slot_use,
 )
@@ -254,3 +255,16 @@ def test_participants_who_guess_prefer_a_slot_or_do_not_look_are_flagged():
     assert "prefers a slot" in table.loc["biased", "flags"]
     assert "faster than anybody can look" in table.loc["lapses", "flags"]
     assert "in a row" in table.loc["lapses", "flags"]
+
+
+def test_pooled_judges_weigh_as_much_as_they_are_reliable(plan):
+    judges = [judge(plan, "good", noise=0.3, seed=1), judge(plan, "fair", noise=0.6, seed=2),
+              judge(plan, "dice", noise=1e9, seed=3), judge(plan, "dice 2", noise=1e9, seed=4)]  # fmt: skip
+    pooled, reliability = pool(Judgments.concat(judges))
+    assert reliability["good"] > reliability["fair"] > 0.5
+    assert max(reliability["dice"], reliability["dice 2"]) < 0.45
+    right = STRENGTH[pooled.items].argmax(axis=1)
+    alone = average_orders(judges[1])
+    assert (pooled.choice == right).mean() > (alone.choice == STRENGTH[alone.items].argmax(axis=1)).mean()
+    with pytest.raises(DataError, match="two or more are needed"):
+        pool(judges[0])

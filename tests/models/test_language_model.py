@@ -77,13 +77,13 @@ evoked, not to who or what is seen, nor to the order of the videos. Answer with 
 """
 
 
-def ask(server, folder, design, *, window=1000, prompt="captions-letter"):
+def ask(server, folder, design, *, window=1000, prompt="captions-letter", **settings):
     """Judge, and return judgments with what was spent and the time it took."""
     plan = make_plan(design, NAMES, seed=1)
     contents = of_captions(NAMES, dict(zip(NAMES, ([text] for text in CAPTIONS), strict=True)))
     shown = choose(plan, contents)
     annotator = OpenAI(
-        "smollm2", prompt, url=f"{server.listening_address}/v1", concurrency=2, extra={"cache_prompt": True}
+        "smollm2", prompt, url=f"{server.listening_address}/v1", concurrency=2, extra={"cache_prompt": True}, **settings
     ).open(contents, folder)
     with AnswerStore(folder / "answers.sqlite") as store:
         # The server computes in threads of this process: its processor time is what a free core would take.
@@ -144,3 +144,51 @@ def test_cost_aware_order_lets_the_server_reuse_more_of_the_prompts(server, judg
     _, drawn, _ = ask(server, tmp_path, Design(kind="full", test=0.0), window=1)
     shares = [spent["tokens_cached"] / spent["tokens_in"] for spent in (drawn, ordered)]
     assert shares[1] > shares[0] + 0.03
+
+
+def test_structured_output_makes_every_answer_valid(server, tmp_path):
+    judgments, _, _ = ask(server, tmp_path, Design(n_triplets=20, test=0.0), prompt="captions-text", structured="json")
+    assert np.mean(judgments.outcome == "valid") >= 0.95
+
+
+def test_batch_files_give_the_answers_of_live_requests(server, tmp_path, monkeypatch):
+    import json
+    import urllib.request
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "collection"))
+    from test_batches import Vendor
+    from test_servers import serving
+
+    from encoding.cli import main
+
+    def answer(body):
+        request = urllib.request.Request(
+            f"{server.listening_address}/v1/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as reply:
+            return reply.status, json.loads(reply.read())
+
+    table = "\n".join(["stimulus\tcaption", *map("\t".join, zip(NAMES, CAPTIONS, strict=True))])
+    (tmp_path / "stimuli.tsv").write_text(table, encoding="utf-8")
+    found = {}
+    with serving(Vendor(answer), whole=True) as (url, _):
+        for how, where in (("batch", url), ("live", f"{server.listening_address}/v1")):
+            config = tmp_path / f"{how}.toml"
+            config.write_text(
+                '[stimuli]\ntable = "stimuli.tsv"\nshow = "captions"\n[design]\nn_triplets = 20\n'
+                f'[[annotator]]\nkind = "openai"\nmodel = "smollm2"\nprompt = "captions-letter"\nurl = "{where}"\n'
+                f'[collect]\nfolder = "{how}"\n',
+                encoding="utf-8",
+            )
+            steps = [["plan", "--dry-run", "0"], ["run"], ["export"]]
+            if how == "batch":
+                steps[1:2] = [["batch", "write"], ["batch", "send"], ["batch", "fetch", "--wait", "0.01"]]
+            for step in steps:
+                assert main(["collect", step[0], "--config", str(config), *step[1:]]) == 0
+            judgments = exported(tmp_path / how / "export" / "smollm2")
+            order = np.lexsort(judgments.items.T)
+            found[how] = judgments.items[order], judgments.probabilities[order]
+    assert np.array_equal(found["batch"][0], found["live"][0])
+    assert np.allclose(found["batch"][1], found["live"][1], atol=0.02)

@@ -14,6 +14,7 @@ import numpy as np
 from ...core.atlas import Atlas
 from ...core.axes import Targets
 from ...core.errors import DataError, suggest
+from ...core.plugins import load_plugins
 from ..bdata.rois import PREFIX, bdata_atlas
 from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
 from .label_images import read_labels
@@ -39,6 +40,7 @@ SURFACE_FILES = {
     for scale in (100, 200, 400)
 }
 DSEG_PARTS = {"aseg": ("subcortex",), "aparcaseg": ("subcortex", "cortex")}
+PLUGINS = "encoding.atlases"  # entry points: functions without arguments that return an Atlas
 BDATA_ATLASES = ("hcp180", "yeo17", "subcortex")
 DSEG_TABLE = "atlas-FreeSurfer_dseg.tsv"
 
@@ -51,10 +53,10 @@ class AtlasInfo:
     ----------
     name : str
         The name to load it by.
-    kind : {"surface", "segmentation", "package"}
+    kind : {"surface", "segmentation", "package", "plugin"}
         "surface": shipped, for `load_atlas`. "segmentation": only the table is shipped; the volume is the
         user's fMRIPrep output, for `load_dseg`. "package": for `load_atlas`, if the package that carries
-        it is installed.
+        it is installed. "plugin": for `load_atlas`, of a package with an entry point ``encoding.atlases``.
     space : str
         Reference space.
     n_regions : int
@@ -117,6 +119,11 @@ def available_atlases() -> list[AtlasInfo]:
     for name, about in PACKAGED.items():
         infos.append(
             AtlasInfo(name, "package", "fsLR, fsaverage", about.n_regions, about.licence, about.citation, about.summary)
+        )
+    for name in load_plugins(PLUGINS):
+        atlas = _of_plugin(name)
+        infos.append(
+            AtlasInfo(name, "plugin", atlas.targets.space, len(atlas.region), atlas.licence, atlas.citation, "")
         )
     return infos
 
@@ -185,9 +192,9 @@ def load_atlas(
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `available_atlases` lists as "surface" or "package", or a label image: NIfTI, a GIFTI pair (the file
-        with ``hemi-L`` in its name, or a path with ``{hemi}`` where L and R go), CIFTI ``.dlabel.nii`` or
-        ``.dscalar.nii``.
+        A name that `available_atlases` lists as "surface", "package" or "plugin", or a label image: NIfTI, a GIFTI
+        pair (the file with ``hemi-L`` in its name, or a path with ``{hemi}`` where L and R go), CIFTI ``.dlabel.nii``
+        or ``.dscalar.nii``.
     table : str or Path, optional
         TSV with the columns index and name, and optionally hemi, network and color. If not given, it is looked for
         beside the image by the naming rule of BIDS.
@@ -219,6 +226,8 @@ def load_atlas(
         return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
     if name in SURFACE_FILES:
         path = _folder() / SURFACE_FILES[name]
+    elif not _is_file(name) and name in load_plugins(PLUGINS):
+        return attach_roi_sets(_of_plugin(name), read_roi_sets(as_released=as_released))
     else:
         path = _user_file(name)
         name = _name_of(path)
@@ -236,12 +245,26 @@ def _user_file(name: str) -> Path:
             f"Load that file with load_dseg."
         )
     path = Path(name)
-    if not path.exists() and "{hemi}" not in name and not name.endswith((".nii", ".nii.gz", ".gii")):
-        raise DataError(
-            f"Atlas {name!r} is not known. {suggest(name, [*SURFACE_FILES, *PACKAGED])} Or give the path of a label "
-            "image."
-        )
+    if not _is_file(name):
+        known = [*SURFACE_FILES, *PACKAGED, *load_plugins(PLUGINS)]
+        raise DataError(f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image.")
     return path
+
+
+def _is_file(name: str) -> bool:
+    """Return True if a name is that of a file, there or not, and not that of an atlas."""
+    return "{hemi}" in name or name.endswith((".nii", ".nii.gz", ".gii")) or Path(name).exists()
+
+
+def _of_plugin(name: str) -> Atlas:
+    """Call the function of another package that makes an atlas."""
+    atlas = load_plugins(PLUGINS)[name]()
+    if not isinstance(atlas, Atlas) or atlas.name != name:
+        raise DataError(
+            f"Atlas {name!r} (entry point {PLUGINS!r}): its function returned {atlas!r}, but an Atlas of that name is "
+            f"needed."
+        )
+    return atlas
 
 
 def _name_of(path: Path) -> str:
