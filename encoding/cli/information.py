@@ -3,11 +3,14 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core import DataError
-from .options import add_command
+from .options import add_command, labels_of
 from .progress import say
+
+if TYPE_CHECKING:
+    from ..config.settings import Study
 
 
 def add_information(commands: Any) -> None:
@@ -18,8 +21,19 @@ def add_information(commands: Any) -> None:
     commands : subparsers
         Of the main parser.
     """
-    check = add_command(commands, "check", _check, "build everything a configuration describes, touch no data")
+    check = add_command(commands, "check", _check, "check a configuration, and the files of a dataset without images")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    check.add_argument("bids_dir", type=Path, nargs="?", metavar="BIDS_DIR", help="find its files and atlases too")
+    check.add_argument("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: in the dataset)")
+    check.add_argument(
+        "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL", help="(default: all)"
+    )
+    clean = add_command(commands, "clean", _clean, "remove intermediate results; scores, maps and reports stay")
+    clean.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="folder of results")
+    clean.add_argument(
+        "-w", "--work-dir", "--work_dir", type=Path, metavar="WORK_DIR",
+        help="where intermediate results are (default: OUTPUT_DIR/work)",
+    )  # fmt: skip
     schema = add_command(commands, "schema", _schema, "print a JSON schema of configurations, for editors")
     schema.add_argument(
         "--format", choices=("json", "markdown"), default="json", help="or a page of all settings (default: json)"
@@ -57,10 +71,27 @@ def _schema(options: argparse.Namespace) -> int:
     return 0
 
 
+def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
+    """Check a dataset and describe what was found."""
+    from ..workflow.checks import check_dataset
+    from ..workflow.jobs import Places, subjects_of
+
+    if not options.bids_dir.is_dir():
+        raise DataError(f"BIDS_DIR {options.bids_dir} is not a folder.")
+    output = options.bids_dir / "derivatives" / "brain-encoding"
+    places = Places(options.bids_dir, output, output / "work", options.derivatives)
+    subjects = subjects_of(places, labels_of(options.participant_label, "sub-"), study.load)
+    found = check_dataset(study, places, subjects)
+    runs = ", ".join(f"sub-{subject} {n}" for subject, n in found.runs.items())
+    regions = ", ".join(f"{name} {n} regions" for name, n in found.atlases.items())
+    return [f"  files           {runs}", f"  regions         {regions or 'known once the data are read'}"]
+
+
 def _check(options: argparse.Namespace) -> int:
     from ..config.settings import kind_of, read_config
 
     study = read_config(options.config)
+    found = _dataset(options, study) if options.bids_dir else []
     print(f"{options.config}: good")
     print(f"  feature spaces  {', '.join(feature.name for feature in study.features)}")
     print(f"  load            {study.load.kind}, one row per {study.load.per}")
@@ -78,6 +109,8 @@ def _check(options: argparse.Namespace) -> int:
         )
     print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'one model, nothing to compare'}")
     print(f"  atlases         {', '.join(study.maps.atlases)}")
+    for line in found:
+        print(line)
     if study.recipe is not None:
         print(f"  recipe          {study.recipe.name}: {study.recipe.title}")
         print("\nleft open by the paper:")
@@ -87,6 +120,14 @@ def _check(options: argparse.Namespace) -> int:
             f"\nall settings; lines that end with # {study.recipe.name} come from the recipe, defaults are not shown:\n"
         )
         print(study.expanded)
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from ..workflow.disk import clean
+
+    freed = clean(options.output_dir, options.work_dir)
+    print(f"{options.output_dir}: {freed / 1e6:.0f} MB of intermediate results removed")
     return 0
 
 

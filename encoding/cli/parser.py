@@ -2,15 +2,18 @@
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ..core import EncodingError
 from .analysis import add_analysis, add_embedding
 from .collecting import add_collecting
 from .information import add_information
 from .planning import add_planning
-from .progress import say
+from .progress import say, system_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,15 +36,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What a fit will take and which solver it uses is said before it begins.
     logging.getLogger("encoding.fitting").setLevel(logging.INFO)
     try:
-        return options.command(options)
+        with _terminable():
+            return options.command(options)
     except EncodingError as error:
         if options.verbose:
             raise
         say(f"encoding {options.name}: error: {error}")
         return 1
+    except OSError as error:  # of the disk or the network: nothing that a traceback explains
+        if options.verbose or isinstance(error, ChildProcessError):
+            raise
+        say(f"encoding {options.name}: error: {system_error(error)}")
+        return 1
+    except Terminated:
+        say("terminated; what was finished is kept, run the same command again to go on")
+        return 143
     except KeyboardInterrupt:
         say("interrupted; what was finished is kept, run the same command again to go on")
         return 130
+
+
+class Terminated(BaseException):
+    """SIGTERM: a scheduler or a service wants the process to end."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Unwind on SIGTERM as on Ctrl-C, so that locks and temporary files are given up."""
+
+    def stop(number: int, frame: object) -> None:  # noqa: ARG001
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -21,6 +21,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def system_error(error: OSError) -> str:
+    """Say in one sentence what the system refused, and where."""
+    from ..io.atomic import FORBIDDEN, FULL, disk_error
+
+    if error.errno in FULL | FORBIDDEN:
+        return disk_error(error, error.filename or ".")
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or type(error).__name__} ({type(error).__name__})."
+
+
 def end_line(progress: StepProgress) -> None:
     """End what a bar has drawn, so that what is printed next begins a line of its own.
 

@@ -21,7 +21,10 @@ from .contents import Contents
 from .schedule import is_repetition
 
 FLOATS = ("p1", "p2", "p3", "mass", "latency", "answered")
+CHUNK = 50_000  # rows that are written at once
 COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tries")
+# All answers are held at once while they are put in order: these need no more digits.
+SMALL = dict.fromkeys(("p1", "p2", "p3", "mass", "latency"), np.float32) | dict.fromkeys(COUNTS, np.int32)
 # All three in one number: rows are read one by one, and every column takes its time.
 MARK = "(served * 8 + outcome) * 8 + choice + 1"
 FILES = {"train": "train_90", "validation": "validation", "test": "test_10", "subset": "subset"}
@@ -137,7 +140,7 @@ def export(  # noqa: C901
         repetition = repetition | source.excluded
 
     def tables() -> Iterator[dict[str, Any]]:
-        for part in source.parts():
+        for part in _in_order_of_plan(source):
             if soft or average:
                 kept.append(_by_item(part, source.plan, repetition))
             if not average:
@@ -161,6 +164,20 @@ def export(  # noqa: C901
                 write_triplets(folder / f"{FILES[split]}{suffix}", rows)
                 counts[f"{FILES[split]}{suffix}"] = len(rows)
     return counts
+
+
+def _in_order_of_plan(source: Source) -> Iterator[dict[str, np.ndarray]]:
+    """Read all answers, and give them in the order of the plan: the order of arrival must not shape what is written."""
+    parts = [
+        {name: values.astype(SMALL.get(name, values.dtype), copy=False) for name, values in part.items()}
+        for part in source.parts()
+    ]
+    if not parts:
+        return
+    whole = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+    order = np.argsort(whole["row"], kind="stable")
+    for start in range(0, len(order), CHUNK):
+        yield {name: values[order[start : start + CHUNK]] for name, values in whole.items()}
 
 
 def _sort_by_split(

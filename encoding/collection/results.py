@@ -1,6 +1,7 @@
 """What has been collected: how far it is, as files, and whether it can be trusted."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,7 +185,7 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
     columns = {key: np.concatenate(values) for key, values in (extra | {"participant": who}).items()}
     found = write_quality(
         path, Judgments.concat(parts), extra=columns,
-        costs=status(opened), facts=_facts(opened), warnings=conventions(opened),
+        costs=status(opened), facts=_facts(opened), warnings=[*conventions(opened), *changed_models(opened)],
     )  # fmt: skip
     return path, found
 
@@ -207,6 +208,22 @@ def _aligned(people: Judgments, stimuli: tuple[str, ...], file: str) -> Judgment
     kept = people.take(known)
     annotator = np.where(kept.annotator == "", "people", kept.annotator)
     return replace(kept, stimuli=stimuli, items=items[known], annotator=annotator, provenance=Provenance("judgments/1"))
+
+
+def changed_models(opened: Opened) -> list[str]:
+    """Say where the model or fingerprint behind one name has changed while it was asked."""
+    said = []
+    with opened.store(read_only=True) as store:
+        for source in sources(opened, store):
+            served = store.served(source.setting)
+            if len(served) > 1:
+                listed = ", ".join(
+                    f"{' '.join(filter(None, (model, fingerprint)))} ({n:,} answers from "
+                    f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(first))} UTC)"
+                    for model, fingerprint, n, first, _ in served[:5]
+                )
+                said.append(f"{source.annotator}: {len(served)} models or fingerprints answered: {listed}.")
+    return said
 
 
 def conventions(opened: Opened) -> list[str]:

@@ -35,6 +35,7 @@ from ..core.settings import (
     settings,
 )
 from ..io.atomic import atomic_file, write_text, write_tsv
+from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_stimuli
 from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .sparse import SparseEmbedding
 
 STEP = "learn/2"
+WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", ".html")  # what is written of each, by its end
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -150,6 +152,14 @@ class JudgmentTable(FeatureSource):
         given = {"ratings": self.ratings, "categories": self.categories, "dimensions": self.dimensions}
         return {key: (name,) for key, name in given.items() if name is not None}
 
+    def check(self, base: Path) -> None:
+        """Find the files of judgments and stimuli, and the folder of frames."""
+        for name in (self.file, self.test, self.stimuli):
+            if name and not (base / name).exists():
+                raise DataError(f"Feature space {self.name!r}: no file {base / name}.")
+        if self.frames is not None and not (base / self.frames).is_dir():
+            raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Learn dimensions, or load what was learned."""
         return learn(
@@ -234,10 +244,26 @@ def learn(
     FeatureSpace
         One row per stimulus.
     """
+    base, folder, related = Path(base), Path(folder), related or {}
+    # Participants that start together want the same embedding: one learns it, and the others load it.
+    sweeping = tuple((folder, f"{source.name}{end}") for end in WRITTEN)
+    with locked(folder, source.name, sweeping=sweeping):
+        return _learn(source, base, folder, device=device, n_jobs=n_jobs, related=related, progress=progress)
+
+
+def _learn(
+    source: JudgmentTable,
+    base: Path,
+    folder: Path,
+    *,
+    device: str,
+    n_jobs: int,
+    related: Mapping[str, FeatureSpace],
+    progress: Progress,
+) -> FeatureSpace:
     from .consensus import fit_consensus
     from .page import write_page
 
-    base, folder, related = Path(base), Path(folder), related or {}
     provenance = _provenance(source, base, related)
     place = folder / source.name
     if saved_with(place, provenance.key):
@@ -360,6 +386,8 @@ def _names(path: Path) -> list[str]:
 
 def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Provenance:
     """Say what the result depends on; what is only shown on the page does not count."""
+    from ..io.judgments.files import fingerprint_store
+
     inputs = {}
     if source.ratings is not None:
         ratings = _related(source, source.ratings, related)
@@ -373,7 +401,8 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
             if not file.exists():
                 raise DataError(f"Feature space {source.name!r}: no file {file}.")
             if file.is_file():
-                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = fingerprint(file)
+                known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
+                inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
     shown = ("categories", "dimensions", "frames")
     settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in shown}
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())

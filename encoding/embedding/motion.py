@@ -12,6 +12,8 @@ from ..core.progress import Progress, silent
 from ..core.settings import NotNegative, Rule, Text, Unit, distinct, settings
 from ..core.stimuli import number_name
 from ..io.atomic import atomic_file
+from ..io.fetched import require_fetched
+from ..io.locks import locked
 from ..io.luminance import MOTION_PACKAGES, read_luminance
 from .sources import FeatureSource, SourceContext
 
@@ -63,6 +65,10 @@ class MotionEnergy(FeatureSource):
                 f"two pixels per cycle are needed."
             )
 
+    def check(self, base: Path) -> None:
+        """Find the clips."""
+        _clips(self, base)
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Measure all clips, or load what was measured."""
         return measure_motion(self, context.base, context.folder, progress=context.progress)
@@ -98,8 +104,33 @@ def measure_motion(
     DataError
         If there is no clip, two name one stimulus, one cannot be decoded, or pymoten is not installed.
     """
+    names = _clips(source, base)
+    settings = {
+        key: value for key, value in dataclasses.asdict(source).items() if key not in ("name", "videos", "pattern")
+    }
+    place = Path(folder) / f"motion-{digest([STEP, settings])}"
+    pyramid: Any = None
+    rows, prints = [], []
+    # Participants that start together want the same clips: one measures them, and the others read what it kept.
+    with locked(folder, place.name, sweeping=((place, "*"),)):
+        for done, path in enumerate(names.values(), start=1):
+            prints.append(fingerprint(path))
+            kept = place / f"{path.stem}-{prints[-1]}.npy"
+            if not kept.is_file():
+                pyramid = _pyramid(source) if pyramid is None else pyramid
+                with atomic_file(kept) as temporary, temporary.open("wb") as stream:
+                    np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
+            rows.append(np.load(kept, allow_pickle=False))
+            progress(done / len(names))
+    provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
+    features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
+    return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
+
+
+def _clips(source: MotionEnergy, base: str | Path) -> dict[str, Path]:
+    """Find the clips, by stimulus."""
     top = Path(base) / source.videos
-    files = sorted(path for path in top.glob(source.pattern) if path.is_file())
+    files = sorted(path for path in top.glob(source.pattern) if path.is_file() or path.is_symlink())
     if not files:
         raise DataError(f"Feature space {source.name!r}: no file {source.pattern!r} in {top}.")
     names: dict[str, Path] = {}
@@ -108,23 +139,8 @@ def measure_motion(
         if name in names:
             raise DataError(f"{top}: {names[name].name} and {path.name} both name stimulus {name!r}. Keep one.")
         names[name] = path
-    settings = {
-        key: value for key, value in dataclasses.asdict(source).items() if key not in ("name", "videos", "pattern")
-    }
-    pyramid: Any = None
-    rows, prints = [], []
-    for done, path in enumerate(files, start=1):
-        prints.append(fingerprint(path))
-        kept = Path(folder) / f"motion-{digest([STEP, settings])}" / f"{path.stem}-{prints[-1]}.npy"
-        if not kept.is_file():
-            pyramid = _pyramid(source) if pyramid is None else pyramid
-            with atomic_file(kept) as temporary, temporary.open("wb") as stream:
-                np.save(stream, _energy(source, pyramid, path), allow_pickle=False)
-        rows.append(np.load(kept, allow_pickle=False))
-        progress(done / len(files))
-    provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
-    features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
-    return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
+    require_fetched(files, f"Feature space {source.name!r}")
+    return names
 
 
 def _pyramid(source: MotionEnergy) -> Any:

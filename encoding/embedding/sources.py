@@ -62,6 +62,20 @@ class FeatureSource(ABC):
         """
         return {}
 
+    def check(self, base: Path) -> None:  # noqa: B027
+        """Refuse files that are missing or wrong before anything is computed; the default checks nothing.
+
+        Parameters
+        ----------
+        base : Path
+            The dataset.
+
+        Raises
+        ------
+        DataError
+            If a file is missing or cannot be used.
+        """
+
     @abstractmethod
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Read or compute the feature space.

@@ -21,6 +21,7 @@ from ..core import (
     versions,
 )
 from ..core.settings import Count, Rule, Text, distinct, settings
+from ..io.arrays import open_npy
 from ..io.fetched import absent, require_fetched
 from ..io.released_features import read_feature_folder, read_feature_struct
 from ..io.store import DESCRIPTION, load
@@ -53,6 +54,10 @@ class FeatureTable(FeatureSource):
     rows: Count | None = None
     """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
     position of a row says which stimulus it is."""
+
+    def check(self, base: Path) -> None:
+        """Read the file, which is small beside everything that follows."""
+        embed(self, base)
 
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Read the file."""
@@ -130,10 +135,7 @@ def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
 
 
 def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as an array of numbers ({error}).") from error
+    values = np.asarray(open_npy(path))
     if values.ndim != 2 or values.dtype.kind not in "fiub":
         raise DataError(
             f"{path}: shape {values.shape} of {values.dtype}, but numbers (n_stimuli, n_features) were needed."

@@ -24,11 +24,12 @@ from ..core import (
     versions,
 )
 from ..core.progress import Progress, silent
+from ..io.arrays import drop_pages, take_columns
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .budget import Compute
-from .design import Design, lay_out_folds, make_design
+from .design import DesignMatrix, lay_out_folds, make_design
 from .folds import Folds
 from .models import EncodingModel
 from .plan import Choice, choose_method, group_members, plan_memory
@@ -251,7 +252,7 @@ def _fit(
     for number, chunk in enumerate(chunks):
         missing = [group for group in groups if not group.has(number)]
         if missing:
-            Y = responses.values[:, chunk]
+            Y = take_columns(responses.values, chunk)
             for group in missing:
                 group.run(number, Y, chunk)
         progress((number + 1) / len(chunks))
@@ -264,7 +265,7 @@ def _fit(
         partial.finish()
 
 
-def make_task(design: Design, model: EncodingModel, gammas: np.ndarray) -> Task:
+def make_task(design: DesignMatrix, model: EncodingModel, gammas: np.ndarray) -> Task:
     """Describe the search of a model: columns of its spaces, bands, candidates and penalties."""
     parts = [np.arange(design.X.shape[1])[design.columns[band]] for band in model.bands]
     edges = np.cumsum([0] + [len(part) for part in parts]).tolist()
@@ -317,6 +318,7 @@ def _identity(responses: Responses) -> str:
         block = responses.values[start : start + height]
         n_finite += np.isfinite(block).sum(0)
         blocks.append(fingerprint_array(block))
+        drop_pages(responses.values)
     holed = np.flatnonzero((n_finite > 0) & (n_finite < len(responses.samples)))
     if len(holed):
         raise DataError(
@@ -426,7 +428,7 @@ class ChunkFit:
             return fits, reference[0]
 
 
-def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep | None:
+def _writer(store: np.ndarray | None, chunk: np.ndarray, design: DesignMatrix) -> Keep | None:
     """Return a function that stores predictions of a chunk; None where none are kept."""
     if store is None:
         return None
@@ -435,6 +437,7 @@ def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep
 
     def keep(fold: int, columns: np.ndarray, predicted: np.ndarray) -> None:
         store[:, first[fold] : first[fold + 1], chunk[columns]] = predicted
+        drop_pages(store)
 
     return keep
 

@@ -142,6 +142,30 @@ def _first_presentations(samples: Samples, shown: tuple[np.ndarray, np.ndarray])
     return keep, [Exclusion("presentations", len(dropped), f"later showings of stimuli already shown ({names})")]
 
 
+def check_runs(split: Split, runs: Sequence[str]) -> None:
+    """Refuse a split that the runs of a subject, named in their order, do not allow."""
+    if split.kind == "fixed":
+        _match(split.test_runs, runs, "test_runs")
+    for patterns in split.groups:
+        _match(patterns, runs, "groups")
+    if split.kind != "blocks" and len(runs) < 2:
+        raise _one_run(runs)
+    if split.kind == "runs" and not split.groups and split.n_outer != "leave_one_out":
+        _require_runs(int(split.n_outer), runs)
+
+
+def _one_run(runs: Sequence[str]) -> SplitError:
+    return SplitError(
+        f"There is one run only ({runs[0]!r}), and folds hold out whole runs. "
+        f'Set kind = "blocks" in [split] to hold out contiguous blocks with a gap between them.'
+    )
+
+
+def _require_runs(n_folds: int, runs: Sequence[str]) -> None:
+    if n_folds > len(runs):
+        raise SplitError(f"[split] n_outer = {n_folds}, but there are {len(runs)} runs. Use at most {len(runs)}.")
+
+
 def _match(patterns: Sequence[str], runs: Sequence[str], what: str) -> list[str]:
     """Find the runs that a pattern or a range of positions selects."""
     found: list[str] = []
@@ -172,10 +196,7 @@ def _outer_units(split: Split, samples: Samples) -> np.ndarray:
     if split.kind == "blocks":
         return _blocks(len(samples), int(split.n_outer), "samples")
     if len(runs) < 2:
-        raise SplitError(
-            f"There is one run only ({runs[0]!r}), and folds hold out whole runs. "
-            f'Set kind = "blocks" in [split] to hold out contiguous blocks with a gap between them.'
-        )
+        raise _one_run(runs)
     of_run = dict.fromkeys(runs, -1)
     if split.kind == "fixed":
         of_run.update(dict.fromkeys(_match(split.test_runs, runs, "test_runs"), 0))
@@ -187,8 +208,7 @@ def _outer_units(split: Split, samples: Samples) -> np.ndarray:
                 of_run[run] = number
     else:
         n_folds = len(runs) if split.n_outer == "leave_one_out" else int(split.n_outer)
-        if n_folds > len(runs):
-            raise SplitError(f"[split] n_outer = {n_folds}, but there are {len(runs)} runs. Use at most {len(runs)}.")
+        _require_runs(n_folds, runs)
         of_run = dict(zip(runs, contiguous_groups(len(runs), n_folds).tolist(), strict=True))
     return np.asarray([of_run[run] for run in samples.run.tolist()])
 

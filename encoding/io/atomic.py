@@ -1,16 +1,108 @@
 """Nothing half-written ever stands under its final name."""
 
 import csv
+import errno
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..core import DataError
+
+TOKEN = 12  # hexadecimal digits that make a temporary name unique
 BREAKS = re.compile(r"[\t\r\n]")
+
+
+# How temporary names begin; `sweep` removes what a process that was killed has left under them.
+PREFIXES = (".tmp-", ".old-")
+LONGEST = 150  # characters of the final name that a temporary one repeats; file systems take 255 bytes in all
+FULL = {errno.ENOSPC, errno.EDQUOT}
+SHORT = re.compile(r"\d+ requested and \d+ written")
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def clean_errors(path: str | Path, n_bytes: int = 0) -> Iterator[None]:
+    """Turn errors of a disk that is full or may not be written to into a `DataError` with one clean sentence."""
+    try:
+        yield
+    except OSError as error:
+        # numpy tells of a short write without a number.
+        if error.errno not in FULL | FORBIDDEN and not SHORT.search(str(error)):
+            raise
+        raise DataError(disk_error(error, path, n_bytes)) from error
+
+
+def disk_error(error: OSError, path: str | Path, n_bytes: int = 0) -> str:
+    """Say what the disk lacks, and what to do."""
+    if error.errno in FULL or SHORT.search(str(error)):
+        missing = ""
+        try:
+            free = shutil.disk_usage(_existing(Path(path))).free
+            needed = f"{_megabytes(n_bytes)} are needed, " if n_bytes else ""
+            missing = f" ({needed}{_megabytes(free)} are free)"
+        except OSError:
+            pass
+        return (
+            f"{path}: the disk is full{missing}. Free some space, or choose another --work-dir; then run the same "
+            f"command again: it goes on where it stopped."
+        )
+    place = error.filename or path
+    return f"{place}: cannot be written ({error.strerror}). Check the permissions of the folder, or choose another."
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.0f} MB"
+
+
+def reserve(path: Path, n_bytes: int) -> None:
+    """Take the blocks of a file from the disk before it is mapped.
+
+    A page of a sparse file that finds the disk full kills the process (SIGBUS); here it is an error.
+    """
+    with clean_errors(path, n_bytes), path.open("r+b") as stream:
+        if n_bytes and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(stream.fileno(), 0, n_bytes)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
+                    raise
+
+
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Remove temporary files and folders of processes that were killed; the caller holds the lock of their results."""
+    for prefix in PREFIXES:
+        for left in folder.glob(f"{prefix}*-{pattern}"):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path, prefix: str = ".tmp-") -> Path:
+    """Make a name that no other process uses: in two containers, process numbers are equal."""
+    return path.with_name(f"{prefix}{secrets.token_hex(TOKEN // 2)}-{path.name[-LONGEST:]}")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk, so that a loss of power cannot take it after it was renamed."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF):  # not on every file system
+            raise
+    finally:
+        os.close(number)
 
 
 @contextmanager
@@ -26,15 +118,23 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     ------
     Path
         The temporary name, in the same folder and with the same extensions. It is removed if the block raises.
+
+    Raises
+    ------
+    DataError
+        If the disk is full, or the folder may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = temporary_name(path)
+    with clean_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,21 +150,28 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     ------
     Path
         An empty folder beside it. It is removed if the block raises.
+
+    Raises
+    ------
+    DataError
+        If the disk is full, or the folder may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    old = path.with_name(f".old-{os.getpid()}-{path.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    temporary, old = temporary_name(path), temporary_name(path, ".old-")
+    with clean_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                _sync(file)
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic import atomic_file
+from .atomic import atomic_file, clean_errors, reserve, sweep, temporary_name
 
 PLAN = "plan.json"
+BLOCK_BYTES = 8 << 20
 
 
 class Partial:
@@ -30,9 +31,9 @@ class Partial:
         known = self.folder / PLAN
         if not known.is_file() or known.read_text(encoding="utf-8") != text:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-        for left in self.folder.glob(".tmp-*"):  # by a run that was killed while it wrote
-            left.unlink()
+            with clean_errors(self.folder):
+                self.folder.mkdir(parents=True)
+        sweep(self.folder)  # whoever has this result to make holds its lock
         if not known.is_file():
             with atomic_file(known) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -101,9 +102,7 @@ class Partial:
         path = self.folder / name
         if not path.is_file():
             with atomic_file(path) as temporary:
-                made = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-                made[:] = np.nan
-                made.flush()
+                _write_missing(temporary, shape, np.dtype(dtype))
         return np.load(path, mmap_mode="r+", allow_pickle=False)
 
     def reopen(self, name: str) -> np.ndarray:
@@ -123,14 +122,42 @@ class Partial:
 
     def finish(self) -> None:
         """Give the folder its final name, without what was only kept to go on."""
-        for path in (*self.folder.glob("chunk-*.npz"), self.folder / PLAN):
-            path.unlink()
-        old = self.final.with_name(f".old-{self.final.name}")
-        shutil.rmtree(old, ignore_errors=True)
+        # Renamed before it is tidied: a process that is killed in between leaves files too many, not too few.
+        old = temporary_name(self.final, ".old-")
         if self.final.exists():
             self.final.rename(old)
         self.folder.rename(self.final)
         shutil.rmtree(old, ignore_errors=True)
+        tidy(self.final)
 
     def _path(self, chunk: int) -> Path:
         return self.folder / f"chunk-{chunk:05d}.npz"
+
+
+def tidy(folder: Path) -> None:
+    """Remove from finished results below a folder what was only kept to go on."""
+    for plan in folder.rglob(PLAN):
+        if not plan.parent.name.startswith(".partial-"):
+            for path in (*plan.parent.glob("chunk-*.npz"), plan):
+                path.unlink(missing_ok=True)
+
+
+def sweep_results(folder: Path) -> None:
+    """Remove what killed processes left below a folder whose lock is held."""
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        if place.is_dir():
+            sweep(place)
+    tidy(folder)
+
+
+def _write_missing(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Write an array of NaN with ordinary writes, after its space was reserved."""
+    values = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    first, n_bytes, count = values.offset, values.nbytes, values.size
+    del values
+    reserve(path, first + n_bytes)
+    piece = np.full(min(count, BLOCK_BYTES // dtype.itemsize), np.nan, dtype=dtype)
+    with path.open("r+b") as stream:
+        stream.seek(first)
+        for start in range(0, count, max(len(piece), 1)):
+            stream.write(piece[: count - start].data)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..numerics.cleaning import zscore_rows
+from .arrays import drop_pages
 
 HEADER_BYTES = 128
 BLOCK_BYTES = 64 << 20
@@ -39,7 +40,7 @@ def npy_rows(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
             n_columns = block.shape[1] if n_columns is None else n_columns
             if block.shape[1] != n_columns:
                 raise ValueError(f"rows of {block.shape[1]} columns for a file of {n_columns}")
-            np.ascontiguousarray(block, dtype="<f4").tofile(stream)
+            stream.write(np.ascontiguousarray(block, dtype="<f4").data)
             n_rows += block.shape[0]
 
         yield append
@@ -98,4 +99,5 @@ def scale_columns(path: Path) -> None:
         block = np.array(values[:, first : first + step])
         zscore_rows(block)
         values[:, first : first + step] = block
+        drop_pages(values)
     values.flush()

@@ -9,13 +9,15 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import core
+from .arrays import open_npy
 from .atomic import atomic_folder
 
 FORMAT = 1
@@ -28,6 +30,7 @@ TYPES: dict[str, type] = {
     )
 }  # fmt: skip
 DESCRIPTION = "object.json"
+AGAIN = "Remove the folder and make it again."
 
 
 def save(item: Any, folder: str | Path) -> Path:
@@ -85,8 +88,15 @@ def load(folder: str | Path) -> Any:
     DataError
         If the folder holds no object, or one of another format.
     """
-    content = _read_description(Path(folder))
-    return _decode(content["object"], Path(folder))
+    folder = Path(folder)
+    content = _read_description(folder)
+    with _whole(folder):
+        found = _decode(content["object"], folder)
+    if not isinstance(found, tuple(TYPES.values())):
+        raise core.DataError(
+            f"{folder / DESCRIPTION}: holds a {type(found).__name__}, but an object was needed. {AGAIN}"
+        )
+    return found
 
 
 def describe(folder: str | Path) -> dict[str, Any]:
@@ -107,9 +117,12 @@ def describe(folder: str | Path) -> dict[str, Any]:
     DataError
         If the folder holds no object.
     """
-    item = _read_description(Path(folder))["object"]
-    provenance = item["fields"].get("provenance")
-    return {"type": item["type"], "provenance": _decode(provenance, Path(folder)) if provenance else None}
+    folder = Path(folder)
+    content = _read_description(folder)
+    with _whole(folder):
+        item = content["object"]
+        provenance = item["fields"].get("provenance")
+        return {"type": item["type"], "provenance": _decode(provenance, folder) if provenance else None}
 
 
 def saved_with(folder: str | Path, key: str) -> bool:
@@ -139,8 +152,12 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise core.DataError(f"{folder}: no saved object here ({DESCRIPTION} is missing).")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise core.DataError(f"{path}: not valid JSON ({error}). Remove the folder and make it again.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise core.DataError(f"{path}: not valid JSON ({error}). {AGAIN}") from error
+    except OSError as error:
+        raise core.DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    if not isinstance(content, dict):
+        raise core.DataError(f"{path}: holds a {type(content).__name__}, but an object was needed. {AGAIN}")
     if content.get("format") != FORMAT:
         raise core.DataError(f"{path}: format {content.get('format')!r}, but this version reads format {FORMAT}.")
     return content
@@ -210,11 +227,11 @@ def _decode(item: Any, folder: Path) -> Any:
     if "float" in item:
         return float(item["float"])
     if "samples" in item:
-        return _decode_samples(folder / item["samples"], item["clock"])
+        return _decode_samples(_inside(folder, item["samples"]), item["clock"])
     if "strings" in item:
-        codes = _read_array(folder / item["strings"])
+        codes = _read_array(_inside(folder, item["strings"]))
         return np.asarray(item["words"], dtype=str)[codes] if item["words"] else np.zeros(codes.shape, dtype="<U1")
-    return _read_array(folder / item["array"])
+    return _read_array(_inside(folder, item["array"]))
 
 
 def _notes_of_0_1(notes: Sequence[core.Exclusion]) -> dict[str, Any]:
@@ -231,14 +248,28 @@ def _notes_of_0_1(notes: Sequence[core.Exclusion]) -> dict[str, Any]:
 
 
 def _read_array(path: Path) -> np.ndarray:
+    return open_npy(path, AGAIN)
+
+
+def _inside(folder: Path, name: Any) -> Path:
+    """Take the name of a file of the folder; a name that leads elsewhere is refused."""
+    if not isinstance(name, str) or name != Path(name).name or name in ("", ".", ".."):
+        raise core.DataError(f"{folder / DESCRIPTION}: names the file {name!r}, which is not in its folder. {AGAIN}")
+    return folder / name
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Turn whatever a damaged description leads to into one error."""
     try:
-        try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:
-            # An array without elements cannot be mapped; a damaged one cannot be read either.
-            return np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise core.DataError(f"{path}: cannot be read ({error}). Remove its folder and make it again.") from error
+        yield
+    except core.EncodingError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        told = " ".join(str(error).split())
+        raise core.DataError(
+            f"{folder / DESCRIPTION}: holds no object of this program ({type(error).__name__}: {told}). {AGAIN}"
+        ) from error
 
 
 def _decode_samples(path: Path, clock: str) -> core.Samples:

@@ -243,6 +243,9 @@ def read_stimuli(path: str | Path) -> StimulusSet:
         return frame[name].to_numpy(dtype=str) if name in frame.columns else empty
 
     duration = numbers_of(frame, "duration", str(path)) if "duration" in frame.columns else np.full(n, np.nan)
-    return StimulusSet(
-        frame[column].to_numpy(dtype=str), words("path"), duration, words("duplicate_of"), words("split")
-    )
+    try:
+        return StimulusSet(
+            frame[column].to_numpy(dtype=str), words("path"), duration, words("duplicate_of"), words("split")
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error

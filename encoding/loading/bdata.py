@@ -365,7 +365,7 @@ def _provenance(loader: Blocks, index: BidsIndex, subject: str, paths: list[Path
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
     config = loader.resolved() | {"subject": subject, "sessions": sessions}
-    return Provenance("bdata/1", config, inputs, None, versions())
+    return Provenance("bdata/2", config, inputs, None, versions())
 
 
 def _pieces(loader: Blocks, sources: list[tuple[int, Path]]) -> list[Piece]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import AlignmentError, DataError, Exclusion, Provenance, Responses, Samples, Targets, fingerprint, versions
+from ..io.arrays import open_npy
 from ..io.atomic import atomic_folder
 from ..io.bids.runs import BidsIndex
 from ..io.bids.sidecars import entities_of
@@ -63,7 +64,7 @@ def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> R
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
         inputs["stimuli"] = fingerprint(stimuli_path(index, loader.stimuli, subject))
-    provenance = Provenance("betas/1", loader.resolved() | {"subject": subject}, inputs, None, versions())
+    provenance = Provenance("betas/2", loader.resolved() | {"subject": subject}, inputs, None, versions())
     if saved_with(folder, provenance.key):
         return load(folder)
     samples = _trials(loader, index, subject, events)
@@ -149,10 +150,7 @@ def _open(loader: Betas, index: BidsIndex, subject: str, file: Path) -> tuple[in
     if loader.mask not in ("brain", "none"):
         raise DataError(f"{file}: a mask ({loader.mask!r}) needs betas in a NIfTI image, not in a table.")
     if file.suffix == ".npy":
-        try:
-            values = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{file}: cannot be read as an array of numbers ({error}).") from error
+        values = open_npy(file)
         if values.ndim != 2 or values.dtype.kind not in "fiu":
             raise DataError(f"{file}: shape {values.shape} of {values.dtype}; (n_trials, n_targets) was needed.")
         names: Any = [f"target_{i + 1}" for i in range(values.shape[1])]

@@ -282,7 +282,7 @@ def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFil
         "sessions": query.sessions,
         "bids_filters": dict(query.filters),
     }
-    return Provenance("load/1", config, inputs, None, versions())
+    return Provenance("load/2", config, inputs, None, versions())
 
 
 def _load_runs(

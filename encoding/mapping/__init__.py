@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         RsaSummary,
         SolverSummary,
         Summary,
+        shaping_settings,
     )
     from .verdicts import joined_claims, judge_regions, rank_spaces
 else:
@@ -68,6 +69,7 @@ __all__ = [
     "rates_of",
     "read_result",
     "require_same_settings",
+    "shaping_settings",
     "spaces_as_models",
     "write_background",
     "write_maps",

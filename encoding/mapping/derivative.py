@@ -2,8 +2,10 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +62,12 @@ def prepare_derivative(
         },
     )
     write_text(output / ".bidsignore", "\n".join(IGNORED) + "\n")
+    about = {"command": list(command), "settings": dict(settings), "versions": versions()}
     write_text(output / "logs" / "run.toml", text)
-    write_json(
-        output / "logs" / "run.json", {"command": list(command), "settings": dict(settings), "versions": versions()}
-    )
+    write_json(output / "logs" / "run.json", about)
+    # Of every run one more that no other run replaces: on a cluster, many begin in the same second.
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    write_json(output / "logs" / f"run-{now}-{secrets.token_hex(4)}.json", {**about, "config": text})
 
 
 def drawing_key(results: Sequence[Result], settings: Maps) -> str:

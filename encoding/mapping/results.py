@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
 from ..io.images.formats import entity_label, map_name, write_map
 from ..io.store import load, save
-from .summary import FACTS, Summary, key_of, read_summary, write_summary
+from .summary import AGAIN, FACTS, Summary, changed_settings, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
 CLAIMS, VERDICTS, RSA_VERDICTS = "claims.tsv", "verdicts.tsv", "rsa_verdicts.tsv"
@@ -272,24 +273,45 @@ def finished_result(folder: Path, key: str) -> Result | None:
     return read_result(folder) if key_of(folder) == key else None
 
 
-def require_same_settings(results: Sequence[Result]) -> None:
+def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any] | None = None) -> None:
     """Refuse participants that cannot be put on one page.
 
     Parameters
     ----------
     results : sequence of Result
         Participants.
+    settings : mapping, optional
+        Every setting of the configuration that the page is made with, as `Study.resolved` lists them.
 
     Raises
     ------
     DataError
-        If they were made with different settings.
+        If they were made with different settings, feature spaces or tables of regions, or with other settings than
+        `settings`; the message names them and says what to run.
     """
+    first = results[0]
     for result in results[1:]:
-        if result.summary.settings_key != results[0].summary.settings_key:
+        differ = changed_settings(first.summary.settings, result.summary.settings)
+        if result.summary.settings_key != first.summary.settings_key:
+            told = f": {'; '.join(differ[:3])}" if differ else ""
             raise DataError(
-                f"sub-{result.subject} was made with other settings than sub-{results[0].subject}. "
-                f"Run the participant level again for both with one configuration."
+                f"sub-{result.subject} was made with other settings than sub-{first.subject}{told}. {AGAIN} for both "
+                f"with one configuration."
+            )
+        ours, theirs = result.summary.sources, first.summary.sources
+        others = [name for name in ours if name in theirs and ours[name] != theirs[name]]
+        if others:
+            raise DataError(
+                f"sub-{result.subject} was made with another content of {others[0]} than sub-{first.subject} "
+                f"({len(others)} such inputs). {AGAIN} for all participants: those whose inputs are still the same are "
+                f"not made again."
+            )
+    for result in results if settings is not None else ():
+        differ = changed_settings(result.summary.settings, settings or {})
+        if differ:
+            raise DataError(
+                f"sub-{result.subject} was made before the configuration was changed: {'; '.join(differ[:3])} "
+                f"({len(differ)} such settings). {AGAIN}, or use the configuration and options it was made with."
             )
 
 

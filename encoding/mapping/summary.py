@@ -304,6 +304,8 @@ class Summary:
         By model; empty where significance was not asked for.
     warnings : tuple of str
         What limits the trust in the responses.
+    sources : mapping of str to str
+        Content of feature spaces and tables of regions, which participants of one group must share.
     controls : ControlsSummary or None
         Controls; None where they were not wanted or nothing was fitted.
     ceiling : CeilingSummary or None
@@ -342,8 +344,40 @@ class Summary:
     uses: Mapping[str, int] = field(default_factory=dict)
     significant: Mapping[str, DiscoverySummary] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
     controls: ControlsSummary | None = None
     ceiling: CeilingSummary | None = None
+
+
+# Settings of [map] that shape what a participant's run computes; the others only shape drawings.
+SHAPING = ("atlases", "as_released")
+
+
+def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of `Study.resolved` what changes no number: memory and threads, and how maps are drawn."""
+    kept = {name: value for name, value in settings.items() if name not in ("compute", "recipe")}
+    return kept | {"maps": {name: value for name, value in settings.get("maps", {}).items() if name in SHAPING}}
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List the settings in which two studies differ, as "load.shift (4.0, now 5.0)".
+
+    A setting that one of them does not know (of another version) is no difference; a missing table is one.
+    """
+    a, b = (_leaves(json.loads(json.dumps(shaping_settings(one), default=str))) for one in (before, now))
+    differ = [name for name in a if name in b and a[name] != b[name]]
+    differ += [name for name in {**a, **b} if name.endswith(".name") and (name in a) != (name in b)]
+    return [f"{name} ({a.get(name, 'not there')!r}, now {b.get(name, 'not there')!r})" for name in differ]
+
+
+def _leaves(content: Any, place: str = "") -> dict[str, Any]:
+    if isinstance(content, Mapping):
+        parts = {f"{place}.{key}" if place else key: value for key, value in content.items()}
+    elif isinstance(content, list) and content and all(isinstance(one, Mapping) and "name" in one for one in content):
+        parts = {f"{place}.{one['name']}": one for one in content}
+    else:
+        return {place: content}
+    return {name: leaf for key, value in parts.items() for name, leaf in _leaves(value, key).items()}
 
 
 def write_summary(folder: Path, summary: Summary) -> Path:

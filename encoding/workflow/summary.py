@@ -5,9 +5,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..comparison import RsaResult
-from ..core import Atlas, Exclusion, Predictions, digest, fingerprint_array, versions
+from ..core import Atlas, Exclusion, FeatureSpace, Predictions, digest, fingerprint_array, versions
 from ..fitting import EncodingModel
-from ..mapping import DiscoverySummary, ModelSummary, RsaSummary, SolverSummary, Summary
+from ..mapping import (
+    BDATA,
+    DiscoverySummary,
+    ModelSummary,
+    RsaSummary,
+    SolverSummary,
+    Summary,
+    shaping_settings,
+)
 from .jobs import Fitted, Job, Loaded
 
 
@@ -18,6 +26,8 @@ def comparison_key(
     exclusions: Sequence[Exclusion],
     warnings: Sequence[str],
     similar: Sequence[RsaResult],
+    *,
+    sources: Mapping[str, str],
 ) -> str:
     """Identify a comparison by its settings and everything that goes in.
 
@@ -35,6 +45,8 @@ def comparison_key(
         What limits the trust in the responses.
     similar : sequence of RsaResult
         What analyses of similarity found.
+    sources : mapping of str to str
+        As of `content_keys`.
 
     Returns
     -------
@@ -43,12 +55,34 @@ def comparison_key(
     """
     models = [prediction.provenance.key for prediction in fitted.predictions]
     models += [found.scores.provenance.key for found in similar]
-    regions = [(atlas.name if atlas else "", fingerprint_array(labels)) for atlas, labels in atlases]
+    regions = [(_table_key(atlas), fingerprint_array(labels)) for atlas, labels in atlases]
     left_out = [(exclusion.what, exclusion.n, exclusion.text) for exclusion in exclusions]
     left_out += [("warnings", 0, warning) for warning in warnings]
-    return digest(
-        ["compare/4", job.study.resolved(), job.study.text, models, regions, left_out, list(job.sessions), job.filters]
-    )
+    settings = shaping_settings(job.study.resolved())
+    return digest(["compare/5", settings, models, regions, left_out, list(job.sessions), job.filters, dict(sources)])
+
+
+def _table_key(atlas: Atlas | None) -> str:
+    """Identify the regions of an atlas: every column of its table, and the ROI sets made of them."""
+    if atlas is None:
+        return ""
+    sets = [(found.set, found.roi, found.regions) for found in atlas.roi_sets]
+    return digest([atlas.name, atlas.index.tolist(), atlas.region, atlas.hemi, atlas.network, atlas.color, sets])
+
+
+def content_keys(spaces: Sequence[FeatureSpace], atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> dict[str, str]:
+    """Identify by content what all participants of a group must share: feature spaces and tables of regions.
+
+    Masks in bdata files are a participant's own, and may lack regions.
+    """
+    keys = {
+        f"feature space {space.name!r}": digest(
+            [space.features, fingerprint_array(space.values), space.samples.stimulus.tolist()]
+        )
+        for space in spaces
+    }
+    shared = [atlas for atlas, _ in atlases if atlas is not None and not atlas.name.startswith(BDATA)]
+    return keys | {f"regions of atlas {atlas.name!r}": _table_key(atlas) for atlas in shared}
 
 
 def summarise(
@@ -57,7 +91,9 @@ def summarise(
     fitted: Fitted,
     similar: Sequence[RsaResult],
     significant: Mapping[str, DiscoverySummary],
+    *,
     key: str,
+    sources: Mapping[str, str],
 ) -> Summary:
     """Collect what the report says about data, folds, penalties and settings."""
     responses, study = loaded.responses, job.study
@@ -100,6 +136,7 @@ def summarise(
         versions=versions(),
         significant=significant,
         warnings=responses.warnings,
+        sources=sources,
     )
 
 

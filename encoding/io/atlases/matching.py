@@ -62,6 +62,20 @@ def match_atlas(atlas: Atlas, targets: Targets) -> np.ndarray:
     return labels
 
 
+def check_places(atlas: Atlas, kind: str, space: str) -> None:
+    """Refuse an atlas that cannot label targets of a kind and space, before the targets are known."""
+    surface, volume = (_part(atlas.targets, part).any() for part in ("surface", "volume"))
+    known, beside = atlas.targets.space, _volume_space(atlas.targets)
+    on_surface = bool(surface) and known == space
+    in_volume = bool(volume) and beside == (VOLUME_BESIDE.get(space, space) if kind == "grayordinate" else space)
+    fits = {"vertex": on_surface, "voxel": in_volume, "grayordinate": on_surface or in_volume}[kind]
+    if not fits:
+        raise AlignmentError(
+            f"Atlas {atlas.name!r} labels {_places(atlas.targets)}, but the responses are {kind} targets in {space!r}. "
+            f"Use an atlas of their kind and space in [map]."
+        )
+
+
 def _part(targets: Targets, part: str) -> np.ndarray:
     on_surface = np.isin(targets.structure, list(targets.n_vertices))
     return on_surface if part == "surface" else ~on_surface

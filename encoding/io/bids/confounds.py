@@ -1,12 +1,14 @@
 """fMRIPrep's confounds through nilearn's strategies."""
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from nilearn.interfaces.fmriprep import load_confounds
 
 from ...core import DataError
@@ -63,6 +65,7 @@ def read_confounds(
         cannot be read.
     """
     raw = read_table(path)
+    _require_numbers(raw, path)
     cosines = [str(name) for name in raw.columns if str(name).startswith("cosine")]
     if "high_pass" in strategies and not cosines:
         raise DataError(
@@ -92,6 +95,14 @@ def read_confounds(
     return Confounds(values, slow_values, kept)
 
 
+def _require_numbers(raw: pd.DataFrame, path: Path) -> None:
+    """Refuse what nilearn would read as something else: it knows quotation marks, which BIDS does not."""
+    if b'"' in path.read_bytes():
+        raise DataError(f"{path}: holds a quotation mark, which no confounds table of fMRIPrep does. Make it again.")
+    for name in raw.columns:
+        numbers_of(raw, name, str(path))
+
+
 def _through_nilearn(path: Path, strategies: Sequence[str], options: Mapping[str, Any], aroma: bool) -> Any:
     # nilearn looks for the table by the name of an image beside it. A link beside a stand-in makes it
     # read exactly the table that was found by entities, whatever the image is called.
@@ -104,8 +115,12 @@ def _through_nilearn(path: Path, strategies: Sequence[str], options: Mapping[str
             table.with_suffix(".json").symlink_to(path.with_suffix(".json").resolve())
         try:
             # Without the mean: it is taken out together with the drift.
-            frame, sample_mask = load_confounds(str(image), strategy=tuple(strategies), demean=False, **dict(options))
-        except (ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # that no volume is left is said below
+                frame, sample_mask = load_confounds(
+                    str(image), strategy=tuple(strategies), demean=False, **dict(options)
+                )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             text = " ".join(str(error).replace(folder, str(path.parent)).split())
             advice = ' Tables with plain motion estimates need confound_options = {motion = "basic"}.'
             raise DataError(

@@ -82,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, but an object was needed.")

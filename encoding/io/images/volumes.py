@@ -60,7 +60,7 @@ def open_volume(path: Path) -> Any:
         If it is no image, or has another number of dimensions.
     """
     with readable(path):
-        image = nib.load(path, keep_file_open=True)
+        image = nib.load(path, keep_file_open=True, mmap=False)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
             raise DataError(f"{path}: is a {type(image).__name__}, but a 3-D or 4-D NIfTI image was needed.")
         if len(image.shape) not in (3, 4):

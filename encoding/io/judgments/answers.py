@@ -5,7 +5,6 @@ order of showing (hash of the caption or frames of each), how many times the tri
 attempt. So the same file is the record, the cache, and the place where an interrupted run goes on.
 """
 
-import fcntl
 import json
 import sqlite3
 import threading
@@ -19,6 +18,7 @@ import numpy as np
 
 from ...core import DataError, digest
 from ...core.judgments import OUTCOMES
+from ..locks import locked
 
 CHUNK = 50_000  # rows that are read at once
 FORMAT = 1
@@ -194,14 +194,11 @@ class AnswerStore:
         DataError
             If another process has it.
         """
-        with self.path.with_name(f"{self.path.name}.lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DataError(
-                    f"{self.path}: another process is collecting into this store. Wait for it, or give each process "
-                    f"a part of the plan with --shard."
-                ) from error
+        busy = (
+            f"{self.path}: another process is collecting into this store. Wait for it, or give each process a part of "
+            f"the plan with --shard."
+        )
+        with locked(self.path.parent, self.path.name, wait=False, busy=busy):
             yield
 
     def setting(self, identity: Mapping[str, Any], annotator: str) -> int:

@@ -1,5 +1,6 @@
 """Judgments from files of all kinds: Parquet, rows of numbers with the odd item last, and saved `Judgments`."""
 
+import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,13 +17,18 @@ from ...core import ConfigError, DataError, Judgments, Plan, Provenance, digest,
 from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
 from ...numerics.triplet_ranks import rank_triplets
+from ..arrays import open_npy
 from ..atomic import atomic_file
 from ..fetched import absent, require_content
 from ..store import DESCRIPTION, load
+from ..tables import read_table
 from .answers import AnswerStore
 
 META = b"encoding.judgments"
 ITEMS = ("item_1", "item_2", "item_3")
+# Numbers up to here may name items that occur in no triplet.
+MOST_UNSEEN = 10_000
+UNSURE = 0.02  # by how much probabilities may miss 1: they are often written with two digits
 NUMBERS = (".txt", ".npy", ".csv", ".tsv")
 WORDS = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -107,22 +113,33 @@ def read_judgments(
     if not path.is_file():
         raise absent(path)
     require_content(path)
-    if path.suffix == ".parquet":
-        return _of(annotator, _parquet(path, split), path)
-    if path.suffix == ".sqlite":
-        return read_store(path, annotator=annotator, split=split)
     if odd not in ODD or count_from not in (0, 1):
         raise ConfigError(f"{path}: odd = {odd!r}, count_from = {count_from!r}; needed 'last' or 'first', and 0 or 1.")
-    if path.suffix in NUMBERS:
-        if path.suffix != ".npy":
-            table = _with_header(path)
-            if table is not None and (set(CHOICE_NAMES) & set(table.columns)):
-                return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
-        rows = read_numbers(path)
-        rows = rows if odd == "last" else np.ascontiguousarray(rows[:, [1, 2, 0]])
-        return _of_numbers(path, rows, stimuli, split, count_from=count_from)
+    try:
+        if path.suffix == ".parquet":
+            return _of(annotator, _parquet(path, split), path)
+        if path.suffix == ".sqlite":
+            return read_store(path, annotator=annotator, split=split)
+        if path.suffix in NUMBERS:
+            return _of_text(path, stimuli, split, annotator, odd=odd, count_from=count_from)
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
     kinds = f".parquet, .sqlite, {', '.join(NUMBERS)} files, or a saved folder"
     raise DataError(f"{path}: judgments are read from {kinds}.")
+
+
+def _of_text(
+    path: Path, stimuli: Sequence[str] | None, split: str, annotator: str, *, odd: str, count_from: int
+) -> Judgments:
+    if path.suffix != ".npy":
+        table = _with_header(path)
+        if table is not None and (set(CHOICE_NAMES) & set(table.columns)):
+            return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
+    rows = read_numbers(path)
+    rows = rows if odd == "last" else np.ascontiguousarray(rows[:, [1, 2, 0]])
+    return _of_numbers(path, rows, stimuli, split, count_from=count_from)
 
 
 def _of(annotator: str, judgments: Judgments, path: Path) -> Judgments:
@@ -160,12 +177,17 @@ def read_numbers(path: str | Path) -> np.ndarray:
         raise absent(path)
     require_content(path)
     try:
-        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _text(path)
+        values = np.asarray(open_npy(path)) if path.suffix == ".npy" else _text(path)
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as rows of three numbers ({error}).") from error
     if values.ndim != 2 or values.shape[1] != 3 or values.dtype.kind not in "iuf" or not len(values):
         raise DataError(f"{path}: shape {values.shape} of {values.dtype}, but three whole numbers per row were needed.")
-    whole = values.astype(np.int32, copy=False)
+    if np.nanmax(values) > np.iinfo(np.int32).max:
+        raise DataError(f"{path}: numbers go up to {np.nanmax(values):.0f}; items are counted from 0.")
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.int32, copy=False)
     if values.min() < 0 or (values.dtype.kind == "f" and not np.array_equal(whole, values)):
         row = int(np.flatnonzero((values < 0).any(axis=1) | (whole != values).any(axis=1))[0])
         raise DataError(f"{path}: row {row + 1} is {values[row].tolist()}; whole numbers of 0 or more were needed.")
@@ -205,8 +227,11 @@ def _with_header(path: Path) -> pd.DataFrame | None:
         names = [name.strip().strip('"') for name in (first.split() if separator == r"\s+" else first.split(separator))]
         if len(names) >= 3:
             if all(name.isalnum() and not name.isdigit() for name in names) or set(CHOICE_NAMES) & set(names):
+                if (path.suffix, separator) in ((".tsv", "\t"), (".csv", ",")):
+                    return read_table(path, text=names)
+                # A lone quotation mark would join all lines up to the next.
                 return pd.read_csv(path, sep=separator, dtype=str, engine="python" if len(separator) > 1 else "c",
-                                   keep_default_na=False)  # fmt: skip
+                                   keep_default_na=False, quoting=csv.QUOTE_NONE)  # fmt: skip
             return None
     return None
 
@@ -282,6 +307,11 @@ def _of_numbers(
     rows = rows - count_from if count_from else rows
     _check_numbers(path, rows, stimuli, count_from)
     n_items = int(rows.max()) + 1
+    if stimuli is None and n_items > MOST_UNSEEN and n_items > 10 * (n_seen := len(np.unique(rows))):
+        raise DataError(
+            f"{path}: numbers go up to {n_items - 1}, but only {n_seen} different items occur. Count items from 0, or "
+            f"name them with `stimuli`."
+        )
     names = tuple(map(str, range(count_from, n_items + count_from))) if stimuli is None else tuple(stimuli)
     n = len(rows)
     return Judgments(
@@ -313,11 +343,8 @@ def _parquet(path: Path, split: str) -> Judgments:
     if unknown:
         raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(stimuli)} that the file lists.")
     items = np.stack([np.array([place[name] for name in names])[codes] for codes, names in coded], axis=1)
-    choice = _choices(path, table["choice"])
-    probabilities = np.full((n, 3), np.nan, dtype=np.float32)
-    for slot in range(3):
-        if f"probability_{slot + 1}" in table.column_names:
-            probabilities[:, slot] = table[f"probability_{slot + 1}"].to_numpy()
+    choice = _choices(table, path)
+    probabilities = _probabilities(table, path)
 
     def text(name: str, default: np.ndarray) -> np.ndarray:
         if name not in table.column_names:
@@ -326,7 +353,14 @@ def _parquet(path: Path, split: str) -> Judgments:
         return np.asarray(names, dtype=str)[codes]
 
     def number(name: str, default: int) -> np.ndarray:
-        return table[name].to_numpy() if name in table.column_names else np.full(n, default)
+        if name not in table.column_names:
+            return np.full(n, default)
+        values = _numbers(table, name, path)
+        bad = ~np.isfinite(values) | (values < 0)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise DataError(f"{path}: {name} of row {row + 1} is {values[row]}; a number of 0 or more was needed.")
+        return values
 
     return Judgments(
         tuple(stimuli), items, choice, probabilities, text("outcome", np.where(choice >= 0, "valid", "error")),
@@ -336,17 +370,42 @@ def _parquet(path: Path, split: str) -> Judgments:
     )  # fmt: skip
 
 
-def _choices(path: Path, column: pa.ChunkedArray) -> np.ndarray:
-    """Slots; a missing choice is -1."""
+def _numbers(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    """Read a column of numbers; missing ones are NaN."""
     try:
-        values = column.to_numpy().astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: column 'choice' holds {column.type}, but 0, 1, 2 or -1 were needed.") from error
-    values = np.where(np.isnan(values), -1, values)
-    if not np.isin(values, (-1, 0, 1, 2)).all():
-        row = int(np.flatnonzero(~np.isin(values, (-1, 0, 1, 2)))[0])
-        raise DataError(f"{path}: row {row + 1} has the choice {values[row]:g}, but 0, 1, 2 or -1 were needed.")
-    return values.astype(np.int8)
+        return table[name].cast(pa.float64()).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{path}: column {name!r} is {table[name].type}; numbers were needed ({error}).") from error
+
+
+def _choices(table: pa.Table, path: Path) -> np.ndarray:
+    """Read slots; a missing one is -1, not the first slot."""
+    choice = np.nan_to_num(_numbers(table, "choice", path), nan=-1.0)
+    strange = ~np.isin(choice, (-1, 0, 1, 2))
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise DataError(f"{path}: row {row + 1} has the choice {choice[row]:g}, but 0, 1, 2 or -1 were needed.")
+    return choice.astype(np.int8)
+
+
+def _probabilities(table: pa.Table, path: Path) -> np.ndarray:
+    """Read probabilities; refuse rows that are no distribution: logarithms, scores, or zeros for what is not known."""
+    probabilities = np.full((table.num_rows, 3), np.nan, dtype=np.float32)
+    for slot in range(3):
+        if f"probability_{slot + 1}" in table.column_names:
+            probabilities[:, slot] = _numbers(table, f"probability_{slot + 1}", path)
+    known = ~np.isnan(probabilities)
+    with np.errstate(invalid="ignore"):
+        wrong = (probabilities < 0) | (probabilities > 1 + UNSURE)
+        sums = probabilities.sum(axis=1)
+    bad = wrong.any(axis=1) | (known.any(axis=1) & ~known.all(axis=1)) | (np.abs(sums - 1) > UNSURE)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({bad.sum()} such rows); three "
+            f"numbers from 0 to 1 that add up to 1 were needed, or none. Are they logarithms?"
+        )
+    return probabilities
 
 
 def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
@@ -415,13 +474,16 @@ def write_judgments(
     n_rows = 0
     with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for columns in tables:
-            batch = pa.record_batch([_column(columns[field.name], field) for field in schema], schema=schema)
+            n = len(columns["choice"])
+            batch = pa.record_batch([_column(columns.get(field.name), field, n) for field in schema], schema=schema)
             writer.write_batch(batch)
             n_rows += batch.num_rows
     return n_rows
 
 
-def _column(values: Any, field: pa.Field) -> pa.Array:
+def _column(values: Any, field: pa.Field, n: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(n, field.type)
     if isinstance(values, pa.Array):
         return values
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
@@ -447,7 +509,7 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
     Returns
     -------
     Judgments
-        The newest attempt at every question, in the order of answering.
+        The newest attempt at every question, in the order of repeats and triplets, whenever they were answered.
 
     Raises
     ------
@@ -469,15 +531,34 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
     place = {stimulus: row for row, stimulus in enumerate(stimuli)}
     row_of = {content: place.get(stimulus, -1) for content, stimulus in owners.items()}
     items = np.stack([[row_of[content] for content in parts[slot]] for slot in ("first", "second", "third")], axis=1)
+    order = np.lexsort((*items.T[::-1], np.array(parts["repeat"])))
+    items = items[order]
+    known = {column: np.array(values)[order] for column, values in parts.items()}
     kept, labels = _labels(items, plan, split)
     inputs = {"setting": identity} | ({"plan": plan.provenance.key} if plan else {})
-    probabilities = np.array([parts[column] for column in ("p1", "p2", "p3")], dtype=np.float32).T
+    probabilities = np.array([known[column] for column in ("p1", "p2", "p3")], dtype=np.float32).T
     return Judgments(
-        stimuli, items[kept], np.array(parts["choice"])[kept], probabilities[kept],
-        np.array(OUTCOMES)[np.array(parts["outcome"])[kept]], np.ones(int(kept.sum())),
-        np.array(parts["repeat"])[kept], labels, np.full(int(kept.sum()), name),
+        stimuli, items[kept], known["choice"][kept], probabilities[kept],
+        np.array(OUTCOMES)[known["outcome"][kept]], np.ones(int(kept.sum())),
+        known["repeat"][kept], labels, np.full(int(kept.sum()), name),
         Provenance("read_store/1", {"annotator": name}, inputs),
     )  # fmt: skip
+
+
+def fingerprint_store(path: Path) -> str:
+    """Identify the answers of a store and the plan beside it, wherever SQLite keeps them.
+
+    The newest answers lie in a write-ahead log beside the file, which alone says nothing of them.
+    """
+    with AnswerStore(path, read_only=True) as store:
+        rows = store.base.execute(
+            "SELECT settings.digest, count(*), sum(CAST(answered * 1000000 AS INTEGER)), sum(choice), sum(outcome), "
+            "sum(answers.repeat) FROM answers JOIN settings ON settings.id = answers.setting GROUP BY settings.digest "
+            "ORDER BY settings.digest"
+        ).fetchall()
+        shown = sorted(store.base.execute("SELECT digest, stimulus FROM contents").fetchall())
+    plan = _plan(path.parent / "plan")
+    return digest([rows, shown, plan.provenance.key if plan else None])
 
 
 def _setting(store: AnswerStore, path: Path, annotator: str) -> tuple[int, str, str]:

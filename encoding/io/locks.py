@@ -1,0 +1,135 @@
+"""One process at a time on one result.
+
+On a cluster many processes work into one folder, of which several may want the same subject or the same embedding. The
+kernel frees the locks of a process that is killed. File systems without such locks (some network drives) get a marker
+file instead, which names host and process and is touched while its owner lives.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from ..core import DataError
+from .atomic import clean_errors, sweep
+
+FOLDER = ".locks"
+# Errors of file systems that have no locks of the kernel.
+NO_LOCKS = (ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EINVAL)
+BEAT = 30.0  # seconds between signs of life of a marker file
+LEASE = 600.0  # seconds without one after which its owner counts as dead
+SOON = 0.5  # seconds after which somebody who waits is told so
+
+
+@contextmanager
+def locked(
+    folder: str | Path,
+    name: str,
+    *,
+    wait: bool = True,
+    busy: str = "",
+    sweeping: tuple[tuple[Path, str], ...] = (),
+    tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+) -> Iterator[None]:
+    """Hold the lock of a result while the block runs.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where results of its kind lie; the lock is a file in its folder `FOLDER`.
+    name : str
+        The result.
+    wait : bool
+        Wait for another process, instead of raising.
+    busy : str
+        Message of the error where nobody waits.
+    sweeping : tuple of (Path, str)
+        Folders and patterns of names whose temporary files nobody else can be writing now: they are removed.
+    tell : callable
+        Called with a sentence if another process has to be waited for.
+
+    Raises
+    ------
+    DataError
+        If another process holds it and `wait` is False, or the folder cannot be written to.
+    """
+    path = Path(folder) / FOLDER / f"{name}.lock"
+    with clean_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _acquire(path, wait, busy, tell)
+    stop = _beat(path) if isinstance(lock, SoftFileLock) else None
+    try:
+        for place, pattern in sweeping:
+            sweep(place, pattern)
+        yield
+    finally:
+        if stop is not None:
+            stop.set()
+        lock.release()
+
+
+def _acquire(path: Path, wait: bool, busy: str, tell: Callable[[str], None]) -> BaseFileLock:
+    try:
+        return _try(FileLock(path), path, wait, busy, tell)
+    except OSError as error:
+        if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
+            raise
+        return _try(SoftFileLock(f"{path}.soft"), path, wait, busy, tell)
+
+
+def _try(lock: BaseFileLock, path: Path, wait: bool, busy: str, tell: Callable[[str], None]) -> BaseFileLock:
+    told = False
+    while True:
+        _break_dead(path)
+        try:
+            lock.acquire(timeout=SOON if wait else 0)
+            _note_owner(path)
+            return lock
+        except Timeout as error:
+            if not wait:
+                raise DataError(busy or f"{path}: another process holds this lock. Wait for it.") from error
+        if not told:
+            tell(f"waiting for {_owner(path)} to finish {path.stem}")
+            told = True
+
+
+def _break_dead(path: Path) -> None:
+    """Remove a marker whose owner gave no sign of life; filelock itself does so for processes of this host."""
+    marker = Path(f"{path}.soft")
+    try:
+        if time.time() - marker.stat().st_mtime > LEASE:
+            marker.unlink()
+    except OSError:
+        pass
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.with_suffix(".owner").read_text(encoding="utf-8").strip() or "another process"
+    except OSError:
+        return "another process"
+
+
+def _note_owner(path: Path) -> None:
+    path.with_suffix(".owner").write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+
+
+def _beat(path: Path) -> threading.Event:
+    """Touch a marker file until the event is set."""
+    stop = threading.Event()
+
+    def touch() -> None:
+        while not stop.wait(BEAT):
+            try:
+                os.utime(f"{path}.soft")
+            except OSError:
+                return
+
+    threading.Thread(target=touch, daemon=True, name="lock").start()
+    return stop

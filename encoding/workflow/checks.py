@@ -1,0 +1,136 @@
+"""What can be said of a study and its dataset before anything is computed; no image of responses is read."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..config.settings import Study
+from ..core import Atlas, DataError, EncodingError, Targets
+from ..fitting.splits import check_runs
+from ..io.atlases.matching import check_places
+from ..io.bids.index import PybidsIndex
+from ..io.bids.runs import BidsIndex, RunFiles
+from ..loading import Betas, Blocks, Scans, find_runs
+from ..loading.bdata import SPACE
+from ..loading.bdata_files import bdata_sources
+from ..loading.loader import dataset_path, stimuli_of
+from ..mapping.settings import choose_atlases
+from .jobs import Job, Places, PlainFolder, load_named_atlas
+
+TARGETS = {"surface": "vertex", "volume": "voxel", "cifti": "grayordinate", "bdata": "voxel"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of a dataset found.
+
+    Attributes
+    ----------
+    runs : dict of str to int
+        Number of runs, or of bdata files, of each subject.
+    atlases : dict of str to int
+        Number of regions of each atlas.
+    """
+
+    runs: dict[str, int]
+    atlases: dict[str, int]
+
+
+def check_dataset(
+    study: Study,
+    places: Places,
+    subjects: Sequence[str],
+    *,
+    sessions: Sequence[str] = (),
+    filters: Mapping[str, Any] | None = None,
+) -> Checked:
+    """Resolve the files of a study: feature spaces with their columns, runs of all subjects, and atlases.
+
+    Parameters
+    ----------
+    study : Study
+        What is to be done.
+    places : Places
+        Where.
+    subjects : sequence of str
+        For whom.
+    sessions, filters : optional
+        As for `Job`.
+
+    Returns
+    -------
+    Checked
+        Numbers of runs and regions.
+
+    Raises
+    ------
+    DataError
+        With everything that is wrong, not the first thing only.
+    """
+    problems: list[str] = []
+    for source in study.features:
+        with _noting(problems):
+            source.check(places.bids_dir)
+    index: BidsIndex = PlainFolder(places.bids_dir, places.bids_dir)
+    if not isinstance(study.load, Blocks):
+        index = PybidsIndex(places.bids_dir, places.derivatives, subjects=tuple(subjects))
+    counts: dict[str, int] = {}
+    regions: dict[str, int] = {}
+    for subject in subjects:
+        job = Job(study, places, subject, sessions=tuple(sessions), filters=dict(filters or {}))
+        with _noting(problems):
+            runs, counts[subject] = _files(job, index)
+            if runs and study.models:
+                check_runs(study.split, [run.label for run in runs])
+            if isinstance(study.load, Betas):
+                continue  # their space is known once they are read
+            for atlas in _atlases(job, runs):
+                regions[atlas.name] = len(atlas.index)
+    if problems:
+        different = list(dict.fromkeys(problems))
+        raise DataError("\n".join(different) if len(different) < 2 else "\n- ".join(["", *different]).lstrip("\n"))
+    return Checked(counts, regions)
+
+
+@contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    """Keep the message of an error, so that the next check is made too."""
+    try:
+        yield
+    except EncodingError as error:
+        problems.append(str(error))
+
+
+def _files(job: Job, index: BidsIndex) -> tuple[list[RunFiles], int]:
+    """Find the files of responses, and what [load] names beside them."""
+    load, subject = job.study.load, job.subject
+    stimuli_of(index, load.stimuli, subject)
+    if isinstance(load, Blocks):
+        pattern, exclude = str(load.file), load.missing_runs == "exclude"
+        return [], len(bdata_sources(pattern, index.bids_dir, subject, exclude_missing=exclude)[0])
+    if load.mask not in ("brain", "none"):
+        dataset_path(index, load.mask, subject)
+    if isinstance(load, Betas):
+        for name in (load.file, load.events):
+            dataset_path(index, str(name), subject)
+        return [], 1
+    runs, _ = find_runs(load, index, subject, sessions=job.sessions, bids_filters=job.filters)
+    return runs, len(runs)
+
+
+def _atlases(job: Job, runs: Sequence[RunFiles]) -> Iterator[Atlas]:
+    """Load every atlas, and refuse those that label another kind of place or another space."""
+    load = job.study.load
+    stated = runs[0].entities.get("space", "") if runs else ""
+    space = (load.space or SPACE) if isinstance(load, Blocks) else stated
+    kind = TARGETS[load.kind] if isinstance(load, Scans | Blocks) else ""
+    nowhere = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str))
+    targets = dataclasses.replace(nowhere, kind=kind)
+    dseg = runs[0].dseg if runs else ()
+    for name, path in choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir):
+        atlas = load_named_atlas(job, name, path, space)
+        check_places(atlas, kind, space)
+        yield atlas

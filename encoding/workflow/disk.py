@@ -1,0 +1,135 @@
+"""How much disk a run takes, and what of it may be given back."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import DataError
+from ..fitting import EncodingModel
+from ..io.locks import FOLDER, locked
+
+# Of each model: sums of squares and products of every target and outer fold, penalties, and weights of bands.
+SUMS = 7 * 8
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes on disk that one participant takes.
+
+    Attributes
+    ----------
+    responses : int
+        Cleaned responses.
+    predictions : int
+        Held-out predictions and the sums that scores are made of.
+    results : int
+        Scores, maps and tables, which stay; the other two may be removed by ``encoding clean``.
+    """
+
+    responses: int
+    predictions: int
+    results: int
+
+    @property
+    def work(self) -> int:
+        """Bytes of intermediate results."""
+        return self.responses + self.predictions
+
+    def __str__(self) -> str:
+        return (
+            f"{_size(self.work)} of intermediate results ({_size(self.responses)} responses, "
+            f"{_size(self.predictions)} predictions), {_size(self.results)} of results"
+        )
+
+
+def footprint(
+    n_samples: int, n_targets: int, models: Sequence[EncodingModel], *, n_outer: int, keep_bytes: int = 2 << 30
+) -> Footprint:
+    """Say how much disk one participant takes.
+
+    Parameters
+    ----------
+    n_samples, n_targets : int
+        Size of the responses.
+    models : sequence of Ridge or BandedRidge
+        What is fitted.
+    n_outer : int
+        Outer folds.
+    keep_bytes : int
+        As of `Compute`: predictions of a model that take more are not kept.
+
+    Returns
+    -------
+    Footprint
+        Accurate to some per cent; drawings, some megabytes, are not counted.
+    """
+    kept = [4 * len(model.bands) * n_samples * n_targets for model in models]
+    predictions = sum(size for size in kept if size <= keep_bytes)
+    sums = sum(n_outer * n_targets * (SUMS + 4 * len(model.bands)) for model in models)
+    maps = sum((5 + len(model.bands)) * 2 * 4 * n_targets for model in models)
+    return Footprint(4 * n_samples * n_targets, predictions + sums, maps)
+
+
+def require_space(folder: Path, n_bytes: int, what: str) -> None:
+    """Raise `DataError` if a disk has less space than is needed.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder on it, which need not exist yet.
+    n_bytes : int
+        What is needed.
+    what : str
+        For what, for the message.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < n_bytes:
+        raise DataError(
+            f"{folder}: {what} needs {_size(n_bytes)}, but {_size(free)} are free. Free some space, or choose another "
+            f"--work-dir; then run the same command again."
+        )
+
+
+def clean(output_dir: Path, work_dir: Path | None = None) -> int:
+    """Remove intermediate results, which a later run would make again; results, embeddings and reports stay.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Of finished or interrupted runs.
+    work_dir : Path, optional
+        Where intermediate results are, if not in ``OUTPUT_DIR/work``.
+
+    Returns
+    -------
+    int
+        Bytes that were given back.
+
+    Raises
+    ------
+    DataError
+        If it is no folder of results, or a run is under way in it.
+    """
+    work = work_dir or output_dir / "work"
+    if not (output_dir / "dataset_description.json").is_file() or not (output_dir / "logs").is_dir():
+        raise DataError(f"{output_dir}: no folder of results (dataset_description.json and logs/ are needed).")
+    freed = 0
+    for folder in sorted(work.glob("sub-*")):
+        busy = f"{folder}: a run is under way for {folder.name}. Wait for it, or stop it."
+        with locked(output_dir / "logs", folder.name, wait=False, busy=busy):
+            freed += _bytes_of(folder)
+            shutil.rmtree(folder)
+    shutil.rmtree(work / FOLDER, ignore_errors=True)
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
+    return freed
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

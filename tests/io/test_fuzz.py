@@ -1,0 +1,242 @@
+"""Files with random faults: an error of ours or the right answer, nothing else.
+
+`ENCODING_FUZZ` sets the number of examples of each kind; the suite tries few, a long run many.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from encoding.core import EncodingError, FeatureSpace, Samples
+from encoding.embedding import FeatureTable, embed
+from encoding.io.arrays import open_npy
+from encoding.io.bids.confounds import read_confounds
+from encoding.io.bids.sidecars import read_sidecar, seconds_of
+from encoding.io.judgments.files import read_judgments
+from encoding.io.region_tables import read_table as read_regions
+from encoding.io.store import describe, load, save
+from encoding.io.tables import read_stimuli
+from encoding.loading.events import read_presentations
+
+EXAMPLES = int(os.environ.get("ENCODING_FUZZ", "40"))
+fuzzed = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=EXAMPLES < 100,
+)
+PIECES = [
+    *(b'"', b"'", b"\t", b"\n", b"\r", b"\r\n", b"\0", b",", b";", b" ", b"\xc2\xa0", b"n/a", b"NaN", b"inf"),
+    *(b"-", b"1e999", b"-1", b"0", b"007", b"1e9", b"99999999999999999999", b"{", b"}", b"[", b"]", b":", b"../"),
+    *(b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"true", b"null", b"#", b"\\", b"stim_id", b"onset", b"x" * 300),
+]
+edits = st.lists(
+    st.tuples(
+        st.sampled_from(["insert", "delete", "replace", "swap"]),
+        st.floats(0, 1),
+        st.sampled_from(PIECES),
+        st.integers(1, 12),
+    ),
+    min_size=1,
+    max_size=4,
+)  # fmt: skip
+
+
+def spoiled(content, changes):
+    """Apply random edits to the bytes of a good file."""
+    for kind, share, piece, length in changes:
+        at = int(share * len(content))
+        if kind == "insert":
+            content = content[:at] + piece + content[at:]
+        elif kind == "delete":
+            content = content[:at] + content[at + length :]
+        elif kind == "replace":
+            content = content[:at] + piece + content[at + len(piece) :]
+        else:
+            content = (
+                content[:at]
+                + content[at + length : at + 2 * length]
+                + content[at : at + length]
+                + content[at + 2 * length :]
+            )
+    return content
+
+
+def lines_of(content):
+    """Count the lines of a table, as an editor shows them."""
+    return len(content.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n").splitlines())
+
+
+def outcome(read, *arguments):
+    """Return the result, or None after an error of ours."""
+    try:
+        return read(*arguments)
+    except EncodingError:
+        return None
+
+
+@pytest.fixture(scope="module")
+def top():
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def table(columns, n, separator="\t"):
+    rows = [
+        separator.join(columns),
+        *(
+            separator.join(f"{name[0]}{i}" if name.startswith("s") else str(i + 0.5) for name in columns)
+            for i in range(n)
+        ),
+    ]
+    return ("\n".join(rows) + "\n").encode()
+
+
+@fuzzed
+@given(edits)
+def test_events(top, changes):
+    content = spoiled(table(("onset", "duration", "stim_id"), 6), changes)
+    (top / "events.tsv").write_bytes(content)
+    found = outcome(read_presentations, top / "events.tsv", "run-1")
+    if found is not None:
+        assert len(found) <= lines_of(content) - 1
+        assert np.isfinite(found.onset).all()
+        assert (found.duration >= 0).all()
+        assert all(name and name == name.strip() for name in found.stimulus.tolist())
+        assert (np.diff(found.onset) >= 0).all()
+
+
+@fuzzed
+@given(edits, st.sampled_from([".tsv", ".csv"]))
+def test_feature_tables(top, changes, suffix):
+    content = spoiled(table(("stimulus", "x", "y"), 6, "\t" if suffix == ".tsv" else ","), changes)
+    (top / f"f{suffix}").write_bytes(content)
+    found = outcome(embed, FeatureTable("f", f"f{suffix}"), top)
+    if found is not None:
+        assert len(found.samples) == lines_of(content) - 1
+        assert len(set(found.samples.stimulus.tolist())) == len(found.samples)
+        assert np.isfinite(found.values).all()
+
+
+@fuzzed
+@given(edits)
+def test_stimulus_tables(top, changes):
+    content = spoiled(b"stimulus\tduration\tduplicate_of\na\t1\tn/a\nb\t2\ta\nc\tn/a\tn/a\n", changes)
+    (top / "stimuli.tsv").write_bytes(content)
+    found = outcome(read_stimuli, top / "stimuli.tsv")
+    if found is not None:
+        assert len(found) == lines_of(content) - 1
+
+
+@fuzzed
+@given(edits)
+def test_region_tables(top, changes):
+    content = spoiled(b"index\tname\themi\tcolor\n1\tV1\tL\t#ff0000\n2\tV2\tR\t#00ff00\n3\tV3\tn/a\tn/a\n", changes)
+    (top / "atlas_dseg.tsv").write_bytes(content)
+    found = outcome(read_regions, top / "atlas_dseg.tsv")
+    if found is not None:
+        assert len(set(found.index)) == len(found.index) == len(found.region) <= lines_of(content) - 1
+
+
+@fuzzed
+@given(edits)
+def test_confounds(top, changes):
+    names = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    content = spoiled(table((*names, "cosine00", "non_steady_state_outlier00"), 8).replace(b"s0", b"0"), changes)
+    path = top / "sub-01_desc-confounds_timeseries.tsv"
+    path.write_bytes(content)
+    for strategies in ([], ["motion"]):
+        found = outcome(read_confounds, path, strategies, {"motion": "basic"} if strategies else {})
+        if found is not None:
+            assert len(found.kept) == len(found.values) == lines_of(content) - 1
+            assert np.isfinite(found.values[found.kept]).all()
+
+
+@fuzzed
+@given(edits, st.sampled_from([".txt", ".csv", ".tsv"]))
+def test_judgments_as_numbers(top, changes, suffix):
+    separator = {".txt": b" ", ".csv": b",", ".tsv": b"\t"}[suffix]
+    content = spoiled(separator.join([b"0", b"1", b"2"]) + b"\n" + separator.join([b"3", b"1", b"10"]) + b"\n", changes)
+    (top / f"j{suffix}").write_bytes(content)
+    found = outcome(read_judgments, top / f"j{suffix}")
+    if found is not None:
+        assert len(found.stimuli) <= 10_001
+        assert len(found) <= max(lines_of(content), 1)
+
+
+@pytest.fixture(scope="module")
+def parquet(top):
+    rows = {"item_1": ["a", "b"], "item_2": ["b", "c"], "item_3": ["c", "a"], "choice": [0, 2]}
+    rows |= {f"probability_{slot}": [0.2, 0.4] if slot < 3 else [0.6, 0.2] for slot in (1, 2, 3)}
+    pd.DataFrame(rows).to_parquet(top / "good.parquet", compression=None)
+    return (top / "good.parquet").read_bytes()
+
+
+@fuzzed
+@given(edits)
+def test_judgments_in_parquet(top, parquet, changes):
+    (top / "j.parquet").write_bytes(spoiled(parquet, changes))
+    found = outcome(read_judgments, top / "j.parquet")
+    if found is not None:
+        assert ((found.choice >= -1) & (found.choice <= 2)).all()
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@fuzzed
+@given(edits, values)
+def test_sidecars(top, changes, value):
+    path = top / "sub-01_task-x_bold.json"
+    good = json.dumps({"RepetitionTime": 2.0, "VolumeTiming": value, "EchoTime": value}).encode()
+    path.write_bytes(spoiled(good, changes))
+    found = outcome(read_sidecar, top / "sub-01_task-x_bold.nii.gz", top)
+    t_r = None if found is None else outcome(seconds_of, found, "RepetitionTime", "run-1")
+    assert t_r is None or isinstance(t_r, float)
+
+
+@fuzzed
+@given(edits, values, st.booleans())
+def test_saved_objects(top, changes, value, structured):
+    folder = top / "saved"
+    space = FeatureSpace("f", np.eye(3), Samples.of_stimuli(np.array(["a", "b", "c"])), ("x", "y", "z"))
+    if not (folder / "object.json").is_file():
+        save(space, folder)
+    path = folder / "object.json"
+    good = path.read_bytes()
+    try:
+        if structured:
+            content = json.loads(good)
+            fields = content["object"]["fields"]
+            name = list(fields)[len(changes) % len(fields)]
+            fields[name] = value
+            path.write_text(json.dumps(content))
+        else:
+            path.write_bytes(spoiled(good, changes))
+        outcome(describe, folder)
+        found = outcome(load, folder)
+        assert found is None or type(found).__name__ in ("FeatureSpace", "Samples")
+    finally:
+        path.write_bytes(good)
+
+
+@fuzzed
+@given(edits)
+def test_arrays(top, changes):
+    np.save(top / "good.npy", np.arange(12.0).reshape(4, 3))
+    (top / "x.npy").write_bytes(spoiled((top / "good.npy").read_bytes(), changes))
+    found = outcome(open_npy, top / "x.npy")
+    if found is not None:
+        assert found.nbytes <= 200

@@ -1,0 +1,87 @@
+"""A check of a dataset finds, without an image, what would fail after hours of fitting."""
+
+import re
+
+import pytest
+from factories import write_config, write_study
+
+from encoding.cli import main
+from encoding.config import read_config
+from encoding.core import DataError
+from encoding.workflow import checks
+from encoding.workflow.checks import check_dataset
+from encoding.workflow.jobs import Places
+
+
+@pytest.fixture
+def study(tmp_path):
+    return write_study(tmp_path / "bids")
+
+
+def check(study, *changes, subjects=("01",)):
+    top = study.root.parent
+    places = Places(study.root, top / "out", top / "out" / "work")
+    return check_dataset(read_config(write_config(top, *changes)), places, subjects)
+
+
+def test_what_is_good_is_counted_without_reading_an_image(study, monkeypatch):
+    monkeypatch.setattr("encoding.io.images.volumes.nib.load", None)
+    found = check(study)
+    assert list(found.runs) == ["01"]
+    assert found.runs["01"] > 1
+
+
+def test_everything_that_is_wrong_is_listed(study):
+    events = sorted(study.root.glob("sub-01/**/*_events.tsv"))[0]
+    events.unlink()
+    with pytest.raises(DataError) as caught:
+        check(study, ("feature-", "feature_"), ("dpi = 50", 'atlases = ["Glasser"]'))
+    message = str(caught.value)
+    assert "no file" in message
+    assert re.search("events", message)
+    assert message.count("\n- ") == 2 or message.startswith("- ")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('atlases = ["Schaefer2018-200"]', "Atlas 'Schaefer2018-200.*' labels vertex targets in 'fsaverage5', but the"),
+        ('atlases = ["Schaefer2018-20"]', "Did you mean 'Schaefer2018-200'"),
+        ('atlases = ["mine.nii.gz"]', "mine.nii.gz"),
+    ],
+)
+def test_atlases_are_loaded_and_must_fit(study, line, message):
+    with pytest.raises(DataError, match=message):
+        check(study, ("dpi = 50", line))
+
+
+def test_columns_of_features_are_checked(study):
+    with pytest.raises(DataError, match="no column 'nowhere'"):
+        check(study, ('columns = ["a"]', 'columns = ["nowhere"]'))
+
+
+def test_splits_are_matched_with_the_runs(study):
+    with pytest.raises(DataError, match=r"\[split\] groups: 'run-9' matches no run"):
+        check(study, ("n_inner = 2", 'n_inner = 2\ngroups = [["run-9"]]'))
+
+
+def test_the_command_says_what_it_found(study, capsys):
+    config = write_config(study.root.parent)
+    assert main(["check", str(config), str(study.root)]) == 0
+    assert re.search(r"files +sub-01 \d+", capsys.readouterr().out)
+    assert main(["check", str(config), str(study.root / "nowhere")]) == 1
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_run_checks_first(study, monkeypatch):
+    asked = []
+    monkeypatch.setattr(checks, "check_dataset", lambda *args, **_: asked.append(args[2]) or _stop())
+    config = write_config(study.root.parent)
+    out = study.root.parent / "out"
+    assert main(["run", str(study.root), str(out), "participant", "--config", str(config)]) == 1
+    assert asked == [["01"]]
+    assert not out.exists()
+
+
+def _stop():
+    raise DataError("stopped")
