@@ -19,7 +19,7 @@ from ..core import ConfigError, suggest
 from ..core.settings import Rule, Unit, distinct, settings
 from ..embedding.registry import SOURCES
 from ..embedding.sources import FeatureSource, in_order
-from ..fitting.budget import Budget
+from ..fitting.budget import ComputeSettings
 from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subsets, one_model_each
 from ..fitting.splits import Split
 from ..loading.loader import Loader
@@ -76,7 +76,7 @@ class Study:
     split: Split
     compare: Comparison
     maps: Maps
-    compute: Budget
+    compute: ComputeSettings
     seed: int = 0
     text: str = ""
     auxiliary: tuple[str, ...] = ()
@@ -206,7 +206,7 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         build(Split, content.get("split", {}), "[split]"),
         build(Comparison, content.get("compare", {}), "[compare]"),
         build(Maps, content.get("map", {}), "[map]"),
-        build(Budget, content.get("compute", {}), "[compute]"),
+        build(ComputeSettings, content.get("compute", {}), "[compute]"),
         seed,
         text,
         tuple(model.name for model in added if len(model.bands) > 1),

@@ -13,13 +13,14 @@ from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Respo
 from ..core.progress import StepProgress, silent_steps
 from ..fitting import Folds
 from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
+from ..io.atlases.matching import match_atlas
 from ..io.atlases.packages import PACKAGED
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..io.locks import locked
 from ..io.partial import sweep_results
 from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
-from ..mapping import BDATA, FACTS, SEGMENTATIONS
+from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,3 +301,14 @@ def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas
     # A file says in its name where it lies; an atlas by name is loaded onto the surface of the responses.
     onto = space if path in PACKAGED or (isinstance(path, str) and space == "fsLR") else None
     return load_atlas(path, space=onto, as_released=job.study.maps.as_released)
+
+
+def labelled_targets(job: Job, loaded: Loaded) -> list[tuple[Atlas | None, np.ndarray]]:
+    """Load the atlases that are asked for, with the label of every target; all targets as one come first."""
+    targets = loaded.responses.targets
+    pairs: list[tuple[Atlas | None, np.ndarray]] = [(None, np.ones(len(targets), dtype=int))]
+    dseg = loaded.runs[0].dseg if loaded.runs else ()
+    for name, path in choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir):
+        atlas = load_named_atlas(job, name, path, targets.space)
+        pairs.append((atlas, match_atlas(atlas, targets)))
+    return pairs
