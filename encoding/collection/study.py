@@ -124,7 +124,7 @@ class Collection:
 
 
 def name_of(settings: AnnotatorSettings) -> str:
-    """Give the name of an annotator.
+    """Return the name of an annotator.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class Opened:
         return AnswerStore(self.collection.folder / name, read_only=read_only)
 
     def asking(self, **how: Any) -> Asking:
-        """Bring settings and options together.
+        """Combine the configuration with further options.
 
         Parameters
         ----------
@@ -319,18 +319,7 @@ def _listed(value: Any) -> Any:
 
 
 def summarize(opened: Opened) -> dict[str, Any]:
-    """Count what a plan holds.
-
-    Parameters
-    ----------
-    opened : Opened
-        The plan.
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
+    """Summarise a plan as JSON: trials per split, pair counts, sharing."""
     plan = opened.plan
     once = plan.items[plan.repeat == 0]
     drawn = once[plan.split[plan.repeat == 0] != SPLITS.index("subset")]
