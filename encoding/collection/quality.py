@@ -272,18 +272,7 @@ def noise_ceiling(
     items: np.ndarray, choice: np.ndarray, *, probabilities: np.ndarray | None = None, who: np.ndarray | None = None,
     seed: int = 0,
 ) -> Agreement:  # fmt: skip
-    """Estimate how well the answer to a presentation is predicted by the most frequent answer to the others.
-
-    Parameters
-    ----------
-    items, choice, probabilities, who, seed
-        As for `repeat_agreement`.
-
-    Returns
-    -------
-    Agreement
-        Mean over triplets; 1/3 for a judge who answers at random, however few presentations there are.
-    """
+    """Estimate how well the answer to a presentation is predicted by the most frequent answer to the others."""
     _, _, left_out, _ = _presentations(items, choice, probabilities, who)
     if not len(left_out):
         return Agreement(float("nan"), float("nan"), float("nan"), 0)
@@ -479,18 +468,7 @@ def _expected(items: np.ndarray, choice: np.ndarray, n_steps: int = 30) -> np.nd
 
 
 def chance_ceiling(n_answers: int) -> float:
-    """Give the noise ceiling of a judge who answers at random.
-
-    Parameters
-    ----------
-    n_answers : int
-        Answers per triplet.
-
-    Returns
-    -------
-    float
-        Expected share of the most frequent of three answers.
-    """
+    """Return the expected share of the most frequent of three answers at random."""
     total = 0.0
     # All ways to divide the answers among three items.
     for a in range(n_answers + 1):

@@ -26,7 +26,7 @@ EXTRA = ("answered", "latency", "mass", "reaction_time")
 
 
 def status(opened: Opened) -> pd.DataFrame:
-    """Tell how far every annotator is, and what was spent.
+    """Return progress and spending of every annotator.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _aligned(people: Judgments, stimuli: tuple[str, ...], file: str) -> Judgment
 
 
 def changed_models(opened: Opened) -> list[str]:
-    """Say where the model or fingerprint behind one name has changed while it was asked."""
+    """Warn where the model or fingerprint behind a name changed during collection."""
     said = []
     with opened.store(read_only=True) as store:
         for source in sources(opened, store):
@@ -227,18 +227,7 @@ def changed_models(opened: Opened) -> list[str]:
 
 
 def conventions(opened: Opened) -> list[str]:
-    """Check where tables of people's judgments hold the odd one, by the ratings of another annotator.
-
-    Parameters
-    ----------
-    opened : Opened
-        The plan.
-
-    Returns
-    -------
-    list of str
-        One sentence per table that is not as it was said to be, or of which it cannot be told.
-    """
+    """Check the odd-item column of people's tables against the ratings of another annotator."""
     base, stimuli = opened.collection.base, opened.plan.stimuli
     tables = [settings for settings in opened.collection.annotators if isinstance(settings, Table)
               and settings.source == "table" and settings.odd != "named"]  # fmt: skip
