@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .simulated import simulate_judgments
     from .sources import FeatureSource, SourceContext, in_order
     from .sparse import SparseEmbedding
+    from .structure import compare_embeddings, explain, measure_blend, predict_ratings
     from .tables import ConcatTable, FeatureTable, concatenate, embed
 else:
     __getattr__ = lazy_names(__name__)
@@ -28,13 +29,17 @@ __all__ = [
     "SourceContext",
     "SparseEmbedding",
     "agree",
+    "compare_embeddings",
     "concatenate",
     "embed",
     "evaluate",
+    "explain",
     "fit_consensus",
     "in_order",
     "learn",
+    "measure_blend",
     "measure_motion",
+    "predict_ratings",
     "simulate_judgments",
     "slot_preference",
 ]
