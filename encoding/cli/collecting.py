@@ -78,8 +78,22 @@ def add_collecting(commands: Any) -> None:
     page.add_argument("--instructions", type=Path, metavar="FILE", help="text before the first trial")
     page.add_argument("--question", default="", metavar="TEXT", help="above every trial")
     page.add_argument(
-        "--post", default="", metavar="URL", help="address of yours to send answers to (default: a file is saved)"
+        "--post", default="", metavar="URL", help="address of yours that gets the answers (default: a file is saved)"
     )
+    power = _action(
+        actions, "power", _power, "simulate how good an embedding becomes with how many judgments, and the cost"
+    )
+    power.add_argument("--numbers", type=_numbers, default=(1000, 2000, 4000, 8000), metavar="N,N",
+                       help="judgments (default: 1000,2000,4000,8000)")  # fmt: skip
+    power.add_argument("--designs", type=_words, default=("balanced",), metavar="D,D", help="balanced, random, active")
+    power.add_argument("--noise", type=_floats, default=(1.0,), metavar="T,T", help="temperatures of the judges")
+    power.add_argument("--dims", type=int, default=8, metavar="N", help="true dimensions (default: 8)")
+    power.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions (default: 1)")
+    following = _action(actions, "next", _next, "choose the triplets of the next round by the answers so far")
+    following.add_argument("--annotator", default="", metavar="NAME", help="whose answers")
+    following.add_argument("--most", type=int, default=1000, metavar="N", help="triplets (default: 1000)")
+    following.add_argument("--uniform", type=float, default=0.3, metavar="SHARE",
+                           help="share that is drawn by chance (default: 0.3)")  # fmt: skip
     _action(actions, "merge", _merge, "bring the answers of all shards together")
 
 
@@ -94,6 +108,18 @@ def _shard(text: str) -> tuple[int, int]:
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 3/16")
     return int(number), int(count)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word.replace("_", "")) for word in _words(text))
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    return tuple(float(word) for word in _words(text))
 
 
 def _outcomes(text: str) -> tuple[str, ...]:
@@ -330,6 +356,44 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error}).") from error
+
+
+def _power(options: argparse.Namespace) -> int:
+    from ..workflow.power import Power, simulate_power
+
+    opened = _open(options)
+    power = Power(
+        n_stimuli=len(opened.plan.stimuli), n_dims=options.dims, numbers=options.numbers, designs=options.designs,
+        noise=options.noise, seeds=options.seeds,
+    )  # fmt: skip
+    table = simulate_power(power, watch=say)
+    kept = ["accuracy", "best_accuracy", "loss", "best_loss", "similarity", "dims"]
+    means = table.groupby(["design", "noise", "judgments"], sort=False)[kept].mean().reset_index()
+    for name, price, hours in _prices(opened):
+        means[f"{opened.collection.budget.currency}, {name}"] = means["judgments"] * price
+        means[f"hours, {name}"] = means["judgments"] * hours
+    print(means.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    table.to_csv(opened.collection.folder / "power.csv", index=False)
+    return 0
+
+
+def _prices(opened: "Opened") -> list[tuple[str, float, float]]:
+    """Return money and hours per judgment of the annotators that have answered."""
+    from ..collection import status
+
+    if not (opened.collection.folder / "answers.sqlite").is_file():
+        return []
+    rows = status(opened).to_dict("records")
+    return [(row["annotator"], row["money"] / row["answered"], row["hours"] / row["answered"])
+            for row in rows if row["answered"] and row["requests"]]  # fmt: skip
+
+
+def _next(options: argparse.Namespace) -> int:
+    from ..workflow.power import write_next
+
+    path, n = write_next(_open(options), options.annotator, options.most, uniform=options.uniform)
+    print(f'{path}: {n:,} triplets; ask them with kind = "file" in [design]')
+    return 0
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -302,3 +302,27 @@ def test_page_of_trials_and_soft_and_averaged_files(tmp_path, capsys):
     assert all(f"Somebody does thing {int(name[4:])}." == text for trial in content["trials"]
                for name, text in zip(trial["items"], trial["texts"], strict=True))  # fmt: skip
     assert "Odd one out (A, B or C)" in content["prompts"]
+
+
+def test_power_and_the_next_round(tmp_path, capsys):
+    config = write(
+        tmp_path, COSINE + "temperature = 0.1\n", **{"subset = 4": "subset = 0", "repeated = 5": "repeated = 0"}
+    )
+    frames = [pd.read_csv(tmp_path / name, sep="\t") for name in ("stimuli.tsv", "ratings.tsv")]
+    for name, frame in zip(("stimuli.tsv", "ratings.tsv"), frames, strict=True):
+        copies = [frame.assign(stimulus=frame["stimulus"] + suffix) for suffix in ("", "b", "c")]
+        pd.concat(copies).to_csv(tmp_path / name, sep="\t", index=False)
+    assert main(["collect", "plan", "--config", config]) == 0
+    assert main(["collect", "power", "--config", config, "--numbers", "300,900", "--dims", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "best_loss" in out
+    assert len(pd.read_csv(tmp_path / "out" / "power.csv")) == 2
+    assert main(["collect", "run", "--config", config]) == 0
+    assert main(["collect", "next", "--config", config, "--most", "50"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "next.tsv", sep="\t")
+    assert len(table) == 120 + 50
+    asked = load(tmp_path / "out" / "plan")
+    names = np.sort(np.array(asked.stimuli)[asked.items], axis=1).tolist()
+    rows = np.sort(table.to_numpy().astype(str), axis=1).tolist()
+    assert sorted(rows[:120]) == sorted(names)
+    assert not {tuple(row) for row in rows[120:]} & {tuple(row) for row in names}

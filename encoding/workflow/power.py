@@ -1,0 +1,279 @@
+"""How many judgments are needed: simulated judges, and the embedding that is learned from them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..collection import Design, Opened, export_collection, exported, make_plan, name_of
+from ..collection.results import file_name
+from ..core import ConfigError, Judgments
+from ..embedding import SparseEmbedding
+from ..io.atomic import write_text
+from ..numerics.choices import choice_logits, log_probabilities
+from ..numerics.mixing import Permutation
+from ..numerics.triplet_ranks import count_triplets, rank_triplets, unrank_triplets
+
+DESIGNS = ("balanced", "random", "active")
+N_TEST = 4_000  # simulated triplets on which embeddings are compared, none of them learned from
+POOL = 20  # triplets that are considered for each that an active round asks
+TRUTH, ANSWERS, TEST, ROUNDS = 1, 2, 3, 4  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class Power:
+    """What is simulated.
+
+    Attributes
+    ----------
+    n_stimuli, n_dims : int
+        Size of the true embedding, which is sparse and not negative.
+    numbers : tuple of int
+        Numbers of judgments.
+    designs : tuple of str
+        Some of "balanced", "random" and "active".
+    noise : tuple of float
+        Temperatures of the judges: 1 is the model's own, larger ones answer more by chance.
+    seeds : int
+        Repetitions.
+    rounds : int
+        Rounds of "active".
+    uniform : float
+        Share of each active round that is drawn uniformly.
+    """
+
+    n_stimuli: int = 150
+    n_dims: int = 8
+    numbers: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000)
+    designs: tuple[str, ...] = ("balanced",)
+    noise: tuple[float, ...] = (1.0,)
+    seeds: int = 1
+    rounds: int = 4
+    uniform: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check values."""
+        unknown = sorted(set(self.designs) - set(DESIGNS))
+        if unknown:
+            raise ConfigError(f"collect power: design {unknown[0]!r}. Known: {', '.join(DESIGNS)}.")
+        total = count_triplets(self.n_stimuli) - N_TEST
+        if self.n_stimuli < 30 or self.n_dims < 1 or min(self.numbers) < 100 or max(self.numbers) > total:
+            raise ConfigError(
+                f"collect power: {self.n_stimuli} stimuli, {self.n_dims} dimensions, numbers = {list(self.numbers)}: "
+                f"30 stimuli, a dimension and 100 to {max(total, 0):,} judgments are needed."
+            )
+        if min(self.noise) <= 0 or self.seeds < 1 or self.rounds < 1 or not 0 <= self.uniform <= 1:
+            raise ConfigError(
+                f"collect power: noise = {list(self.noise)}, seeds = {self.seeds}, rounds = {self.rounds}, uniform = "
+                f"{self.uniform}: numbers above 0 and a share are needed."
+            )
+
+
+def simulate_power(power: Power, *, watch: Callable[[str], None] = lambda text: None) -> pd.DataFrame:  # noqa: ARG005
+    """Learn from simulated judgments of every number, design and noise.
+
+    Parameters
+    ----------
+    power : Power
+        What is simulated.
+    watch : callable, optional
+        Is told what is learned next.
+
+    Returns
+    -------
+    DataFrame
+        One row per fit: "design", "noise", "judgments", "seed", "dims"; on triplets that were not learned from the
+        "accuracy", the "loss" (cross-entropy of the true probabilities of a noiseless judge, in nats), both also of the
+        truth ("best_accuracy", "best_loss"); and "similarity", the correlation of true and learned similarities of
+        all pairs.
+    """
+    rows = []
+    for seed in range(power.seeds):
+        truth = true_embedding(power.n_stimuli, power.n_dims, seed)
+        test, learned = _held_out(power.n_stimuli, seed)
+        for noise in power.noise:
+            for design in power.designs:
+                for n in sorted(power.numbers) if design != "active" else ():
+                    watch(f"{design}, {n:,} judgments, noise {noise:g}, seed {seed}")
+                    items = _drawn(design, n, power.n_stimuli, seed, learned)
+                    rows.append(_fit(truth, items, test, noise, seed) | {"design": design})
+                if design == "active":
+                    watch(f"active, {max(power.numbers):,} judgments, noise {noise:g}, seed {seed}")
+                    rows += [row | {"design": design} for row in _active(power, truth, test, learned, noise, seed)]
+    return pd.DataFrame(rows)
+
+
+def true_embedding(n_stimuli: int, n_dims: int, seed: int) -> np.ndarray:
+    """Draw a sparse embedding without negative values, as float64 of shape (n_stimuli, n_dims)."""
+    rng = np.random.default_rng((TRUTH, seed))
+    return (
+        rng.gamma(0.5, size=(n_stimuli, n_dims)) * (rng.random((n_stimuli, n_dims)) < 0.5) * (2.5 / np.sqrt(n_dims / 8))
+    )
+
+
+def choose_triplets(
+    X: np.ndarray, asked: np.ndarray, n: int, *, uniform: float = 0.3, seed: int = 0, allowed: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose the triplets of the next round: those of which an embedding is least certain, and some by chance.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_items, n_dims)
+        The present embedding.
+    asked : ndarray of int64, shape (n_asked,)
+        Numbers of the triplets (`rank_triplets`) that have been asked.
+    n : int
+        How many.
+    uniform : float, optional
+        Share that is drawn uniformly, so that the embedding can be corrected where it is wrongly certain.
+    seed : int, optional
+        Seed.
+    allowed : ndarray of int64, optional
+        Numbers of triplets that can be asked; all if left out.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 3)
+        New triplets, the least certain first.
+    """
+    rng = np.random.default_rng((ROUNDS, seed))
+    n_all = count_triplets(len(X)) if allowed is None else len(allowed)
+    drawn = rng.choice(n_all, min(n_all, (POOL + 1) * n + len(asked)), replace=False)
+    pool = drawn if allowed is None else allowed[drawn]
+    pool = pool[~np.isin(pool, asked)]
+    n_uniform = round(uniform * n)
+    chance, pool = pool[:n_uniform], pool[n_uniform : n_uniform + POOL * n]
+    items = unrank_triplets(pool)
+    log_p = log_probabilities(choice_logits(X @ X.T, items))
+    entropy = -(np.exp(log_p) * log_p).sum(axis=1)
+    certain_last = np.argsort(-entropy, kind="stable")[: n - n_uniform]
+    return np.concatenate((items[certain_last], unrank_triplets(chance)))
+
+
+def write_next(opened: Opened, annotator: str, n: int, *, uniform: float = 0.3) -> tuple[Path, int]:
+    """Learn an embedding from the answers so far, and write the triplets of the next round for ``kind = "file"``.
+
+    Parameters
+    ----------
+    opened : Opened
+        The plan.
+    annotator : str
+        Whose answers; "" if there is one annotator.
+    n : int
+        Triplets.
+    uniform : float, optional
+        Share that is drawn uniformly.
+
+    Returns
+    -------
+    path : Path
+        A table with item_1, item_2, item_3: those that have been asked, and the new ones, so that answers are kept.
+    n : int
+        New triplets.
+    """
+    settings = opened.collection.annotator(annotator)
+    export_collection(opened, name_of(settings))
+    folder = opened.collection.folder
+    judgments = exported(folder / "export" / file_name(name_of(settings)))
+    X = SparseEmbedding(random_state=opened.collection.seed).fit(judgments).embedding_
+    before = np.unique(rank_triplets(opened.plan.items))
+    more = choose_triplets(X, before, n, uniform=uniform, seed=opened.collection.seed)
+    names = np.array(opened.plan.stimuli, dtype=object)
+    table = pd.DataFrame(names[np.concatenate((unrank_triplets(before), more))], columns=["item_1", "item_2", "item_3"])
+    path = folder / "next.tsv"
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))
+    return path, len(more)
+
+
+def needed(table: pd.DataFrame, loss: float, design: str) -> float:
+    """Return the number of judgments at which the mean loss of a design falls to a value; infinity if it does not."""
+    part = table[table["design"] == design].groupby("judgments")["loss"].mean().sort_index()
+    numbers, losses = np.log(part.index.to_numpy(dtype=float)), part.to_numpy()
+    for k in range(len(losses)):
+        if losses[k] <= loss:
+            if k == 0:
+                return float(np.exp(numbers[0]))
+            share = (losses[k - 1] - loss) / (losses[k - 1] - losses[k])
+            return float(np.exp(numbers[k - 1] + share * (numbers[k] - numbers[k - 1])))
+    return float("inf")
+
+
+def _held_out(n: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return test triplets, and the numbers of all others where there are few enough to list."""
+    order = Permutation(count_triplets(n), seed, TEST)
+    test = order(np.arange(N_TEST))
+    if count_triplets(n) > 5_000_000:
+        return test, None
+    return test, np.setdiff1d(np.arange(count_triplets(n)), test)
+
+
+def _drawn(design: str, n: int, n_stimuli: int, seed: int, learned: np.ndarray | None) -> np.ndarray:
+    names = [str(i) for i in range(n_stimuli)]
+    if design == "random" and learned is not None:
+        return unrank_triplets(np.random.default_rng((ROUNDS, seed)).permutation(learned)[:n])
+    plan = make_plan(
+        Design(kind=design, n_triplets=min(n + N_TEST, count_triplets(n_stimuli)), test=0.0), names, seed=seed
+    )
+    items = plan.items.astype(np.int64)
+    if learned is not None:
+        items = items[np.isin(rank_triplets(items), learned)]
+    return items[:n]
+
+
+def _judged(truth: np.ndarray, items: np.ndarray, noise: float, seed: int) -> Judgments:
+    """Draw the answers; the same triplet has the same answer in every design, as of one judge."""
+    shown = np.sort(items, axis=1)
+    draws = np.random.default_rng((ANSWERS, seed)).random(1 << 20)
+    draw = draws[rank_triplets(shown) * 2654435761 % (1 << 20)]
+    p = np.exp(log_probabilities(choice_logits(truth @ truth.T, shown) / noise))
+    choice = (draw[:, None] > np.cumsum(p, axis=1)).sum(axis=1).clip(0, 2)
+    n = len(shown)
+    return Judgments(
+        tuple(map(str, range(len(truth)))), shown, choice, np.full((n, 3), np.nan), np.full(n, "valid"), np.ones(n),
+        np.zeros(n), np.full(n, ""), np.full(n, "simulated"),
+    )  # fmt: skip
+
+
+def _fit(truth: np.ndarray, items: np.ndarray, test: np.ndarray, noise: float, seed: int) -> dict[str, float]:
+    model = SparseEmbedding(max_dims=3 * truth.shape[1], random_state=seed).fit(_judged(truth, items, noise, seed))
+    return _scores(truth, model.embedding_, test) | {"noise": noise, "judgments": len(items), "seed": seed}
+
+
+def _scores(truth: np.ndarray, X: np.ndarray, test: np.ndarray) -> dict[str, float]:
+    items = unrank_triplets(test)
+    p = np.exp(log_probabilities(choice_logits(truth @ truth.T, items)))
+    log_q, log_p = (
+        log_probabilities(choice_logits(X @ X.T, items)),
+        log_probabilities(choice_logits(truth @ truth.T, items)),
+    )
+    upper = np.triu_indices(len(truth), 1)
+    learned, true = (X @ X.T)[upper], (truth @ truth.T)[upper]
+    hit = p[np.arange(len(p)), log_q.argmax(axis=1)].mean()
+    return {
+        "dims": X.shape[1], "accuracy": float(hit), "loss": float(-(p * log_q).sum(axis=1).mean()),
+        "best_accuracy": float(p.max(axis=1).mean()), "best_loss": float(-(p * log_p).sum(axis=1).mean()),
+        "similarity": float(np.corrcoef(learned, true)[0, 1]) if learned.std() > 0 else 0.0,
+    }  # fmt: skip
+
+
+def _active(
+    power: Power, truth: np.ndarray, test: np.ndarray, learned: np.ndarray | None, noise: float, seed: int
+) -> list[dict[str, float]]:
+    """Ask in rounds, each chosen by the embedding of the last; the first is a random design of the least number."""
+    numbers: Sequence[int] = sorted(power.numbers)
+    items = _drawn("random", numbers[0], len(truth), seed, learned)
+    rows = []
+    for number in numbers:
+        steps = np.linspace(len(items), number, power.rounds + 1).astype(int)[1:] if number > len(items) else [number]
+        for step in steps:
+            if step > len(items):
+                model = SparseEmbedding(max_dims=3 * truth.shape[1], random_state=seed)
+                X = model.fit(_judged(truth, items, noise, seed)).embedding_
+                asked = rank_triplets(items) if learned is not None else np.union1d(rank_triplets(items), test)
+                more = choose_triplets(X, asked, step - len(items), uniform=power.uniform, seed=seed + step,
+                                       allowed=learned)  # fmt: skip
+                items = np.concatenate((items, more))
+        rows.append(_fit(truth, items, test, noise, seed))
+    return rows
