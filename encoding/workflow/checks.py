@@ -47,29 +47,7 @@ def check_dataset(
     sessions: Sequence[str] = (),
     filters: Mapping[str, Any] | None = None,
 ) -> Checked:
-    """Resolve the files of a study: feature spaces with their columns, runs of all subjects, and atlases.
-
-    Parameters
-    ----------
-    study : Study
-        What is to be done.
-    places : Places
-        Where.
-    subjects : sequence of str
-        For whom.
-    sessions, filters : optional
-        As for `Job`.
-
-    Returns
-    -------
-    Checked
-        Numbers of runs and regions.
-
-    Raises
-    ------
-    DataError
-        With everything that is wrong, not the first thing only.
-    """
+    """Resolve the files of a study: feature spaces with their columns, runs of all subjects, and atlases."""
     problems: list[str] = []
     for source in study.features:
         with _noting(problems):

@@ -185,7 +185,7 @@ def test_same_configuration_gives_the_same_plan_byte_for_byte(tmp_path):
         ("[budget]", "[budgets]", "Did you mean 'budget'"),
         ("[design]", "[design]\nfoo = 1", "unknown key 'foo'"),
         ('kind = "cosine"', 'kind = "cosin"', "Did you mean 'cosine'"),
-        ('kind = "cosine"', 'kind = "cosine"\napi_key = "sk-1"', "keys do not belong into files"),
+        ('kind = "cosine"', 'kind = "cosine"\napi_key = "sk-1"', "keys do not belong in files"),
         (COSINE, COSINE + COSINE, "2 are called 'cosine'"),
         (COSINE, "", "there is no \\[annotator\\] table"),
         ('show = "names"', 'show = "name"', "did you mean 'names'"),

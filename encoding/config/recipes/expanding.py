@@ -1,4 +1,4 @@
-"""What a recipe puts under the settings of a configuration."""
+"""Add the settings of a recipe to a configuration."""
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -25,11 +25,11 @@ class Recipe:
     Attributes
     ----------
     name : str
-        The word in the configuration.
+        Name in the configuration.
     title : str
-        What it follows.
+        Title, with the paper that it follows.
     open : tuple of str
-        What the paper leaves open, and what is done about it.
+        Points that the paper leaves open, and the choices made here.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Expanded:
 
 
 def expand(content: Mapping[str, Any]) -> Expanded:
-    """Put the settings of a recipe under those of a configuration.
+    """Complete a configuration with the settings of the recipe that it names.
 
     A key of a table that both have is the configuration's; a list of tables (``[[features]]``, ``[[fit]]``) in the
     configuration replaces that of the recipe as a whole.
@@ -100,7 +100,7 @@ def _fit_kind(stated: dict[str, Any], load: Any) -> None:
 
 
 def _merge(stated: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], set[Settings]]:
-    """Merge, and list the places that hold what the recipe states."""
+    """Merge settings, and list the keys whose values come from the recipe."""
     merged: dict[str, Any] = {}
     taken: set[Settings] = set()
     for key in dict.fromkeys([*(key for key in given if key not in stated), *stated]):
