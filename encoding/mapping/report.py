@@ -18,8 +18,9 @@ from .results import Result
 from .rsa_section import similarity_sections
 from .selection import Chart
 from .settings import Maps
-from .significance import differences_tested, significant_targets, verdict_table
+from .significance import differences_tested, explain_verdicts, significant_targets, verdict_table
 from .summary import SolverSummary
+from .verdicts import NOTHING_TESTED, headline
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
@@ -84,9 +85,7 @@ def write_report(
         ("samples", f"{summary.n_samples}, one per {'presentation' if summary.clock == 'stimulus' else 'volume'}"),
         ("runs, outer folds", f"{len(summary.runs)}, {summary.n_folds}"),
         ("models", ", ".join(summary.models) or "none"),
-        ("analyses of similarity", ", ".join(summary.rsa) or "none"),
-        ("device", summary.device),
-        ("seed", str(summary.settings["seed"])),
+        *((("analyses of similarity", ", ".join(summary.rsa)),) if summary.rsa else ()),
     )
     what = "Encoding models" if summary.models else "Representational similarity"
     title = what if len(results) > 1 else f"{what} of sub-{results[0].subject}"
@@ -101,19 +100,23 @@ def claims(composer: Composer) -> page.Section | None:
     """Say first what can be claimed: a table of verdicts per chart, or that nothing was tested; None without models."""
     if not composer.models:
         return None
-    blocks: list[page.Block] = []
-    if len(composer.single) > 1:
-        for chart in composer.charts:
-            verdicts = composer.verdicts_of(chart)
-            if len(verdicts):
-                blocks.append(verdict_table(chart.title, verdicts))
-    if composer.summary.settings["split"]["repeats"] == "condition" and not composer.verdicts["tested"].any():
-        blocks.append(page.Text(RECURRING))
-    told = [line for line in (controls_line(composer.results), ceiling_line(composer.results)) if line]
-    if told:
-        blocks.insert(0, page.Text("\n\n".join(told)))
+    sentences, blocks = [], []
+    tested = composer.verdicts["tested"].any() if len(composer.verdicts) else False
+    for chart in composer.charts if len(composer.single) > 1 else ():
+        verdicts = composer.verdicts_of(chart)
+        if len(verdicts) and verdicts["tested"].any():
+            sentences.append(f"{chart.title}: {headline(verdicts)}")
+            blocks.append(verdict_table(chart.title, verdicts))
+    if not tested and len(composer.single) > 1:
+        sentences.append(NOTHING_TESTED)
+    if not tested and composer.summary.settings["split"]["repeats"] == "condition":
+        sentences.append(RECURRING)
+    sentences += [line for line in (controls_line(composer.results), ceiling_line(composer.results)) if line]
+    if tested:
+        sentences.append(explain_verdicts(composer.verdicts))
+    told: list[page.Block] = [page.Text("\n\n".join(sentences))] if sentences else []
     intro = "Winners, colours and sentences of this page go back to these tests; everything else is description."
-    return page.Section("What can be claimed", tuple(blocks), intro)
+    return page.Section("What can be claimed", (*told, *blocks), intro)
 
 
 def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Section:
@@ -213,7 +216,9 @@ def about(composer: Composer) -> page.Section:
     Section
         Text.
     """
-    versions = "\n".join(f"{name} {version}" for name, version in composer.summary.versions.items())
+    summary = composer.summary
+    versions = "\n".join(f"{name} {version}" for name, version in summary.versions.items())
+    versions += f"\ndevice: {summary.device}\nseed: {summary.settings['seed']}"
     blocks: list[page.Block] = [
         page.Text(describe_methods(composer.summary)),
         page.Code(composer.summary.config, "Configuration, as given"),

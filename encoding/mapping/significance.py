@@ -184,6 +184,25 @@ def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> l
     return blocks
 
 
+EXPLAINED = (
+    "U is the variance that is linear in a space and shared by runs, an estimate of what unlimited data would explain. "
+    "A space is named where its U is above 0 and ahead of that of every other space; p is the largest that this rule "
+    "asks for, q the false discovery rate over all regions of all atlases. The lead is the difference of U of the two "
+    "leading spaces."
+)
+EXPLAINED_GROUP = (
+    " Leads, named in: participants in whom the leading space leads (in brackets above), and is named by their own "
+    "data. Prevalence: 95% interval of the share of people in whom it would be named with as much data."
+)
+
+
+def explain_verdicts(verdicts: pd.DataFrame) -> str:
+    """Explain the tables of verdicts once, with what was refused or assumed."""
+    text = EXPLAINED + (EXPLAINED_GROUP if int(verdicts["n_subjects"].max()) > 1 else "")
+    notes = [note for note in dict.fromkeys(verdicts.loc[verdicts["tested"], "note"]) if note]
+    return text + "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
+
+
 def verdict_table(title: str, verdicts: pd.DataFrame) -> page.Block:
     """Table of what may be claimed of the regions of one chart; a sentence where nothing was tested."""
     if not verdicts["tested"].any():
@@ -194,31 +213,20 @@ def verdict_table(title: str, verdicts: pd.DataFrame) -> page.Block:
         out = {
             "region": row["region"],
             "best space": row["best"] or ("none" if row["tested"] else row["verdict"]),
-            "leading by U": row["leading"] or "",
-            "lead over": row["next"] or "",
-            "lead": row["lead"],
-            "95% low": row["low"],
-            "95% high": row["high"],
+            "two leading": f"{row['leading']}, {row['next']}" if row["tested"] else "",
+            "lead in U (95% interval)": _estimate(row["lead"], row["low"], row["high"]),
             "p": row["p"],
             "q": row["q"],
         }
         if several:
-            out["named in"] = f"{row['n_named']} of {row['n_subjects']}"
-            out["leads in"] = f"{row['n_leading']} of {row['n_subjects']}"
+            out["leads, named in"] = f"{row['n_leading']}, {row['n_named']} of {row['n_subjects']}"
             out["prevalence"] = _interval(row["prevalence_low"], row["prevalence_high"])
         rows.append(out)
-    notes = [note for note in dict.fromkeys(verdicts["note"]) if note]
-    caption = (
-        f"{title}: what can be claimed. U is the variance that is linear in a space and shared by runs; the lead is "
-        "the "
-        f"difference of U of the two leading spaces with its 95% interval; p is the largest that the naming rule asks "
-        f"for (above 0, and ahead of every other space), q the false discovery rate over all regions."
-    )
-    if several:
-        caption += " Prevalence: 95% interval of the share of people in whom the space would be named with such data."
-    caption += "".join(f" Note: {note}." for note in notes)
-    formats = dict.fromkeys(("lead", "95% low", "95% high"), ".4f") | dict.fromkeys(("p", "q"), ".3f")
-    return page.DataTable(pd.DataFrame(rows), caption, formats=formats)
+    return page.DataTable(pd.DataFrame(rows), title, formats=dict.fromkeys(("p", "q"), ".3f"))
+
+
+def _estimate(value: float, low: float, high: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f} ({low:.3f} to {high:.3f})".replace("-", "\N{MINUS SIGN}")
 
 
 def _interval(low: float, high: float) -> str:

@@ -92,7 +92,7 @@ def test_of_several_subjects_the_claim_is_that_of_the_group():
     ])  # fmt: skip
     verdicts = judge_regions(two_subjects(), SPACES, claims).set_index("region")
     assert verdicts["best"].to_dict() == {"V1": "", "V2": "b"}
-    assert headline(verdicts.reset_index()) == ("b is ahead in V2 (1/2). No difference that these data can show in V1.")
+    assert headline(verdicts.reset_index()) == ("b is ahead in V2 (2/2). No difference that these data can show in V1.")
     single = judge_regions(two_subjects().query("subject == '01'"), SPACES, claims)
     assert headline(single) == "a is ahead in V1. No difference that these data can show in V2."
 
