@@ -187,7 +187,7 @@ def test_same_configuration_gives_the_same_plan_byte_for_byte(tmp_path):
         ('kind = "cosine"', 'kind = "cosin"', "Did you mean 'cosine'"),
         ('kind = "cosine"', 'kind = "cosine"\napi_key = "sk-1"', "keys do not belong in files"),
         (COSINE, COSINE + COSINE, "2 are called 'cosine'"),
-        (COSINE, "", "there is no \\[annotator\\] table"),
+        (COSINE, "", "table \\[annotator\\] is missing"),
         ('show = "names"', 'show = "name"', "did you mean 'names'"),
         ('folder = "out"', "window = 0", "1 or more is needed"),
         ("seed = 2", "seed = ", "not valid TOML"),
