@@ -278,7 +278,7 @@ def test_an_interruption_is_no_traceback(study, capsys, monkeypatch):
     write_config(study.root.parent)
     assert encoding("load", *places_of(study)) == 130
     err = capsys.readouterr().err
-    assert "run the same command again to go on" in err
+    assert "run the same command again to continue" in err
     assert "Traceback" not in err
 
 

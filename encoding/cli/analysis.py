@@ -105,13 +105,17 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
         done = {path.parent.name.removeprefix("sub-") for path in places.output_dir.glob(f"sub-*/{FACTS}")}
         todo = [subject for subject in subjects if subject not in done]
         if todo:
-            check_dataset(
+            found = check_dataset(
                 study,
                 places,
                 todo,
                 sessions=labels_of(options.session_label, "ses-"),
                 filters=filters_of(options.bids_filter_file),
+                folds=options.name != "load",
             )
+            if len(found.failed) < len(subjects):  # otherwise each says it itself, at once
+                for subject, problem in found.failed.items():
+                    say(f"sub-{subject} will fail: {problem.removeprefix(f'sub-{subject}: ')}")
         prepare_output(study, places, options.arguments)
         if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.

@@ -67,7 +67,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
     """Check a dataset and describe what was found."""
-    from ..workflow.checks import check_dataset
+    from ..workflow.checks import check_dataset, listed
     from ..workflow.jobs import Places, subjects_of
 
     if not options.bids_dir.is_dir():
@@ -76,6 +76,8 @@ def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
     places = Places(options.bids_dir, output, output / "work", options.derivatives)
     subjects = subjects_of(places, labels_of(options.participant_label, "sub-"), study.load)
     found = check_dataset(study, places, subjects)
+    if found.failed:
+        raise DataError(listed(list(found.failed.values())))
     runs = ", ".join(f"sub-{subject} {n}" for subject, n in found.runs.items())
     regions = ", ".join(f"{name} {n} regions" for name, n in found.atlases.items())
     return [f"  files           {runs}", f"  regions         {regions or 'known once the data are read'}"]
