@@ -16,7 +16,7 @@ from scipy.signal import lfilter
 from encoding.comparison.controls import above_chance, run_control, shared_control
 from encoding.numerics.ceilings import repeat_reliability
 from encoding.numerics.control_features import position_bumps, random_twin
-from encoding.numerics.planning import Design, power
+from encoding.numerics.planning import StudyDesign, power
 from encoding.numerics.shared_variance import blocks_of_runs, centre_runs, estimate, shared_kernel, shared_space
 
 HERE = Path(__file__).parent / "results"
@@ -95,7 +95,7 @@ def power_found(q, p, n_runs, n_rows, rho, n_sets=300):
     """Predicted power and standard error of a difference of U, and those found, of single targets."""
     run = np.repeat([f"r{k:02d}" for k in range(n_runs)], n_rows)
     values, hits, predicted_se = [], [], []
-    design = Design((q[0] ** 0.5, q[1] ** 0.5), p, n_rows, 1.0, rho[0], rho[1])
+    design = StudyDesign((q[0] ** 0.5, q[1] ** 0.5), p, n_rows, 1.0, rho[0], rho[1])
     for seed in range(n_sets):
         rng = np.random.default_rng(seed)
         spaces = [in_runs(rng, n_runs, n_rows, width, rho[0]) for width in p]

@@ -13,6 +13,11 @@ Every part is run in a process of its own, which measures its processor time and
 - similarity: the matrix of choice probabilities of 2,180 items over all third items.
 - study: 2,180 items, 7.1 million judgments, ten seeds, against a run that may go on three times as long.
 - curve: the same judgments and one seed: validation loss against processor time from the first step on.
+- human: odd-one-out judgments of people, in a file that you supply with --things PATH (three numbers per row, the odd
+  one last); five divisions into 80 percent to learn from and 20 percent to score by; all settings are the default.
+- shapes: planted truth of other shapes than the simulator's (see `embedding_shapes.py`), the default against plain L1.
+- trust: dimensions that a consensus calls reliable, against the planted ones.
+- coverage: posterior intervals against planted coordinates.
 - anchors: checkouts of SPoSE, VICE and object-dimensions that you supply in folders of these names in DIR, on the data
   of "recovery", same number of threads, same scoring. Nothing of theirs comes with this package.
 """
@@ -33,25 +38,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from embedding_shapes import SHAPES, judge, plant
 from matplotlib.figure import Figure
 
-from encoding.core import versions
+from encoding.core import DataError, versions
 from encoding.drawing.figure import save_figure
 from encoding.embedding import SparseEmbedding, agree, fit_consensus, simulate_judgments
-from encoding.embedding.evaluation import slot_preference
+from encoding.embedding.evaluation import evaluate, slot_preference
 from encoding.embedding.objective import Problem, row_losses
 from encoding.embedding.path import default_lambdas
-from encoding.embedding.triplets import as_triplets
+from encoding.embedding.triplets import as_triplets, divide
 from encoding.io.atomic import write_json, write_text
 from encoding.io.judgments.files import read_judgments, read_numbers
 from encoding.numerics.choices import choice_logits, choice_similarity, correct_share, cross_entropy, log_probabilities
-from encoding.numerics.matching import match_columns
+from encoding.numerics.matching import correlate_columns, match_columns
 from encoding.numerics.triplets import TripletLoss, make_batch
 from encoding.numerics.variational import SpikeSlab, fit_posterior
 
 SEEDS = range(5)
 BIAS = (1.5, 0.0, -0.4)
-MIDDLE = 3  # of the path of penalties, where choices have their best one
+MIDDLE = 2  # of the path of penalties, where choices have their best one
 
 
 def planted(seed: int, n_items: int = 150, n_dims: int = 8) -> np.ndarray:
@@ -92,6 +98,11 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
     return found, time.process_time() - cpu, time.perf_counter() - wall
 
 
+def log(row: dict[str, Any]) -> None:
+    """Show a row when it is there, since a whole part may take long."""
+    sys.stderr.write(f"{row}\n")
+
+
 def recovery(_: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for seed in SEEDS:
@@ -129,7 +140,8 @@ def path(_: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for seed in SEEDS:
         judgments = simulate_judgments(planted(seed), 30_000, seed=seed + 100)
-        together = SparseEmbedding(lambdas=lambdas, random_state=seed).fit(judgments).path_["n_dims"].tolist()
+        whole = SparseEmbedding(lambdas=lambdas, ridges=(0.0,), reweight=0, random_state=seed).fit(judgments).path_
+        together = whole[(whole["n_start"] == whole["n_start"].max()) & ~whole["chosen"]]["n_dims"].tolist()
         alone = [SparseEmbedding(lambdas=(v,), random_state=seed).fit(judgments).embedding_.shape[1] for v in lambdas]
         rows.append({"seed": seed, "lambdas": list(lambdas), "n_dims_on_path": together, "n_dims_alone": alone})
     return {"rows": rows}
@@ -138,11 +150,11 @@ def path(_: argparse.Namespace) -> dict[str, Any]:
 def seeds(_: argparse.Namespace) -> dict[str, Any]:
     judgments = simulate_judgments(planted(0), 30_000, seed=100)
     free = [SparseEmbedding(random_state=seed).fit(judgments).embedding_.shape[1] for seed in range(10)]
-    runs = [fit_consensus(SparseEmbedding(), judgments, n_jobs=jobs) for jobs in (1, 2, 2)]
+    runs = [fit_consensus(SparseEmbedding(), judgments, n_jobs=jobs, resamples=3) for jobs in (1, 2, 2)]
     table = runs[0].dimensions
     return {
         "n_dims_of_ten_seeds": free,
-        "n_dims_at_one_lambda": [run.embedding_.shape[1] for run in runs[0].runs],
+        "n_dims_of_consensus": [run.embedding_.shape[1] for run in runs[0].runs],
         "same_bytes_on_one_and_two_jobs": len({run.embedding.tobytes() for run in runs}) == 1,
         "reproducibility_min": float(table["reproducibility"].min()),
         "item_split_min": float(table["item_split"].min()),
@@ -214,7 +226,9 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     estimator = SparseEmbedding(threads=1)
     found, cpu, wall = timed(
-        lambda: fit_consensus(estimator, judgments, seeds=range(arguments.n_seeds), n_jobs=arguments.jobs, halves=False)
+        lambda: fit_consensus(
+            estimator, judgments, seeds=range(arguments.n_seeds), n_jobs=arguments.jobs, halves=False, resamples=0
+        )
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     first = found.runs[0]
@@ -284,8 +298,114 @@ def anchors(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
+def human(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.things is None:
+        return {"skipped": "No --things PATH was given."}
+    data = as_triplets(read_numbers(arguments.things))
+    rows = []
+    for seed in range(arguments.human_seeds):
+        test = divide(data, 0.2, np.random.default_rng(seed))
+        model, cpu, wall = timed(lambda d=data[~test], s=seed: SparseEmbedding(random_state=s).fit(d))
+        score = evaluate({"x": model.embedding_}, data[test], n_bootstrap=200).iloc[0]
+        rows.append({"seed": seed, "n_train": int((~test).sum()), "n_dims": model.embedding_.shape[1],
+                     "lambda": model.lambda_, "ridge": model.ridge_, "rounds": model.rounds_, "n_start": model.n_start_,
+                     "accuracy": score["accuracy"], "accuracy_low": score["accuracy_low"],
+                     "cross_entropy": score["cross_entropy"], "cross_entropy_high": score["cross_entropy_high"],
+                     "cpu_seconds": cpu, "seconds": wall})  # fmt: skip
+        log(rows[-1])
+    return {"rows": rows}
+
+
+CELLS = ((300, 8, 5_000), (300, 8, 30_000), (300, 20, 100_000))
+
+
+def shapes(arguments: argparse.Namespace) -> dict[str, Any]:
+    rows = []
+    for shape in arguments.shapes:
+        for n_items, n_dims, n in (CELLS[cell] for cell in arguments.cells):
+            for seed in range(arguments.plant_seeds):
+                truth = plant(shape, n_items, n_dims, seed)
+                data = as_triplets(judge(truth, n, seed + 1)[0], n_items=n_items)
+                unseen = judge(truth, 20_000, seed + 100)[0]
+                row = {"shape": shape, "n_items": n_items, "n_dims": n_dims, "n": n, "seed": seed,
+                       "chance_above_truth": float(np.log(3)) - _loss(truth, unseen)}  # fmt: skip
+                for name, settings in (("", {}), ("plain_", {"ridges": (0.0,), "reweight": 0})):
+                    try:
+                        model, cpu, _wall = timed(
+                            lambda d=data, s=seed, k=settings: SparseEmbedding(random_state=s, **k).fit(d)
+                        )
+                    except DataError:  # no better than chance
+                        row |= {f"{name}found": 0}
+                        continue
+                    r = match_columns(truth, model.embedding_)[1]
+                    row |= {f"{name}found": model.embedding_.shape[1],
+                            f"{name}above_truth": _loss(model.embedding_, unseen) - _loss(truth, unseen),
+                            f"{name}r_mean": float(r.mean()), f"{name}cpu_seconds": cpu}  # fmt: skip
+                rows.append(row)
+                log(row)
+    return {"rows": rows}
+
+
+def _loss(X: np.ndarray, rows: np.ndarray) -> float:
+    log_p = log_probabilities(choice_logits(X @ X.T, rows))
+    return float(-log_p[:, 2].mean())
+
+
+def trust(arguments: argparse.Namespace) -> dict[str, Any]:
+    rows = []
+    for shape in arguments.shapes:
+        for n in arguments.trust_sizes:
+            for seed in range(arguments.plant_seeds):
+                truth = plant(shape, 150, 6, seed)
+                data = as_triplets(judge(truth, n, seed + 1)[0], n_items=150)
+                found = fit_consensus(SparseEmbedding(), data, seeds=range(3), resamples=6, halves=False)
+                r = correlate_columns(found.embedding, truth).max(axis=1)
+                table = found.dimensions
+                rows += [{"shape": shape, "n": n, "seed": seed, "dimension": k + 1, "r_with_truth": float(r[k]),
+                          **{name: float(table[name].iloc[k]) for name in ("reproducibility", "found", "resampled",
+                                                                            "low", "found_resampled")},
+                          "reliable": bool(table["reliable"].iloc[k])} for k in range(len(table))]  # fmt: skip
+                log(rows[-1])
+    reliable = [row for row in rows if row["reliable"]]
+    return {
+        "rows": rows,
+        "n_dimensions": len(rows),
+        "n_reliable": len(reliable),
+        "reliable_with_r_above_.8": _share(reliable),
+        "by_seeds_alone": _share([row for row in rows if row["reproducibility"] > 0.8]),
+    }
+
+
+def _share(rows: list[dict[str, Any]]) -> float:
+    return float(np.mean([row["r_with_truth"] > 0.8 for row in rows])) if rows else float("nan")
+
+
+def coverage(arguments: argparse.Namespace) -> dict[str, Any]:
+    rows = []
+    for shape in arguments.shapes:
+        for seed in range(arguments.plant_seeds):
+            truth = plant(shape, 120, 4, seed)
+            data = as_triplets(judge(truth, 15_000, seed + 1)[0], n_items=120)
+            model = SparseEmbedding("variational", random_state=seed).fit(data)
+            partner = match_columns(truth, model.embedding_)[0]
+            kept = partner >= 0
+            row = {"shape": shape, "seed": seed, "found": model.embedding_.shape[1], "inflation": model.inflation_}
+            for level in (0.5, 0.95):
+                low, high = (part[:, partner[kept]] for part in model.interval(level))
+                inside = (low <= truth[:, kept]) & (truth[:, kept] <= high)
+                row |= {f"all_{level:g}": float(inside.mean()),
+                        f"above_zero_{level:g}": float(inside[truth[:, kept] > 0.1].mean())}  # fmt: skip
+            rows.append(row)
+            log(row)
+    return {"rows": rows}
+
+
 PARTS = {
-    part.__name__: part for part in (recovery, bias, path, seeds, speed, reading, similarity, study, curve, anchors)
+    part.__name__: part
+    for part in (
+        *(recovery, bias, path, seeds, speed, reading, similarity, study, curve),
+        *(human, shapes, trust, coverage, anchors),
+    )
 }
 
 
@@ -347,6 +467,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--anchors", type=Path, help="folder with checkouts SPoSE, VICE, object-dimensions")
+    parser.add_argument("--things", type=Path, help="file of human judgments, three numbers per row, the odd one last")
+    parser.add_argument("--human-seeds", type=int, default=5, help="divisions of the human judgments")
+    parser.add_argument("--cells", type=int, nargs="+", default=[0, 1, 2], help="of the part shapes")
+    parser.add_argument(
+        "--trust-sizes", type=int, nargs="+", default=[4_000, 10_000], help="judgments of the part trust"
+    )
+    parser.add_argument(
+        "--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="of the parts on planted truth"
+    )
+    parser.add_argument("--plant-seeds", type=int, default=3, help="data sets per cell of shapes, trust and coverage")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--threads", type=int, default=1, help="of every computation")
     parser.add_argument("--jobs", type=int, default=2, help="seeds that are fitted at a time in the part study")

@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from encoding.fitting import BandedRidgeCV, RidgeCV
 from encoding.fitting.arrays import choose_arrays
-from encoding.fitting.design import Design
+from encoding.fitting.design import DesignMatrix
 from encoding.fitting.rows import lay_out
 from encoding.fitting.solvers.base import Problem, Task
 from encoding.fitting.solvers.search_guided import GuidedSearch
@@ -135,7 +135,7 @@ def draw(n_bands, n, seed=1):
 
 def solver_of(load: Workload, gammas, arrays, tasks=None):
     rows = lay_out(load.X, load.folds, [fold.test for fold in load.study.folds])
-    design = Design(load.X, {}, rows, load.study.folds)
+    design = DesignMatrix(load.X, {}, rows, load.study.folds)
     tasks = tasks or [Task(np.arange(load.X.shape[1]), load.bands, gammas, ALPHAS)]
     return StatisticsSolver(Problem(design, tuple(tasks), arrays))
 

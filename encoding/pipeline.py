@@ -10,38 +10,27 @@
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
 
-Every step saves its result with a key of its settings and inputs, and is skipped when that result is there.
-What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in `jobs.py`.
+Every step saves its result with a key of its settings and inputs, and loads it if the key is the same. Inputs and
+outputs of the steps (`Places`, `Job`, `Loaded`, `Fitted`) are in `workflow/jobs.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from .collection import collect_judgments
-from .comparison import check_differences, summarise_differences, summarise_regions
 from .config.settings import Study
-from .core import Atlas, Responses
 from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
-from .io.atlases.matching import match_atlas
-from .io.atomic import write_tsv
-from .io.bids.runs import RunFiles
 from .io.locks import locked
 from .io.partial import sweep_results
 from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
 from .mapping import (
     Result,
-    choose_atlases,
     drawing_key,
     finished_result,
     is_drawn,
-    joined_claims,
-    judge_regions,
     note_drawn,
     prepare_derivative,
     rates_of,
@@ -55,10 +44,11 @@ from .mapping import (
 )
 from .workflow.controls import control_subject
 from .workflow.features import make_spaces
-from .workflow.inference import infer_all, joined_verdicts, save_tests, write_group_inference
-from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, load_named_atlas, subjects_of
-from .workflow.scores import joined_scores, rsa_subject, score_models, write_group_rsa
+from .workflow.inference import infer_all, save_tests
+from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
+from .workflow.tables import tables_of, write_group_tables
 
 __all__ = [
     "Fitted",
@@ -83,7 +73,7 @@ __all__ = [
 
 
 def run_participant(job: Job) -> Result:
-    """Take one subject from BIDS files to maps; the stages, in order.
+    """Run all stages for one subject, from BIDS files to maps and the report.
 
     Parameters
     ----------
@@ -93,7 +83,7 @@ def run_participant(job: Job) -> Result:
     Returns
     -------
     Result
-        What was written to ``OUTPUT_DIR/sub-<label>``.
+        Scores, tables and summary in ``OUTPUT_DIR/sub-<label>``.
     """
     loaded = load_subject(job)
     fitted = fit_subject(job, loaded)
@@ -103,7 +93,7 @@ def run_participant(job: Job) -> Result:
 
 
 def run_compare(job: Job) -> Result:
-    """Take one subject from BIDS files to tables, without maps.
+    """Run all stages for one subject up to the tables, without maps.
 
     Parameters
     ----------
@@ -113,21 +103,21 @@ def run_compare(job: Job) -> Result:
     Returns
     -------
     Result
-        What was written to ``OUTPUT_DIR/sub-<label>``.
+        Scores, tables and summary in ``OUTPUT_DIR/sub-<label>``.
     """
     loaded = load_subject(job)
     return compare_subject(job, loaded, fit_subject(job, loaded))
 
 
 def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None:
-    """Make the output folder a BIDS derivative and note what is being run.
+    """Make the output folder a BIDS derivative and log settings and command.
 
     Parameters
     ----------
     study : Study
-        What is done.
+        Settings.
     places : Places
-        Where.
+        Folders.
     command : sequence of str
         Arguments of the program.
     """
@@ -140,7 +130,7 @@ def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None
 
 
 def load_subject(job: Job) -> Loaded:
-    """Load and clean one subject's responses, and lay the features out on their clock.
+    """Load and clean one subject's responses, and align the feature spaces with them.
 
     Parameters
     ----------
@@ -182,7 +172,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Returns
     -------
     Fitted
-        Folds and predictions; neither where nothing is to be fitted.
+        Folds and predictions; none if the study has no models.
     """
     responses = loaded.responses
     if not job.study.models:
@@ -222,8 +212,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     Result
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
-    study = job.study
-    atlases = _labelled_targets(job, loaded.responses, loaded.runs)
+    atlases = labelled_targets(job, loaded)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases)
@@ -233,24 +222,9 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         job.progress("compare", 1.0)
         return done
     scored = score_models(job, loaded, fitted, atlases)
-    regions = [*(found.table for found in similar), *scored.regions]
-    differences = [*(found.differences for found in similar), *scored.differences]
     job.progress("compare", 1.0)
     inferred = infer_all(job, loaded, fitted, atlases, scored.scores.get("r2"))
-    samples, membership = (
-        loaded.responses.samples,
-        fitted.membership(len(loaded.responses.samples), study.split.repeats),
-    )
-    tables = {
-        "regions": pd.concat(regions, ignore_index=True),
-        "differences": pd.concat(differences, ignore_index=True),
-        "claims": inferred.claims,
-        "verdicts": inferred.verdicts,
-        "exclusions": pd.DataFrame([asdict(e) for e in exclusions], columns=["what", "n", "reason", "run"]),
-        "splits": pd.DataFrame(
-            {"run": samples.run, "onset": samples.onset, "stimulus": samples.stimulus, **membership}
-        ),
-    }
+    tables = tables_of(job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions)
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
@@ -269,7 +243,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     result : Result
         What `compare_subject` wrote.
     again : bool, optional
-        Whether to draw what is drawn already.
+        Whether to draw again what is up to date.
 
     Returns
     -------
@@ -304,20 +278,20 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
 def run_group(
     study: Study, places: Places, subjects: Sequence[str], progress: StepProgress = silent_steps, *, again: bool = False
 ) -> Path:
-    """Bring together what participants wrote; reads nothing else.
+    """Summarise the results of participants and draw the report; reads nothing else.
 
     Parameters
     ----------
     study : Study
-        For what to show.
+        Settings.
     places : Places
-        Where participants wrote.
+        Folders; results of the participants are read.
     subjects : sequence of str
-        Participants.
+        Labels without ``sub-``.
     progress : callable, optional
         Called with the name of the step and the share done.
     again : bool, optional
-        Whether to draw what is drawn already.
+        Whether to draw again what is up to date.
 
     Returns
     -------
@@ -338,21 +312,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
-    regions = pd.concat([result.regions for result in results], ignore_index=True)
-    differences = pd.concat([result.differences for result in results], ignore_index=True)
-    main = regions[regions["metric"] == study.compare.metric]
-    write_tsv(folder / "regions.tsv", regions)
-    write_tsv(folder / "differences.tsv", differences)
-    write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
-    write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
-    found = write_group_inference(folder, results)
-    claims = joined_claims(results, found.get("verdicts"))
-    write_tsv(folder / "winners.tsv", judge_regions(main, study.single, claims))
-    tests = None
-    if study.compare.group_test == "paired_t":
-        tests = check_differences(differences)
-        write_tsv(folder / "differences_tests.tsv", tests)
-    write_group_rsa(folder, results, regions, joined_verdicts(found))
+    tests, verdicts = write_group_tables(study, folder, results)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         drawn = write_report(
@@ -362,20 +322,8 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=joined_verdicts(found),
+            group_verdicts=verdicts,
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)
     return page
-
-
-def _labelled_targets(
-    job: Job, responses: Responses, runs: Sequence[RunFiles]
-) -> list[tuple[Atlas | None, np.ndarray]]:
-    """Load the atlases that are asked for, with the label of every target; all targets as one come first."""
-    pairs: list[tuple[Atlas | None, np.ndarray]] = [(None, np.ones(len(responses.targets), dtype=int))]
-    dseg = runs[0].dseg if runs else ()
-    for name, path in choose_atlases(job.study.maps.atlases, responses.targets, dseg, job.places.bids_dir):
-        atlas = load_named_atlas(job, name, path, responses.targets.space)
-        pairs.append((atlas, match_atlas(atlas, responses.targets)))
-    return pairs

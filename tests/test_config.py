@@ -11,7 +11,7 @@ from encoding.config import Alignment, Study, build, kind_of, parse_config, read
 from encoding.core import ConfigError
 from encoding.embedding import FeatureTable
 from encoding.fitting import BandedRidge, Ridge, Split
-from encoding.fitting.budget import Budget, parse_size
+from encoding.fitting.budget import ComputeSettings, parse_size
 from encoding.loading import Loader
 from encoding.mapping.settings import Maps
 
@@ -113,7 +113,7 @@ def test_every_table_builds_its_object():
     assert study.load.confound_options == {"motion": "basic", "fd_threshold": 0.5}
     assert study.align == Alignment((2, 3), centre=False)
     assert study.split == Split("fixed", n_inner="leave_one_out", test_runs=("ses-02_*",))
-    assert study.compute == Budget("0 B", "1.5 MB")
+    assert study.compute == ComputeSettings("0 B", "1.5 MB")
     assert study.compare == Comparison("r2", (("joint", "mllm"),))
     assert study.maps == Maps(("aseg",), dpi=100)
     assert study.text == FULL
@@ -123,7 +123,7 @@ def test_tables_that_are_left_out_take_the_defaults():
     study = parse_config(SMALLEST)
     assert study.load == Loader(task="video", per="tr")
     assert (study.align, study.split, study.compare) == (Alignment(), Split(), Comparison())
-    assert (study.maps, study.compute, study.seed) == (Maps(), Budget(), 0)
+    assert (study.maps, study.compute, study.seed) == (Maps(), ComputeSettings(), 0)
 
 
 def test_single_models_and_their_pairs():
@@ -162,7 +162,7 @@ def test_sizes_are_in_bytes(text, n_bytes):
 
 
 def test_the_budget_reaches_the_solver_in_bytes():
-    compute = Budget("1 kB", "2 kB", "3 kB", "4 kB", verify=True).compute("cpu")
+    compute = ComputeSettings("1 kB", "2 kB", "3 kB", "4 kB", verify=True).compute("cpu")
     assert dataclasses.astuple(compute) == ("cpu", 1000, 2000, 3000, 4000, 0, True)
 
 
@@ -389,3 +389,10 @@ def test_nothing_is_touched_but_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     read_config(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_leave_room_for_names_of_files():
+    text = '[[features]]\nname = "{}"\nfile = "x.tsv"\n'
+    assert parse_config(text.format("x" * 60), only_features=True).features[0].name == "x" * 60
+    with pytest.raises(ConfigError, match=r"has 61 characters, but 60 are the most; it becomes part of file names"):
+        parse_config(text.format("x" * 61), only_features=True)

@@ -140,15 +140,22 @@ def _open(options: argparse.Namespace) -> "Opened":
 
 
 class _Bar:
-    """Shows how many trials are answered, how many answers are valid, and what was spent."""
+    """Shows how many trials are answered, how many answers are valid, and what was spent.
+
+    Off a terminal, as in the log of a batch system, it prints a line per tenth of the trials instead of a bar.
+    """
 
     def __init__(self, name: str, currency: str) -> None:
         self.name, self.currency = name, currency
         self.bar: Any = None
+        self.tenths = -1
 
     def __call__(self, progress: "RunStatus") -> None:
         from tqdm import tqdm
 
+        if not sys.stderr.isatty():
+            self._log(progress)
+            return
         if self.bar is None:
             self.bar = tqdm(total=progress.planned, initial=progress.before, desc=self.name, unit=" trials",
                             file=sys.stderr, mininterval=0.2)  # fmt: skip
@@ -158,6 +165,14 @@ class _Bar:
         self.bar.set_postfix_str(f"{valid}{money}")
         if progress.reason:
             self.bar.close()
+
+    def _log(self, progress: "RunStatus") -> None:
+        done = progress.before + progress.asked
+        tenths = 10 * done // max(progress.planned, 1)
+        if tenths > self.tenths and progress.asked:
+            self.tenths = tenths
+            valid, money = progress.outcomes["valid"] / progress.asked, f"{progress.money:.2f} {self.currency}"
+            say(f"{self.name}: {done:,} of {progress.planned:,} trials, {valid:.1%} valid, {money}")
 
 
 def _all(options: argparse.Namespace) -> int:
@@ -283,9 +298,11 @@ def _status(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from ..collection import check_collection
+    from ..collection.results import changed_models
 
-    path, found = check_collection(_open(options))
-    for warning in (warning for quality in found for warning in quality.warnings):
+    opened = _open(options)
+    path, found = check_collection(opened)
+    for warning in (*changed_models(opened), *(warning for quality in found for warning in quality.warnings)):
         say(warning)
     print(path)
     return 0

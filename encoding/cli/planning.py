@@ -31,7 +31,7 @@ def add_planning(commands: Any) -> None:
 
 
 def _power(options: argparse.Namespace) -> int:
-    from ..numerics.planning import Design, power
+    from ..numerics.planning import StudyDesign, power
 
     known: dict[str, Any] = {"n_targets": 1.0, "feature_autocorrelation": 0.0, "noise_autocorrelation": 0.0}
     known |= {"subject_sd": 0.0}
@@ -50,7 +50,7 @@ def _power(options: argparse.Namespace) -> int:
                if name not in known]  # fmt: skip
     if missing:
         raise DataError(f"{', '.join(missing)}: needed where there is no --pilot that tells.")
-    design = Design(**known)
+    design = StudyDesign(**known)
     _check(design, options.participants)
     print(
         f"r {design.r[0]:.3f} and {design.r[1]:.3f} (R2 {design.r[0] ** 2:.4f} and {design.r[1] ** 2:.4f}), "

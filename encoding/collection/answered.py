@@ -6,27 +6,7 @@ from ..core import DataError
 
 
 def pack(contents: np.ndarray, repeat: np.ndarray, *, n_contents: int, n_repeats: int) -> np.ndarray:
-    """Write what was asked as one number.
-
-    Parameters
-    ----------
-    contents : ndarray of integers, shape (n, 3)
-        Numbers of the contents, 0 .. n_contents - 1.
-    repeat : ndarray of integers, shape (n,)
-        0 .. n_repeats - 1.
-    n_contents, n_repeats : int
-        Ranges.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        ((repeat n + first) n + second) n + third, with n contents.
-
-    Raises
-    ------
-    DataError
-        If there is no room for so many in 63 bits.
-    """
+    """Pack contents and repeat into one int64: ((repeat n + first) n + second) n + third."""
     if n_contents**3 * n_repeats >= 1 << 63:
         raise DataError(f"{n_contents:,} captions and {n_repeats:,} repeats are too many for one store.")
     key = repeat.astype(np.int64)
@@ -63,36 +43,14 @@ class Matcher:
         self._order: np.ndarray | None = None
 
     def answered(self, keys: np.ndarray) -> np.ndarray:
-        """Tell which trials of the plan are among the answers.
-
-        Parameters
-        ----------
-        keys : ndarray of int64, shape (n_answered,)
-            Keys of the answers, in ascending order.
-
-        Returns
-        -------
-        ndarray of bool, shape (n_trials,)
-            True where there is an answer.
-        """
+        """Return a mask of the trials whose key is among the sorted keys of the answers."""
         if not len(keys):
             return np.zeros(len(self.keys), dtype=bool)
         place = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
         return keys[place] == self.keys
 
     def rows(self, keys: np.ndarray) -> np.ndarray:
-        """Find the trials that answers belong to.
-
-        Parameters
-        ----------
-        keys : ndarray of int64, shape (n,)
-            What was asked.
-
-        Returns
-        -------
-        ndarray of int64, shape (n,)
-            Row of the plan; -1 where the plan has no such trial.
-        """
+        """Return the plan row of each key; -1 where the plan has no such trial."""
         if not len(self.keys):
             return np.full(len(keys), -1, dtype=np.int64)
         if self._order is None:

@@ -150,7 +150,7 @@ def run_collection(
 
 
 def merge_shards(opened: Opened) -> dict[str, int]:
-    """Bring the stores of all shards together.
+    """Merge the stores of all shards.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _listed(progress: RunStatus) -> str:
 
 
 def reasons(found: dict[tuple[str, str], tuple[int, str]], most: int = 5) -> list[str]:
-    """Say in a line each why answers are not valid, the most frequent reasons first."""
+    """List why answers are not valid, one line each, the most frequent first."""
     ordered = sorted(found.items(), key=lambda item: -item[1][0])
     lines = []
     for (outcome, detail), (n, reply) in ordered[:most]:

@@ -34,7 +34,7 @@ class Colours(Computed):
     """Pixels whose red, green and blue are all below this (0 to 255) do not count: borders, black backgrounds."""
 
     def open(self, contents: Contents, base: str | Path = ".") -> ComputedAnnotator:  # noqa: ARG002
-        """Look at all frames.
+        """Compute the colour histogram of every clip.
 
         Parameters
         ----------
@@ -94,22 +94,7 @@ class Words(Computed):
 
 
 def colour_histogram(frames: Sequence[Path], *, levels: int = 4, dark: int = 0) -> np.ndarray:
-    """Tell which share of the frames of a clip has which colour.
-
-    Parameters
-    ----------
-    frames : sequence of Path
-        Pictures.
-    levels : int, optional
-        Steps of red, green and blue.
-    dark : int, optional
-        Pixels with no channel at or above this do not count.
-
-    Returns
-    -------
-    ndarray of float64, shape (levels ** 3,)
-        Shares of all pixels, a mean over frames; they add up to less than 1 where pixels are dark.
-    """
+    """Return the colour histogram of a clip, averaged over frames: float64 of shape (levels ** 3,)."""
     shares = np.zeros(levels**3)
     for frame in frames:
         with Image.open(frame) as picture:
@@ -126,25 +111,7 @@ def _remembered(frames: tuple[Path, ...], levels: int, dark: int) -> np.ndarray:
 
 
 def word_counts(texts: Sequence[str], *, weights: str = "tfidf") -> csr_array:
-    """Count words, without those that every English text has.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        Captions.
-    weights : {"tfidf", "count"}, optional
-        As in `Words`.
-
-    Returns
-    -------
-    scipy.sparse.csr_array of float64, shape (n_texts, n_words)
-        Counts, weighted but not scaled to unit length.
-
-    Raises
-    ------
-    DataError
-        If there is no word in any of them.
-    """
+    """Count words (English stop words removed), as a sparse (n_texts, n_words) matrix."""
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # takes a second to import
 
     try:

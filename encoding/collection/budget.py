@@ -40,7 +40,7 @@ class Budget:
             raise ConfigError(f"money = {self.money}, but price_in and price_out are needed to count it.")
 
     def cost(self, tokens_in: float, tokens_cached: float, tokens_out: float) -> float:
-        """Give the price of some tokens.
+        """Return the price of some tokens.
 
         Parameters
         ----------
@@ -112,13 +112,7 @@ class Meter:
         return bool(self.budget.tokens or self.budget.money) and not self._most_tokens
 
     def request(self) -> None:
-        """Count a request that is about to be sent.
-
-        Raises
-        ------
-        Stopped
-            If there are no requests or hours left.
-        """
+        """Count a request before it is sent; raise `Stopped` if none are left."""
         budget = self.budget
         if budget.requests and self.before["requests"] + self.sent >= budget.requests:
             raise Stopped(f"the budget of {budget.requests:,} requests is spent")
@@ -127,18 +121,7 @@ class Meter:
         self.sent += 1
 
     def begin(self, n_trials: int) -> None:
-        """Take trials on.
-
-        Parameters
-        ----------
-        n_trials : int
-            How many.
-
-        Raises
-        ------
-        Stopped
-            If they, with those under way, could exceed the budget of tokens or money.
-        """
+        """Reserve budget for trials; raise `Stopped` if they, with those under way, could exceed it."""
         budget = self.budget
         n = MARGIN * (self._under_way + n_trials)
         if budget.tokens and self.tokens + n * self._most_tokens > budget.tokens:
@@ -153,15 +136,7 @@ class Meter:
         self._under_way += n_trials
 
     def end(self, answers: list[Answer], n_trials: int) -> None:
-        """Count what trials have taken.
-
-        Parameters
-        ----------
-        answers : list of Answer
-            Their answers; none if they were given up.
-        n_trials : int
-            How many there were.
-        """
+        """Release the reservation and add what the answers took."""
         self._under_way -= n_trials
         for answer in answers:
             taken = (answer.tokens_in, answer.tokens_cached, answer.tokens_out)

@@ -96,7 +96,7 @@ class Reply(NamedTuple):
 
 
 class _Passing(Exception):  # noqa: N818
-    """Something that may go better the next time."""
+    """A transient failure, worth a retry."""
 
     def __init__(self, detail: str, *, overloaded: bool = False, wait: float | None = None, status: int = 0) -> None:
         super().__init__(detail)
@@ -158,20 +158,7 @@ class Client:
             self._session = None
 
     async def get(self, path: str) -> tuple[Any, str]:
-        """Ask the server about itself.
-
-        Parameters
-        ----------
-        path : str
-            After the address.
-
-        Returns
-        -------
-        content : object or None
-            Decoded JSON; None if there is none.
-        server : str
-            What the server calls itself in its headers.
-        """
+        """Return the JSON at a path (None if there is none) and the Server header."""
         import aiohttp
 
         assert self._session is not None
@@ -187,29 +174,7 @@ class Client:
         return f"{self.url}{path}{self._query}"
 
     async def post(self, path: str, body: bytes, ledger: Ledger) -> Reply:
-        """Send a request, and again if that can help.
-
-        Parameters
-        ----------
-        path : str
-            After the address.
-        body : bytes
-            JSON.
-        ledger : Ledger
-            Is told before every request.
-
-        Returns
-        -------
-        Reply
-            A JSON object.
-
-        Raises
-        ------
-        Failed
-            If there is no usable reply after all tries, or more tries cannot help.
-        Stopped
-            If the budget is spent, or the server will answer nothing.
-        """
+        """Send a request, retry what may pass, and return the completion; raise `Failed` or `Stopped` otherwise."""
         for attempt in range(1, self._tries + 1):
             await self._gate.enter()
             start = time.perf_counter()
@@ -396,23 +361,7 @@ async def _body(response: "aiohttp.ClientResponse") -> bytes:
 
 
 def check_url(url: str) -> str:
-    """Check the address of a server.
-
-    Parameters
-    ----------
-    url : str
-        Address.
-
-    Returns
-    -------
-    str
-        Without a slash at the end.
-
-    Raises
-    ------
-    ConfigError
-        If it is none, or holds a password or a key.
-    """
+    """Validate the address of a server and strip the trailing slash."""
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError("url holds a password, a key or a query. Keys belong in the environment.")

@@ -7,7 +7,7 @@ from ..numerics.triplet_ranks import rank_triplets
 
 
 def average_orders(judgments: Judgments) -> Judgments:
-    """Bring all presentations of a triplet together, so that a preference for a slot cancels out.
+    """Average all presentations of a triplet, so that a preference for a slot cancels out.
 
     Where every item has stood in every slot equally often (``order = "cyclic"`` or "all"), whatever a judge adds to
     a slot is added to all three items alike.
@@ -46,7 +46,7 @@ def average_orders(judgments: Judgments) -> Judgments:
 
 
 def pool(judgments: Judgments, *, steps: int = 50) -> tuple[Judgments, dict[str, float]]:
-    """Bring several judges together, each as far as it is reliable.
+    """Pool several judges, weighted by their reliability.
 
     A judge names the right item with a probability of its own, and each of the others with half of what is left. How
     reliable judges are is found from how they agree, and what is right from who says so, in turns.

@@ -74,42 +74,17 @@ class ComputedAnnotator:
         self._table = _unit(table) if settings.metric == "cosine" else table
 
     def identity(self) -> dict[str, Any]:
-        """List everything that shapes the answers.
-
-        Returns
-        -------
-        dict
-            JSON.
-        """
+        """List everything that shapes the answers."""
         names = ("metric", "temperature", "soft", "slot_bias", "seed")
         return {"kind": self._kind, "ratings": self._key, **{name: getattr(self._settings, name) for name in names}}
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
-        """Do nothing: the table is there.
-
-        Yields
-        ------
-        dict
-            Empty.
-        """
+        """Yield no notes; there is nothing to open."""
         yield {}
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:  # noqa: ARG002
-        """Compute answers.
-
-        Parameters
-        ----------
-        trials : sequence of Trial
-            Questions.
-        ledger : Ledger
-            Not used; nothing is sent.
-
-        Returns
-        -------
-        list of Answer
-            One each; unparsed where two pairs are equally similar.
-        """
+        """Compute answers."""
         items = np.array([trial.items for trial in trials], dtype=np.int64).reshape(-1, 3)
         rows = np.array([getattr(trial, self._rows_of) for trial in trials], dtype=np.int64).reshape(-1, 3)
         score = similarities(self._table, rows)
@@ -130,20 +105,7 @@ class ComputedAnnotator:
 
 
 def similarities(table: np.ndarray | csr_array, rows: np.ndarray) -> np.ndarray:
-    """Give for each slot how similar the other two are.
-
-    Parameters
-    ----------
-    table : ndarray or scipy.sparse.csr_array, shape (n_rows, n_columns)
-        What is compared.
-    rows : ndarray of integers, shape (n_trials, 3)
-        Rows of the table, in the order of showing.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_trials, 3)
-        Dot product of the two rows in the other slots.
-    """
+    """Return the similarity (dot product) of the other two for each slot, as float64 of shape (n_trials, 3)."""
     a, b, c = (table[rows[:, slot]] for slot in range(3))
     return np.stack([np.asarray((x * y).sum(axis=1), dtype=np.float64) for x, y in ((b, c), (a, c), (a, b))], axis=1)
 

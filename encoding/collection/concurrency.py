@@ -61,7 +61,7 @@ class Gate:
             await asyncio.sleep(delay)
 
     def _delay(self) -> float:
-        """Tell how long sending must wait; if it need not, the next request's place is taken."""
+        """Return the seconds to wait; if 0, take the place of the next request."""
         if not self._interval and not self._closed_until:
             return 0.0
         now = asyncio.get_running_loop().time()
@@ -72,15 +72,7 @@ class Gate:
         return wait
 
     def leave(self, *, overloaded: bool, round_trip: float = 0.0) -> None:
-        """Say how a request went.
-
-        Parameters
-        ----------
-        overloaded : bool
-            Whether the server could not keep up (429, 503, a time-out).
-        round_trip : float, optional
-            Seconds that it took; complaints within that time belong together.
-        """
+        """Release a slot and adapt the limit to how the request went."""
         self.under_way -= 1
         now = asyncio.get_running_loop().time()
         if overloaded:
@@ -104,12 +96,6 @@ class Gate:
                 free -= 1
 
     def close_for(self, seconds: float) -> None:
-        """Send nothing for a while.
-
-        Parameters
-        ----------
-        seconds : float
-            As the server has asked.
-        """
+        """Pause all requests for some seconds."""
         until = asyncio.get_running_loop().time() + seconds
         self._closed_until = max(self._closed_until, until)

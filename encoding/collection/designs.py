@@ -157,7 +157,7 @@ def _blocks(design: Design, n: int, seed: int, listed: np.ndarray | None, versio
 
 
 def _collect(blocks: Iterator[np.ndarray], design: Design, inside: np.ndarray, room: int) -> tuple[np.ndarray, int]:
-    """Take what is asked for, leaving out triplets of which all three stimuli are of the subset.
+    """Collect the requested number of triplets, without those that lie within the subset.
 
     Some room is left at the end of the array, since to make it longer later would take twice the memory.
     """
@@ -186,7 +186,7 @@ def _collect(blocks: Iterator[np.ndarray], design: Design, inside: np.ndarray, r
 
 
 def _split(items: np.ndarray, design: Design, seed: int) -> np.ndarray:
-    """Give each unordered triplet a split that depends on nothing but the triplet and the seed."""
+    """Assign each unordered triplet a split from a hash of the triplet and the seed."""
     split = np.zeros(len(items), dtype=np.int8)
     for start in range(0, len(items), CHUNK):
         draw = uniform(rank_triplets(items[start : start + CHUNK]), seed, SPLIT)

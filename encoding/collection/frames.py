@@ -63,7 +63,7 @@ def take_frames(
     stimuli: StimulusSet, folder: str | Path, cache: str | Path, framing: Framing, *,
     watch: Callable[[int], None] | None = None,
 ) -> FrameTable:  # fmt: skip
-    """Take frames from every clip; those that were taken before are not taken again.
+    """Extract frames from every clip, with a cache.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _path(folder: str | Path, name: str, path: str, table: FrameTable) -> Path |
 
 
 def _entry(path: Path, cache: Path, framing: Framing) -> dict[str, Any]:
-    """Look up or take the frames of one clip; the clip is known by its content, not by its name."""
+    """Return the cached or extracted frames of one clip, keyed by its content."""
     known = f"{fingerprint(path)}-{framing.n_frames}x{framing.size}{'-sheet' if framing.sheet else ''}-{TAKEN}"
     index = cache / f"{known}.json"
     if index.is_file():
@@ -151,18 +151,7 @@ def _shrink(frame: np.ndarray, size: int) -> Image.Image:
 
 
 def contact_sheet(pictures: list[Image.Image]) -> Image.Image:
-    """Put pictures of one size on one, row by row.
-
-    Parameters
-    ----------
-    pictures : list of Image
-        In the order of time.
-
-    Returns
-    -------
-    Image
-        With as many columns as rows, or one more.
-    """
+    """Arrange pictures of one size on a grid, row by row."""
     n_columns = math.ceil(math.sqrt(len(pictures)))
     n_rows = math.ceil(len(pictures) / n_columns)
     width, height = pictures[0].size

@@ -162,13 +162,7 @@ class ChatAnnotator:
         return len(self._system) + len(self._prompt.turns[0].pieces[0])
 
     def identity(self) -> dict[str, Any]:
-        """List everything that shapes the answers; the address does not.
-
-        Returns
-        -------
-        dict
-            JSON.
-        """
+        """List everything that shapes the answers; the address does not."""
         names, settings = ("model", "temperature", "seed", "top_logprobs", "least_mass"), self._settings
         return {
             "kind": "openai",
@@ -183,13 +177,7 @@ class ChatAnnotator:
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
-        """Connect, and find out what the server says about itself.
-
-        Yields
-        ------
-        dict
-            "server", "models", "version", as far as it tells.
-        """
+        """Connect, and yield the server's address, models and version."""
         settings = self._settings
         query = f"?api-version={quote(settings.api_version)}" if settings.api_version else ""
         gate = Gate(settings.concurrency, settings.per_minute)
@@ -213,20 +201,7 @@ class ChatAnnotator:
                 self._client = None
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:
-        """Answer one trial after the other.
-
-        Parameters
-        ----------
-        trials : sequence of Trial
-            Questions; usually one.
-        ledger : Ledger
-            Is told before every request.
-
-        Returns
-        -------
-        list of Answer
-            One each.
-        """
+        """Answer one trial after the other."""
         return [await self._ask(trial, ledger) for trial in trials]
 
     @property

@@ -272,18 +272,7 @@ def noise_ceiling(
     items: np.ndarray, choice: np.ndarray, *, probabilities: np.ndarray | None = None, who: np.ndarray | None = None,
     seed: int = 0,
 ) -> Agreement:  # fmt: skip
-    """Estimate how well the answer to a presentation is predicted by the most frequent answer to the others.
-
-    Parameters
-    ----------
-    items, choice, probabilities, who, seed
-        As for `repeat_agreement`.
-
-    Returns
-    -------
-    Agreement
-        Mean over triplets; 1/3 for a judge who answers at random, however few presentations there are.
-    """
+    """Estimate how well the answer to a presentation is predicted by the most frequent answer to the others."""
     _, _, left_out, _ = _presentations(items, choice, probabilities, who)
     if not len(left_out):
         return Agreement(float("nan"), float("nan"), float("nan"), 0)
@@ -344,28 +333,40 @@ def judge_agreement(judgments: Judgments) -> pd.DataFrame:
     -------
     DataFrame
         Columns "a", "b", "triplets", "agreement", "low", "high" (95 % interval of Wilson); agreement is the
-        probability that an answer of one and an answer of the other name the same stimulus.
+        probability that an answer of one and an answer of the other name the same stimulus. "trials" and "on_trials"
+        are the same of identical trials (triplet and order), by which prompts are compared.
     """
     names = [str(name) for name in pd.unique(judgments.annotator)]
     tables = {name: _answers(judgments, judgments.annotator == name) for name in names}
+    trials = {name: _answers(judgments, judgments.annotator == name, ordered=True) for name in names}
     rows = []
     for a, b in combinations(names, 2):
-        (ranks_a, counts_a), (ranks_b, counts_b) = tables[a], tables[b]
-        _, i, j = np.intersect1d(ranks_a, ranks_b, assume_unique=True, return_indices=True)
-        n = len(i)
+        n, agreement = _agreement(tables[a], tables[b])
         if n:
-            share_a = counts_a[i] / counts_a[i].sum(axis=1, keepdims=True)
-            share_b = counts_b[j] / counts_b[j].sum(axis=1, keepdims=True)
-            agreement = float((share_a * share_b).sum(axis=1).mean())
-            rows.append((a, b, n, agreement, *_wilson(agreement, n)))
-    return pd.DataFrame(rows, columns=["a", "b", "triplets", "agreement", "low", "high"])
+            rows.append((a, b, n, agreement, *_wilson(agreement, n), *_agreement(trials[a], trials[b])))
+    return pd.DataFrame(rows, columns=["a", "b", "triplets", "agreement", "low", "high", "trials", "on_trials"])
 
 
-def _answers(judgments: Judgments, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of the triplets of a judge, and the sum of the answers to each, by item."""
+def _agreement(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> tuple[int, float]:
+    """Return how many questions two judges share, and the probability that their answers agree."""
+    (ranks_a, counts_a), (ranks_b, counts_b) = first, second
+    _, i, j = np.intersect1d(ranks_a, ranks_b, assume_unique=True, return_indices=True)
+    if not len(i):
+        return 0, float("nan")
+    share_a = counts_a[i] / counts_a[i].sum(axis=1, keepdims=True)
+    share_b = counts_b[j] / counts_b[j].sum(axis=1, keepdims=True)
+    return len(i), float((share_a * share_b).sum(axis=1).mean())
+
+
+def _answers(judgments: Judgments, rows: np.ndarray, *, ordered: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the triplets (or trials) of a judge, and the sum of the answers to each, by item."""
     valid = rows & (judgments.choice >= 0)
     items, choice, soft = judgments.items[valid], judgments.choice[valid], judgments.probabilities[valid]
-    ranks, place = np.unique(rank_triplets(items), return_inverse=True)
+    numbers = rank_triplets(items)
+    if ordered:
+        order = np.argsort(items, axis=1)
+        numbers = numbers * 9 + order[:, 0] * 3 + order[:, 1]
+    ranks, place = np.unique(numbers, return_inverse=True)
     answer = np.where(np.isfinite(soft).all(axis=1, keepdims=True), soft, np.eye(3)[choice])
     answer = np.take_along_axis(answer, np.argsort(items, axis=1), axis=1)
     total = [np.bincount(place, weights=answer[:, slot], minlength=len(ranks)) for slot in range(3)]
@@ -467,18 +468,7 @@ def _expected(items: np.ndarray, choice: np.ndarray, n_steps: int = 30) -> np.nd
 
 
 def chance_ceiling(n_answers: int) -> float:
-    """Give the noise ceiling of a judge who answers at random.
-
-    Parameters
-    ----------
-    n_answers : int
-        Answers per triplet.
-
-    Returns
-    -------
-    float
-        Expected share of the most frequent of three answers.
-    """
+    """Return the expected share of the most frequent of three answers at random."""
     total = 0.0
     # All ways to divide the answers among three items.
     for a in range(n_answers + 1):

@@ -174,7 +174,10 @@ def _people(found: list[Quality]) -> Section | None:
 def _agreement(table: pd.DataFrame) -> Section | None:
     if not len(table):
         return None
-    intro = "Triplets that both judges have answered; 1/3 by chance. Intervals are 95 % (Wilson)."
+    intro = (
+        "Triplets that both judges have answered; 1/3 by chance. Intervals are 95 % (Wilson). The columns trials and "
+        "on_trials compare identical trials, in the same order."
+    )
     picture = Picture(draw_agreement(table), "Agreement of every pair of judges.")
     return Section("Agreement between judges", (picture, DataTable(table)), intro)
 

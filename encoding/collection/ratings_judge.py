@@ -49,29 +49,7 @@ class Cosine(Computed):
 def read_ratings(
     path: Path, stimuli: Sequence[str], stimulus: str | None = None, columns: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Read a table of ratings, one row per stimulus of the plan.
-
-    Parameters
-    ----------
-    path : Path
-        A table with a header, or a folder into which a feature space was saved.
-    stimuli : sequence of str
-        Rows to return, in this order.
-    stimulus : str, optional
-        Column that names the stimulus.
-    columns : sequence of str, optional
-        Ratings to use; all other columns if left out.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_stimuli, n_ratings)
-        The ratings.
-
-    Raises
-    ------
-    DataError
-        If a stimulus is missing or has several rows, or a value is missing.
-    """
+    """Read a table of ratings, one row per stimulus of the plan."""
     names, values = _saved(path) if path.is_dir() else _table(path, stimulus, columns)
     place = {name: row for row, name in enumerate(names)}
     if len(place) < len(names):

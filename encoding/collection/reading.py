@@ -39,27 +39,7 @@ class Malformed(ValueError):  # noqa: N818
 
 
 def read_reply(reply: Mapping[str, Any], prompt: Prompt, least_mass: float) -> Answer:
-    """Read the last reply of a trial.
-
-    Parameters
-    ----------
-    reply : mapping
-        A chat completion, decoded from JSON.
-    prompt : Prompt
-        What was asked; it says how the answer is read.
-    least_mass : float
-        Probability that the labels must have together, if it is read from probabilities.
-
-    Returns
-    -------
-    Answer
-        With outcome, choice and reply; tokens and times are for others to fill in.
-
-    Raises
-    ------
-    Malformed
-        If it is no chat completion.
-    """
+    """Turn the last reply of a trial into an answer; raise `Malformed` if it is no completion."""
     choice = first_choice(reply)
     message = choice["message"]
     text = text_of(message.get("content"))
@@ -140,29 +120,7 @@ NO_PROBABILITIES = "the server gave no probabilities of tokens"
 
 
 def read_logprobs(tokens: Sequence[Mapping[str, Any]], labels: Sequence[str], text: str, least_mass: float) -> Answer:
-    """Turn the probabilities of the first token into probabilities of the three slots.
-
-    Parameters
-    ----------
-    tokens : sequence of mapping
-        Most likely tokens, each with "token" and "logprob".
-    labels : sequence of str
-        Labels of the three slots; a token counts for one if it is the label, but for case, spaces and punctuation.
-    text : str
-        The reply as it came.
-    least_mass : float
-        Probability that the labels must have together.
-
-    Returns
-    -------
-    Answer
-        Unparsed if the labels are too unlikely, or two of them share the first place.
-
-    Raises
-    ------
-    Malformed
-        If a logarithm is none of a probability, or the labels have more than 1 together.
-    """
+    """Turn the probabilities of the first token into probabilities of the three slots."""
     mass = [0.0, 0.0, 0.0]
     names = [label.casefold() for label in labels]
     for token in tokens:
@@ -197,23 +155,7 @@ def strip_reasoning(text: str) -> str:
 
 
 def read_text(text: str, prompt: Prompt, *, cut: bool) -> Answer:
-    """Find the choice in a text.
-
-    Parameters
-    ----------
-    text : str
-        The reply.
-    prompt : Prompt
-        Labels, and for a sentence its pattern.
-    cut : bool
-        Whether the reply was cut off for its length.
-
-    Returns
-    -------
-    Answer
-        Valid if the last statement of an answer names one label. Reasoning is taken out first. A text that was cut off
-        counts only if the label is all of it.
-    """
+    """Read the choice from a text: reasoning removed, last statement wins, cut texts only if all label."""
     said = strip_reasoning(text)
     whole = said.strip(EDGES).casefold()
     names = [label.casefold() for label in prompt.labels]
@@ -318,7 +260,7 @@ def _in_json(said: str, labels: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _without(text: str, why: str) -> Answer:
-    """Tell a refusal from a reply of another form."""
+    """Return a refusal or an unparsed answer."""
     if REFUSALS.match(text.replace("\u2019", "'")):
         return Answer("refused", reply=text, detail="declined in words")
     return Answer("unparsed", reply=text, detail=why)

@@ -1,6 +1,7 @@
 """What has been collected: how far it is, as files, and whether it can be trusted."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ EXTRA = ("answered", "latency", "mass", "reaction_time")
 
 
 def status(opened: Opened) -> pd.DataFrame:
-    """Tell how far every annotator is, and what was spent.
+    """Return progress and spending of every annotator.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
     columns = {key: np.concatenate(values) for key, values in (extra | {"participant": who}).items()}
     found = write_quality(
         path, Judgments.concat(parts), extra=columns,
-        costs=status(opened), facts=_facts(opened), warnings=conventions(opened),
+        costs=status(opened), facts=_facts(opened), warnings=[*conventions(opened), *changed_models(opened)],
     )  # fmt: skip
     return path, found
 
@@ -209,19 +210,24 @@ def _aligned(people: Judgments, stimuli: tuple[str, ...], file: str) -> Judgment
     return replace(kept, stimuli=stimuli, items=items[known], annotator=annotator, provenance=Provenance("judgments/1"))
 
 
+def changed_models(opened: Opened) -> list[str]:
+    """Warn where the model or fingerprint behind a name changed during collection."""
+    said = []
+    with opened.store(read_only=True) as store:
+        for source in sources(opened, store):
+            served = store.served(source.setting)
+            if len(served) > 1:
+                listed = ", ".join(
+                    f"{' '.join(filter(None, (model, fingerprint)))} ({n:,} answers from "
+                    f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(first))} UTC)"
+                    for model, fingerprint, n, first, _ in served[:5]
+                )
+                said.append(f"{source.annotator}: {len(served)} models or fingerprints answered: {listed}.")
+    return said
+
+
 def conventions(opened: Opened) -> list[str]:
-    """Check where tables of people's judgments hold the odd one, by the ratings of another annotator.
-
-    Parameters
-    ----------
-    opened : Opened
-        The plan.
-
-    Returns
-    -------
-    list of str
-        One sentence per table that is not as it was said to be, or of which it cannot be told.
-    """
+    """Check the odd-item column of people's tables against the ratings of another annotator."""
     base, stimuli = opened.collection.base, opened.plan.stimuli
     tables = [settings for settings in opened.collection.annotators if isinstance(settings, Table)
               and settings.source == "table" and settings.odd != "named"]  # fmt: skip

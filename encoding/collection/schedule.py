@@ -15,31 +15,7 @@ CHARACTERS = 4.0  # per token, in English
 
 
 def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0, most: int = 0) -> np.ndarray:
-    """Order the trials of a plan.
-
-    Trials of the subset and repetitions are spread over the whole, so that a drift over time meets all alike. The
-    plan is then cut into windows, and within each, trials that begin with the same content, or the same two, follow
-    each other: a server that keeps prefixes (and encoded frames) computes them once.
-
-    Parameters
-    ----------
-    plan : Plan
-        Trials.
-    shown : ndarray of integers, shape (n_trials, 3)
-        What is shown in each.
-    window : int
-        Trials per window; 1 keeps the order of the plan. Larger ones save more, smaller ones make what has been
-        collected at any time more alike the whole.
-    seed : int, optional
-        Seed of the spreading.
-    most : int, optional
-        Only the first trials of the schedule are wanted; 0 for all.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_trials,)
-        Rows of the plan.
-    """
+    """Return plan rows in asking order: extras spread evenly, then grouped by content within windows."""
     if plan.provenance.config.get("people"):
         return np.arange(min(most, len(plan)) if most else len(plan))  # as people answered
     extra = is_extra(plan)
@@ -58,34 +34,12 @@ def schedule(plan: Plan, shown: np.ndarray, *, window: int, seed: int = 0, most:
 
 
 def is_extra(plan: Plan) -> np.ndarray:
-    """Tell which trials come on top of the drawn ones: those of the subset, and repetitions.
-
-    Parameters
-    ----------
-    plan : Plan
-        Trials.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_trials,)
-        True for extra trials.
-    """
+    """Return a mask of trials beyond the drawn ones: subset and repetitions."""
     return (plan.split == SPLITS.index("subset")) | is_repetition(plan)
 
 
 def is_repetition(plan: Plan) -> np.ndarray:
-    """Tell which trials are there only to see how well answers repeat.
-
-    Parameters
-    ----------
-    plan : Plan
-        Trials.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_trials,)
-        True for triplets that have been asked in all their orders before.
-    """
+    """Return a mask of repetitions, asked only to measure consistency."""
     if plan.provenance.config.get("people"):
         return np.zeros(len(plan), dtype=bool)  # every row is somebody's answer
     design = plan.provenance.config.get("design")
@@ -94,22 +48,7 @@ def is_repetition(plan: Plan) -> np.ndarray:
 
 
 def shard_rows(rows: np.ndarray, shard: tuple[int, int], *, window: int) -> np.ndarray:
-    """Take one part of a schedule.
-
-    Parameters
-    ----------
-    rows : ndarray of int64, shape (n_trials,)
-        Rows of the plan, in the order of running.
-    shard : (int, int)
-        Which part, from 1, and how many there are.
-    window : int
-        Window of the schedule; each shard gets a contiguous piece of every window.
-
-    Returns
-    -------
-    ndarray of int64
-        Rows of the shard; the shards together are all rows, each once.
-    """
+    """Return one shard: a contiguous piece of every window."""
     number, count = shard
     step = max(window, count)
     parts = []
@@ -135,20 +74,7 @@ class Sharing(NamedTuple):
     pair: float
 
     def saved(self, prompt_tokens: float, fixed_characters: int) -> float:
-        """Estimate the share of prompt tokens that a server that keeps prefixes need not compute.
-
-        Parameters
-        ----------
-        prompt_tokens : float
-            Mean tokens of a prompt.
-        fixed_characters : int
-            Characters before the first item.
-
-        Returns
-        -------
-        float
-            Between 0 and 1.
-        """
+        """Estimate the share of prompt tokens that a server that keeps prefixes need not compute."""
         if prompt_tokens <= 0:
             return 0.0
         fixed = min(fixed_characters / CHARACTERS, prompt_tokens)
@@ -157,18 +83,7 @@ class Sharing(NamedTuple):
 
 
 def sharing(shown: np.ndarray) -> Sharing:
-    """Count how many trials begin like the one before them.
-
-    Parameters
-    ----------
-    shown : ndarray of integers, shape (n_trials, 3)
-        What is shown, in the order of running.
-
-    Returns
-    -------
-    Sharing
-        Shares.
-    """
+    """Return the shares of trials that start like the one before them."""
     if len(shown) < 2:
         return Sharing(0.0, 0.0)
     first = shown[1:, 0] == shown[:-1, 0]

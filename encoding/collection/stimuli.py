@@ -75,29 +75,7 @@ class Shown:
 def read_shown(
     settings: Stimuli, base: str | Path, cache: str | Path, *, watch: Callable[[int], None] | None = None
 ) -> Shown:
-    """Read stimuli, and captions or frames.
-
-    Parameters
-    ----------
-    settings : Stimuli
-        What to read.
-    base : str or Path
-        Folder that its paths are relative to.
-    cache : str or Path
-        Where frames are kept.
-    watch : callable, optional
-        Is called with the number of clips that are done.
-
-    Returns
-    -------
-    Shown
-        Clips without frames are left out and listed.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read, a stimulus has no caption, or a path leads out of the stimulus folder.
-    """
+    """Read stimuli, and captions or frames."""
     path = list_path(settings.table) if settings.table in LISTS else Path(base) / settings.table
     stimuli = read_list(settings.table) if settings.table in LISTS else read_stimuli(path)
     use = stimuli.duplicate_of == ""
@@ -146,45 +124,14 @@ def _check_captions(settings: Stimuli, names: list[str], captions: dict[str, lis
 
 
 def take(stimuli: StimulusSet, rows: np.ndarray) -> StimulusSet:
-    """Take some stimuli out of a set.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        All.
-    rows : ndarray of bool, shape (n_stimuli,)
-        Which.
-
-    Returns
-    -------
-    StimulusSet
-        Those; a duplicate whose original is left out becomes an original.
-    """
+    """Return a subset; duplicates whose original is dropped become originals."""
     kept = stimuli.stimulus[rows]
     original = np.where(np.isin(stimuli.duplicate_of[rows], kept), stimuli.duplicate_of[rows], "")
     return StimulusSet(kept, stimuli.path[rows], stimuli.duration[rows], original, stimuli.split[rows])
 
 
 def read_captions(settings: Stimuli, base: str | Path) -> dict[str, list[str]]:
-    """Read the captions of all stimuli.
-
-    Parameters
-    ----------
-    settings : Stimuli
-        Where they are.
-    base : str or Path
-        Folder that paths are relative to.
-
-    Returns
-    -------
-    dict of str to list of str
-        Captions per stimulus, in the order of the file.
-
-    Raises
-    ------
-    DataError
-        If there is no column of captions.
-    """
+    """Read the captions of all stimuli."""
     if settings.table in LISTS and not settings.captions:
         raise DataError(f"[stimuli] table = {settings.table!r} has no captions; name their table as captions.")
     path = Path(base) / (settings.captions or settings.table)

@@ -124,7 +124,7 @@ class Collection:
 
 
 def name_of(settings: AnnotatorSettings) -> str:
-    """Give the name of an annotator.
+    """Return the name of an annotator.
 
     Parameters
     ----------
@@ -180,7 +180,20 @@ class Opened:
         return settings.open(self.what.contents, self.collection.base)
 
     def trials(self, annotator: Annotator) -> tuple[Plan, np.ndarray]:
-        """Return the plan of an annotator and what is shown: the collection's, or the rows of a people's table."""
+        """Return the plan of an annotator and what is shown: the collection's, or the rows of a people's table.
+
+        Parameters
+        ----------
+        annotator : Annotator
+            Who is asked.
+
+        Returns
+        -------
+        plan : Plan
+            Trials.
+        shown : ndarray of int, shape (n_trials, 3)
+            Index of the contents of every trial.
+        """
         if not isinstance(annotator, TableAnnotator):
             return self.plan, self.shown
         plan = annotator.plan(self.collection.design, self.collection.seed)
@@ -206,7 +219,7 @@ class Opened:
         return AnswerStore(self.collection.folder / name, read_only=read_only)
 
     def asking(self, **how: Any) -> Asking:
-        """Bring settings and options together.
+        """Combine the configuration with further options.
 
         Parameters
         ----------
@@ -306,18 +319,7 @@ def _listed(value: Any) -> Any:
 
 
 def summarize(opened: Opened) -> dict[str, Any]:
-    """Count what a plan holds.
-
-    Parameters
-    ----------
-    opened : Opened
-        The plan.
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
+    """Summarise a plan as JSON: trials per split, pair counts, sharing."""
     plan = opened.plan
     once = plan.items[plan.repeat == 0]
     drawn = once[plan.split[plan.repeat == 0] != SPLITS.index("subset")]

@@ -175,41 +175,16 @@ class TableAnnotator:
         return assess_participants(answers.items, choice, who, reaction=answers.reaction, catch=answers.catch)
 
     def identity(self) -> dict[str, Any]:
-        """List everything that shapes the answers.
-
-        Returns
-        -------
-        dict
-            JSON.
-        """
+        """List everything that shapes the answers."""
         return self._identity
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
-        """Do nothing: the judgments are there.
-
-        Yields
-        ------
-        dict
-            Empty.
-        """
+        """Yield no notes; there is nothing to open."""
         yield {}
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:  # noqa: ARG002
-        """Look answers up.
-
-        Parameters
-        ----------
-        trials : sequence of Trial
-            Questions.
-        ledger : Ledger
-            Not used; nothing is sent.
-
-        Returns
-        -------
-        list of Answer
-            One each; an error where nobody was asked (so often).
-        """
+        """Look answers up: the k-th row about a triplet for its k-th repeat."""
         found, kept = [], self.answers
         for trial in trials:
             rows = self._rows.get(tuple(sorted(trial.items)), [])

@@ -99,13 +99,7 @@ class ModelAnnotator:
         self._labels: dict[int, str] = {}
 
     def identity(self) -> dict[str, Any]:
-        """List everything that shapes the answers.
-
-        Returns
-        -------
-        dict
-            JSON.
-        """
+        """List everything that shapes the answers."""
         return {
             "kind": "transformers",
             "model": self._settings.model,
@@ -117,13 +111,7 @@ class ModelAnnotator:
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
-        """Load the model.
-
-        Yields
-        ------
-        dict
-            Version of the library.
-        """
+        """Load the model."""
         try:
             import torch
             import transformers
@@ -155,20 +143,7 @@ class ModelAnnotator:
             self._loaded = None
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:
-        """Put trials through the model.
-
-        Parameters
-        ----------
-        trials : sequence of Trial
-            Questions.
-        ledger : Ledger
-            Is told once per batch.
-
-        Returns
-        -------
-        list of Answer
-            One each.
-        """
+        """Run a batch of trials through the model."""
         ledger.request()
         # In a thread, so that answers can be written meanwhile.
         return await asyncio.to_thread(self._compute, list(trials))

@@ -86,13 +86,7 @@ class Ledger(Protocol):
     """Counts requests against the budget before they are sent."""
 
     def request(self) -> None:
-        """Count a request that is about to be sent.
-
-        Raises
-        ------
-        Stopped
-            If it would exceed the budget.
-        """
+        """Count a request before it is sent; raise `Stopped` if the budget is spent."""
         ...
 
 

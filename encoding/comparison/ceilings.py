@@ -80,7 +80,20 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
 
 
 def occasions_averaged(predictions: Predictions, n_rows_tested: int) -> float:
-    """Mean number of presentations behind one tested sample, from the rows that the folds test."""
+    """Mean number of presentations behind one tested sample, from the rows that the folds test.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Held-out predictions of one model.
+    n_rows_tested : int
+        Rows that the folds test.
+
+    Returns
+    -------
+    float
+        Rows per tested sample.
+    """
     return n_rows_tested / max(int(predictions.moments.n.sum()), 1)
 
 

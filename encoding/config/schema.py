@@ -9,12 +9,11 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 from annotated_types import Interval
 from typing_extensions import is_typeddict
 
-from ..collection import ANNOTATORS, Collecting, Design, Stimuli
-from ..collection import Budget as Spending
+from ..collection import ANNOTATORS, Budget, Collecting, Design, Stimuli
 from ..comparison.settings import Comparison, Rsa
 from ..core.settings import SETTINGS, OneOf, Rule, Unit, annotations_of, descriptions_of, needed, shown, unwrap
 from ..embedding.registry import SOURCES
-from ..fitting.budget import Budget
+from ..fitting.budget import ComputeSettings
 from ..fitting.models import MODELS
 from ..fitting.splits import Split
 from ..loading.loader import LOADERS
@@ -48,7 +47,7 @@ def tables() -> tuple[Table, ...]:
         _table("stimuli", Stimuli),
         _table("design", Design),
         _table("annotator", ANNOTATORS, several=True),
-        _table("budget", Spending),
+        _table("budget", Budget),
         _table("collect", Collecting),
         _table("features", SOURCES, several=True, default="table"),
         _table("load", LOADERS, default="volume"),
@@ -56,7 +55,7 @@ def tables() -> tuple[Table, ...]:
         _table("split", Split),
         _table("fit", MODELS, several=True),
         _table("rsa", Rsa, several=True),
-        _table("compute", Budget),
+        _table("compute", ComputeSettings),
         _table("compare", Comparison),
         _table("map", Maps),
     )

@@ -19,7 +19,7 @@ from ..core import ConfigError, suggest
 from ..core.settings import Rule, Unit, distinct, settings
 from ..embedding.registry import SOURCES
 from ..embedding.sources import FeatureSource, in_order
-from ..fitting.budget import Budget
+from ..fitting.budget import ComputeSettings
 from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subsets, one_model_each
 from ..fitting.splits import Split
 from ..loading.loader import Loader
@@ -29,6 +29,8 @@ from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
 
 Delay = Annotated[int, Interval(ge=0, le=1000)]
+# Of feature spaces and models, and of models that are called after several; names of files take 255 bytes in all.
+LONGEST_NAME, LONGEST_SUM = 60, 200
 
 
 @settings("[align]")
@@ -76,7 +78,7 @@ class Study:
     split: Split
     compare: Comparison
     maps: Maps
-    compute: Budget
+    compute: ComputeSettings
     seed: int = 0
     text: str = ""
     auxiliary: tuple[str, ...] = ()
@@ -206,7 +208,7 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         build(Split, content.get("split", {}), "[split]"),
         build(Comparison, content.get("compare", {}), "[compare]"),
         build(Maps, content.get("map", {}), "[map]"),
-        build(Budget, content.get("compute", {}), "[compute]"),
+        build(ComputeSettings, content.get("compute", {}), "[compute]"),
         seed,
         text,
         tuple(model.name for model in added if len(model.bands) > 1),
@@ -304,6 +306,12 @@ def _unique(names: list[str], where: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_+]+", name):
             raise ConfigError(
                 f"{where}: name {name!r} may only contain letters, digits, _ and +: it becomes part of file names."
+            )
+        longest = LONGEST_NAME if "+" not in name else LONGEST_SUM
+        if len(name) > longest:
+            raise ConfigError(
+                f"{where}: name {name!r} has {len(name)} characters, but {longest} are the most; it becomes part of "
+                f"file names and labels of figures."
             )
         alike = [other for other in names if other != name and _label(str(other)) == _label(name)]
         if alike:

@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from .consensus import Consensus, agree, fit_consensus
     from .evaluation import evaluate, slot_preference
     from .from_judgments import JudgmentTable, learn
+    from .learning import learning_curve
     from .motion import MotionEnergy, measure_motion
     from .registry import SOURCES
     from .simulated import simulate_judgments
     from .sources import FeatureSource, SourceContext, in_order
     from .sparse import SparseEmbedding
+    from .structure import compare_embeddings, explain, measure_blend, predict_ratings
     from .tables import ConcatTable, FeatureTable, concatenate, embed
 else:
     __getattr__ = lazy_names(__name__)
@@ -28,13 +30,18 @@ __all__ = [
     "SourceContext",
     "SparseEmbedding",
     "agree",
+    "compare_embeddings",
     "concatenate",
     "embed",
     "evaluate",
+    "explain",
     "fit_consensus",
     "in_order",
     "learn",
+    "learning_curve",
+    "measure_blend",
     "measure_motion",
+    "predict_ratings",
     "simulate_judgments",
     "slot_preference",
 ]

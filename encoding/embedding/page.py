@@ -28,8 +28,9 @@ from .evaluation import (
     evaluate,
     slot_preference,
 )
-from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, match_spaces, top_category
+from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category
 from .sparse import SparseEmbedding
+from .structure import compare_embeddings, explain, measure_blend, predict_ratings
 from .triplets import Triplets, as_triplets
 
 SHOWN = 8  # stimuli at each end of a dimension
@@ -138,6 +139,7 @@ def write_page(
         *_similarity(shown),
         *meaning,
         _stimuli(shown, context, labels, folder),
+        *_structure(shown, context),
         *_map(shown, context),
         *_others(shown, context),
     ]
@@ -369,11 +371,11 @@ def _stimuli(shown: PageContent, context: Context, labels: pd.DataFrame | None, 
     blocks: list[Picture | DataTable] = []
     if context.frames:
         for feature in shown.space.features:
-            part = table[table["dimension"] == feature]
+            part = table[(table["dimension"] == feature) & (table["end"] == "top")]
             file = folder / f"{feature}.jpg"
             draw_contact_sheet(part["stimulus"].tolist(), part["value"].tolist(), context.frames, file, n_columns=SHOWN)
-            caption = f"{feature}{': ' if names[feature] else ''}{names[feature]} (upper row most, lower row least)"
-            blocks.append(Picture(figure=file, alt=f"Stimuli at both ends of {feature}.", caption=caption,
+            caption = f"{feature}{': ' if names[feature] else ''}{names[feature]} (largest weights first)"
+            blocks.append(Picture(figure=file, alt=f"Stimuli with the largest weights of {feature}.", caption=caption,
                                   file=f"{folder.name}/{file.name}"))  # fmt: skip
     wide = (
         table[table["end"] == "top"]
@@ -385,7 +387,7 @@ def _stimuli(shown: PageContent, context: Context, labels: pd.DataFrame | None, 
     if labels is not None:
         frame.insert(1, "label", [names[feature] for feature in frame["dimension"]])
     blocks.append(DataTable(frame, "Stimuli with the largest weights."))
-    return Section("Stimuli at the ends of dimensions", tuple(blocks), folded=False)
+    return Section("Stimuli of each dimension", tuple(blocks), folded=False)
 
 
 def _map(shown: PageContent, context: Context) -> list[Section]:
@@ -409,15 +411,61 @@ def _map(shown: PageContent, context: Context) -> list[Section]:
     return [Section("Map of the stimuli", (picture, DataTable(table, caption)))]
 
 
+def _structure(shown: PageContent, context: Context) -> list[Section]:
+    blend = measure_blend(shown.X)
+    rows = [
+        ("effective dimensions per stimulus, mean", blend.mean),
+        ("the same, were every stimulus of one dimension and background", blend.clustered),
+        ("p that clusters are as blended", blend.p),
+        ("dimensions with 90% of a stimulus's weights, median", float(np.median(blend.active))),
+    ]
+    blocks: list[Text | DataTable] = []
+    if {"category", "dimension"} <= set(context.ratings):
+        found = explain(shown.space, context.ratings["category"], context.ratings["dimension"])
+        form = dict.fromkeys(("explained", "low", "high", "chance"), ".3f")
+        caption = (
+            f"Share of the variance of held-out stimuli ({found.n_items:,} with ratings), 95% intervals over stimuli. "
+            f"In the last row chance is what the smaller table explains."
+        )
+        blocks += [Text(found.verdict), DataTable(found.table, caption, formats=form)]
+    kind = "Stimuli are blends" if blend.p <= 0.05 else "Stimuli are no more blended than clusters with noise"
+    blocks.append(
+        Text(f"{kind}: {blend.mean:.2f} effective dimensions, {blend.clustered:.2f} if clustered (p = {blend.p:.2g}).")
+    )
+    blocks.append(DataTable(pd.DataFrame(rows, columns=["measure", "value"]), "Blends.", formats={"value": ".3g"}))
+    if context.ratings:
+        table = predict_ratings(shown.space, context.ratings)
+        caption = (
+            "Ratings of held-out stimuli predicted from the embedding; significant at a false discovery rate of 5%."
+        )
+        blocks.append(DataTable(table, caption, formats={"r": ".3f"}))
+    return [
+        Section(
+            "Categories, dimensions, or both",
+            tuple(blocks),
+            "Ridge regression predicts the embedding of held-out stimuli from ratings. The null of what only one table "
+            "explains shuffles its rows and keeps the other, so that it has as many columns; the larger table is also "
+            "cut to the size of the smaller one.",
+        )
+    ]
+
+
 def _others(shown: PageContent, context: Context) -> list[Section]:
     blocks = []
     for name, other in context.others.items():
-        table = match_spaces(shown.space, dataclasses.replace(other, name=name))
-        caption = f"{int(table['shared'].sum())} dimensions are shared with {name}; the others are unique."
-        blocks.append(DataTable(table, caption, formats={"r": ".3f"}))
+        found = compare_embeddings(shown.space, dataclasses.replace(other, name=name))
+        table = found.dimensions
+        caption = (
+            f"{int(table['shared'].sum())} dimensions are shared with {name}; the others are unique. Similarities of "
+            f"pairs: r = {found.similarity_r:.3f} [{found.similarity_low:.3f}, {found.similarity_high:.3f}]."
+        )
+        form = dict.fromkeys(("r", "low", "high", "explained"), ".3f")
+        blocks.append(DataTable(table, caption, formats=form))
+        blocks.append(DataTable(found.explained, "Variance of held-out stimuli that the other predicts.", formats=form))
     if not blocks:
         return []
     text = (
-        "Dimensions are paired one to one; a pair is shared if no pair of shuffled stimuli is correlated as strongly."
+        "Dimensions are paired one to one; a pair is shared if no pair of shuffled stimuli is correlated as strongly. "
+        "Intervals are over stimuli."
     )
     return [Section("Shared with other embeddings", (Text(text), *blocks))]

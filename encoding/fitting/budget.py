@@ -57,7 +57,7 @@ class Compute:
 
 
 @settings("[compute]")
-class Budget:
+class ComputeSettings:
     """What a fit may take; it changes no result beyond rounding."""
 
     keep_predictions: Size = KEEP

@@ -29,7 +29,7 @@ from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
 from .budget import Compute
-from .design import Design, lay_out_folds, make_design
+from .design import DesignMatrix, lay_out_folds, make_design
 from .folds import Folds
 from .models import EncodingModel
 from .plan import Choice, choose_method, group_members, plan_memory
@@ -265,7 +265,7 @@ def _fit(
         partial.finish()
 
 
-def make_task(design: Design, model: EncodingModel, gammas: np.ndarray) -> Task:
+def make_task(design: DesignMatrix, model: EncodingModel, gammas: np.ndarray) -> Task:
     """Describe the search of a model: columns of its spaces, bands, candidates and penalties."""
     parts = [np.arange(design.X.shape[1])[design.columns[band]] for band in model.bands]
     edges = np.cumsum([0] + [len(part) for part in parts]).tolist()
@@ -428,7 +428,7 @@ class ChunkFit:
             return fits, reference[0]
 
 
-def _writer(store: np.ndarray | None, chunk: np.ndarray, design: Design) -> Keep | None:
+def _writer(store: np.ndarray | None, chunk: np.ndarray, design: DesignMatrix) -> Keep | None:
     """Return a function that stores predictions of a chunk; None where none are kept."""
     if store is None:
         return None

@@ -12,7 +12,7 @@ from .rows import Rows, lay_out
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Design:
+class DesignMatrix:
     """Everything about features and folds that does not depend on the responses.
 
     Attributes
@@ -39,7 +39,7 @@ class Design:
     intercept: bool = True
 
 
-def make_design(spaces: Sequence[FeatureSpace], folds: Folds) -> Design:
+def make_design(spaces: Sequence[FeatureSpace], folds: Folds) -> DesignMatrix:
     """Concatenate the feature spaces and find the distinct training sets of all folds."""
     X = np.concatenate([space.values.astype(np.float64) for space in spaces], axis=1)
     size = np.abs(X).max(0, initial=0.0)
@@ -48,7 +48,7 @@ def make_design(spaces: Sequence[FeatureSpace], folds: Folds) -> Design:
     X[:, X.std(0) <= 1e-7 * size] = 0.0
     edges = np.cumsum([0] + [space.values.shape[1] for space in spaces]).tolist()
     columns = {space.name: slice(a, b) for space, (a, b) in zip(spaces, pairwise(edges), strict=True)}
-    return Design(X, columns, lay_out_folds(X, folds), folds.folds)
+    return DesignMatrix(X, columns, lay_out_folds(X, folds), folds.folds)
 
 
 def lay_out_folds(X: np.ndarray, folds: Folds) -> Rows:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..core import AlignmentError, ConfigError, suggest
 from ..numerics.ridge_search import draw_candidates
 from .arrays import choose_arrays
-from .design import Design
+from .design import DesignMatrix
 from .folds import Fold
 from .models import DEFAULT_ALPHAS
 from .plan import choose_method
@@ -147,14 +147,14 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._keep(X, Y, fit, order)
         return self
 
-    def _design(self, X: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]) -> Design:
+    def _design(self, X: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]) -> DesignMatrix:
         """Make a design of one outer fold that trains on all rows and holds none out."""
         # Changes no result with an intercept, but sums of values far from zero would lose digits.
         X = X - (np.median(X, axis=0) if self.fit_intercept else 0.0)
         every, none = np.arange(len(X)), np.arange(0)
         rows = lay_out(X, [(every, splits)], [none])
         fold = Fold(every, none, tuple(splits), none)
-        return Design(X, {}, rows, (fold,), scale=False, intercept=self.fit_intercept)
+        return DesignMatrix(X, {}, rows, (fold,), scale=False, intercept=self.fit_intercept)
 
     def _keep(self, X: np.ndarray, Y: np.ndarray, fit: Fit, order: np.ndarray) -> None:
         """Set the fitted attributes."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..numerics.designs import OuterFold, TrainingSet, training_sets
-from ..numerics.target_products import Plan, TargetProducts, plan_sets, validation_squares
+from ..numerics.target_products import BlockSets, TargetProducts, plan_sets, validation_squares
 from .arrays import Arrays
 
 BATCH_BYTES = 48 << 20
@@ -25,7 +25,7 @@ class Rows:
         Training rows and inner folds of every outer fold, counted in the whole data.
     sets : list of TrainingSet
         Different training sets.
-    plan : Plan
+    plan : BlockSets
         How blocks make up sets.
     outer : list of list of int
         Outer fold of every validation set of every training set.
@@ -33,7 +33,7 @@ class Rows:
 
     folds: list[OuterFold]
     sets: list[TrainingSet]
-    plan: Plan
+    plan: BlockSets
     outer: list[list[int]] = field(default_factory=list)
 
     @property

@@ -15,7 +15,20 @@ from .verdicts import NOTHING_TESTED, PLACE
 
 
 def rates_of(result: Result, model: str) -> np.ndarray | None:
-    """Compute the false discovery rate of every target against independent noise; None where it was not asked for."""
+    """Compute the false discovery rate of every target against independent noise; None where it was not asked for.
+
+    Parameters
+    ----------
+    result : Result
+        One participant.
+    model : str
+        Name of a model.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_targets,), or None
+        Rates; None where significance was not asked for.
+    """
     if not result.summary.significant:
         return None
     metric = result.summary.metric

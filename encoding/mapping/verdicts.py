@@ -52,6 +52,20 @@ def joined_claims(
     """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them.
 
     Those of the models, or of the analysis of similarity `rsa`; rows of the group are told apart by a column "rsa".
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Participants.
+    of_group : pandas.DataFrame, optional
+        Verdicts of the group.
+    rsa : str, optional
+        Name of an analysis of similarity; the models if left out.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None where nothing was tested.
     """
     found = [result.rsa_verdicts if rsa else result.verdicts for result in results]
     found += [of_group.assign(subject=GROUP)] if of_group is not None else []

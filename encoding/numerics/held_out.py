@@ -11,7 +11,7 @@ import numpy as np
 
 from .designs import Rows, scale_set
 from .partial_fractions import decompose
-from .target_products import Plan, TargetProducts
+from .target_products import BlockSets, TargetProducts
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,7 +86,7 @@ def outer_features(
 
 
 def training_products(
-    plan: Plan, products: TargetProducts, number: int, *, intercept: bool
+    plan: BlockSets, products: TargetProducts, number: int, *, intercept: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sum block products into the training rows of an outer fold and centre them.
 
@@ -101,13 +101,13 @@ def training_products(
     return cross - np.outer(sum_x, sum_y / n), sum_x / n, sum_y / n
 
 
-def _count(plan: Plan, member: np.ndarray) -> int:
+def _count(plan: BlockSets, member: np.ndarray) -> int:
     """Count the rows of the blocks in a set."""
     return sum(len(rows) for rows, inside in zip(plan.blocks, member, strict=True) if inside)
 
 
 def outer_targets(
-    plan: Plan,
+    plan: BlockSets,
     products: TargetProducts,
     number: int,
     averaged: tuple[np.ndarray, np.ndarray] | None = None,

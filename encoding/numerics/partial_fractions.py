@@ -75,12 +75,6 @@ class Coupling:
     weights: Any
     reach: int = 0
 
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        parts = (self.apart, self.near, self.weights)
-        return sum(int(part.nbytes) for part in parts if part is not None)
-
 
 def decompose(gram: np.ndarray, smallest: float) -> Spectrum:
     """Eigendecompose ``Z'Z`` or ``Z Z'`` and drop its null space; `smallest` is the smallest penalty.

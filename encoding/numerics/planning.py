@@ -19,7 +19,7 @@ from .autocorrelation import variance_inflation
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class StudyDesign:
     """What is assumed of an experiment.
 
     Attributes
@@ -75,12 +75,12 @@ def power_of(difference: float, variance: float, df: float, level: float = 0.05)
     return float(stats.nct.sf(stats.t.isf(level / 2, df), df, abs(difference) / np.sqrt(variance)))
 
 
-def power(design: Design, n_runs: int, n_subjects: int = 1, level: float = 0.05) -> float:
+def power(design: StudyDesign, n_runs: int, n_subjects: int = 1, level: float = 0.05) -> float:
     """Compute the power to tell two spaces apart.
 
     Parameters
     ----------
-    design : Design
+    design : StudyDesign
         What is assumed.
     n_runs : int
         Runs of every participant; 4 or more.

@@ -34,11 +34,6 @@ class Operator:
     rotate: Any
     couplings: tuple[Coupling, ...]
 
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return int(self.rotate.nbytes) + sum(coupling.nbytes for coupling in self.couplings)
-
 
 @dataclass(eq=False, slots=True)
 class Best:

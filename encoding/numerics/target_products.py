@@ -36,7 +36,7 @@ class TargetProducts:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Plan:
+class BlockSets:
     """How blocks make up training and validation sets.
 
     Attributes
@@ -86,13 +86,13 @@ class SetProducts:
     validation: Any
 
 
-def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows], tests: Sequence[Rows]) -> Plan:
+def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows], tests: Sequence[Rows]) -> BlockSets:
     """Divide rows into blocks, and write all sets of rows as sums of blocks."""
     validations = [(number, v) for number, s in enumerate(sets) for v in s.validations]
     kinds = [[s.rows for s in sets], [v.rows for _, v in validations], list(outer), list(tests)]
     blocks, member = divide([rows for kind in kinds for rows in kind], len(X))
     train, validation, whole, test = np.split(member, np.cumsum([len(kind) for kind in kinds[:-1]]))
-    return Plan(
+    return BlockSets(
         blocks,
         train,
         validation,
@@ -138,7 +138,9 @@ def multiply_targets(X: np.ndarray, Y: np.ndarray, blocks: Sequence[Rows]) -> Ta
     )
 
 
-def multiply_sets(plan: Plan, products: TargetProducts, *, intercept: bool, dtype: Any = np.float32) -> SetProducts:
+def multiply_sets(
+    plan: BlockSets, products: TargetProducts, *, intercept: bool, dtype: Any = np.float32
+) -> SetProducts:
     """Sum block products into sets and centre each on the means of its training rows.
 
     Sums and differences are computed in float64, so that rows of a set are unaffected by the size of those outside it.
@@ -171,7 +173,7 @@ def _combine(
     return out
 
 
-def validation_squares(plan: Plan, products: TargetProducts, *, intercept: bool) -> np.ndarray:
+def validation_squares(plan: BlockSets, products: TargetProducts, *, intercept: bool) -> np.ndarray:
     """Compute the mean square (n_validations, n_targets) of validation responses about their training means."""
     n = plan.n_validation[:, None]
     square = plan.validation @ products.square / n

@@ -23,8 +23,9 @@ def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, An
     Returns
     -------
     dict
-        Fields of `Design`: r (roots of U, 0 where U is negative), n_features, samples_per_run, both autocorrelations,
-        n_targets (so many that the expected variance is the one found), and subject_sd, which is at least 0.
+        Fields of `StudyDesign`: r (roots of U, 0 where U is negative), n_features, samples_per_run, both
+        autocorrelations, n_targets (so many that the expected variance is the one found), and subject_sd, which is at
+        least 0.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, An
         If there is no tested participant, or no such region.
     """
     from ..comparison import read_tests
-    from ..numerics.planning import Design
+    from ..numerics.planning import StudyDesign
 
     folders = sorted(path.parent for path in output_dir.glob(f"sub-*/{INFERENCE}"))
     if not folders:
@@ -63,7 +64,7 @@ def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, An
         "noise_autocorrelation": _mean(of_noise),
     }
     found = float(np.mean(gaps.variance))
-    alone = Design(**known)
+    alone = StudyDesign(**known)
     stimuli = alone.stimulus_variance(len(summary.runs))
     noise = alone.variance(len(summary.runs)) - stimuli
     known["n_targets"] = float(np.clip(noise / max(found - stimuli, noise / 1e3), 1.0, 1e3))

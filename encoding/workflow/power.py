@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..collection import Design, Opened, export_collection, exported, make_plan, name_of
 from ..collection.results import file_name
-from ..core import ConfigError, Judgments
+from ..core import ConfigError, DataError, Judgments
 from ..embedding import SparseEmbedding
 from ..io.atomic import write_text
 from ..numerics.choices import choice_logits, log_probabilities
@@ -236,9 +236,19 @@ def _judged(truth: np.ndarray, items: np.ndarray, noise: float, seed: int) -> Ju
     )  # fmt: skip
 
 
+def _learned(judgments: Judgments, n_dims: int, seed: int) -> np.ndarray:
+    """Return the embedding of some judgments; one of zeros where they are too few for any dimension."""
+    try:
+        return SparseEmbedding(max_dims=3 * n_dims, random_state=seed).fit(judgments).embedding_
+    except DataError as error:
+        if "no dimension is left" not in str(error):
+            raise
+        return np.zeros((len(judgments.stimuli), 0))
+
+
 def _fit(truth: np.ndarray, items: np.ndarray, test: np.ndarray, noise: float, seed: int) -> dict[str, float]:
-    model = SparseEmbedding(max_dims=3 * truth.shape[1], random_state=seed).fit(_judged(truth, items, noise, seed))
-    return _scores(truth, model.embedding_, test) | {"noise": noise, "judgments": len(items), "seed": seed}
+    X = _learned(_judged(truth, items, noise, seed), truth.shape[1], seed)
+    return _scores(truth, X, test) | {"noise": noise, "judgments": len(items), "seed": seed}
 
 
 def _scores(truth: np.ndarray, X: np.ndarray, test: np.ndarray) -> dict[str, float]:
@@ -269,8 +279,7 @@ def _active(
         steps = np.linspace(len(items), number, power.rounds + 1).astype(int)[1:] if number > len(items) else [number]
         for step in steps:
             if step > len(items):
-                model = SparseEmbedding(max_dims=3 * truth.shape[1], random_state=seed)
-                X = model.fit(_judged(truth, items, noise, seed)).embedding_
+                X = _learned(_judged(truth, items, noise, seed), truth.shape[1], seed)
                 asked = rank_triplets(items) if learned is not None else np.union1d(rank_triplets(items), test)
                 more = choose_triplets(X, asked, step - len(items), uniform=power.uniform, seed=seed + step,
                                        allowed=learned)  # fmt: skip

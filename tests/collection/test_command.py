@@ -326,3 +326,22 @@ def test_power_and_the_next_round(tmp_path, capsys):
     rows = np.sort(table.to_numpy().astype(str), axis=1).tolist()
     assert sorted(rows[:120]) == sorted(names)
     assert not {tuple(row) for row in rows[120:]} & {tuple(row) for row in names}
+
+
+def test_a_model_that_changes_under_its_name_is_pointed_out(tmp_path, capsys):
+    from test_servers import reply, serving
+
+    number = iter(range(1000))
+
+    def answer(_):
+        return 200, reply("B", system_fingerprint=f"fp_{next(number) // 100}"), {}
+
+    with serving(answer) as (url, _):
+        config = write(tmp_path, MODEL.format(url=url).replace("captions-letter", "captions-text"), show="captions")
+        assert main(["collect", "all", "--config", config]) == 0
+    err = capsys.readouterr().err
+    assert "toy/model-1: 139 of 139 trials" in err
+    assert err.count("\n") < 20  # no bar off a terminal
+    assert main(["collect", "check", "--config", config]) == 0
+    assert "2 models or fingerprints answered: toy fp_0 (100 answers from" in capsys.readouterr().err
+    assert "fp_1" in (tmp_path / "out" / "quality.html").read_text(encoding="utf-8")

@@ -31,7 +31,7 @@ def folder(tmp_path, small):
 
 
 def table(**changes):
-    settings = {"name": "judge", "file": "judgments", "max_dims": 10, "seeds": (0, 1), **changes}
+    settings = {"name": "judge", "file": "judgments", "max_dims": 10, "seeds": (0, 1), "resamples": 2, **changes}
     return JudgmentTable(**settings)
 
 
@@ -183,6 +183,7 @@ file = "stimuli/judgments"
 max_dims = 6
 lambdas = [0.02, 0.05]
 seeds = [0, 1]
+resamples = 2
 """
 
 

@@ -1,8 +1,10 @@
 """The search on arrays: subsets of candidates, other array libraries, batches, budgets."""
 
+import ast
 import dataclasses
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from encoding.core import ConfigError
 from encoding.fitting.arrays import Arrays, available_threads, choose_arrays
 from encoding.fitting.plan import choose_method, count_operations, plan_memory
 from encoding.fitting.rows import batch_of, lay_out
+from encoding.fitting.solvers import METHODS, SOLVERS
 from encoding.fitting.solvers.base import Size, Task
 from encoding.fitting.solvers.kernel import KernelSearch
 from encoding.fitting.solvers.search_statistics import StatisticsSearch
@@ -126,6 +129,39 @@ def test_columns_of_a_task_may_come_in_any_order(problem):
     bands = [slice(0, 3), slice(3, 8), slice(8, 12)]
     turned = search(problem, Task(columns, bands, GAMMAS[:, [2, 0, 1]], ALPHAS), arrays)[0][0]
     same(turned, expected, 1e-12)
+
+
+# Solvers
+
+
+def compared_names(path):
+    """Lines of a file that compare something with the name of a solver."""
+    return [
+        f"{path.name}:{node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and part.value in SOLVERS
+    ]
+
+
+def test_only_the_registry_knows_names_of_solvers(tmp_path):
+    root = Path(__file__).resolve().parents[2] / "encoding"
+    assert [line for path in sorted(root.rglob("*.py")) for line in compared_names(path)] == []
+    bad = tmp_path / "bad.py"
+    bad.write_text("if method == 'kernel':\n    pass\n", encoding="utf-8")
+    assert compared_names(bad) == ["bad.py:1"]
+
+
+def test_every_solver_has_what_the_protocol_asks(problem):
+    size = Size(problem[2], WIDTHS, 9, 6)
+    assert tuple(METHODS) == ("auto", "statistics", "kernel", "wide", "himalaya")
+    for name, solver in SOLVERS.items():
+        assert solver.name == name
+        assert solver.operations(size, 100, "cpu") > 0
+        assert solver.bytes([size], 12, Arrays()).target > 0
+        for flag in ("joint", "offered", "checked", "guides", "regrids"):
+            assert isinstance(getattr(solver, flag), bool)
 
 
 # Plans

@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold, ShuffleSplit
 from encoding.core import AlignmentError, ConfigError, EncodingError
 from encoding.fitting import BandedRidgeCV, Fold, RidgeCV
 from encoding.fitting.arrays import Arrays
-from encoding.fitting.design import Design
+from encoding.fitting.design import DesignMatrix
 from encoding.fitting.rows import lay_out
 from encoding.fitting.solvers import kernel
 from encoding.fitting.solvers.base import Problem, Task
@@ -207,7 +207,7 @@ def test_one_decomposition_serves_few_targets_and_whole_folds_only():
     answers = []
     for splits, n in ((whole, 10), (whole, 10**6), (gap, 10)):
         fold = Fold(rows, rows[:0], tuple(splits), rows[:0])
-        design = Design(X, {}, lay_out(X, [(rows, splits)]), (fold,), scale=False)
+        design = DesignMatrix(X, {}, lay_out(X, [(rows, splits)]), (fold,), scale=False)
         answers.append(kernel.one_decomposition_is_cheaper(Problem(design, (task,), Arrays()), n))
     assert answers == [True, False, False]
 

@@ -24,7 +24,7 @@ from encoding.fitting import (
     models_of_subsets,
 )
 from encoding.fitting.arrays import Arrays
-from encoding.fitting.design import Design
+from encoding.fitting.design import DesignMatrix
 from encoding.fitting.plan import choose_method, plan_memory
 from encoding.fitting.rows import lay_out
 from encoding.fitting.solvers.base import Problem, Size, Task
@@ -54,7 +54,7 @@ def solver_of(X, Y, groups, splits, *, intercept=True, dtype="float64", library=
     )
     rows, none = np.arange(len(X)), np.arange(0)
     fold = Fold(rows, none, tuple(splits), none)
-    design = Design(X, {}, lay_out(X, [(rows, splits)], [none]), (fold,), scale=scale, intercept=intercept)
+    design = DesignMatrix(X, {}, lay_out(X, [(rows, splits)], [none]), (fold,), scale=scale, intercept=intercept)
     arrays = Arrays("cpu", dtype, library=library)
     return WideSolver(Problem(design, (Task(np.arange(X.shape[1]), bands, gammas, ALPHAS),), arrays, details=True))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encoding.numerics.planning import Design, power, power_of
+from encoding.numerics.planning import StudyDesign, power, power_of
 from encoding.numerics.shared_variance import centre_runs, estimate, shared_kernel, shared_space
 
 
@@ -29,7 +29,7 @@ def found(design, n_runs, *, n_sets=60, n_targets=40):
 
 @pytest.mark.parametrize("r", [(0.45, 0.3), (0.3, 0.0)])
 def test_power_of_a_target_is_that_found(r):
-    design = Design(r, (10, 20), 30)
+    design = StudyDesign(r, (10, 20), 30)
     se, share = found(design, 12)
     assert np.sqrt(design.variance(12)) == pytest.approx(se, rel=0.25)
     # The variance that the test estimates is cautious with few runs, so that a little less is found than predicted.
@@ -37,14 +37,14 @@ def test_power_of_a_target_is_that_found(r):
 
 
 def test_more_of_anything_helps_and_equal_spaces_are_never_told_apart():
-    base = Design((0.3, 0.2), (30, 30), 36, n_targets=5.0)
+    base = StudyDesign((0.3, 0.2), (30, 30), 36, n_targets=5.0)
     assert power(base, 12) < power(base, 24) < power(base, 48)
     assert power(base, 12) < power(base, 12, 5) < power(base, 12, 10)
-    slow = Design((0.3, 0.2), (30, 30), 36, 5.0, 0.8, 0.5)
+    slow = StudyDesign((0.3, 0.2), (30, 30), 36, 5.0, 0.8, 0.5)
     assert power(slow, 12) < power(base, 12)
-    varied = Design((0.3, 0.2), (30, 30), 36, 5.0, subject_sd=0.05)
+    varied = StudyDesign((0.3, 0.2), (30, 30), 36, 5.0, subject_sd=0.05)
     assert power(varied, 24, 5) < power(base, 24, 5)
-    assert power(Design((0.3, 0.3), (30, 30), 36), 24) == pytest.approx(0.025, abs=0.001)
+    assert power(StudyDesign((0.3, 0.3), (30, 30), 36), 24) == pytest.approx(0.025, abs=0.001)
 
 
 def test_a_test_without_effect_has_the_level_in_each_direction():

@@ -63,3 +63,10 @@ def test_needed_is_read_between_numbers():
 def test_bad_simulations_are_refused(how, message):
     with pytest.raises(ConfigError, match=message):
         Power(**how)
+
+
+def test_too_few_judgments_are_a_result_and_no_failure():
+    table = simulate_power(Power(n_stimuli=60, n_dims=4, numbers=(100,), noise=(50.0,)))
+    assert table["dims"].tolist() == [0]
+    assert table["loss"].tolist() == pytest.approx([np.log(3)])
+    assert table["similarity"].tolist() == [0.0]

@@ -17,7 +17,7 @@ from .wide import WideSolver
 SOLVERS: Registry[type[Solver]] = Registry(
     "encoding.solvers",
     {solver.name: solver for solver in (StatisticsSolver, KernelSolver, WideSolver, HimalayaSolver, SharedSolver)},
-    needs=("joint", "offered", "checked", "guides", "operations", "bytes", "at_once", "draw", "fit"),
+    needs=("joint", "offered", "checked", "guides", "regrids", "operations", "bytes", "at_once", "draw", "fit"),
 )
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ..arrays import Arrays
-from ..design import Design
+from ..design import DesignMatrix
 from ..rows import Rows
 
 # Called with the outer fold, the columns within the chunk, and predictions (n_bands, n_rows, n_columns).
@@ -111,7 +111,7 @@ class Problem:
 
     Attributes
     ----------
-    design : Design
+    design : DesignMatrix
         Features and folds.
     tasks : tuple of Task
         One per model; a single one unless the solver is `joint`.
@@ -123,7 +123,7 @@ class Problem:
         Whether weights and the score of every candidate are wanted, for the first outer fold.
     """
 
-    design: Design
+    design: DesignMatrix
     tasks: tuple[Task, ...]
     arrays: Arrays
     memory: int = 1 << 29

@@ -10,7 +10,7 @@ from ...core import EncodingError
 from ...numerics.ridge import scale_band
 from ...numerics.target_products import standardise_targets
 from ..arrays import Arrays
-from ..design import Design
+from ..design import DesignMatrix
 from ..device import himalaya_backend
 from .base import Bytes, Fit, Keep, Problem, Size, Task, decomposition_operations, draw_choice
 from .refit import first_fold_weights, refit_all_folds, scaled_fold
@@ -193,7 +193,7 @@ def _refuse(difference: float, what: str) -> None:
         )
 
 
-def _score(design: Design, task: Task, Y: np.ndarray, k: int, choice: np.ndarray, device: str) -> np.ndarray:
+def _score(design: DesignMatrix, task: Task, Y: np.ndarray, k: int, choice: np.ndarray, device: str) -> np.ndarray:
     """Score one choice with himalaya, averaged over inner folds that are scaled on their own training rows."""
     X, scores = design.X[:, task.columns], []
     for train, validation in design.rows.folds[k][1]:

@@ -5,12 +5,12 @@ import numpy as np
 from ...numerics.designs import scale_set
 from ...numerics.metrics import fold_sums
 from ...numerics.ridge import band_predictions, band_weights, scale_band
-from ..design import Design, average
+from ..design import DesignMatrix, average
 from .base import Keep, Task
 
 
 def refit_fold(
-    design: Design,
+    design: DesignMatrix,
     task: Task,
     number: int,
     Y: np.ndarray,
@@ -47,7 +47,7 @@ def stack_sums(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def refit_all_folds(
-    design: Design,
+    design: DesignMatrix,
     task: Task,
     Y: np.ndarray,
     *,
@@ -65,7 +65,9 @@ def refit_all_folds(
     )
 
 
-def first_fold_weights(design: Design, task: Task, Y: np.ndarray, gammas: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+def first_fold_weights(
+    design: DesignMatrix, task: Task, Y: np.ndarray, gammas: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
     """Fit weights (n_features, n_targets) of the unscaled features on the training rows of the first outer fold."""
     train = design.folds[0].train
     X = design.X[:, task.columns]
@@ -75,7 +77,7 @@ def first_fold_weights(design: Design, task: Task, Y: np.ndarray, gammas: np.nda
     return weights * factor[:, None]
 
 
-def scaled_fold(design: Design, task: Task, number: int) -> tuple[np.ndarray, np.ndarray]:
+def scaled_fold(design: DesignMatrix, task: Task, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Scale training and held-out rows of an outer fold, feature by feature and band by band, on the training rows."""
     fold = design.folds[number]
     X = design.X[:, task.columns]

@@ -23,7 +23,7 @@ from ...numerics.held_out import (
 )
 from ...numerics.ridge_search import Operator, Scratch, band_scale, improve, score_candidate, start
 from ...numerics.target_products import (
-    Plan,
+    BlockSets,
     SetProducts,
     TargetProducts,
     multiply_sets,
@@ -188,7 +188,7 @@ class StatisticsSolver:
                 self.refits[number, k, candidate] = known
         return known
 
-    def _part(self, read: "_Read", number: int) -> tuple[Plan, TargetProducts]:
+    def _part(self, read: "_Read", number: int) -> tuple[BlockSets, TargetProducts]:
         """Select the features of one model."""
         products, plan, columns = read.products, self.design.rows.plan, self.problem.tasks[number].columns
         if not np.array_equal(columns, np.arange(self.design.X.shape[1])):

@@ -10,14 +10,14 @@ from ...core import EncodingError
 from ...numerics.nested_correlation import decompose_validation, nested_correlations
 from ...numerics.ridge import scale_band
 from ..arrays import Arrays
-from ..design import Design
+from ..design import DesignMatrix
 from .base import Bytes, Fit, Keep, Problem, Size, Task, draw_choice
 from .himalaya import HimalayaSolver
 from .refit import refit_all_folds
 
 
 def share_penalties(
-    design: Design, task: Task, values: np.ndarray, chunks: Sequence[np.ndarray], arrays: Arrays
+    design: DesignMatrix, task: Task, values: np.ndarray, chunks: Sequence[np.ndarray], arrays: Arrays
 ) -> Task:
     """Choose the penalty of every outer fold: that of the highest correlation, averaged over inner folds and targets.
 
