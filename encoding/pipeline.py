@@ -10,8 +10,8 @@
     map        map_subject        scores                       -> brain maps and the participant's report
     group      run_group          what participants wrote      -> group tables and the report
 
-Every step saves its result with a key of its settings and inputs, and is skipped when that result is there.
-What the steps are given and hand on (`Places`, `Job`, `Loaded`, `Fitted`) is in `jobs.py`.
+Every step saves its result with a key of its settings and inputs, and loads it if the key is the same. Inputs and
+outputs of the steps (`Places`, `Job`, `Loaded`, `Fitted`) are in `workflow/jobs.py`.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ __all__ = [
 
 
 def run_participant(job: Job) -> Result:
-    """Take one subject from BIDS files to maps; the stages, in order.
+    """Run all stages for one subject, from BIDS files to maps and the report.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def run_participant(job: Job) -> Result:
     Returns
     -------
     Result
-        What was written to ``OUTPUT_DIR/sub-<label>``.
+        Scores, tables and summary in ``OUTPUT_DIR/sub-<label>``.
     """
     loaded = load_subject(job)
     fitted = fit_subject(job, loaded)
@@ -93,7 +93,7 @@ def run_participant(job: Job) -> Result:
 
 
 def run_compare(job: Job) -> Result:
-    """Take one subject from BIDS files to tables, without maps.
+    """Run all stages for one subject up to the tables, without maps.
 
     Parameters
     ----------
@@ -103,21 +103,21 @@ def run_compare(job: Job) -> Result:
     Returns
     -------
     Result
-        What was written to ``OUTPUT_DIR/sub-<label>``.
+        Scores, tables and summary in ``OUTPUT_DIR/sub-<label>``.
     """
     loaded = load_subject(job)
     return compare_subject(job, loaded, fit_subject(job, loaded))
 
 
 def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None:
-    """Make the output folder a BIDS derivative and note what is being run.
+    """Make the output folder a BIDS derivative and log settings and command.
 
     Parameters
     ----------
     study : Study
-        What is done.
+        Settings.
     places : Places
-        Where.
+        Folders.
     command : sequence of str
         Arguments of the program.
     """
@@ -130,7 +130,7 @@ def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None
 
 
 def load_subject(job: Job) -> Loaded:
-    """Load and clean one subject's responses, and lay the features out on their clock.
+    """Load and clean one subject's responses, and align the feature spaces with them.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Returns
     -------
     Fitted
-        Folds and predictions; neither where nothing is to be fitted.
+        Folds and predictions; none if the study has no models.
     """
     responses = loaded.responses
     if not job.study.models:
@@ -243,7 +243,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     result : Result
         What `compare_subject` wrote.
     again : bool, optional
-        Whether to draw what is drawn already.
+        Whether to draw again what is up to date.
 
     Returns
     -------
@@ -278,20 +278,20 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
 def run_group(
     study: Study, places: Places, subjects: Sequence[str], progress: StepProgress = silent_steps, *, again: bool = False
 ) -> Path:
-    """Bring together what participants wrote; reads nothing else.
+    """Summarise the results of participants and draw the report; reads nothing else.
 
     Parameters
     ----------
     study : Study
-        For what to show.
+        Settings.
     places : Places
-        Where participants wrote.
+        Folders; results of the participants are read.
     subjects : sequence of str
-        Participants.
+        Labels without ``sub-``.
     progress : callable, optional
         Called with the name of the step and the share done.
     again : bool, optional
-        Whether to draw what is drawn already.
+        Whether to draw again what is up to date.
 
     Returns
     -------

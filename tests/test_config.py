@@ -389,3 +389,10 @@ def test_nothing_is_touched_but_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     read_config(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_leave_room_for_names_of_files():
+    text = '[[features]]\nname = "{}"\nfile = "x.tsv"\n'
+    assert parse_config(text.format("x" * 60), only_features=True).features[0].name == "x" * 60
+    with pytest.raises(ConfigError, match=r"has 61 characters, but 60 are the most; it becomes part of file names"):
+        parse_config(text.format("x" * 61), only_features=True)

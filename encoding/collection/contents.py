@@ -47,7 +47,13 @@ class Contents:
     videos: tuple[Path, ...] = ()
 
     def same(self) -> list[tuple[str, ...]]:
-        """Return the stimuli that show exactly the same, in groups."""
+        """Return the stimuli that show exactly the same, in groups.
+
+        Returns
+        -------
+        list of tuple of str
+            Groups of two or more stimuli.
+        """
         found: dict[str, list[str]] = {}
         for owner, key in zip(self.owners, self.digests, strict=True):
             found.setdefault(key, []).append(owner)
@@ -155,7 +161,20 @@ def of_frames(stimuli: Sequence[str], frames: Mapping[str, Sequence[tuple[Path, 
 
 
 def of_videos(frames: Contents, clips: Mapping[str, tuple[Path, str]]) -> Contents:
-    """Make contents of whole clips (file and fingerprint of each stimulus), whose frames are kept for people to see."""
+    """Make contents of whole clips (file and fingerprint of each stimulus), whose frames are kept for people to see.
+
+    Parameters
+    ----------
+    frames : Contents
+        Frames of the clips.
+    clips : mapping of str to (Path, str)
+        File and fingerprint of every clip, by stimulus.
+
+    Returns
+    -------
+    Contents
+        One clip per stimulus.
+    """
     digests = tuple(_digest(["video", clips[name][1]]) for name in frames.stimuli)
     videos = tuple(clips[name][0] for name in frames.stimuli)
     return Contents(frames.stimuli, frames.start, digests, frames.texts, frames.images, videos)

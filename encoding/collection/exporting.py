@@ -68,7 +68,13 @@ class Source:
             sorted(models), [models[key] for key in sorted(models)])  # fmt: skip
 
     def answers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return row of the plan, identifier in the store and choice of every answer to the plan."""
+        """Return row of the plan, identifier in the store and choice of every answer to the plan.
+
+        Returns
+        -------
+        row, identifier, choice : ndarray of int64, shape (n_answers,)
+            Row of the plan, number in the store, and slot that was chosen (-1 for none).
+        """
         numbers = self.store.find_contents(self.contents.digests, self.contents.owners)
         matcher = Matcher(numbers, self.shown, self.plan.repeat)
         parts = [np.array(list(table.values()), dtype=np.int64)

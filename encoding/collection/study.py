@@ -180,7 +180,20 @@ class Opened:
         return settings.open(self.what.contents, self.collection.base)
 
     def trials(self, annotator: Annotator) -> tuple[Plan, np.ndarray]:
-        """Return the plan of an annotator and what is shown: the collection's, or the rows of a people's table."""
+        """Return the plan of an annotator and what is shown: the collection's, or the rows of a people's table.
+
+        Parameters
+        ----------
+        annotator : Annotator
+            Who is asked.
+
+        Returns
+        -------
+        plan : Plan
+            Trials.
+        shown : ndarray of int, shape (n_trials, 3)
+            Index of the contents of every trial.
+        """
         if not isinstance(annotator, TableAnnotator):
             return self.plan, self.shown
         plan = annotator.plan(self.collection.design, self.collection.seed)

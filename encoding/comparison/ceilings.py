@@ -80,12 +80,25 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
 
 
 def occasions_averaged(predictions: Predictions, n_rows_tested: int) -> float:
-    """Mean number of presentations behind one tested sample, from the rows that the folds test."""
+    """Mean number of presentations behind one tested sample, from the rows that the folds test.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Held-out predictions of one model.
+    n_rows_tested : int
+        Rows that the folds test.
+
+    Returns
+    -------
+    float
+        Rows per tested sample.
+    """
     return n_rows_tested / max(int(predictions.moments.n.sum()), 1)
 
 
 def over_ceiling(scores: Scores, ceiling: Ceiling) -> dict[str, Scores]:
-    """Give the ceiling as a map, and correlations as a part of it.
+    """Divide correlations by the noise ceiling.
 
     Parameters
     ----------

@@ -65,6 +65,8 @@ def shared_control(name: str, meaning: str, X: np.ndarray, Y: np.ndarray, run: n
     r = _mean_r(X, Y, [(place[train], place[test]) for train, test in folds])
     if len(blocks) < FEWEST_BLOCKS:
         return Control(name, meaning, X.shape[1], r, np.nan, np.nan, f"{len(blocks)} runs; {FEWEST_BLOCKS} are needed")
+    if not X.any():
+        return Control(name, meaning, X.shape[1], r, np.nan, np.nan, "too few samples, or nothing varies within runs")
     kernel = shared_kernel(shared_space(X, blocks), Y).mean(0)
     found = estimate(kernel)
     return Control(name, meaning, X.shape[1], r, float(found.value), float(found.p_above()))
@@ -173,6 +175,6 @@ def autocorrelations(Y: np.ndarray, spaces: Sequence[FeatureSpace], run: np.ndar
 
 
 def above_chance(controls: Sequence[Control]) -> list[bool]:
-    """Say of every control whether it predicts better than chance, corrected for the number of those tested."""
+    """Flag the controls that predict better than chance, corrected for the number of tested ones."""
     tested = sum(not control.why_not for control in controls)
     return [not control.why_not and control.p <= LEVEL / tested for control in controls]

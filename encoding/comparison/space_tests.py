@@ -125,7 +125,18 @@ class SpaceTests:
         return self.facts["notes"]
 
     def kernel(self, name: str) -> np.ndarray:
-        """Take the kernels of a space or set, shape (n_places, n_blocks, n_blocks)."""
+        """Take the kernels of a space or set, shape (n_places, n_blocks, n_blocks).
+
+        Parameters
+        ----------
+        name : str
+            Feature space or set of spaces.
+
+        Returns
+        -------
+        ndarray, shape (n_places, n_blocks, n_blocks)
+            One kernel per place.
+        """
         if name not in self.sets:
             raise DataError(f"No estimate of {name!r} for sub-{self.subject}; there are {', '.join(self.sets)}.")
         return self.kernels[:, self.sets.index(name)]

@@ -29,6 +29,8 @@ from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
 
 Delay = Annotated[int, Interval(ge=0, le=1000)]
+# Of feature spaces and models, and of models that are called after several; names of files take 255 bytes in all.
+LONGEST_NAME, LONGEST_SUM = 60, 200
 
 
 @settings("[align]")
@@ -304,6 +306,12 @@ def _unique(names: list[str], where: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_+]+", name):
             raise ConfigError(
                 f"{where}: name {name!r} may hold letters, digits, _ and + only; it becomes part of file names."
+            )
+        longest = LONGEST_NAME if "+" not in name else LONGEST_SUM
+        if len(name) > longest:
+            raise ConfigError(
+                f"{where}: name {name!r} has {len(name)} characters, but {longest} are the most; it becomes part of "
+                f"file names and labels of figures."
             )
         alike = [other for other in names if other != name and _label(str(other)) == _label(name)]
         if alike:

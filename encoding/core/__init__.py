@@ -1,4 +1,4 @@
-"""Nouns: what flows between the stages. No algorithm, no file format, numpy only."""
+"""Data types that the stages exchange. No algorithm, no file format."""
 
 from .atlas import Atlas, RoiSet
 from .axes import Grid, Samples, Targets

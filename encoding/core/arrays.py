@@ -1,4 +1,4 @@
-"""How an object takes an array into its keeping: right dtype, right shape, read-only."""
+"""Check arrays when an object takes them: dtype, shape, read-only."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def own(
     array : array-like
         The values.
     owner : str
-        The object that keeps them, for the message.
+        The object that stores them, for the message.
     name : str
         The field, for the message.
     shape : tuple of (int or None)
@@ -71,7 +71,7 @@ def own(
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Tell whether two arrays are equal, NaN counting as equal to NaN.
+    """Return True if two arrays are equal; NaN counts as equal to NaN.
 
     Parameters
     ----------

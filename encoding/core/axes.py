@@ -1,4 +1,4 @@
-"""The two axes everything hangs on: samples (rows) and targets (columns)."""
+"""The two axes of all data: samples (rows) and targets (columns)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ KINDS = ("voxel", "vertex", "grayordinate", "column")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Samples:
-    """What the rows of an array are.
+    """Rows of an array.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Samples:
         return f"Samples({len(self)} rows{in_runs}, clock {self.clock!r})"
 
     def same_as(self, other: "Samples") -> bool:
-        """Tell whether both describe the same rows in the same order.
+        """Return True if both describe the same rows in the same order.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class Grid:
         object.__setattr__(self, "affine", affine)
 
     def same_as(self, other: "Grid | None") -> bool:
-        """Tell whether both grids put every voxel at the same place.
+        """Return True if both grids place every voxel alike.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Targets:
-    """What the columns of an array are: voxels, vertices, grayordinates, or columns of a table.
+    """Columns of an array: voxels, vertices, grayordinates, or columns of a table.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What will be asked: which three stimuli, in which order, how many times."""
+"""Plans of odd-one-out trials: which stimuli, in which order, how many times."""
 
 from dataclasses import dataclass, field
 
@@ -66,7 +66,7 @@ class Plan:
 
 
 def item_type(n_stimuli: int) -> type:
-    """Give the smallest type that numbers the stimuli.
+    """Return the smallest integer type for the numbers of the stimuli.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where an object comes from, so that it can be trusted, found again, and never reused by mistake."""
+"""Provenance of saved objects: settings and inputs, and the key that decides about reuse."""
 
 import hashlib
 import json
@@ -36,11 +36,11 @@ class Provenance:
     config : mapping
         Every setting, defaults included; must be JSON.
     inputs : mapping of str to str
-        Fingerprint of everything that went in, by name.
+        Fingerprint of every input, by name.
     seed : int or None
-        Seed of whatever was random.
+        Seed of the random numbers.
     versions : mapping of str to str
-        Versions of the packages at work.
+        Versions of packages.
     """
 
     step: str

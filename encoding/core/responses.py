@@ -12,7 +12,7 @@ from .provenance import Provenance
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Something that was left out, and why; every one of them ends up in the report.
+    """Data that were left out, and why; the report lists them.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Exclusion:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Responses:
-    """What every target did during every sample.
+    """Responses of all targets, one row per sample.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Responses:
     t_r : float
         Repetition time in seconds; NaN for responses that were estimated elsewhere.
     exclusions : tuple of Exclusion
-        What was left out on the way.
+        Data that were left out.
     provenance : Provenance
         Settings and inputs.
     warnings : tuple of str

@@ -1,4 +1,4 @@
-"""What one participant's run leaves behind, and how the report finds it again."""
+"""Write and read the results of one participant."""
 
 import json
 import shutil
@@ -74,7 +74,7 @@ class TargetTests:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Result:
-    """Everything a report needs to know about one participant.
+    """Results of one participant.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Result:
     summary : Summary
         Counts, folds, penalties, settings, versions.
     folder : Path
-        Where it lies.
+        ``OUTPUT_DIR/sub-<label>``.
     claims, verdicts : pandas.DataFrame
         Every claim of a test, and the named space of every region; without rows where nothing was tested.
     """
@@ -108,7 +108,7 @@ class Result:
 
     @property
     def targets(self) -> Targets:
-        """What all maps are about."""
+        """Targets of all maps."""
         return next(iter(self.scores.values())).targets
 
     @property
@@ -152,7 +152,7 @@ class Result:
 
     @property
     def background(self) -> Path | None:
-        """Image to draw slices on, if there is one."""
+        """Background image for slices, if there is one."""
         found = sorted(self.folder.glob("func/*_boldref.nii.gz"))
         return found[0] if found else None
 
@@ -163,7 +163,7 @@ def write_result(
     tables: Mapping[str, pd.DataFrame],
     summary: Summary,
 ) -> Result:
-    """Write what a participant's run found, maps apart.
+    """Write scores, tables and summary of a participant.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def write_result(
 
 
 def read_result(folder: Path) -> Result:
-    """Read what a participant's run wrote.
+    """Read the results of a participant.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def _exclusions_of_0_1(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ..
 
 
 def finished_result(folder: Path, key: str) -> Result | None:
-    """Read what a participant's run wrote, if it is that of certain settings and inputs.
+    """Read the results of a participant, if they have a given key.
 
     Parameters
     ----------
@@ -268,13 +268,13 @@ def finished_result(folder: Path, key: str) -> Result | None:
     Returns
     -------
     Result or None
-        None if there is none, or another one.
+        None if there are no results, or they have another key.
     """
     return read_result(folder) if key_of(folder) == key else None
 
 
 def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any] | None = None) -> None:
-    """Refuse participants that cannot be put on one page.
+    """Refuse participants that were made with different settings.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any]
 
 
 def write_background(folder: Path, responses: Responses, bold: Path | None) -> Path | None:
-    """Write the image that slices of a subject are drawn on: the mean of its first run.
+    """Write the background image of slices: the mean of the first run.
 
     Parameters
     ----------

@@ -15,7 +15,20 @@ from .verdicts import NOTHING_TESTED, PLACE
 
 
 def rates_of(result: Result, model: str) -> np.ndarray | None:
-    """Compute the false discovery rate of every target against independent noise; None where it was not asked for."""
+    """Compute the false discovery rate of every target against independent noise; None where it was not asked for.
+
+    Parameters
+    ----------
+    result : Result
+        One participant.
+    model : str
+        Name of a model.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_targets,), or None
+        Rates; None where significance was not asked for.
+    """
     if not result.summary.significant:
         return None
     metric = result.summary.metric
@@ -49,7 +62,7 @@ class Fading:
         return self.passed.get((result.subject, model))
 
     def count(self, result: Result, model: str, values: np.ndarray) -> str:
-        """Say how many targets of a map passed, or lie above the threshold."""
+        """Count the targets that passed the test or lie above the threshold."""
         usable = int(np.isfinite(values).sum())
         mask = self.of(result, model)
         if mask is not None:
@@ -60,7 +73,7 @@ class Fading:
 
 
 def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) -> Fading:
-    """Decide what is faded in maps of accuracy.
+    """Choose the masks of accuracy maps.
 
     Parameters
     ----------
@@ -102,7 +115,7 @@ def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) 
 
 
 def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]:
-    """Look up the false discovery rates of a model's targets, and what they are from; None where it was not tested."""
+    """Return the false discovery rates of a model's targets and their test; None where it was not tested."""
     rates = rates_of(result, model)
     if rates is not None:
         return rates, "test against independent noise on the fixed test set"

@@ -354,7 +354,18 @@ SHAPING = ("atlases", "as_released")
 
 
 def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of `Study.resolved` what changes no number: memory and threads, and how maps are drawn."""
+    """Leave out of `Study.resolved` what changes no number: memory and threads, and how maps are drawn.
+
+    Parameters
+    ----------
+    settings : mapping
+        As `Study.resolved` lists them.
+
+    Returns
+    -------
+    dict
+        Settings on which results depend.
+    """
     kept = {name: value for name, value in settings.items() if name not in ("compute", "recipe")}
     return kept | {"maps": {name: value for name, value in settings.get("maps", {}).items() if name in SHAPING}}
 

@@ -20,7 +20,7 @@ TEXTS = ("best", "leading", "next", "note")
 
 
 def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Find the model of highest score in every region of every subject: a description, not a test.
+    """Find the highest-scoring model of every region and subject (descriptive, not a test).
 
     Parameters
     ----------
@@ -49,9 +49,23 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 def joined_claims(
     results: Sequence[Result], of_group: pd.DataFrame | None = None, rsa: str = ""
 ) -> pd.DataFrame | None:
-    """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them.
+    """Concatenate the verdicts of all subjects and of the group, as input for `judge_regions`.
 
     Those of the models, or of the analysis of similarity `rsa`; rows of the group are told apart by a column "rsa".
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Participants.
+    of_group : pandas.DataFrame, optional
+        Verdicts of the group.
+    rsa : str, optional
+        Name of an analysis of similarity; the models if left out.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None where nothing was tested.
     """
     found = [result.rsa_verdicts if rsa else result.verdicts for result in results]
     found += [of_group.assign(subject=GROUP)] if of_group is not None else []
@@ -61,7 +75,7 @@ def joined_claims(
 
 
 def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Say of every region which feature space is ahead, or that none can be named.
+    """Return for every region the feature space that is ahead, if one can be named.
 
     Parameters
     ----------
@@ -123,7 +137,7 @@ def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
 
 
 def headline(verdicts: pd.DataFrame) -> str:
-    """Say in words what may be claimed of some regions.
+    """Summarise the claims about some regions in words.
 
     Parameters
     ----------

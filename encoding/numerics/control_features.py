@@ -127,7 +127,7 @@ def held_out_r(X: np.ndarray, Y: np.ndarray, folds: list[tuple[np.ndarray, np.nd
         centre, mean = X[train].mean(0), Y[train].mean(0)
         fitted, held = X[train] - centre, X[test] - centre
         gram = fitted.T @ fitted
-        penalty = max(float(np.trace(gram)) / len(gram), np.finfo(float).tiny)
+        penalty = max(float(np.trace(gram)) / max(len(gram), 1), np.finfo(float).tiny)
         weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), fitted.T @ (Y[train] - mean))
         p, y = held @ weights, Y[test] - mean
         p, y = p - p.mean(0), y - y.mean(0)

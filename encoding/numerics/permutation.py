@@ -106,7 +106,8 @@ def exchange_units(units: Sequence[Sequence[np.ndarray]], seed: int) -> Scheme:
         With fewer than three units.
     """
     if len(units) < FEWEST_SHIFTED:
-        raise ValueError(f"{len(units)} runs, but at least {FEWEST_SHIFTED} are needed to exchange their features")
+        what = "run" if len(units) == 1 else "runs"
+        raise ValueError(f"{len(units)} {what}, but at least {FEWEST_SHIFTED} are needed to exchange their features")
     cut, stratum, dropped = _equal_lengths(units)
     scheme = Scheme("runs", cut, stratum, dropped, seed)
     if scheme.n_orders >= math.factorial(FEWEST_UNITS):
@@ -161,8 +162,10 @@ def prepare_rows(values: np.ndarray, scheme: Scheme) -> np.ndarray:
 
 
 def penalised(X: np.ndarray) -> np.ndarray:
-    """Whiten features with a penalty of the mean eigenvalue of X'X."""
+    """Whiten features with a penalty of the mean eigenvalue of X'X; one column of zeros where nothing varies."""
     gram = X.T @ X
+    if not gram.any():
+        return np.zeros((len(X), 1))
     return X @ inverse_root(gram, float(np.trace(gram)) / max(len(gram), 1))
 
 
@@ -345,7 +348,7 @@ def summarise(statistics: np.ndarray) -> Null:
     # A draw that repeats the observed arrangement differs from it by rounding only, and counts.
     reached = (z[1:] >= z[0] - 1e-5).sum(0)
     p = np.where(varies, (1 + reached) / len(values), np.nan)
-    largest = z.reshape(len(z), -1).max(1, initial=-np.inf)
+    largest = z[:, varies].max(1, initial=-np.inf)
     return Null(np.where(varies, z[0], np.nan), np.where(varies, (z**3).mean(0), np.nan), p, largest)
 
 

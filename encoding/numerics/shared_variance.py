@@ -119,6 +119,8 @@ def blocks_of_runs(run: np.ndarray, most: int = MOST_BLOCKS) -> list[np.ndarray]
 def inverse_root(gram: np.ndarray, penalty: float = 0.0) -> np.ndarray:
     """Compute W with W W' the inverse of gram + penalty, shape (n_features, rank), without directions of rounding."""
     values, vectors = np.linalg.eigh((gram + gram.T) / 2)
+    if not len(values):
+        return vectors
     kept = values > RANK_TOLERANCE * max(float(values[-1]), np.finfo(float).tiny)
     return vectors[:, kept] / np.sqrt(values[kept] + penalty)
 
@@ -158,7 +160,7 @@ def shared_space(
     grams = [_symmetric(X[rows].T @ second[rows]) for rows in blocks]
     whole = np.sum(grams, axis=0)
     values = np.linalg.eigvalsh(whole)
-    if not values[-1] > 0:
+    if not len(values) or not values[-1] > 0:
         raise ValueError("the features do not vary within runs")
     if other is not None and values[0] < -RANK_TOLERANCE * values[-1]:
         raise ValueError("both versions of the features share too little: X'other is not positive definite")

@@ -1,4 +1,4 @@
-"""One study on one subject: what the steps of the pipeline are given, and what they hand on."""
+"""Inputs and outputs of the pipeline's steps for one subject."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +25,7 @@ from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are; relative paths are made absolute.
+    """Folders of a run; relative paths are made absolute.
 
     The dataset need not exist where only results are read.
 
@@ -52,7 +52,7 @@ class Places:
     derivatives: Path | None = None
 
     def __post_init__(self) -> None:
-        """Make paths absolute, so that workers in other folders find them."""
+        """Make paths absolute, since parallel workers may have another current folder."""
         for name in ("bids_dir", "output_dir", "work_dir"):
             object.__setattr__(self, name, Path(getattr(self, name)).resolve())
         if self.derivatives is not None:
@@ -67,18 +67,18 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One study, one subject.
+    """A study to be run on one subject.
 
     Attributes
     ----------
     study : Study
-        What is done.
+        Settings.
     places : Places
-        Where.
+        Folders.
     subject : str
-        For whom, without ``sub-``.
+        Label without ``sub-``.
     device : {"cpu", "cuda", "auto"}
-        What the solver runs on.
+        Where solvers run.
     sessions : tuple of str
         Sessions to use; all unless given.
     filters : mapping
@@ -97,12 +97,12 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Where the subject's results go."""
+        """Folder of the subject's results."""
         return self.places.output_dir / f"sub-{self.subject}"
 
     @property
     def work(self) -> Path:
-        """Where the subject's intermediate results go."""
+        """Folder of the subject's intermediate results."""
         return self.places.work_dir / f"sub-{self.subject}"
 
     @contextmanager
@@ -143,7 +143,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Loaded:
-    """What loading finds.
+    """Output of `load_subject`.
 
     Attributes
     ----------
@@ -152,9 +152,9 @@ class Loaded:
     spaces : tuple of FeatureSpace
         Feature spaces on the same samples.
     exclusions : tuple of Exclusion
-        Everything that was left out.
+        Data that were left out, and why.
     described : tuple of FeatureSpace
-        Feature spaces as they are, one row per stimulus.
+        The same before alignment, one row per stimulus.
     runs : tuple of RunFiles
         Files of the runs that were loaded; empty for betas and bdata.
     """
@@ -168,7 +168,7 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Fitted:
-    """What fitting finds.
+    """Output of `fit_subject`.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ class Fitted:
     predictions : tuple of Predictions
         One per model.
     device : str
-        What was computed on, and why.
+        Device that was used, and why.
     """
 
     folds: Folds | None
@@ -186,18 +186,18 @@ class Fitted:
 
     @property
     def exclusions(self) -> tuple[Exclusion, ...]:
-        """What was left out of the folds."""
+        """Samples that were left out of the folds."""
         return self.folds.exclusions if self.folds is not None else ()
 
     def membership(self, n_samples: int, repeats: str | None) -> dict[str, np.ndarray]:
-        """Tell for every row what it is used for, and in which fold it is tested.
+        """List the use of every row, and the outer fold that tests it.
 
         Parameters
         ----------
         n_samples : int
             Number of rows.
         repeats : str or None
-            What was declared about stimuli that occur several times.
+            As in ``[split] repeats``.
 
         Returns
         -------
@@ -215,7 +215,7 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     Parameters
     ----------
     places : Places
-        Where the dataset is.
+        Folders; the dataset is read.
     wanted : sequence of str
         Labels; all unless given.
     loader : Loader, optional
@@ -229,7 +229,7 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     Raises
     ------
     DataError
-        If a wanted subject is not there, or there is none.
+        If a wanted subject is missing, or there are no subjects.
     """
     if isinstance(loader, Blocks):
         found = bdata_subjects(str(loader.file), places.bids_dir)
@@ -243,7 +243,7 @@ def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:
     Parameters
     ----------
     places : Places
-        Where results are.
+        Folders; results are read.
     wanted : sequence of str
         Labels; all unless given.
 
@@ -255,7 +255,7 @@ def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:
     Raises
     ------
     DataError
-        If a wanted subject is not finished, or there is none.
+        If a wanted subject is not finished, or there are no subjects.
     """
     found = [path.parent.name for path in places.output_dir.glob(f"sub-*/{FACTS}")]
     return _chosen(places.output_dir, found, wanted)
@@ -274,24 +274,7 @@ def _chosen(
 
 
 def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas:
-    """Load one of the atlases that `choose_atlases` chose.
-
-    Parameters
-    ----------
-    job : Job
-        Study and subject.
-    name : str
-        Its name.
-    path : Path or str
-        Its file, or the name of a shipped atlas, or of masks in bdata files.
-    space : str
-        Space of the responses.
-
-    Returns
-    -------
-    Atlas
-        On targets of its own.
-    """
+    """Load an atlas that `choose_atlases` chose: a file, a shipped name, a segmentation, or masks of bdata files."""
     if name.startswith(BDATA):
         assert isinstance(job.study.load, Blocks)  # parse_config holds this
         file = first_bdata_file(str(job.study.load.file), job.places.bids_dir, job.subject)

@@ -1,4 +1,4 @@
-"""The step of the pipeline that scores models: targets, regions, pairs, and what noise alone would give."""
+"""Score models: targets, regions, pairs of models, and significance against noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -153,18 +153,7 @@ def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, 
 
 
 def joined_scores(similar: Sequence[RsaResult]) -> dict[str, Scores]:
-    """Put the maps of all analyses of one subject into one object.
-
-    Parameters
-    ----------
-    similar : sequence of RsaResult
-        Analyses.
-
-    Returns
-    -------
-    dict of str to Scores
-        By metric; empty if there is no analysis.
-    """
+    """Concatenate the maps of all analyses of similarity of one subject, by metric; empty without an analysis."""
     if not similar:
         return {}
     first = similar[0].scores
@@ -179,19 +168,7 @@ def joined_scores(similar: Sequence[RsaResult]) -> dict[str, Scores]:
 def write_group_rsa(
     folder: Path, results: Sequence[Result], regions: pd.DataFrame, of_group: pd.DataFrame | None
 ) -> None:
-    """Write the verdict on every region, and every choice that was made.
-
-    Parameters
-    ----------
-    folder : Path
-        ``OUTPUT_DIR/group``.
-    results : sequence of Result
-        Participants.
-    regions : pandas.DataFrame
-        Rows of `score_regions` of all of them.
-    of_group : pandas.DataFrame or None
-        Verdicts of tests of all of them together.
-    """
+    """Write which feature space is ahead in every region of every subject, and the choices of every analysis."""
     choices = results[0].summary.rsa
     if not choices:
         return

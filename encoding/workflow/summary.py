@@ -1,4 +1,4 @@
-"""What is written down about a participant's run: counts, folds, penalties, settings, versions."""
+"""Summarise a participant's run: counts, folds, penalties, settings, versions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,30 +29,7 @@ def comparison_key(
     *,
     sources: Mapping[str, str],
 ) -> str:
-    """Identify a comparison by its settings and everything that goes in.
-
-    Parameters
-    ----------
-    job : Job
-        Study and subject.
-    fitted : Fitted
-        Predictions.
-    atlases : sequence of (Atlas or None, ndarray)
-        Atlases with the label of every target.
-    exclusions : sequence of Exclusion
-        What was left out.
-    warnings : sequence of str
-        What limits the trust in the responses.
-    similar : sequence of RsaResult
-        What analyses of similarity found.
-    sources : mapping of str to str
-        As of `content_keys`.
-
-    Returns
-    -------
-    str
-        Equal for equal results.
-    """
+    """Hash everything that a comparison depends on: settings, predictions, atlases, exclusions and warnings."""
     models = [prediction.provenance.key for prediction in fitted.predictions]
     models += [found.scores.provenance.key for found in similar]
     regions = [(_table_key(atlas), fingerprint_array(labels)) for atlas, labels in atlases]

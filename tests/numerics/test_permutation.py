@@ -189,6 +189,20 @@ def test_targets_without_variance_have_no_p():
     assert np.isfinite(null.p[0, [0, 2]]).all()
 
 
+@pytest.mark.parametrize("n_runs", [4, 6])
+def test_features_that_vary_between_runs_only_have_no_test(n_runs):
+    rng = np.random.default_rng(5)
+    scheme = exchange_units(units(*[20] * n_runs), seed=0)
+    spaces = [np.repeat(np.arange(n_runs), 20)[:, None].astype(float), rng.standard_normal((20 * n_runs, 3))]
+    prepared = [prepare_rows(X, scheme) for X in spaces]
+    Y = prepare_rows(rng.standard_normal((20 * n_runs, 4)), scheme)
+    null = summarise(UnitDraws(prepared, scheme, 20).statistics(Y))
+    alone = summarise(UnitDraws(prepared[1:], scheme, 20).statistics(Y))
+    assert np.isnan(null.p[0]).all()
+    assert np.array_equal(null.p[1], alone.p[0])
+    assert np.array_equal(family_wise(null.z, null.largest)[1], family_wise(alone.z, alone.largest)[0])
+
+
 def test_memory_bounds_the_targets_at_once():
     scheme = exchange_units(units(*[36] * 61), seed=0)
     few, many = (permutation.targets_at_once(scheme, 4, 1000, size) for size in (1 << 24, 1 << 30))

@@ -173,7 +173,11 @@ def test_p_and_interval_agree():
 
 @pytest.mark.parametrize(
     ("X", "n_runs", "message"),
-    [(np.ones((12, 2)), 3, "3 blocks of runs, but at least 4"), (np.zeros((12, 2)), 4, "do not vary within runs")],
+    [
+        (np.ones((12, 2)), 3, "3 blocks of runs, but at least 4"),
+        (np.zeros((12, 2)), 4, "do not vary within runs"),
+        (np.zeros((12, 0)), 4, "do not vary"),
+    ],
 )
 def test_what_cannot_be_estimated_is_refused(X, n_runs, message):
     with pytest.raises(ValueError, match=message):
