@@ -81,7 +81,7 @@ def without_times(path):
     if path.suffix == ".html":
         return re.sub(rb"[0-9.]+ s(econds)?\b", b"", content)
     if path.name.endswith("_path.tsv"):
-        return pd.read_csv(path, sep="\t").drop(columns="seconds", errors="ignore").to_csv().encode()
+        return pd.read_csv(path, sep="\t").drop(columns="cpu_seconds").to_csv().encode()
     return content
 
 
