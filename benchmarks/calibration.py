@@ -13,6 +13,7 @@ within runs, targets in regions of 25 that share a third of their noise.
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -559,7 +560,7 @@ def _number(measure: dict[str, float] | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=Path("work/calibration"))
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "encoding-calibration")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--only", default="", help="cells whose name holds this text")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the data sets of each cell")

@@ -316,13 +316,12 @@ def human(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
-TRUST_SIZES = 4_000, 10_000
 CELLS = ((300, 8, 5_000), (300, 8, 30_000), (300, 20, 100_000))
 
 
 def shapes(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
-    for shape in SHAPES:
+    for shape in arguments.shapes:
         for n_items, n_dims, n in (CELLS[cell] for cell in arguments.cells):
             for seed in range(arguments.plant_seeds):
                 truth = plant(shape, n_items, n_dims, seed)
@@ -354,8 +353,8 @@ def _loss(X: np.ndarray, rows: np.ndarray) -> float:
 
 def trust(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
-    for shape in SHAPES:
-        for n in TRUST_SIZES:
+    for shape in arguments.shapes:
+        for n in arguments.trust_sizes:
             for seed in range(arguments.plant_seeds):
                 truth = plant(shape, 150, 6, seed)
                 data = as_triplets(judge(truth, n, seed + 1)[0], n_items=150)
@@ -372,14 +371,18 @@ def trust(arguments: argparse.Namespace) -> dict[str, Any]:
         "rows": rows,
         "n_dimensions": len(rows),
         "n_reliable": len(reliable),
-        "reliable_with_r_above_.8": float(np.mean([row["r_with_truth"] > 0.8 for row in reliable])),
-        "by_seeds_alone": float(np.mean([row["r_with_truth"] > 0.8 for row in rows if row["reproducibility"] > 0.8])),
+        "reliable_with_r_above_.8": _share(reliable),
+        "by_seeds_alone": _share([row for row in rows if row["reproducibility"] > 0.8]),
     }
+
+
+def _share(rows: list[dict[str, Any]]) -> float:
+    return float(np.mean([row["r_with_truth"] > 0.8 for row in rows])) if rows else float("nan")
 
 
 def coverage(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
-    for shape in SHAPES:
+    for shape in arguments.shapes:
         for seed in range(arguments.plant_seeds):
             truth = plant(shape, 120, 4, seed)
             data = as_triplets(judge(truth, 15_000, seed + 1)[0], n_items=120)
@@ -467,6 +470,12 @@ def main() -> int:
     parser.add_argument("--things", type=Path, help="file of human judgments, three numbers per row, the odd one last")
     parser.add_argument("--human-seeds", type=int, default=5, help="divisions of the human judgments")
     parser.add_argument("--cells", type=int, nargs="+", default=[0, 1, 2], help="of the part shapes")
+    parser.add_argument(
+        "--trust-sizes", type=int, nargs="+", default=[4_000, 10_000], help="judgments of the part trust"
+    )
+    parser.add_argument(
+        "--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="of the parts on planted truth"
+    )
     parser.add_argument("--plant-seeds", type=int, default=3, help="data sets per cell of shapes, trust and coverage")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--threads", type=int, default=1, help="of every computation")

@@ -98,7 +98,7 @@ def occasions_averaged(predictions: Predictions, n_rows_tested: int) -> float:
 
 
 def over_ceiling(scores: Scores, ceiling: Ceiling) -> dict[str, Scores]:
-    """Give the ceiling as a map, and correlations as a part of it.
+    """Divide correlations by the noise ceiling.
 
     Parameters
     ----------

@@ -175,6 +175,6 @@ def autocorrelations(Y: np.ndarray, spaces: Sequence[FeatureSpace], run: np.ndar
 
 
 def above_chance(controls: Sequence[Control]) -> list[bool]:
-    """Say of every control whether it predicts better than chance, corrected for the number of those tested."""
+    """Flag the controls that predict better than chance, corrected for the number of tested ones."""
     tested = sum(not control.why_not for control in controls)
     return [not control.why_not and control.p <= LEVEL / tested for control in controls]

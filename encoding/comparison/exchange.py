@@ -144,7 +144,7 @@ def layout_of(responses: Responses, units: Units, layout: FeatureSpace | None) -
 
 
 def values_of_stimuli(space: FeatureSpace, names: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Take the rows of some stimuli, in their order."""
+    """Select the rows of some stimuli, in their order."""
     place = {name: number for number, name in enumerate(space.samples.stimulus.tolist())}
     missing = [name for name in names if name not in place]
     if missing:

@@ -1,4 +1,4 @@
-"""Tables of single subjects to a table of all of them."""
+"""Summarise tables of single subjects over subjects."""
 
 import numpy as np
 import pandas as pd

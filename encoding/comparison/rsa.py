@@ -148,7 +148,7 @@ def compare_similarity(
 
 
 def on_stimuli(space: FeatureSpace, patterns: Patterns, where: str) -> FeatureSpace:
-    """Take the rows of the stimuli of some patterns, in their order."""
+    """Select the rows of the stimuli of some patterns, in their order."""
     if space.samples.clock != "none":
         raise AlignmentError(
             f"{where}: feature space {space.name!r} is on {space.samples!r}, but one row per stimulus (clock 'none') "
@@ -276,7 +276,7 @@ def _result(settings: Rsa, stored: Scores, patterns: Patterns, atlases: Labelled
 
 
 def paint(values: np.ndarray, atlases: Labelled, n_targets: int) -> np.ndarray:
-    """Give every target the value of its region in the first atlas, or that of all targets if there is no atlas.
+    """Assign every target the value of its region in the first atlas (of all targets without an atlas).
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ class Comparison:
             raise ConfigError('significance = "noise" is about correlations; metric must be "r" or "pooled_r".')
 
     def resolve(self, single: Sequence[str], models: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        """Say which pairs are compared.
+        """Resolve the pairs of models to compare.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Rsa:
             )
 
     def resolve(self, spaces: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        """Say which feature spaces are compared, and how similarity is computed in each.
+        """Resolve the feature spaces to compare and their similarities.
 
         Parameters
         ----------

@@ -64,7 +64,7 @@ def draw_slices(  # noqa: PLR0913 - what is shown, where, and what passed
         above=bool((finite > scale.vmax).any()),
     )
     floor = "" if scale.two_sided else f"\nat or below {max(scale.vmin, 0):g}: not coloured"
-    floor += "" if passed is None else "\nfaded: did not pass the test"
+    floor += "" if passed is None else ("; " if floor else "\n") + "faded: did not pass"
     _write_note(figure, slab, foot, floor)
     return figure
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .consensus import Consensus, agree, fit_consensus
     from .evaluation import evaluate, slot_preference
     from .from_judgments import JudgmentTable, learn
+    from .learning import learning_curve
     from .motion import MotionEnergy, measure_motion
     from .registry import SOURCES
     from .simulated import simulate_judgments
@@ -37,6 +38,7 @@ __all__ = [
     "fit_consensus",
     "in_order",
     "learn",
+    "learning_curve",
     "measure_blend",
     "measure_motion",
     "predict_ratings",

@@ -1,4 +1,4 @@
-"""Draw every picture of a report once, on shared scales."""
+"""Draw the figures of a report on shared scales."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ INTERVAL = "Lines are 95% intervals of the mean over participants (Student's t).
 
 
 class Composer:
-    """Draws every picture of a report once, on shared scales, and keeps its file.
+    """Draws the figures of a report on shared scales and saves them.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Composer:
         return f"sub-{result.subject}_{what}"
 
     def glance(self) -> page.Section:
-        """Show which space predicts what, in whom, and what of it can be claimed.
+        """Chart the accuracy of every model in every region, with the verdicts of tests.
 
         Returns
         -------
@@ -170,7 +170,7 @@ class Composer:
         return page.Section("At a glance", tuple(blocks), intro)
 
     def winners(self) -> page.Section | None:
-        """Show which feature space the tests name in which target.
+        """Map the feature space that the tests name in every target.
 
         Returns
         -------
@@ -306,7 +306,7 @@ class Composer:
         return blocks
 
     def parts(self) -> page.Section | None:
-        """Show how joint models divide their explained variance among feature spaces.
+        """Chart how joint models divide their explained variance among feature spaces.
 
         Returns
         -------
@@ -332,7 +332,7 @@ class Composer:
         return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
 
     def partition(self) -> page.Section | None:
-        """Show what each feature space has for itself, and what they share.
+        """Chart the unique and shared variance of feature spaces.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from .results import Result
 
 
 def controls_line(results: Sequence[Result]) -> str:
-    """Say in one line whether the controls are at chance; "" where none were made."""
+    """Summarise in one line whether the controls are at chance; "" without controls."""
     tested: dict[str, list[str]] = {}  # participants above chance, by control
     untested: dict[str, str] = {}
     made = [result for result in results if result.summary.controls is not None]
@@ -69,7 +69,7 @@ def controls_table(results: Sequence[Result]) -> list[page.Block]:
 
 
 def ceiling_line(results: Sequence[Result]) -> str:
-    """Say what share of the explainable correlation can be told, or why not; "" where nothing was fitted."""
+    """Summarise the noise ceilings of all participants, or why there are none; "" where nothing was fitted."""
     parts = []
     for result in results:
         ceiling = result.summary.ceiling

@@ -1,4 +1,4 @@
-"""The frame of a BIDS derivative: what it is, what is not BIDS in it, and how it was made."""
+"""Write dataset_description.json, .bidsignore and the log of a run; record what was drawn."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def drawing_key(results: Sequence[Result], settings: Maps) -> str:
 
 
 def is_drawn(folder: Path, key: str) -> bool:
-    """Say whether all that belongs to a key is there.
+    """Return True if every file that was drawn for a key exists.
 
     Parameters
     ----------

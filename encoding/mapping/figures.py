@@ -1,4 +1,4 @@
-"""Decide how a map is drawn: on the surface, as slices, or both."""
+"""Draw maps on the surface or as slices, depending on the targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DRAWN_SURFACE = "fsaverage5"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Canvas:
-    """Draws maps of some targets, always in the same way.
+    """Draws maps of one set of targets.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Canvas:
     def winner(
         self, winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray, scale: WinnerScale, title: str
     ) -> Figure:
-        """Draw which model is best where.
+        """Draw the best model of every target.
 
         Parameters
         ----------

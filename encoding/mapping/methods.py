@@ -84,7 +84,7 @@ def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
 
 
 def _presentations(summary: Summary, load: Mapping[str, Any]) -> str:
-    """Say how many presentations of how many stimuli there were, and what repeats are known from."""
+    """Count presentations and stimuli, and name the list of repeats."""
     if summary.n_presentations is None:
         return ""
     named = LISTS.get(load.get("stimuli") or "none", f"the table {load.get('stimuli')!r}")
@@ -175,7 +175,7 @@ SOLVERS = {
 
 
 def _solvers(summary: Summary) -> list[str]:
-    """Say how hyper-parameters were searched, once for all models that share a solver."""
+    """Describe the hyper-parameter search, once per solver."""
     methods = {name: model.solver.method for name, model in summary.models.items()}
     sentences = []
     for method in dict.fromkeys(methods.values()):
@@ -217,7 +217,7 @@ def _tests(summary: Summary) -> str:
 
 
 def _recipe(recipe: Mapping[str, Any] | None) -> list[str]:
-    """Name the published analysis that was followed, and what it leaves open."""
+    """Name the recipe and what the paper leaves open."""
     if recipe is None:
         return []
     open_points = " ".join(f"({number}) {point}" for number, point in enumerate(recipe["open"], start=1))

@@ -1,4 +1,4 @@
-"""Put maps, charts and tables of one or many participants on one page."""
+"""Write the report: maps, charts and tables of one or more participants on one page."""
 
 import re
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ def write_report(
 
 
 def claims(composer: Composer) -> page.Section | None:
-    """Say first what can be claimed: a table of verdicts per chart, or that nothing was tested; None without models."""
+    """Make the section of verdicts, in words and as tables, with controls and ceilings; None without models."""
     if not composer.models:
         return None
     sentences, blocks = [], []
@@ -230,7 +230,7 @@ def about(composer: Composer) -> page.Section:
 
 
 def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
-    """List what limits the trust in a set of results.
+    """List the limitations of a set of results.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def _solver(solver: SolverSummary) -> list[str]:
 
 
 def _left_out(exclusions: pd.DataFrame) -> list[str]:
-    """Say what was left out, once for all runs that share a reason."""
+    """Summarise exclusions, one sentence per reason."""
     rows = exclusions[~exclusions["what"].isin(["targets", "features", "stimuli"])]
     found = []
     for (what, why), group in rows.groupby(["what", "reason"], sort=False):

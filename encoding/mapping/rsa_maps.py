@@ -16,7 +16,7 @@ from .summary import RsaSummary
 
 
 def spaces_as_models(regions: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Take the rows of one analysis of similarity, with its feature spaces in the place of models.
+    """Select the rows of one similarity analysis, with feature spaces as models.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def spaces_as_models(regions: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def scores_of(result: Result, name: str) -> Scores:
-    """Take the scores of one analysis of similarity, with its feature spaces in the place of models.
+    """Select the scores of one similarity analysis, with feature spaces as models.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def scores_of(result: Result, name: str) -> Scores:
 
 
 def describe_choices(choices: RsaSummary) -> str:
-    """Say in words what was compared.
+    """Describe what was compared.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ class Fading:
         return self.passed.get((result.subject, model))
 
     def count(self, result: Result, model: str, values: np.ndarray) -> str:
-        """Say how many targets of a map passed, or lie above the threshold."""
+        """Count the targets that passed the test or lie above the threshold."""
         usable = int(np.isfinite(values).sum())
         mask = self.of(result, model)
         if mask is not None:
@@ -73,7 +73,7 @@ class Fading:
 
 
 def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) -> Fading:
-    """Decide what is faded in maps of accuracy.
+    """Choose the masks of accuracy maps.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) 
 
 
 def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]:
-    """Look up the false discovery rates of a model's targets, and what they are from; None where it was not tested."""
+    """Return the false discovery rates of a model's targets and their test; None where it was not tested."""
     rates = rates_of(result, model)
     if rates is not None:
         return rates, "test against independent noise on the fixed test set"

@@ -20,7 +20,7 @@ TEXTS = ("best", "leading", "next", "note")
 
 
 def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Find the model of highest score in every region of every subject: a description, not a test.
+    """Find the highest-scoring model of every region and subject (descriptive, not a test).
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 def joined_claims(
     results: Sequence[Result], of_group: pd.DataFrame | None = None, rsa: str = ""
 ) -> pd.DataFrame | None:
-    """Put the verdicts of all subjects and of the group into one table, as `judge_regions` takes them.
+    """Concatenate the verdicts of all subjects and of the group, as input for `judge_regions`.
 
     Those of the models, or of the analysis of similarity `rsa`; rows of the group are told apart by a column "rsa".
 
@@ -75,7 +75,7 @@ def joined_claims(
 
 
 def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Say of every region which feature space is ahead, or that none can be named.
+    """Return for every region the feature space that is ahead, if one can be named.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
 
 
 def headline(verdicts: pd.DataFrame) -> str:
-    """Say in words what may be claimed of some regions.
+    """Summarise the claims about some regions in words.
 
     Parameters
     ----------

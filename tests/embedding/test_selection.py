@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from encoding.core import DataError
-from encoding.embedding import SparseEmbedding, fit_consensus, simulate_judgments, slot_preference
+from encoding.embedding import SparseEmbedding, fit_consensus, learning_curve, simulate_judgments, slot_preference
 from encoding.embedding.simulated import judgments_of
 from encoding.embedding.triplets import as_triplets, connections
 
@@ -169,3 +169,22 @@ def test_numbers_of_judgments_need_no_order(small_truth):
     names = [f"clip{k}" for k in range(40)]
     rows = judge(small_truth, 500, 0)
     assert as_triplets(judgments_of(names, rows, np.full(500, 2))).names[3] == "clip3"
+
+
+def test_more_judgments_lower_the_loss_until_they_do_not(small_truth):
+    rows = judge(small_truth, 5_000, 3)
+    names = [f"clip{k}" for k in range(40)]
+    split = np.where(as_triplets(rows).keys % 5 == 0, "test", "train")
+    judgments = dataclasses.replace(judgments_of(names, rows, np.full(5_000, 2)), split=split)
+    model = SparseEmbedding(max_dims=6).fit(judgments)
+    table = learning_curve(model, judgments, shares=(0.4, 0.1))
+    assert table["share"].tolist() == [0.1, 0.4, 1.0]
+    assert table["n"].is_monotonic_increasing
+    assert table["cross_entropy"].is_monotonic_decreasing
+    first, second = -np.diff(table["cross_entropy"])
+    assert first > second > -0.01
+    with pytest.raises(DataError, match=r"shares = \[1.5\]"):
+        learning_curve(model, judgments, shares=[1.5])
+    whole = dataclasses.replace(judgments, split=np.full(5_000, ""))
+    with pytest.raises(DataError, match="no judgments are in the part 'test'"):
+        learning_curve(SparseEmbedding(max_dims=6, lambdas=(0.05,)).fit(whole), whole)

