@@ -224,7 +224,7 @@ def test_one_participant_that_fails_does_not_stop_the_others(tmp_path, capsys):
     assert encoding("compare", *places_of(study)) == 1
     err = capsys.readouterr().err
     assert re.search(r"error: sub-02: .*no preprocessed volume", err)
-    assert "1 of 3 participants failed; the others are finished" in err
+    assert "1 of 3 participants failed; the others finished" in err
     assert sorted(path.parent.name for path in tmp_path.glob("out/*/facts.json")) == ["sub-01", "sub-03"]
 
 
@@ -278,7 +278,7 @@ def test_an_interruption_is_no_traceback(study, capsys, monkeypatch):
     write_config(study.root.parent)
     assert encoding("load", *places_of(study)) == 130
     err = capsys.readouterr().err
-    assert "run the same command again to go on" in err
+    assert "run the same command again to continue" in err
     assert "Traceback" not in err
 
 
@@ -530,7 +530,7 @@ def test_show_describes_an_object_and_a_folder(finished, capsys):
     assert "work/sub-02/model-joint: Predictions(" in listed
     assert "sub-01/scores/metric-r: Scores(r, sub-01" in listed
     assert encoding("show", top / "bids") == 1
-    assert "nothing that this program saved" in error_of(capsys)
+    assert "there is no object that this program saved" in error_of(capsys)
 
 
 def test_check_builds_everything_and_touches_no_data(tmp_path, capsys):

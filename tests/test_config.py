@@ -171,9 +171,9 @@ def test_the_budget_reaches_the_solver_in_bytes():
 REFUSALS = {
     "unknown table, with the nearest": (SMALLEST + "[aling]\n", "unknown key 'aling'. Did you mean 'align'? Known: "),
     "unknown top-level key": ("sead = 1\n" + SMALLEST, "unknown key 'sead'. Did you mean 'seed'? Known: "),
-    "no features": (LOAD + FIT, "there is no [[features]] table, and one is needed."),
-    "no load": (TWO_SPACES + FIT, "there is no [load] table, and one is needed."),
-    "no fit": (TWO_SPACES + LOAD, "there is no [[fit]] or [[rsa]] table, and one is needed."),
+    "no features": (LOAD + FIT, "table [[features]] is missing."),
+    "no load": (TWO_SPACES + FIT, "table [load] is missing."),
+    "no fit": (TWO_SPACES + LOAD, "table [[fit]] or [[rsa]] is missing."),
     "negative seed": ("seed = -1\n" + SMALLEST, "seed = -1: an integer of 0 or more is needed."),
     "seed is no integer": ("seed = 1.5\n" + SMALLEST, "seed = 1.5: an integer of 0 or more is needed."),
     "seed is a truth value": ("seed = true\n" + SMALLEST, "seed = true: an integer of 0 or more is needed."),
@@ -205,7 +205,7 @@ REFUSALS = {
     ),
     "a name that cannot be part of a file name": (
         SMALLEST.replace('"mllm"', '"ml-lm"'),
-        "[[features]]: name 'ml-lm' may hold letters, digits, _ and + only; it becomes part of file names.",
+        "[[features]]: name 'ml-lm' may only contain letters, digits, _ and +: it becomes part of file names.",
     ),
     "two names of the same files": (
         SMALLEST.replace('"mllm"', '"rat_ings"'),

@@ -173,7 +173,7 @@ name = "x"
         (BASE.replace("[load]", '[load]\nkind = "surface"') + 'regions = "searchlight"\nradius_mm = 3\n',
          r"searchlights need a volume, but \[load\] has kind = 'surface'"),
         (BASE + "[[rsa]]\nname = 'x'\n", r"\[\[rsa\]\]: the name 'x' is used 2 times"),
-        (BASE.replace('"x"', '"x y"'), r"\[\[rsa\]\]: name 'x y' may hold letters"),
+        (BASE.replace('"x"', '"x y"'), r"\[\[rsa\]\]: name 'x y' may only contain letters"),
         (BASE.replace('"stimulus"', '"tr"'), r'needs one row per presentation\. Set per = "stimulus"'),
         (BASE.replace("[[rsa]]", "[rsa]"), r"\[rsa\] must be written \[\[rsa\]\]"),
     ],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..workflow.jobs import Job
 
 STAGES = {
-    "load": "clean responses and lay features out on their clock",
+    "load": "clean the responses and align the features with them",
     "fit": "the same, then fit the models and predict held-out samples",
     "compare": "the same, then score targets, regions and pairs of models",
     "map": "the same, then write maps and the participant's report",
@@ -24,22 +24,16 @@ STAGES = {
 
 
 def add_analysis(commands: Any) -> None:
-    """Add the commands that take a dataset to results.
-
-    Parameters
-    ----------
-    commands : subparsers
-        Of the main parser.
-    """
-    run = add_command(commands, "run", _run, "take a BIDS dataset to a report (BIDS App)")
+    """Add the commands that take a dataset to results."""
+    run = add_command(commands, "run", _run, "run all stages, from a BIDS dataset to a report (BIDS App)")
     add_places(run)
-    run.add_argument("level", choices=("participant", "group"), help="each subject on its own, or all together")
+    run.add_argument("level", choices=("participant", "group"), help="each subject by itself, or the group")
     add_run_options(run)
     for stage, what in STAGES.items():
-        command = add_command(commands, stage, _stage, f"participant level up to one stage: {what}")
+        command = add_command(commands, stage, _stage, f"run the participant level up to one stage: {what}")
         add_places(command)
         add_run_options(command)
-    report = add_command(commands, "report", _report, "draw the reports again from what participants wrote")
+    report = add_command(commands, "report", _report, "redraw the reports from the results of the participants")
     add_places(report)
     add_run_options(report)
 
@@ -87,7 +81,7 @@ def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:
 
 
 def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, finished: bool = False) -> int:
-    """Do something for every subject; one that fails does not stop the others."""
+    """Run `work` for every subject; a failure does not stop the others."""
     from joblib import Parallel, delayed
 
     from ..loading import require_files
@@ -111,13 +105,17 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
         done = {path.parent.name.removeprefix("sub-") for path in places.output_dir.glob(f"sub-*/{FACTS}")}
         todo = [subject for subject in subjects if subject not in done]
         if todo:
-            check_dataset(
+            found = check_dataset(
                 study,
                 places,
                 todo,
                 sessions=labels_of(options.session_label, "ses-"),
                 filters=filters_of(options.bids_filter_file),
+                folds=options.name != "load",
             )
+            if len(found.failed) < len(subjects):  # otherwise each says it itself, at once
+                for subject, problem in found.failed.items():
+                    say(f"sub-{subject} will fail: {problem.removeprefix(f'sub-{subject}: ')}")
         prepare_output(study, places, options.arguments)
         if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.
@@ -129,7 +127,7 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     for failure in failed:
         say(f"encoding {options.name}: error: {failure}")
     if failed and len(subjects) > 1:
-        say(f"{len(failed)} of {len(subjects)} participants failed; the others are finished")
+        say(f"{len(failed)} of {len(subjects)} participants failed; the others finished")
     return 1 if failed else 0
 
 
@@ -158,28 +156,22 @@ def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
 
 
 def add_embedding(commands: Any) -> None:
-    """Add the command that learns dimensions.
-
-    Parameters
-    ----------
-    commands : subparsers
-        Of the main parser.
-    """
+    """Add the command that learns dimensions."""
     embed = add_command(
         commands, "embed", _embed, 'learn the feature spaces of kind = "judgments" and draw a page of each'
     )
     embed.add_argument(
         "bids_dir", type=Path, nargs="?", metavar="BIDS_DIR",
-        help="what files are relative to (default: the folder of the configuration)",
+        help="folder that file names are relative to (default: that of the configuration)",
     )  # fmt: skip
     embed.add_argument(
         "output_dir", type=Path, nargs="?", metavar="OUTPUT_DIR",
         help="where results go (default: derivatives/brain-encoding in BIDS_DIR)",
     )  # fmt: skip
-    embed.add_argument("--config", type=Path, required=True, help="TOML file that says what to do")
+    embed.add_argument("--config", type=Path, required=True, help="TOML configuration")
     embed.add_argument("--n-jobs", "--n_jobs", type=int, default=1, metavar="N", help="seeds at a time (default: 1)")
     embed.add_argument(
-        "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what fits run on (default: cpu)"
+        "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="device of the fits (default: cpu)"
     )
     embed.set_defaults(work_dir=None, derivatives=None)
 

@@ -17,39 +17,41 @@ RETRIED = ("unparsed", "truncated", "error", "refused")
 
 
 def add_collecting(commands: Any) -> None:
-    """Add the commands that turn stimuli into judgments.
-
-    Parameters
-    ----------
-    commands : subparsers
-        Of the main parser.
-    """
+    """Add the commands that collect judgments of stimuli."""
     command = commands.add_parser(
         "collect",
         help="turn videos or captions into odd-one-out judgments",
         description="Plan trials, ask models or read people's answers, and export what was answered.",
     )
     actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
-    _action(actions, "all", _all, "plan, run, check and export, one after the other")
-    plan = _action(actions, "plan", _plan, "write the plan, and ask some of it to see what all of it will take")
+    _action(actions, "all", _all, "plan, run, check and export, in this order")
+    plan = _action(actions, "plan", _plan, "write the plan, and ask some trials to estimate time and costs")
     plan.add_argument(
         "--dry-run", "--dry_run", type=int, default=20, metavar="N",
         help="trials to ask per annotator; their answers count (default: 20; 0 asks nothing)",
     )  # fmt: skip
-    run = _action(actions, "run", _run, "ask what is planned and not answered yet")
-    run.add_argument("--annotator", default="", metavar="NAME", help="whom to ask (default: all, one after the other)")
-    run.add_argument("--shard", type=_shard, default=(1, 1), metavar="K/N", help="only part K of N, for many machines")
-    run.add_argument("--retry-errors", "--retry_errors", action="store_true", help="ask again what ended in an error")
+    run = _action(actions, "run", _run, "ask the planned trials that have no answer yet")
+    run.add_argument("--annotator", default="", metavar="NAME", help="annotator to ask (default: all, in turn)")
+    run.add_argument(
+        "--shard",
+        type=_shard,
+        default=(1, 1),
+        metavar="K/N",
+        help="only part K of N, to divide the work among machines",
+    )
+    run.add_argument(
+        "--retry-errors", "--retry_errors", action="store_true", help="ask again the trials that ended in an error"
+    )
     run.add_argument(
         "--retry", type=_outcomes, default=(), metavar="OUTCOMES",
         help="ask again what ended so: unparsed, truncated, error, refused, separated by commas",
     )  # fmt: skip
-    _action(actions, "status", _status, "tell how far every annotator is, and what was spent")
+    _action(actions, "status", _status, "show the progress and the costs of every annotator")
     show = _action(actions, "trials", _trials, "write a page of single trials: shown, asked, replied")
     show.add_argument("--most", type=int, default=300, metavar="N", help="trials per judge (default: 300)")
     _action(actions, "check", _check, "write the quality report")
     export = _action(actions, "export", _export, "write judgments as Parquet, and train_90 and test_10 files")
-    export.add_argument("--annotator", default="", metavar="NAME", help="whose answers (default: all)")
+    export.add_argument("--annotator", default="", metavar="NAME", help="annotator (default: all)")
     export.add_argument("--soft", action="store_true", help="write train_90_soft.npy too: items and probabilities")
     export.add_argument("--average-orders", "--average_orders", action="store_true",
                         help="one row per triplet, a mean over its presentations")  # fmt: skip
@@ -94,12 +96,12 @@ def add_collecting(commands: Any) -> None:
     following.add_argument("--most", type=int, default=1000, metavar="N", help="triplets (default: 1000)")
     following.add_argument("--uniform", type=float, default=0.3, metavar="SHARE",
                            help="share that is drawn by chance (default: 0.3)")  # fmt: skip
-    _action(actions, "merge", _merge, "bring the answers of all shards together")
+    _action(actions, "merge", _merge, "merge the answers of all shards")
 
 
 def _action(actions: Any, name: str, function: Callable[[argparse.Namespace], int], text: str) -> Any:
     action = add_command(actions, name, function, text)
-    action.add_argument("--config", type=Path, required=True, help="TOML file that says what to collect")
+    action.add_argument("--config", type=Path, required=True, help="TOML configuration")
     return action
 
 

@@ -1,4 +1,4 @@
-"""Commands that look at files or write a dataset to try things on: check, show, atlases, simulate."""
+"""Commands around a run: check, schema, init, show, atlases, simulate, clean."""
 
 import argparse
 import json
@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_information(commands: Any) -> None:
-    """Add the commands that need no dataset.
-
-    Parameters
-    ----------
-    commands : subparsers
-        Of the main parser.
-    """
+    """Add the commands that need no dataset."""
     check = add_command(commands, "check", _check, "check a configuration, and the files of a dataset without images")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
     check.add_argument("bids_dir", type=Path, nargs="?", metavar="BIDS_DIR", help="find its files and atlases too")
@@ -38,13 +32,13 @@ def add_information(commands: Any) -> None:
     schema.add_argument(
         "--format", choices=("json", "markdown"), default="json", help="or a page of all settings (default: json)"
     )
-    init = add_command(commands, "init", _init, "look at a dataset and write a first configuration for it")
+    init = add_command(commands, "init", _init, "inspect a dataset and write a first configuration for it")
     init.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
     init.add_argument("-o", "--output", type=Path, default=Path("run.toml"), metavar="FILE", help="(default: run.toml)")
     init.add_argument("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: in the dataset)")
     init.add_argument("--overwrite", action="store_true", help="replace FILE")
     show = add_command(commands, "show", _show, "describe a saved object or a folder of results")
-    show.add_argument("path", type=Path, metavar="PATH", help="a folder written by this program")
+    show.add_argument("path", type=Path, metavar="PATH", help="a folder that this program wrote")
     add_command(commands, "atlases", _atlases, "list the atlases that are shipped, with licence and citation")
     simulate = add_command(commands, "simulate", _simulate, "write a BIDS dataset with known truth")
     simulate.add_argument("out", type=Path, metavar="OUT", help="folder of the new dataset")
@@ -73,7 +67,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
     """Check a dataset and describe what was found."""
-    from ..workflow.checks import check_dataset
+    from ..workflow.checks import check_dataset, listed
     from ..workflow.jobs import Places, subjects_of
 
     if not options.bids_dir.is_dir():
@@ -82,6 +76,8 @@ def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
     places = Places(options.bids_dir, output, output / "work", options.derivatives)
     subjects = subjects_of(places, labels_of(options.participant_label, "sub-"), study.load)
     found = check_dataset(study, places, subjects)
+    if found.failed:
+        raise DataError(listed(list(found.failed.values())))
     runs = ", ".join(f"sub-{subject} {n}" for subject, n in found.runs.items())
     regions = ", ".join(f"{name} {n} regions" for name, n in found.atlases.items())
     return [f"  files           {runs}", f"  regions         {regions or 'known once the data are read'}"]
@@ -107,7 +103,7 @@ def _check(options: argparse.Namespace) -> int:
             f"  rsa             {rsa.name}: {kinds}; brain {rsa.brain}, {rsa.comparison}, "
             f"{' '.join(filter(None, (rsa.regions, size)))}, same run {'in' if rsa.same_run else 'out'}"
         )
-    print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'one model, nothing to compare'}")
+    print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'nothing, there is one model'}")
     print(f"  atlases         {', '.join(study.maps.atlases)}")
     for line in found:
         print(line)
@@ -148,7 +144,7 @@ def _init(options: argparse.Namespace) -> int:
         print(f"needed  {line}")
     if proposal.missing:
         raise DataError(
-            f"{options.bids_dir}: no configuration was written; {len(proposal.missing)} things are needed first."
+            f"{options.bids_dir}: no configuration was written; {len(proposal.missing)} things are missing."
         )
     parse_config(proposal.text)
     with atomic_file(output) as temporary:
@@ -180,7 +176,7 @@ def _show(options: argparse.Namespace) -> int:
         return 0
     objects = sorted(file.parent for file in path.rglob(DESCRIPTION)) if path.is_dir() else []
     if not objects:
-        raise DataError(f"{path}: nothing that this program saved.")
+        raise DataError(f"{path}: there is no object that this program saved.")
     for folder in objects:
         print(f"{folder.relative_to(path)}: {load(folder)}")
     return 0

@@ -1,4 +1,4 @@
-"""Arguments that commands share, and what is made of them."""
+"""Arguments that commands share, and the objects made from them."""
 
 import argparse
 import dataclasses
@@ -18,24 +18,7 @@ if TYPE_CHECKING:
 def add_command(
     commands: Any, name: str, function: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
-    """Add a command to a parser.
-
-    Parameters
-    ----------
-    commands : subparsers
-        Of the main parser.
-    name : str
-        Name of the command.
-    function : callable
-        Does the work; gets the arguments and returns the exit status.
-    text : str
-        What it does, in one line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        Parser of the command.
-    """
+    """Add a command to a parser."""
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + "."
     )
@@ -45,27 +28,15 @@ def add_command(
 
 
 def add_places(command: argparse.ArgumentParser) -> None:
-    """Add the two folders of a BIDS App.
-
-    Parameters
-    ----------
-    command : argparse.ArgumentParser
-        Parser of a command.
-    """
+    """Add the two folders of a BIDS App."""
     command.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
     command.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="where results go, as a BIDS derivative")
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
-    """Add what says which data are used, and on what.
-
-    Parameters
-    ----------
-    command : argparse.ArgumentParser
-        Parser of a command.
-    """
+    """Add the options that select data, work folder and device."""
     add = command.add_argument
-    add("--config", type=Path, help="TOML file that says what to do; `encoding init BIDS_DIR` writes one")
+    add("--config", type=Path, help="TOML configuration; `encoding init BIDS_DIR` writes one")
     add(
         "--participant-label",
         "--participant_label",
@@ -100,35 +71,11 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
         help="intermediate results (default: OUTPUT_DIR/work)",
     )
     add("--n-jobs", "--n_jobs", type=int, default=1, metavar="N", help="subjects at a time (default: 1)")
-    add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="what the solver runs on (default: auto)")
+    add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="device of the solver (default: auto)")
 
 
 def job_of(options: argparse.Namespace, study: "Study", places: "Places", subject: str, *, quiet: bool) -> "Job":
-    """Make the job of one subject.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Arguments.
-    study : Study
-        What is done.
-    places : Places
-        Where.
-    subject : str
-        For whom.
-    quiet : bool
-        Whether steps are named once they are done, instead of moving a bar.
-
-    Returns
-    -------
-    Job
-        Ready to run.
-
-    Raises
-    ------
-    ConfigError
-        If the filter file cannot be read.
-    """
+    """Create the job of one subject."""
     from ..workflow.jobs import Job
 
     sessions = tuple(labels_of(options.session_label, "ses-"))
@@ -137,18 +84,7 @@ def job_of(options: argparse.Namespace, study: "Study", places: "Places", subjec
 
 
 def study_of(options: argparse.Namespace) -> "Study":
-    """Read the configuration, with the task of the command line.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Arguments.
-
-    Returns
-    -------
-    Study
-        What is done.
-    """
+    """Read the configuration, with the task of the command line."""
     from ..config.settings import read_config
 
     if options.config is None:
@@ -163,26 +99,7 @@ def study_of(options: argparse.Namespace) -> "Study":
 
 
 def places_of(options: argparse.Namespace, *, finished: bool = False) -> "Places":
-    """Find where things are.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Arguments.
-
-    finished : bool, optional
-        Whether only results are read, so that the dataset need not be there.
-
-    Returns
-    -------
-    Places
-        Folders.
-
-    Raises
-    ------
-    DataError
-        If there is no dataset.
-    """
+    """Collect the folders of a run."""
     from ..workflow.jobs import Places
 
     if not finished and not options.bids_dir.is_dir():
@@ -192,20 +109,7 @@ def places_of(options: argparse.Namespace, *, finished: bool = False) -> "Places
 
 
 def labels_of(labels: Sequence[str], prefix: str) -> list[str]:
-    """Take BIDS labels with or without their entity.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        For instance "01" or "sub-01".
-    prefix : str
-        For instance "sub-".
-
-    Returns
-    -------
-    list of str
-        Labels alone.
-    """
+    """Remove the entity from BIDS labels ("sub-01" becomes "01")."""
     return [label.removeprefix(prefix) for label in labels]
 
 

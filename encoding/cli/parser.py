@@ -1,4 +1,4 @@
-"""The parser of all commands, and what runs them."""
+"""The parser of all commands, and the function that runs them."""
 
 import argparse
 import logging
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process unless given.
+        Command line; that of the process unless given.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     options.arguments = arguments
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
-    # What a fit will take and which solver it uses is said before it begins.
+    # Fits log their solver, memory and time before they begin.
     logging.getLogger("encoding.fitting").setLevel(logging.INFO)
     try:
         with _terminable():
@@ -49,20 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"encoding {options.name}: error: {system_error(error)}")
         return 1
     except Terminated:
-        say("terminated; what was finished is kept, run the same command again to go on")
+        say("terminated; finished work is kept, run the same command again to continue")
         return 143
     except KeyboardInterrupt:
-        say("interrupted; what was finished is kept, run the same command again to go on")
+        say("interrupted; finished work is kept, run the same command again to continue")
         return 130
 
 
 class Terminated(BaseException):
-    """SIGTERM: a scheduler or a service wants the process to end."""
+    """Raised on SIGTERM, which schedulers and services send to end a process."""
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Unwind on SIGTERM as on Ctrl-C, so that locks and temporary files are given up."""
+    """Unwind on SIGTERM as on Ctrl-C, so that locks and temporary files are released."""
 
     def stop(number: int, frame: object) -> None:  # noqa: ARG001
         raise Terminated
@@ -78,7 +78,7 @@ def _terminable() -> Iterator[None]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands.
+    """Build the parser of all commands.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is printed while something runs."""
+"""Progress bars and messages on the terminal."""
 
 import sys
 import time
@@ -11,18 +11,12 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print a line for people, apart from the results that programs read.
-
-    Parameters
-    ----------
-    text : str
-        The line.
-    """
+    """Print a line to standard error; standard output is for results that programs read."""
     print(text, file=sys.stderr, flush=True)
 
 
 def system_error(error: OSError) -> str:
-    """Say in one sentence what the system refused, and where."""
+    """Describe an error of the operating system in one sentence, with its path."""
     from ..io.atomic import FORBIDDEN, FULL, disk_error
 
     if error.errno in FULL | FORBIDDEN:
@@ -32,44 +26,24 @@ def system_error(error: OSError) -> str:
 
 
 def end_line(progress: StepProgress) -> None:
-    """End what a bar has drawn, so that what is printed next begins a line of its own.
-
-    Parameters
-    ----------
-    progress : callable
-        A `Bar`, or anything else, which needs no end.
-    """
+    """Close a progress bar, so that later output starts on a new line."""
     if isinstance(progress, Bar):
         progress.close()
 
 
 class Bar:
-    """Shows one progress bar per step, with the time that is left.
-
-    Parameters
-    ----------
-    prefix : str
-        Put before the name of the step.
-    """
+    """One progress bar per step, with the remaining time."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix, self.step, self.done = prefix, "", ""
         self.bar: tqdm | None = None
 
     def __call__(self, step: str, share: float) -> None:
-        """Move the bar.
-
-        Parameters
-        ----------
-        step : str
-            Name of the step; a new name begins a new bar.
-        share : float
-            Share of the step that is done.
-        """
+        """Move the bar."""
         from tqdm import tqdm
 
         if step == self.done and share >= 1:
-            return  # a step may say more than once that it is done
+            return  # a step may report its end more than once
         if step != self.step or self.bar is None:
             self.step = step
             self.bar = tqdm(
@@ -85,34 +59,20 @@ class Bar:
             self.close()
 
     def close(self) -> None:
-        """End the bar, so that what is printed next begins a line of its own."""
+        """Close the bar, so that later output starts on a new line."""
         if self.bar is not None:
             self.bar.close()
         self.step, self.bar = "", None
 
 
 class Milestones:
-    """Says when a step is done and how long it took, for subjects that run side by side.
-
-    Parameters
-    ----------
-    subject : str
-        Label of the subject.
-    """
+    """Prints each finished step and its duration, for subjects that run in parallel."""
 
     def __init__(self, subject: str) -> None:
         self.subject, self.step, self.done, self.start = subject, "", "", time.monotonic()
 
     def __call__(self, step: str, share: float) -> None:
-        """Note a step that is done.
-
-        Parameters
-        ----------
-        step : str
-            Name of the step.
-        share : float
-            Share of the step that is done.
-        """
+        """Print the step if it is finished."""
         if step == self.done and share >= 1:
             return
         if step != self.step:

@@ -1,4 +1,4 @@
-"""Configuration: TOML files to the objects that they describe."""
+"""Read configurations: from TOML files to the objects that they describe."""
 
 from .settings import Alignment, Study, kind_of, parse_config, read_config
 from .tables import build

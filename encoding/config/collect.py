@@ -1,4 +1,4 @@
-"""The tables of a configuration that say what is collected: stimuli, design, annotators, budget, and where."""
+"""The tables that describe a collection of judgments: stimuli, design, annotators, budget, and folder."""
 
 import dataclasses
 import tomllib
@@ -11,24 +11,7 @@ from .tables import TABLES, General, build
 
 
 def read_collection(path: str | Path) -> Collection:
-    """Read what a configuration says about collecting; its other tables are left to the stages that they belong to.
-
-    Parameters
-    ----------
-    path : str or Path
-        A TOML file with the tables ``[stimuli]``, ``[design]`` and ``[[annotator]]``, and if needed ``[budget]`` and
-        ``[collect]``.
-
-    Returns
-    -------
-    Collection
-        With every object built and checked. No data are touched.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, a key is unknown, or a value is not allowed.
-    """
+    """Read the tables of a configuration that describe a collection, without touching data."""
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -48,7 +31,7 @@ def _collection(content: dict[str, Any], base: Path) -> Collection:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
     for key in ("stimuli", "design", "annotator"):
         if not content.get(key):
-            raise ConfigError(f"there is no [{key}] table, and collecting needs one.")
+            raise ConfigError(f"table [{key}] is missing; collecting needs one.")
     seed = General(seed=content.get("seed", 0)).seed
     tables = content["annotator"]
     annotators = tuple(_annotator(table) for table in (tables if isinstance(tables, list) else [tables]))
@@ -77,25 +60,14 @@ def _annotator(table: Any) -> Any:
     secret = {"key", "api_key", "token", "password"} & settings.keys()
     if secret:
         raise ConfigError(
-            f"[[annotator]] {sorted(secret)[0]}: keys do not belong into files. Put it into an environment variable, "
-            f"and name that as key_variable."
+            f"[[annotator]] {sorted(secret)[0]}: keys do not belong in files. Put it in an environment variable, "
+            f"and name that variable as key_variable."
         )
     return build(ANNOTATORS[kind], settings, "[[annotator]]")
 
 
 def resolved(collection: Collection) -> dict[str, Any]:
-    """List every setting with its defaults filled in.
-
-    Parameters
-    ----------
-    collection : Collection
-        Settings.
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
+    """List every setting with its defaults filled in."""
     content = dataclasses.asdict(collection)
     content["base"] = content["base"].as_posix()
     content["annotators"] = [

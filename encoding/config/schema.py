@@ -74,13 +74,7 @@ def _table(name: str, found: Any, *, several: bool = False, default: str | None 
 
 
 def json_schema() -> dict[str, Any]:
-    """Describe every table, key and value of the configuration.
-
-    Returns
-    -------
-    dict
-        JSON schema, draft 7.
-    """
+    """Describe every table, key and value of the configuration."""
     properties: dict[str, Any] = _properties(General)
     for table in tables():
         forms = [_form(table, kind) for kind in table.kinds]
@@ -174,13 +168,7 @@ def _bounds(metadata: list[Any]) -> dict[str, Any]:
 
 
 def settings_page() -> str:
-    """Write the page of all settings.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write the page of all settings."""
     lines = [
         "# Settings",
         "",

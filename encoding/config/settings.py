@@ -1,7 +1,7 @@
-"""One TOML file to the objects that it describes.
+"""Read a TOML file and build the objects that its tables describe.
 
-Every table names one object, every key one of its fields, and nothing else is allowed. The objects
-check themselves; this module only reads, refuses what it does not know, and says what was meant.
+Every table describes one object and every key one of its fields; nothing else is allowed. The objects check their own
+values; this module checks what depends on several tables.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything a run does, apart from where and for whom.
+    """Settings of all stages of a run, without folders and subjects.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
     for keys in (("features",),) if only_features else (("features",), ("load",), ("fit", "rsa")):
         if not any(content.get(key) for key in keys):
             named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
-            raise ConfigError(f"there is no {named} table, and one is needed.")
+            raise ConfigError(f"table {named} is missing.")
     seed = General(seed=content.get("seed", 0)).seed
     features = tuple(build_kind(SOURCES, table, "[[features]]", "table") for table in _tables(content, "features"))
     names = [feature.name for feature in features]
@@ -285,7 +285,7 @@ def _models(table: Mapping[str, Any], spaces: list[str]) -> tuple[EncodingModel,
 
 
 def _subsets(models: tuple[EncodingModel, ...]) -> tuple[EncodingModel, ...]:
-    """Models of subsets that are wanted and not listed."""
+    """Make the models of subsets that are asked for and not listed."""
     there = {frozenset(model.bands) for model in models}
     added: list[EncodingModel] = []
     joint = [model for model in models if isinstance(model, BandedRidge) and model.subsets]
@@ -305,7 +305,7 @@ def _unique(names: list[str], where: str) -> None:
             raise ConfigError(f"{where}: the name {name!r} is used {names.count(name)} times.")
         if not re.fullmatch(r"[A-Za-z0-9_+]+", name):
             raise ConfigError(
-                f"{where}: name {name!r} may hold letters, digits, _ and + only; it becomes part of file names."
+                f"{where}: name {name!r} may only contain letters, digits, _ and +: it becomes part of file names."
             )
         longest = LONGEST_NAME if "+" not in name else LONGEST_SUM
         if len(name) > longest:
@@ -319,5 +319,5 @@ def _unique(names: list[str], where: str) -> None:
 
 
 def _label(name: str) -> str:
-    """Spell a name as BIDS labels do, which have no underscore."""
+    """Remove underscores from a name, as BIDS labels have none."""
     return name.replace("_", "")

@@ -1,4 +1,4 @@
-"""Tables of a configuration to the objects that they describe, and messages about what does not fit."""
+"""Build the objects that the tables of a configuration describe."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from ..core import ConfigError, suggest
 from ..core.settings import OneOf, Seed, settings, shown
 from .recipes import RECIPES
 
-COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `collect_config` reads
+COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `read_collection` reads
 TABLES = (
     "recipe", "seed", "features", "load", "align", "split", "fit", "rsa", "compute", "compare", "map", *COLLECTING,
 )  # fmt: skip
@@ -24,29 +24,7 @@ class General:
 
 
 def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: str, default: str | None) -> Any:
-    """Make one of several dataclasses from a table, whose key ``kind`` says which.
-
-    Parameters
-    ----------
-    registry : mapping of str to type
-        Dataclasses by kind.
-    table : mapping
-        Fields, and ``kind``.
-    where : str
-        Name of the table, for the message.
-    default : str or None
-        Kind of a table that names none; None if it must.
-
-    Returns
-    -------
-    object
-        The instance.
-
-    Raises
-    ------
-    ConfigError
-        If the kind is unknown or missing, or as for `build`.
-    """
+    """Build an object of the class that the key ``kind`` of its table names; `default` is for tables without one."""
     settings = dict(table)
     kind = settings.pop("kind", default)
     if kind is None:
@@ -57,7 +35,7 @@ def build_kind(registry: Mapping[str, type], table: Mapping[str, Any], where: st
 
 
 def build(cls: type, table: Any, where: str) -> Any:
-    """Make an object from the table that describes it.
+    """Build an object from the table that describes it.
 
     Parameters
     ----------

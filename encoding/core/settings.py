@@ -222,24 +222,7 @@ def _where(table: str, given: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def refusal(key: str, value: Any, annotation: Any, found: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Say what the value of a key is and what is needed, with the nearest allowed name.
-
-    Parameters
-    ----------
-    key : str
-        The key.
-    value : object
-        What was given.
-    annotation : object
-        What is allowed.
-    found : iterable of mapping, optional
-        Errors of pydantic: which of the values inside the value are wrong.
-
-    Returns
-    -------
-    str
-        A sentence.
-    """
+    """Say what the value of a key is and what is needed, with the nearest allowed name."""
     inner = _table_of(annotation)
     if inner is not None and isinstance(value, Mapping):
         keys = [str(one["loc"][1]) for one in found if len(one["loc"]) > 1]

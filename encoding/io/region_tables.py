@@ -79,9 +79,15 @@ def read_rows(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
         raise absent(path)
     require_content(path)
     # BIDS has no quotation marks: a lone one would join all lines up to the next.
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        rows, columns = list(reader), list(reader.fieldnames or [])
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"Table {path}: cannot be read ({error}). Save it as UTF-8 text with tabs.") from error
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"Table {path.name}: {columns.count(twice)} columns are called {twice!r}. Keep one.")
     missing = [column for column in needed if column not in columns]
     if missing:
         raise DataError(f"Table {path.name}: column {missing[0]!r} is missing; it has {', '.join(columns) or 'none'}.")

@@ -262,7 +262,8 @@ def _inside(folder: Path, name: Any) -> Path:
 def _whole(folder: Path) -> Iterator[None]:
     """Turn whatever a damaged description leads to into one error."""
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large is found not to be finite
+            yield
     except core.EncodingError:
         raise
     except (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:

@@ -140,9 +140,9 @@ class Scans(Loader):
     standardize: bool = True
     """Divide each run by its standard deviation."""
     despike: Annotated[Positive, Unit("standard deviations")] | None = None
-    """Values beyond this many standard deviations of the cleaned run are set to that limit."""
+    """Clip the values of the cleaned run at this many standard deviations."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
-    """What to do about runs that should be there but are not."""
+    """Whether a missing run is an error, or is left out and reported."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""
@@ -200,7 +200,7 @@ class Betas(Loader):
     """The table that lists the trials (columns: stimulus, ``run``, optionally ``session``, ``onset``,
     ``duration``)."""
     estimated_within: Annotated[str, OneOf(("run", "unknown", "all"))] = "unknown"
-    """What went into each estimate. Anything but "run" may have looked across folds."""
+    """Data that each estimate was made from. Anything but "run" may include data of other folds."""
 
     def __post_init__(self) -> None:
         """Check that there are files, and one row per trial."""
@@ -224,7 +224,7 @@ class Blocks(Loader):
     n_runs: Count | None = None
     """Number of runs that each subject must have."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
-    """What to do about runs that should be there but are not."""
+    """Whether a missing run is an error, or is left out and reported."""
 
     def __post_init__(self) -> None:
         """Check the patterns of files and names, and rules across fields."""
@@ -249,27 +249,7 @@ LOADERS: dict[str, type[Loader]] = {**dict.fromkeys(SCANS, Scans), "betas": Beta
 
 
 def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:
-    """Find a file that the settings name.
-
-    Parameters
-    ----------
-    index : BidsIndex
-        The dataset.
-    path : str
-        Relative to the BIDS folder; ``{subject}`` stands for the label.
-    subject : str
-        The label.
-
-    Returns
-    -------
-    Path
-        An existing file.
-
-    Raises
-    ------
-    DataError
-        If it does not exist.
-    """
+    """Resolve a file of the settings, in which ``{subject}`` stands for the label, relative to the BIDS folder."""
     full = index.bids_dir / path.replace("{subject}", subject)
     if not full.is_file():
         raise DataError(f"{full}: no such file ({path!r} in [load], relative to the BIDS folder).")
@@ -277,60 +257,19 @@ def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:
 
 
 def stimuli_path(index: BidsIndex, name: str, subject: str) -> Path:
-    """Find the table of stimuli that the settings name.
-
-    Parameters
-    ----------
-    index : BidsIndex
-        The dataset.
-    name : str
-        A list that comes with the package, or a file as of `dataset_path`.
-    subject : str
-        The label.
-
-    Returns
-    -------
-    Path
-        An existing file.
-    """
+    """Resolve the table of stimuli: a list that comes with the package, or a file."""
     return list_path(name) if name in LISTS else dataset_path(index, name, subject)
 
 
 def stimuli_of(index: BidsIndex, name: str | None, subject: str) -> StimulusSet | None:
-    """Read the table of stimuli that the settings name.
-
-    Parameters
-    ----------
-    index : BidsIndex
-        The dataset.
-    name : str or None
-        As of `stimuli_path`; None or "none" for no table.
-    subject : str
-        The label.
-
-    Returns
-    -------
-    StimulusSet or None
-        None without a table.
-    """
+    """Read the table of stimuli; None without one (None or "none")."""
     if name in (None, "none"):
         return None
     return read_list(name) if name in LISTS else read_stimuli(dataset_path(index, name, subject))
 
 
 def scaling_warning(subject: str) -> str:
-    """Say that scaling over all runs looks across folds.
-
-    Parameters
-    ----------
-    subject : str
-        Label.
-
-    Returns
-    -------
-    Exclusion
-        A warning for the report.
-    """
+    """Say that scaling over all runs looks across folds."""
     return (
         f"sub-{subject}: responses were z-scored over the rows of all runs, held-out runs included, because scale_rows "
         f'= "all" in [load]. Models here take responses about training means, and no score or choice of a penalty '

@@ -13,6 +13,7 @@ from ..fitting.splits import check_runs
 from ..io.atlases.matching import check_places
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, RunFiles
+from ..io.bids.sidecars import read_json
 from ..loading import Betas, Blocks, Scans, find_runs
 from ..loading.bdata import SPACE
 from ..loading.bdata_files import bdata_sources
@@ -33,10 +34,13 @@ class Checked:
         Number of runs, or of bdata files, of each subject.
     atlases : dict of str to int
         Number of regions of each atlas.
+    failed : dict of str to str
+        What is wrong with the files or runs of single subjects; others can be computed.
     """
 
     runs: dict[str, int]
     atlases: dict[str, int]
+    failed: dict[str, str]
 
 
 def check_dataset(
@@ -46,53 +50,47 @@ def check_dataset(
     *,
     sessions: Sequence[str] = (),
     filters: Mapping[str, Any] | None = None,
+    folds: bool = True,
 ) -> Checked:
     """Resolve the files of a study: feature spaces with their columns, runs of all subjects, and atlases.
 
-    Parameters
-    ----------
-    study : Study
-        What is to be done.
-    places : Places
-        Where.
-    subjects : sequence of str
-        For whom.
-    sessions, filters : optional
-        As for `Job`.
-
-    Returns
-    -------
-    Checked
-        Numbers of runs and regions.
-
-    Raises
-    ------
-    DataError
-        With everything that is wrong, not the first thing only.
+    Whatever concerns all subjects is raised at once, all of it; what is wrong with single subjects is returned.
+    `folds` tells whether models are fitted, so that runs must suit the split.
     """
     problems: list[str] = []
     for source in study.features:
         with _noting(problems):
             source.check(places.bids_dir)
+    description = places.bids_dir / "dataset_description.json"
+    if description.is_file():
+        read_json(description)  # its name goes into the results, and an unreadable one stops the index
     index: BidsIndex = PlainFolder(places.bids_dir, places.bids_dir)
     if not isinstance(study.load, Blocks):
         index = PybidsIndex(places.bids_dir, places.derivatives, subjects=tuple(subjects))
     counts: dict[str, int] = {}
     regions: dict[str, int] = {}
+    failed: dict[str, str] = {}
     for subject in subjects:
         job = Job(study, places, subject, sessions=tuple(sessions), filters=dict(filters or {}))
-        with _noting(problems):
+        of_subject: list[str] = []
+        with _noting(of_subject):
             runs, counts[subject] = _files(job, index)
-            if runs and study.models:
+            if runs and study.models and folds:
                 check_runs(study.split, [run.label for run in runs])
-            if isinstance(study.load, Betas):
-                continue  # their space is known once they are read
-            for atlas in _atlases(job, runs):
-                regions[atlas.name] = len(atlas.index)
+        if of_subject:
+            failed[subject] = of_subject[0]
+        elif not isinstance(study.load, Betas):  # the space of betas is known once they are read
+            with _noting(problems):
+                regions |= {atlas.name: len(atlas.index) for atlas in _atlases(job, runs)}
     if problems:
-        different = list(dict.fromkeys(problems))
-        raise DataError("\n".join(different) if len(different) < 2 else "\n- ".join(["", *different]).lstrip("\n"))
-    return Checked(counts, regions)
+        raise DataError(listed(problems))
+    return Checked(counts, regions, failed)
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Write different problems below each other; one alone stays as it is."""
+    different = list(dict.fromkeys(problems))
+    return different[0] if len(different) == 1 else "\n- ".join([f"{len(different)} problems", *different])
 
 
 @contextmanager

@@ -235,4 +235,4 @@ def test_a_file_of_feature_spaces_is_enough_to_learn(folder, capsys):
     assert capsys.readouterr().out.split() == [str(page.resolve())]
     assert page.is_file()
     assert main(["run", str(folder), str(folder / "out"), "participant", "--config", str(config)]) == 1
-    assert "there is no [load] table" in capsys.readouterr().err
+    assert "table [load] is missing" in capsys.readouterr().err

@@ -274,7 +274,7 @@ def test_sigterm_ends_a_command_in_order(monkeypatch, capsys):
     monkeypatch.setattr(parser_module, "build_parser", lambda: _Parser(killed))
     before = signal.getsignal(signal.SIGTERM)
     assert main(["run"]) == 143
-    assert "terminated; what was finished is kept" in capsys.readouterr().err
+    assert "terminated; finished work is kept" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
 
 

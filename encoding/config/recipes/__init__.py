@@ -1,4 +1,4 @@
-"""Published analyses as settings: one word in a configuration stands for all of them."""
+"""Published analyses as settings: a configuration names one with a single word."""
 
 from .expanding import RECIPES, Expanded, Recipe, expand, write_toml
 

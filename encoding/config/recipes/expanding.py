@@ -1,11 +1,13 @@
-"""What a recipe puts under the settings of a configuration."""
+"""Add the settings of a recipe to a configuration."""
 
-import json
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT
 
 from ...core import ConfigError, suggest
 from ...core.settings import annotations_of
@@ -23,11 +25,11 @@ class Recipe:
     Attributes
     ----------
     name : str
-        The word in the configuration.
+        Name in the configuration.
     title : str
-        What it follows.
+        Title, with the paper that it follows.
     open : tuple of str
-        What the paper leaves open, and what is done about it.
+        Points that the paper leaves open, and the choices made here.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Expanded:
 
 
 def expand(content: Mapping[str, Any]) -> Expanded:
-    """Put the settings of a recipe under those of a configuration.
+    """Complete a configuration with the settings of the recipe that it names.
 
     A key of a table that both have is the configuration's; a list of tables (``[[features]]``, ``[[fit]]``) in the
     configuration replaces that of the recipe as a whole.
@@ -98,7 +100,7 @@ def _fit_kind(stated: dict[str, Any], load: Any) -> None:
 
 
 def _merge(stated: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], set[Settings]]:
-    """Merge, and list the places that hold what the recipe states."""
+    """Merge settings, and list the keys whose values come from the recipe."""
     merged: dict[str, Any] = {}
     taken: set[Settings] = set()
     for key in dict.fromkeys([*(key for key in given if key not in stated), *stated]):
@@ -121,7 +123,7 @@ def _places(key: str, value: Any) -> Iterator[Settings]:
 
 
 def write_toml(content: Mapping[str, Any], *, marked: Collection[Settings] = (), mark: str = "") -> str:
-    """Write settings as TOML.
+    """Write settings as TOML with comments.
 
     Parameters
     ----------
@@ -145,17 +147,25 @@ def write_toml(content: Mapping[str, Any], *, marked: Collection[Settings] = (),
     [load]
     task = "video"  # recipe
     """
-    plain = {key: value for key, value in content.items() if not _is_table(value) and not _is_tables(value)}
-    parts = ["\n".join(_line(key, value, (key,) in marked, mark) for key, value in plain.items())] if plain else []
+    document = tomlkit.document()
+    tables = {key: value for key, value in content.items() if _is_table(value) or _is_tables(value)}
     for key, value in content.items():
-        if key in plain:
-            continue
-        for table in value if isinstance(value, list) else [value]:
-            whole = isinstance(value, list) and (key,) in marked
-            head = f"[[{key}]]" if isinstance(value, list) else f"[{key}]"
-            lines = [_line(name, item, whole or (key, name) in marked, mark) for name, item in table.items()]
-            parts.append("\n".join([head, *lines]))
-    return "\n\n".join(parts)
+        if key not in tables:
+            document.append(key, _item(value, mark if (key,) in marked else ""))
+    for key, value in tables.items():
+        several = isinstance(value, list)
+        parts = []
+        for table in value if several else [value]:
+            whole = several and (key,) in marked
+            lines = tomlkit.table()
+            for name, item in table.items():
+                lines.append(name, _item(item, mark if whole or (key, name) in marked else ""))
+            parts.append(lines)
+        parts[-1].add(tomlkit.nl())  # tomlkit parts the tables of a list itself
+        if document.body and key == next(iter(tables)):
+            document.add(tomlkit.nl())
+        document.append(key, AoT(parts) if several else parts[0])
+    return document.as_string().rstrip("\n")
 
 
 def _is_table(value: Any) -> bool:
@@ -166,32 +176,25 @@ def _is_tables(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
 
-def _line(key: str, value: Any, marked: bool, mark: str) -> str:
-    comment = f"  # {mark}" if marked else ""
-    text = _value(value)
-    if isinstance(value, list) and len(text) > WIDTH:
-        rows = [""]
-        for item in value:
-            word = f"{_value(item)}, "
-            if len(rows[-1]) + len(word) > WIDTH:
-                rows.append("")
-            rows[-1] += word
-        text = "[\n" + "".join(f"  {row.rstrip()}\n" for row in rows) + "]"
-    return f"{_key(key)} = {text}{comment}"
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _item(value: Any, comment: str) -> Any:
+    """Write a value: tables in one line, long lists in several, and a comment behind it."""
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    return repr(value) if isinstance(value, int | float) else str(value)
+        made: Any = tomlkit.inline_table()
+        for key, inner in value.items():
+            made.append(key, _item(inner, ""))
+    elif isinstance(value, list | tuple) and len(tomlkit.item(value).as_string()) > WIDTH:
+        made = tomlkit.array()
+        row: list[Any] = []
+        for inner in value:
+            if row and len(tomlkit.item([*row, inner]).as_string()) > WIDTH:
+                made.add_line(*row, indent="  ")
+                row = []
+            row.append(inner)
+        made.add_line(*row, indent="  ")
+        made.add_line(indent="")
+    else:
+        made = tomlkit.item(value)
+    if comment:
+        made.comment(comment)
+        made.trivia.comment_ws = "  "
+    return made

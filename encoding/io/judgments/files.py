@@ -184,8 +184,11 @@ def read_numbers(path: str | Path) -> np.ndarray:
         raise DataError(f"{path}: cannot be read as rows of three numbers ({error}).") from error
     if values.ndim != 2 or values.shape[1] != 3 or values.dtype.kind not in "iuf" or not len(values):
         raise DataError(f"{path}: shape {values.shape} of {values.dtype}, but three whole numbers per row were needed.")
-    if np.nanmax(values) > np.iinfo(np.int32).max:
-        raise DataError(f"{path}: numbers go up to {np.nanmax(values):.0f}; items are counted from 0.")
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise DataError(f"{path}: row {row + 1} is {values[row].tolist()}; whole numbers of 0 or more were needed.")
+    if values.max() > np.iinfo(np.int32).max:
+        raise DataError(f"{path}: numbers go up to {values.max():.0f}; items are counted from 0.")
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int32, copy=False)
     if values.min() < 0 or (values.dtype.kind == "f" and not np.array_equal(whole, values)):
