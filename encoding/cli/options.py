@@ -36,7 +36,7 @@ def add_places(command: argparse.ArgumentParser) -> None:
 def add_run_options(command: argparse.ArgumentParser) -> None:
     """Add the options that select data, work folder and device."""
     add = command.add_argument
-    add("--config", type=Path, help="TOML configuration; `encoding init BIDS_DIR` writes one")
+    add("--config", type=Path, required=True, help="TOML configuration; `encoding init BIDS_DIR` writes one")
     add(
         "--participant-label",
         "--participant_label",
@@ -87,10 +87,6 @@ def study_of(options: argparse.Namespace) -> "Study":
     """Read the configuration, with the task of the command line."""
     from ..config.settings import read_config
 
-    if options.config is None:
-        raise ConfigError(
-            f"--config FILE is needed. `encoding init {options.bids_dir}` looks at the dataset and writes one."
-        )
     study = read_config(options.config)
     if options.task_id:
         task = options.task_id.removeprefix("task-")

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from ..core import EncodingError
 from .analysis import add_analysis, add_embedding
@@ -77,6 +78,15 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says how to get a configuration where one is missing."""
+
+    def error(self, message: str) -> NoReturn:
+        if "required: --config" in message:
+            message += "; `encoding init BIDS_DIR` looks at a dataset and writes one"
+        super().error(message)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands.
 
@@ -87,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     """
     from .. import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="encoding",
         description="Fit fMRI encoding models from BIDS datasets, compare feature spaces, map them on the brain.",
     )

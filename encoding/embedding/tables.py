@@ -23,7 +23,6 @@ from ..core import (
 from ..core.settings import Count, Rule, Text, distinct, settings
 from ..io.arrays import open_npy
 from ..io.fetched import absent, require_fetched
-from ..io.released_features import read_feature_folder, read_feature_struct
 from ..io.store import DESCRIPTION, load
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
 from .sources import FeatureSource, SourceContext
@@ -162,6 +161,8 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
 
 
 def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    from ..io.released_features import read_feature_struct  # with h5py and SciPy, which few configurations need
+
     values, features = read_feature_struct(path)
     names = np.asarray([str(number) for number in range(1, len(values) + 1)], dtype=str)
     if source.columns is not None:
@@ -173,6 +174,8 @@ def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, t
 
 
 def _folder(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    from ..io.released_features import read_feature_folder
+
     names, values, files = read_feature_folder(path)
     features = source.columns or tuple(f"{source.name}_{i + 1}" for i in range(values.shape[1]))
     if len(features) != values.shape[1]:

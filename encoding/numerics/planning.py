@@ -17,6 +17,8 @@ from scipy import stats
 
 from .autocorrelation import variance_inflation
 
+CAUTION = 1.25  # standard errors that the test estimates are about so many times too large, as simulated
+
 
 @dataclass(frozen=True, slots=True)
 class StudyDesign:
@@ -94,11 +96,11 @@ def power(design: StudyDesign, n_runs: int, n_subjects: int = 1, level: float = 
     float
         Probability that the space of larger R2 is found ahead.
     """
-    of_runs = design.variance(n_runs)
+    of_runs = CAUTION**2 * design.variance(n_runs)
     if n_subjects == 1:
         return power_of(design.difference, of_runs, min(n_runs, 20) - 1, level)
     # Sampling of stimuli is common to participants, noise and true differences are not.
-    stimuli = design.stimulus_variance(n_runs)
+    stimuli = CAUTION**2 * design.stimulus_variance(n_runs)
     noise = of_runs - stimuli
     of_subjects = (noise + design.subject_sd**2) / n_subjects
     variance = stimuli + of_subjects

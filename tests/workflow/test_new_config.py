@@ -193,5 +193,6 @@ def test_the_configuration_runs_as_it_is_written(dataset, tmp_path, monkeypatch,
     assert main(["compare", "ds", "out", "--config", "run.toml"]) == 0
     assert (tmp_path / "out" / "sub-01" / "regions.tsv").is_file()
     # Without a configuration, the program says how to get one.
-    assert main(["run", "ds", "out", "participant"]) == 1
-    assert "`encoding init ds` looks at the dataset" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "ds", "out", "participant"])
+    assert "`encoding init BIDS_DIR` looks at a dataset and writes one" in capsys.readouterr().err
