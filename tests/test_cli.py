@@ -240,22 +240,32 @@ def test_results_never_go_among_the_input(study, capsys):
     assert "file (output_dir) is a file, but a folder is needed." in error_of(capsys)
 
 
-def test_a_fault_of_one_participant_is_shown_and_does_not_stop_the_others(tmp_path, capsys, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("error", "told", "traced"),
+    [
+        (RuntimeError("broken"), "error: sub-01: unexpected RuntimeError: broken", True),
+        (OSError("disk full"), "error: sub-01: disk full (OSError).", False),
+    ],
+    ids=["ours", "the disk's"],
+)
+def test_a_fault_of_one_participant_is_shown_and_does_not_stop_the_others(
+    tmp_path, capsys, monkeypatch, caplog, error, told, traced
+):
     study = write_study(tmp_path / "bids", subjects=("01", "02"), runs=(("", "1"),), n_scans=58)
     write_config(tmp_path)
     load_subject = pipeline.load_subject
 
     def fail_once(job):
         if job.subject == "01":
-            raise OSError("disk full")
+            raise error
         return load_subject(job)
 
     monkeypatch.setattr(pipeline, "load_subject", fail_once)
     assert encoding("load", *places_of(study)) == 1
     err = capsys.readouterr().err
-    assert "error: sub-01: unexpected OSError: disk full" in err
+    assert told in err
     assert "sub-02: done in" in err
-    assert "fail_once" in caplog.text, "a fault of ours comes with its traceback"
+    assert ("fail_once" in caplog.text) == traced, "a fault of ours comes with its traceback"
 
 
 def test_a_message_begins_a_line_of_its_own(study, capsys):
@@ -330,7 +340,7 @@ def test_intermediate_results_may_lie_elsewhere_and_are_used_from_there(study, m
     work = study.root.parent / "scratch"
     assert encoding("compare", *places_of(study), "-w", work) == 0
     assert sorted(path.name for path in (work / "sub-01").iterdir()) == [
-        "model-abc", "model-first", "model-joint", "responses",
+        "inference", "model-abc", "model-first", "model-joint", "responses",
     ]  # fmt: skip
     out = study.root.parent / "out"
     assert {path.name for path in out.iterdir()} == {

@@ -22,7 +22,7 @@ def system_error(error: OSError) -> str:
     if error.errno in FULL | FORBIDDEN:
         return disk_error(error, error.filename or ".")
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or type(error).__name__} ({type(error).__name__})."
+    return f"{place}{error.strerror or error} ({type(error).__name__})."
 
 
 def end_line(progress: StepProgress) -> None:

@@ -459,8 +459,8 @@ def _others(shown: PageContent, context: Context) -> list[Section]:
             f"{int(table['shared'].sum())} dimensions are shared with {name}; the others are unique. Similarities of "
             f"pairs: r = {found.similarity_r:.3f} [{found.similarity_low:.3f}, {found.similarity_high:.3f}]."
         )
-        form = dict.fromkeys(("r", "low", "high", "explained"), ".3f")
-        blocks.append(DataTable(table, caption, formats=form))
+        r_form, form = (dict.fromkeys((first, "low", "high"), ".3f") for first in ("r", "explained"))
+        blocks.append(DataTable(table, caption, formats=r_form))
         blocks.append(DataTable(found.explained, "Variance of held-out stimuli that the other predicts.", formats=form))
     if not blocks:
         return []

@@ -88,7 +88,7 @@ def test_what_cannot_be_compared(make_predictions, drawn):
         evaluate([one, make_predictions("b", y[:, :3], bands[:, :, :3])])
     with pytest.raises(AlignmentError, match=r"30 held-out samples in 2 folds\) and 'b' \(30 in 3\).*same folds"):
         evaluate([one, make_predictions("b", y, bands, fold=np.repeat([0, 1, 2], 10))])
-    known = r"\('r', 'pooled_r', 'r2', 'split_r2', 'partition_r2', 'rsa'\)"
+    known = r"\('r', 'pooled_r', 'r2', 'split_r2', 'partition_r2', 'rsa', 'ceiling', 'over_ceiling'\)"
     with pytest.raises(DataError, match=rf"metric 'rr' is not one of {known}"):
         evaluate([one], "rr")
     with pytest.raises(DataError, match=r"a row is listed twice in \['a', 'a'\]"):

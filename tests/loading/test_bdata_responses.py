@@ -362,11 +362,11 @@ def test_filters_of_bids_files_are_refused(originals, tmp_path):
         ({"file": "s{number}_{run}.h5"}, r"a path with \{number\}"),
         ({"file": None}, r"file is '', but"),
         ({"per": "tr"}, 'bdata files have one row per block; set per = "stimulus"'),
-        ({"events": "e.tsv"}, "has no `events`"),
+        ({"events": "e.tsv"}, "events does not belong to kind = 'bdata'"),
         ({"mask": "m.nii"}, r"mask is 'm.nii', but for bdata it can only be"),
         ({"n_runs": 0}, "n_runs = 0: an integer of 1 or more"),
         ({"labels": "video"}, "labels is 'video', but must hold {label}"),
-        ({"labels": "{name}"}, r"labels is '\{name\}', which is no format"),
+        ({"labels": "{name}"}, r"labels is '\{name\}', which is not a format"),
         (
             {"kind": "volume", "file": None, "n_runs": 3},
             "file does not belong to kind = 'volume', but to 'betas', 'bdata'",
