@@ -158,7 +158,7 @@ def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> Path:
     """Write a file under a temporary name and rename it when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=f"-{path.name}")
     try:
         with os.fdopen(handle, "wb") as target:
             write(target)

@@ -126,7 +126,7 @@ def test_a_participant_that_is_killed_goes_on(study, undisturbed, tmp_path):
         out = tmp_path / f"out{number % 3}"  # three folders take turns, so that damage adds up
         hits += killed(rng.uniform(0, seconds), *command(study, out))
         if number % 10 == 9:
-            shutil.rmtree(out / "work", ignore_errors=True)  # begin again, with results of before
+            shutil.rmtree(out, ignore_errors=True)  # begin again
     assert hits >= KILLS // 3
     expected = {k: v for k, v in bytes_of(reference).items() if "sub-01" in k and "group" not in k}
     for out in sorted(tmp_path.glob("out*")):
@@ -361,7 +361,7 @@ def touch_image(made):
 
     path = made.find("*run-2*preproc_bold.nii.gz")
     image = nib.load(path)
-    data = np.array(image.dataobj)
+    data = np.asarray(image.dataobj).copy()
     data[0, 0, 0, 0] += 1
     nib.save(nib.Nifti1Image(data, image.affine, image.header), path)
 
@@ -374,12 +374,12 @@ def change_feature(frame):
 EVERYTHING, FITTING, COMPARING, DRAWING, NOTHING = STEPS, STEPS[1:], STEPS[2:], STEPS[3:], ()
 CHANGES = {
     "a comment": (append("\n# a thought\n"), NOTHING),
-    "memory": (append("\n[compute]\nmemory = 0.5\n"), NOTHING),
+    "memory": (append("\n[compute]\nmemory = '500 MB'\n"), NOTHING),
     "colours of maps": (setting("dpi = 50", "dpi = 60"), DRAWING),
     "the metric": (append('\n[compare]\nmetric = "r2"\n'), COMPARING),
     "a feature table": (table("feature-abc.tsv", change_feature), FITTING),
     "events": (
-        table("*run-2_events.tsv", lambda frame: frame.assign(duration=frame["duration"].replace("8", "7.5"))),
+        table("*run-2_events.tsv", lambda frame: frame.assign(duration=frame["duration"].replace("8.0", "7.5"))),
         EVERYTHING,
     ),
     "an image": (touch_image, EVERYTHING),
