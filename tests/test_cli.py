@@ -241,16 +241,17 @@ def test_results_never_go_among_the_input(study, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "traced"),
+    ("error", "expected"),
     [
-        (RuntimeError("broken"), "error: sub-01: unexpected RuntimeError: broken", True),
-        (OSError("disk full"), "error: sub-01: disk full (OSError).", False),
+        (RuntimeError("broken"), ("error: sub-01: unexpected RuntimeError: broken", True)),
+        (OSError("disk full"), ("error: sub-01: disk full (OSError).", False)),
     ],
     ids=["ours", "the disk's"],
 )
 def test_a_fault_of_one_participant_is_shown_and_does_not_stop_the_others(
-    tmp_path, capsys, monkeypatch, caplog, error, told, traced
+    tmp_path, capsys, monkeypatch, caplog, error, expected
 ):
+    told, traced = expected
     study = write_study(tmp_path / "bids", subjects=("01", "02"), runs=(("", "1"),), n_scans=58)
     write_config(tmp_path)
     load_subject = pipeline.load_subject
