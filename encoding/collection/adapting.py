@@ -20,17 +20,7 @@ MOST_LESSONS = 8  # about one trial; a server that always finds something else i
 
 
 class Habits:
-    """How requests to one model are written.
-
-    Attributes
-    ----------
-    version : int
-        Counts what was learned.
-    learned : list of str
-        The same in words, for the record of the run.
-    no_probabilities : bool
-        Whether the server has said that it gives none.
-    """
+    """How requests to one model are written."""
 
     def __init__(self, model: str, extra: dict[str, Any]) -> None:
         reasoner = bool(REASONERS.search(model))

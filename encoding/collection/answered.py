@@ -19,21 +19,7 @@ def pack(contents: np.ndarray, repeat: np.ndarray, *, n_contents: int, n_repeats
 class Matcher:
     """Finds rows of a plan by what was asked.
 
-    Parameters
-    ----------
-    numbers : ndarray of int64, shape (n_contents,)
-        Number of each content in the store.
-    shown : ndarray of integers, shape (n_trials, 3)
-        Index of the contents of each trial.
-    repeat : ndarray of integers, shape (n_trials,)
-        Repeat of each trial.
-
-    Attributes
-    ----------
-    keys : ndarray of int64, shape (n_trials,)
-        What each trial asks, as one number.
-    n_contents, n_repeats : int
-        Ranges of the numbers in a key.
+    Shapes: `numbers` (n_contents,), `shown` (n_trials, 3), `repeat` (n_trials,), `keys` (n_trials,).
     """
 
     def __init__(self, numbers: np.ndarray, shown: np.ndarray, repeat: np.ndarray) -> None:

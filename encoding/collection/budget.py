@@ -64,22 +64,7 @@ class Budget:
 
 
 class Meter:
-    """Counts what a run spends, and refuses what would exceed the budget.
-
-    Parameters
-    ----------
-    budget : Budget
-        Limits.
-    spent : mapping of str to float
-        What earlier runs have spent, as `AnswerStore.spent` tells it.
-
-    Attributes
-    ----------
-    sent : int
-        Requests of this run.
-    before : dict of str to float
-        What earlier runs have spent.
-    """
+    """Counts what a run spends, and refuses what would exceed the budget."""
 
     def __init__(self, budget: Budget, spent: Mapping[str, float]) -> None:
         self.budget = budget

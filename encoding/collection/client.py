@@ -56,19 +56,7 @@ LOCKED = re.compile(
 
 
 class Failed(EncodingError):  # noqa: N818
-    """A request got no usable reply.
-
-    Parameters
-    ----------
-    detail : str
-        Why.
-    tries : int
-        How many times it was sent.
-    refused : bool, optional
-        Whether the server declined for what the request holds.
-    status : int, optional
-        Status of the last reply; 0 if there was none.
-    """
+    """A request got no usable reply."""
 
     def __init__(self, detail: str, tries: int, *, refused: bool = False, status: int = 0) -> None:
         super().__init__(detail)
@@ -78,17 +66,7 @@ class Failed(EncodingError):  # noqa: N818
 
 
 class Reply(NamedTuple):
-    """A reply.
-
-    Attributes
-    ----------
-    content : dict
-        Decoded JSON.
-    tries : int
-        How many times the request was sent.
-    latency : float
-        Seconds that the last one took.
-    """
+    """A reply."""
 
     content: dict[str, Any]
     tries: int
@@ -106,28 +84,7 @@ class _Passing(Exception):  # noqa: N818
 
 
 class Client:
-    """A connection to one server.
-
-    Parameters
-    ----------
-    url : str
-        Address of the API, up to and with ``/v1``.
-    secret : Secret
-        Key.
-    gate : Gate
-        Limit on requests under way.
-    timeout : float
-        Seconds for one request.
-    tries : int
-        How many times a request is sent at most.
-    query : str, optional
-        Appended to every address, for instance "?api-version=2024-10-21".
-
-    Raises
-    ------
-    ConfigError
-        If the address is none, or holds a password or key.
-    """
+    """A connection to one server."""
 
     def __init__(self, url: str, secret: Secret, gate: Gate, *, timeout: float, tries: int, query: str = "") -> None:
         self.url = check_url(url)

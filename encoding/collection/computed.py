@@ -50,21 +50,7 @@ class Computed:
 class ComputedAnnotator:
     """An annotator that compares rows of a table.
 
-    Parameters
-    ----------
-    settings : Computed
-        How.
-    kind : str
-        Its kind in a configuration.
-    table : ndarray or scipy.sparse.csr_array, shape (n_rows, n_columns)
-        What is compared.
-    rows_of : {"items", "shown"}
-        Whether there is one row per stimulus, or one for everything that can be shown of the stimuli.
-
-    Attributes
-    ----------
-    name, batch, concurrency
-        As in `Annotator`.
+    Shapes: `table` (n_rows, n_columns).
     """
 
     def __init__(self, settings: Computed, kind: str, table: np.ndarray | csr_array, rows_of: str = "items") -> None:

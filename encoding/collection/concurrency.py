@@ -10,22 +10,6 @@ class Gate:
     It doubles until the server complains for the first time, then grows by one per round of successes, and halves
     at every complaint (at most once per round: one overload makes many complaints).
 
-    Parameters
-    ----------
-    most : int
-        Upper limit.
-    per_minute : float, optional
-        Requests per minute that must not be exceeded; 0 for any number.
-
-    Attributes
-    ----------
-    limit : float
-        Present limit.
-    under_way : int
-        Requests that have entered and not left.
-
-    Notes
-    -----
     Additive increase, multiplicative decrease: Chiu and Jain (1989), Analysis of the increase and decrease
     algorithms for congestion avoidance in computer networks.
     """

@@ -242,21 +242,7 @@ def _repeated(shown: np.ndarray, split: np.ndarray, design: Design, seed: int) -
 def read_listed(design: Design, stimuli: Sequence[str], base: str | Path) -> tuple[np.ndarray | None, dict[str, str]]:
     """Read the file of a design, if it has one.
 
-    Parameters
-    ----------
-    design : Design
-        The design.
-    stimuli : sequence of str
-        Stimuli.
-    base : str or Path
-        Folder that the file is relative to.
-
-    Returns
-    -------
-    listed : ndarray of int32, shape (n_triplets, 3), or None
-        Triplets of the file.
-    inputs : dict of str to str
-        Fingerprint of the file, by name.
+    Returns listed (n_triplets, 3).
     """
     if design.kind != "file":
         return None, {}

@@ -42,21 +42,11 @@ class Framing:
 
 @dataclass(frozen=True, eq=False)
 class FrameTable:
-    """Frames of all stimuli.
+    """Frames of all stimuli."""
 
-    Attributes
-    ----------
-    frames : dict of str to list of (Path, str)
-        File and hash of each frame of each stimulus.
-    problems : dict of str to str
-        What is wrong with the clips that have none.
-    durations : dict of str to float
-        Seconds.
-    """
-
-    frames: dict[str, list[tuple[Path, str]]]
-    problems: dict[str, str]
-    durations: dict[str, float]
+    frames: dict[str, list[tuple[Path, str]]]  # File and hash of each frame of each stimulus
+    problems: dict[str, str]  # What is wrong with the clips that have none
+    durations: dict[str, float]  # Seconds
 
 
 def take_frames(

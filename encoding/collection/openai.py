@@ -112,27 +112,7 @@ class OpenAI:
 
 
 class ChatAnnotator:
-    """An annotator behind a chat API.
-
-    Parameters
-    ----------
-    settings : OpenAI
-        Where and how to ask.
-    prompt : Prompt
-        What to ask.
-    contents : Contents
-        What to show.
-
-    Attributes
-    ----------
-    name, batch, concurrency
-        As in `Annotator`.
-
-    Raises
-    ------
-    ConfigError
-        If the prompt shows captions and there are none, or frames and there are none.
-    """
+    """An annotator behind a chat API."""
 
     def __init__(self, settings: OpenAI, prompt: Prompt, contents: Contents) -> None:
         self.name = settings.name or settings.model

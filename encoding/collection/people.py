@@ -68,61 +68,21 @@ SOURCES = {
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What people answered, row by row, in the order of the file.
+    """What people answered, row by row, in the order of the file."""
 
-    Attributes
-    ----------
-    items : ndarray of int64, shape (n, 3)
-        Stimuli in the order of showing.
-    odd : ndarray of int64, shape (n,)
-        The stimulus that was called odd.
-    participant : list of str
-        Who answered; "" if the file does not say.
-    reaction, answered : ndarray, shape (n,)
-        Seconds from showing to answering; seconds since 1970. NaN where unknown.
-    catch : DataFrame
-        Catch trials: "participant" and "passed".
-    left_out : dict of str to int
-        Rows that are no judgments, and why.
-    """
-
-    items: np.ndarray
-    odd: np.ndarray
-    participant: list[str]
-    reaction: np.ndarray
-    answered: np.ndarray
-    catch: pd.DataFrame
-    left_out: dict[str, int]
+    items: np.ndarray  # (n, 3) Stimuli in the order of showing
+    odd: np.ndarray  # (n,) The stimulus that was called odd
+    participant: list[str]  # Who answered; "" if the file does not say
+    reaction: np.ndarray  # (n,) Seconds from showing to answering; seconds since 1970. NaN where unknown
+    answered: np.ndarray  # (n,) Seconds from showing to answering; seconds since 1970. NaN where unknown
+    catch: pd.DataFrame  # Catch trials: "participant" and "passed"
+    left_out: dict[str, int]  # Rows that are no judgments, and why
 
 
 def read_answers(
     path: Path, stimuli: Sequence[str], source: str, names: Mapping[str, Any], keys: Sequence[str] = ()
 ) -> Answers:  # fmt: skip
-    """Read a table of one row per answer.
-
-    Parameters
-    ----------
-    path : Path
-        ``.tsv``, ``.csv``, ``.parquet``, or ``.json`` with a list of objects (or one object per line).
-    stimuli : sequence of str
-        Names that may stand in it; a file in a folder counts for the stimulus of its name.
-    source : str
-        One of `SOURCES`.
-    names : mapping of str to str or sequence of str
-        "columns", "odd", "participant", "reaction_time", "answered" where they differ from the usual.
-    keys : sequence of str, optional
-        What the answer column holds for the three slots, for instance ("left", "down", "right").
-
-    Returns
-    -------
-    Answers
-        All rows about three different stimuli; practice, catch trials and other screens are left out, and counted.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, a stimulus is unknown or an answer names none of the three.
-    """
+    """Read a table of one row per answer."""
     kind = SOURCES[source]
     frame = _frame(path, source)
     columns = _items(frame, names.get("columns"), kind, path)
@@ -319,27 +279,7 @@ def assess_participants(
 ) -> pd.DataFrame:  # fmt: skip
     """Assess every participant by the others, by themselves and by the clock.
 
-    Parameters
-    ----------
-    items : ndarray of integers, shape (n, 3)
-        Stimuli in the order of showing.
-    choice : ndarray of integers, shape (n,)
-        Slot that was called odd.
-    participant : ndarray of str, shape (n,)
-        Who answered.
-    reaction : ndarray, shape (n,), optional
-        Seconds; NaN where unknown.
-    catch : DataFrame, optional
-        "participant" and "passed" of catch trials.
-    fastest : float, optional
-        Seconds below which nobody can have looked.
-
-    Returns
-    -------
-    DataFrame
-        One row per participant: "trials", "agreement" with answers of others to the same triplets, "shared" (how
-        many), "consistency" (own answers to one triplet that agree), shares of the slots, "slots_p", "longest_run",
-        "fast" (share of answers), "median_rt", "catch" (share passed), and "flags", empty for good participants.
+    Shapes: `items` (n, 3), `choice` (n,), `participant` (n,), `reaction` (n,).
     """
     from scipy.stats import binom, chisquare
 

@@ -22,45 +22,23 @@ N_DRAWS = 2000  # of the bootstrap
 
 @dataclass(frozen=True, eq=False)
 class SlotUse:
-    """How often each slot is called odd.
+    """How often each slot is called odd."""
 
-    Attributes
-    ----------
-    counts : ndarray of int64, shape (3,)
-        Valid choices per slot.
-    shares : ndarray, shape (3,)
-        Mean probability of each slot where probabilities are known, share of choices elsewhere.
-    statistic, p : float
-        Chi-squared test of equal use, with 2 degrees of freedom.
-    flagged : bool
-        Whether the judge prefers a slot: p < 0.001, and some share is off by 3 points or more.
-    """
-
-    counts: np.ndarray
-    shares: np.ndarray
-    statistic: float
-    p: float
-    flagged: bool
+    counts: np.ndarray  # (3,) Valid choices per slot
+    shares: np.ndarray  # (3,) Mean probability of each slot where probabilities are known, share of choices elsewhere
+    statistic: float  # Chi-squared test of equal use, with 2 degrees of freedom
+    p: float  # Chi-squared test of equal use, with 2 degrees of freedom
+    flagged: bool  # Whether the judge prefers a slot: p < 0.001, and some share is off by 3 points or more
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often answers agree.
+    """How often answers agree."""
 
-    Attributes
-    ----------
-    share : float
-        Estimate; NaN if there is nothing to compare.
-    low, high : float
-        95 % interval.
-    n : int
-        Triplets that are compared.
-    """
-
-    share: float
-    low: float
-    high: float
-    n: int
+    share: float  # Estimate; NaN if there is nothing to compare
+    low: float  # 95 % interval
+    high: float  # 95 % interval
+    n: int  # Triplets that are compared
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,28 +22,7 @@ def write_quality(
     facts: Sequence[tuple[str, str]] = (),
     warnings: Sequence[str] = (),
 ) -> list[Quality]:
-    """Assess judgments and write what was found.
-
-    Parameters
-    ----------
-    path : str or Path
-        The HTML file.
-    judgments : Judgments
-        Of one or several annotators.
-    extra : mapping of str to ndarray, optional
-        "answered", "latency", "mass", as for `assess`.
-    costs : DataFrame, optional
-        What was spent, one row per annotator.
-    facts : sequence of (str, str), optional
-        Short pairs for the heading.
-    warnings : sequence of str, optional
-        Further things that must be known.
-
-    Returns
-    -------
-    list of Quality
-        What was found, per annotator.
-    """
+    """Assess judgments and write what was found."""
     found = assess(judgments, extra)
     agreement = judge_agreement(judgments)
     sections: list[Section | None] = [

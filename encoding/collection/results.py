@@ -128,16 +128,6 @@ def _write_pictures(opened: Opened) -> None:
 def file_name(annotator: str) -> str:
     """Make a name of a folder from that of an annotator.
 
-    Parameters
-    ----------
-    annotator : str
-        Name, for instance "Qwen/Qwen2-VL-7B".
-
-    Returns
-    -------
-    str
-        Letters, digits, points, underscores and hyphens only.
-
     Examples
     --------
     >>> file_name("Qwen/Qwen2-VL-7B")

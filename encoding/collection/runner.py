@@ -174,29 +174,7 @@ def remaining(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Find what is still to be asked.
 
-    Parameters
-    ----------
-    plan : Plan
-        Trials.
-    shown : ndarray of integers, shape (n_trials, 3)
-        What is shown in each.
-    contents : Contents
-        What can be shown.
-    store : AnswerStore
-        Where answers are kept.
-    setting : int
-        Number of the annotator's setting in the store.
-    asking : Asking
-        Shard, window, and whether errors are asked again.
-
-    Returns
-    -------
-    rows : ndarray of int64
-        Rows of the plan, in the order of asking.
-    attempts : ndarray of int64, shape (n_trials,)
-        Number of the next attempt at each row of the plan.
-    planned : int
-        Trials of the shard.
+    Shapes: `shown` (n_trials, 3); returns attempts (n_trials,).
     """
     numbers = store.contents(contents.digests, contents.owners)
     matcher = Matcher(numbers, shown, plan.repeat)

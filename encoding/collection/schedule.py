@@ -60,15 +60,7 @@ def shard_rows(rows: np.ndarray, shard: tuple[int, int], *, window: int) -> np.n
 
 
 class Sharing(NamedTuple):
-    """How many trials begin like the one before them.
-
-    Attributes
-    ----------
-    first : float
-        Share of trials that begin with the same content.
-    pair : float
-        Share of trials that begin with the same two.
-    """
+    """How many trials begin like the one before them."""
 
     first: float
     pair: float

@@ -21,27 +21,7 @@ PART = 12  # characters in a row that give a key away
 
 
 class Secret:
-    """A key that shows itself nowhere.
-
-    Parameters
-    ----------
-    variable : str
-        Environment variable that holds it; "" for none.
-    needed : bool, optional
-        Whether the variable must be set.
-    azure : bool, optional
-        Whether the key goes into the header "api-key".
-
-    Attributes
-    ----------
-    variable : str
-        Its name.
-
-    Raises
-    ------
-    ConfigError
-        If it must be set and is not, or cannot be sent in a header.
-    """
+    """A key that shows itself nowhere."""
 
     def __init__(self, variable: str, *, needed: bool = False, azure: bool = False) -> None:
         self.variable = variable

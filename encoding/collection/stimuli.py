@@ -55,21 +55,11 @@ class Stimuli:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """Stimuli that are asked about, and what is shown of them.
+    """Stimuli that are asked about, and what is shown of them."""
 
-    Attributes
-    ----------
-    stimuli : StimulusSet
-        Originals; duplicates are left out.
-    contents : Contents
-        What can be shown.
-    problems : dict of str to str
-        Clips that are left out, and why.
-    """
-
-    stimuli: StimulusSet
-    contents: Contents
-    problems: dict[str, str]
+    stimuli: StimulusSet  # Originals; duplicates are left out
+    contents: Contents  # What can be shown
+    problems: dict[str, str]  # Clips that are left out, and why
 
 
 def read_shown(

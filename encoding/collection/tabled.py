@@ -112,25 +112,7 @@ class Table:
 class TableAnnotator:
     """An annotator that looks answers up: the k-th time a triplet is asked, the k-th row about it.
 
-    Parameters
-    ----------
-    settings : Table
-        Where they come from.
-    answers : Answers
-        Rows of the file.
-    key : str
-        Fingerprint of the file.
-    stimuli : sequence of str
-        Names of the stimuli.
-
-    Attributes
-    ----------
-    name, batch, concurrency
-        As in `Annotator`.
-    answers : Answers
-        Rows of the file.
-    repeat : ndarray of int64, shape (n_rows,)
-        How many rows about the same triplet come before each.
+    Shapes: `repeat` (n_rows,).
     """
 
     def __init__(self, settings: Table, answers: Answers, key: str, stimuli: Sequence[str]) -> None:
@@ -210,19 +192,7 @@ def _fingerprint(path: Path) -> str:
 
 
 class Convention(NamedTuple):
-    """Which column of a file holds the odd one.
-
-    Attributes
-    ----------
-    odd : str
-        "last", "first", "middle", or "" if it cannot be told.
-    shares : tuple of (float, float, float)
-        Share of rows in which ratings call the first, second, third item odd.
-    n_rows : int
-        Rows of which the ratings say something.
-    message : str
-        The finding in words.
-    """
+    """Which column of a file holds the odd one."""
 
     odd: str
     shares: tuple[float, float, float]

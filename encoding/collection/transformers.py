@@ -56,29 +56,7 @@ class Transformers:
 
 
 class ModelAnnotator:
-    """An annotator that is a model in this process.
-
-    Parameters
-    ----------
-    settings : Transformers
-        Which model.
-    prompt : Prompt
-        What to ask.
-    contents : Contents
-        What to show.
-    base : Path
-        Folder that a model's folder is relative to.
-
-    Attributes
-    ----------
-    name, batch, concurrency
-        As in `Annotator`.
-
-    Raises
-    ------
-    ConfigError
-        If the prompt is not answered by the probability of a letter, or shows what there is not.
-    """
+    """An annotator that is a model in this process."""
 
     def __init__(self, settings: Transformers, prompt: Prompt, contents: Contents, base: Path) -> None:
         self.name, self.batch, self.concurrency = settings.name or settings.model, settings.batch, 1

@@ -21,33 +21,16 @@ Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What one control found in one subject.
+    """What one control found in one subject."""
 
-    Attributes
-    ----------
-    name : str
-        "position", "run", "time", "random" or "motion".
-    meaning : str
-        What its features are.
-    n_features : int
-        How many there are.
-    r : float
-        Held-out correlation at a fixed penalty, mean over targets; NaN where there is none.
-    shared : float
-        Variance of the responses that is linear in the features and shared by runs (U), mean over targets.
-    p : float
-        One-sided probability of as much by chance; NaN where it was not tested.
-    why_not : str
-        Why it was not tested; "" where it was.
-    """
-
-    name: str
-    meaning: str
-    n_features: int
-    r: float
+    name: str  # "position", "run", "time", "random" or "motion"
+    meaning: str  # What its features are
+    n_features: int  # How many there are
+    r: float  # Held-out correlation at a fixed penalty, mean over targets; NaN where there is none
+    # Variance of the responses that is linear in the features and shared by runs (U), mean over targets
     shared: float
-    p: float
-    why_not: str = ""
+    p: float  # One-sided probability of as much by chance; NaN where it was not tested
+    why_not: str = ""  # Why it was not tested; "" where it was
 
 
 def shared_control(name: str, meaning: str, X: np.ndarray, Y: np.ndarray, run: np.ndarray, folds: Pairs) -> Control:
@@ -122,22 +105,7 @@ def _leading(X: np.ndarray, most: int) -> np.ndarray:
 
 
 def hidden_duplicates(spaces: Sequence[FeatureSpace], samples: Samples, folds: Pairs) -> tuple[tuple[str, ...], ...]:
-    """List stimuli of equal features in every space that are trained on under one name and tested under another.
-
-    Parameters
-    ----------
-    spaces : sequence of FeatureSpace
-        One row per stimulus (clock "none").
-    samples : Samples
-        Rows of the responses.
-    folds : list of (ndarray of int, ndarray of int)
-        Training and held-out rows.
-
-    Returns
-    -------
-    tuple of tuple of str
-        Names, group by group.
-    """
+    """List stimuli of equal features in every space that are trained on under one name and tested under another."""
     names = sorted(set(samples.stimulus.tolist()) - {""})
     for space in spaces:
         names = [name for name in names if name in set(space.samples.stimulus.tolist())]

@@ -59,17 +59,7 @@ def evaluate(predictions: Sequence[Predictions], metric: str = "r") -> Scores:
 def model_scores(prediction: Predictions, metric: str) -> np.ndarray:
     """Score one model.
 
-    Parameters
-    ----------
-    prediction : Predictions
-        Held-out predictions.
-    metric : str
-        "r", "pooled_r" or "r2"; anything else is refused by `Scores`.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
-        The scores; NaN where a target was not fitted.
+    Returns (n_targets,).
     """
     m = prediction.moments
     if metric == "r2":
@@ -107,18 +97,7 @@ def partition(prediction: Predictions, others: Sequence[Predictions]) -> dict[st
     scores are estimates, so that parts can be negative: where a model of fewer bands predicts better, or where bands
     mask each other.
 
-    Parameters
-    ----------
-    prediction : Predictions
-        The joint model.
-    others : sequence of Predictions
-        Among them a model of every subset of its bands.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n_targets,)
-        Parts by the names of their bands, joined by "+", smallest sets first; they add up to the R2 of the model. Empty
-        for a single band, or where a subset has no model.
+    Returns (n_targets,).
     """
     bands = prediction.bands
     models = {frozenset(other.bands): other for other in others} | {frozenset(bands): prediction}

@@ -17,26 +17,13 @@ STIMULI = (
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Units:
-    """Rows that take part in tests, and how they divide into units that share no stimulus.
+    """Rows that take part in tests, and how they divide into units that share no stimulus."""
 
-    Attributes
-    ----------
-    rows : ndarray of int
-        Rows that take part.
-    run : ndarray of str, shape (n_rows,)
-        Their runs.
-    members : tuple of tuple of ndarray of int
-        For each unit the rows of its runs, counted among `rows`.
-    stimuli : tuple of tuple of str
-        Stimuli of each unit, sorted.
-    recurring : bool
-        Whether so many stimuli recur that runs cannot be told apart: fewer units than runs, and fewer than six.
-    """
-
-    rows: np.ndarray
-    run: np.ndarray
-    members: tuple[tuple[np.ndarray, ...], ...]
-    stimuli: tuple[tuple[str, ...], ...]
+    rows: np.ndarray  # Rows that take part
+    run: np.ndarray  # (n_rows,) Their runs
+    members: tuple[tuple[np.ndarray, ...], ...]  # For each unit the rows of its runs, counted among `rows`
+    stimuli: tuple[tuple[str, ...], ...]  # Stimuli of each unit, sorted
+    # Whether so many stimuli recur that runs cannot be told apart: fewer units than runs, and fewer than six
     recurring: bool
 
     @property
@@ -48,13 +35,7 @@ class Units:
         return labels
 
     def scheme(self, seed: int) -> Scheme:
-        """Decide what is exchanged.
-
-        Raises
-        ------
-        DataError
-            If there are too few runs or stimuli.
-        """
+        """Decide what is exchanged."""
         try:
             if self.recurring:
                 return exchange_stimuli(len(set().union(*self.stimuli)), seed)
@@ -106,26 +87,7 @@ def units_of(responses: Responses, use: np.ndarray | None = None) -> Units:
 def layout_of(responses: Responses, units: Units, layout: FeatureSpace | None) -> tuple[np.ndarray, np.ndarray]:
     """Find where each stimulus is in time.
 
-    Parameters
-    ----------
-    responses : Responses
-        Rows.
-    units : Units
-        Rows that take part.
-    layout : FeatureSpace or None
-        Indicators of stimuli, aligned as features are; needed on the clock "tr" only.
-
-    Returns
-    -------
-    names : ndarray of str, shape (n_stimuli,)
-        The stimuli.
-    layout : ndarray of float32, shape (n_delays, n_rows, n_stimuli)
-        Their indicators.
-
-    Raises
-    ------
-    DataError
-        On the clock "tr" without a layout.
+    Returns names (n_stimuli,), layout (n_delays, n_rows, n_stimuli).
     """
     names = np.array(sorted(set().union(*units.stimuli)))
     if responses.samples.clock == "stimulus":

@@ -11,27 +11,14 @@ BLOCK_BYTES = 32 << 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Patterns:
-    """What every target did for every stimulus, read as needed.
+    """What every target did for every stimulus, read as needed."""
 
-    Attributes
-    ----------
-    responses : Responses
-        One row per presentation.
-    stimulus : ndarray of str, shape (n_stimuli,)
-        Stimuli in the order in which they were first shown.
-    runs : tuple of tuple of str
-        The runs of the presentations that each pattern is made of.
-    shown : tuple of (ndarray of int, ndarray of int)
-        Rows of first presentations, and the number of the stimulus of each; then of second presentations, and so on.
-    usable : ndarray of int64
-        Columns of the targets that have values.
-    """
-
-    responses: Responses
-    stimulus: np.ndarray
-    runs: tuple[tuple[str, ...], ...]
+    responses: Responses  # One row per presentation
+    stimulus: np.ndarray  # (n_stimuli,) Stimuli in the order in which they were first shown
+    runs: tuple[tuple[str, ...], ...]  # The runs of the presentations that each pattern is made of
+    # Rows of first presentations, and the number of the stimulus of each; then of second presentations, and so on
     shown: tuple[tuple[np.ndarray, np.ndarray], ...]
-    usable: np.ndarray
+    usable: np.ndarray  # Columns of the targets that have values
 
     def __len__(self) -> int:
         return len(self.stimulus)
@@ -39,17 +26,7 @@ class Patterns:
     def read(self, columns: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
         """Read the patterns of some targets.
 
-        Parameters
-        ----------
-        columns : ndarray of int, shape (n_columns,)
-            Targets.
-        order : ndarray of int, optional
-            Stimuli in the wanted order, -1 for a gap; that of `stimulus` unless given.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_columns, n_stimuli) or (n_columns, len(order))
-            Mean over presentations; 0 in gaps.
+        Shapes: `columns` (n_columns,); returns (n_columns, n_stimuli).
         """
         order = np.arange(len(self)) if order is None else order
         place = np.empty(len(self), dtype=np.int64)
@@ -69,29 +46,7 @@ class Patterns:
 
 
 def patterns_of(responses: Responses, repeats: str | None, where: str) -> Patterns:
-    """Find the rows that make up the pattern of each stimulus.
-
-    Parameters
-    ----------
-    responses : Responses
-        One row per presentation.
-    repeats : {"average", "first"} or None
-        What to do with stimuli that were shown several times.
-    where : str
-        Who asks, for messages.
-
-    Returns
-    -------
-    Patterns
-        One pattern per stimulus.
-
-    Raises
-    ------
-    AlignmentError
-        If there is one row per volume.
-    DataError
-        If stimuli were shown several times and it is not said what to do, or there are fewer than three.
-    """
+    """Find the rows that make up the pattern of each stimulus."""
     samples = responses.samples
     if samples.clock != "stimulus":
         raise AlignmentError(

@@ -15,18 +15,7 @@ KEYS = ["subject", "atlas", "level", "set", "region", "hemi"]
 class Parcel(NamedTuple):
     """A region, a network, or an ROI of a set, as targets.
 
-    Attributes
-    ----------
-    level : {"brain", "region", "network", "roi_set"}
-        What it is.
-    set : str
-        The ROI set that it belongs to; "" for regions and networks.
-    region : str
-        Its name.
-    hemi : str
-        "L", "R", or "" where both are joined.
-    mask : ndarray of bool, shape (n_targets,)
-        Its targets.
+    Shapes: `mask` (n_targets,).
     """
 
     level: str

@@ -278,19 +278,7 @@ def _result(settings: Rsa, stored: Scores, patterns: Patterns, atlases: Labelled
 def paint(values: np.ndarray, atlases: Labelled, n_targets: int) -> np.ndarray:
     """Assign every target the value of its region in the first atlas (of all targets without an atlas).
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_rows, n_regions)
-        Values of everything that `parcels` lists, atlas after atlas.
-    atlases : sequence of (Atlas or None, ndarray)
-        Atlases with the label of each target.
-    n_targets : int
-        Number of targets.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_rows, n_targets)
-        NaN outside all regions.
+    Shapes: `values` (n_rows, n_regions); returns (n_rows, n_targets).
     """
     painted = np.full((len(values), n_targets), np.nan, dtype=np.float32)
     chosen = next((number for number, (atlas, _) in enumerate(atlases) if atlas is not None), 0)
@@ -304,22 +292,7 @@ def paint(values: np.ndarray, atlases: Labelled, n_targets: int) -> np.ndarray:
 
 
 def tables_of_regions(stored: Scores, atlases: Labelled, usable: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make tables of values that belong to regions as a whole.
-
-    Parameters
-    ----------
-    stored : Scores
-        Values of everything that `parcels` lists, atlas after atlas, in its columns.
-    atlases : sequence of (Atlas or None, ndarray)
-        Atlases with the label of each target.
-    usable : ndarray of int
-        Targets that have values.
-
-    Returns
-    -------
-    regions, differences : pandas.DataFrame
-        With the columns of `score_regions` and `compare_regions`; what refers to targets or folds is missing.
-    """
+    """Make tables of values that belong to regions as a whole."""
     rows, pairs, place = [], [], 0
     for atlas, labels in atlases:
         for parcel in parcels(atlas, labels):
@@ -338,19 +311,7 @@ def tables_of_regions(stored: Scores, atlases: Labelled, usable: np.ndarray) -> 
 def differences_of_targets(scores: Scores, atlas: Atlas | None, labels: np.ndarray) -> pd.DataFrame:
     """Compare feature spaces pair by pair over the targets of every region.
 
-    Parameters
-    ----------
-    scores : Scores
-        A row per feature space.
-    atlas : Atlas or None
-        The atlas; None is all targets as one.
-    labels : ndarray of int, shape (n_targets,)
-        Its label of each target.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the columns of `compare_regions`; there are no folds.
+    Shapes: `labels` (n_targets,).
     """
     pairs = []
     for parcel in parcels(atlas, labels):

@@ -26,38 +26,15 @@ BATCH_BYTES = 256 << 20  # on a graphics card: patterns that are worked on at on
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Lights:
-    """Searchlights about every usable voxel.
+    """Searchlights about every usable voxel."""
 
-    Attributes
-    ----------
-    targets : Targets
-        All voxels.
-    usable : ndarray of int64
-        Columns of those that have values.
-    steps : ndarray of int64, shape (n_steps, 3)
-        From the voxel in the middle to the others.
-    column : ndarray of int64, shape (n_voxels_of_the_grid,)
-        Column of each voxel of the grid; -1 where there is no usable one.
-    """
-
-    targets: Targets
-    usable: np.ndarray
-    steps: np.ndarray
-    column: np.ndarray
+    targets: Targets  # All voxels
+    usable: np.ndarray  # Columns of those that have values
+    steps: np.ndarray  # (n_steps, 3) From the voxel in the middle to the others
+    column: np.ndarray  # (n_voxels_of_the_grid,) Column of each voxel of the grid; -1 where there is no usable one
 
     def of(self, centres: np.ndarray) -> list[np.ndarray]:
-        """List the columns of some searchlights.
-
-        Parameters
-        ----------
-        centres : ndarray of int
-            Columns of the voxels in the middle.
-
-        Returns
-        -------
-        list of ndarray of int64
-            Usable columns of each.
-        """
+        """List the columns of some searchlights."""
         grid = self.targets.grid
         assert grid is not None
         around = neighbours(self.targets.index[centres], grid.shape, self.column, self.steps)
@@ -65,25 +42,7 @@ class Lights:
 
 
 def lay_lights(settings: Rsa, patterns: Patterns) -> Lights:
-    """Lay a searchlight about every usable voxel.
-
-    Parameters
-    ----------
-    settings : Rsa
-        Size of the searchlights.
-    patterns : Patterns
-        Of voxels.
-
-    Returns
-    -------
-    Lights
-        The searchlights.
-
-    Raises
-    ------
-    AlignmentError
-        If targets are not voxels.
-    """
+    """Lay a searchlight about every usable voxel."""
     targets = patterns.responses.targets
     if targets.kind != "voxel" or targets.grid is None:
         raise AlignmentError(
@@ -111,27 +70,7 @@ def compare_lights(
     Memory beyond the models: at most 256 MB of patterns (more only where the voxels of one plane of searchlights take
     more), and for Spearman's correlation and Euclidean distances 60 bytes per pair and thread.
 
-    Parameters
-    ----------
-    settings : Rsa
-        What to compare.
-    models : sequence of Similarity
-        Models.
-    pairs : Pairs
-        Pairs of stimuli that count.
-    patterns : Patterns
-        Responses.
-    partial : Partial
-        Where finished chunks are kept.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    progress : callable
-        Called with the share done.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_models, n_targets)
-        Correlations; NaN for voxels without one.
+    Returns (n_models, n_targets).
     """
     lights = lay_lights(settings, patterns)
     engine = _engine(settings, models, pairs, device)
@@ -234,18 +173,5 @@ def _each(work: Callable[[np.ndarray], None], batches: Sequence[np.ndarray], dev
 
 
 def partial_of(folder: Path, key: str) -> Partial:
-    """Open the store of finished chunks of one analysis.
-
-    Parameters
-    ----------
-    folder : Path
-        Final folder.
-    key : str
-        Identity of the result.
-
-    Returns
-    -------
-    Partial
-        With what an interrupted run of the same analysis left.
-    """
+    """Open the store of finished chunks of one analysis."""
     return Partial(folder, {"key": key, "chunk": CHUNK})

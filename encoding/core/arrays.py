@@ -20,29 +20,6 @@ def own(
     A memory map opened with mode "r" is therefore kept as it is, and an array that the caller may
     still write to is copied, so that a later write cannot show through.
 
-    Parameters
-    ----------
-    array : array-like
-        The values.
-    owner : str
-        The object that stores them, for the message.
-    name : str
-        The field, for the message.
-    shape : tuple of (int or None)
-        What the shape must be; None stands for any length.
-    dtype : dtype, optional
-        What the dtype must be; other dtypes are converted. ``str`` accepts any width.
-
-    Returns
-    -------
-    ndarray
-        The values, not writeable.
-
-    Raises
-    ------
-    AlignmentError
-        If the shape differs.
-
     Examples
     --------
     >>> own([1, 2], owner="x", name="n", shape=(2,), dtype=float).flags.writeable
@@ -71,18 +48,7 @@ def own(
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return True if two arrays are equal; NaN counts as equal to NaN.
-
-    Parameters
-    ----------
-    a, b : ndarray
-        The arrays.
-
-    Returns
-    -------
-    bool
-        True if shapes and values agree.
-    """
+    """Return True if two arrays are equal; NaN counts as equal to NaN."""
     if a.shape != b.shape:
         return False
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f"))

@@ -66,16 +66,5 @@ class Plan:
 
 
 def item_type(n_stimuli: int) -> type:
-    """Return the smallest integer type for the numbers of the stimuli.
-
-    Parameters
-    ----------
-    n_stimuli : int
-        How many there are.
-
-    Returns
-    -------
-    type
-        uint16 if that is enough, else int32.
-    """
+    """Return the smallest integer type for the numbers of the stimuli."""
     return np.uint16 if n_stimuli <= 65536 else np.int32

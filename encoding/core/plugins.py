@@ -23,20 +23,6 @@ T = TypeVar("T")
 class Registry(Mapping[str, T], Generic[T]):
     """Named objects: those built in, then those that installed packages add to an entry-point group.
 
-    Parameters
-    ----------
-    group : str
-        Entry-point group (``encoding.sources``).
-    builtin : mapping of str to object
-        What this package has; these names are reserved.
-    needs : tuple of str, optional
-        Attributes that a plugin must have.
-
-    Raises
-    ------
-    ConfigError
-        On a look-up, if a plugin cannot be imported, lacks an attribute, or its name is taken.
-
     Examples
     --------
     >>> numbers = Registry("encoding.examples", {"one": 1})
@@ -61,23 +47,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self.builtin) + len(self._plugins())
 
     def name_of(self, item: Any) -> str:
-        """Look up the name under which a class, or the class of an object, is registered.
-
-        Parameters
-        ----------
-        item : object
-            A registered class, or an instance of one.
-
-        Returns
-        -------
-        str
-            Its name.
-
-        Raises
-        ------
-        ConfigError
-            If it is not registered.
-        """
+        """Look up the name under which a class, or the class of an object, is registered."""
         cls = item if isinstance(item, type) else type(item)
         for name, known in self.items():
             if known is cls:
@@ -96,17 +66,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 class Plugins(Mapping[str, Any]):
-    """Entry points of one group; each is imported when it is looked up.
-
-    Parameters
-    ----------
-    group : str
-        Entry-point group.
-    points : mapping of str to EntryPoint
-        By name.
-    needs : tuple of str
-        Attributes that a plugin must have.
-    """
+    """Entry points of one group; each is imported when it is looked up."""
 
     def __init__(self, group: str, points: Mapping[str, "EntryPoint"], needs: tuple[str, ...] = ()) -> None:
         self.group, self._points, self._needs = group, dict(points), needs
@@ -139,41 +99,12 @@ class Plugins(Mapping[str, Any]):
         return len(self._points)
 
     def where(self, name: str) -> str:
-        """Name an entry point and the package that it belongs to, for messages.
-
-        Parameters
-        ----------
-        name : str
-            Name of the entry point.
-
-        Returns
-        -------
-        str
-            Start of a message.
-        """
+        """Name an entry point and the package that it belongs to, for messages."""
         return f"Plugin {name!r} in {self.group!r} ({_package(self._points[name])})"
 
 
 def load_plugins(group: str, *, needs: tuple[str, ...] = ()) -> Plugins:
-    """Find what installed packages add to an entry-point group.
-
-    Parameters
-    ----------
-    group : str
-        Entry-point group (``encoding.models``).
-    needs : tuple of str, optional
-        Attributes that a plugin must have.
-
-    Returns
-    -------
-    Plugins
-        Mapping of names to objects; each is imported when it is looked up.
-
-    Raises
-    ------
-    ConfigError
-        If two packages use one name; on a look-up, if a plugin cannot be imported or lacks an attribute.
-    """
+    """Find what installed packages add to an entry-point group."""
     from importlib.metadata import entry_points  # 20 ms, for which `import encoding` does not wait
 
     found: dict[str, EntryPoint] = {}

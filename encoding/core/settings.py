@@ -34,21 +34,12 @@ WIDTH = 100  # characters of a wrong value that are repeated in a message
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A condition on a value, for use in `Annotated`.
+    """A condition on a value, for use in `Annotated`."""
 
-    Attributes
-    ----------
-    needed : str
-        What is needed, as the subject of "... is needed".
-    holds : callable or None
-        Returns True for values that are allowed; None if the type says it all and only the words are missing.
-    several : str
-        What is needed in a list of such values.
-    """
-
-    needed: str
+    needed: str  # What is needed, as the subject of "... is needed"
+    # Returns True for values that are allowed; None if the type says it all and only the words are missing
     holds: Callable[[Any], bool] | None = None
-    several: str = ""
+    several: str = ""  # What is needed in a list of such values
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -61,14 +52,9 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class OneOf:
-    """Names that a string can be, for use in `Annotated`; a registry of names may grow after it is named here.
+    """Names that a string can be, for use in `Annotated`; a registry of names may grow after it is named here."""
 
-    Attributes
-    ----------
-    source : collection of str, or callable
-        What is allowed, or a function that imports it when it is needed.
-    """
-
+    # What is allowed, or a function that imports it when it is needed
     source: Collection[str] | Callable[[], Collection[str]]
 
     @property
@@ -87,15 +73,9 @@ class OneOf:
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Unit of a number, for the page of settings; for use in `Annotated`.
+    """Unit of a number, for the page of settings; for use in `Annotated`."""
 
-    Attributes
-    ----------
-    name : str
-        As it is shown ("s", "mm").
-    """
-
-    name: str
+    name: str  # As it is shown ("s", "mm")
 
 
 # A number stays as it was written (4 or 4.0), since settings are part of the keys of results.
@@ -123,19 +103,6 @@ def settings(table: str, *, kw_only: bool = False) -> Callable[[type[T]], type[T
     The constructor turns lists and arrays into tuples and NumPy scalars into Python's, and raises `ConfigError` for
     everything that the annotations do not allow. Rules across fields are checked in ``__post_init__``, which raises
     `ConfigError` with the bare message; the name of the table is put in front of it.
-
-    Parameters
-    ----------
-    table : str
-        As it is written in the configuration: "[load]", or "[[fit]]" where there can be several; "" for keys that
-        belong to no table.
-    kw_only : bool, optional
-        Whether fields can only be given by name.
-
-    Returns
-    -------
-    callable
-        The class decorator.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -263,16 +230,6 @@ def _toml(value: Any) -> str:
 
 def needed(annotation: Any) -> str:
     """Say what a key needs.
-
-    Parameters
-    ----------
-    annotation : object
-        Annotation of the field.
-
-    Returns
-    -------
-    str
-        As the subject of "... is needed".
 
     Examples
     --------

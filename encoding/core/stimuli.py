@@ -15,16 +15,6 @@ NUMBER = re.compile(r"0*([1-9][0-9]*)(?:\.0+)?(?:\.[A-Za-z][A-Za-z0-9]*)?")
 def number_name(name: str) -> str:
     """Spell a stimulus that is named by a number in one way.
 
-    Parameters
-    ----------
-    name : str
-        ``17``, ``0017``, ``17.0``, ``0017.mp4``, or another name.
-
-    Returns
-    -------
-    str
-        ``17``; other names stay as they are.
-
     Examples
     --------
     >>> number_name("0017.mp4"), number_name("17.0"), number_name("clip_17")

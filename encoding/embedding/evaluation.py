@@ -27,24 +27,14 @@ SLOT_P = 1e-6  # below it a preference for slots is reported
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SlotPreference:
-    """Whether judges prefer a slot whatever is shown there.
+    """Whether judges prefer a slot whatever is shown there."""
 
-    Attributes
-    ----------
-    bias : ndarray, shape (3,)
-        Maximum-likelihood preference given the embedding, mean zero, in logits.
-    chi2 : float
-        Likelihood ratio against the slot biases that the embedding was fitted with, on two degrees of freedom.
-    p : float
-        Its p-value.
-    shares : ndarray, shape (3,)
-        How often each slot was called odd. Where it is always the same slot, the order of showing was not recorded
-        (files with the odd item last), and there is nothing to test: bias and p are NaN.
-    """
-
-    bias: np.ndarray
+    bias: np.ndarray  # (3,) Maximum-likelihood preference given the embedding, mean zero, in logits
+    # Likelihood ratio against the slot biases that the embedding was fitted with, on two degrees of freedom
     chi2: float
-    p: float
+    p: float  # Its p-value
+    # (3,) How often each slot was called odd. Where it is always the same slot, the order of showing was not
+    # recorded (files with the odd item last), and there is nothing to test: bias and p are NaN
     shares: np.ndarray
 
     @property
@@ -181,21 +171,7 @@ def calibrate(
 ) -> pd.DataFrame:
     """Compare predicted probabilities with how often they came true.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        Embedding.
-    judgments : Judgments or Triplets
-        Test judgments.
-    bias : ndarray, shape (3,), optional
-        Preference for each slot.
-    n_bins : int
-        Equally wide bins of probability.
-
-    Returns
-    -------
-    DataFrame
-        Columns predicted, observed, n; one row per bin that is not empty.
+    Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
     data = as_triplets(judgments)
     logits = choice_logits(np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items, bias=bias)
@@ -209,19 +185,7 @@ def accuracy_by_dimensions(
 ) -> pd.DataFrame:
     """Score an embedding in which every item keeps only its largest weights.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        Embedding.
-    judgments : Judgments or Triplets
-        Test judgments.
-    bias : ndarray, shape (3,), optional
-        Preference for each slot.
-
-    Returns
-    -------
-    DataFrame
-        Columns n_kept (0, 1, ..., n_dims), accuracy, and share: of the accuracy above chance that all dimensions have.
+    Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
     data = as_triplets(judgments)
     order = np.argsort(-X, axis=1, kind="stable")
@@ -241,18 +205,7 @@ def accuracy_by_dimensions(
 def dimensions_needed(X: np.ndarray, *, levels: tuple[float, ...] = (0.95, 0.99)) -> np.ndarray:
     """Count the dimensions that each item needs for its similarities to the others.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        Embedding.
-    levels : tuple of float
-        Shares of variance.
-
-    Returns
-    -------
-    ndarray of int, shape (n_items, n_levels)
-        Smallest number of an item's largest weights whose dot products with all other items have a squared correlation
-        of at least the level with those of all its weights; 0 for items without any weight.
+    Shapes: `X` (n_items, n_dims); returns (n_items, n_levels).
     """
     X = np.asarray(X, dtype=np.float64)
     needed = np.zeros((len(X), len(levels)), dtype=int)
@@ -271,26 +224,14 @@ def dimensions_needed(X: np.ndarray, *, levels: tuple[float, ...] = (0.95, 0.99)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SimilarityComparison:
-    """Predicted and measured similarity of the pairs of some items.
+    """Predicted and measured similarity of the pairs of some items."""
 
-    Attributes
-    ----------
-    r : float
-        Pearson correlation over pairs.
-    low, high : float
-        95 percent interval: items drawn with replacement.
-    n_items : int
-        Items of which all triplets were judged.
-    measured, predicted : ndarray, shape (n_pairs,)
-        How often a pair was kept together, over all third items.
-    """
-
-    r: float
-    low: float
-    high: float
-    n_items: int
-    measured: np.ndarray
-    predicted: np.ndarray
+    r: float  # Pearson correlation over pairs
+    low: float  # 95 percent interval: items drawn with replacement
+    high: float  # 95 percent interval: items drawn with replacement
+    n_items: int  # Items of which all triplets were judged
+    measured: np.ndarray  # (n_pairs,) How often a pair was kept together, over all third items
+    predicted: np.ndarray  # (n_pairs,) How often a pair was kept together, over all third items
 
 
 def compare_similarity(

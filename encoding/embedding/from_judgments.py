@@ -301,27 +301,7 @@ def _learn(
 def gather_judgments(
     source: JudgmentTable, base: str | Path, related: Mapping[str, FeatureSpace] | None = None
 ) -> Judgments:
-    """Read or simulate judgments, with a part that is only used to score the result.
-
-    Parameters
-    ----------
-    source : JudgmentTable
-        Files and share.
-    base : str or Path
-        Folder that files are relative to.
-    related : mapping of str to FeatureSpace, optional
-        Ratings to simulate from, by name.
-
-    Returns
-    -------
-    Judgments
-        With their own split, or divided into "train" and "test".
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read, or the two files are about different stimuli.
-    """
+    """Read or simulate judgments, with a part that is only used to score the result."""
     from ..io.judgments.files import read_judgments
     from .simulated import simulate_judgments
     from .triplets import as_triplets, divide

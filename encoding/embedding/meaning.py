@@ -22,32 +22,7 @@ def correlate_ratings(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Correlate every dimension with every rating over stimuli.
-
-    Parameters
-    ----------
-    space : FeatureSpace
-        Embedding, one row per stimulus.
-    ratings : mapping of str to FeatureSpace
-        Kind of rating ("category", "dimension") to its table; stimuli that it lacks are left out.
-    n_permutations : int
-        Random orders of the stimuli, the same for all pairs. p is the share, with the observed order counted in, whose
-        absolute correlation is at least as large.
-    alpha : float
-        False discovery rate over all pairs (Benjamini & Hochberg 1995).
-    seed : int
-        Seed of the orders.
-
-    Returns
-    -------
-    DataFrame
-        Columns dimension, kind, rating, r, p, significant; one row per pair.
-
-    Raises
-    ------
-    AlignmentError
-        If fewer than three stimuli are shared with a table.
-    """
+    """Correlate every dimension with every rating over stimuli."""
     parts = []
     for kind, table in ratings.items():
         X, R = _shared(space, table)
@@ -101,19 +76,6 @@ def label_dimensions(table: pd.DataFrame, *, most: int = 3) -> pd.DataFrame:
     A dimension is a "category" if its strongest significant |r| with a category is more than 1.5 times that with an
     affective dimension, a "dimension" if it is the other way round, "mixed" if neither is, and "none" if no rating is
     significant. Ratings of one kind alone make it that kind.
-
-    Parameters
-    ----------
-    table : DataFrame
-        What `correlate_ratings` found.
-    most : int
-        Ratings in a label.
-
-    Returns
-    -------
-    DataFrame
-        Columns dimension, label ("awe, calmness, safety-low"; negative correlations end in "-low"), kind,
-        r_category, r_dimension (strongest significant ones, with sign; 0 if none).
     """
     rows = []
     for name in dict.fromkeys(table["dimension"]):
@@ -138,20 +100,7 @@ def label_dimensions(table: pd.DataFrame, *, most: int = 3) -> pd.DataFrame:
 
 
 def extremes(space: FeatureSpace, *, n: int = 8) -> pd.DataFrame:
-    """List the stimuli at both ends of each dimension.
-
-    Parameters
-    ----------
-    space : FeatureSpace
-        Embedding, one row per stimulus.
-    n : int
-        Stimuli at each end.
-
-    Returns
-    -------
-    DataFrame
-        Columns dimension, end ("top", "bottom"), rank (from 1), stimulus, value.
-    """
+    """List the stimuli at both ends of each dimension."""
     rows = []
     names = space.samples.stimulus.tolist()
     for feature, values in zip(space.features, space.values.T, strict=True):
@@ -163,17 +112,7 @@ def extremes(space: FeatureSpace, *, n: int = 8) -> pd.DataFrame:
 def top_category(space: FeatureSpace, categories: FeatureSpace) -> np.ndarray:
     """Look up the category with the highest rating of each stimulus.
 
-    Parameters
-    ----------
-    space : FeatureSpace
-        Embedding, one row per stimulus.
-    categories : FeatureSpace
-        Ratings of categories.
-
-    Returns
-    -------
-    ndarray of str, shape (n_stimuli,)
-        "" for stimuli without ratings.
+    Returns (n_stimuli,).
     """
     place = {name: row for row, name in enumerate(categories.samples.stimulus.tolist())}
     best = np.asarray(categories.features)[categories.values.argmax(axis=1)]
@@ -183,17 +122,7 @@ def top_category(space: FeatureSpace, categories: FeatureSpace) -> np.ndarray:
 def lay_out(X: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Lay stimuli out in two dimensions with t-SNE.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        Embedding.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    ndarray, shape (n_items, 2)
-        Neighbours lie close together; distances between clusters mean nothing.
+    Shapes: `X` (n_items, n_dims); returns (n_items, 2).
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
@@ -205,26 +134,15 @@ def lay_out(X: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Centroids:
-    """How well classes are told apart by their means.
+    """How well classes are told apart by their means."""
 
-    Attributes
-    ----------
-    accuracy : dict of int to float
-        Number of guesses to share of stimuli whose class is among them, averaged over classes so that frequent ones
-        count no more than rare ones.
-    chance : dict of int to float
-        The same with classes dealt out at random, mean over permutations.
-    p : dict of int to float
-        Share of permutations that do as well.
-    n_classes, n_items : int
-        How many took part; classes with one member cannot.
-    """
-
+    # Number of guesses to share of stimuli whose class is among them, averaged over classes so that frequent ones
+    # count no more than rare ones
     accuracy: dict[int, float]
-    chance: dict[int, float]
-    p: dict[int, float]
-    n_classes: int
-    n_items: int
+    chance: dict[int, float]  # The same with classes dealt out at random, mean over permutations
+    p: dict[int, float]  # Share of permutations that do as well
+    n_classes: int  # How many took part; classes with one member cannot
+    n_items: int  # How many took part; classes with one member cannot
 
 
 def classify(
@@ -232,28 +150,7 @@ def classify(
 ) -> Centroids:
     """Give every stimulus to the classes with the nearest means, itself left out of its own class.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        Embedding.
-    labels : ndarray of str, shape (n_items,)
-        Class of each; "" takes no part.
-    guesses : tuple of int
-        Numbers of guesses.
-    n_permutations : int
-        Random orders of the labels.
-    seed : int
-        Seed of the orders.
-
-    Returns
-    -------
-    Centroids
-        Accuracies and chance.
-
-    Raises
-    ------
-    DataError
-        If fewer than two classes have two members or more.
+    Shapes: `X` (n_items, n_dims), `labels` (n_items,).
     """
     classes, number, size = np.unique(labels, return_inverse=True, return_counts=True)
     usable = (size >= 2) & (classes != "")
@@ -295,22 +192,6 @@ def match_spaces(
 
     Dimensions are paired one to one (Hungarian method). A pair is shared if its correlation is larger than what the
     best-matching pair reaches when the stimuli of the second embedding are shuffled, at level `alpha`.
-
-    Parameters
-    ----------
-    first, second : FeatureSpace
-        Embeddings, one row per stimulus.
-    n_permutations : int
-        Random orders of the stimuli.
-    alpha : float
-        Level.
-    seed : int
-        Seed of the orders.
-
-    Returns
-    -------
-    DataFrame
-        Columns first, second, r, p, shared; dimensions without a partner have "" and NaN, and are unique.
     """
     A, B = _shared(first, second)
     partner, r = match_columns(A, B)

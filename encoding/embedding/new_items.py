@@ -22,26 +22,7 @@ def place_items(
     A new item's coordinates maximise the likelihood of its judgments with two known items, times a Gaussian prior with
     mean and variance of each dimension over the known items, on x >= 0. Items without judgments would get the mean.
 
-    Parameters
-    ----------
-    embedding : ndarray, shape (n_known, n_dims)
-        Coordinates of known items, which stay as they are.
-    names : tuple of str
-        Their names.
-    data : Triplets
-        Judgments; items that are not in `names` are new. Judgments about two or three new items are not used.
-    bias : ndarray, shape (3,), optional
-        Preference for each slot.
-
-    Returns
-    -------
-    ndarray, shape (n_items_of_data, n_dims)
-        Known and new items in the order of ``data.names``.
-
-    Raises
-    ------
-    DataError
-        If a new item has no judgment with two known ones.
+    Shapes: `embedding` (n_known, n_dims), `bias` (3,); returns (n_items_of_data, n_dims).
     """
     place = {name: number for number, name in enumerate(names)}
     number = np.array([place.get(name, -1) for name in data.names])
@@ -97,18 +78,11 @@ def _place(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Placed:
-    """Coordinates that were predicted from features.
+    """Coordinates that were predicted from features."""
 
-    Attributes
-    ----------
-    values : ndarray, shape (n_new, n_dims)
-        Non-negative.
-    r : ndarray, shape (n_dims,)
-        Correlation of predicted and fitted coordinates of known items that were held out: how far to trust each
-        dimension.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # (n_new, n_dims) Non-negative
+    # (n_dims,) Correlation of predicted and fitted coordinates of known items that were held out: how far to trust
+    # each dimension
     r: np.ndarray
 
 
@@ -117,28 +91,7 @@ def place_by_features(
 ) -> Placed:
     """Predict the coordinates of new items from features that known and new items have.
 
-    Parameters
-    ----------
-    embedding : ndarray, shape (n_known, n_dims)
-        Coordinates of known items.
-    features : ndarray, shape (n_known, n_features)
-        Their features.
-    new_features : ndarray, shape (n_new, n_features)
-        Features of new items.
-    n_folds : int
-        Parts of known items that are held out in turn.
-    seed : int
-        Of the parts.
-
-    Returns
-    -------
-    Placed
-        Ridge regression with a penalty per dimension, cut at zero.
-
-    Raises
-    ------
-    AlignmentError
-        If rows or features do not match.
+    Shapes: `embedding` (n_known, n_dims), `features` (n_known, n_features), `new_features` (n_new, n_features).
     """
     if len(features) != len(embedding) or features.shape[1:] != new_features.shape[1:]:
         raise AlignmentError(

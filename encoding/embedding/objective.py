@@ -18,54 +18,19 @@ NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as i
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Point:
-    """An embedding on the path.
+    """An embedding on the path."""
 
-    Attributes
-    ----------
-    X : Tensor, shape (n_items, n_dims)
-        Coordinates; dimensions without weight are dropped.
-    bias : Tensor or None, shape (3,)
-        Preference for each slot.
-    objective : float
-        Loss and penalty.
-    loss : float
-        Mean loss of the judgments that were fitted.
-    n_evaluations : int
-        Gradients that were computed.
-    converged : bool
-        Whether it stopped by itself.
-    trace : tuple of float
-        Objective after each step.
-    """
-
-    X: torch.Tensor
-    bias: torch.Tensor | None
-    objective: float
-    n_evaluations: int
-    converged: bool
-    trace: tuple[float, ...] = ()
-    loss: float = float("nan")
+    X: torch.Tensor  # (n_items, n_dims) Coordinates; dimensions without weight are dropped
+    bias: torch.Tensor | None  # (3,) Preference for each slot
+    objective: float  # Loss and penalty
+    n_evaluations: int  # Gradients that were computed
+    converged: bool  # Whether it stopped by itself
+    trace: tuple[float, ...] = ()  # Objective after each step
+    loss: float = float("nan")  # Mean loss of the judgments that were fitted
 
 
 class Problem:
-    """Judgments and buffers, ready to be minimised.
-
-    Parameters
-    ----------
-    data : Triplets
-        Judgments to learn from.
-    with_bias : bool
-        Whether slots have preferences.
-    dtype : torch.dtype
-        Of everything.
-    device : str
-        Where to compute.
-
-    Raises
-    ------
-    DataError
-        If there are more items than pairs can be numbered.
-    """
+    """Judgments and buffers, ready to be minimised."""
 
     def __init__(self, data: Triplets, *, with_bias: bool, dtype: torch.dtype, device: str) -> None:
         self.data, self.with_bias, self.dtype, self.device = data, with_bias, dtype, device
@@ -78,18 +43,7 @@ class Problem:
         self.batch = self.sort(data)
 
     def sort(self, data: Triplets) -> Batch:
-        """Sort judgments for the loss.
-
-        Parameters
-        ----------
-        data : Triplets
-            Judgments.
-
-        Returns
-        -------
-        Batch
-            The same, sorted.
-        """
+        """Sort judgments for the loss."""
         return make_batch(
             data.items, data.choice, n_items=self.n_items, probabilities=data.probabilities, weight=data.weight,
             by_slot=self.with_bias, dtype=self.dtype, device=self.device,
@@ -145,15 +99,7 @@ class Problem:
     def begin(self, start: np.ndarray) -> Point:
         """Put a start where the computation takes place.
 
-        Parameters
-        ----------
-        start : ndarray, shape (n_items, n_dims)
-            Coordinates.
-
-        Returns
-        -------
-        Point
-            Without slot preferences.
+        Shapes: `start` (n_items, n_dims).
         """
         bias = torch.zeros(3, dtype=self.dtype, device=self.device) if self.with_bias else None
         return Point(torch.as_tensor(start, device=self.device).to(self.dtype), bias, float("nan"), 0, False)
@@ -173,21 +119,7 @@ def prune(point: Point, limit: float = NEGLIGIBLE) -> Point:
 def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tuple[np.ndarray, np.ndarray]:
     """Score every judgment.
 
-    Parameters
-    ----------
-    X : Tensor, shape (n_items, n_dims)
-        Coordinates.
-    bias : Tensor or None
-        Preference for each slot.
-    data : Triplets
-        Judgments.
-
-    Returns
-    -------
-    loss : ndarray, shape (n,)
-        Cross-entropy in nats.
-    correct : ndarray, shape (n,)
-        1, 0, or the share of a tie.
+    Shapes: `X` (n_items, n_dims); returns loss (n,), correct (n,).
     """
     similarity = (X @ X.T).cpu().numpy()
     logits = choice_logits(similarity, data.items, bias=None if bias is None else bias.cpu().numpy())

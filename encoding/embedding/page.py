@@ -39,55 +39,26 @@ LARGEST_TEST = 500_000  # judgments that curves are computed from
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Context:
-    """What an embedding is compared with.
+    """What an embedding is compared with."""
 
-    Attributes
-    ----------
-    ratings : mapping of str to FeatureSpace
-        "category" and "dimension": tables of ratings.
-    others : mapping of str to FeatureSpace
-        Other embeddings, to match dimensions with; those of the same items are scored on the same judgments.
-    frames : mapping of str to Path
-        A picture of each stimulus.
-    """
-
-    ratings: Mapping[str, FeatureSpace] = field(default_factory=dict)
+    ratings: Mapping[str, FeatureSpace] = field(default_factory=dict)  # "category" and "dimension": tables of ratings
+    # Other embeddings, to match dimensions with; those of the same items are scored on the same judgments
     others: Mapping[str, FeatureSpace] = field(default_factory=dict)
-    frames: Mapping[str, Path] = field(default_factory=dict)
+    frames: Mapping[str, Path] = field(default_factory=dict)  # A picture of each stimulus
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PageContent:
-    """An embedding and what its page is made from.
+    """An embedding and what its page is made from."""
 
-    Attributes
-    ----------
-    space : FeatureSpace
-        The embedding.
-    model : SparseEmbedding
-        The fit, or the first of a consensus.
-    consensus : Consensus or None
-        If there were several seeds.
-    test : Triplets
-        Judgments to score it by.
-    part : str
-        Which part they are.
-    bias : ndarray, shape (3,)
-        Preference for each slot.
-    shown : Triplets
-        All judgments that it was fitted to.
-    subset : Triplets
-        All triplets of a few stimuli, if there were such.
-    """
-
-    space: FeatureSpace
-    model: SparseEmbedding
-    consensus: Consensus | None
-    test: Triplets
-    part: str
-    bias: np.ndarray
-    shown: Triplets
-    subset: Triplets
+    space: FeatureSpace  # The embedding
+    model: SparseEmbedding  # The fit, or the first of a consensus
+    consensus: Consensus | None  # If there were several seeds
+    test: Triplets  # Judgments to score it by
+    part: str  # Which part they are
+    bias: np.ndarray  # (3,) Preference for each slot
+    shown: Triplets  # All judgments that it was fitted to
+    subset: Triplets  # All triplets of a few stimuli, if there were such
 
     @property
     def X(self) -> np.ndarray:  # noqa: N802
@@ -154,22 +125,7 @@ def write_page(
 
 
 def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments) -> PageContent:
-    """Bring together an embedding and the judgments to score it by.
-
-    Parameters
-    ----------
-    name : str
-        Name of the feature space.
-    result : SparseEmbedding or Consensus
-        What was fitted.
-    judgments : Judgments
-        What it was fitted to.
-
-    Returns
-    -------
-    PageContent
-        With the test judgments, or those of the validation part where there are none.
-    """
+    """Bring together an embedding and the judgments to score it by."""
     consensus = result if isinstance(result, Consensus) else None
     model = result.runs[0] if isinstance(result, Consensus) else result
     data = as_triplets(judgments)

@@ -95,19 +95,7 @@ def _round(value: float) -> float:
 
 
 class Search:
-    """Fits that are compared on the same validation judgments.
-
-    Parameters
-    ----------
-    problem : Problem
-        Training judgments.
-    held_out : Triplets
-        Validation judgments.
-    tol : float
-        Relative decrease at which the chosen fit stops; the others stop at ten times that.
-    max_iter : int
-        Most steps of the chosen fit.
-    """
+    """Fits that are compared on the same validation judgments."""
 
     def __init__(self, problem: Problem, held_out: Triplets, *, tol: float, max_iter: int) -> None:
         self.problem, self.held_out, self.tol, self.max_iter = problem, held_out, tol, max_iter

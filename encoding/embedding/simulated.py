@@ -99,19 +99,7 @@ def _similarity(X: np.ndarray, kind: str) -> np.ndarray:
 def draw_triplets(n_items: int, n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw sets of three different items in random order.
 
-    Parameters
-    ----------
-    n_items : int
-        Number of items, 3 or more.
-    n : int
-        Number of sets.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of int32, shape (n, 3)
-        Every ordered triple is as likely as every other.
+    Returns (n, 3).
     """
     first = rng.integers(0, n_items, n)
     second = rng.integers(0, n_items - 1, n)
@@ -135,27 +123,7 @@ def judgments_of(
 ) -> Judgments:
     """Make `Judgments` that are all valid and count alike.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Name of each item.
-    items : ndarray of int, shape (n, 3)
-        Items in slots 0, 1, 2.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-    probabilities : ndarray, shape (n, 3), optional
-        Probability of each slot.
-    repeat : ndarray of int, shape (n,), optional
-        Which showing of its triplet each is; zeros if left out.
-    annotator : str
-        Who answered.
-    provenance : Provenance, optional
-        Where they come from.
-
-    Returns
-    -------
-    Judgments
-        Columns that are the same in every row take no memory.
+    Shapes: `items` (n, 3), `choice` (n,), `probabilities` (n, 3), `repeat` (n,).
     """
     n = len(items)
 

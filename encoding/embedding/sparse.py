@@ -529,21 +529,7 @@ class SparseEmbedding(BaseEstimator):
 def feature_space(name: str, X: np.ndarray, items: tuple[str, ...], provenance: Provenance) -> FeatureSpace:
     """Name rows and columns of an embedding.
 
-    Parameters
-    ----------
-    name : str
-        Name of the space; dimensions are called name_1, name_2, ...
-    X : ndarray, shape (n_items, n_dims)
-        Coordinates.
-    items : tuple of str
-        Name of each row.
-    provenance : Provenance
-        How it was made.
-
-    Returns
-    -------
-    FeatureSpace
-        On the clock "none".
+    Shapes: `X` (n_items, n_dims).
     """
     features = tuple(f"{name}_{number + 1}" for number in range(X.shape[1]))
     return FeatureSpace(name, X.astype(np.float64), Samples.of_stimuli(list(items)), features, provenance)

@@ -26,24 +26,15 @@ MOST_PAIRS = 1_000  # items whose similarities are compared
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Structure:
-    """How much of an embedding categories, dimensions, and both explain.
+    """How much of an embedding categories, dimensions, and both explain."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        Rows "categories", "dimensions", "both", "only categories" (both less dimensions), "only dimensions" and
-        "categories, as many columns" (the larger table cut to the size of the smaller; named after it). Columns
-        explained (share of the variance of held-out stimuli), low, high (95 percent, stimuli drawn anew), chance (mean
-        over shuffled stimuli), p.
-    verdict : str
-        The same in a sentence.
-    n_items : int
-        Stimuli with both kinds of ratings.
-    """
-
+    # Rows "categories", "dimensions", "both", "only categories" (both less dimensions), "only dimensions" and
+    # "categories, as many columns" (the larger table cut to the size of the smaller; named after it). Columns
+    # explained (share of the variance of held-out stimuli), low, high (95 percent, stimuli drawn anew), chance
+    # (mean over shuffled stimuli), p
     table: pd.DataFrame
-    verdict: str
-    n_items: int
+    verdict: str  # The same in a sentence
+    n_items: int  # Stimuli with both kinds of ratings
 
 
 def explain(
@@ -190,28 +181,16 @@ def _verdict(table: pd.DataFrame) -> str:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Blend:
-    """How many dimensions stimuli are blends of.
+    """How many dimensions stimuli are blends of."""
 
-    Attributes
-    ----------
-    effective : ndarray, shape (n_items,)
-        exp(entropy) of the weights of each stimulus: 1 if it has one dimension, n if n have equal weight; NaN for
-        stimuli without weights.
-    active : ndarray of int, shape (n_items,)
-        Fewest dimensions that hold 90 percent of its weights.
-    mean : float
-        Mean effective number.
-    clustered : float
-        The same if every stimulus had its largest weight and of all other dimensions only their background.
-    p : float
-        Share of simulated clustered embeddings that are at least as blended.
-    """
-
+    # (n_items,) exp(entropy) of the weights of each stimulus: 1 if it has one dimension, n if n have equal weight;
+    # NaN for stimuli without weights
     effective: np.ndarray
-    active: np.ndarray
-    mean: float
+    active: np.ndarray  # (n_items,) Fewest dimensions that hold 90 percent of its weights
+    mean: float  # Mean effective number
+    # The same if every stimulus had its largest weight and of all other dimensions only their background
     clustered: float
-    p: float
+    p: float  # Share of simulated clustered embeddings that are at least as blended
 
 
 def measure_blend(X: np.ndarray, *, n_simulations: int = 200, seed: int = 0) -> Blend:

@@ -15,27 +15,13 @@ SEEN = 2  # the first two are fitted to; "subset" (all triplets of a few stimuli
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Triplets:
-    """Valid judgments as arrays.
+    """Valid judgments as arrays."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (n, 3)
-        Item numbers in the order in which they were shown.
-    choice : ndarray of int8, shape (n,)
-        Slot that was called odd.
-    probabilities : ndarray of float32 or None, shape (n, 3)
-        None where no judgment has any; rows of choices are NaN.
-    weight : ndarray of float32 or None, shape (n,)
-        None where all are one.
-    names : tuple of str
-        Name of each item.
-    """
-
-    items: np.ndarray
-    choice: np.ndarray
-    probabilities: np.ndarray | None
-    weight: np.ndarray | None
-    names: tuple[str, ...]
+    items: np.ndarray  # (n, 3) Item numbers in the order in which they were shown
+    choice: np.ndarray  # (n,) Slot that was called odd
+    probabilities: np.ndarray | None  # (n, 3) None where no judgment has any; rows of choices are NaN
+    weight: np.ndarray | None  # (n,) None where all are one
+    names: tuple[str, ...]  # Name of each item
 
     def __len__(self) -> int:
         return len(self.items)
@@ -59,22 +45,7 @@ class Triplets:
 def as_triplets(given: Judgments | Triplets | np.ndarray, *, n_items: int | None = None) -> Triplets:
     """Take the valid judgments.
 
-    Parameters
-    ----------
-    given : Judgments, Triplets, or ndarray of int, shape (n, 3)
-        An array has the odd item last, as in the files of SPoSE and VICE.
-    n_items : int, optional
-        Number of items that an array is about; one more than the largest if left out.
-
-    Returns
-    -------
-    Triplets
-        Arrays.
-
-    Raises
-    ------
-    DataError
-        If there is no valid judgment, or an array does not name three different items in each row.
+    Shapes: `given` (n, 3).
     """
     if isinstance(given, Triplets):
         return given
@@ -157,27 +128,7 @@ def connections(data: Triplets) -> np.ndarray:
 
 
 def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.ndarray | None:
-    """Look up which part each valid judgment was declared to belong to.
-
-    Parameters
-    ----------
-    given : Judgments, Triplets or ndarray
-        What `data` was made from.
-    data : Triplets
-        Valid judgments.
-
-    Returns
-    -------
-    ndarray of str or None
-        "train", "validation", "test" or "subset" for each; None if nothing was declared.
-
-    Raises
-    ------
-    SplitError
-        If a triplet is in several parts.
-    DataError
-        If a part is unknown, or some judgments have one and others have none.
-    """
+    """Look up which part each valid judgment was declared to belong to."""
     if not isinstance(given, Judgments):
         return None
     declared = np.asarray(given.split[given.choice >= 0])
@@ -193,17 +144,7 @@ def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.nda
 def check_disjoint(data: Triplets, part: np.ndarray) -> None:
     """Refuse a division that puts the same three items into two parts.
 
-    Parameters
-    ----------
-    data : Triplets
-        Judgments.
-    part : ndarray, shape (n,)
-        Part of each.
-
-    Raises
-    ------
-    SplitError
-        If it does.
+    Shapes: `part` (n,).
     """
     codes = np.unique(part, return_inverse=True)[1]
     order = np.argsort(data.keys, kind="stable")
@@ -220,19 +161,7 @@ def check_disjoint(data: Triplets, part: np.ndarray) -> None:
 def divide(data: Triplets, share: float, rng: np.random.Generator) -> np.ndarray:
     """Draw a part of the triplets; all answers about the same three items go together.
 
-    Parameters
-    ----------
-    data : Triplets
-        Judgments.
-    share : float
-        Part of the sets of three to draw.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        True for judgments of the drawn sets.
+    Returns (n,).
     """
     sets, group = np.unique(data.keys, return_inverse=True)
     drawn = np.zeros(len(sets), bool)

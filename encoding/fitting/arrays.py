@@ -24,26 +24,13 @@ class Arrays:
 
     On the processor batches of targets go to threads and every product runs on one thread: the result of a batch
     does not depend on the number of threads, and threads of the linear algebra library do not wait for each other.
-
-    Attributes
-    ----------
-    device : {"cpu", "cuda"}
-        Where.
-    dtype : str
-        "float32" or "float64": precision of what is as wide as the number of targets.
-    threads : int
-        Batches that are worked on at the same time; 1 on CUDA.
-    library : {"numpy", "torch"}
-        Array library; numpy on the processor unless a test asks for the other.
-    vram : int
-        Bytes that may be taken on the graphics card.
     """
 
-    device: str = "cpu"
-    dtype: str = "float32"
-    threads: int = 1
-    library: str = "numpy"
-    vram: int = 8 << 30
+    device: str = "cpu"  # Where
+    dtype: str = "float32"  # "float32" or "float64": precision of what is as wide as the number of targets
+    threads: int = 1  # Batches that are worked on at the same time; 1 on CUDA
+    library: str = "numpy"  # Array library; numpy on the processor unless a test asks for the other
+    vram: int = 8 << 30  # Bytes that may be taken on the graphics card
 
     @property
     def xp(self) -> Any:

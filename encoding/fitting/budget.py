@@ -72,18 +72,7 @@ class ComputeSettings:
     """Whether a sample of targets of every chunk is checked against himalaya."""
 
     def compute(self, device: str) -> Compute:
-        """Turn sizes into bytes.
-
-        Parameters
-        ----------
-        device : {"cpu", "cuda"}
-            Where to compute.
-
-        Returns
-        -------
-        Compute
-            What `cross_predict` takes.
-        """
+        """Turn sizes into bytes."""
         return Compute(
             device,
             keep_bytes=parse_size(self.keep_predictions, "[compute] keep_predictions"),

@@ -367,21 +367,7 @@ def _pack(
 
 
 class ChunkFit:
-    """Models that are fitted together, chunk after chunk.
-
-    Parameters
-    ----------
-    solver : type of Solver
-        What fits them.
-    problem : Problem
-        The models, and where to compute.
-    partials : list of Partial
-        Where results of each model go.
-    stores : list of ndarray or None
-        Where predictions of each model go.
-    verify : bool
-        Whether to check a sample of targets of every chunk against himalaya.
-    """
+    """Models that are fitted together, chunk after chunk."""
 
     def __init__(
         self,

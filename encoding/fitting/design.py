@@ -13,30 +13,14 @@ from .rows import Rows, lay_out
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DesignMatrix:
-    """Everything about features and folds that does not depend on the responses.
+    """Everything about features and folds that does not depend on the responses."""
 
-    Attributes
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of all models, every space once, roughly centred.
-    columns : dict of str to slice
-        Columns of every space.
-    rows : Rows
-        Training and validation sets of all folds.
-    folds : tuple of Fold
-        Outer folds; one without held-out rows where a model is only fitted.
-    scale : bool
-        Whether features and bands are scaled on the rows of every training set, or used as they are.
-    intercept : bool
-        Whether features and responses are centred on every training set.
-    """
-
-    X: np.ndarray
-    columns: dict[str, slice]
-    rows: Rows
-    folds: tuple[Fold, ...]
-    scale: bool = True
-    intercept: bool = True
+    X: np.ndarray  # (n_samples, n_features) Features of all models, every space once, roughly centred
+    columns: dict[str, slice]  # Columns of every space
+    rows: Rows  # Training and validation sets of all folds
+    folds: tuple[Fold, ...]  # Outer folds; one without held-out rows where a model is only fitted
+    scale: bool = True  # Whether features and bands are scaled on the rows of every training set, or used as they are
+    intercept: bool = True  # Whether features and responses are centred on every training set
 
 
 def make_design(spaces: Sequence[FeatureSpace], folds: Folds) -> DesignMatrix:

@@ -12,43 +12,21 @@ from .solvers.base import Size
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A solver and why it was taken.
+    """A solver and why it was taken."""
 
-    Attributes
-    ----------
-    method : str
-        Name of the solver.
-    reason : str
-        A sentence for the report.
-    """
-
-    method: str
-    reason: str
+    method: str  # Name of the solver
+    reason: str  # A sentence for the report
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """What a fit will take.
+    """What a fit will take."""
 
-    Attributes
-    ----------
-    n_chunk : int
-        Targets that are read at a time.
-    n_batch : int
-        Targets that are worked on at a time.
-    operators : int
-        Bytes for what is prepared and kept from chunk to chunk.
-    total : int
-        Bytes of everything, the chunk of responses included.
-    text : str
-        A sentence for the log.
-    """
-
-    n_chunk: int
-    n_batch: int
-    operators: int
-    total: int
-    text: str
+    n_chunk: int  # Targets that are read at a time
+    n_batch: int  # Targets that are worked on at a time
+    operators: int  # Bytes for what is prepared and kept from chunk to chunk
+    total: int  # Bytes of everything, the chunk of responses included
+    text: str  # A sentence for the log
 
 
 def count_operations(size: Size, n_targets: int, device: str = "cpu") -> dict[str, float]:

@@ -17,24 +17,12 @@ KERNEL_BYTES = 512 << 20
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of all folds, and how they divide into blocks.
+    """Rows of all folds, and how they divide into blocks."""
 
-    Attributes
-    ----------
-    folds : list
-        Training rows and inner folds of every outer fold, counted in the whole data.
-    sets : list of TrainingSet
-        Different training sets.
-    plan : BlockSets
-        How blocks make up sets.
-    outer : list of list of int
-        Outer fold of every validation set of every training set.
-    """
-
-    folds: list[OuterFold]
-    sets: list[TrainingSet]
-    plan: BlockSets
-    outer: list[list[int]] = field(default_factory=list)
+    folds: list[OuterFold]  # Training rows and inner folds of every outer fold, counted in the whole data
+    sets: list[TrainingSet]  # Different training sets
+    plan: BlockSets  # How blocks make up sets
+    outer: list[list[int]] = field(default_factory=list)  # Outer fold of every validation set of every training set
 
     @property
     def n_validations(self) -> int:

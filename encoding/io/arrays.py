@@ -17,23 +17,6 @@ def open_npy(path: Path, advice: str = "Make or download it again.") -> np.ndarr
     """Open an array as a read-only memory map.
 
     A header may promise terabytes that the file does not hold: nothing is allocated before sizes are compared.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.npy`` file.
-    advice : str
-        What to do about a damaged one.
-
-    Returns
-    -------
-    ndarray
-        Its values.
-
-    Raises
-    ------
-    DataError
-        If it is missing, damaged, truncated, or holds Python objects.
     """
     if not path.is_file():
         raise absent(path)
@@ -82,17 +65,7 @@ def take_columns(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
     Each look at a mapped file maps 64 KiB around it, many times the part of a row that is wanted: rows are read by
     ordinary reads instead.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_rows, n_columns)
-        Usually a memory map.
-    columns : ndarray of int, shape (n_taken,)
-        Which.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, n_taken)
-        A copy.
+    Shapes: `values` (n_rows, n_columns), `columns` (n_taken,); returns (n_rows, n_taken).
     """
     if not isinstance(values, np.memmap) or _root(values) is None or not values.flags.c_contiguous:
         return values[:, columns]

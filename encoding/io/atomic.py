@@ -107,23 +107,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Write a file under a temporary name and rename it when the block ends well.
-
-    Parameters
-    ----------
-    path : str or Path
-        The final name. Missing folders are made.
-
-    Yields
-    ------
-    Path
-        The temporary name, in the same folder and with the same extensions. It is removed if the block raises.
-
-    Raises
-    ------
-    DataError
-        If the disk is full, or the folder may not be written to.
-    """
+    """Write a file under a temporary name and rename it when the block ends well."""
     path = Path(path)
     temporary = temporary_name(path)
     with clean_errors(path):
@@ -139,23 +123,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name and rename it when the block ends well.
-
-    Parameters
-    ----------
-    path : str or Path
-        The final name; a folder that is already there is replaced.
-
-    Yields
-    ------
-    Path
-        An empty folder beside it. It is removed if the block raises.
-
-    Raises
-    ------
-    DataError
-        If the disk is full, or the folder may not be written to.
-    """
+    """Fill a folder under a temporary name and rename it when the block ends well."""
     path = Path(path)
     temporary, old = temporary_name(path), temporary_name(path, ".old-")
     with clean_errors(path):
@@ -175,40 +143,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file in one step.
-
-    Parameters
-    ----------
-    path : str or Path
-        The final name.
-    text : str
-        UTF-8 content.
-
-    Returns
-    -------
-    Path
-        The final name.
-    """
+    """Write a text file in one step."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
 def write_json(path: str | Path, content: Any) -> Path:
-    """Write a JSON file in one step.
-
-    Parameters
-    ----------
-    path : str or Path
-        The final name.
-    content : object
-        Anything JSON can hold.
-
-    Returns
-    -------
-    Path
-        The final name.
-    """
+    """Write a JSON file in one step."""
     return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -217,20 +159,7 @@ def _one_line(cell: Any) -> Any:
 
 
 def write_tsv(path: str | Path, frame: Any) -> Path:
-    """Write a table as BIDS wants it: tabs, a header, "n/a" for what is missing.
-
-    Parameters
-    ----------
-    path : str or Path
-        The final name.
-    frame : pandas.DataFrame
-        The table; its index is not written.
-
-    Returns
-    -------
-    Path
-        The final name.
-    """
+    """Write a table as BIDS wants it: tabs, a header, "n/a" for what is missing."""
     # BIDS knows no quotation marks, so that a cell can hold neither a tab nor a line break.
     texts = frame.select_dtypes(include=["object", "string"]).columns
     plain = frame.assign(**{name: frame[name].map(_one_line, na_action="ignore") for name in texts})

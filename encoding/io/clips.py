@@ -18,46 +18,16 @@ LEAST = 0.9  # of the duration in the header that must be there; headers are a l
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ClipFrames:
-    """Some frames of a clip.
+    """Some frames of a clip."""
 
-    Attributes
-    ----------
-    frames : tuple of ndarray of uint8, shape (height, width, 3)
-        RGB, in the order of time; none if the clip has a problem.
-    times : tuple of float
-        When each is shown, seconds from the beginning.
-    duration : float
-        Seconds; NaN if unknown.
-    problem : str
-        What is wrong with the clip, "" if nothing is.
-    """
-
-    frames: tuple[np.ndarray, ...]
-    times: tuple[float, ...]
-    duration: float
-    problem: str = ""
+    frames: tuple[np.ndarray, ...]  # (height, width, 3) RGB, in the order of time; none if the clip has a problem
+    times: tuple[float, ...]  # When each is shown, seconds from the beginning
+    duration: float  # Seconds; NaN if unknown
+    problem: str = ""  # What is wrong with the clip, "" if nothing is
 
 
 def inside(folder: str | Path, name: str) -> Path:
-    """Find a file that must lie inside a folder.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The stimulus folder.
-    name : str
-        Path relative to it.
-
-    Returns
-    -------
-    Path
-        The file, links followed.
-
-    Raises
-    ------
-    DataError
-        If it leads out of the folder, or there is no such file.
-    """
+    """Find a file that must lie inside a folder."""
     top = Path(folder).resolve()
     path = (top / name).resolve()
     if not path.is_relative_to(top) or path == top:
@@ -77,25 +47,6 @@ def read_clip(path: str | Path, n_frames: int, *, each: Callable[[np.ndarray], n
 
     The clip is decoded once from its beginning, which is several times faster than a seek to each frame, and exact
     where a seek may miss.
-
-    Parameters
-    ----------
-    path : str or Path
-        A video file.
-    n_frames : int
-        How many parts.
-    each : callable, optional
-        Applied to every frame that is kept, as soon as it is decoded, so that large frames are never all in memory.
-
-    Returns
-    -------
-    ClipFrames
-        One frame per part, or what is wrong with the file.
-
-    Raises
-    ------
-    DataError
-        If the package that decodes videos is not installed.
     """
     try:
         import av

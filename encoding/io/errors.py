@@ -10,29 +10,7 @@ from .fetched import is_unfetched, unfetched_error
 
 @contextmanager
 def naming(path: Path, damaged: tuple[type[Exception], ...], problem: str, advice: str) -> Iterator[None]:
-    """Turn what is raised on a damaged file into an error that names it; errors that do so already pass.
-
-    Parameters
-    ----------
-    path : Path
-        The file that is read inside the block.
-    damaged : tuple of type
-        What its library raises.
-    problem : str
-        What cannot be done.
-    advice : str
-        What the file may be, and what to do.
-
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    DataError
-        If the block fails in reading.
-    """
+    """Turn what is raised on a damaged file into an error that names it; errors that do so already pass."""
     try:
         yield
     except EncodingError:

@@ -37,28 +37,7 @@ def locked(
     sweeping: tuple[tuple[Path, str], ...] = (),
     tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
 ) -> Iterator[None]:
-    """Hold the lock of a result while the block runs.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Where results of its kind lie; the lock is a file in its folder `FOLDER`.
-    name : str
-        The result.
-    wait : bool
-        Wait for another process, instead of raising.
-    busy : str
-        Message of the error where nobody waits.
-    sweeping : tuple of (Path, str)
-        Folders and patterns of names whose temporary files nobody else can be writing now: they are removed.
-    tell : callable
-        Called with a sentence if another process has to be waited for.
-
-    Raises
-    ------
-    DataError
-        If another process holds it and `wait` is False, or the folder cannot be written to.
-    """
+    """Hold the lock of a result while the block runs."""
     path = Path(folder) / FOLDER / f"{name}.lock"
     with clean_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

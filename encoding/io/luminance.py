@@ -17,15 +17,7 @@ PRIMARIES = np.array([0.212671, 0.715160, 0.072169])
 def lightness(pixels: np.ndarray) -> np.ndarray:
     """Turn sRGB colours into CIE 1976 lightness L*.
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (..., 3)
-        Red, green and blue.
-
-    Returns
-    -------
-    ndarray of float32, shape (...)
-        0 for black to 100 for white.
+    Shapes: `pixels` (..., 3); returns (...).
 
     Examples
     --------
@@ -48,24 +40,7 @@ def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
 def read_luminance(path: Path, size: int, rate: float) -> np.ndarray:
     """Decode a clip into square luminance images.
 
-    Parameters
-    ----------
-    path : Path
-        A video file.
-    size : int
-        Edge of the images in pixels; the clip is squeezed to a square.
-    rate : float
-        Images per second; the frame that is on at each moment is taken.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_images, size, size)
-        CIE lightness, 0 to 100.
-
-    Raises
-    ------
-    DataError
-        If the clip cannot be decoded to its end or has no frame, or packages are missing.
+    Returns (n_images, size, size).
     """
     try:
         import av

@@ -14,15 +14,7 @@ BLOCK_BYTES = 8 << 20
 
 
 class Partial:
-    """A folder beside the final one that fills up chunk by chunk.
-
-    Parameters
-    ----------
-    folder : Path
-        The final folder.
-    plan : mapping
-        Key of the result, and how the targets are divided; chunks of another plan are thrown away.
-    """
+    """A folder beside the final one that fills up chunk by chunk."""
 
     def __init__(self, folder: Path, plan: Mapping[str, object]) -> None:
         self.final = Path(folder)
@@ -39,66 +31,21 @@ class Partial:
                 temporary.write_text(text, encoding="utf-8")
 
     def has(self, chunk: int) -> bool:
-        """Tell whether a chunk is finished.
-
-        Parameters
-        ----------
-        chunk : int
-            Its number.
-
-        Returns
-        -------
-        bool
-            True if `read` can read it.
-        """
+        """Tell whether a chunk is finished."""
         return self._path(chunk).is_file()
 
     def write(self, chunk: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep the results of a chunk.
-
-        Parameters
-        ----------
-        chunk : int
-            Its number.
-        arrays : mapping of str to ndarray
-            The results.
-        """
+        """Keep the results of a chunk."""
         with atomic_file(self._path(chunk)) as temporary, temporary.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
 
     def read(self, chunk: int) -> dict[str, np.ndarray]:
-        """Read the results of a chunk.
-
-        Parameters
-        ----------
-        chunk : int
-            Its number.
-
-        Returns
-        -------
-        dict of str to ndarray
-            What was kept.
-        """
+        """Read the results of a chunk."""
         with np.load(self._path(chunk), allow_pickle=False) as stored:
             return dict(stored)
 
     def array(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-        """Open an array of the result, which is filled column by column.
-
-        Parameters
-        ----------
-        name : str
-            Its file.
-        shape : tuple of int
-            Its shape; the last axis are targets.
-        dtype : type
-            Its precision.
-
-        Returns
-        -------
-        ndarray
-            A writeable memory map; NaN where nothing has been written.
-        """
+        """Open an array of the result, which is filled column by column."""
         path = self.folder / name
         if not path.is_file():
             with atomic_file(path) as temporary:
@@ -106,18 +53,7 @@ class Partial:
         return np.load(path, mmap_mode="r+", allow_pickle=False)
 
     def reopen(self, name: str) -> np.ndarray:
-        """Open an array that has been filled.
-
-        Parameters
-        ----------
-        name : str
-            Its file.
-
-        Returns
-        -------
-        ndarray
-            A memory map that cannot be written to.
-        """
+        """Open an array that has been filled."""
         return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
 
     def finish(self) -> None:

@@ -17,64 +17,25 @@ HEMIS = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R", "b
 
 @dataclass(frozen=True, slots=True)
 class RegionTable:
-    """The regions of an atlas, one entry per region.
+    """The regions of an atlas, one entry per region."""
 
-    Attributes
-    ----------
-    index : tuple of int
-        Label of each region.
-    region, hemi, network, color : tuple of str
-        Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb").
-    states_hemi : bool
-        Whether the file has a column of hemispheres.
-    """
-
-    index: tuple[int, ...]
-    region: tuple[str, ...]
-    hemi: tuple[str, ...]
-    network: tuple[str, ...]
-    color: tuple[str, ...]
-    states_hemi: bool
+    index: tuple[int, ...]  # Label of each region
+    region: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
+    hemi: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
+    network: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
+    color: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
+    states_hemi: bool  # Whether the file has a column of hemispheres
     centroids: tuple[tuple[float, float, float], ...] | None = None
 
 
 def entities(path: Path) -> dict[str, str]:
-    """Split a BIDS file name into its entities.
-
-    Parameters
-    ----------
-    path : Path
-        ``tpl-fsaverage5_hemi-L_atlas-A_dseg.label.gii``.
-
-    Returns
-    -------
-    dict of str to str
-        ``{"tpl": "fsaverage5", "hemi": "L", "atlas": "A"}``; parts without a hyphen are left out.
-    """
+    """Split a BIDS file name into its entities."""
     parts = path.name.split(".")[0].split("_")
     return dict(part.split("-", 1) for part in parts if "-" in part)
 
 
 def read_rows(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
-    """Read a TSV as text.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    needed : iterable of str
-        Columns that it must have.
-
-    Returns
-    -------
-    list of dict
-        One per row.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, empty, lacks a column, or a row is too short or too long.
-    """
+    """Read a TSV as text."""
     if not path.is_file():
         raise absent(path)
     require_content(path)
@@ -105,21 +66,6 @@ def find_table(image: Path) -> Path:
     A table belongs to an image if it lies beside it, has the same suffix and no entity that differs from the
     image's; ``hemi-``, ``res-`` and ``den-`` are usually left out. A table of exactly the image's name wins, then
     the one with most entities.
-
-    Parameters
-    ----------
-    image : Path
-        The label image.
-
-    Returns
-    -------
-    Path
-        The table.
-
-    Raises
-    ------
-    DataError
-        If there is none, or several fit equally well.
     """
     stem = image.name.split(".")[0]
     exact = image.with_name(f"{stem}.tsv")
@@ -144,46 +90,12 @@ def find_table(image: Path) -> Path:
 
 
 def read_table(path: Path) -> RegionTable:
-    """Read the regions of an atlas.
-
-    Parameters
-    ----------
-    path : Path
-        TSV with the columns index and name, and optionally hemi, network and color.
-
-    Returns
-    -------
-    RegionTable
-        The regions in the order of the file, without a row for 0 (background).
-
-    Raises
-    ------
-    DataError
-        If an index is no integer, or an index or a name occurs twice, or a hemisphere or colour is not understood.
-    """
+    """Read the regions of an atlas."""
     return make_table(read_rows(path, ("index", "name")), path.name)
 
 
 def make_table(rows: list[dict[str, str]], name: str) -> RegionTable:
-    """Check rows and make a table of them.
-
-    Parameters
-    ----------
-    rows : list of dict
-        As `read_rows` gives them.
-    name : str
-        The file, for messages.
-
-    Returns
-    -------
-    RegionTable
-        The regions, without a row for 0.
-
-    Raises
-    ------
-    DataError
-        As `read_table`.
-    """
+    """Check rows and make a table of them."""
     numbered = [(_integer(row["index"], name), row) for row in rows]
     numbered = [(index, row) for index, row in numbered if index != 0]
     index = tuple(number for number, _ in numbered)

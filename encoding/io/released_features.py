@@ -17,22 +17,7 @@ STRUCT = "L"
 def read_feature_struct(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read a MATLAB file with a struct ``L`` of ``feat`` and ``featname``; row i belongs to stimulus id i.
 
-    Parameters
-    ----------
-    path : Path
-        A file of MATLAB 5 to 7.3.
-
-    Returns
-    -------
-    values : ndarray of float64, shape (n_stimuli, n_features)
-        ``feat``.
-    features : tuple of str
-        ``featname``, as released.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, has no such struct, or numbers and names differ in count.
+    Returns values (n_stimuli, n_features).
     """
     content = _read(path, STRUCT)
     if not isinstance(content, dict) or not {"feat", "featname"} <= set(content):
@@ -54,24 +39,7 @@ def read_feature_struct(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 def read_feature_folder(path: Path) -> tuple[tuple[str, ...], np.ndarray, tuple[Path, ...]]:
     """Read a folder with one MATLAB file per stimulus, each with a vector ``feat``.
 
-    Parameters
-    ----------
-    path : Path
-        Folder of one layer; files are named after stimuli.
-
-    Returns
-    -------
-    stimuli : tuple of str
-        Names of the files without extension; numbers in one spelling (``0017`` is ``17``).
-    values : ndarray of float64, shape (n_stimuli, n_features)
-        One row per file.
-    files : tuple of Path
-        The files.
-
-    Raises
-    ------
-    DataError
-        If there is no such file, one is damaged or has another number of features, or two name one stimulus.
+    Returns values (n_stimuli, n_features).
     """
     files = tuple(sorted(path.glob("*.mat")))
     if not files:

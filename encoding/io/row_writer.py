@@ -20,16 +20,6 @@ def npy_rows(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
 
     Ordinary writes are used instead of a memory map, whose dirty pages would count as memory of the
     process until the system gets to write them.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it is valid once the block has ended.
-
-    Yields
-    ------
-    callable
-        Takes an array of shape (any, n_columns) and appends it; the first says how many columns there are.
     """
     n_rows, n_columns = 0, None
     with path.open("wb") as stream:
@@ -63,12 +53,7 @@ def _header(n_rows: int, n_columns: int) -> bytes:
 def blank_columns(path: Path, columns: np.ndarray) -> None:
     """Set whole columns of a file made by `npy_rows` to NaN.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    columns : ndarray of bool, shape (n_columns,)
-        Which.
+    Shapes: `columns` (n_columns,).
     """
     width = len(columns)
     step = max(1, BLOCK_BYTES // (4 * max(width, 1)))
@@ -86,13 +71,7 @@ def blank_columns(path: Path, columns: np.ndarray) -> None:
 
 
 def scale_columns(path: Path) -> None:
-    """Z-score every column of a file made by `npy_rows` over all its rows.
-
-    Parameters
-    ----------
-    path : Path
-        The file. Columns that do not vary, or are NaN, become NaN.
-    """
+    """Z-score every column of a file made by `npy_rows` over all its rows."""
     values = np.load(path, mmap_mode="r+", allow_pickle=False)
     step = max(1, BLOCK_BYTES // (4 * max(len(values), 1)))
     for first in range(0, values.shape[1], step):

@@ -13,48 +13,14 @@ LISTS = {"cowen2017": ("cowen2017.tsv", False), "cowen2017-2180": ("cowen2017.ts
 
 
 def list_path(name: str) -> Path:
-    """Find the file of a shipped list.
-
-    Parameters
-    ----------
-    name : str
-        One of `LISTS`.
-
-    Returns
-    -------
-    Path
-        A TSV file.
-
-    Raises
-    ------
-    DataError
-        If there is no such list.
-    """
+    """Find the file of a shipped list."""
     if name not in LISTS:
         raise DataError(f"There is no stimulus list {name!r}. {suggest(name, LISTS)}")
     return Path(str(resources.files(__package__) / "lists" / LISTS[name][0]))
 
 
 def read_list(name: str) -> StimulusSet:
-    """Read a shipped list of stimuli.
-
-    Parameters
-    ----------
-    name : {"cowen2017", "cowen2017-2180"}
-        "cowen2017": 2,196 stimulus ids of 2,185 video files, 2,181 different videos (Horikawa et al. 2020).
-        "cowen2017-2180": the same with ids 1349 and 1363 taken for one video, which gives 2,180 as Du et al. (2025)
-        count; that this is their reason is a guess of others.
-
-    Returns
-    -------
-    StimulusSet
-        Closed; named by numbers. Ids of the same video are duplicates of the one that was shown first.
-
-    Raises
-    ------
-    DataError
-        If there is no such list.
-    """
+    """Read a shipped list of stimuli."""
     path = list_path(name)
     columns = ("stimulus", "file", "duplicate_of", "reason", "suggested_duplicate_of")
     frame = read_table(path, text=columns)

@@ -58,13 +58,6 @@ def write_object(item: Any, folder: Path) -> None:
 
     Arrays that already are memory maps of the very file they would be written to are left alone; this
     is how stages that fill a large array piece by piece save it without a copy.
-
-    Parameters
-    ----------
-    item : object
-        One of the nouns.
-    folder : Path
-        An existing folder, usually that of `atomic_folder`.
     """
     content = {"format": FORMAT, "object": _encode(item, "", folder)}
     (folder / DESCRIPTION).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
@@ -100,23 +93,7 @@ def load(folder: str | Path) -> Any:
 
 
 def describe(folder: str | Path) -> dict[str, Any]:
-    """Read type and provenance of a saved object without touching its arrays.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder.
-
-    Returns
-    -------
-    dict
-        With the keys "type" and "provenance" (a `Provenance`, or None if it has none).
-
-    Raises
-    ------
-    DataError
-        If the folder holds no object.
-    """
+    """Read type and provenance of a saved object without touching its arrays."""
     folder = Path(folder)
     content = _read_description(folder)
     with _whole(folder):
@@ -126,20 +103,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
 
 
 def saved_with(folder: str | Path, key: str) -> bool:
-    """Tell whether a folder holds the result of exactly these settings and inputs.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder, which need not exist.
-    key : str
-        `Provenance.key` of the wanted result.
-
-    Returns
-    -------
-    bool
-        True if it can be loaded instead of made again.
-    """
+    """Tell whether a folder holds the result of exactly these settings and inputs."""
     if not (Path(folder) / DESCRIPTION).is_file():
         return False
     provenance = describe(folder)["provenance"]

@@ -25,27 +25,7 @@ NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?|)")
 
 
 def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table with a header.
-
-    Parameters
-    ----------
-    path : str or Path
-        A ``.tsv``, ``.csv`` or ``.parquet`` file.
-    text : sequence of str
-        Columns to keep as text; stimulus names such as ``007`` must not become numbers. Missing text
-        is "". White space around it is removed, as around the names of columns.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table, one row per line; "n/a" and empty cells are missing.
-
-    Raises
-    ------
-    DataError
-        If the file does not exist, cannot be read, has another extension, two columns of one name, or lines with more
-        or fewer cells than the header.
-    """
+    """Read a table with a header."""
     path = Path(path)
     if not path.is_file():
         raise absent(path)
@@ -149,27 +129,7 @@ def require_no_row_numbers(columns: Sequence[str], where: str) -> None:
 
 
 def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
-    """Take a numeric column out of a table.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    column : str
-        Its name.
-    where : str
-        The file, for the message.
-
-    Returns
-    -------
-    ndarray of float64
-        Missing cells are NaN.
-
-    Raises
-    ------
-    DataError
-        If the column is missing or holds something that is not a number.
-    """
+    """Take a numeric column out of a table."""
     if column not in frame.columns:
         raise DataError(f"{where}: no column {column!r}. There is: {', '.join(map(str, frame.columns))}.")
     values = pd.to_numeric(frame[column], errors="coerce")
@@ -183,27 +143,7 @@ def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
 
 
 def stimulus_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
-    """Choose the column that names the stimulus.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Columns of the table.
-    wanted : str or None
-        What the user asked for; None for the first usual name.
-    where : str
-        The file, for the message.
-
-    Returns
-    -------
-    str
-        Name of the column.
-
-    Raises
-    ------
-    DataError
-        If there is no such column.
-    """
+    """Choose the column that names the stimulus."""
     choices = STIMULUS_COLUMNS if wanted is None else (wanted,)
     for name in choices:
         if name in columns:
@@ -215,24 +155,7 @@ def stimulus_column(columns: Sequence[str], wanted: str | None, where: str) -> s
 
 
 def read_stimuli(path: str | Path) -> StimulusSet:
-    """Read a stimulus table.
-
-    Parameters
-    ----------
-    path : str or Path
-        A table with a stimulus column, and if known the columns ``path``, ``duration`` (seconds),
-        ``duplicate_of`` and ``split``.
-
-    Returns
-    -------
-    StimulusSet
-        One row per stimulus.
-
-    Raises
-    ------
-    DataError
-        If the table cannot be read, has no stimulus column, or lists a stimulus twice.
-    """
+    """Read a stimulus table."""
     texts = ("path", "duplicate_of", "split", *STIMULUS_COLUMNS)
     frame = read_table(path, text=texts)
     column = stimulus_column(list(frame.columns), None, str(path))

@@ -40,30 +40,14 @@ N_LABELS, STIMULUS_LABEL = 3, 2
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows of one session in one file.
+    """Rows of one session in one file."""
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    session : int
-        Number of the session; 0 if the file does not tell.
-    first : int
-        First row of the file that belongs to it.
-    run : ndarray of int64, shape (n_rows,)
-        Number of the run within the session, from 1.
-    stimulus : ndarray of str, shape (n_rows,)
-        What was shown.
-    missing : tuple of int
-        Runs within the session that are not there.
-    """
-
-    path: Path
-    session: int
-    first: int
-    run: np.ndarray
-    stimulus: np.ndarray
-    missing: tuple[int, ...]
+    path: Path  # The file
+    session: int  # Number of the session; 0 if the file does not tell
+    first: int  # First row of the file that belongs to it
+    run: np.ndarray  # (n_rows,) Number of the run within the session, from 1
+    stimulus: np.ndarray  # (n_rows,) What was shown
+    missing: tuple[int, ...]  # Runs within the session that are not there
 
     @property
     def labels(self) -> np.ndarray:
@@ -73,32 +57,7 @@ class Piece:
 
 
 def read_pieces(bdata: Bdata, session: int, *, before: int, stimulus: str | None, labels: str) -> list[Piece]:
-    """Read what the rows of a file are.
-
-    Parameters
-    ----------
-    bdata : Bdata
-        An open file.
-    session : int
-        Session that its name tells; 0 if it holds all.
-    before : int
-        Runs in the files before, for files whose runs are numbered on.
-    stimulus : str or None
-        Row of metadata that selects the column of the stimulus; by default ``stimulus_name`` if there is one, else
-        the third of the three columns of ``Label``.
-    labels : str
-        How a stimulus that has only a number is named, for instance ``video{label:04d}``.
-
-    Returns
-    -------
-    list of Piece
-        One per session.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, sessions or runs are out of order, or rows are no block means.
-    """
+    """Read what the rows of a file are."""
     _check_columns(bdata, stimulus)
     names = _stimuli(bdata, stimulus, labels)
     if len(names) == 0:
@@ -123,31 +82,7 @@ def read_pieces(bdata: Bdata, session: int, *, before: int, stimulus: str | None
 def join_pieces(
     pieces: Sequence[Piece], subject: str, *, n_runs: int | None, exclude_missing: bool
 ) -> tuple[Samples, list[Exclusion]]:
-    """Put the rows of all sessions behind each other.
-
-    Parameters
-    ----------
-    pieces : sequence of Piece
-        In order.
-    subject : str
-        Label, for messages.
-    n_runs : int or None
-        How many runs there must be, if that is known.
-    exclude_missing : bool
-        Whether runs may be missing.
-
-    Returns
-    -------
-    samples : Samples
-        One row per block; the files do not tell onsets.
-    exclusions : list of Exclusion
-        Missing runs that were accepted.
-
-    Raises
-    ------
-    DataError
-        If runs are missing.
-    """
+    """Put the rows of all sessions behind each other."""
     stimulus = np.concatenate([piece.stimulus for piece in pieces])
     nan = np.full(len(stimulus), np.nan)
     samples = Samples(stimulus, nan, nan, np.concatenate([piece.labels for piece in pieces]), "stimulus")
@@ -295,34 +230,6 @@ def load_bdata(
     of all runs.
     Rows are read run by run, and of each run a few columns at a time, so that memory does not grow with the number of
     runs: the peak is one run of the voxels in float32, and some 150 MB for HDF5 and for what is read at a time.
-
-    Parameters
-    ----------
-    loader : Blocks
-        Settings, of the kind "bdata".
-    index : BidsIndex
-        Only its folder counts.
-    subject : str
-        Label without ``sub-``.
-    folder : Path
-        Where the responses are kept.
-    sessions : iterable of str, optional
-        Session labels; all if left out.
-    progress : callable, optional
-        Called with the share of runs that are done.
-
-    Returns
-    -------
-    Responses
-        On the clock "stimulus".
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged, its parts contradict each other, or sessions or runs are missing or out of
-        order.
-    AlignmentError
-        If files of one subject have different voxels.
     """
     wanted = [str(label).removeprefix("ses-") for label in sessions or ()]
     exclude = loader.missing_runs == "exclude"

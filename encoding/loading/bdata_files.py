@@ -10,19 +10,7 @@ PLACES = {"number": r"[1-9][0-9]*", "subject": r"[A-Za-z0-9]+", "session": r"[1-
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuse a pattern of file names that cannot tell subjects apart.
-
-    Parameters
-    ----------
-    pattern : str
-        ``{number}`` stands for the number of the subject (1, 2, ...; its label is 01, 02, ...), ``{subject}`` for
-        its label as it is, ``{session}`` for the number of a session.
-
-    Raises
-    ------
-    ConfigError
-        If another name stands in braces, or none for the subject.
-    """
+    """Refuse a pattern of file names that cannot tell subjects apart."""
     names = set(re.findall(r"\{([^{}]*)\}", pattern))
     strange = names - set(PLACES)
     if strange or "{" in re.sub(r"\{[a-z]+\}", "", pattern) or not names & {"number", "subject"}:
@@ -58,31 +46,7 @@ def bdata_subjects(pattern: str, folder: Path) -> list[str]:
 def bdata_sources(
     pattern: str, folder: Path, subject: str, *, exclude_missing: bool
 ) -> tuple[list[tuple[int, Path]], list[Exclusion]]:
-    """Find the files of a subject.
-
-    Parameters
-    ----------
-    pattern : str
-        As for `check_pattern`.
-    folder : Path
-        The data set.
-    subject : str
-        Label without ``sub-``.
-    exclude_missing : bool
-        Whether sessions may be missing between others.
-
-    Returns
-    -------
-    sources : list of (int, Path)
-        Number of the session, and its file, in order; 0 where one file holds all sessions.
-    exclusions : list of Exclusion
-        Missing sessions that were accepted.
-
-    Raises
-    ------
-    DataError
-        If there is no file, the label is no number where one is needed, or a session is missing.
-    """
+    """Find the files of a subject."""
     filled = pattern.replace("{subject}", subject)
     if "{number}" in filled:
         if not re.fullmatch(r"0*[1-9][0-9]*", subject):
@@ -138,27 +102,7 @@ def first_bdata_file(pattern: str, folder: Path, subject: str) -> Path:
 
 
 def chosen_sessions(found: Sequence[int], wanted: Sequence[str], where: str) -> list[int]:
-    """Turn session labels of the command line into numbers.
-
-    Parameters
-    ----------
-    found : sequence of int
-        Sessions that there are.
-    wanted : sequence of str
-        Labels without ``ses-``; all sessions if empty.
-    where : str
-        Subject, for the message.
-
-    Returns
-    -------
-    list of int
-        In order.
-
-    Raises
-    ------
-    DataError
-        If one is not there.
-    """
+    """Turn session labels of the command line into numbers."""
     if not wanted:
         return list(found)
     numbers = {f"{number:02d}": number for number in found} | {str(number): number for number in found}

@@ -29,33 +29,6 @@ def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> R
 
     Of the settings for cleaning, only `scale_rows` applies: it z-scores every target over the trials of each
     run. Images are read run by run; a table is read whole.
-
-    Parameters
-    ----------
-    loader : Betas
-        Settings, of the kind "betas".
-    index : BidsIndex
-        The dataset.
-    subject : str
-        Label without ``sub-``.
-    folder : Path
-        Where the responses are kept.
-
-    Returns
-    -------
-    Responses
-        On the clock "stimulus".
-
-    Raises
-    ------
-    DataError
-        If the number of trials and of estimates differ, trials of a run do not follow each other, or a file
-        is missing or damaged.
-
-    Warns
-    -----
-    UserWarning
-        If the estimates of one run may have used the data of others.
     """
     file, events = (dataset_path(index, str(path), subject) for path in (loader.file, loader.events))
     told = _warnings(loader, subject, file)

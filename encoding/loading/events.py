@@ -13,30 +13,7 @@ DEFAULT_COLUMNS = ("stim_id", "stim_file")
 def read_presentations(
     path: Path, run: str, *, stimulus: str | None = None, stimuli: StimulusSet | None = None
 ) -> Samples:
-    """Read the presentations of a run.
-
-    Parameters
-    ----------
-    path : Path
-        An events.tsv.
-    run : str
-        Label of the run.
-    stimulus : str, optional
-        Column that names the stimulus; ``stim_id`` if there is one, else ``stim_file``.
-    stimuli : StimulusSet, optional
-        Makes repeats under other names known.
-
-    Returns
-    -------
-    Samples
-        On the clock "stimulus", by onset. Rows without a stimulus are rest and are not among them.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, an onset or a duration is not a number, a duration is negative, or no
-        stimulus was shown.
-    """
+    """Read the presentations of a run."""
     where = str(path)
     names = (stimulus,) if stimulus else DEFAULT_COLUMNS
     frame = read_table(path, text=names)

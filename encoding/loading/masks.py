@@ -10,31 +10,7 @@ from ..io.images.volumes import grid_of, open_volume, read_mask, voxel_targets
 
 
 def subject_voxels(runs: list[RunFiles], mask: str | Path, subject: str) -> tuple[Targets, list[Exclusion]]:
-    """Choose the voxels that every run has.
-
-    Parameters
-    ----------
-    runs : list of RunFiles
-        Runs of a subject.
-    mask : "brain", "none", or Path
-        Intersection of the runs' brain masks, every voxel of the grid, or a mask image.
-    subject : str
-        Label, for messages.
-
-    Returns
-    -------
-    targets : Targets
-        Voxels.
-    exclusions : list of Exclusion
-        Voxels that are in the brain mask of some runs only.
-
-    Raises
-    ------
-    DataError
-        If a mask is missing, damaged or empty.
-    AlignmentError
-        If a mask or a run lies on another grid.
-    """
+    """Choose the voxels that every run has."""
     grid = grid_of(open_volume(runs[0].bold[0]))
     exclusions: list[Exclusion] = []
     if mask == "none":

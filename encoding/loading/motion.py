@@ -18,19 +18,7 @@ DISPLACEMENT = "framewise_displacement"
 def motion_of_rows(loader: Loader, responses: Responses, runs: Sequence[RunFiles]) -> np.ndarray | None:
     """Average motion parameters and framewise displacement over the volumes of every row.
 
-    Parameters
-    ----------
-    loader : Loader
-        Where windows of presentations lie.
-    responses : Responses
-        The rows.
-    runs : sequence of RunFiles
-        Their files.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, 7), or None
-        None where a run has no table with these columns.
+    Returns (n_samples, 7).
     """
     files = {run.label: run.confounds for run in runs}
     if set(files) < set(responses.samples.runs) or any(path is None for path in files.values()):

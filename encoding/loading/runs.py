@@ -17,27 +17,13 @@ T_R_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class RunRows:
-    """What one run adds to the responses.
+    """What one run adds to the responses."""
 
-    Attributes
-    ----------
-    values : ndarray of float32, shape (n_rows, n_targets)
-        Cleaned responses; columns that cannot be used are NaN.
-    unusable : ndarray of bool, shape (n_targets,)
-        Those columns.
-    samples : Samples
-        The rows.
-    drift : ndarray of float32, shape (n_rows, n_drift)
-        Orthonormal basis of the slow signals; no columns on the clock "stimulus".
-    exclusions : tuple of Exclusion
-        What was left out.
-    """
-
-    values: np.ndarray
-    unusable: np.ndarray
-    samples: Samples
-    drift: np.ndarray
-    exclusions: tuple[Exclusion, ...]
+    values: np.ndarray  # (n_rows, n_targets) Cleaned responses; columns that cannot be used are NaN
+    unusable: np.ndarray  # (n_targets,) Those columns
+    samples: Samples  # The rows
+    drift: np.ndarray  # (n_rows, n_drift) Orthonormal basis of the slow signals; no columns on the clock "stimulus"
+    exclusions: tuple[Exclusion, ...]  # What was left out
 
 
 def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, tuple[str, ...]]:
@@ -99,27 +85,7 @@ def _require_regular(run: RunFiles, where: str) -> None:
 
 
 def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
-    """Read the confounds of a run, as far as the loader wants them.
-
-    Parameters
-    ----------
-    loader : Scans
-        Settings.
-    run : RunFiles
-        Its files.
-    where : str
-        Subject and run, for the message.
-
-    Returns
-    -------
-    Confounds or None
-        None if none are wanted and there is no file that could tell of volumes before the steady state.
-
-    Raises
-    ------
-    DataError
-        If they are wanted and there is no file, or columns are missing.
-    """
+    """Read the confounds of a run, as far as the loader wants them."""
     if run.confounds is None:
         if loader.strategies:
             raise DataError(
@@ -134,34 +100,7 @@ def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
 def run_rows(
     loader: Scans, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
 ) -> RunRows:
-    """Clean a run and take its rows.
-
-    Parameters
-    ----------
-    loader : Scans
-        Settings.
-    image : RunImage
-        Time series; its values are overwritten.
-    presentations : Samples
-        What was shown.
-    confounds : Confounds or None
-        What to take out.
-    t_r : float
-        Repetition time in seconds.
-    where : str
-        Subject and run, for messages.
-
-    Returns
-    -------
-    RunRows
-        One row per kept volume, or per presentation.
-
-    Raises
-    ------
-    DataError
-        If tables and images differ in length, an event starts after the end of the run, or too few volumes or
-        rows are left.
-    """
+    """Clean a run and take its rows."""
     n_scans = len(image.values)
     end = n_scans * t_r
     _check_events(loader, presentations, end, where)
@@ -293,17 +232,7 @@ def _windows(
 def window_lengths(presentations: Samples, window: float | str | None) -> np.ndarray:
     """Tell how long the window of each presentation of a run is.
 
-    Parameters
-    ----------
-    presentations : Samples
-        Of one run, by onset.
-    window : float, "block" or None
-        As of `Loader`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_presentations,)
-        Seconds.
+    Returns (n_presentations,).
     """
     if window is None:
         return np.asarray(presentations.duration)

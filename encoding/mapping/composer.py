@@ -30,23 +30,7 @@ INTERVAL = "Lines are 95% intervals of the mean over participants (Student's t).
 
 
 class Composer:
-    """Draws the figures of a report on shared scales and saves them.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Participants, all made with the same settings.
-    settings : Maps
-        What to show.
-    figures : Path
-        Folder of the pictures.
-    root : Path
-        Folder of the report.
-    progress : callable
-        Called with the share of pictures that are drawn.
-    group_verdicts : pandas.DataFrame, optional
-        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
-    """
+    """Draws the figures of a report on shared scales and saves them."""
 
     def __init__(
         self,
@@ -86,24 +70,7 @@ class Composer:
         return result.scores[self.metric]
 
     def keep(self, figure: Figure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
-        """Save a figure and make it a block of the report.
-
-        Parameters
-        ----------
-        figure : Figure
-            The figure.
-        name : str
-            File name without extension.
-        alt, caption : str
-            What it shows.
-        subject : str
-            Whose it is.
-
-        Returns
-        -------
-        Picture
-            A block that points to the file.
-        """
+        """Save a figure and make it a block of the report."""
         path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
         self.pictures.append(path)
         self.progress(min(0.95, len(self.pictures) / self._n_expected()))
@@ -120,30 +87,11 @@ class Composer:
         return places.merge(self.verdicts, on=PLACE) if len(self.verdicts) else self.verdicts
 
     def names(self, result: Result, what: str) -> str:
-        """Make a file name in the manner of BIDS.
-
-        Parameters
-        ----------
-        result : Result
-            Whose picture it is.
-        what : str
-            The part that follows the subject.
-
-        Returns
-        -------
-        str
-            The name without extension.
-        """
+        """Make a file name in the manner of BIDS."""
         return f"sub-{result.subject}_{what}"
 
     def glance(self) -> page.Section:
-        """Chart the accuracy of every model in every region, with the verdicts of tests.
-
-        Returns
-        -------
-        Section
-            Charts of networks and ROIs, and the verdicts in words.
-        """
+        """Chart the accuracy of every model in every region, with the verdicts of tests."""
         blocks: list[page.Block] = []
         for number, chart in enumerate(self.charts):
             shown = chart.of_models(self.metric, self.models)
@@ -170,13 +118,7 @@ class Composer:
         return page.Section("At a glance", tuple(blocks), intro)
 
     def winners(self) -> page.Section | None:
-        """Map the feature space that the tests name in every target.
-
-        Returns
-        -------
-        Section or None
-            None with fewer than two single feature spaces, or nothing to draw; a sentence where nothing was tested.
-        """
+        """Map the feature space that the tests name in every target."""
         if len(self.single) < 2 or not self.drawable or self.scale is None:
             return None
         found = {result.subject: named_targets(result, self.single) for result in self.results}
@@ -207,13 +149,7 @@ class Composer:
         return page.Section(title, tuple(blocks), intro, columns=self.columns)
 
     def accuracy(self) -> page.Section | None:
-        """Show the accuracy map of every model.
-
-        Returns
-        -------
-        Section or None
-            None if there is nothing to draw.
-        """
+        """Show the accuracy map of every model."""
         if not self.drawable or self.scale is None:
             return None
         blocks = []
@@ -241,13 +177,7 @@ class Composer:
         return page.Section("Accuracy of each model", tuple(blocks), intro, columns=self.columns)
 
     def differences(self) -> page.Section | None:
-        """Show pairwise differences: charts of regions, maps, and targets against each other.
-
-        Returns
-        -------
-        Section or None
-            None without pairs.
-        """
+        """Show pairwise differences: charts of regions, maps, and targets against each other."""
         if not self.pairs or self.scale is None:
             return None
         blocks: list[page.Block] = []
@@ -306,13 +236,7 @@ class Composer:
         return blocks
 
     def parts(self) -> page.Section | None:
-        """Chart how joint models divide their explained variance among feature spaces.
-
-        Returns
-        -------
-        Section or None
-            None without a joint model.
-        """
+        """Chart how joint models divide their explained variance among feature spaces."""
         blocks: list[page.Block] = []
         for number, chart in enumerate(self.charts):
             for model, of_model in chart.of_parts("split_r2"):
@@ -332,13 +256,7 @@ class Composer:
         return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
 
     def partition(self) -> page.Section | None:
-        """Chart the unique and shared variance of feature spaces.
-
-        Returns
-        -------
-        Section or None
-            None unless models of all subsets of a joint model were fitted.
-        """
+        """Chart the unique and shared variance of feature spaces."""
         blocks: list[page.Block] = []
         keys = ["subject", "level", "region"]
         for number, chart in enumerate(self.charts):

@@ -21,17 +21,10 @@ DRAWN_SURFACE = "fsaverage5"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Canvas:
-    """Draws maps of one set of targets.
+    """Draws maps of one set of targets."""
 
-    Attributes
-    ----------
-    targets : Targets
-        What the maps are about.
-    background : Path or None
-        Image to draw slices on; the MNI template is used in its space, plain grey elsewhere.
-    """
-
-    targets: Targets
+    targets: Targets  # What the maps are about
+    # Image to draw slices on; the MNI template is used in its space, plain grey elsewhere
     background: Path | None = None
 
     @property
@@ -52,21 +45,7 @@ class Canvas:
     def accuracy(self, values: np.ndarray, scale: ColorScale, title: str, passed: np.ndarray | None = None) -> Figure:
         """Draw a map of numbers.
 
-        Parameters
-        ----------
-        values : ndarray, shape (n_targets,)
-            The map.
-        scale : ColorScale
-            Its colours.
-        title : str
-            Text above it.
-        passed : ndarray of bool, shape (n_targets,), optional
-            Targets that passed a test; the others are faded.
-
-        Returns
-        -------
-        Figure
-            Four views of the cortex, or axial slices.
+        Shapes: `values` (n_targets,), `passed` (n_targets,).
         """
         mask = None if passed is None else passed.astype(np.float32)
         if self.on_surface:
@@ -81,21 +60,7 @@ class Canvas:
     ) -> Figure:
         """Draw the best model of every target.
 
-        Parameters
-        ----------
-        winner : ndarray of int, shape (n_targets,)
-            Best model, -1 for none.
-        margin, accuracy : ndarray, shape (n_targets,)
-            Its lead and its score.
-        scale : WinnerScale
-            Its colours.
-        title : str
-            Text above it.
-
-        Returns
-        -------
-        Figure
-            Four views of the cortex, or axial slices.
+        Shapes: `winner` (n_targets,), `margin, accuracy` (n_targets,).
         """
         parts = (winner.astype(np.float32), margin, accuracy)
         if self.on_surface:
@@ -118,14 +83,6 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
 def group_mean(maps: Sequence[np.ndarray]) -> np.ndarray:
     """Average maps of several subjects on the same targets.
 
-    Parameters
-    ----------
-    maps : sequence of ndarray, shape (n_targets,)
-        One map per subject.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
-        Mean; NaN where any subject has none.
+    Shapes: `maps` (n_targets,); returns (n_targets,).
     """
     return np.mean(np.stack(list(maps)), axis=0)

@@ -17,18 +17,7 @@ LISTS = {
 
 
 def describe_methods(summary: Summary) -> str:
-    """Write the methods of a run in words that can go into a paper.
-
-    Parameters
-    ----------
-    summary : Summary
-        Of one participant.
-
-    Returns
-    -------
-    str
-        Paragraphs, separated by empty lines.
-    """
+    """Write the methods of a run in words that can go into a paper."""
     settings = summary.settings
     parts = [_responses(summary, settings["load"])]
     if summary.models:

@@ -120,20 +120,7 @@ def claims(composer: Composer) -> page.Section | None:
 
 
 def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Section:
-    """Show numbers per region.
-
-    Parameters
-    ----------
-    composer : Composer
-        Of the report.
-    tests : pandas.DataFrame, optional
-        Tests of differences over participants.
-
-    Returns
-    -------
-    Section
-        One table per chart, significant targets where they were counted, and tests where there are any.
-    """
+    """Show numbers per region."""
     blocks: list[page.Block] = []
     over = {metric: metric in set(composer.regions["metric"]) for metric in (composer.metric, "over_ceiling")}
     for chart in composer.charts if composer.models else ():
@@ -162,18 +149,7 @@ def _scores_table(composer: Composer, chart: Chart, metric: str) -> page.DataTab
 
 
 def diagnostics(composer: Composer) -> page.Section:
-    """Show folds, penalties and what was left out.
-
-    Parameters
-    ----------
-    composer : Composer
-        Of the report.
-
-    Returns
-    -------
-    Section
-        Two pictures and a table.
-    """
+    """Show folds, penalties and what was left out."""
     blocks: list[page.Block] = []
     for result in composer.results if composer.summary.n_folds else ():
         folds = {str(run): int(fold) for run, fold in result.summary.fold_of_run.items()}
@@ -204,18 +180,7 @@ def diagnostics(composer: Composer) -> page.Section:
 
 
 def about(composer: Composer) -> page.Section:
-    """Show methods, settings and versions.
-
-    Parameters
-    ----------
-    composer : Composer
-        Of the report.
-
-    Returns
-    -------
-    Section
-        Text.
-    """
+    """Show methods, settings and versions."""
     summary = composer.summary
     versions = "\n".join(f"{name} {version}" for name, version in summary.versions.items())
     versions += f"\ndevice: {summary.device}\nseed: {summary.settings['seed']}"
@@ -230,18 +195,7 @@ def about(composer: Composer) -> page.Section:
 
 
 def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
-    """List the limitations of a set of results.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        One per participant.
-
-    Returns
-    -------
-    tuple of str
-        Sentences; those that say the same of several participants or models are one.
-    """
+    """List the limitations of a set of results."""
     found: list[Warned] = []
     for result in results:
         summary, who = result.summary, result.subject

@@ -35,20 +35,7 @@ def spaces_as_models(regions: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def scores_of(result: Result, name: str) -> Scores:
-    """Select the scores of one similarity analysis, with feature spaces as models.
-
-    Parameters
-    ----------
-    result : Result
-        Participant.
-    name : str
-        Name of the analysis.
-
-    Returns
-    -------
-    Scores
-        One row per feature space.
-    """
+    """Select the scores of one similarity analysis, with feature spaces as models."""
     scores = result.scores[RSA]
     chosen = [number for number, row in enumerate(scores.rows) if row.model == name]
     rows = tuple(ScoreRow(scores.rows[number].feature) for number in chosen)
@@ -56,18 +43,7 @@ def scores_of(result: Result, name: str) -> Scores:
 
 
 def describe_choices(choices: RsaSummary) -> str:
-    """Describe what was compared.
-
-    Parameters
-    ----------
-    choices : RsaSummary
-        Choices and counts of one analysis.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
+    """Describe what was compared."""
     kinds: dict[str, list[str]] = {}
     for space, kind in choices.similarity.items():
         kinds.setdefault(SIMILARITY[kind], []).append(space)

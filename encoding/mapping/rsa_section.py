@@ -25,18 +25,7 @@ LABELS = {"pearson": "Pearson r of similarities (RSA)", "spearman": "Spearman ra
 
 
 def similarity_sections(composer: Composer) -> list[page.Section]:
-    """Show every analysis of similarity.
-
-    Parameters
-    ----------
-    composer : Composer
-        Of the report.
-
-    Returns
-    -------
-    list of Section
-        One per analysis: charts of regions, maps, and a table.
-    """
+    """Show every analysis of similarity."""
     return [_Analysis(composer, name, choices).section() for name, choices in composer.summary.rsa.items()]
 
 

@@ -10,71 +10,25 @@ MOST_REGIONS = 30
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Chart:
-    """Regions that are shown together in one chart.
+    """Regions that are shown together in one chart."""
 
-    Attributes
-    ----------
-    title : str
-        What they are.
-    rows : pandas.DataFrame
-        Rows of the regions table, of all metrics.
-    """
-
-    title: str
-    rows: pd.DataFrame
+    title: str  # What they are
+    rows: pd.DataFrame  # Rows of the regions table, of all metrics
 
     def of_models(self, metric: str, models: Sequence[str]) -> pd.DataFrame:
-        """Choose the rows of whole models.
-
-        Parameters
-        ----------
-        metric : str
-            Name of the score.
-        models : sequence of str
-            Models to show.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Rows that have a value.
-        """
+        """Choose the rows of whole models."""
         rows = self.rows
         chosen = (rows["metric"] == metric) & (rows["feature"] == "all") & rows["model"].isin(list(models))
         return rows[chosen & rows["value"].notna()]
 
     def of_parts(self, metric: str) -> list[tuple[str, pd.DataFrame]]:
-        """Choose the rows of parts of models.
-
-        Parameters
-        ----------
-        metric : str
-            "split_r2" or "partition_r2".
-
-        Returns
-        -------
-        list of (str, pandas.DataFrame)
-            Name of every joint model, and its rows that have a value.
-        """
+        """Choose the rows of parts of models."""
         rows = self.rows[(self.rows["metric"] == metric) & self.rows["value"].notna()]
         return [(str(model), of_model) for model, of_model in rows.groupby("model", sort=False)]
 
 
 def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
-    """Choose which regions are shown together.
-
-    Parameters
-    ----------
-    regions : pandas.DataFrame
-        Rows of `score_regions`.
-    roi_set : str
-        Name of an ROI set, or "auto".
-
-    Returns
-    -------
-    list of Chart
-        For each atlas its networks, its ROI set, or, if it has neither and is small, its regions; all targets
-        as one where there is no atlas.
-    """
+    """Choose which regions are shown together."""
     found = []
     for atlas, rows in regions[regions["atlas"] != ""].groupby("atlas", sort=False):
         networks = rows[rows["level"] == "network"]

@@ -41,21 +41,12 @@ UNTESTED_TARGETS = "Targets were not tested: colours show size only, and nothing
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Fading:
-    """What is faded in maps of accuracy: one mask per participant and model, never one line for several models.
+    """What is faded in maps of accuracy: one mask per participant and model, never one line for several models."""
 
-    Attributes
-    ----------
-    passed : mapping of (str, str) to ndarray of bool, shape (n_targets,)
-        By participant and model; empty where no target was tested.
-    threshold : float or None
-        Score below which all maps are faded, where the settings name one.
-    sentence : str
-        What is faded and why.
-    """
-
+    # (n_targets,) By participant and model; empty where no target was tested
     passed: Mapping[tuple[str, str], np.ndarray]
-    threshold: float | None
-    sentence: str
+    threshold: float | None  # Score below which all maps are faded, where the settings name one
+    sentence: str  # What is faded and why
 
     def of(self, result: Result, model: str) -> np.ndarray | None:
         """Mask of one map; None without a test."""
@@ -73,23 +64,7 @@ class Fading:
 
 
 def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) -> Fading:
-    """Choose the masks of accuracy maps.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Participants.
-    settings : Maps
-        A threshold, "auto" or "fdr".
-    models : sequence of str
-        Models that are drawn.
-
-    Returns
-    -------
-    Fading
-        A number in the settings fades below it and claims nothing; else what did not pass the test of targets is
-        faded, model by model; without such a test nothing is.
-    """
+    """Choose the masks of accuracy maps."""
     if not isinstance(settings.threshold, str):
         line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. The files hold all."
         return Fading({}, float(settings.threshold), line)
@@ -128,21 +103,11 @@ def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Named:
-    """Which space is ahead in which target.
+    """Which space is ahead in which target."""
 
-    Attributes
-    ----------
-    winner : ndarray of int, shape (n_targets,)
-        Position among the models; -1 where none can be named.
-    lead : ndarray, shape (n_targets,)
-        Its lead over the second in U.
-    tested : ndarray of bool, shape (n_targets,)
-        Targets that were tested.
-    """
-
-    winner: np.ndarray
-    lead: np.ndarray
-    tested: np.ndarray
+    winner: np.ndarray  # (n_targets,) Position among the models; -1 where none can be named
+    lead: np.ndarray  # (n_targets,) Its lead over the second in U
+    tested: np.ndarray  # (n_targets,) Targets that were tested
 
 
 def named_targets(result: Result, models: Sequence[str]) -> Named | None:

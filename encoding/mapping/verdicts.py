@@ -137,19 +137,7 @@ def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
 
 
 def headline(verdicts: pd.DataFrame) -> str:
-    """Summarise the claims about some regions in words.
-
-    Parameters
-    ----------
-    verdicts : pandas.DataFrame
-        Rows of `judge_regions`.
-
-    Returns
-    -------
-    str
-        One sentence per space that is named somewhere, and one for all other tested regions; or that nothing was
-        tested.
-    """
+    """Summarise the claims about some regions in words."""
     if verdicts.empty:
         return ""
     if not verdicts["tested"].any():

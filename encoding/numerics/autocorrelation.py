@@ -9,17 +9,7 @@ def lag_one(values: np.ndarray, run: np.ndarray) -> np.ndarray:
     Every run is centred on its own mean, which biases the estimate by about -(1 + 3 rho) / n for runs of n samples
     (Kendall 1954); that bias is removed.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_samples, n_columns)
-        Signals; rows of a run are in time.
-    run : ndarray of str, shape (n_samples,)
-        Run of every row.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_columns,)
-        Autocorrelation in [-1, 1]; NaN for columns that do not vary and where no run has six rows.
+    Shapes: `values` (n_samples, n_columns), `run` (n_samples,); returns (n_columns,).
 
     Examples
     --------

@@ -20,47 +20,25 @@ FEWEST_STIMULI = 10
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reliability:
-    """Reliability of responses to repeated stimuli.
+    """Reliability of responses to repeated stimuli."""
 
-    Attributes
-    ----------
-    value, low, high : ndarray of float64, shape (n_targets,)
-        Estimate and its 95% interval; not truncated, so that targets without signal scatter about 0. NaN where a target
-        does not vary.
-    n_stimuli : int
-        Stimuli that were repeated.
-    n_averaged : float
-        Occasions whose mean it is the reliability of.
-    """
-
+    # (n_targets,) Estimate and its 95% interval; not truncated, so that targets without signal scatter about 0. NaN
+    # where a target does not vary
     value: np.ndarray
+    # (n_targets,) Estimate and its 95% interval; not truncated, so that targets without signal scatter about 0. NaN
+    # where a target does not vary
     low: np.ndarray
+    # (n_targets,) Estimate and its 95% interval; not truncated, so that targets without signal scatter about 0. NaN
+    # where a target does not vary
     high: np.ndarray
-    n_stimuli: int
-    n_averaged: float
+    n_stimuli: int  # Stimuli that were repeated
+    n_averaged: float  # Occasions whose mean it is the reliability of
 
 
 def repeat_reliability(values: np.ndarray, stimulus: np.ndarray, *, averaged: float = 1.0) -> Reliability:
     """Estimate how reliable responses to stimuli are that were shown several times.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_rows, n_targets)
-        Responses; rows of stimuli that were shown once are ignored.
-    stimulus : ndarray of str or int, shape (n_rows,)
-        Stimulus of every row.
-    averaged : float
-        Occasions over which the responses that models are tested on are averaged; 1 for single presentations.
-
-    Returns
-    -------
-    Reliability
-        Of means over that many occasions.
-
-    Raises
-    ------
-    ValueError
-        If fewer than ten stimuli were repeated: the interval would say nothing.
+    Shapes: `values` (n_rows, n_targets), `stimulus` (n_rows,).
     """
     _, place, counts = np.unique(stimulus, return_inverse=True, return_counts=True)
     repeated = counts[place] > 1
@@ -122,15 +100,7 @@ def shared_signal(responses: np.ndarray) -> np.ndarray:
     Signal that participants share is a part of what a model can predict: a lower bound of the noise ceiling for models
     of what is shared, and none at all for what is specific to a participant.
 
-    Parameters
-    ----------
-    responses : ndarray, shape (n_participants, n_samples, n_targets)
-        Responses to the same stimuli in the same order.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_participants, n_targets)
-        Pearson correlations; NaN where a target does not vary.
+    Shapes: `responses` (n_participants, n_samples, n_targets); returns (n_participants, n_targets).
     """
     values = np.asarray(responses, dtype=np.float64)
     values = values - values.mean(1, keepdims=True)

@@ -19,19 +19,7 @@ TILE = 256  # rows of the similarity matrix that are summed at once
 def choice_logits(similarity: np.ndarray, items: np.ndarray, *, bias: np.ndarray | None = None) -> np.ndarray:
     """Look up the similarity of the pair that is left when a slot is called odd.
 
-    Parameters
-    ----------
-    similarity : ndarray, shape (n_items, n_items)
-        Symmetric; of an embedding X it is X X'.
-    items : ndarray of int, shape (n, 3)
-        Items in slots 0, 1, 2.
-    bias : ndarray, shape (3,), optional
-        Preference for each slot.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 3)
-        Logit of each slot.
+    Shapes: `similarity` (n_items, n_items), `items` (n, 3), `bias` (3,); returns (n, 3).
     """
     a, b, c = np.asarray(items).T
     logits = np.stack([similarity[b, c], similarity[a, c], similarity[a, b]], axis=1).astype(np.float64)
@@ -41,15 +29,7 @@ def choice_logits(similarity: np.ndarray, items: np.ndarray, *, bias: np.ndarray
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
     """Normalise logits.
 
-    Parameters
-    ----------
-    logits : ndarray, shape (n, 3)
-        One row per judgment.
-
-    Returns
-    -------
-    ndarray, shape (n, 3)
-        Logarithm of the probability that each slot is called odd.
+    Shapes: `logits` (n, 3); returns (n, 3).
     """
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -61,17 +41,7 @@ def correct_share(logits: np.ndarray, choice: np.ndarray) -> np.ndarray:
     Sparse embeddings have many triplets of which no two items share a dimension; counting such ties as right would
     reward an embedding of zeros.
 
-    Parameters
-    ----------
-    logits : ndarray, shape (n, 3)
-        One row per judgment.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Expected success of guessing among the largest.
+    Shapes: `logits` (n, 3), `choice` (n,); returns (n,).
     """
     largest = logits >= logits.max(axis=1, keepdims=True) - TIES
     return largest[np.arange(len(logits)), choice] / largest.sum(axis=1)
@@ -80,19 +50,7 @@ def correct_share(logits: np.ndarray, choice: np.ndarray) -> np.ndarray:
 def cross_entropy(log_p: np.ndarray, choice: np.ndarray, *, probabilities: np.ndarray | None = None) -> np.ndarray:
     """Compute how surprising each judgment is.
 
-    Parameters
-    ----------
-    log_p : ndarray, shape (n, 3)
-        Predicted log probabilities.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-    probabilities : ndarray, shape (n, 3), optional
-        Given probabilities, which take the place of the choice where they are not NaN.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In nats.
+    Shapes: `log_p` (n, 3), `choice` (n,), `probabilities` (n, 3); returns (n,).
     """
     loss = -log_p[np.arange(len(log_p)), choice]
     if probabilities is None:
@@ -108,15 +66,7 @@ def choice_similarity(X: np.ndarray) -> np.ndarray:
 
     With E = exp(X X'), entry (i, j) is E_ij times the mean over k of 1 / (E_ij + E_ik + E_jk).
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        Embedding of three items or more.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_items, n_items)
-        Probabilities; 1 on the diagonal.
+    Shapes: `X` (n_items, n_dims); returns (n_items, n_items).
     """
     n = len(X)
     products = np.asarray(X, dtype=np.float64)
@@ -186,21 +136,7 @@ def _sum_reciprocals(kernel: torch.Tensor) -> torch.Tensor:
 def repeat_counts(items: np.ndarray, choice: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray]:
     """Count the answers to each set of three items, whatever the order in which they were shown.
 
-    Parameters
-    ----------
-    items : ndarray of int, shape (n, 3)
-        Items in slots 0, 1, 2.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-    n_items : int
-        Number of items.
-
-    Returns
-    -------
-    group : ndarray of int, shape (n,)
-        Number of the set that each judgment is about.
-    counts : ndarray of int, shape (n_sets, 3)
-        How often the smallest, middle and largest item number of the set was called odd.
+    Shapes: `items` (n, 3), `choice` (n,); returns group (n,), counts (n_sets, 3).
     """
     order = np.argsort(items, axis=1)
     rank = np.argsort(order, axis=1)[np.arange(len(items)), choice]
@@ -213,17 +149,7 @@ def repeat_counts(items: np.ndarray, choice: np.ndarray, n_items: int) -> tuple[
 def triplet_keys(items: np.ndarray, n_items: int) -> np.ndarray:
     """Give every judgment the number of its set of three items.
 
-    Parameters
-    ----------
-    items : ndarray of int, shape (n, 3)
-        Items in any order.
-    n_items : int
-        Number of items, at most two million.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Equal where the three items are equal.
+    Shapes: `items` (n, 3); returns (n,).
     """
     low, middle, high = np.sort(items, axis=1).astype(np.int64).T
     return (low * n_items + middle) * n_items + high
@@ -259,19 +185,7 @@ def noise_ceiling(counts: np.ndarray) -> tuple[float, float, int]:
 def calibration(probabilities: np.ndarray, choice: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
     """Compare predicted probabilities with how often they came true.
 
-    Parameters
-    ----------
-    probabilities : ndarray, shape (n, 3)
-        Predicted, of each slot.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-    n_bins : int
-        Equally wide bins of probability.
-
-    Returns
-    -------
-    ndarray, shape (n_bins, 3)
-        Mean prediction, share that came true, number of slots; NaN in empty bins.
+    Shapes: `probabilities` (n, 3), `choice` (n,); returns (n_bins, 3).
     """
     came_true = np.eye(3)[choice].ravel()
     flat = probabilities.ravel()

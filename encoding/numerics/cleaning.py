@@ -20,22 +20,7 @@ def clean_series(
 ) -> np.ndarray:
     """Project drift and nuisance out of every column, in place.
 
-    Parameters
-    ----------
-    values : ndarray of float32, shape (n_samples, n_targets)
-        Time series of one run; overwritten. Columns that are not finite, do not vary, or are nothing but
-        drift and nuisance become NaN: those of which the projection leaves no more than the rounding of float32.
-    drift, nuisance : ndarray, shape (n_samples, any)
-        Orthonormal columns, together as well; the constant is in `drift`.
-    standardize : bool
-        Divide by the standard deviation of the run (n - 1 in the denominator).
-    despike : float, optional
-        Values beyond this many standard deviations are set to that limit.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_targets,)
-        Columns that cannot be used.
+    Shapes: `values` (n_samples, n_targets), `drift, nuisance` (n_samples, any); returns (n_targets,).
     """
     n_samples, n_targets = values.shape
     basis = np.concatenate([drift, nuisance], axis=1).astype(np.float64)
@@ -68,15 +53,7 @@ def clean_series(
 def zscore_rows(values: np.ndarray) -> np.ndarray:
     """Standardise every column over its rows, in place.
 
-    Parameters
-    ----------
-    values : ndarray of float32, shape (n_rows, n_targets)
-        Responses of one run; overwritten. Columns that are not finite or do not vary become NaN.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_targets,)
-        Columns that cannot be used.
+    Shapes: `values` (n_rows, n_targets); returns (n_targets,).
     """
     return clean_series(values, np.full((len(values), 1), len(values) ** -0.5), np.zeros((len(values), 0)))
 
@@ -87,19 +64,7 @@ def cosine_drifts(n_scans: int, t_r: float, high_pass: float) -> np.ndarray:
     Column k is ``sqrt(2 / n) cos(pi k (t + 1/2) / n)`` for k = 1 ... floor(2 n t_r high_pass), where n is the
     number of volumes.
 
-    Parameters
-    ----------
-    n_scans : int
-        Volumes of the whole run, before any is left out.
-    t_r : float
-        Repetition time in seconds.
-    high_pass : float
-        Cutoff in Hz: slower cosines are in the basis.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_scans, n_cosines)
-        Orthonormal columns; none if the run is shorter than half a period.
+    Returns (n_scans, n_cosines).
 
     Examples
     --------
@@ -115,15 +80,7 @@ def cosine_drifts(n_scans: int, t_r: float, high_pass: float) -> np.ndarray:
 def linear_drift(n_scans: int) -> np.ndarray:
     """Make a linear trend.
 
-    Parameters
-    ----------
-    n_scans : int
-        Volumes of the whole run.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_scans, 1)
-        From -1 to 1.
+    Returns (n_scans, 1).
     """
     return np.linspace(-1.0, 1.0, n_scans)[:, None]
 
@@ -131,20 +88,7 @@ def linear_drift(n_scans: int) -> np.ndarray:
 def orthonormal(columns: np.ndarray, *, within: np.ndarray | None = None, tol: float = 1e-8) -> np.ndarray:
     """Make an orthonormal basis of what some columns span.
 
-    Parameters
-    ----------
-    columns : ndarray, shape (n_samples, n_columns)
-        Any columns, dependent ones included.
-    within : ndarray, shape (n_samples, n_basis), optional
-        Orthonormal columns whose span is taken out first.
-    tol : float
-        Directions whose singular value, after scaling columns to unit length, is below this part of the
-        largest are left out.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, rank)
-        Orthonormal columns, orthogonal to `within`.
+    Shapes: `columns` (n_samples, n_columns), `within` (n_samples, n_basis); returns (n_samples, rank).
     """
     columns = np.asarray(columns, dtype=np.float64)
     length = np.linalg.norm(columns, axis=0)
@@ -162,17 +106,7 @@ def orthonormal(columns: np.ndarray, *, within: np.ndarray | None = None, tol: f
 def project_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Take the span of an orthonormal basis out of every column.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_samples, n_columns)
-        Signals.
-    basis : ndarray, shape (n_samples, n_basis)
-        Orthonormal columns; columns of zeros do nothing.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, n_columns)
-        ``values - basis basis' values``.
+    Shapes: `values` (n_samples, n_columns), `basis` (n_samples, n_basis); returns (n_samples, n_columns).
     """
     values = np.asarray(values, dtype=np.float64)
     basis = np.asarray(basis, dtype=np.float64)

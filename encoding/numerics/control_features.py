@@ -11,17 +11,7 @@ def position_bumps(time: np.ndarray, n_bumps: int = N_POSITIONS) -> np.ndarray:
 
     Held-out runs are predicted from them where responses have a time course that runs share.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n_samples,)
-        Time since the start of the run.
-    n_bumps : int
-        Number of bumps; their centres are evenly spaced and their standard deviation is that spacing.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, n_bumps)
-        Values in (0, 1].
+    Shapes: `time` (n_samples,); returns (n_samples, n_bumps).
     """
     centres = np.linspace(time.min(), time.max(), n_bumps)
     width = max((centres[-1] - centres[0]) / (n_bumps - 1), np.finfo(float).tiny)
@@ -34,17 +24,7 @@ def time_waves(time: np.ndarray, n_waves: int = N_WAVES) -> np.ndarray:
     Smooth in time, they predict held-out blocks from neighbouring training blocks (orthogonal autocorrelated sequences,
     Feghhi et al. 2024, in their smoothest directions).
 
-    Parameters
-    ----------
-    time : ndarray, shape (n_samples,)
-        Time since the start.
-    n_waves : int
-        Number of half-periods of the fastest cosine.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, n_waves)
-        Values in [-1, 1].
+    Shapes: `time` (n_samples,); returns (n_samples, n_waves).
     """
     share = (time - time.min()) / max(np.ptp(time), np.finfo(float).tiny)
     return np.cos(np.pi * share[:, None] * np.arange(1, n_waves + 1))
@@ -55,17 +35,7 @@ def random_twin(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Rows that are equal stay equal, so that the same stimulus under two names has the same random features.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_stimuli, n_features)
-        Features of every stimulus.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_stimuli, n_features)
-        Random features whose covariance has, in expectation, the eigenvalues of that of `values`.
+    Shapes: `values` (n_stimuli, n_features); returns (n_stimuli, n_features).
     """
     values = np.asarray(values, dtype=np.float64)
     first, place = np.unique(values, axis=0, return_inverse=True)
@@ -77,17 +47,7 @@ def random_twin(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def equal_rows(values: np.ndarray, tolerance: float = 1e-3) -> list[np.ndarray]:
     """Find rows that are equal, or nearly so.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_rows, n_columns)
-        Features.
-    tolerance : float
-        Rows closer than this part of the median distance of rows, over standardised columns, count as equal.
-
-    Returns
-    -------
-    list of ndarray of int
-        Groups of two rows or more, ascending.
+    Shapes: `values` (n_rows, n_columns).
     """
     values = np.asarray(values, dtype=np.float64)
     spread = values.std(0)
@@ -110,17 +70,7 @@ def equal_rows(values: np.ndarray, tolerance: float = 1e-3) -> list[np.ndarray]:
 def held_out_r(X: np.ndarray, Y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Correlate held-out responses with ridge predictions at a fixed penalty, the mean eigenvalue of the training data.
 
-    Parameters
-    ----------
-    X, Y : ndarray, shape (n_samples, n_features), (n_samples, n_targets)
-        Features and responses.
-    folds : list of (ndarray of int, ndarray of int)
-        Training and held-out rows.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_folds, n_targets)
-        Pearson correlations; 0 where the prediction is constant, NaN where the response is.
+    Shapes: `X, Y` (n_samples, n_features); returns (n_folds, n_targets).
     """
     found = []
     for train, test in folds:

@@ -17,58 +17,29 @@ OuterFold = tuple[Rows, Sequence[tuple[Rows, Rows]]]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Validation:
-    """Rows that one training set is validated on.
+    """Rows that one training set is validated on."""
 
-    Attributes
-    ----------
-    rows : ndarray of int
-        The rows.
-    outer : int
-        Outer fold that this is an inner fold of.
-    share : float
-        Part that it has in the score of the outer fold, 1 / number of inner folds.
-    """
-
-    rows: Rows
-    outer: int
-    share: float
+    rows: Rows  # The rows
+    outer: int  # Outer fold that this is an inner fold of
+    share: float  # Part that it has in the score of the outer fold, 1 / number of inner folds
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TrainingSet:
-    """Rows that are trained on.
+    """Rows that are trained on."""
 
-    Attributes
-    ----------
-    rows : ndarray of int
-        The rows.
-    validations : tuple of Validation
-        What it is validated on; more than one where nested folds meet.
-    """
-
-    rows: Rows
-    validations: tuple[Validation, ...]
+    rows: Rows  # The rows
+    validations: tuple[Validation, ...]  # What it is validated on; more than one where nested folds meet
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scaled:
-    """Features of one model on one training set.
+    """Features of one model on one training set."""
 
-    Attributes
-    ----------
-    mean : ndarray of float64, shape (n_features,)
-        Training means, on which everything is centred; zeros without an intercept.
-    factor : ndarray of float64, shape (n_features,)
-        Scale of the centred features.
-    gram : ndarray of float64, shape (n_features, n_features)
-        ``Z'Z`` of the training rows, centred and scaled.
-    validation : tuple of ndarray
-        ``Z_v'Z_v / n_v`` of every validation set, centred and scaled with the training rows.
-    """
-
-    mean: np.ndarray
-    factor: np.ndarray
-    gram: np.ndarray
+    mean: np.ndarray  # (n_features,) Training means, on which everything is centred; zeros without an intercept
+    factor: np.ndarray  # (n_features,) Scale of the centred features
+    gram: np.ndarray  # (n_features, n_features) ``Z'Z`` of the training rows, centred and scaled
+    # ``Z_v'Z_v / n_v`` of every validation set, centred and scaled with the training rows
     validation: tuple[np.ndarray, ...]
 
 

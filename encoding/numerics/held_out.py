@@ -16,63 +16,31 @@ from .target_products import BlockSets, TargetProducts
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OuterFeatures:
-    """Features of one model in one outer fold.
+    """Features of one model in one outer fold."""
 
-    Attributes
-    ----------
-    factor : ndarray of float64, shape (n_features,)
-        Scale of the centred features.
-    gram : ndarray of float64, shape (n_features, n_features)
-        Products of the training rows, centred and scaled.
-    test : ndarray of float64, shape (n_test, n_features)
-        Held-out rows centred on the training means, unscaled.
-    test_gram : ndarray of float64, shape (n_features, n_features)
-        Their products.
-    """
-
-    factor: np.ndarray
-    gram: np.ndarray
-    test: np.ndarray
-    test_gram: np.ndarray
+    factor: np.ndarray  # (n_features,) Scale of the centred features
+    gram: np.ndarray  # (n_features, n_features) Products of the training rows, centred and scaled
+    test: np.ndarray  # (n_test, n_features) Held-out rows centred on the training means, unscaled
+    test_gram: np.ndarray  # (n_features, n_features) Their products
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OuterTargets:
-    """Products of one outer fold, centred on the means of its training rows.
+    """Products of one outer fold, centred on the means of its training rows."""
 
-    Attributes
-    ----------
-    train : ndarray of float64, shape (n_features, n_targets)
-        ``X_t' Y_t``.
-    test : ndarray of float64, shape (n_features, n_targets)
-        ``X_v' Y_v``.
-    y, yy : ndarray of float64, shape (n_targets,)
-        Sums of the held-out responses and of their squares.
-    """
-
-    train: np.ndarray
-    test: np.ndarray
-    y: np.ndarray
-    yy: np.ndarray
+    train: np.ndarray  # (n_features, n_targets) ``X_t' Y_t``
+    test: np.ndarray  # (n_features, n_targets) ``X_v' Y_v``
+    y: np.ndarray  # (n_targets,) Sums of the held-out responses and of their squares
+    yy: np.ndarray  # (n_targets,) Sums of the held-out responses and of their squares
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Refit:
-    """One candidate on the training rows of an outer fold.
+    """One candidate on the training rows of an outer fold."""
 
-    Attributes
-    ----------
-    kept : ndarray of int, shape (n_kept,)
-        Features that have a weight.
-    turned : ndarray of float64, shape (n_kept, rank)
-        Takes products to the eigenvectors, and back.
-    values : ndarray of float64, shape (rank,)
-        Eigenvalues.
-    """
-
-    kept: np.ndarray
-    turned: np.ndarray
-    values: np.ndarray
+    kept: np.ndarray  # (n_kept,) Features that have a weight
+    turned: np.ndarray  # (n_kept, rank) Takes products to the eigenvectors, and back
+    values: np.ndarray  # (rank,) Eigenvalues
 
 
 def outer_features(

@@ -6,17 +6,7 @@ import numpy as np
 def overlaps(start: np.ndarray, stop: np.ndarray, other_start: np.ndarray, other_stop: np.ndarray) -> np.ndarray:
     """Measure how long each interval of one list overlaps each interval of another.
 
-    Parameters
-    ----------
-    start, stop : ndarray, shape (n,)
-        Intervals, in seconds.
-    other_start, other_stop : ndarray, shape (m,)
-        Intervals, in seconds.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, m)
-        Seconds, 0 where they do not overlap. Slivers below a microsecond count as rounding and are 0.
+    Shapes: `start, stop` (n,), `other_start, other_stop` (m,); returns (n, m).
 
     Examples
     --------
@@ -33,15 +23,7 @@ def overlaps(start: np.ndarray, stop: np.ndarray, other_start: np.ndarray, other
 def mean_weights(shared: np.ndarray) -> np.ndarray:
     """Turn overlaps into the weights of a mean.
 
-    Parameters
-    ----------
-    shared : ndarray, shape (n, m)
-        Overlaps.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, m)
-        Rows add up to 1, or are 0 where nothing overlaps.
+    Shapes: `shared` (n, m); returns (n, m).
     """
     total = shared.sum(axis=1, keepdims=True)
     return np.divide(shared, total, out=np.zeros_like(shared, dtype=np.float64), where=total > 0)

@@ -9,17 +9,7 @@ LARGEST = 1 - 1e-7  # keeps Fisher's z finite for dimensions that are the same
 def correlate_columns(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Correlate every column of one matrix with every column of another.
 
-    Parameters
-    ----------
-    A : ndarray, shape (n, a)
-        Columns.
-    B : ndarray, shape (n, b)
-        Columns.
-
-    Returns
-    -------
-    ndarray, shape (a, b)
-        Pearson r; 0 for a constant column.
+    Shapes: `A` (n, a), `B` (n, b); returns (a, b).
     """
     parts = []
     for values in (A, B):
@@ -32,19 +22,7 @@ def correlate_columns(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def match_columns(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pair columns so that the sum of correlations is as large as possible (Hungarian method).
 
-    Parameters
-    ----------
-    A : ndarray, shape (n, a)
-        Columns.
-    B : ndarray, shape (n, b)
-        Columns.
-
-    Returns
-    -------
-    partner : ndarray of int, shape (a,)
-        Column of `B` for each of `A`; -1 for those that are left over.
-    r : ndarray, shape (a,)
-        Their correlation; 0 for those that are left over.
+    Shapes: `A` (n, a), `B` (n, b); returns partner (a,), r (a,).
     """
     table = correlate_columns(A, B)
     rows, columns = linear_sum_assignment(-table)
@@ -56,17 +34,7 @@ def match_columns(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def fisher_interval(r: np.ndarray, *, critical: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Average correlations over runs on Fisher's scale.
 
-    Parameters
-    ----------
-    r : ndarray, shape (n_runs, n_dims)
-        Correlations.
-    critical : float
-        Quantile of Student's t for the interval.
-
-    Returns
-    -------
-    mean, low, high : ndarray, shape (n_dims,)
-        Back on the scale of r; the interval of a single run is NaN.
+    Shapes: `r` (n_runs, n_dims); returns mean, low, high (n_dims,).
     """
     z = np.arctanh(np.clip(r, -LARGEST, LARGEST))
     mean = z.mean(axis=0)

@@ -17,17 +17,7 @@ from scipy.stats import t as student_t
 def fold_sums(y: np.ndarray, p_bands: np.ndarray) -> dict[str, np.ndarray]:
     """Sum what all scores need over the held-out samples of one fold.
 
-    Parameters
-    ----------
-    y : ndarray, shape (n_samples, n_targets)
-        Held-out responses about the training mean.
-    p_bands : ndarray, shape (n_bands, n_samples, n_targets)
-        Prediction of each band about the same mean.
-
-    Returns
-    -------
-    dict of str to ndarray
-        float64 sums ``y, p, yy, pp, yp`` of shape (n_targets,) and ``y_band, p_band`` of shape (n_bands, n_targets).
+    Shapes: `y` (n_samples, n_targets), `p_bands` (n_bands, n_samples, n_targets).
     """
     y = y.astype(np.float64)
     bands = p_bands.astype(np.float64)
@@ -46,20 +36,7 @@ def fold_sums(y: np.ndarray, p_bands: np.ndarray) -> dict[str, np.ndarray]:
 def correlation(
     n: np.ndarray | int, y: np.ndarray, p: np.ndarray, yy: np.ndarray, pp: np.ndarray, yp: np.ndarray
 ) -> np.ndarray:
-    """Compute Pearson correlations from sums.
-
-    Parameters
-    ----------
-    n : int or ndarray, broadcastable to the others
-        Number of samples.
-    y, p, yy, pp, yp : ndarray of float64
-        Sums of y, p, y * y, p * p, y * p.
-
-    Returns
-    -------
-    ndarray of float64
-        The correlation; 0 where the prediction is constant (it predicts nothing), NaN where y is constant.
-    """
+    """Compute Pearson correlations from sums."""
     var_y, var_p = yy - y * y / n, pp - p * p / n
     # A constant has a variance of rounding errors only.
     flat_p = var_p <= 1e-12 * np.maximum(pp, np.finfo(float).tiny)
@@ -71,15 +48,7 @@ def correlation(
 def fisher_mean(r: np.ndarray) -> np.ndarray:
     """Average correlations over the first axis through Fisher's z.
 
-    Parameters
-    ----------
-    r : ndarray, shape (n, ...)
-        Correlations.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        ``tanh(mean(arctanh(r)))``; correlations of exactly one are pulled in by 1e-12 so that z stays finite.
+    Shapes: `r` (n, ...); returns (...).
     """
     limit = 1 - 1e-12
     return np.tanh(np.arctanh(np.clip(r, -limit, limit)).mean(0))
@@ -93,17 +62,7 @@ def fold_averaged_r(
     Unlike the correlation over all held-out samples at once, this has no bias below zero: there, training
     means that move against the test means make a useless model correlate negatively.
 
-    Parameters
-    ----------
-    n : ndarray, shape (n_folds,)
-        Number of held-out samples.
-    y, p, yy, pp, yp : ndarray of float64, shape (n_folds, n_targets)
-        Sums of each fold.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
-        The averaged correlation.
+    Shapes: `n` (n_folds,), `y, p, yy, pp, yp` (n_folds, n_targets); returns (n_targets,).
     """
     return fisher_mean(correlation(n[:, None], y, p, yy, pp, yp))
 
@@ -111,17 +70,7 @@ def fold_averaged_r(
 def pooled_r(n: np.ndarray, y: np.ndarray, p: np.ndarray, yy: np.ndarray, pp: np.ndarray, yp: np.ndarray) -> np.ndarray:
     """Correlate responses and predictions over the held-out samples of all folds at once.
 
-    Parameters
-    ----------
-    n : ndarray, shape (n_folds,)
-        Number of held-out samples.
-    y, p, yy, pp, yp : ndarray of float64, shape (n_folds, n_targets)
-        Sums of each fold, about the training mean of that fold.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
-        The correlation; its expectation for a useless model is below zero.
+    Shapes: `n` (n_folds,), `y, p, yy, pp, yp` (n_folds, n_targets); returns (n_targets,).
     """
     return correlation(n.sum(), *(part.sum(0) for part in (y, p, yy, pp, yp)))
 
@@ -129,15 +78,7 @@ def pooled_r(n: np.ndarray, y: np.ndarray, p: np.ndarray, yy: np.ndarray, pp: np
 def r2(yy: np.ndarray, pp: np.ndarray, yp: np.ndarray) -> np.ndarray:
     """Compute the share of variance explained about the training mean, over all folds.
 
-    Parameters
-    ----------
-    yy, pp, yp : ndarray of float64, shape (n_folds, n_targets)
-        Sums of each fold.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
-        ``1 - sum SSE / sum SST``; NaN where the responses do not vary.
+    Shapes: `yy, pp, yp` (n_folds, n_targets); returns (n_targets,).
     """
     total = yy.sum(0)
     return (2 * yp - pp).sum(0) / np.where(total > 0, total, np.nan)
@@ -146,17 +87,7 @@ def r2(yy: np.ndarray, pp: np.ndarray, yp: np.ndarray) -> np.ndarray:
 def split_r2(yy: np.ndarray, y_band: np.ndarray, p_band: np.ndarray) -> np.ndarray:
     """Divide the variance explained among the bands by the product measure.
 
-    Parameters
-    ----------
-    yy : ndarray of float64, shape (n_folds, n_targets)
-        Sums of y * y.
-    y_band, p_band : ndarray of float64, shape (n_folds, n_bands, n_targets)
-        Sums of y * p_b and p * p_b.
-
-    Returns
-    -------
-    ndarray, shape (n_bands, n_targets)
-        Part of each band; the parts sum to `r2`, and a part is negative where its band makes the sum worse.
+    Shapes: `yy` (n_folds, n_targets), `y_band, p_band` (n_folds, n_bands, n_targets); returns (n_bands, n_targets).
     """
     total = yy.sum(0)
     return (2 * y_band - p_band).sum(0) / np.where(total > 0, total, np.nan)
@@ -167,18 +98,6 @@ def correlation_of_noise(n_samples: int, share: float) -> float:
 
     The distribution is that of r = t / sqrt(n - 2 + t^2) with Student's t of n - 2 degrees of freedom: samples are
     taken as independent and normal.
-
-    Parameters
-    ----------
-    n_samples : int
-        Pairs of values; 3 or more.
-    share : float
-        Share of correlations above the result, between 0 and 1.
-
-    Returns
-    -------
-    float
-        Pearson correlation.
 
     Examples
     --------

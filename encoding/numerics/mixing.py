@@ -16,22 +16,6 @@ DIRECT = 1 << 20  # ranges up to here are permuted by sorting random keys
 def hashed(index: np.ndarray, seed: int, stream: int) -> np.ndarray:
     """Draw 64 random bits for every index.
 
-    Parameters
-    ----------
-    index : ndarray of integers
-        What to draw for, 0 or more.
-    seed : int
-        Seed, 0 or more.
-    stream : int
-        Number of the purpose, so that two purposes never share their numbers.
-
-    Returns
-    -------
-    ndarray of uint64
-        Of the shape of `index`.
-
-    Notes
-    -----
     SplitMix64: Steele, Lea and Flood (2014), Fast splittable pseudorandom number generators.
 
     Examples
@@ -51,20 +35,7 @@ def _finish(state: Any) -> Any:
 
 
 def uniform(index: np.ndarray, seed: int, stream: int) -> np.ndarray:
-    """Draw a number between 0 and 1 for every index.
-
-    Parameters
-    ----------
-    index : ndarray of integers
-        What to draw for.
-    seed, stream : int
-        As in `hashed`.
-
-    Returns
-    -------
-    ndarray of float64
-        At least 0, below 1.
-    """
+    """Draw a number between 0 and 1 for every index."""
     return (hashed(index, seed, stream) >> np.uint64(11)) * 2.0**-53
 
 
@@ -74,15 +45,6 @@ class Permutation:
     Small ranges are sorted by random keys. Larger ones go through a Feistel network over the next power of two,
     of which results outside the range are put through again until they fall inside.
 
-    Parameters
-    ----------
-    n : int
-        Length of the range, at most 2**62.
-    seed, stream : int
-        As in `hashed`.
-
-    Notes
-    -----
     Luby and Rackoff (1988), How to construct pseudorandom permutations from pseudorandom functions; Black and
     Rogaway (2002), Ciphers with arbitrary finite domains.
 
@@ -103,18 +65,7 @@ class Permutation:
         self._keys = hashed(np.arange(6), seed, stream)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
-        """Look up what stands at some places of the order.
-
-        Parameters
-        ----------
-        places : ndarray of int64
-            Places, 0 .. n - 1.
-
-        Returns
-        -------
-        ndarray of int64
-            Numbers of the range, each at one place only.
-        """
+        """Look up what stands at some places of the order."""
         places = np.asarray(places, dtype=np.int64)
         if self._direct is not None:
             return self._direct[places]

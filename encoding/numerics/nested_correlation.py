@@ -11,23 +11,12 @@ class Validation:
     """One training set and one validation set, decomposed.
 
     With the training features Z = U sqrt(S) V', the prediction at penalty a is ``B diag(1 / (S + a)) T y``.
-
-    Attributes
-    ----------
-    turn : ndarray, shape (rank, n_train)
-        T: takes centred training responses to the eigenvectors.
-    values : ndarray of float64, shape (rank,)
-        S, not negative.
-    basis : ndarray, shape (n_validation, rank)
-        B, about its mean over validation rows.
-    root : ndarray, shape (min(n_validation, rank), rank)
-        R with R'R = B'B.
     """
 
-    turn: np.ndarray
-    values: np.ndarray
-    basis: np.ndarray
-    root: np.ndarray
+    turn: np.ndarray  # (rank, n_train) T: takes centred training responses to the eigenvectors
+    values: np.ndarray  # (rank,) S, not negative
+    basis: np.ndarray  # (n_validation, rank) B, about its mean over validation rows
+    root: np.ndarray  # (min(n_validation, rank) R with R'R = B'B
 
 
 def decompose_validation(train: np.ndarray, validation: np.ndarray, *, dtype: type = np.float32) -> Validation:

@@ -14,27 +14,13 @@ PATIENCE = 3  # steps in a row that bring less than `tol`
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """Where minimisation ended.
+    """Where minimisation ended."""
 
-    Attributes
-    ----------
-    x : Tensor, shape (n,)
-        The point.
-    value : float
-        The function there.
-    n_evaluations : int
-        How often the function was computed.
-    converged : bool
-        Whether it ended because it had converged, not because `max_iter` was reached.
-    trace : tuple of float
-        The function after each step.
-    """
-
-    x: torch.Tensor
-    value: float
-    n_evaluations: int
-    converged: bool
-    trace: tuple[float, ...]
+    x: torch.Tensor  # (n,) The point
+    value: float  # The function there
+    n_evaluations: int  # How often the function was computed
+    converged: bool  # Whether it ended because it had converged, not because `max_iter` was reached
+    trace: tuple[float, ...]  # The function after each step
 
 
 def minimise_nonnegative(
@@ -54,27 +40,7 @@ def minimise_nonnegative(
     it is projected onto x >= 0 and halved until f decreases enough. An L1 penalty is linear on x >= 0, so that it needs
     no other treatment than its constant gradient, and zeros are exact.
 
-    Parameters
-    ----------
-    objective : callable
-        Takes x, returns f(x) and its gradient.
-    start : Tensor, shape (n,)
-        Where to start; not changed.
-    n_bounded : int, optional
-        Only the first so many variables must be non-negative; all if left out.
-    max_iter : int
-        Most steps.
-    tol : float
-        Stop when three steps in a row decrease f by less than `tol` times max(1, abs(f)).
-    memory : int
-        Steps that the curvature is learned from.
-    watch : callable
-        Called with x after every step.
-
-    Returns
-    -------
-    Minimum
-        Of the same dtype and device as `start`.
+    Shapes: `start` (n,).
     """
     bounded = torch.zeros(len(start), dtype=torch.bool, device=start.device)
     bounded[: len(start) if n_bounded is None else n_bounded] = True

@@ -34,46 +34,22 @@ STRIP = 64  # rows of a banded matrix that are multiplied at once
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Spectrum:
-    """Eigenvalues and eigenvectors of the weighted features of one candidate on the training samples.
+    """Eigenvalues and eigenvectors of the weighted features of one candidate on the training samples."""
 
-    Attributes
-    ----------
-    values : ndarray of float64, shape (rank,)
-        Eigenvalues that differ from zero, ascending.
-    vectors : ndarray of float64, shape (n_columns, rank)
-        Their eigenvectors.
-    unit : ndarray of float64, shape (rank,)
-        Root of eigenvalue plus smallest penalty.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    unit: np.ndarray
+    values: np.ndarray  # (rank,) Eigenvalues that differ from zero, ascending
+    vectors: np.ndarray  # (n_columns, rank) Their eigenvectors
+    unit: np.ndarray  # (rank,) Root of eigenvalue plus smallest penalty
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Coupling:
-    """Coefficients of the losses of one validation set, the same for all targets.
+    """Coefficients of the losses of one validation set, the same for all targets."""
 
-    Attributes
-    ----------
-    apart : array, shape (rank, rank)
-        ``M``, for pairs of well separated eigenvalues.
-    close : array of int, shape (n_close,), or None
-        Directions that take part in a pair of close eigenvalues.
-    near : array, shape (n_close, n_close), or None
-        ``H`` of such pairs, zero elsewhere.
-    weights : array, shape (n_alphas, 2 rank + n_close)
-        What linear, square and close parts are multiplied by.
-    reach : int
-        How far from the diagonal `near` has values.
-    """
-
-    apart: Any
-    close: Any
-    near: Any
-    weights: Any
-    reach: int = 0
+    apart: Any  # (rank, rank) ``M``, for pairs of well separated eigenvalues
+    close: Any  # (n_close,) Directions that take part in a pair of close eigenvalues
+    near: Any  # (n_close, n_close) ``H`` of such pairs, zero elsewhere
+    weights: Any  # (n_alphas, 2 rank + n_close) What linear, square and close parts are multiplied by
+    reach: int = 0  # How far from the diagonal `near` has values
 
 
 def decompose(gram: np.ndarray, smallest: float) -> Spectrum:

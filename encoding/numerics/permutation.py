@@ -30,28 +30,15 @@ N_COSINES = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scheme:
-    """How features are laid over responses at random.
+    """How features are laid over responses at random."""
 
-    Attributes
-    ----------
-    kind : {"runs", "runs and shifts", "stimuli"}
-        What is exchanged.
-    units : tuple of ndarray of int
-        Rows of each unit (a run, or runs that show the same stimuli), cut to a length that others share; for
-        "stimuli" one number per stimulus.
-    stratum : ndarray of int, shape (n_units,)
-        Units of one stratum are exchanged.
-    n_dropped : int
-        Rows that were cut.
-    seed : int
-        Seed of the draws.
-    """
-
-    kind: str
+    kind: str  # What is exchanged
+    # Rows of each unit (a run, or runs that show the same stimuli), cut to a length that others share; for
+    # "stimuli" one number per stimulus
     units: tuple[np.ndarray, ...]
-    stratum: np.ndarray
-    n_dropped: int
-    seed: int
+    stratum: np.ndarray  # (n_units,) Units of one stratum are exchanged
+    n_dropped: int  # Rows that were cut
+    seed: int  # Seed of the draws
 
     @property
     def rows(self) -> np.ndarray:
@@ -86,25 +73,7 @@ class Scheme:
 
 
 def exchange_units(units: Sequence[Sequence[np.ndarray]], seed: int) -> Scheme:
-    """Decide how units are exchanged.
-
-    Parameters
-    ----------
-    units : sequence of sequence of ndarray of int
-        For each unit the rows of its runs. Several runs are one unit where they show the same stimuli.
-    seed : int
-        Seed of the draws.
-
-    Returns
-    -------
-    Scheme
-        "runs" if six units or as many orders can be made of units of equal length, else "runs and shifts".
-
-    Raises
-    ------
-    ValueError
-        With fewer than three units.
-    """
+    """Decide how units are exchanged."""
     if len(units) < FEWEST_SHIFTED:
         what = "run" if len(units) == 1 else "runs"
         raise ValueError(f"{len(units)} {what}, but at least {FEWEST_SHIFTED} are needed to exchange their features")
@@ -178,14 +147,7 @@ def unit_squares(Y: np.ndarray) -> np.ndarray:
 class UnitDraws:
     """Statistics of several spaces under exchanges of runs.
 
-    Parameters
-    ----------
-    spaces : sequence of ndarray, shape (n_rows, n_features)
-        Features as of `prepare_rows`.
-    scheme : Scheme
-        How they are exchanged.
-    n_draws : int
-        Draws beside the observed arrangement.
+    Shapes: `spaces` (n_rows, n_features).
     """
 
     def __init__(self, spaces: Sequence[np.ndarray], scheme: Scheme, n_draws: int) -> None:
@@ -246,16 +208,7 @@ class UnitDraws:
 class StimulusDraws:
     """Statistics of several spaces where features are exchanged between stimuli, alike in all runs.
 
-    Parameters
-    ----------
-    spaces : sequence of ndarray, shape (n_stimuli, n_features)
-        Features of stimuli.
-    layout : ndarray, shape (n_delays, n_rows, n_stimuli)
-        Where stimuli are in time: aligned indicators of stimuli, cleaned as the features are.
-    scheme : Scheme
-        Of `exchange_stimuli`.
-    n_draws : int
-        Draws beside the observed arrangement.
+    Shapes: `spaces` (n_stimuli, n_features), `layout` (n_delays, n_rows, n_stimuli).
     """
 
     def __init__(self, spaces: Sequence[np.ndarray], layout: np.ndarray, scheme: Scheme, n_draws: int) -> None:
@@ -283,14 +236,7 @@ class BandDraws:
     their places, so that what A and B have in common stays in the model. (Permuting A, or the residual of the
     responses, is not exact where A and B correlate.)
 
-    Parameters
-    ----------
-    band, others : ndarray, shape (n_rows, n_features)
-        A and B, as of `prepare_rows`.
-    scheme : Scheme
-        Of the kind "runs".
-    n_draws : int
-        Draws beside the observed arrangement.
+    Shapes: `band, others` (n_rows, n_features).
     """
 
     def __init__(self, band: np.ndarray, others: np.ndarray, scheme: Scheme, n_draws: int) -> None:
@@ -318,24 +264,14 @@ RCOND = 1e-9
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Null:
-    """What draws say about observed statistics.
+    """What draws say about observed statistics."""
 
-    Attributes
-    ----------
-    z : ndarray of float64, shape (n_spaces, n_targets)
-        Observed statistics in standard deviations from the mean over all arrangements, the observed one included.
-    skewness : ndarray of float64, shape (n_spaces, n_targets)
-        Third standardised moment over arrangements.
-    p : ndarray of float64, shape (n_spaces, n_targets)
-        (1 + draws that reach the observed value) / (1 + draws).
-    largest : ndarray of float64, shape (n_draws + 1,)
-        Largest z over spaces and targets in every arrangement, the observed first.
-    """
-
+    # (n_spaces, n_targets) Observed statistics in standard deviations from the mean over all arrangements, the
+    # observed one included
     z: np.ndarray
-    skewness: np.ndarray
-    p: np.ndarray
-    largest: np.ndarray
+    skewness: np.ndarray  # (n_spaces, n_targets) Third standardised moment over arrangements
+    p: np.ndarray  # (n_spaces, n_targets) (1 + draws that reach the observed value) / (1 + draws)
+    largest: np.ndarray  # (n_draws + 1,) Largest z over spaces and targets in every arrangement, the observed first
 
 
 def summarise(statistics: np.ndarray) -> Null:
@@ -362,15 +298,7 @@ def family_wise(z: np.ndarray, largest: np.ndarray) -> np.ndarray:
 def tail_probability(z: np.ndarray, skewness: np.ndarray) -> np.ndarray:
     """Compute p beyond the resolution of the draws: Pearson III, skewness pooled over the targets of a space.
 
-    Parameters
-    ----------
-    z, skewness : ndarray, shape (n_spaces, n_targets)
-        As of `Null`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_spaces, n_targets)
-        Probabilities for false discovery rates; NaN stays NaN.
+    Shapes: `z, skewness` (n_spaces, n_targets); returns (n_spaces, n_targets).
     """
     known = np.isfinite(skewness)
     n = np.maximum(known.sum(1), 1)

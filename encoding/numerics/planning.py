@@ -22,31 +22,16 @@ CAUTION = 1.25  # standard errors that the test estimates are about so many time
 
 @dataclass(frozen=True, slots=True)
 class StudyDesign:
-    """What is assumed of an experiment.
+    """What is assumed of an experiment."""
 
-    Attributes
-    ----------
-    r : tuple of float
-        Correlation of a model with unlimited data of either space with the responses (the root of population R2).
-    n_features : tuple of int
-        Features of either space, delays included.
-    samples_per_run : int
-        Presentations or volumes per run.
-    n_targets : float
-        Independent targets that a region amounts to; 1 for a single target.
-    feature_autocorrelation, noise_autocorrelation : float
-        Lag-1 autocorrelation of features and noise.
-    subject_sd : float
-        Standard deviation over participants of the true difference of R2.
-    """
-
+    # Correlation of a model with unlimited data of either space with the responses (the root of population R2)
     r: tuple[float, float]
-    n_features: tuple[int, int]
-    samples_per_run: int
-    n_targets: float = 1.0
-    feature_autocorrelation: float = 0.0
-    noise_autocorrelation: float = 0.0
-    subject_sd: float = 0.0
+    n_features: tuple[int, int]  # Features of either space, delays included
+    samples_per_run: int  # Presentations or volumes per run
+    n_targets: float = 1.0  # Independent targets that a region amounts to; 1 for a single target
+    feature_autocorrelation: float = 0.0  # Lag-1 autocorrelation of features and noise
+    noise_autocorrelation: float = 0.0  # Lag-1 autocorrelation of features and noise
+    subject_sd: float = 0.0  # Standard deviation over participants of the true difference of R2
 
     @property
     def difference(self) -> float:
@@ -78,24 +63,7 @@ def power_of(difference: float, variance: float, df: float, level: float = 0.05)
 
 
 def power(design: StudyDesign, n_runs: int, n_subjects: int = 1, level: float = 0.05) -> float:
-    """Compute the power to tell two spaces apart.
-
-    Parameters
-    ----------
-    design : StudyDesign
-        What is assumed.
-    n_runs : int
-        Runs of every participant; 4 or more.
-    n_subjects : int
-        Participants who see the same stimuli; the statement is about the population of participants.
-    level : float
-        Level of the two-sided test.
-
-    Returns
-    -------
-    float
-        Probability that the space of larger R2 is found ahead.
-    """
+    """Compute the power to tell two spaces apart."""
     of_runs = CAUTION**2 * design.variance(n_runs)
     if n_subjects == 1:
         return power_of(design.difference, of_runs, min(n_runs, 20) - 1, level)

@@ -6,24 +6,7 @@ import numpy as np
 def circular_shift(run: np.ndarray, rng: np.random.Generator, minimum: int = 1) -> np.ndarray:
     """Shift the rows of every run in a circle by a random amount of its own.
 
-    Parameters
-    ----------
-    run : ndarray, shape (n_samples,)
-        Run of each row.
-    rng : numpy.random.Generator
-        Source of the shifts.
-    minimum : int, default=1
-        Smallest shift in rows, in either direction.
-
-    Returns
-    -------
-    ndarray of int, shape (n_samples,)
-        Row that comes to stand at each place: ``X[circular_shift(run, rng)]`` is X shifted within runs.
-
-    Raises
-    ------
-    ValueError
-        If a run is too short for the smallest shift.
+    Shapes: `run` (n_samples,); returns (n_samples,).
     """
     order = np.arange(len(run))
     for label in dict.fromkeys(run.tolist()):
@@ -38,17 +21,7 @@ def circular_shift(run: np.ndarray, rng: np.random.Generator, minimum: int = 1) 
 def permute_within(run: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Permute rows within every run.
 
-    Parameters
-    ----------
-    run : ndarray, shape (n_samples,)
-        Run of each row.
-    rng : numpy.random.Generator
-        Source of the permutations.
-
-    Returns
-    -------
-    ndarray of int, shape (n_samples,)
-        Row that comes to stand at each place.
+    Shapes: `run` (n_samples,); returns (n_samples,).
     """
     order = np.arange(len(run))
     for label in dict.fromkeys(run.tolist()):

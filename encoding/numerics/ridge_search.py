@@ -18,38 +18,20 @@ from .target_products import SetProducts
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Operator:
-    """One candidate on one training set.
+    """One candidate on one training set."""
 
-    Attributes
-    ----------
-    columns : array of int, slice or None
-        Features of bands with a weight; None stands for all.
-    rotate : array, shape (rank, n_columns)
-        Takes products of features and responses to the eigenvectors, in units.
-    couplings : tuple of Coupling
-        One per validation set.
-    """
-
-    columns: Any
-    rotate: Any
-    couplings: tuple[Coupling, ...]
+    columns: Any  # Features of bands with a weight; None stands for all
+    rotate: Any  # (rank, n_columns) Takes products of features and responses to the eigenvectors, in units
+    couplings: tuple[Coupling, ...]  # One per validation set
 
 
 @dataclass(eq=False, slots=True)
 class Best:
-    """Best choice so far of every target in every outer fold.
+    """Best choice so far of every target in every outer fold."""
 
-    Attributes
-    ----------
-    loss : array, shape (n_outer, n_targets)
-        Its mean over inner folds, less the mean square of the validation responses.
-    candidate, alpha : array of int, shape (n_outer, n_targets)
-        Numbers of the candidate and of the penalty.
-    """
-
-    loss: Any
-    candidate: Any
-    alpha: Any
+    loss: Any  # (n_outer, n_targets) Its mean over inner folds, less the mean square of the validation responses
+    candidate: Any  # (n_outer, n_targets) Numbers of the candidate and of the penalty
+    alpha: Any  # (n_outer, n_targets) Numbers of the candidate and of the penalty
 
 
 def band_scale(bands: Sequence[slice], gamma: np.ndarray, n_features: int) -> np.ndarray:

@@ -17,15 +17,7 @@ TINY = 1e-6  # norm of a pattern about its mean, in parts of the pattern's size,
 def average_ranks(values: torch.Tensor) -> torch.Tensor:
     """Rank numbers; equal numbers share the mean of their ranks.
 
-    Parameters
-    ----------
-    values : Tensor, shape (n,)
-        Finite numbers.
-
-    Returns
-    -------
-    Tensor of float64, shape (n,)
-        Ranks from 1.
+    Shapes: `values` (n,); returns (n,).
     """
     on_cpu = values.device.type == "cpu"  # where numpy sorts some four times as fast
     order = torch.from_numpy(np.argsort(values.numpy())) if on_cpu else torch.argsort(values)
@@ -45,21 +37,7 @@ def average_ranks(values: torch.Tensor) -> torch.Tensor:
 def pattern_similarity(products: torch.Tensor, sums: torch.Tensor, n: int, kind: str) -> torch.Tensor:
     """Turn products of patterns into their similarity.
 
-    Parameters
-    ----------
-    products : Tensor, shape (n_rows, n_rows)
-        Products of all pairs of patterns, summed over targets.
-    sums : Tensor, shape (n_rows,)
-        Sum of each pattern over targets.
-    n : int
-        Number of targets.
-    kind : {"correlation", "euclidean"}
-        Pearson's correlation over targets, or minus the Euclidean distance (so that larger is more alike).
-
-    Returns
-    -------
-    Tensor, shape (n_rows, n_rows)
-        Similarity; for "correlation" NaN where a pattern has no variance.
+    Shapes: `products` (n_rows, n_rows), `sums` (n_rows,); returns (n_rows, n_rows).
     """
     square = products.diagonal()
     if kind == "euclidean":
@@ -73,20 +51,7 @@ def pattern_similarity(products: torch.Tensor, sums: torch.Tensor, n: int, kind:
 def products_of(parts: Iterable[np.ndarray], device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor, int]:
     """Sum products of patterns over targets that come in parts.
 
-    Parameters
-    ----------
-    parts : iterable of ndarray of float32, shape (n_targets, n_rows)
-        Some targets each.
-    device : str
-        Where to compute.
-
-    Returns
-    -------
-    products, sums : Tensor of float64
-        Of patterns about the mean of their first part, which changes neither correlation nor distance to one another
-        and keeps digits.
-    n : int
-        Number of targets.
+    Shapes: `parts` (n_targets, n_rows).
     """
     products, sums, n, shift = torch.zeros(()), torch.zeros(()), 0, torch.zeros(())
     for part in parts:
@@ -103,21 +68,7 @@ def products_of(parts: Iterable[np.ndarray], device: str = "cpu") -> tuple[torch
 
 
 class Comparer:
-    """Compares the similarity of patterns with that of models, pair by pair.
-
-    Parameters
-    ----------
-    models : sequence of Similarity
-        Models, of the same rows.
-    pairs : Pairs
-        Pairs that count.
-    brain : {"correlation", "euclidean"}
-        Similarity of patterns.
-    comparison : {"pearson", "spearman"}
-        Correlation of both similarities over pairs; "spearman" of their ranks, ties sharing the mean rank.
-    device : str
-        Where to compute.
-    """
+    """Compares the similarity of patterns with that of models, pair by pair."""
 
     def __init__(
         self,
@@ -141,15 +92,7 @@ class Comparer:
     def compare(self, similarity: torch.Tensor) -> np.ndarray:
         """Compare one matrix of similarities with every model.
 
-        Parameters
-        ----------
-        similarity : Tensor, shape (n, n)
-            Of patterns.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_models,)
-            Correlations; NaN where a pattern has no similarity, or all pairs have the same.
+        Shapes: `similarity` (n, n); returns (n_models,).
         """
         of_pairs = similarity.reshape(-1)[self.flat]
         if not bool(torch.isfinite(of_pairs).all()):
@@ -160,15 +103,7 @@ class Comparer:
     def patterns(self, X: torch.Tensor) -> np.ndarray:
         """Compare the patterns of one region that fits into memory.
 
-        Parameters
-        ----------
-        X : Tensor of float32, shape (n_targets, n)
-            Patterns of all rows.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_models,)
-            Correlations.
+        Shapes: `X` (n_targets, n); returns (n_models,).
         """
         X = X.to(torch.float64)
         if self.brain == "correlation":
@@ -182,15 +117,7 @@ class Comparer:
     def parts(self, parts: Iterable[np.ndarray]) -> np.ndarray:
         """Compare the patterns of a region of any size.
 
-        Parameters
-        ----------
-        parts : iterable of ndarray of float32, shape (n_targets, n)
-            Its targets, some at a time.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_models,)
-            Correlations.
+        Shapes: `parts` (n_targets, n); returns (n_models,).
         """
         products, sums, n = products_of(parts, self.device)
         return self.compare(pattern_similarity(products, sums, n, self.brain))

@@ -30,19 +30,7 @@ def similarity_kernel(
 ) -> np.ndarray:
     """Build the kernel of a correlation over pairs, shape (n_blocks, n_blocks), zero on the diagonal.
 
-    Parameters
-    ----------
-    model, brain : ndarray, shape (n_pairs,)
-        Similarities of pairs of stimuli of different blocks.
-    first, second : ndarray of int, shape (n_pairs,)
-        Block of each stimulus of a pair.
-    n : int
-        Number of blocks.
-
-    Returns
-    -------
-    ndarray of float64
-        Averages to the correlation over different blocks; NaN where one of both does not vary.
+    Shapes: `model, brain` (n_pairs,), `first, second` (n_pairs,).
     """
     m, b = standard(model), standard(brain)
     place = first * n + second
@@ -75,23 +63,8 @@ def exchanged(
 ) -> np.ndarray:
     """Correlate similarities after exchanges of stimuli between runs.
 
-    Parameters
-    ----------
-    models : sequence of ndarray, shape (n_stimuli, n_stimuli)
-        Similarities of models; of ranks where ranks are compared.
-    brains : ndarray, shape (n_regions, n_pairs)
-        Similarities of responses, centred and of unit length.
-    pairs : tuple of ndarray of int, shape (n_pairs,)
-        Stimuli of each pair.
-    scheme : Scheme
-        Units are the stimuli of each run, or single stimuli.
-    n_draws : int
-        Draws beside the observed arrangement.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_draws + 1, n_models, n_regions)
-        Correlations over the pairs of stimuli that are in no unit's cut end, the observed first.
+    Shapes: `models` (n_stimuli, n_stimuli), `brains` (n_regions, n_pairs), `pairs` (n_pairs,); returns (n_draws +
+    1, n_models, n_regions).
     """
     kept = np.isin(pairs[0], scheme.rows) & np.isin(pairs[1], scheme.rows)
     left, right = pairs[0][kept], pairs[1][kept]

@@ -28,15 +28,6 @@ class TraceRsa:
 
     Rows are kept in the order of blocks, every block padded to the same length with patterns of zeros, which add
     nothing to any sum; `order` says which row stands where.
-
-    Parameters
-    ----------
-    models : sequence of Similarity
-        Models, of the same rows.
-    pairs : Pairs
-        Pairs that count.
-    device : str
-        Where to compute.
     """
 
     def __init__(self, models: Sequence[Similarity], pairs: Pairs, *, device: str = "cpu") -> None:
@@ -113,15 +104,7 @@ class TraceRsa:
     def compare(self, patterns: torch.Tensor) -> torch.Tensor:
         """Compare the patterns of some searchlights of one size with every model.
 
-        Parameters
-        ----------
-        patterns : Tensor of float32, shape (n_searchlights, n_targets, n_padded)
-            Patterns in the order of `order`, with zeros in its gaps. Overwritten.
-
-        Returns
-        -------
-        Tensor of float64, shape (n_searchlights, n_models)
-            Correlations; NaN where a pattern has no variance.
+        Shapes: `patterns` (n_searchlights, n_targets, n_padded); returns (n_searchlights, n_models).
         """
         Z, good = self._standardise(patterns)
         found, lost = self._compare(Z)
@@ -183,19 +166,7 @@ class TraceRsa:
 def signed_factors(factor: np.ndarray, mean: float) -> tuple[np.ndarray, np.ndarray]:
     """Factor a similarity about its mean.
 
-    Parameters
-    ----------
-    factor : ndarray of float64, shape (n, k)
-        Factors of the similarity.
-    mean : float
-        What is taken away from every entry of it.
-
-    Returns
-    -------
-    factors : ndarray of float64, shape (n, n_factors)
-        At most k + 1; orthogonal to each other.
-    signs : ndarray of float64, shape (n_factors,)
-        1 or -1: ``factor @ factor.T - mean`` is ``factors @ diag(signs) @ factors.T``.
+    Shapes: `factor` (n, k); returns factors (n, n_factors), signs (n_factors,).
     """
     q, r = np.linalg.qr(np.column_stack([factor, np.ones(len(factor))]))
     values, vectors = np.linalg.eigh(r[:, :-1] @ r[:, :-1].T - mean * np.outer(r[:, -1], r[:, -1]))

@@ -8,17 +8,7 @@ import numpy as np
 def sphere(radius: float, affine: np.ndarray) -> np.ndarray:
     """List the steps from a voxel to those whose centres lie within a radius.
 
-    Parameters
-    ----------
-    radius : float
-        Millimetres.
-    affine : ndarray, shape (4, 4)
-        From voxel indices to millimetres.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_steps, 3)
-        Steps along i, j, k, that of no step included.
+    Shapes: `affine` (4, 4); returns (n_steps, 3).
 
     Examples
     --------
@@ -36,15 +26,7 @@ def sphere(radius: float, affine: np.ndarray) -> np.ndarray:
 def cube(edge: int) -> np.ndarray:
     """List the steps from a voxel to those of a cube about it.
 
-    Parameters
-    ----------
-    edge : int
-        Voxels along an edge, an odd number.
-
-    Returns
-    -------
-    ndarray of int64, shape (edge**3, 3)
-        Steps along i, j, k.
+    Returns (edge**3, 3).
     """
     half = edge // 2
     return np.array(list(itertools.product(range(-half, half + 1), repeat=3)), dtype=np.int64)
@@ -53,21 +35,7 @@ def cube(edge: int) -> np.ndarray:
 def neighbours(place: np.ndarray, shape: tuple[int, int, int], column: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Find the columns around some voxels.
 
-    Parameters
-    ----------
-    place : ndarray of int, shape (n,)
-        Flat numbers (C order) of the voxels in the middle.
-    shape : tuple of int
-        Voxels along i, j, k.
-    column : ndarray of int, shape (n_voxels,)
-        Column of every voxel of the grid, -1 where it has none.
-    steps : ndarray of int, shape (n_steps, 3)
-        From `sphere` or `cube`.
-
-    Returns
-    -------
-    ndarray of int, shape (n, n_steps)
-        Columns; -1 where a voxel lies outside the grid or has none.
+    Shapes: `place` (n,), `column` (n_voxels,), `steps` (n_steps, 3); returns (n, n_steps).
     """
     there = np.stack(np.unravel_index(place, shape), axis=1)[:, None, :] + steps
     inside = np.all((there >= 0) & (there < shape), axis=2)

@@ -30,26 +30,15 @@ RANK_TOLERANCE = 1e-9  # eigenvalues below this share of the largest are roundin
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SharedSpace:
-    """Features whitened over all rows: ``rows @ rows.T`` is X N X'.
+    """Features whitened over all rows: ``rows @ rows.T`` is X N X'."""
 
-    Attributes
-    ----------
-    rows : ndarray of float64, shape (n_samples, rank)
-        Whitened features.
-    left : ndarray of float64, shape (n_samples, rank)
-        What is multiplied on the other side; the same array, or the second version of unreliable features.
-    blocks : list of ndarray of int
-        Rows of each block of runs.
-    scale : float
-        What a sum over pairs of different blocks is multiplied with.
-    within : list of list of ndarray of int
-        Where blocks are of stimuli: for each run the rows of every block, whose products are left out.
-    """
-
-    rows: np.ndarray
+    rows: np.ndarray  # (n_samples, rank) Whitened features
+    # (n_samples, rank) What is multiplied on the other side; the same array, or the second version of unreliable
+    # features
     left: np.ndarray
-    blocks: list[np.ndarray]
-    scale: float
+    blocks: list[np.ndarray]  # Rows of each block of runs
+    scale: float  # What a sum over pairs of different blocks is multiplied with
+    # Where blocks are of stimuli: for each run the rows of every block, whose products are left out
     within: list[list[np.ndarray]]
 
     @property
@@ -60,19 +49,11 @@ class SharedSpace:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Estimate:
-    """Estimates with their variances.
+    """Estimates with their variances."""
 
-    Attributes
-    ----------
-    value, variance : ndarray of float64
-        One per target, region, or difference.
-    df : ndarray of float64
-        Degrees of freedom of Student's t.
-    """
-
-    value: np.ndarray
-    variance: np.ndarray
-    df: np.ndarray
+    value: np.ndarray  # One per target, region, or difference
+    variance: np.ndarray  # One per target, region, or difference
+    df: np.ndarray  # Degrees of freedom of Student's t
 
     @property
     def se(self) -> np.ndarray:
@@ -130,28 +111,7 @@ def shared_space(
 ) -> SharedSpace:
     """Whiten features for products of different blocks.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_samples, n_features)
-        Features, centred per run.
-    blocks : sequence of ndarray of int
-        Rows of each block; at least four blocks.
-    other : ndarray, shape (n_samples, n_features), optional
-        A second version of the same features whose errors are independent (other raters, another seed). N is then the
-        inverse of the symmetric part of X'other, into which errors of measurement do not enter.
-    run : ndarray, shape (n_samples,), optional
-        The run of each row, where blocks are of stimuli that recur in several runs: products of different stimuli in
-        the same run are then left out, because they share noise.
-
-    Returns
-    -------
-    SharedSpace
-        For `shared_kernel`.
-
-    Raises
-    ------
-    ValueError
-        With fewer than four blocks, without variance, or if two versions share too little.
+    Shapes: `X` (n_samples, n_features), `other` (n_samples, n_features), `run` (n_samples,).
     """
     if len(blocks) < FEWEST_BLOCKS:
         raise ValueError(f"{len(blocks)} blocks of runs, but at least {FEWEST_BLOCKS} are needed for a variance")
@@ -196,17 +156,7 @@ def _symmetric(matrix: np.ndarray) -> np.ndarray:
 def shared_kernel(space: SharedSpace, Y: np.ndarray) -> np.ndarray:
     """Multiply the products of features and responses of different blocks.
 
-    Parameters
-    ----------
-    space : SharedSpace
-        Whitened features.
-    Y : ndarray, shape (n_samples, n_targets)
-        Responses, centred per run.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_targets, n_blocks, n_blocks)
-        k_rs, zero on the diagonal; 0 throughout where a target does not vary.
+    Shapes: `Y` (n_samples, n_targets); returns (n_targets, n_blocks, n_blocks).
     """
     Y = np.asarray(Y, dtype=np.float64)
     kernel = _products(space, Y, space.blocks)
@@ -232,16 +182,7 @@ def _products(space: SharedSpace, Y: np.ndarray, blocks: Sequence[np.ndarray]) -
 def estimate(kernel: np.ndarray) -> Estimate:
     """Average products of different blocks, with the variance of a U-statistic.
 
-    Parameters
-    ----------
-    kernel : ndarray, shape (..., n_blocks, n_blocks)
-        Symmetric, zero on the diagonal: of `shared_kernel`, or any linear combination over spaces, targets,
-        participants.
-
-    Returns
-    -------
-    Estimate
-        Of the leading shape, with n_blocks - 1 degrees of freedom.
+    Shapes: `kernel` (..., n_blocks, n_blocks).
     """
     G = kernel.shape[-1]
     rows = kernel.sum(-1)
@@ -256,18 +197,7 @@ def estimate(kernel: np.ndarray) -> Estimate:
 def over_participants(kernels: np.ndarray, *, shared: bool) -> Estimate:
     """Average over participants, as a statement about the population of participants (and of stimuli).
 
-    Parameters
-    ----------
-    kernels : ndarray, shape (n_participants, ..., n_blocks, n_blocks)
-        Kernels of every participant. Where `shared`, block r holds the same stimuli for all of them.
-    shared : bool
-        Whether blocks hold the same stimuli. What stimuli contribute is then common to all participants and does not
-        average out over them.
-
-    Returns
-    -------
-    Estimate
-        Two-way variance (participants x stimuli), Satterthwaite degrees of freedom.
+    Shapes: `kernels` (n_participants, ..., n_blocks, n_blocks).
     """
     n, G = kernels.shape[0], kernels.shape[-1]
     if n < 2:

@@ -11,19 +11,7 @@ def noise_probability(r: np.ndarray, n: np.ndarray, *, pooled: bool) -> np.ndarr
     by Student's t of n - 2 degrees of freedom. The Fisher average over several folds: normal, each fold's z having the
     variance 1 / (n - 3).
 
-    Parameters
-    ----------
-    r : ndarray
-        Correlations; NaN stays NaN.
-    n : ndarray of int, shape (n_folds,)
-        Held-out samples of each fold; 4 or more.
-    pooled : bool
-        Whether r is over the samples of all folds at once.
-
-    Returns
-    -------
-    ndarray of float64
-        Probabilities.
+    Shapes: `n` (n_folds,).
 
     Examples
     --------
@@ -41,15 +29,7 @@ def noise_probability(r: np.ndarray, n: np.ndarray, *, pooled: bool) -> np.ndarr
 def discovery_rates(p: np.ndarray) -> np.ndarray:
     """Turn probabilities into false discovery rates, by Benjamini and Hochberg (1995).
 
-    Parameters
-    ----------
-    p : ndarray, shape (n,)
-        Probabilities; NaN stays NaN and does not count.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Smallest rate at which each test is a discovery.
+    Shapes: `p` (n,); returns (n,).
 
     Examples
     --------

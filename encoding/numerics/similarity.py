@@ -13,18 +13,10 @@ ROWS = 512  # of a similarity matrix that are looked at together
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Similarity:
-    """Similarity of all pairs of rows, as factors where it has them.
+    """Similarity of all pairs of rows, as factors where it has them."""
 
-    Attributes
-    ----------
-    factor : ndarray of float64, shape (n, k), or None
-        The similarity is ``factor @ factor.T``.
-    matrix : ndarray of float32, shape (n, n), or None
-        The similarity itself, where it has no factors.
-    """
-
-    factor: np.ndarray | None = None
-    matrix: np.ndarray | None = None
+    factor: np.ndarray | None = None  # (n, k) The similarity is ``factor @ factor.T``
+    matrix: np.ndarray | None = None  # (n, n) The similarity itself, where it has no factors
 
     def __len__(self) -> int:
         given = self.matrix if self.factor is None else self.factor
@@ -33,15 +25,7 @@ class Similarity:
     def rows(self, rows: slice | np.ndarray) -> np.ndarray:
         """Compute some rows of the matrix.
 
-        Parameters
-        ----------
-        rows : slice or ndarray of int
-            Which.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_rows, n)
-            Similarity of these rows to all.
+        Returns (n_rows, n).
         """
         if self.factor is not None:
             return self.factor[rows] @ self.factor.T
@@ -51,17 +35,7 @@ class Similarity:
 def undefined_rows(X: np.ndarray, kind: str) -> np.ndarray:
     """Find rows whose similarity to others is not defined.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n, d)
-        Features.
-    kind : str
-        One of `SIMILARITIES`.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        For "cosine" rows of zeros, for "correlation" rows without variance.
+    Shapes: `X` (n, d); returns (n,).
     """
     if kind == "cosine":
         return ~np.any(X, axis=1)
@@ -73,24 +47,7 @@ def undefined_rows(X: np.ndarray, kind: str) -> np.ndarray:
 def feature_similarity(X: np.ndarray, kind: str) -> Similarity:
     """Compute how similar the rows of a feature space are.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n, d)
-        Features, one row per stimulus.
-    kind : {"choice_probability", "dot", "cosine", "correlation"}
-        "choice_probability": how often two stimuli are kept together when a third is called odd, averaged over all
-        third stimuli (see `choice_similarity`); "dot": product of features; "cosine": of features of unit length;
-        "correlation": Pearson's over features.
-
-    Returns
-    -------
-    Similarity
-        With factors unless it is the first, which has none.
-
-    Raises
-    ------
-    ValueError
-        If the kind is unknown or a row has no similarity.
+    Shapes: `X` (n, d).
     """
     if kind not in SIMILARITIES:
         raise ValueError(f"similarity {kind!r} is not one of {SIMILARITIES}")
@@ -109,17 +66,11 @@ def feature_similarity(X: np.ndarray, kind: str) -> Similarity:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pairs:
-    """Which pairs of rows are compared: all but those within a block and some others.
+    """Which pairs of rows are compared: all but those within a block and some others."""
 
-    Attributes
-    ----------
-    block : ndarray of int64, shape (n,)
-        Block of each row, 0, 1, ...; pairs within a block are left out, and so is every row with itself.
-    extra : ndarray of int64, shape (n_extra, 2)
-        Further pairs that are left out, of different blocks, the larger row number first.
-    """
-
+    # (n,) Block of each row, 0, 1, ...; pairs within a block are left out, and so is every row with itself
     block: np.ndarray
+    # (n_extra, 2) Further pairs that are left out, of different blocks, the larger row number first
     extra: np.ndarray
 
     def __len__(self) -> int:
@@ -134,15 +85,7 @@ class Pairs:
     def lower(self, rows: slice) -> np.ndarray:
         """Tell which entries of some rows of the lower triangle are compared.
 
-        Parameters
-        ----------
-        rows : slice
-            Which rows.
-
-        Returns
-        -------
-        ndarray of bool, shape (n_rows, n)
-            True for a pair that counts, in the row of its larger number.
+        Returns (n_rows, n).
         """
         number = np.arange(len(self))
         kept = (number < number[rows, None]) & (self.block != self.block[rows, None])
@@ -152,23 +95,14 @@ class Pairs:
         return kept
 
     def slices(self) -> Iterator[slice]:
-        """Divide the rows into parts whose matrices are small.
-
-        Yields
-        ------
-        slice
-            Rows that follow each other.
-        """
+        """Divide the rows into parts whose matrices are small."""
         for start in range(0, len(self), ROWS):
             yield slice(start, min(start + ROWS, len(self)))
 
     def flat(self) -> np.ndarray:
         """List the pairs.
 
-        Returns
-        -------
-        ndarray of int64, shape (n_pairs,)
-            Places in the flattened matrix, ascending.
+        Returns (n_pairs,).
         """
         n = len(self)
         return np.concatenate([np.flatnonzero(self.lower(rows)) + (rows.start or 0) * n for rows in self.slices()])
@@ -176,51 +110,19 @@ class Pairs:
     def take(self, similarity: Similarity) -> np.ndarray:
         """Take the similarity of every pair.
 
-        Parameters
-        ----------
-        similarity : Similarity
-            Of the same rows.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_pairs,)
-            In the order of `flat`.
+        Returns (n_pairs,).
         """
         return np.concatenate([similarity.rows(rows)[self.lower(rows)] for rows in self.slices()])
 
     def moments(self, similarity: Similarity) -> tuple[float, float]:
-        """Compute the mean similarity of the pairs, and the root of the sum of squares about it.
-
-        Parameters
-        ----------
-        similarity : Similarity
-            Of the same rows.
-
-        Returns
-        -------
-        mean, norm : float
-            Of all pairs.
-        """
+        """Compute the mean similarity of the pairs, and the root of the sum of squares about it."""
         mean = sum(similarity.rows(rows)[self.lower(rows)].sum() for rows in self.slices()) / max(self.n, 1)
         squares = sum(np.sum((similarity.rows(rows)[self.lower(rows)] - mean) ** 2) for rows in self.slices())
         return float(mean), float(np.sqrt(squares))
 
 
 def pairs_of(runs: Sequence[Sequence[str]], *, same_run: bool = False) -> Pairs:
-    """Say which pairs of stimuli are compared.
-
-    Parameters
-    ----------
-    runs : sequence of sequence of str
-        The runs in which each stimulus was shown; several where its responses were averaged.
-    same_run : bool
-        Whether stimuli that were shown in one run are compared.
-
-    Returns
-    -------
-    Pairs
-        Without pairs that share a run, unless they are wanted.
-    """
+    """Say which pairs of stimuli are compared."""
     n = len(runs)
     none = np.zeros((0, 2), dtype=np.int64)
     if same_run:

@@ -9,21 +9,7 @@ def win_rates(
 ) -> np.ndarray:
     """Compute how often each pair was kept when it was shown.
 
-    Parameters
-    ----------
-    items : ndarray of int, shape (n, 3)
-        Items in slots 0, 1, 2.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-    n_items : int
-        Number of items.
-    probabilities : ndarray, shape (n, 3), optional
-        Of each slot, in place of the choice where not NaN.
-
-    Returns
-    -------
-    ndarray, shape (n_items, n_items)
-        Symmetric. Pairs count as if each had been shown once more and kept a third of the time; 1/3 where never shown.
+    Shapes: `items` (n, 3), `choice` (n,), `probabilities` (n, 3); returns (n_items, n_items).
     """
     target = np.eye(3)[choice]
     if probabilities is not None:
@@ -46,17 +32,7 @@ def spectral_start(rate: np.ndarray, n_dims: int) -> np.ndarray:
     Every eigenvector of the log odds about their mean gives two dimensions, its positive and its negative part, as in
     the start of non-negative factorisation by Boutsidis & Gallopoulos (2008).
 
-    Parameters
-    ----------
-    rate : ndarray, shape (n_items, n_items)
-        Share of showings in which each pair was kept.
-    n_dims : int
-        Number of dimensions.
-
-    Returns
-    -------
-    ndarray, shape (n_items, n_dims)
-        No entry is zero, so that a method that holds zeros can move all of them.
+    Shapes: `rate` (n_items, n_items); returns (n_items, n_dims).
     """
     odds = np.log(rate / (1 - rate))
     odds -= odds.mean()

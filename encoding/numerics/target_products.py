@@ -18,72 +18,36 @@ SETS_AT_ONCE = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TargetProducts:
-    """Products of features and responses, block by block, for some targets.
+    """Products of features and responses, block by block, for some targets."""
 
-    Attributes
-    ----------
-    cross : ndarray of float64, shape (n_blocks, n_features, n_targets)
-        ``X_b' Y_b``.
-    total : ndarray of float64, shape (n_blocks, n_targets)
-        Sums of the responses.
-    square : ndarray of float64, shape (n_blocks, n_targets)
-        Sums of their squares.
-    """
-
-    cross: np.ndarray
-    total: np.ndarray
-    square: np.ndarray
+    cross: np.ndarray  # (n_blocks, n_features, n_targets) ``X_b' Y_b``
+    total: np.ndarray  # (n_blocks, n_targets) Sums of the responses
+    square: np.ndarray  # (n_blocks, n_targets) Sums of their squares
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class BlockSets:
-    """How blocks make up training and validation sets.
+    """How blocks make up training and validation sets."""
 
-    Attributes
-    ----------
-    blocks : list of ndarray of int
-        Rows of each block.
-    train : ndarray of float64, shape (n_sets, n_blocks)
-        Which training set holds which block.
-    validation : ndarray of float64, shape (n_validations, n_blocks)
-        The same of all validation sets, in the order of the training sets.
-    outer : ndarray of float64, shape (n_outer, n_blocks)
-        The same of the training rows of outer folds.
-    test : ndarray of float64, shape (n_outer, n_blocks)
-        The same of the held-out rows of outer folds; no rows where nothing is held out.
-    of_set : ndarray of int, shape (n_validations,)
-        Training set of each validation set.
-    n_train, n_validation : ndarray of float64
-        Rows in each set.
-    feature_total : ndarray of float64, shape (n_blocks, n_features)
-        Sums of the features in each block.
-    """
-
-    blocks: list[Rows]
-    train: np.ndarray
+    blocks: list[Rows]  # Rows of each block
+    train: np.ndarray  # (n_sets, n_blocks) Which training set holds which block
+    # (n_validations, n_blocks) The same of all validation sets, in the order of the training sets
     validation: np.ndarray
-    outer: np.ndarray
+    outer: np.ndarray  # (n_outer, n_blocks) The same of the training rows of outer folds
+    # (n_outer, n_blocks) The same of the held-out rows of outer folds; no rows where nothing is held out
     test: np.ndarray
-    of_set: np.ndarray
-    n_train: np.ndarray
-    n_validation: np.ndarray
-    feature_total: np.ndarray
+    of_set: np.ndarray  # (n_validations,) Training set of each validation set
+    n_train: np.ndarray  # Rows in each set
+    n_validation: np.ndarray  # Rows in each set
+    feature_total: np.ndarray  # (n_blocks, n_features) Sums of the features in each block
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SetProducts:
-    """Products of every training and validation set, centred on the means of the training set.
+    """Products of every training and validation set, centred on the means of the training set."""
 
-    Attributes
-    ----------
-    train : array, shape (n_sets, n_features, n_targets)
-        ``X_t' Y_t``, centred.
-    validation : array, shape (n_validations, n_features, n_targets)
-        ``X_v' Y_v / n_v``, both centred on the training means.
-    """
-
-    train: Any
-    validation: Any
+    train: Any  # (n_sets, n_features, n_targets) ``X_t' Y_t``, centred
+    validation: Any  # (n_validations, n_features, n_targets) ``X_v' Y_v / n_v``, both centred on the training means
 
 
 def plan_sets(X: np.ndarray, sets: Sequence[TrainingSet], outer: Sequence[Rows], tests: Sequence[Rows]) -> BlockSets:

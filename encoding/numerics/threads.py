@@ -8,18 +8,7 @@ import torch
 
 @contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
-    """Use so many threads within one computation, and give them back.
-
-    Parameters
-    ----------
-    n_threads : int
-        Threads.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
+    """Use so many threads within one computation, and give them back."""
     before = torch.get_num_threads()
     if before == n_threads:  # nothing is set, so that computations side by side cannot disturb each other
         yield

@@ -14,16 +14,6 @@ TIES, LABELS, NOISE = 101, 102, 103
 def count_triplets(n: int) -> int:
     """Count the unordered triplets of n items.
 
-    Parameters
-    ----------
-    n : int
-        Number of items.
-
-    Returns
-    -------
-    int
-        n (n - 1) (n - 2) / 6.
-
     Examples
     --------
     >>> count_triplets(66)
@@ -35,15 +25,7 @@ def count_triplets(n: int) -> int:
 def rank_triplets(items: np.ndarray) -> np.ndarray:
     """Give unordered triplets their numbers, whatever the order of their items.
 
-    Parameters
-    ----------
-    items : ndarray of integers, shape (n_triplets, 3)
-        Three different items per row.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_triplets,)
-        C(c, 3) + C(b, 2) + a for the items a < b < c: the same for any number of items.
+    Shapes: `items` (n_triplets, 3); returns (n_triplets,).
 
     Examples
     --------
@@ -61,15 +43,7 @@ def rank_triplets(items: np.ndarray) -> np.ndarray:
 def unrank_triplets(ranks: np.ndarray) -> np.ndarray:
     """Give the triplets that have these numbers; the inverse of `rank_triplets`.
 
-    Parameters
-    ----------
-    ranks : ndarray of int64, shape (n_triplets,)
-        Numbers, 0 or more.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_triplets, 3)
-        Items in ascending order.
+    Shapes: `ranks` (n_triplets,); returns (n_triplets, 3).
 
     Examples
     --------
@@ -95,24 +69,8 @@ def balanced_triplets(n: int, seed: int, *, distinct: bool = True) -> Iterator[n
     triplets, and covers every pair at each of its three distances once. The next triplet to turn is therefore
     drawn among those whose distances have been covered least.
 
-    Parameters
-    ----------
-    n : int
-        Number of items, 3 or more.
-    seed : int
-        Seed.
-    distinct : bool, optional
-        Whether triplets with three different distances come first. Without, they are drawn as in plans of earlier
-        versions, which cover fewer pairs until all are covered.
+    Returns (n, 3).
 
-    Yields
-    ------
-    ndarray of int64, shape (n, 3)
-        Unordered triplets, each of which is new, until all are used up. Where n is a multiple of 3, the last
-        block has n / 3 rows: it comes back to itself after a third of a turn.
-
-    Notes
-    -----
     Difference families: Colbourn and Dinitz (2007), Handbook of Combinatorial Designs, II.3.
     """
     label = np.argsort(hashed(np.arange(n), seed, LABELS), kind="stable")
@@ -176,17 +134,7 @@ def _ascending(values: np.ndarray) -> Iterator[int]:
 def pair_counts(items: np.ndarray, n: int) -> np.ndarray:
     """Count how often each pair occurs in one triplet.
 
-    Parameters
-    ----------
-    items : ndarray of integers, shape (n_triplets, 3)
-        Triplets, in any order.
-    n : int
-        Number of items.
-
-    Returns
-    -------
-    ndarray of int64, shape (n * (n - 1) / 2,)
-        Pairs (0, 1), (0, 2), (1, 2), (0, 3), ...
+    Shapes: `items` (n_triplets, 3); returns (n * (n - 1).
     """
     counts = np.zeros(n * (n - 1) // 2, dtype=np.int64)
     block = max(BLOCK, len(counts))  # so that the sum over all pairs is not what takes the time
@@ -204,23 +152,7 @@ def counterbalance(items: np.ndarray, n: int, seed: int, *, start: int = 0, in_p
     The order is random, but the six orders of a triplet are not equally likely: those come first that show items
     in slots where they have been shown less often than in others.
 
-    Parameters
-    ----------
-    items : ndarray of integers, shape (n_triplets, 3)
-        Triplets in random order; rows that follow each other should share few items.
-    n : int
-        Number of items.
-    seed : int
-        Seed.
-    start : int, optional
-        Number of the first row, so that other rows get other random numbers.
-    in_place : bool, optional
-        Whether to write into `items`, to save memory.
-
-    Returns
-    -------
-    ndarray, shape (n_triplets, 3)
-        The same triplets in the order of showing, of the dtype of `items`.
+    Shapes: `items` (n_triplets, 3); returns (n_triplets, 3).
     """
     shown = items if in_place else np.empty_like(items)
     used, slots = np.zeros((n, 3), dtype=np.float32), np.arange(3)

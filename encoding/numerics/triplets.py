@@ -26,43 +26,21 @@ SLOTS = torch.arange(3)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Block:
-    """Judgments that are treated alike.
+    """Judgments that are treated alike."""
 
-    Attributes
-    ----------
-    pairs : Tensor of int32, shape (3, n)
-        Flat index i * n_items + j of the pair that is kept if row q is odd.
-    target : Tensor or None, shape (3, n)
-        Probability of each row; None where row 0 was chosen.
-    weight : Tensor or None, shape (n,)
-        None for ones.
-    shift : int
-        Row q was shown in slot (q + shift) modulo 3.
-    """
-
-    pairs: torch.Tensor
-    target: torch.Tensor | None
-    weight: torch.Tensor | None
-    shift: int
+    pairs: torch.Tensor  # (3, n) Flat index i * n_items + j of the pair that is kept if row q is odd
+    target: torch.Tensor | None  # (3, n) Probability of each row; None where row 0 was chosen
+    weight: torch.Tensor | None  # (n,) None for ones
+    shift: int  # Row q was shown in slot (q + shift) modulo 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """Judgments whose mean loss is one step's objective.
+    """Judgments whose mean loss is one step's objective."""
 
-    Attributes
-    ----------
-    blocks : tuple of Block
-        Parts, in a fixed order.
-    total : float
-        Sum of weights.
-    n_items : int
-        Number of items that the pairs are made of.
-    """
-
-    blocks: tuple[Block, ...]
-    total: float
-    n_items: int
+    blocks: tuple[Block, ...]  # Parts, in a fixed order
+    total: float  # Sum of weights
+    n_items: int  # Number of items that the pairs are made of
 
 
 def make_batch(
@@ -78,29 +56,7 @@ def make_batch(
 ) -> Batch:
     """Sort judgments for `TripletLoss`.
 
-    Parameters
-    ----------
-    items : ndarray of int, shape (n, 3)
-        The items in the order in which they were shown.
-    choice : ndarray of int, shape (n,)
-        Slot that was called odd.
-    n_items : int
-        Number of items, at most 46,340.
-    probabilities : ndarray, shape (n, 3), optional
-        Probability of each slot, which takes the place of the choice; rows with NaN are choices.
-    weight : ndarray, shape (n,), optional
-        How much each judgment counts; ones if left out.
-    by_slot : bool
-        Keep apart what was shown in which slot; needed for slot biases.
-    dtype : torch.dtype
-        Of targets and weights.
-    device : str
-        Where the loss is computed.
-
-    Returns
-    -------
-    Batch
-        The same judgments, sorted.
+    Shapes: `items` (n, 3), `choice` (n,), `probabilities` (n, 3), `weight` (n,).
     """
     items, choice = np.asarray(items), np.asarray(choice, dtype=np.int8)
     soft = np.zeros(len(items), bool) if probabilities is None else np.isfinite(probabilities).all(axis=1)
@@ -152,17 +108,7 @@ def _tensor(array: np.ndarray, dtype: torch.dtype, device: str) -> torch.Tensor:
 
 
 class TripletLoss:
-    """Mean loss of odd-one-out choices and its gradient, with buffers that are used again.
-
-    Parameters
-    ----------
-    n_items : int
-        Number of items; two matrices of n_items x n_items are kept.
-    dtype : torch.dtype
-        float32 or float64.
-    device : str
-        "cpu" or a CUDA device. On CUDA sums are taken in no fixed order.
-    """
+    """Mean loss of odd-one-out choices and its gradient, with buffers that are used again."""
 
     def __init__(self, n_items: int, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
         self.n_items, self.dtype, self.device = n_items, dtype, device
@@ -175,23 +121,7 @@ class TripletLoss:
     ) -> tuple[float, torch.Tensor, torch.Tensor]:
         """Compute loss and gradients.
 
-        Parameters
-        ----------
-        X : Tensor, shape (n_items, n_dims)
-            Coordinates; they may also be negative.
-        batch : Batch
-            Judgments.
-        bias : Tensor, shape (3,), optional
-            Preference for each slot; zero if left out.
-
-        Returns
-        -------
-        loss : float
-            Mean over judgments, in nats.
-        gradient : Tensor, shape (n_items, n_dims)
-            With respect to `X`.
-        bias_gradient : Tensor of float64, shape (3,)
-            With respect to `bias`.
+        Shapes: `X` (n_items, n_dims), `bias` (3,); returns gradient (n_items, n_dims), bias_gradient (3,).
         """
         kernel, sums = self._kernel, self._sums.zero_()
         torch.mm(X, X.T, out=kernel)

@@ -21,53 +21,24 @@ LAST_RATE = 0.1  # the step length falls linearly to this part of itself
 
 @dataclass(frozen=True, slots=True)
 class SpikeSlab:
-    """Prior of a coordinate.
+    """Prior of a coordinate."""
 
-    Attributes
-    ----------
-    spike, slab : float
-        Standard deviations of the narrow and of the wide part.
-    share : float
-        Weight of the narrow part.
-    """
-
-    spike: float = 0.25
-    slab: float = 1.0
-    share: float = 0.6
+    spike: float = 0.25  # Standard deviations of the narrow and of the wide part
+    slab: float = 1.0  # Standard deviations of the narrow and of the wide part
+    share: float = 0.6  # Weight of the narrow part
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Posterior:
-    """Independent Gaussians.
+    """Independent Gaussians."""
 
-    Attributes
-    ----------
-    mean, scale : Tensor, shape (n_items, n_dims)
-        Before negative values are set to zero.
-    trace : tuple of float
-        Estimate of the objective at each step.
-    """
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-    trace: tuple[float, ...]
+    mean: torch.Tensor  # (n_items, n_dims) Before negative values are set to zero
+    scale: torch.Tensor  # (n_items, n_dims) Before negative values are set to zero
+    trace: tuple[float, ...]  # Estimate of the objective at each step
 
 
 def log_prior(x: torch.Tensor, prior: SpikeSlab) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute the logarithm of the spike-and-slab density, and its derivative.
-
-    Parameters
-    ----------
-    x : Tensor
-        Coordinates.
-    prior : SpikeSlab
-        The mixture.
-
-    Returns
-    -------
-    value, derivative : Tensor
-        Of the shape of `x`; finite wherever `x` squared is.
-    """
+    """Compute the logarithm of the spike-and-slab density, and its derivative."""
     narrow, wide = 1.0 / prior.spike**2, 1.0 / prior.slab**2
     half = x.square().mul_(-0.5)
     spike = half * narrow + (math.log(prior.share) - math.log(prior.spike))
@@ -89,27 +60,7 @@ def fit_posterior(
 ) -> Posterior:
     """Maximise the evidence lower bound with Adam, one antithetic pair of draws a step.
 
-    Parameters
-    ----------
-    loss : callable
-        Takes coordinates, returns the mean loss of the judgments (or of a random batch of them) and its gradient.
-    start : Tensor, shape (n_items, n_dims)
-        Posterior means to start from; scales start at a tenth.
-    n_judgments : float
-        What the divergence from the prior is divided by: the sum of weights of all judgments.
-    prior : SpikeSlab
-        Prior of every coordinate.
-    n_steps : int
-        Number of steps.
-    rate : float
-        Step length of the first step.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    Posterior
-        Means and scales.
+    Shapes: `start` (n_items, n_dims).
     """
     draws = torch.Generator(device=start.device).manual_seed(seed)
     mean, log_scale = start.clone(), torch.full_like(start, math.log(0.1))
@@ -183,19 +134,7 @@ def discoveries(p: np.ndarray, *, alpha: float = 0.05, axis: int = 0) -> np.ndar
 def alive(posterior_mean: np.ndarray, scale: np.ndarray, *, alpha: float = 0.05, more_than: int = 5) -> np.ndarray:
     """Tell which dimensions are above zero for enough items.
 
-    Parameters
-    ----------
-    posterior_mean, scale : ndarray, shape (n_items, n_dims)
-        Of the Gaussians.
-    alpha : float
-        False discovery rate among the items of a dimension.
-    more_than : int
-        A dimension is kept if more items than this are significantly above zero.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_dims,)
-        True for dimensions to keep.
+    Shapes: `posterior_mean, scale` (n_items, n_dims); returns (n_dims,).
     """
     p = np.exp(log_ndtr(-np.asarray(posterior_mean, np.float64) / np.asarray(scale, np.float64)))
     return discoveries(p, alpha=alpha, axis=0).sum(axis=0) > more_than

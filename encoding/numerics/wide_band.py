@@ -22,46 +22,24 @@ from .designs import Scaled
 
 @dataclass(frozen=True, eq=False, slots=True)
 class WideBasis:
-    """A training set in the eigenvectors of its wide kernel.
+    """A training set in the eigenvectors of its wide kernel."""
 
-    Attributes
-    ----------
-    values : ndarray of float64, shape (n_train,)
-        Eigenvalues ``s``, not negative.
-    vectors : ndarray, shape (n_train, n_train)
-        Eigenvectors ``U``.
-    narrow : ndarray of float64, shape (n_train, n_features)
-        ``Z~``.
-    across : tuple of ndarray of float64, shape (n_validation, n_train)
-        ``K_vt U`` of every validation set.
-    held : tuple of ndarray of float64, shape (n_validation, n_features)
-        ``Z_v`` of every validation set.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    narrow: np.ndarray
-    across: tuple[np.ndarray, ...]
-    held: tuple[np.ndarray, ...]
+    values: np.ndarray  # (n_train,) Eigenvalues ``s``, not negative
+    vectors: np.ndarray  # (n_train, n_train) Eigenvectors ``U``
+    narrow: np.ndarray  # (n_train, n_features) ``Z~``
+    across: tuple[np.ndarray, ...]  # (n_validation, n_train) ``K_vt U`` of every validation set
+    held: tuple[np.ndarray, ...]  # (n_validation, n_features) ``Z_v`` of every validation set
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class WideStep:
-    """A training set at one penalty of the wide band.
+    """A training set at one penalty of the wide band."""
 
-    Attributes
-    ----------
-    project : array, shape (sum of n_validation + n_features, n_train)
-        ``R`` of every validation set, then ``Z~'D``: what rotated training responses are multiplied by.
-    rest : tuple of array, shape (n_features, n_validation)
-        ``B' / n_validation`` of every validation set.
-    scaled : Scaled
-        ``S_t`` and ``S_v / n_validation``, as the search of narrow bands wants them.
-    """
-
+    # (sum of n_validation + n_features, n_train) ``R`` of every validation set, then ``Z~'D``: what rotated
+    # training responses are multiplied by
     project: Any
-    rest: tuple[Any, ...]
-    scaled: Scaled
+    rest: tuple[Any, ...]  # (n_features, n_validation) ``B' / n_validation`` of every validation set
+    scaled: Scaled  # ``S_t`` and ``S_v / n_validation``, as the search of narrow bands wants them
 
 
 def make_basis(

@@ -21,24 +21,13 @@ N_BACKGROUND = 48
 
 @dataclass(frozen=True)
 class CleanFeatures:
-    """Noise-free features, one row per volume.
+    """Noise-free features, one row per volume."""
 
-    Attributes
-    ----------
-    columns : dict of str to slice
-        Columns of each feature space.
-    runs : list of ndarray of float32, each of shape (n_volumes, n_columns)
-        Boxcars of the centred features, convolved with the haemodynamic response.
-    covariance : ndarray of float64, shape (n_columns, n_columns)
-        Covariance of the block means, centred within runs.
-    noise : float
-        Standard deviation of the block mean of unit AR(1) noise.
-    """
-
-    columns: dict[str, slice]
+    columns: dict[str, slice]  # Columns of each feature space
+    # (n_volumes, n_columns) Boxcars of the centred features, convolved with the haemodynamic response
     runs: list[np.ndarray]
-    covariance: np.ndarray
-    noise: float
+    covariance: np.ndarray  # (n_columns, n_columns) Covariance of the block means, centred within runs
+    noise: float  # Standard deviation of the block mean of unit AR(1) noise
 
 
 def build_design(spaces: dict[str, SimulatedSpace], plan: list[RunPlan]) -> CleanFeatures:

@@ -26,21 +26,11 @@ TARGETS = {"surface": "vertex", "volume": "voxel", "cifti": "grayordinate", "bda
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of a dataset found.
+    """What a check of a dataset found."""
 
-    Attributes
-    ----------
-    runs : dict of str to int
-        Number of runs, or of bdata files, of each subject.
-    atlases : dict of str to int
-        Number of regions of each atlas.
-    failed : dict of str to str
-        What is wrong with the files or runs of single subjects; others can be computed.
-    """
-
-    runs: dict[str, int]
-    atlases: dict[str, int]
-    failed: dict[str, str]
+    runs: dict[str, int]  # Number of runs, or of bdata files, of each subject
+    atlases: dict[str, int]  # Number of regions of each atlas
+    failed: dict[str, str]  # What is wrong with the files or runs of single subjects; others can be computed
 
 
 def check_dataset(

@@ -15,21 +15,11 @@ SUMS = 7 * 8
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes on disk that one participant takes.
+    """Bytes on disk that one participant takes."""
 
-    Attributes
-    ----------
-    responses : int
-        Cleaned responses.
-    predictions : int
-        Held-out predictions and the sums that scores are made of.
-    results : int
-        Scores, maps and tables, which stay; the other two may be removed by ``encoding clean``.
-    """
-
-    responses: int
-    predictions: int
-    results: int
+    responses: int  # Cleaned responses
+    predictions: int  # Held-out predictions and the sums that scores are made of
+    results: int  # Scores, maps and tables, which stay; the other two may be removed by ``encoding clean``
 
     @property
     def work(self) -> int:
@@ -46,24 +36,7 @@ class Footprint:
 def footprint(
     n_samples: int, n_targets: int, models: Sequence[EncodingModel], *, n_outer: int, keep_bytes: int = 2 << 30
 ) -> Footprint:
-    """Say how much disk one participant takes.
-
-    Parameters
-    ----------
-    n_samples, n_targets : int
-        Size of the responses.
-    models : sequence of Ridge or BandedRidge
-        What is fitted.
-    n_outer : int
-        Outer folds.
-    keep_bytes : int
-        As of `Compute`: predictions of a model that take more are not kept.
-
-    Returns
-    -------
-    Footprint
-        Accurate to some per cent; drawings, some megabytes, are not counted.
-    """
+    """Say how much disk one participant takes."""
     kept = [4 * len(model.bands) * n_samples * n_targets for model in models]
     predictions = sum(size for size in kept if size <= keep_bytes)
     sums = sum(n_outer * n_targets * (SUMS + 4 * len(model.bands)) for model in models)
@@ -72,17 +45,7 @@ def footprint(
 
 
 def require_space(folder: Path, n_bytes: int, what: str) -> None:
-    """Raise `DataError` if a disk has less space than is needed.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder on it, which need not exist yet.
-    n_bytes : int
-        What is needed.
-    what : str
-        For what, for the message.
-    """
+    """Raise `DataError` if a disk has less space than is needed."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
     if free < n_bytes:
@@ -93,25 +56,7 @@ def require_space(folder: Path, n_bytes: int, what: str) -> None:
 
 
 def clean(output_dir: Path, work_dir: Path | None = None) -> int:
-    """Remove intermediate results, which a later run would make again; results, embeddings and reports stay.
-
-    Parameters
-    ----------
-    output_dir : Path
-        Of finished or interrupted runs.
-    work_dir : Path, optional
-        Where intermediate results are, if not in ``OUTPUT_DIR/work``.
-
-    Returns
-    -------
-    int
-        Bytes that were given back.
-
-    Raises
-    ------
-    DataError
-        If it is no folder of results, or a run is under way in it.
-    """
+    """Remove intermediate results, which a later run would make again; results, embeddings and reports stay."""
     work = work_dir or output_dir / "work"
     if not (output_dir / "dataset_description.json").is_file() or not (output_dir / "logs").is_dir():
         raise DataError(f"{output_dir}: no folder of results (dataset_description.json and logs/ are needed).")

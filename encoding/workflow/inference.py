@@ -39,25 +39,14 @@ Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Inferred:
-    """Tests of one subject, and the tables that follow from them.
+    """Tests of one subject, and the tables that follow from them."""
 
-    Attributes
-    ----------
-    tests : SpaceTests or None
-        Estimates and tests; None where they are not wanted, or nothing was fitted.
-    claims, verdicts : pandas.DataFrame
-        Every claim, and the named space of every region.
-    rsa_verdicts : pandas.DataFrame
-        The same of every analysis of similarity, in the column "rsa".
-    places : tuple of str
-        Folders of tests, in the work folder of the subject.
-    """
-
-    tests: SpaceTests | None
-    claims: pd.DataFrame
-    verdicts: pd.DataFrame
+    tests: SpaceTests | None  # Estimates and tests; None where they are not wanted, or nothing was fitted
+    claims: pd.DataFrame  # Every claim, and the named space of every region
+    verdicts: pd.DataFrame  # Every claim, and the named space of every region
+    # The same of every analysis of similarity, in the column "rsa"
     rsa_verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
-    places: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()  # Folders of tests, in the work folder of the subject
 
 
 def tested_spaces(job: Job) -> dict[str, str]:
@@ -123,26 +112,7 @@ def _of_similarity(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: Scores | None) -> Inferred:
-    """Test the feature spaces of one subject and make its tables of claims.
-
-    Parameters
-    ----------
-    job : Job
-        Study, places and subject.
-    loaded : Loaded
-        Responses and features.
-    fitted : Fitted
-        Folds and predictions.
-    atlases : sequence of (Atlas or None, ndarray)
-        Atlases with the label of every target.
-    r2 : Scores or None
-        Held-out R2 of all models, for what models without a space lose.
-
-    Returns
-    -------
-    Inferred
-        Empty tables where ``[compare] inference`` is off or nothing was fitted.
-    """
+    """Test the feature spaces of one subject and make its tables of claims."""
     settings = job.study.compare
     models = tested_spaces(job)
     if not settings.inference or not models or fitted.folds is None:
@@ -197,21 +167,7 @@ def save_tests(job: Job, inferred: Inferred) -> None:
 
 
 def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[str, pd.DataFrame]:
-    """Write what may be said of the group: ``claims.tsv``, ``verdicts.tsv`` and ``rsa_verdicts.tsv``.
-
-    Parameters
-    ----------
-    folder : Path
-        ``OUTPUT_DIR/group``.
-    results : sequence of Result
-        Participants.
-
-    Returns
-    -------
-    mapping of str to pandas.DataFrame
-        "claims", "verdicts" and "rsa_verdicts", where they are there; empty for fewer than two participants, or
-        without tests.
-    """
+    """Write what may be said of the group: ``claims.tsv``, ``verdicts.tsv`` and ``rsa_verdicts.tsv``."""
     for name in ("claims", "verdicts", "rsa_verdicts"):
         (folder / f"{name}.tsv").unlink(missing_ok=True)
     if len(results) < 2:

@@ -88,23 +88,6 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
     """Look at a dataset and write a configuration for it.
 
     The first subject with preprocessed images stands for all; `encoding check` and the run itself look at the others.
-
-    Parameters
-    ----------
-    bids_dir : Path
-        The raw dataset.
-    derivatives : Path, optional
-        fMRIPrep's output; looked for in the dataset unless given.
-
-    Returns
-    -------
-    Proposal
-        With an empty text if something is missing without which nothing can be run.
-
-    Raises
-    ------
-    DataError
-        If there is no dataset, or no preprocessed image in it.
     """
     index = PybidsIndex(bids_dir, derivatives)
     proposal = Proposal()

@@ -11,27 +11,7 @@ from ..numerics.shared_variance import estimate
 
 
 def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, Any]:
-    """Read what a power calculation needs from the results of a pilot.
-
-    Parameters
-    ----------
-    output_dir : Path
-        Results of the participant level.
-    region : str, optional
-        Region whose two leading spaces are compared; all targets unless given.
-
-    Returns
-    -------
-    dict
-        Fields of `StudyDesign`: r (roots of U, 0 where U is negative), n_features, samples_per_run, both
-        autocorrelations, n_targets (so many that the expected variance is the one found), and subject_sd, which is at
-        least 0.
-
-    Raises
-    ------
-    DataError
-        If there is no tested participant, or no such region.
-    """
+    """Read what a power calculation needs from the results of a pilot."""
     from ..comparison import read_tests
     from ..numerics.planning import StudyDesign
 

@@ -24,34 +24,17 @@ TRUTH, ANSWERS, TEST, ROUNDS = 1, 2, 3, 4  # streams of random numbers
 
 @dataclass(frozen=True)
 class Power:
-    """What is simulated.
+    """What is simulated."""
 
-    Attributes
-    ----------
-    n_stimuli, n_dims : int
-        Size of the true embedding, which is sparse and not negative.
-    numbers : tuple of int
-        Numbers of judgments.
-    designs : tuple of str
-        Some of "balanced", "random" and "active".
-    noise : tuple of float
-        Temperatures of the judges: 1 is the model's own, larger ones answer more by chance.
-    seeds : int
-        Repetitions.
-    rounds : int
-        Rounds of "active".
-    uniform : float
-        Share of each active round that is drawn uniformly.
-    """
-
-    n_stimuli: int = 150
-    n_dims: int = 8
-    numbers: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000)
-    designs: tuple[str, ...] = ("balanced",)
+    n_stimuli: int = 150  # Size of the true embedding, which is sparse and not negative
+    n_dims: int = 8  # Size of the true embedding, which is sparse and not negative
+    numbers: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000)  # Numbers of judgments
+    designs: tuple[str, ...] = ("balanced",)  # Some of "balanced", "random" and "active"
+    # Temperatures of the judges: 1 is the model's own, larger ones answer more by chance
     noise: tuple[float, ...] = (1.0,)
-    seeds: int = 1
-    rounds: int = 4
-    uniform: float = 0.3
+    seeds: int = 1  # Repetitions
+    rounds: int = 4  # Rounds of "active"
+    uniform: float = 0.3  # Share of each active round that is drawn uniformly
 
     def __post_init__(self) -> None:
         """Check values."""
@@ -72,23 +55,7 @@ class Power:
 
 
 def simulate_power(power: Power, *, watch: Callable[[str], None] = lambda text: None) -> pd.DataFrame:  # noqa: ARG005
-    """Learn from simulated judgments of every number, design and noise.
-
-    Parameters
-    ----------
-    power : Power
-        What is simulated.
-    watch : callable, optional
-        Is told what is learned next.
-
-    Returns
-    -------
-    DataFrame
-        One row per fit: "design", "noise", "judgments", "seed", "dims"; on triplets that were not learned from the
-        "accuracy", the "loss" (cross-entropy of the true probabilities of a noiseless judge, in nats), both also of the
-        truth ("best_accuracy", "best_loss"); and "similarity", the correlation of true and learned similarities of
-        all pairs.
-    """
+    """Learn from simulated judgments of every number, design and noise."""
     rows = []
     for seed in range(power.seeds):
         truth = true_embedding(power.n_stimuli, power.n_dims, seed)
@@ -118,25 +85,7 @@ def choose_triplets(
 ) -> np.ndarray:
     """Choose the triplets of the next round: those of which an embedding is least certain, and some by chance.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_items, n_dims)
-        The present embedding.
-    asked : ndarray of int64, shape (n_asked,)
-        Numbers of the triplets (`rank_triplets`) that have been asked.
-    n : int
-        How many.
-    uniform : float, optional
-        Share that is drawn uniformly, so that the embedding can be corrected where it is wrongly certain.
-    seed : int, optional
-        Seed.
-    allowed : ndarray of int64, optional
-        Numbers of triplets that can be asked; all if left out.
-
-    Returns
-    -------
-    ndarray of int64, shape (n, 3)
-        New triplets, the least certain first.
+    Shapes: `X` (n_items, n_dims), `asked` (n_asked,); returns (n, 3).
     """
     rng = np.random.default_rng((ROUNDS, seed))
     n_all = count_triplets(len(X)) if allowed is None else len(allowed)
@@ -153,26 +102,7 @@ def choose_triplets(
 
 
 def write_next(opened: Opened, annotator: str, n: int, *, uniform: float = 0.3) -> tuple[Path, int]:
-    """Learn an embedding from the answers so far, and write the triplets of the next round for ``kind = "file"``.
-
-    Parameters
-    ----------
-    opened : Opened
-        The plan.
-    annotator : str
-        Whose answers; "" if there is one annotator.
-    n : int
-        Triplets.
-    uniform : float, optional
-        Share that is drawn uniformly.
-
-    Returns
-    -------
-    path : Path
-        A table with item_1, item_2, item_3: those that have been asked, and the new ones, so that answers are kept.
-    n : int
-        New triplets.
-    """
+    """Learn an embedding from the answers so far, and write the triplets of the next round for ``kind = "file"``."""
     settings = opened.collection.annotator(annotator)
     export_collection(opened, name_of(settings))
     folder = opened.collection.folder

@@ -40,21 +40,14 @@ from .jobs import Fitted, Job, Loaded
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scored:
-    """Scores of one subject's models.
+    """Scores of one subject's models."""
 
-    Attributes
-    ----------
-    scores : dict of str to Scores
-        By metric.
-    regions, differences : list of pandas.DataFrame
-        Tables of `score_regions` and `compare_regions`, one or several per atlas.
-    significant : dict of str to DiscoverySummary
-        Targets that noise would not give, by model; empty if that was not asked.
-    """
-
-    scores: dict[str, Scores] = field(default_factory=dict)
+    scores: dict[str, Scores] = field(default_factory=dict)  # By metric
+    # Tables of `score_regions` and `compare_regions`, one or several per atlas
     regions: list[pd.DataFrame] = field(default_factory=list)
+    # Tables of `score_regions` and `compare_regions`, one or several per atlas
     differences: list[pd.DataFrame] = field(default_factory=list)
+    # Targets that noise would not give, by model; empty if that was not asked
     significant: dict[str, DiscoverySummary] = field(default_factory=dict)
     ceiling: CeilingSummary | None = None
 
@@ -62,24 +55,7 @@ class Scored:
 def score_models(
     job: Job, loaded: Loaded, fitted: Fitted, atlases: Sequence[tuple[Atlas | None, np.ndarray]]
 ) -> Scored:
-    """Score held-out predictions in every target, region and network, and compare models pair by pair.
-
-    Parameters
-    ----------
-    job : Job
-        Study and subject.
-    loaded : Loaded
-        Responses and features.
-    fitted : Fitted
-        Folds and predictions; there may be none.
-    atlases : sequence of (Atlas or None, ndarray)
-        Atlases with the label of every target.
-
-    Returns
-    -------
-    Scored
-        Empty without predictions.
-    """
+    """Score held-out predictions in every target, region and network, and compare models pair by pair."""
     predictions = fitted.predictions
     if not predictions or fitted.folds is None:
         return Scored()

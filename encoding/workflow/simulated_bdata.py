@@ -57,18 +57,7 @@ beyond 3 standard deviations of a run set to that limit, windows of whole blocks
 
 
 def twin_loader(resolution: str) -> Scans:
-    """Say how the block means are made from the BIDS form.
-
-    Parameters
-    ----------
-    resolution : str
-        The res entity of the volumes.
-
-    Returns
-    -------
-    Scans
-        Settings that give the same responses from the BIDS form, but for `scale_rows`.
-    """
+    """Say how the block means are made from the BIDS form."""
     return Scans(
         kind="volume",
         task="video",
@@ -94,29 +83,6 @@ def simulate_bdata(
     """Write a simulated study with known truth as bdata files of both releases.
 
     Its BIDS form is written for one subject at a time and removed again; a subject whose files are there is skipped.
-
-    Parameters
-    ----------
-    out : str or Path
-        The folder; new, empty, or begun by a call with the same arguments.
-    preset : {"tiny", "demo", "study"}, default="demo"
-        Size.
-    seed : int, default=0
-        Same seed, same numbers.
-    progress : callable, optional
-        Called with one line of text at a time.
-    volume_mm : float, optional
-        Edge of the voxels; by default as the preset says.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    ConfigError
-        If the preset or a value is unknown, or `out` holds something else.
     """
     root, say = Path(out).resolve(), progress or logger.info  # what is loaded again must not depend on the folder
     # The bytes do not depend on what else the BIDS form has.

@@ -16,21 +16,11 @@ ANSWERS = ("logprobs", "letter", "sentence")
 
 @dataclass(frozen=True)
 class Turn:
-    """One message to the model.
+    """One message to the model."""
 
-    Attributes
-    ----------
-    pieces : tuple of str
-        Text around the items.
-    slots : tuple of int
-        Which item stands after each piece but the last.
-    max_tokens : int
-        Longest reply.
-    """
-
-    pieces: tuple[str, ...]
-    slots: tuple[int, ...]
-    max_tokens: int
+    pieces: tuple[str, ...]  # Text around the items
+    slots: tuple[int, ...]  # Which item stands after each piece but the last
+    max_tokens: int  # Longest reply
 
 
 @dataclass(frozen=True)
@@ -115,25 +105,7 @@ def load_prompt(name: str, base: str | Path = ".") -> Prompt:
 
 
 def parse_prompt(name: str, content: bytes) -> Prompt:
-    """Read a prompt from the bytes of its file.
-
-    Parameters
-    ----------
-    name : str
-        Its name, for messages and records.
-    content : bytes
-        TOML.
-
-    Returns
-    -------
-    Prompt
-        The prompt.
-
-    Raises
-    ------
-    ConfigError
-        If it is not complete.
-    """
+    """Read a prompt from the bytes of its file."""
     content = content.replace(b"\r\n", b"\n")
     try:
         table = tomllib.loads(content.decode("utf-8"))

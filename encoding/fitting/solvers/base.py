@@ -16,141 +16,74 @@ Keep = Callable[[int, np.ndarray, np.ndarray], None]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Task:
-    """What is searched for one model.
+    """What is searched for one model."""
 
-    Attributes
-    ----------
-    columns : ndarray of int
-        Its features, among those of all models.
-    bands : list of slice
-        Bands of these features.
-    gammas : ndarray of float64, shape (n_candidates, n_bands)
-        Candidate weights of the bands.
-    alphas : ndarray of float64, shape (n_alphas,)
-        Penalties, ascending.
-    guided : bool
-        Whether targets try promising candidates only.
-    choices : tuple of ndarray of int
-        One set of candidates for every model that chooses among these only, such as all that leave a band out; a
-        candidate is computed once for all models that may choose it. One model with all candidates unless given.
-    shared : ndarray of int, shape (n_outer,), optional
-        Number of the penalty of every outer fold, where all targets share one.
-    """
-
-    columns: np.ndarray
-    bands: list[slice]
-    gammas: np.ndarray
-    alphas: np.ndarray
-    guided: bool = False
+    columns: np.ndarray  # Its features, among those of all models
+    bands: list[slice]  # Bands of these features
+    gammas: np.ndarray  # (n_candidates, n_bands) Candidate weights of the bands
+    alphas: np.ndarray  # (n_alphas,) Penalties, ascending
+    guided: bool = False  # Whether targets try promising candidates only
+    # One set of candidates for every model that chooses among these only, such as all that leave a band out; a
+    # candidate is computed once for all models that may choose it. One model with all candidates unless given
     choices: tuple[np.ndarray, ...] = ()
+    # (n_outer,) Number of the penalty of every outer fold, where all targets share one
     shared: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Found:
-    """What a search finds for some targets.
+    """What a search finds for some targets."""
 
-    Attributes
-    ----------
-    candidate : ndarray of int, shape (n_outer, n_targets)
-        Number of the chosen candidate.
-    alpha : ndarray of int, shape (n_outer, n_targets)
-        Number of the chosen penalty.
-    score : ndarray of float64, shape (n_outer, n_targets)
-        Negative mean squared error of the choice over inner folds, in squared units of the standardised target.
-    curve : ndarray of float64, shape (n_candidates,)
-        Sum over outer folds and targets of the best score after every candidate.
-    each : ndarray, shape (n_candidates, n_outer, n_targets), or None
-        Score of every candidate at its best penalty, where it was asked for.
-    """
-
-    candidate: np.ndarray
-    alpha: np.ndarray
+    candidate: np.ndarray  # (n_outer, n_targets) Number of the chosen candidate
+    alpha: np.ndarray  # (n_outer, n_targets) Number of the chosen penalty
+    # (n_outer, n_targets) Negative mean squared error of the choice over inner folds, in squared units of the
+    # standardised target
     score: np.ndarray
-    curve: np.ndarray
+    curve: np.ndarray  # (n_candidates,) Sum over outer folds and targets of the best score after every candidate
+    # (n_candidates, n_outer, n_targets) Score of every candidate at its best penalty, where it was asked for
     each: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Fit:
-    """One model on one chunk of targets.
+    """One model on one chunk of targets."""
 
-    Attributes
-    ----------
-    alphas : ndarray of float64, shape (n_folds, n_targets)
-        Chosen penalties.
-    gammas : ndarray of float64, shape (n_folds, n_bands, n_targets)
-        Chosen weights of the bands.
-    scores : ndarray of float64, shape (n_folds, n_targets)
-        Negative mean squared error of the choice over inner folds, in units of `unit` squared.
-    curve : ndarray of float64, shape (n_candidates,)
-        Sum of the best score over folds and targets after every candidate; NaN where the solver does not tell.
-    sums : dict of str to ndarray
-        Sums over held-out samples as `FoldMoments` wants them, fold first; empty where nothing is held out.
-    unit : ndarray of float64, shape (n_targets,)
-        Standard deviation of each target, or 1.
-    weights : ndarray of float64, shape (n_features, n_targets), or None
-        Weights of the features in the first outer fold, where they were asked for.
-    each : ndarray, shape (n_candidates, n_targets), or None
-        Score of every candidate in the first outer fold, where it was asked for.
-    """
-
-    alphas: np.ndarray
-    gammas: np.ndarray
+    alphas: np.ndarray  # (n_folds, n_targets) Chosen penalties
+    gammas: np.ndarray  # (n_folds, n_bands, n_targets) Chosen weights of the bands
+    # (n_folds, n_targets) Negative mean squared error of the choice over inner folds, in units of `unit` squared
     scores: np.ndarray
+    # (n_candidates,) Sum of the best score over folds and targets after every candidate; NaN where the solver does
+    # not tell
     curve: np.ndarray
+    # Sums over held-out samples as `FoldMoments` wants them, fold first; empty where nothing is held out
     sums: dict[str, np.ndarray]
-    unit: np.ndarray
+    unit: np.ndarray  # (n_targets,) Standard deviation of each target, or 1
+    # (n_features, n_targets) Weights of the features in the first outer fold, where they were asked for
     weights: np.ndarray | None = None
+    # (n_candidates, n_targets) Score of every candidate in the first outer fold, where it was asked for
     each: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Problem:
-    """Models that are fitted together, and where.
+    """Models that are fitted together, and where."""
 
-    Attributes
-    ----------
-    design : DesignMatrix
-        Features and folds.
-    tasks : tuple of Task
-        One per model; a single one unless the solver is `joint`.
-    arrays : Arrays
-        Where to compute.
-    memory : int
-        Bytes that what was prepared for a chunk of targets may take until the next.
-    details : bool
-        Whether weights and the score of every candidate are wanted, for the first outer fold.
-    """
-
-    design: DesignMatrix
-    tasks: tuple[Task, ...]
-    arrays: Arrays
-    memory: int = 1 << 29
-    details: bool = False
+    design: DesignMatrix  # Features and folds
+    tasks: tuple[Task, ...]  # One per model; a single one unless the solver is `joint`
+    arrays: Arrays  # Where to compute
+    memory: int = 1 << 29  # Bytes that what was prepared for a chunk of targets may take until the next
+    details: bool = False  # Whether weights and the score of every candidate are wanted, for the first outer fold
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Size:
-    """Size of one model, by which its solver is chosen and its memory planned.
+    """Size of one model, by which its solver is chosen and its memory planned."""
 
-    Attributes
-    ----------
-    rows : Rows
-        Training and validation sets of all folds.
-    widths : tuple of int
-        Number of features of every band.
-    n_candidates, n_alphas : int
-        Weights and penalties to try.
-    free : bool
-        Whether a solver may try other weights and penalties than these, as many or more.
-    """
-
-    rows: Rows
-    widths: tuple[int, ...]
-    n_candidates: int
-    n_alphas: int
-    free: bool = False
+    rows: Rows  # Training and validation sets of all folds
+    widths: tuple[int, ...]  # Number of features of every band
+    n_candidates: int  # Weights and penalties to try
+    n_alphas: int  # Weights and penalties to try
+    free: bool = False  # Whether a solver may try other weights and penalties than these, as many or more
 
     @property
     def n_features(self) -> int:
@@ -165,28 +98,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Memory that a solver takes for the models that it fits together.
+    """Memory that a solver takes for the models that it fits together."""
 
-    Attributes
-    ----------
-    fixed : int
-        Whatever the number of targets.
-    target : int
-        For every target of a chunk.
-    thread : int
-        Scratch of every thread.
-    refit : int
-        Decompositions that the refit keeps if they fit.
-    smallest, wanted : int
-        What is prepared and kept from chunk to chunk: one piece, and all of it.
-    """
-
-    fixed: int
-    target: int
-    thread: int = 0
-    refit: int = 0
-    smallest: int = 0
-    wanted: int = 0
+    fixed: int  # Whatever the number of targets
+    target: int  # For every target of a chunk
+    thread: int = 0  # Scratch of every thread
+    refit: int = 0  # Decompositions that the refit keeps if they fit
+    smallest: int = 0  # What is prepared and kept from chunk to chunk: one piece, and all of it
+    wanted: int = 0  # What is prepared and kept from chunk to chunk: one piece, and all of it
 
 
 class Solver(Protocol):

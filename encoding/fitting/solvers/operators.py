@@ -14,20 +14,7 @@ from .base import Task
 class Operators:
     """Decompositions of candidates, kept as far as the memory allows.
 
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of all models side by side, roughly centred where there is an intercept.
-    rows : Rows
-        The folds.
-    tasks : sequence of Task
-        One per model.
-    scale, intercept : bool
-        Whether to scale features and bands, and to centre, on the rows of every training set.
-    arrays : Arrays
-        Where to compute.
-    memory : int
-        Bytes for decompositions; if they take more they are computed anew for every chunk of targets.
+    Shapes: `X` (n_samples, n_features).
     """
 
     def __init__(

@@ -24,15 +24,7 @@ AT_ONCE = 256
 
 
 class GuidedSearch:
-    """Search of one task that tries promising candidates only.
-
-    Parameters
-    ----------
-    operators : Operators
-        Decomposes the candidates.
-    task : int
-        Number of the task.
-    """
+    """Search of one task that tries promising candidates only."""
 
     def __init__(self, operators: Operators, task: int = 0) -> None:
         self.operators, self.number, self.task = operators, task, operators.tasks[task]

@@ -229,20 +229,7 @@ def join_found(parts: Sequence[Found]) -> Found:
 class StatisticsSearch:
     """Search for several models, from products of features and responses.
 
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_features)
-        Features of all models side by side, roughly centred where there is an intercept.
-    rows : Rows
-        The folds.
-    tasks : sequence of Task
-        One per model.
-    scale, intercept : bool
-        Whether to scale features and bands, and to centre, on the rows of every training set.
-    arrays : Arrays
-        Where to compute.
-    memory : int
-        Bytes that decomposed candidates may take.
+    Shapes: `X` (n_samples, n_features).
     """
 
     def __init__(

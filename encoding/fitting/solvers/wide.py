@@ -119,19 +119,7 @@ class WideSolver:
 
 
 class WideFold:
-    """One outer fold of a model: refit on its training rows and prediction of what it holds out.
-
-    Parameters
-    ----------
-    problem : Problem
-        One model.
-    features : WideFeatures
-        Its features and candidates.
-    k : int
-        The outer fold.
-    kept : Kept
-        Where kernels and decompositions wait for the next chunk of targets.
-    """
+    """One outer fold of a model: refit on its training rows and prediction of what it holds out."""
 
     def __init__(self, problem: Problem, features: WideFeatures, k: int, kept: Kept) -> None:
         self.features, self.grid, self.k, self.kept = features, features.grid, k, kept

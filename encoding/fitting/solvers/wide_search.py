@@ -49,15 +49,7 @@ def basis_bytes(basis: WideBasis) -> int:
 
 
 class WideFeatures:
-    """Features of one model, and the kernels of its wide bands.
-
-    Parameters
-    ----------
-    problem : Problem
-        One model.
-    grid : Grid
-        Which of its bands are wide.
-    """
+    """Features of one model, and the kernels of its wide bands."""
 
     def __init__(self, problem: Problem, grid: Grid) -> None:
         design, (task,) = problem.design, problem.tasks
@@ -79,13 +71,6 @@ class WideRows:
     """Training rows of a model: what its features are centred on and scaled by, and kernels.
 
     Held-out rows are given as numbers of rows, or as feature rows (n_rows, n_features) where these are averages.
-
-    Parameters
-    ----------
-    features : WideFeatures
-        The model.
-    train : ndarray of int
-        Training rows.
     """
 
     def __init__(self, features: WideFeatures, train: np.ndarray) -> None:
@@ -140,17 +125,7 @@ class WideRows:
 
 
 class WideSearch:
-    """Search of one model on all training sets.
-
-    Parameters
-    ----------
-    problem : Problem
-        One model.
-    features : WideFeatures
-        Its features and candidates.
-    kept : Kept
-        Where kernels and decompositions wait for the next chunk of targets.
-    """
+    """Search of one model on all training sets."""
 
     def __init__(self, problem: Problem, features: WideFeatures, kept: Kept) -> None:
         self.problem, self.grid, self.kept, self.arrays = problem, features.grid, kept, problem.arrays

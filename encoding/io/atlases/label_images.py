@@ -29,26 +29,7 @@ UNREADABLE = (OSError, EOFError, zlib.error, ExpatError, nib.filebasedimages.Ima
 def read_labels(path: Path, space: str | None = None) -> tuple[np.ndarray, Targets]:
     """Read a label image.
 
-    Parameters
-    ----------
-    path : Path
-        A volume (``.nii``, ``.nii.gz``), CIFTI (``.dlabel.nii``, ``.dscalar.nii``), or a GIFTI file: either with
-        ``{hemi}`` where L and R go, or one whose name has ``hemi-L``, its sibling having ``hemi-R``.
-    space : str, optional
-        Label of the reference space; read from the entity ``space-`` or ``tpl-`` if not given.
-
-    Returns
-    -------
-    labels : ndarray of int32, shape (n_targets,)
-        Vertices of the left hemisphere, then of the right; of a volume only the voxels that are not 0.
-    targets : Targets
-        Where they are.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or unreadable, holds several maps, values that are not whole, only 0, or the
-        wrong number of vertices, or if the space is not known.
+    Returns labels (n_targets,).
     """
     space = _space(path, space)
     if path.name.endswith(".gii"):

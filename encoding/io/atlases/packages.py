@@ -63,26 +63,7 @@ def package_file(package: str, file: str, what: str) -> Path:
 
 
 def load_packaged(name: str, space: str) -> Atlas:
-    """Load an atlas from an installed package onto a cortical surface.
-
-    Parameters
-    ----------
-    name : str
-        One of `PACKAGED`.
-    space : {"fsLR", "fsaverage5", "fsaverage6", "fsaverage"}
-        Surface of the targets. On fsaverage each vertex takes the label of the nearest fs_LR vertex on the sphere to
-        which fsaverage was registered.
-
-    Returns
-    -------
-    Atlas
-        On both hemispheres.
-
-    Raises
-    ------
-    DataError
-        If the space is another one, or a package is missing.
-    """
+    """Load an atlas from an installed package onto a cortical surface."""
     check_space(name, space)
     about = PACKAGED[name]
     path = package_file(about.package, about.file, f"Atlas {name!r}")

@@ -26,29 +26,15 @@ SHARED_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class RoiPattern:
-    """One row of the table of ROI sets.
+    """One row of the table of ROI sets."""
 
-    Attributes
-    ----------
-    set, roi : str
-        The list, and the name in it.
-    hemi : {"L", "R", "B"}
-        Hemispheres that the regions may lie in.
-    atlas : str
-        The atlas for which every pattern must match.
-    patterns : tuple of str
-        Shell patterns of region names.
-    source, confidence : str
-        Where the grouping comes from, and how far it can be trusted.
-    """
-
-    set: str
-    roi: str
-    hemi: str
-    atlas: str
-    patterns: tuple[str, ...]
-    source: str
-    confidence: str
+    set: str  # The list, and the name in it
+    roi: str  # The list, and the name in it
+    hemi: str  # Hemispheres that the regions may lie in
+    atlas: str  # The atlas for which every pattern must match
+    patterns: tuple[str, ...]  # Shell patterns of region names
+    source: str  # Where the grouping comes from, and how far it can be trusted
+    confidence: str  # Where the grouping comes from, and how far it can be trusted
     where: tuple[tuple[str, str, float], ...] = ()  # (axis, "<=" or ">=", mm) bounds on the centroids of the regions
 
     def holds(self, centroids: np.ndarray) -> np.ndarray:
@@ -62,23 +48,7 @@ class RoiPattern:
 
 
 def read_roi_patterns(path: Path) -> tuple[RoiPattern, ...]:
-    """Read a table of ROI sets.
-
-    Parameters
-    ----------
-    path : Path
-        TSV with the columns set, roi, hemi, atlas, labels (patterns separated by commas), source, confidence.
-
-    Returns
-    -------
-    tuple of RoiPattern
-        One per row.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, or `hemi` is none of L, R and B.
-    """
+    """Read a table of ROI sets."""
     rows = read_rows(path, ("set", "roi", "hemi", "atlas", "labels", "source", "confidence"))
     wrong = [row for row in rows if row["hemi"] not in ("L", "R", "B")]
     if wrong:

@@ -26,41 +26,14 @@ DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, A
 
 
 def readable(path: Path) -> AbstractContextManager[None]:
-    """Turn whatever a reader raises on a damaged file into one error that names the file.
-
-    Parameters
-    ----------
-    path : Path
-        The file that is read inside the block.
-
-    Returns
-    -------
-    context manager
-        Raises `DataError` if the block fails in reading.
-    """
+    """Turn whatever a reader raises on a damaged file into one error that names the file."""
     advice = "The file is truncated or damaged; download it again and compare its checksum."
     return naming(path, DAMAGED, "cannot be read as HDF5", advice)
 
 
 @contextmanager
 def open_bdata(path: Path) -> Iterator["Bdata"]:
-    """Open a bdata file and check its structure, without reading its data.
-
-    Parameters
-    ----------
-    path : Path
-        An HDF5 file.
-
-    Yields
-    ------
-    Bdata
-        The open file.
-
-    Raises
-    ------
-    DataError
-        If it is missing, damaged, no bdata file, or its parts differ in size.
-    """
+    """Open a bdata file and check its structure, without reading its data."""
     if not path.is_file():
         raise absent(path)
     with readable(path):
@@ -72,20 +45,7 @@ def open_bdata(path: Path) -> Iterator["Bdata"]:
 
 
 class Bdata:
-    """An open file; `open_bdata` makes it.
-
-    Parameters
-    ----------
-    path : Path
-        Its name, for messages.
-    file : h5py.File
-        Open for reading.
-
-    Raises
-    ------
-    DataError
-        If a part is missing, or parts differ in size.
-    """
+    """An open file; `open_bdata` makes it."""
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
@@ -112,23 +72,7 @@ class Bdata:
         self.descriptions = _texts(path, "description", parts["description"])
 
     def rows(self, keys: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-        """Read rows of metadata, a few at a time.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Which; they come in the order of the file.
-
-        Yields
-        ------
-        tuple of (str, ndarray of float64)
-            Key and values, shape (n_columns,).
-
-        Raises
-        ------
-        DataError
-            If a key is missing or occurs twice.
-        """
+        """Read rows of metadata, a few at a time."""
         wanted = {self._place(key): key for key in keys}
         step = max(1, CHUNK_BYTES // (8 * max(self.n_columns, 1)))
         for first in range(0, len(self.keys), step):
@@ -142,15 +86,7 @@ class Bdata:
     def row(self, key: str) -> np.ndarray:
         """Read one row of metadata.
 
-        Parameters
-        ----------
-        key : str
-            Its name.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_columns,)
-            NaN where the key says nothing.
+        Returns (n_columns,).
         """
         return next(iter(self.rows([key])))[1]
 
@@ -165,20 +101,7 @@ class Bdata:
     def columns(self, key: str) -> np.ndarray:
         """Find the columns of the dataset that a key selects.
 
-        Parameters
-        ----------
-        key : str
-            Its row of metadata is 1 there, and 0 or NaN elsewhere.
-
-        Returns
-        -------
-        ndarray of int64, shape (n_selected,)
-            Ascending, at least one.
-
-        Raises
-        ------
-        DataError
-            If the row is missing, holds another number, or selects nothing.
+        Returns (n_selected,).
         """
         selected = as_mask(self.row(key), f"{self.path}: metadata row {key!r}")
         if not selected.any():
@@ -188,22 +111,7 @@ class Bdata:
     def numbers(self, key: str, *, place: int = 0, of: int = 1) -> np.ndarray:
         """Read whole numbers that stand in a column of the dataset.
 
-        Parameters
-        ----------
-        key : str
-            Its row of metadata selects the column.
-        place, of : int
-            Which of how many columns it must select.
-
-        Returns
-        -------
-        ndarray of int64, shape (n_rows,)
-            Values.
-
-        Raises
-        ------
-        DataError
-            If it selects another number of columns, or a value is missing or not a whole number.
+        Returns (n_rows,).
         """
         columns = self.columns(key)
         if len(columns) != of:
@@ -224,18 +132,7 @@ class Bdata:
         return values.astype(np.int64)
 
     def names(self, key: str) -> dict[int, str]:
-        """Read the names of the values of a column, as bdpy keeps them.
-
-        Parameters
-        ----------
-        key : str
-            The column.
-
-        Returns
-        -------
-        dict of int to str
-            Empty if the file names none.
-        """
+        """Read the names of the values of a column, as bdpy keeps them."""
         found: dict[int, str] = {}
         with readable(self.path):
             group = self._vmap.get(key)
@@ -250,17 +147,7 @@ class Bdata:
     def read(self, rows: slice, columns: np.ndarray) -> np.ndarray:
         """Read values of some samples, a few columns at a time.
 
-        Parameters
-        ----------
-        rows : slice
-            Samples that follow each other.
-        columns : ndarray of int, shape (n_selected,)
-            Columns of the dataset, ascending.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_samples, n_selected)
-            What float32 cannot hold is infinite.
+        Shapes: `columns` (n_selected,); returns (n_samples, n_selected).
         """
         first, last, _ = rows.indices(self.n_rows)
         values = np.empty((last - first, len(columns)), dtype=np.float32)
@@ -305,25 +192,7 @@ def _near(key: str, keys: Sequence[str]) -> str:
 
 
 def as_mask(values: np.ndarray, where: str) -> np.ndarray:
-    """Take a row of 1, 0 and NaN as a mask.
-
-    Parameters
-    ----------
-    values : ndarray
-        The row.
-    where : str
-        File and key, for the message.
-
-    Returns
-    -------
-    ndarray of bool
-        Where it is 1.
-
-    Raises
-    ------
-    DataError
-        If it holds another number.
-    """
+    """Take a row of 1, 0 and NaN as a mask."""
     inside = values == 1
     strange = ~(inside | (values == 0) | np.isnan(values))
     if strange.any():

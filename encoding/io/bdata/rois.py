@@ -69,50 +69,16 @@ AXES = (
 
 @dataclass(frozen=True, slots=True)
 class RoiRows:
-    """A region, and the rows of metadata whose union it is.
+    """A region, and the rows of metadata whose union it is."""
 
-    Attributes
-    ----------
-    region : str
-        Its name.
-    hemi : str
-        "L", "R", or "" where it has both sides.
-    network : str
-        Network that it belongs to, "" if none.
-    keys : tuple of str
-        The rows.
-    """
-
-    region: str
-    hemi: str
-    network: str
-    keys: tuple[str, ...]
+    region: str  # Its name
+    hemi: str  # "L", "R", or "" where it has both sides
+    network: str  # Network that it belongs to, "" if none
+    keys: tuple[str, ...]  # The rows
 
 
 def bdata_atlas(path: Path, what: str, space: str) -> Atlas:
-    """Make an atlas of masks in a bdata file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    what : str
-        "hcp180" (360 areas, named ``L_V1``), "yeo17" (17 networks on each side), "subcortex" (10 structures, both sides
-        joined), or a shell pattern of the names of rows (``pickatlas_*``), each of which becomes a region. With or
-        without ``bdata:`` in front.
-    space : str
-        BIDS label of the space of the voxels.
-
-    Returns
-    -------
-    Atlas
-        On all voxels of the file, without ROI sets.
-
-    Raises
-    ------
-    DataError
-        If a row is missing or is no mask, or its name tells another hemisphere than the coordinates of its voxels.
-    """
+    """Make an atlas of masks in a bdata file."""
     what = what.removeprefix(PREFIX)
     with open_bdata(path) as bdata:
         targets, columns = targets_of(bdata, space)
@@ -156,25 +122,7 @@ def bdata_atlas(path: Path, what: str, space: str) -> Atlas:
 def bdata_mask(bdata: Bdata, what: str, columns: np.ndarray) -> np.ndarray:
     """Find the voxels that lie in any of some masks.
 
-    Parameters
-    ----------
-    bdata : Bdata
-        An open file.
-    what : str
-        As for `bdata_atlas`; "Cortex" and "WholeBrain" are, where the file has no such rows, the union of hcp180,
-        and of hcp180 and subcortex, which is how the second release defines them.
-    columns : ndarray of int, shape (n_voxels,)
-        Columns of the dataset that hold voxels.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_voxels,)
-        Inside or not.
-
-    Raises
-    ------
-    DataError
-        If there is no such row, or no voxel is inside.
+    Shapes: `columns` (n_voxels,); returns (n_voxels,).
     """
     what = what.removeprefix(PREFIX)
     parts = {"Cortex": ("hcp180",), "WholeBrain": ("hcp180", "subcortex")}.get(what, (what,))
@@ -190,25 +138,7 @@ def bdata_mask(bdata: Bdata, what: str, columns: np.ndarray) -> np.ndarray:
 
 
 def find_regions(bdata: Bdata, what: str) -> list[RoiRows]:
-    """Find the rows of metadata that are the masks of an atlas.
-
-    Parameters
-    ----------
-    bdata : Bdata
-        An open file.
-    what : str
-        As for `bdata_atlas`.
-
-    Returns
-    -------
-    list of RoiRows
-        In the order of the atlas; by pattern, in the order of the file.
-
-    Raises
-    ------
-    DataError
-        If one is missing, is ambiguous, or contradicts itself.
-    """
+    """Find the rows of metadata that are the masks of an atlas."""
     if what == "hcp180":
         both = {f"hcp180_{area}": area for area in AREAS if f"hcp180_{area}" in bdata.keys}
         if both and not any(key.startswith(("hcp180_r_", "hcp180_lh", "hcp180_rh")) for key in bdata.keys):
@@ -230,18 +160,7 @@ def find_regions(bdata: Bdata, what: str) -> list[RoiRows]:
 
 
 def roi_keys(bdata: Bdata) -> list[str]:
-    """List the rows of metadata that are masks of regions.
-
-    Parameters
-    ----------
-    bdata : Bdata
-        An open file.
-
-    Returns
-    -------
-    list of str
-        Keys whose description speaks of an ROI, as both toolboxes write it.
-    """
+    """List the rows of metadata that are masks of regions."""
     return [key for key, text in zip(bdata.keys, bdata.descriptions, strict=True) if "ROI" in text and key != VOXELS]
 
 
@@ -319,16 +238,6 @@ def _masks(bdata: Bdata, regions: Sequence[RoiRows], columns: np.ndarray) -> dic
 def side_of(key: str) -> str:
     """Read the hemisphere in the name of a mask.
 
-    Parameters
-    ----------
-    key : str
-        Name of the row.
-
-    Returns
-    -------
-    str
-        "L", "R", or "" if it names none or both.
-
     Examples
     --------
     >>> side_of("hcp180_r_lh.L_V1_ROI"), side_of("pickatlas_r_waal_MNI_V4_Amygdala_R"), side_of("WholeBrain")
@@ -344,19 +253,7 @@ def check_sides(masks: Mapping[str, np.ndarray], x: np.ndarray, where: str) -> N
     Left is where x is smaller. In a subject's own space the middle of the brain need not be at 0; it is taken half-way
     between the masks that are named left and those that are named right.
 
-    Parameters
-    ----------
-    masks : dict of str to ndarray of bool
-        Key, and mask of shape (n_voxels,).
-    x : ndarray of float64, shape (n_voxels,)
-        Millimetres.
-    where : str
-        The file, for the message.
-
-    Raises
-    ------
-    DataError
-        If left and right are exchanged, or a mask lies on the other side of the middle.
+    Shapes: `x` (n_voxels,).
     """
     centre = {key: float(x[mask].mean()) for key, mask in masks.items() if mask.any()}
     sides = {side: [key for key in centre if side_of(key) == side] for side in "LR"}
@@ -400,19 +297,7 @@ def check_axes(masks: Mapping[str, np.ndarray], xyz: np.ndarray, where: str) -> 
 
     Tells of y and z coordinates that were exchanged or mirrored.
 
-    Parameters
-    ----------
-    masks : mapping of str to ndarray of bool
-        Name of an area without its hemisphere, and mask of shape (n_voxels,).
-    xyz : ndarray of float64, shape (n_voxels, 3)
-        Millimetres.
-    where : str
-        The file, for the message.
-
-    Raises
-    ------
-    DataError
-        If they are not where they are in a brain.
+    Shapes: `xyz` (n_voxels, 3).
     """
     for axis, key, word, low, high in AXES:
         centres = []
@@ -432,17 +317,7 @@ def check_axes(masks: Mapping[str, np.ndarray], xyz: np.ndarray, where: str) -> 
 def label_voxels(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[tuple[int, tuple[int, ...]], ...]]:
     """Give every voxel one label, those in several masks one for each combination.
 
-    Parameters
-    ----------
-    masks : sequence of ndarray of bool
-        One of shape (n_voxels,) for each of the regions 1, 2, ...
-
-    Returns
-    -------
-    labels : ndarray of int32, shape (n_voxels,)
-        Number of the region, of the combination, or 0.
-    overlaps : tuple of (int, tuple of int)
-        Number of each combination, and its regions.
+    Returns labels (n_voxels,).
 
     Examples
     --------

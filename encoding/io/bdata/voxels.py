@@ -16,24 +16,7 @@ LARGEST_INDEX = 1023
 def coordinates_of(bdata: Bdata, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Read where voxels lie.
 
-    Parameters
-    ----------
-    bdata : Bdata
-        An open file.
-    columns : ndarray of int, shape (n_voxels,)
-        Columns of the dataset that hold voxels.
-
-    Returns
-    -------
-    xyz : ndarray of float64, shape (n_voxels, 3)
-        Millimetres.
-    ijk : ndarray of int64, shape (n_voxels, 3)
-        Voxel indices.
-
-    Raises
-    ------
-    DataError
-        If a row is missing, a coordinate is not finite, or an index is not a whole number from 0 to 1023.
+    Shapes: `columns` (n_voxels,); returns xyz (n_voxels, 3), ijk (n_voxels, 3).
     """
     rows = {key: values[columns] for key, values in bdata.rows([*COORDINATES, *INDICES])}
     for key in COORDINATES:
@@ -55,26 +38,7 @@ def coordinates_of(bdata: Bdata, columns: np.ndarray) -> tuple[np.ndarray, np.nd
 def affine_of(xyz: np.ndarray, ijk: np.ndarray, where: str) -> np.ndarray:
     """Find the affine that takes voxel indices to millimetres, and check that it takes all of them there.
 
-    Parameters
-    ----------
-    xyz : ndarray of float64, shape (n_voxels, 3)
-        Millimetres.
-    ijk : ndarray of int64, shape (n_voxels, 3)
-        Voxel indices.
-    where : str
-        The file, for messages.
-
-    Returns
-    -------
-    ndarray of float64, shape (4, 4)
-        By least squares.
-
-    Raises
-    ------
-    DataError
-        If the voxels lie in one plane.
-    AlignmentError
-        If a voxel is more than a tenth of a millimetre from where its index puts it.
+    Shapes: `xyz` (n_voxels, 3), `ijk` (n_voxels, 3); returns (4, 4).
     """
     centre = ijk.mean(axis=0)
     design = np.column_stack([ijk - centre, np.ones(len(ijk))])
@@ -102,27 +66,7 @@ def affine_of(xyz: np.ndarray, ijk: np.ndarray, where: str) -> np.ndarray:
 def targets_of(bdata: Bdata, space: str, density: str = "") -> tuple[Targets, np.ndarray]:
     """Make an axis of the voxels of a file.
 
-    Parameters
-    ----------
-    bdata : Bdata
-        An open file.
-    space, density : str
-        BIDS labels.
-
-    Returns
-    -------
-    targets : Targets
-        In the order of the file; the grid is as large as the largest indices, its affine follows from coordinates
-        and indices.
-    columns : ndarray of int64, shape (n_voxels,)
-        Their columns of the dataset.
-
-    Raises
-    ------
-    DataError
-        If a voxel occurs twice, or coordinates are missing.
-    AlignmentError
-        If coordinates and indices contradict each other.
+    Returns columns (n_voxels,).
     """
     columns = bdata.columns(VOXELS)
     xyz, ijk = coordinates_of(bdata, columns)

@@ -20,50 +20,18 @@ AROMA = "sub-x_task-x_space-x_desc-smoothAROMAnonaggr_bold.nii.gz"
 
 @dataclass(frozen=True, slots=True)
 class Confounds:
-    """What to take out of a run.
+    """What to take out of a run."""
 
-    Attributes
-    ----------
-    values : ndarray of float64, shape (n_scans, n_confounds)
-        Nuisance signals, the cosines not among them.
-    cosines : ndarray of float64, shape (n_scans, n_cosines)
-        The file's own slow cosines; no columns unless the strategy "high_pass" was asked for.
-    kept : ndarray of bool, shape (n_scans,)
-        False for volumes that were scrubbed or were acquired before the steady state.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # (n_scans, n_confounds) Nuisance signals, the cosines not among them
+    # (n_scans, n_cosines) The file's own slow cosines; no columns unless the strategy "high_pass" was asked for
     cosines: np.ndarray
-    kept: np.ndarray
+    kept: np.ndarray  # (n_scans,) False for volumes that were scrubbed or were acquired before the steady state
 
 
 def read_confounds(
     path: Path, strategies: Sequence[str], options: Mapping[str, Any], *, aroma: bool = False
 ) -> Confounds:
-    """Read the confounds of a run.
-
-    Parameters
-    ----------
-    path : Path
-        ``*_desc-confounds_timeseries.tsv``, or ``_regressors.tsv`` of older versions.
-    strategies : sequence of str
-        Noise components as `nilearn.interfaces.fmriprep.load_confounds` names them; may be empty.
-    options : mapping
-        Parameters of the components, passed on to nilearn.
-    aroma : bool
-        The run is fMRIPrep's ``desc-smoothAROMAnonaggr``, as the full ICA-AROMA strategy needs.
-
-    Returns
-    -------
-    Confounds
-        Signals and kept volumes. Volumes before the steady state are always left out.
-
-    Raises
-    ------
-    DataError
-        If columns are missing (also cosines, which nilearn would leave out without a word), or the file
-        cannot be read.
-    """
+    """Read the confounds of a run."""
     raw = read_table(path)
     _require_numbers(raw, path)
     cosines = [str(name) for name in raw.columns if str(name).startswith("cosine")]

@@ -20,32 +20,14 @@ SETTINGS = {"space": "space", "res": "res", "den": "density", "desc": "desc", "t
 
 @dataclass(frozen=True, slots=True)
 class EntityFile:
-    """A file and what its name says.
+    """A file and what its name says."""
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    entities : dict of str to str
-        Entities, suffix and extension under pybids' names, values as they are written (``01``).
-    """
-
-    path: Path
+    path: Path  # The file
+    # Entities, suffix and extension under pybids' names, values as they are written (``01``)
     entities: dict[str, str]
 
     def get(self, name: str) -> str:
-        """Look an entity up.
-
-        Parameters
-        ----------
-        name : str
-            The entity.
-
-        Returns
-        -------
-        str
-            Its value, "" if the file has none.
-        """
+        """Look an entity up."""
         return self.entities.get(name, "")
 
     @property
@@ -55,51 +37,18 @@ class EntityFile:
 
 
 def plain(value: Any) -> str:
-    """Make ``1`` and ``01`` equal.
-
-    Parameters
-    ----------
-    value : object
-        A label.
-
-    Returns
-    -------
-    str
-        Without leading zeros if it is a number.
-    """
+    """Make ``1`` and ``01`` equal."""
     text = str(value)
     return str(int(text)) if text.isdigit() else text
 
 
 def run_key(file: EntityFile) -> tuple[str, ...]:
-    """Identify the recording of a file.
-
-    Parameters
-    ----------
-    file : EntityFile
-        Any file of it.
-
-    Returns
-    -------
-    tuple of str
-        Equal for all files of one recording of a subject.
-    """
+    """Identify the recording of a file."""
     return tuple(plain(file.get(name)) for name in RUN_ENTITIES)
 
 
 def natural_order(key: Sequence[str]) -> tuple[tuple[int, int, str], ...]:
-    """Sort numbers as numbers.
-
-    Parameters
-    ----------
-    key : sequence of str
-        For example what `run_key` returns.
-
-    Returns
-    -------
-    tuple
-        To sort by.
-    """
+    """Sort numbers as numbers."""
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in key)
 
 
@@ -125,23 +74,7 @@ def agree(general: EntityFile, special: EntityFile) -> bool:
 
 
 def passes(file: EntityFile, name: str, value: Any) -> bool:
-    """Tell whether a file passes one entry of a filter file.
-
-    Parameters
-    ----------
-    file : EntityFile
-        The file.
-    name : str
-        Entity, in its short or its long form.
-    value : object
-        A value or a list of values; None (or "Query.NONE") for "must be absent", "*" (or "Query.ANY")
-        for "must be there".
-
-    Returns
-    -------
-    bool
-        True if it passes.
-    """
+    """Tell whether a file passes one entry of a filter file."""
     has = file.get(LONG.get(name, name))
     if value is None or value == "Query.NONE":
         return not has
@@ -152,18 +85,7 @@ def passes(file: EntityFile, name: str, value: Any) -> bool:
 
 
 def short_labels(files: list[EntityFile]) -> dict[tuple[str, ...], str]:
-    """Name recordings by session and run, and by whatever else is needed to tell them apart.
-
-    Parameters
-    ----------
-    files : list of EntityFile
-        One per recording.
-
-    Returns
-    -------
-    dict of tuple to str
-        `run_key` to label.
-    """
+    """Name recordings by session and run, and by whatever else is needed to tell them apart."""
     several = {name for name in RUN_ENTITIES if len({plain(file.get(name)) for file in files}) > 1}
     used = [name for name in RUN_ENTITIES if name in several or name in ("session", "run")]
     labels = {}
@@ -174,25 +96,7 @@ def short_labels(files: list[EntityFile]) -> dict[tuple[str, ...], str]:
 
 
 def one_per_hemisphere(files: list[EntityFile], where: str) -> tuple[EntityFile, EntityFile]:
-    """Sort the two files of a surface run.
-
-    Parameters
-    ----------
-    files : list of EntityFile
-        All files that match.
-    where : str
-        Subject and run, for messages.
-
-    Returns
-    -------
-    tuple of EntityFile
-        Left and right.
-
-    Raises
-    ------
-    DataError
-        If one is missing or there are several.
-    """
+    """Sort the two files of a surface run."""
     sides = {side: [file for file in files if file.get("hemi") == side] for side in ("L", "R")}
     for side, found in sides.items():
         if not found:
@@ -203,25 +107,7 @@ def one_per_hemisphere(files: list[EntityFile], where: str) -> tuple[EntityFile,
 
 
 def single(files: list[EntityFile], where: str) -> EntityFile:
-    """Insist on one file.
-
-    Parameters
-    ----------
-    files : list of EntityFile
-        At least one.
-    where : str
-        Subject and run, for messages.
-
-    Returns
-    -------
-    EntityFile
-        The only one.
-
-    Raises
-    ------
-    DataError
-        If there are several; the message says by which setting to choose.
-    """
+    """Insist on one file."""
     if len(files) == 1:
         return files[0]
     a, b = files[:2]
@@ -238,50 +124,12 @@ def single(files: list[EntityFile], where: str) -> EntityFile:
 
 
 def only(files: list[EntityFile], where: str) -> Path | None:
-    """Insist on at most one file.
-
-    Parameters
-    ----------
-    files : list of EntityFile
-        What matches.
-    where : str
-        Subject and run, for messages.
-
-    Returns
-    -------
-    Path or None
-        None if there is none.
-
-    Raises
-    ------
-    DataError
-        If there are several.
-    """
+    """Insist on at most one file."""
     return single(files, where).path if files else None
 
 
 def closest(candidates: list[EntityFile], bold: EntityFile, where: str) -> Path | None:
-    """Choose the file that applies to a recording by the inheritance principle.
-
-    Parameters
-    ----------
-    candidates : list of EntityFile
-        Files of one kind.
-    bold : EntityFile
-        The recording.
-    where : str
-        Subject and run, for messages.
-
-    Returns
-    -------
-    Path or None
-        Of those whose entities all agree, the one that has most of them; None if none agrees.
-
-    Raises
-    ------
-    DataError
-        If two are equally close.
-    """
+    """Choose the file that applies to a recording by the inheritance principle."""
     fitting = [file for file in candidates if agree(file, bold)]
     if not fitting:
         return None

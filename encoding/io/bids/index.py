@@ -43,23 +43,6 @@ class PybidsIndex:
 
     Metadata are never indexed by pybids, nor are figures, anatomy or other subjects: on 100 subjects that
     makes seconds out of minutes. Each subject is indexed when it is first asked for.
-
-    Parameters
-    ----------
-    bids_dir : str or Path
-        Root of the raw dataset. It needs events, but no images.
-    derivatives : str or Path, optional
-        Root of the preprocessed dataset; see `find_derivatives` for the default.
-    subjects : iterable of str, optional
-        Labels with or without ``sub-``; all subjects if left out.
-    database : str or Path, optional
-        Folder in which pybids keeps its index between calls. pybids cannot tell whether files were added
-        since; remove the folder when they were.
-
-    Raises
-    ------
-    DataError
-        If a folder or a subject does not exist.
     """
 
     def __init__(
@@ -91,13 +74,7 @@ class PybidsIndex:
         raise DataError(f"{self.bids_dir}: no folder named sub-*. Is this the root of a BIDS dataset?")
 
     def subjects(self) -> tuple[str, ...]:
-        """List subjects.
-
-        Returns
-        -------
-        tuple of str
-            Labels without ``sub-``, from the names of the folders.
-        """
+        """List subjects."""
         return self._subjects
 
     def files(self, subject: str) -> tuple[list[EntityFile], list[EntityFile]]:
@@ -105,26 +82,7 @@ class PybidsIndex:
         return self._scan(self.bids_dir, subject), self._scan(self.derivatives, subject)
 
     def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
-        """Find the files of each run.
-
-        Parameters
-        ----------
-        subject : str
-            Label without ``sub-``.
-        query : RunQuery
-            Which runs.
-
-        Returns
-        -------
-        list of RunFiles
-            In order of session, task and run.
-
-        Raises
-        ------
-        DataError
-            If no run matches, several files match the same run, a hemisphere is missing, or the dataset has
-            several tasks and the query names none.
-        """
+        """Find the files of each run."""
         groups: dict[tuple[str, ...], list[EntityFile]] = {}
         for file in self._bold(subject, query):
             groups.setdefault(run_key(file), []).append(file)
@@ -143,18 +101,6 @@ class PybidsIndex:
         A run is missing if the raw dataset has its events or images, or the derivatives have its
         confounds, but the derivatives have no image of it as asked for; and if its number is skipped
         within a session, or between two sessions whose numbers count on.
-
-        Parameters
-        ----------
-        subject : str
-            Label without ``sub-``.
-        query : RunQuery
-            Which runs.
-
-        Returns
-        -------
-        tuple of str
-            Descriptions (``ses-01_run-03``).
         """
         found, expected = self._expected(subject, query)
         # Events may leave out entities that the image has (acq, dir): those are the same run.

@@ -13,65 +13,34 @@ from .sidecars import seconds_of
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs, and which version of them.
+    """Which runs, and which version of them."""
 
-    Attributes
-    ----------
-    kind : {"volume", "surface", "cifti"}
-        File format.
-    task : tuple of str
-        Task labels; empty if the dataset has one task only.
-    space, res, density, desc : str or None
-        BIDS labels; None accepts anything, as long as that leaves one file per run.
-    sessions : tuple of str
-        Session labels; empty for all.
-    filters : mapping
-        Further entities of the BOLD file (long names as in a ``--bids-filter-file``: session,
-        acquisition, run, ...), with a value, a list of values, or None for "must be absent".
-    """
-
-    kind: str
-    task: tuple[str, ...] = ()
-    space: str | None = None
-    res: str | None = None
-    density: str | None = None
-    desc: str | None = None
-    sessions: tuple[str, ...] = ()
+    kind: str  # File format
+    task: tuple[str, ...] = ()  # Task labels; empty if the dataset has one task only
+    space: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
+    res: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
+    density: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
+    desc: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
+    sessions: tuple[str, ...] = ()  # Session labels; empty for all
+    # Further entities of the BOLD file (long names as in a ``--bids-filter-file``: session, acquisition, run, ...),
+    # with a value, a list of values, or None for "must be absent"
     filters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Everything there is about one run.
+    """Everything there is about one run."""
 
-    Attributes
-    ----------
-    label : str
-        Unique within the subject, as short as that allows (``ses-01_run-02``).
-    entities : mapping of str to str
-        Entities of the BOLD file.
-    bold : tuple of Path
-        One file, or left and right hemisphere.
-    mask, confounds, events : Path or None
-        Brain mask, confounds table and events table.
-    metadata : mapping
-        Merged sidecars of the BOLD file, raw ones overruled by derivative ones.
-    raw_t_r, derived_t_r : float or None
-        Repetition times that the raw sidecar and that of the derivative state.
-    dseg : tuple of Path
-        Segmentations on the grid of the run.
-    """
-
-    label: str
-    entities: Mapping[str, str]
-    bold: tuple[Path, ...]
-    mask: Path | None
-    confounds: Path | None
-    events: Path | None
-    metadata: Mapping[str, Any]
-    raw_t_r: float | None = None
-    derived_t_r: float | None = None
-    dseg: tuple[Path, ...] = ()
+    label: str  # Unique within the subject, as short as that allows (``ses-01_run-02``)
+    entities: Mapping[str, str]  # Entities of the BOLD file
+    bold: tuple[Path, ...]  # One file, or left and right hemisphere
+    mask: Path | None  # Brain mask, confounds table and events table
+    confounds: Path | None  # Brain mask, confounds table and events table
+    events: Path | None  # Brain mask, confounds table and events table
+    metadata: Mapping[str, Any]  # Merged sidecars of the BOLD file, raw ones overruled by derivative ones
+    raw_t_r: float | None = None  # Repetition times that the raw sidecar and that of the derivative state
+    derived_t_r: float | None = None  # Repetition times that the raw sidecar and that of the derivative state
+    dseg: tuple[Path, ...] = ()  # Segmentations on the grid of the run
 
     @property
     def t_r(self) -> float | None:
@@ -103,37 +72,11 @@ class BidsIndex(Protocol):
         ...
 
     def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:
-        """Find the files of each run.
-
-        Parameters
-        ----------
-        subject : str
-            Label without ``sub-``.
-        query : RunQuery
-            Which runs.
-
-        Returns
-        -------
-        list of RunFiles
-            In order of session, task and run.
-        """
+        """Find the files of each run."""
         ...
 
     def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:
-        """Name the runs that should be there but are not.
-
-        Parameters
-        ----------
-        subject : str
-            Label without ``sub-``.
-        query : RunQuery
-            Which runs.
-
-        Returns
-        -------
-        tuple of str
-            Descriptions (``ses-01_task-video_run-03``).
-        """
+        """Name the runs that should be there but are not."""
         ...
 
     def skipped(self, subject: str, query: RunQuery) -> tuple[str, ...]:
@@ -143,61 +86,21 @@ class BidsIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlainFolder:
-    """A data set without BIDS: a folder, whose files are found by patterns of their names.
+    """A data set without BIDS: a folder, whose files are found by patterns of their names."""
 
-    Attributes
-    ----------
-    bids_dir : Path
-        The folder.
-    derivatives : Path
-        The same.
-    """
-
-    bids_dir: Path
-    derivatives: Path
+    bids_dir: Path  # The folder
+    derivatives: Path  # The same
 
     def subjects(self) -> tuple[str, ...]:
-        """List subject labels; a folder alone knows none.
-
-        Returns
-        -------
-        tuple of str
-            Empty.
-        """
+        """List subject labels; a folder alone knows none."""
         return ()
 
     def runs(self, subject: str, query: RunQuery) -> list[RunFiles]:  # noqa: ARG002
-        """Find the files of each run.
-
-        Parameters
-        ----------
-        subject : str
-            Label without ``sub-``.
-        query : RunQuery
-            Which runs.
-
-        Returns
-        -------
-        list of RunFiles
-            Empty.
-        """
+        """Find the files of each run."""
         return []
 
     def missing(self, subject: str, query: RunQuery) -> tuple[str, ...]:  # noqa: ARG002
-        """Name the runs that should be there but are not.
-
-        Parameters
-        ----------
-        subject : str
-            Label without ``sub-``.
-        query : RunQuery
-            Which runs.
-
-        Returns
-        -------
-        tuple of str
-            Empty.
-        """
+        """Name the runs that should be there but are not."""
         return ()
 
     def skipped(self, subject: str, query: RunQuery) -> tuple[str, ...]:  # noqa: ARG002
@@ -206,24 +109,7 @@ class PlainFolder:
 
 
 def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Take the BOLD part out of the content of a ``--bids-filter-file``.
-
-    Parameters
-    ----------
-    filters : mapping or None
-        The whole file, ``{"bold": {"session": "01"}, "t1w": ...}``; parts other than "bold" are ignored,
-        as those are for other programs.
-
-    Returns
-    -------
-    dict
-        Entity to value.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such part, or an entity is unknown.
-    """
+    """Take the BOLD part out of the content of a ``--bids-filter-file``."""
     if not filters:
         return {}
     known = {"subject", *RUN_ENTITIES, "echo", "part", "space", "res", "den", "desc", "hemi", "datatype"}

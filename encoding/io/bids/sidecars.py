@@ -11,18 +11,6 @@ from ...core import DataError
 def entities_of(name: str) -> tuple[dict[str, str], str]:
     """Split a BIDS file name.
 
-    Parameters
-    ----------
-    name : str
-        File name without folders.
-
-    Returns
-    -------
-    entities : dict of str to str
-        ``{"sub": "01", "task": "video"}``.
-    suffix : str
-        What stands between the last underscore and the first dot.
-
     Examples
     --------
     >>> entities_of("sub-01_task-video_bold.nii.gz")
@@ -33,27 +21,7 @@ def entities_of(name: str) -> tuple[dict[str, str], str]:
 
 
 def seconds_of(metadata: Mapping[str, Any], key: str, where: str) -> float | None:
-    """Read a time from the content of a sidecar.
-
-    Parameters
-    ----------
-    metadata : mapping
-        Content.
-    key : str
-        For instance ``RepetitionTime``.
-    where : str
-        What the sidecar belongs to, for the message.
-
-    Returns
-    -------
-    float or None
-        Seconds; None if the sidecar does not say.
-
-    Raises
-    ------
-    DataError
-        If it holds no number.
-    """
+    """Read a time from the content of a sidecar."""
     value = metadata.get(key)
     if value is None:
         return None
@@ -63,23 +31,7 @@ def seconds_of(metadata: Mapping[str, Any], key: str, where: str) -> float | Non
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that must hold an object.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    dict
-        Its content.
-
-    Raises
-    ------
-    DataError
-        If it is not valid JSON, or holds no object.
-    """
+    """Read a JSON file that must hold an object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -94,23 +46,6 @@ def read_sidecar(path: Path, root: Path) -> dict[str, Any]:
 
     A sidecar applies if it lies in the folder of the file or above, has the same suffix, and all its
     entities are entities of the file (BIDS inheritance principle).
-
-    Parameters
-    ----------
-    path : Path
-        The file, which need not exist itself.
-    root : Path
-        Root of its dataset.
-
-    Returns
-    -------
-    dict
-        Metadata; empty if no sidecar applies.
-
-    Raises
-    ------
-    DataError
-        If a sidecar is not valid JSON.
     """
     entities, suffix = entities_of(path.name)
     folders = [root, *(root / part for part in _steps(path.parent.relative_to(root)))]
@@ -132,26 +67,7 @@ def _steps(relative: Path) -> list[Path]:
 
 
 def find_derivatives(bids_dir: Path, derivatives: str | Path | None = None) -> Path:
-    """Find the folder of the preprocessed data.
-
-    Parameters
-    ----------
-    bids_dir : Path
-        Root of the raw dataset.
-    derivatives : str or Path, optional
-        Root of the derivative dataset. If left out, it is ``derivatives/fmriprep`` in the raw dataset, or
-        else the only dataset in ``derivatives``.
-
-    Returns
-    -------
-    Path
-        An existing folder.
-
-    Raises
-    ------
-    DataError
-        If there is none, or several to choose from.
-    """
+    """Find the folder of the preprocessed data."""
     if derivatives is not None:
         path = Path(derivatives)
         if not path.is_dir():

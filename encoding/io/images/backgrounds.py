@@ -14,20 +14,7 @@ Background = tuple[np.ndarray, np.ndarray]
 
 
 def write_mean_volume(bold: Path, path: Path) -> Path:
-    """Write the mean over time of a run.
-
-    Parameters
-    ----------
-    bold : Path
-        A 4-D image; one volume is in memory at a time.
-    path : Path
-        Where to.
-
-    Returns
-    -------
-    Path
-        The image.
-    """
+    """Write the mean over time of a run."""
     image = open_volume(bold)
     with readable(bold):
         total = np.zeros(image.shape[:3])
@@ -40,21 +27,7 @@ def write_mean_volume(bold: Path, path: Path) -> Path:
 
 
 def background_of(path: Path | None, targets: Targets) -> Background | None:
-    """Find an image that lies under the voxels of some targets.
-
-    Parameters
-    ----------
-    path : Path or None
-        An image of the subject.
-    targets : Targets
-        Voxels or grayordinates.
-
-    Returns
-    -------
-    tuple of ndarray, or None
-        Volume and affine: the MNI152 template that nilearn ships where the space is a version of MNI152 or the volume
-        part of fsLR (which is MNI152NLin6Asym), the image of the subject elsewhere, None where there is neither.
-    """
+    """Find an image that lies under the voxels of some targets."""
     if targets.space.startswith("MNI152") or targets.kind == "grayordinate":
         path = _template()
     if path is None:

@@ -24,20 +24,7 @@ def _load(path: Path) -> Any:
 
 
 def targets_of_axis(axis: Any, space: str, density: str = "") -> Targets:
-    """Read targets off a brain-model axis.
-
-    Parameters
-    ----------
-    axis : nibabel.cifti2.BrainModelAxis
-        The axis.
-    space, density : str
-        BIDS labels.
-
-    Returns
-    -------
-    Targets
-        Grayordinates in the order of the axis.
-    """
+    """Read targets off a brain-model axis."""
     names = np.char.replace(np.asarray(axis.name, dtype=str), PREFIX, "")
     index = np.array(axis.vertex, dtype=np.int64)
     grid = None
@@ -50,18 +37,7 @@ def targets_of_axis(axis: Any, space: str, density: str = "") -> Targets:
 
 
 def axis_of_targets(targets: Targets) -> Any:
-    """Make the brain-model axis that targets were read from.
-
-    Parameters
-    ----------
-    targets : Targets
-        Grayordinates.
-
-    Returns
-    -------
-    nibabel.cifti2.BrainModelAxis
-        The axis.
-    """
+    """Make the brain-model axis that targets were read from."""
     on_surface = np.isin(targets.structure, list(targets.n_vertices))
     voxel = np.full((len(targets), 3), -1)
     affine = shape = None
@@ -81,26 +57,7 @@ def axis_of_targets(targets: Targets) -> Any:
 def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
     """Read a dense time series.
 
-    Parameters
-    ----------
-    path : Path
-        A ``.dtseries.nii`` file.
-    space, density : str
-        BIDS labels for the targets.
-
-    Returns
-    -------
-    values : ndarray of float32, shape (n_scans, n_targets)
-        Time series.
-    targets : Targets
-        All grayordinates, in the order of the file.
-    t_r : float or None
-        Step of the series axis in seconds; None if its unit is not seconds.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or is no dense time series.
+    Returns values (n_scans, n_targets).
     """
     image = _load(path)
     series = image.header.get_axis(0)
@@ -115,19 +72,7 @@ def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.nd
 def write_cifti(path: Path, values: np.ndarray, targets: Targets) -> Path:
     """Write one value per grayordinate as a dense scalar file.
 
-    Parameters
-    ----------
-    path : Path
-        Final name, ``.dscalar.nii``.
-    values : ndarray, shape (n_targets,)
-        NaN where there is none.
-    targets : Targets
-        The grayordinates.
-
-    Returns
-    -------
-    Path
-        The final name.
+    Shapes: `values` (n_targets,).
     """
     scalar = nib.cifti2.ScalarAxis([path.name.split(".")[0]])
     row = np.asarray(values, dtype=np.float32)[None]

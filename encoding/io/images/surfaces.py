@@ -17,23 +17,7 @@ GIFTI_NAMES = {"CORTEX_LEFT": "CortexLeft", "CORTEX_RIGHT": "CortexRight"}
 
 
 def read_gifti(path: Path) -> Any:
-    """Read a GIFTI file.
-
-    Parameters
-    ----------
-    path : Path
-        Any GIFTI file.
-
-    Returns
-    -------
-    nibabel.GiftiImage
-        With at least one data array.
-
-    Raises
-    ------
-    DataError
-        If it is damaged, no GIFTI file, or empty.
-    """
+    """Read a GIFTI file."""
     with readable(path):
         image = nib.load(path)
     if not isinstance(image, nib.GiftiImage) or not image.darrays:
@@ -72,27 +56,7 @@ def _volumes_first(path: Path, values: np.ndarray) -> np.ndarray:
 def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
     """Read the time series of both hemispheres.
 
-    Parameters
-    ----------
-    paths : tuple of Path
-        Left and right.
-    space, density : str
-        BIDS labels for the targets.
-
-    Returns
-    -------
-    values : ndarray of float32, shape (n_scans, n_vertices)
-        Left, then right.
-    targets : Targets
-        All vertices.
-    t_r : float or None
-        ``TimeStep`` in seconds, None if it is not there. Programs write seconds or milliseconds; numbers
-        above 50 are taken for milliseconds.
-
-    Raises
-    ------
-    DataError
-        If a file is damaged, or the two differ in the number of volumes.
+    Returns values (n_scans, n_vertices).
     """
     (left, step), (right, _) = (_series(path, structure) for path, structure in zip(paths, HEMISPHERES, strict=True))
     if left.shape[0] != right.shape[0]:
@@ -116,19 +80,7 @@ def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tup
 def write_surface(path: Path, values: np.ndarray, structure: str) -> Path:
     """Write one value per vertex of a hemisphere as GIFTI.
 
-    Parameters
-    ----------
-    path : Path
-        Final name, ``.shape.gii``.
-    values : ndarray, shape (n_vertices,)
-        NaN where there is none.
-    structure : {"CORTEX_LEFT", "CORTEX_RIGHT"}
-        The hemisphere.
-
-    Returns
-    -------
-    Path
-        The final name.
+    Shapes: `values` (n_vertices,).
     """
     array = nib.gifti.GiftiDataArray(np.asarray(values, dtype=np.float32), intent="NIFTI_INTENT_SHAPE")
     meta = nib.gifti.GiftiMetaData({"AnatomicalStructurePrimary": GIFTI_NAMES[structure]})

@@ -25,40 +25,13 @@ SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
 
 def readable(path: Path) -> AbstractContextManager[None]:
-    """Turn whatever a reader raises on a damaged file into one error that names the file.
-
-    Parameters
-    ----------
-    path : Path
-        The file that is read inside the block.
-
-    Returns
-    -------
-    context manager
-        Raises `DataError` if the block fails in reading.
-    """
+    """Turn whatever a reader raises on a damaged file into one error that names the file."""
     advice = "The file is missing, truncated or damaged; make or download it again."
     return naming(path, DAMAGED, "cannot be read", advice)
 
 
 def open_volume(path: Path) -> Any:
-    """Open a NIfTI file without reading its data.
-
-    Parameters
-    ----------
-    path : Path
-        A 3-D or 4-D image.
-
-    Returns
-    -------
-    nibabel image
-        With a data object that reads on demand.
-
-    Raises
-    ------
-    DataError
-        If it is no image, or has another number of dimensions.
-    """
+    """Open a NIfTI file without reading its data."""
     with readable(path):
         image = nib.load(path, keep_file_open=True, mmap=False)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
@@ -73,34 +46,12 @@ def open_volume(path: Path) -> Any:
 
 
 def grid_of(image: Any) -> Grid:
-    """Take the voxel grid of an image.
-
-    Parameters
-    ----------
-    image : nibabel image
-        3-D or 4-D.
-
-    Returns
-    -------
-    Grid
-        Shape and affine.
-    """
+    """Take the voxel grid of an image."""
     return Grid(image.shape[:3], image.affine)
 
 
 def header_t_r(image: Any) -> float | None:
-    """Read the repetition time from a header.
-
-    Parameters
-    ----------
-    image : nibabel image
-        4-D.
-
-    Returns
-    -------
-    float or None
-        Seconds; None if the header leaves it at 0.
-    """
+    """Read the repetition time from a header."""
     if len(image.shape) < 4:
         return None
     unit = image.header.get_xyzt_units()[1]
@@ -111,22 +62,7 @@ def header_t_r(image: Any) -> float | None:
 def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
     """Read a mask.
 
-    Parameters
-    ----------
-    path : Path
-        3-D image; voxels above 0 are inside.
-
-    Returns
-    -------
-    mask : ndarray of bool, shape (i, j, k)
-        Inside or not.
-    grid : Grid
-        Its grid.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read or has more than one volume.
+    Returns mask (i, j, k).
     """
     image = open_volume(path)
     with readable(path):
@@ -141,19 +77,7 @@ def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
 def voxel_targets(mask: np.ndarray, grid: Grid, space: str, density: str = "") -> Targets:
     """Make an axis of the voxels inside a mask.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (i, j, k)
-        The voxels.
-    grid : Grid
-        Its grid.
-    space, density : str
-        BIDS labels.
-
-    Returns
-    -------
-    Targets
-        In C order of the grid.
+    Shapes: `mask` (i, j, k).
     """
     index = np.flatnonzero(mask)
     return Targets("voxel", space, index, np.full(len(index), "", dtype=str), grid, density=density)
@@ -162,26 +86,7 @@ def voxel_targets(mask: np.ndarray, grid: Grid, space: str, density: str = "") -
 def read_voxels(path: Path, targets: Targets, volumes: slice = slice(None)) -> np.ndarray:
     """Read the time series of some voxels, a few volumes at a time.
 
-    Parameters
-    ----------
-    path : Path
-        4-D image on the grid of `targets`.
-    targets : Targets
-        The voxels.
-    volumes : slice
-        Which volumes; all by default.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_scans, n_targets)
-        Time series.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged.
-    AlignmentError
-        If it lies on another grid.
+    Returns (n_scans, n_targets).
     """
     image = open_volume(path)
     grid = grid_of(image)
@@ -204,22 +109,7 @@ def read_voxels(path: Path, targets: Targets, volumes: slice = slice(None)) -> n
 def varying_voxels(path: Path) -> tuple[np.ndarray, Grid]:
     """Find the voxels of a 4-D image that are finite throughout and not constant.
 
-    Parameters
-    ----------
-    path : Path
-        4-D image.
-
-    Returns
-    -------
-    mask : ndarray of bool, shape (i, j, k)
-        Those voxels.
-    grid : Grid
-        The grid.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or not 4-D.
+    Returns mask (i, j, k).
     """
     image = open_volume(path)
     if len(image.shape) != 4:
@@ -276,19 +166,7 @@ def volume_of(values: np.ndarray, targets: Targets) -> tuple[np.ndarray, np.ndar
 def write_volume(path: Path, values: np.ndarray, targets: Targets) -> Path:
     """Write one value per voxel as a NIfTI image.
 
-    Parameters
-    ----------
-    path : Path
-        Final name, ``.nii`` or ``.nii.gz``.
-    values : ndarray, shape (n_targets,)
-        One value per voxel.
-    targets : Targets
-        The voxels.
-
-    Returns
-    -------
-    Path
-        The final name.
+    Shapes: `values` (n_targets,).
     """
     volume, affine = volume_of(values, targets)
     image = nib.Nifti1Image(volume, affine)

@@ -98,25 +98,7 @@ LATEST = (
 
 
 class AnswerStore:
-    """A file of answers.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; it is made if it is missing, unless it is only to be read.
-    read_only : bool, optional
-        Whether nothing may be written.
-
-    Attributes
-    ----------
-    base : sqlite3.Connection
-        The open file.
-
-    Raises
-    ------
-    DataError
-        If the file is missing although it is only to be read, is no store, or has another format.
-    """
+    """A file of answers."""
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
@@ -182,18 +164,7 @@ class AnswerStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from asking the same questions while the block runs.
-
-        Yields
-        ------
-        None
-            The lock is given up at the end, also when the process is killed.
-
-        Raises
-        ------
-        DataError
-            If another process has it.
-        """
+        """Keep other processes from asking the same questions while the block runs."""
         busy = (
             f"{self.path}: another process is collecting into this store. Wait for it, or give each process a part of "
             f"the plan with --shard."
@@ -257,22 +228,7 @@ class AnswerStore:
         return [dict(zip(names, (*row[:3], json.loads(row[3])), strict=True)) for row in rows]
 
     def write(self, rows: Iterable[Sequence[Any]], *, run: int, requests: int) -> int:
-        """Add answers in one transaction.
-
-        Parameters
-        ----------
-        rows : iterable of AnswerRow
-            The answers; plain tuples of the same values are taken too.
-        run : int
-            The run that they are of.
-        requests : int
-            Requests that the run has sent so far, answered or not.
-
-        Returns
-        -------
-        int
-            How many of them are new; an answer that is there already is kept, and the other one dropped.
-        """
+        """Add answers in one transaction."""
         with self.transaction():
             rows = [self._numbered(row) for row in rows]
             before = self.base.total_changes
@@ -334,17 +290,7 @@ class AnswerStore:
     def packed_keys(self, setting: int, *, n_contents: int, n_repeats: int) -> np.ndarray:
         """Read which questions have been answered, as fast as that can be.
 
-        Parameters
-        ----------
-        setting : int
-            Its number.
-        n_contents, n_repeats : int
-            Answers about contents or repeats of these numbers or above are left out.
-
-        Returns
-        -------
-        ndarray of int64, shape (n_answered,)
-            ((repeat n + first) n + second) n + third, with n contents; in ascending order.
+        Returns (n_answered,).
         """
         # Every question has a first attempt, and the index of attempts holds all that is read here, in this order.
         cursor = self.base.execute(
@@ -356,19 +302,7 @@ class AnswerStore:
         return np.fromiter((key for (key,) in cursor), dtype=np.int64)
 
     def spent(self, setting: int) -> dict[str, float]:
-        """Sum up what the answers of a setting took.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-
-        Returns
-        -------
-        dict of str to float
-            "requests", "tokens_in", "tokens_cached", "tokens_out", "hours", and the most that one answer took:
-            "most_in", "most_out".
-        """
+        """Sum up what the answers of a setting took."""
         found = self._summary(setting)
         requests, hours = self.base.execute(
             "SELECT total(requests), total(seen - started) / 3600 FROM runs WHERE setting = ?", (setting,)
@@ -437,22 +371,7 @@ class AnswerStore:
     def read(
         self, setting: int, columns: Sequence[str], *, outcomes: Sequence[str] | None = None
     ) -> Iterator[dict[str, list[Any]]]:
-        """Read answers, the newest attempt of each, in the order in which they were given.
-
-        Parameters
-        ----------
-        setting : int
-            Its number.
-        columns : sequence of str
-            Some of `COLUMNS`, or SQL expressions of them.
-        outcomes : sequence of str, optional
-            Only answers with one of these outcomes.
-
-        Yields
-        ------
-        dict of str to list
-            Values per column, for some ten thousand answers at a time.
-        """
+        """Read answers, the newest attempt of each, in the order in which they were given."""
         several = self.base.execute("SELECT 1 FROM answers WHERE setting = ? AND attempt > 0", (setting,)).fetchone()
         where = f" AND {LATEST}" if several else ""
         if outcomes is not None:
@@ -476,25 +395,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def merge_stores(store: AnswerStore, other: str | Path) -> dict[str, int]:
-    """Take over the answers of another store.
-
-    Parameters
-    ----------
-    store : AnswerStore
-        Where to.
-    other : str or Path
-        A store, for instance that of a shard.
-
-    Returns
-    -------
-    dict of str to int
-        "added": answers that are new here; "known": those that were here already, which stay as they are.
-
-    Raises
-    ------
-    DataError
-        If the other is no store of this format.
-    """
+    """Take over the answers of another store."""
     AnswerStore(other, read_only=True).close()
     store.base.execute("ATTACH ? AS other", (str(other),))
     try:

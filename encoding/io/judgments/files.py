@@ -73,37 +73,7 @@ def read_judgments(
     odd: str = "last",
     count_from: int = 0,
 ) -> Judgments:
-    """Read judgments.
-
-    Parameters
-    ----------
-    path : str or Path
-        ``.parquet`` with the columns item_1, item_2, item_3 (names in the order of showing), choice (0, 1, 2, or -1)
-        and if known outcome, probability_1 to _3, weight, repeat, split, annotator; ``.csv`` or ``.tsv`` with a header
-        and columns for three items, a choice (the odd item, or its position) and if known the annotator, as in the
-        files of THINGS; ``.txt``, ``.npy``, ``.csv`` or ``.tsv`` without a header and with three numbers per row;
-        ``answers.sqlite`` of a collection; or a folder into which `Judgments` were saved.
-    stimuli : sequence of str, optional
-        Names that numbers count. Without them items are called 0, 1, 2, ...
-    split : str
-        Part that all judgments belong to, where the file names none.
-    annotator : str
-        Whose judgments, where a file holds those of several; all of them unless given, which a store does not allow.
-    odd : {"last", "first"}
-        Column of the odd item in rows of three numbers.
-    count_from : {0, 1}
-        Number of the first item where items are numbers.
-
-    Returns
-    -------
-    Judgments
-        In the order of the file.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, lacks a column, or holds something else.
-    """
+    """Read judgments."""
     path = Path(path)
     if path.is_dir():
         found = load(path)
@@ -157,20 +127,7 @@ def _of(annotator: str, judgments: Judgments, path: Path) -> Judgments:
 def read_numbers(path: str | Path) -> np.ndarray:
     """Read rows of three numbers, such as the files ``train_90.txt`` and ``test_10.npy`` of SPoSE and VICE.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``.npy``, or text with spaces, tabs or commas between numbers.
-
-    Returns
-    -------
-    ndarray of int32, shape (n, 3)
-        As in the file.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or rows are not three whole numbers of 0 or more.
+    Returns (n, 3).
     """
     path = Path(path)
     if not path.is_file():
@@ -427,17 +384,7 @@ def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
 def words(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
     """Make a column of names from numbers.
 
-    Parameters
-    ----------
-    codes : ndarray of integers, shape (n_rows,)
-        Index into `names`; -1 for a missing name.
-    names : sequence of str
-        The names.
-
-    Returns
-    -------
-    pyarrow.DictionaryArray
-        The column.
+    Shapes: `codes` (n_rows,).
     """
     missing = codes < 0
     index = pa.array(np.where(missing, 0, codes).astype(np.int32), mask=missing)
@@ -447,24 +394,7 @@ def words(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
 def write_judgments(
     path: str | Path, tables: Iterable[Mapping[str, Any]], stimuli: Sequence[str], provenance: Provenance
 ) -> int:
-    """Write judgments as a Parquet file, part by part.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    tables : iterable of mapping
-        Columns of `SCHEMA` as arrays, for some rows at a time.
-    stimuli : sequence of str
-        Names of all stimuli, in their order.
-    provenance : Provenance
-        Where the judgments come from.
-
-    Returns
-    -------
-    int
-        Number of rows.
-    """
+    """Write judgments as a Parquet file, part by part."""
     meta = {
         "stimuli": list(stimuli),
         "step": provenance.step,
@@ -499,25 +429,6 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
 
     Where the plan that was asked lies beside the store (as ``encoding collect`` leaves it), only its triplets are
     taken, each with its part of the plan: train, validation, test or subset.
-
-    Parameters
-    ----------
-    path : str or Path
-        ``answers.sqlite``.
-    annotator : str, optional
-        Whose answers; may be left out if there is one.
-    split : str, optional
-        Part that all judgments belong to, where there is no plan.
-
-    Returns
-    -------
-    Judgments
-        The newest attempt at every question, in the order of repeats and triplets, whenever they were answered.
-
-    Raises
-    ------
-    DataError
-        If the file is no store, holds no answers, or those of several annotators and none is named.
     """
     path = Path(path)
     with AnswerStore(path, read_only=True) as store:

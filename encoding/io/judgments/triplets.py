@@ -19,28 +19,7 @@ def read_triplets(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Read triplets from a table of names, or from a file of 0-based numbers.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``.tsv``, ``.csv`` or ``.parquet`` with a column per item; ``.txt`` or ``.npy`` with three numbers per row.
-    stimuli : sequence of str
-        The stimuli, in the order in which numbers count them.
-    columns : sequence of str, optional
-        Columns of the three items in a table.
-    odd : str, optional
-        Column of a table that names the odd one.
-
-    Returns
-    -------
-    items : ndarray of int32, shape (n_triplets, 3)
-        Indices into `stimuli`, in the order of the file.
-    odd : ndarray of int32, shape (n_triplets,), or None
-        Index of the odd one where `odd` was given.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or names a stimulus that is not listed or one twice.
+    Returns items (n_triplets, 3), odd (n_triplets,).
     """
     path = Path(path)
     names = None
@@ -92,17 +71,7 @@ def _look_up(frame: pd.DataFrame, stimuli: Sequence[str], path: Path) -> np.ndar
 def write_triplets(path: str | Path, items: np.ndarray) -> Path:
     """Write triplets as SPoSE and VICE read them: 0-based numbers, one row each, the odd one last.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``.txt`` or ``.npy``.
-    items : ndarray of integers, shape (n_triplets, 3)
-        The pair that belongs together, then the odd one.
-
-    Returns
-    -------
-    Path
-        The file, which is there in full or not at all.
+    Shapes: `items` (n_triplets, 3).
     """
     path = Path(path)
     with atomic_file(path) as temporary:
