@@ -33,7 +33,7 @@ class SlotUse:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often answers agree."""
+    """Share of answers that agree."""
 
     share: float  # Estimate; NaN if there is nothing to compare
     low: float  # 95 % interval

@@ -241,7 +241,7 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]
 
 
 def _sensitive(label: str) -> str:
-    """Let the nouns before a label be of any case, and the label of its own."""
+    """Compile a pattern in which nouns match in any case and labels match exactly."""
     return label.replace("(?:option|", "(?i:option|")
 
 

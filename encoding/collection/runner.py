@@ -383,7 +383,7 @@ class _Run:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM end the run well; a second one ends it at once."""
+        """Stop the run cleanly on SIGINT or SIGTERM; a second signal stops it at once."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
 

@@ -42,7 +42,7 @@ class Lights:
 
 
 def lay_lights(settings: Rsa, patterns: Patterns) -> Lights:
-    """Lay a searchlight about every usable voxel."""
+    """Place a searchlight around every usable voxel."""
     targets = patterns.responses.targets
     if targets.kind != "voxel" or targets.grid is None:
         raise AlignmentError(

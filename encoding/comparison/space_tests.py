@@ -125,7 +125,7 @@ class SpaceTests:
         return self.facts["notes"]
 
     def kernel(self, name: str) -> np.ndarray:
-        """Take the kernels of a space or set, shape (n_places, n_blocks, n_blocks).
+        """Return the kernels of a space or set, shape (n_places, n_blocks, n_blocks).
 
         Parameters
         ----------

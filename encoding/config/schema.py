@@ -240,7 +240,7 @@ def _unit(annotation: Any) -> str:
 
 
 def _summary(cls: type) -> str:
-    """Take the docstring of a class as one paragraph of prose."""
+    """Return the docstring of a class as one paragraph."""
     text = (cls.__doc__ or "").split("\n\n    Attributes")[0]
     return _text(text)
 

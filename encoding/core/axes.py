@@ -124,7 +124,7 @@ class Grid:
     affine: np.ndarray
 
     def __post_init__(self) -> None:
-        """Take the affine."""
+        """Store the affine."""
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         affine = own(self.affine, owner="Grid", name="affine", shape=(4, 4), dtype=np.float64)
         object.__setattr__(self, "affine", affine)
@@ -261,7 +261,7 @@ class Targets:
         return f"Targets({len(self)} of kind {self.kind!r}{where})"
 
     def same_as(self, other: "Targets") -> bool:
-        """Tell whether both describe the same targets in the same order.
+        """Return True if both describe the same targets in the same order.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ class SplitError(EncodingError, ValueError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Say which known name is meant, and list them all.
+    """Suggest the closest known name and list all of them.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class Scores:
         object.__setattr__(self, "values", kept)
 
     def row(self, model: str, feature: str = "all") -> np.ndarray:
-        """Take the scores of one model or band.
+        """Return the scores of one model or band.
 
         Parameters
         ----------

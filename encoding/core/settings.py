@@ -189,7 +189,7 @@ def _where(table: str, given: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def refusal(key: str, value: Any, annotation: Any, found: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Say what the value of a key is and what is needed, with the nearest allowed name."""
+    """Describe the value of a key and what is needed, with the nearest allowed name."""
     inner = _table_of(annotation)
     if inner is not None and isinstance(value, Mapping):
         keys = [str(one["loc"][1]) for one in found if len(one["loc"]) > 1]
@@ -229,7 +229,7 @@ def _toml(value: Any) -> str:
 
 
 def needed(annotation: Any) -> str:
-    """Say what a key needs.
+    """Describe what a key needs.
 
     Examples
     --------

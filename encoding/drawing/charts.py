@@ -215,7 +215,7 @@ def _read_table(table: pd.DataFrame, colors: Mapping[str, str], title: str) -> _
 
 
 def _spans(intervals: pd.DataFrame | None, grid: _Grid) -> np.ndarray:
-    """Lay intervals out as (models, regions, 2), NaN where there is none."""
+    """Arrange intervals as (models, regions, 2), NaN where there is none."""
     spans = np.full((len(grid.models), len(grid.regions), 2), np.nan)
     for row in () if intervals is None else intervals.itertuples():
         if row.model in grid.models and row.region in grid.regions:
@@ -246,7 +246,7 @@ def _draw_row(
 
 
 def _name_sides(axes: Axes, pair: tuple[str, str], width: float) -> None:
-    """Say which side of zero speaks for which model, in two lines where one is too narrow."""
+    """Label which side of zero favours which model, in two lines where one is too narrow."""
     right, left = f"{pair[0]} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {pair[1]}"
     narrow = sum(text_width(text, 8, bold=True) for text in (left, right)) > width - 0.2
     for text, x, side, lift in ((left, 0, "left", 4), (right, 1, "right", 17 if narrow else 4)):

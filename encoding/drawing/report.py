@@ -338,7 +338,7 @@ def _lay_out(table: DataTable) -> dict:
 
 
 def _cell(value, is_number: bool, form: str | None) -> tuple[str, str]:
-    """Give the text of a cell and the key by which it is sorted."""
+    """Return the text of a cell and its sort key."""
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)) or value is pd.NA:
         return "\N{EN DASH}", ""
     if not is_number:

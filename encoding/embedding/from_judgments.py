@@ -341,7 +341,7 @@ def _related(source: JudgmentTable, name: str, related: Mapping[str, FeatureSpac
 
 
 def _largest(stimuli: Sequence[str], test: Path) -> Sequence[str] | None:
-    """Let a file of numbers about some of the items count all of them."""
+    """Size the items of a numbered file by the declared count."""
     return None if test.suffix == ".parquet" or test.is_dir() else stimuli
 
 
@@ -365,7 +365,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Provenance:
-    """Say what the result depends on; what is only shown on the page does not count."""
+    """Return the provenance of the result, without inputs that are only shown on the page."""
     from ..io.judgments.files import fingerprint_store
 
     inputs = {}

@@ -120,7 +120,7 @@ def top_category(space: FeatureSpace, categories: FeatureSpace) -> np.ndarray:
 
 
 def lay_out(X: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Lay stimuli out in two dimensions with t-SNE.
+    """Embed stimuli in two dimensions with t-SNE.
 
     Shapes: `X` (n_items, n_dims); returns (n_items, 2).
     """
@@ -148,7 +148,7 @@ class Centroids:
 def classify(
     X: np.ndarray, labels: np.ndarray, *, guesses: tuple[int, ...] = (1, 3), n_permutations: int = 200, seed: int = 0
 ) -> Centroids:
-    """Give every stimulus to the classes with the nearest means, itself left out of its own class.
+    """Classify every stimulus by the nearest class mean, leaving it out of its own class.
 
     Shapes: `X` (n_items, n_dims), `labels` (n_items,).
     """

@@ -97,7 +97,7 @@ class Problem:
         return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace, loss)
 
     def begin(self, start: np.ndarray) -> Point:
-        """Put a start where the computation takes place.
+        """Move a starting point to the device of the computation.
 
         Shapes: `start` (n_items, n_dims).
         """

@@ -125,7 +125,7 @@ def write_page(
 
 
 def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments) -> PageContent:
-    """Bring together an embedding and the judgments to score it by."""
+    """Collect an embedding and the judgments that score it."""
     consensus = result if isinstance(result, Consensus) else None
     model = result.runs[0] if isinstance(result, Consensus) else result
     data = as_triplets(judgments)

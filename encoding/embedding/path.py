@@ -240,7 +240,7 @@ class Search:
         return place
 
     def _rungs(self, n_start: int, ridges: Sequence[float]) -> None:
-        """Begin with fewer dimensions, the largest of a fit on the path, as long as that helps."""
+        """Refit with fewer dimensions, keeping the largest, while the validation loss improves."""
         for ridge in ridges:
             path = sorted(
                 (c for c in self.tried if c.setting.ridge == ridge and c.setting.n_start == n_start),
@@ -310,7 +310,7 @@ class Search:
                     return
 
     def _choose(self, candidates: Sequence[Candidate], n_dims: int | None, *, limit: float = np.inf) -> Candidate:
-        """Take the fewest dimensions within one standard error of the best loss, and of those the best loss.
+        """Choose the fewest dimensions within one standard error of the best loss, and among those the best loss.
 
         Nothing above `limit` is taken, the loss that plain L1 comes to by the same rule.
         """

@@ -363,7 +363,7 @@ class SparseEmbedding(BaseEstimator):
         return max(LEAST_INFLATION, float(np.quantile(error, 0.95) / WIDTH_95)) if len(error) else LEAST_INFLATION
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Give the posterior interval of each coordinate.
+        """Return the posterior interval of each coordinate.
 
         Parameters
         ----------

@@ -260,7 +260,7 @@ class ConcatTable(FeatureSource):
 
 
 def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> FeatureSpace:
-    """Put feature spaces side by side.
+    """Concatenate feature spaces along features.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class Triplets:
 
 
 def as_triplets(given: Judgments | Triplets | np.ndarray, *, n_items: int | None = None) -> Triplets:
-    """Take the valid judgments.
+    """Select the valid judgments.
 
     Shapes: `given` (n, 3).
     """
@@ -154,7 +154,7 @@ def check_disjoint(data: Triplets, part: np.ndarray) -> None:
         row = int(order[1:][torn][0])
         raise SplitError(
             f"Judgments: {torn.sum()} triplets have answers in two parts, the first is {data.items[row].tolist()}. "
-            f"Divide by triplet, not by row, or the test is no test."
+            f"Divide by triplet, not by row, or the test part is not independent."
         )
 
 

@@ -120,7 +120,7 @@ class Folds:
                 )
 
     def membership(self) -> dict[str, np.ndarray]:
-        """Tell for every row in which fold it is tested, and in which inner fold of each outer fold.
+        """Return the outer fold that tests each row, and its inner fold within each outer fold.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Folds:
         return np.asarray(["+".join(numbers) or "-1" for numbers in named])
 
     def uses(self, repeats: str | None) -> np.ndarray:
-        """Say of every row whether it is used, and why not.
+        """Return how every row is used, or why it is not.
 
         Parameters
         ----------

@@ -50,7 +50,7 @@ def _root(values: np.ndarray) -> mmap.mmap | None:
 
 
 def drop_pages(values: np.ndarray) -> None:
-    """Give the pages of a memory map back; what was written stays in the file.
+    """Release the pages of a memory map; what was written stays in the file.
 
     Pages that were looked at once count as memory of the process, and schedulers kill by that.
     """

@@ -39,7 +39,7 @@ def clean_errors(path: str | Path, n_bytes: int = 0) -> Iterator[None]:
 
 
 def disk_error(error: OSError, path: str | Path, n_bytes: int = 0) -> str:
-    """Say what the disk lacks, and what to do."""
+    """Describe what the disk lacks, and what to do."""
     if error.errno in FULL or SHORT.search(str(error)):
         missing = ""
         try:
@@ -65,7 +65,7 @@ def _megabytes(n_bytes: int) -> str:
 
 
 def reserve(path: Path, n_bytes: int) -> None:
-    """Take the blocks of a file from the disk before it is mapped.
+    """Reserve the blocks of a file on disk before it is mapped.
 
     A page of a sparse file that finds the disk full kills the process (SIGBUS); here it is an error.
     """

@@ -43,7 +43,7 @@ def inside(folder: str | Path, name: str) -> Path:
 
 
 def read_clip(path: str | Path, n_frames: int, *, each: Callable[[np.ndarray], np.ndarray] | None = None) -> ClipFrames:
-    """Take frames from the middles of equal parts of a clip.
+    """Read frames from the middles of equal parts of a clip.
 
     The clip is decoded once from its beginning, which is several times faster than a seek to each frame, and exact
     where a seek may miss.

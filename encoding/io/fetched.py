@@ -47,7 +47,7 @@ def require_fetched(paths: Iterable[Path], who: str = "") -> None:
 
 
 def unfetched_error(paths: list[Path], who: str = "") -> DataError:
-    """Say how many files are not there, and by which command they come."""
+    """Describe how many files are missing, and the command that fetches them."""
     root = _repository(paths[0])
     command = "git lfs pull" if _is_lfs(paths[0]) else "datalad get"
     named = [shlex.quote(os.path.relpath(path, root)) for path in paths[:SHOWN]]

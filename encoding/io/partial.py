@@ -31,7 +31,7 @@ class Partial:
                 temporary.write_text(text, encoding="utf-8")
 
     def has(self, chunk: int) -> bool:
-        """Tell whether a chunk is finished."""
+        """Return True if a chunk is finished."""
         return self._path(chunk).is_file()
 
     def write(self, chunk: int, arrays: Mapping[str, np.ndarray]) -> None:
@@ -57,7 +57,7 @@ class Partial:
         return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
 
     def finish(self) -> None:
-        """Give the folder its final name, without what was only kept to go on."""
+        """Rename the folder to its final name, without files that only serve to resume."""
         # Renamed before it is tidied: a process that is killed in between leaves files too many, not too few.
         old = temporary_name(self.final, ".old-")
         if self.final.exists():

@@ -103,7 +103,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
 
 
 def saved_with(folder: str | Path, key: str) -> bool:
-    """Tell whether a folder holds the result of exactly these settings and inputs."""
+    """Return True if a folder holds the result of exactly these settings and inputs."""
     if not (Path(folder) / DESCRIPTION).is_file():
         return False
     provenance = describe(folder)["provenance"]
@@ -216,7 +216,7 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def _inside(folder: Path, name: Any) -> Path:
-    """Take the name of a file of the folder; a name that leads elsewhere is refused."""
+    """Return the path of a file in the folder; a name that leads elsewhere is refused."""
     if not isinstance(name, str) or name != Path(name).name or name in ("", ".", ".."):
         raise core.DataError(f"{folder / DESCRIPTION}: names the file {name!r}, which is not in its folder. {AGAIN}")
     return folder / name

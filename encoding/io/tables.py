@@ -129,7 +129,7 @@ def require_no_row_numbers(columns: Sequence[str], where: str) -> None:
 
 
 def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
-    """Take a numeric column out of a table."""
+    """Return a numeric column of a table."""
     if column not in frame.columns:
         raise DataError(f"{where}: no column {column!r}. There is: {', '.join(map(str, frame.columns))}.")
     values = pd.to_numeric(frame[column], errors="coerce")

@@ -31,7 +31,7 @@ def align(
     delays: Sequence[int] | None = DELAYS,
     centre: bool = True,
 ) -> FeatureSpace:
-    """Lay features out as the responses are.
+    """Align features with the rows of the responses.
 
     On the clock "tr", column ``f@d`` holds, for the volume at time t, feature f of what was shown from t - d TR
     to t - (d - 1) TR in the same run, weighted by the time for which it was shown (a finite impulse response

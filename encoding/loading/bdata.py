@@ -82,7 +82,7 @@ def read_pieces(bdata: Bdata, session: int, *, before: int, stimulus: str | None
 def join_pieces(
     pieces: Sequence[Piece], subject: str, *, n_runs: int | None, exclude_missing: bool
 ) -> tuple[Samples, list[Exclusion]]:
-    """Put the rows of all sessions behind each other."""
+    """Concatenate the rows of all sessions."""
     stimulus = np.concatenate([piece.stimulus for piece in pieces])
     nan = np.full(len(stimulus), np.nan)
     samples = Samples(stimulus, nan, nan, np.concatenate([piece.labels for piece in pieces]), "stimulus")
@@ -166,7 +166,7 @@ def _in_steps(values: np.ndarray, key: str, where: str) -> None:
 
 
 def _count_runs(run: np.ndarray, before: int, where: str) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Give runs numbers within the session, whether the file restarts or counts on, and those that it skips."""
+    """Assign run numbers within the session, whether the file restarts or continues, and list skipped numbers."""
     back = np.flatnonzero(np.diff(run) < 0)
     if len(back):
         raise DataError(
@@ -285,7 +285,7 @@ def _pieces(loader: Blocks, sources: list[tuple[int, Path]]) -> list[Piece]:
 
 
 def _common_targets(loader: Blocks, paths: list[Path]) -> tuple[Targets, dict[Path, np.ndarray]]:
-    """Take the voxels of the first file, and check that the others have the same in the same order."""
+    """Return the voxels of the first file, after checking that all files have the same voxels in the same order."""
     places: dict[Path, np.ndarray] = {}
     targets: Targets | None = None
     for path in paths:

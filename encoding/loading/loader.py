@@ -269,7 +269,7 @@ def stimuli_of(index: BidsIndex, name: str | None, subject: str) -> StimulusSet 
 
 
 def scaling_warning(subject: str) -> str:
-    """Say that scaling over all runs looks across folds."""
+    """Return the warning that scaling over all runs uses held-out rows."""
     return (
         f"sub-{subject}: responses were z-scored over the rows of all runs, held-out runs included, because scale_rows "
         f'= "all" in [load]. Models here take responses about training means, and no score or choice of a penalty '

@@ -205,7 +205,7 @@ def _query(loader: Scans, sessions: Iterable[str] | None, bids_filters: Mapping[
 
 
 def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
-    """Take a space apart that is written as on fMRIPrep's command line (``MNI152NLin2009cAsym:res-2``)."""
+    """Split a space written as on fMRIPrep's command line (``MNI152NLin2009cAsym:res-2``)."""
     name, *parts = (space or "").split(":")
     labels = {}
     for part in parts:
@@ -245,7 +245,7 @@ def _find_runs(
 def _told_missing(
     missing: tuple[str, ...], skipped: tuple[str, ...], runs: list[RunFiles], kind: str, subject: str
 ) -> str:
-    """Say which runs have files but no image, and which numbers have no file at all."""
+    """Describe runs that have files but no image, and run numbers that have no file."""
     lost = [name for name in missing if name not in skipped]
     told = []
     if lost:

@@ -230,7 +230,7 @@ def _windows(
 
 
 def window_lengths(presentations: Samples, window: float | str | None) -> np.ndarray:
-    """Tell how long the window of each presentation of a run is.
+    """Return the window length of each presentation of a run, in seconds.
 
     Returns (n_presentations,).
     """

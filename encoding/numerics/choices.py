@@ -147,7 +147,7 @@ def repeat_counts(items: np.ndarray, choice: np.ndarray, n_items: int) -> tuple[
 
 
 def triplet_keys(items: np.ndarray, n_items: int) -> np.ndarray:
-    """Give every judgment the number of its set of three items.
+    """Return the number of the unordered triplet of every judgment.
 
     Shapes: `items` (n, 3); returns (n,).
     """

@@ -1,4 +1,4 @@
-"""Take nuisance out of time series."""
+"""Remove nuisance signals from time series."""
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def orthonormal(columns: np.ndarray, *, within: np.ndarray | None = None, tol: f
 
 
 def project_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Take the span of an orthonormal basis out of every column.
+    """Project the span of an orthonormal basis out of every column.
 
     Shapes: `values` (n_samples, n_columns), `basis` (n_samples, n_basis); returns (n_samples, n_columns).
     """

@@ -121,7 +121,7 @@ def slow_basis(n_rows: int) -> np.ndarray:
 
 
 def prepare_rows(values: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """Take the rows of a scheme, centred per unit; before shifts, slow time is projected out as well."""
+    """Select the rows of a scheme and centre them per unit; before shifts, also project out slow time."""
     parts = []
     for unit in scheme.units:
         part = np.asarray(values[unit], dtype=np.float64)

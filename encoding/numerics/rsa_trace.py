@@ -48,7 +48,7 @@ class TraceRsa:
 
     @staticmethod
     def _forms(models: Sequence[Similarity]) -> list[bool]:
-        """Say which models are taken by their factors: those that have few, compared with the number of rows."""
+        """Return which models are represented by factors: those with few compared with the number of rows."""
         few = [model.factor is not None and model.factor.shape[1] + 1 <= len(model) // 4 for model in models]
         total = sum(model.factor.shape[1] for model, small in zip(models, few, strict=True) if small)  # type: ignore[union-attr]
         return few if total <= 2 * len(models[0]) else [False] * len(models)
@@ -131,7 +131,7 @@ class TraceRsa:
         return found / norm[:, None] / self.norm, everything / (2 * squares)
 
     def _standardise(self, Z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Bring every pattern to mean 0 and length 1 over targets; say where none lacks variance."""
+        """Standardise every pattern to mean 0 and length 1 over targets; also return where all have variance."""
         mean = Z.mean(dim=1)
         Z -= mean[:, None]
         norm = torch.linalg.vector_norm(Z, dim=1)

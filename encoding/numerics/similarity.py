@@ -83,7 +83,7 @@ class Pairs:
         return int((len(self) ** 2 - np.sum(inside**2)) // 2 - len(self.extra))
 
     def lower(self, rows: slice) -> np.ndarray:
-        """Tell which entries of some rows of the lower triangle are compared.
+        """Return which entries of some rows of the lower triangle are compared.
 
         Returns (n_rows, n).
         """
@@ -108,7 +108,7 @@ class Pairs:
         return np.concatenate([np.flatnonzero(self.lower(rows)) + (rows.start or 0) * n for rows in self.slices()])
 
     def take(self, similarity: Similarity) -> np.ndarray:
-        """Take the similarity of every pair.
+        """Return the similarity of every pair.
 
         Returns (n_pairs,).
         """
@@ -122,7 +122,7 @@ class Pairs:
 
 
 def pairs_of(runs: Sequence[Sequence[str]], *, same_run: bool = False) -> Pairs:
-    """Say which pairs of stimuli are compared."""
+    """Return which pairs of stimuli are compared."""
     n = len(runs)
     none = np.zeros((0, 2), dtype=np.int64)
     if same_run:

@@ -23,7 +23,7 @@ def count_triplets(n: int) -> int:
 
 
 def rank_triplets(items: np.ndarray) -> np.ndarray:
-    """Give unordered triplets their numbers, whatever the order of their items.
+    """Return the ranks of unordered triplets.
 
     Shapes: `items` (n_triplets, 3); returns (n_triplets,).
 
@@ -41,7 +41,7 @@ def rank_triplets(items: np.ndarray) -> np.ndarray:
 
 
 def unrank_triplets(ranks: np.ndarray) -> np.ndarray:
-    """Give the triplets that have these numbers; the inverse of `rank_triplets`.
+    """Return the triplets with these ranks; the inverse of `rank_triplets`.
 
     Shapes: `ranks` (n_triplets,); returns (n_triplets, 3).
 

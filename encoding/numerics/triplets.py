@@ -90,7 +90,7 @@ def make_batch(
 
 
 def _pairs(items: np.ndarray, odd: np.ndarray, n_items: int) -> np.ndarray:
-    """Give the flat pairs of rows 0, 1, 2, where row 0 is the odd slot and the others follow in cyclic order.
+    """Return flat pairs of rows 0, 1 and 2; row 0 is the odd slot, the others follow in cyclic order.
 
     The first item of the kept pair comes first in two of the three, which keeps them in one row of the matrix.
     """

@@ -132,7 +132,7 @@ def discoveries(p: np.ndarray, *, alpha: float = 0.05, axis: int = 0) -> np.ndar
 
 
 def alive(posterior_mean: np.ndarray, scale: np.ndarray, *, alpha: float = 0.05, more_than: int = 5) -> np.ndarray:
-    """Tell which dimensions are above zero for enough items.
+    """Return which dimensions are above zero for enough items.
 
     Shapes: `posterior_mean, scale` (n_items, n_dims); returns (n_dims,).
     """

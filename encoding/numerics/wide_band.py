@@ -78,7 +78,7 @@ def make_step(basis: WideBasis, penalty: float, varies: np.ndarray) -> WideStep:
 
 
 def eliminate(xp: Any, step: WideStep, rotated: Any, held: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
-    """Take the wide band's part out of the responses of some targets.
+    """Remove the wide band's part from the responses of some targets.
 
     From rotated training responses (n_train, n_targets) and centred validation responses compute ``C_t``, and for every
     validation set ``C_v / n_validation`` and ``(|Y_v - A|^2 - |Y_v|^2) / n_validation``.

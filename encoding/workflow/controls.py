@@ -85,7 +85,7 @@ def _as_responses(loaded: Loaded, values: np.ndarray) -> np.ndarray:
 
 
 def _random(job: Job, loaded: Loaded, Y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> Control:
-    """Give every stimulus random features with the size and spectrum of the widest space."""
+    """Draw random features with the size and spectrum of the widest space."""
     widest = max(loaded.described, key=lambda space: space.n_features)
     meaning = f"random numbers with the size and spectrum of {widest.name}"
     values = random_twin(widest.values, np.random.default_rng(job.study.seed)).astype(np.float32)

@@ -36,7 +36,7 @@ class Footprint:
 def footprint(
     n_samples: int, n_targets: int, models: Sequence[EncodingModel], *, n_outer: int, keep_bytes: int = 2 << 30
 ) -> Footprint:
-    """Say how much disk one participant takes."""
+    """Estimate the disk space that one participant takes."""
     kept = [4 * len(model.bands) * n_samples * n_targets for model in models]
     predictions = sum(size for size in kept if size <= keep_bytes)
     sums = sum(n_outer * n_targets * (SUMS + 4 * len(model.bands)) for model in models)

@@ -199,7 +199,7 @@ def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[st
 
 
 def joined_verdicts(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
-    """Put the group's verdicts into one table for the report: the analysis in a column "rsa", "" for models."""
+    """Join the group's verdicts into one table; the column "rsa" names the analysis, "" for models."""
     tables = [found["verdicts"].assign(rsa="")] if "verdicts" in found else []
     tables += [found["rsa_verdicts"]] if "rsa_verdicts" in found else []
     return pd.concat(tables, ignore_index=True) if tables else None

@@ -85,7 +85,7 @@ class _Design:
 
 
 def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
-    """Look at a dataset and write a configuration for it.
+    """Inspect a dataset and propose a configuration for it.
 
     The first subject with preprocessed images stands for all; `encoding check` and the run itself look at the others.
     """

@@ -57,7 +57,7 @@ beyond 3 standard deviations of a run set to that limit, windows of whole blocks
 
 
 def twin_loader(resolution: str) -> Scans:
-    """Say how the block means are made from the BIDS form."""
+    """Return the settings that make block means from the BIDS form."""
     return Scans(
         kind="volume",
         task="video",

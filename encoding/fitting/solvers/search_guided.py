@@ -116,7 +116,7 @@ class _State:
                 number += 1
 
     def finish(self) -> Found:
-        """Take the best of what was tried."""
+        """Return the best candidate tried."""
         base = base_loss(self.rows, self.source, self.shape[0], intercept=self.search.operators.intercept)
         best = self.loss.argmin(0)[None]
         loss, candidate, alpha = (

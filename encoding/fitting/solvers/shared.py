@@ -66,7 +66,7 @@ class SharedSolver:
         return HimalayaSolver.bytes(sizes, n_features, arrays)
 
     def at_once(self, n_targets: int) -> int:
-        """Take all targets."""
+        """Return all targets at once."""
         return n_targets
 
     def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:

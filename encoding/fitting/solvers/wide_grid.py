@@ -85,7 +85,7 @@ def count_weightings(n_narrow: int, n_bands: int, n_candidates: int) -> int:
 
 
 def make_grid(rows: Rows, task: Task) -> Grid:
-    """Lay out the candidates of a model; its own say how the narrow bands are weighted among themselves."""
+    """Build the candidate grid of a model; its own candidates set the weights among narrow bands."""
     widths = [band.stop - band.start for band in task.bands]
     wide = choose_wide(rows, widths, len(task.gammas), len(task.alphas))
     narrow = tuple(band for band in range(len(widths)) if band not in wide)

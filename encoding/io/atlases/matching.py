@@ -15,7 +15,7 @@ VOLUME_BESIDE = {"fsLR": "MNI152NLin6Asym"}
 
 
 def match_atlas(atlas: Atlas, targets: Targets) -> np.ndarray:
-    """Give the region of each target.
+    """Return the region of each target.
 
     Targets are joined by structure and index, never by position, so that they may be any part of the atlas's in
     any order. Surfaces must be of the same space and mesh. Volumes must be of the same space; on another grid, the

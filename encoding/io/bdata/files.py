@@ -192,7 +192,7 @@ def _near(key: str, keys: Sequence[str]) -> str:
 
 
 def as_mask(values: np.ndarray, where: str) -> np.ndarray:
-    """Take a row of 1, 0 and NaN as a mask."""
+    """Interpret a row of 1, 0 and NaN as a mask."""
     inside = values == 1
     strange = ~(inside | (values == 0) | np.isnan(values))
     if strange.any():

@@ -315,7 +315,7 @@ def check_axes(masks: Mapping[str, np.ndarray], xyz: np.ndarray, where: str) -> 
 
 
 def label_voxels(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[tuple[int, tuple[int, ...]], ...]]:
-    """Give every voxel one label, those in several masks one for each combination.
+    """Assign every voxel one label; voxels in several masks get one per combination.
 
     Returns labels (n_voxels,).
 

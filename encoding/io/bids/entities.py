@@ -27,7 +27,7 @@ class EntityFile:
     entities: dict[str, str]
 
     def get(self, name: str) -> str:
-        """Look an entity up."""
+        """Return the value of an entity."""
         return self.entities.get(name, "")
 
     @property
@@ -53,7 +53,7 @@ def natural_order(key: Sequence[str]) -> tuple[tuple[int, int, str], ...]:
 
 
 def agree(general: EntityFile, special: EntityFile) -> bool:
-    """Tell whether all that the first file says of its recording is true of the second.
+    """Return True if every run entity of `general` matches `special`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def agree(general: EntityFile, special: EntityFile) -> bool:
 
 
 def passes(file: EntityFile, name: str, value: Any) -> bool:
-    """Tell whether a file passes one entry of a filter file."""
+    """Return True if a file passes one entry of a filter file."""
     has = file.get(LONG.get(name, name))
     if value is None or value == "Query.NONE":
         return not has

@@ -156,7 +156,7 @@ class PybidsIndex:
         return chosen
 
     def _nothing(self, subject: str) -> str:
-        """Say what there is instead of images of the kind that was asked for."""
+        """Describe the images that exist instead of those that were requested."""
         older = [file.path.name for file in self._scan(self.derivatives, subject) if OLDER.search(file.path.name)]
         if older:
             return (

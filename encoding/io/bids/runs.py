@@ -109,7 +109,7 @@ class PlainFolder:
 
 
 def check_filters(filters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Take the BOLD part out of the content of a ``--bids-filter-file``."""
+    """Return the BOLD part of a ``--bids-filter-file``."""
     if not filters:
         return {}
     known = {"subject", *RUN_ENTITIES, "echo", "part", "space", "res", "den", "desc", "hemi", "datatype"}

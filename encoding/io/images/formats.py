@@ -83,7 +83,7 @@ def read_run(
 
 
 def surface_of(values: np.ndarray, targets: Targets) -> np.ndarray:
-    """Put one value per target back onto both hemispheres.
+    """Write one value per target onto both hemispheres.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
 
 
 def _volumes_first(path: Path, values: np.ndarray) -> np.ndarray:
-    """Lay one array out as (n_scans, n_vertices), telling vertices by the size of known meshes."""
+    """Arrange one array as (n_scans, n_vertices), recognising vertices by the size of known meshes."""
     known = [axis for axis, size in enumerate(values.shape) if size in MESHES]
     if known == [1]:
         return values

@@ -46,7 +46,7 @@ def open_volume(path: Path) -> Any:
 
 
 def grid_of(image: Any) -> Grid:
-    """Take the voxel grid of an image."""
+    """Return the voxel grid of an image."""
     return Grid(image.shape[:3], image.affine)
 
 
@@ -131,7 +131,7 @@ def _blocks(path: Path, image: Any, first: int, last: int) -> Iterator[tuple[int
 
 
 def volume_of(values: np.ndarray, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
-    """Put one value per target back into its volume.
+    """Write one value per target into a volume.
 
     Parameters
     ----------

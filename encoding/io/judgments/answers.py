@@ -98,7 +98,7 @@ LATEST = (
 
 
 class AnswerStore:
-    """A file of answers."""
+    """An append-only SQLite store of answers."""
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
@@ -395,7 +395,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def merge_stores(store: AnswerStore, other: str | Path) -> dict[str, int]:
-    """Take over the answers of another store."""
+    """Copy the answers of other stores into this one."""
     AnswerStore(other, read_only=True).close()
     store.base.execute("ATTACH ? AS other", (str(other),))
     try:

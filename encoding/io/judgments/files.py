@@ -113,7 +113,7 @@ def _of_text(
 
 
 def _of(annotator: str, judgments: Judgments, path: Path) -> Judgments:
-    """Take the judgments of one annotator."""
+    """Select the judgments of one annotator."""
     if not annotator:
         return judgments
     chosen = judgments.annotator == annotator
@@ -282,7 +282,7 @@ def _of_numbers(
 
 
 def _same(value: object, dtype: type, n: int) -> np.ndarray:
-    """Give a column of one value, which takes no memory."""
+    """Return a column of one value, which takes no memory."""
     return np.broadcast_to(np.asarray(value, dtype=dtype), (n,))
 
 
@@ -369,7 +369,7 @@ def _probabilities(table: pa.Table, path: Path) -> np.ndarray:
 
 
 def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Take a column of names apart into numbers and different names; a missing name is ""."""
+    """Factorise a column of names; a missing name is ""."""
     column = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
@@ -493,7 +493,7 @@ def _plan(folder: Path) -> Plan | None:
 
 
 def _labels(items: np.ndarray, plan: Plan | None, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Say which answers belong to the plan, and to which part of it."""
+    """Return which answers belong to the plan, and to which part of it."""
     if plan is None:
         return np.ones(len(items), bool), np.full(len(items), split)
     known = items.min(axis=1) >= 0
