@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..core import DataError
+from ..io.judgments.answers import key_expression
 
 
 def pack(contents: np.ndarray, repeat: np.ndarray, *, n_contents: int, n_repeats: int) -> np.ndarray:
@@ -48,6 +49,4 @@ class Matcher:
     @property
     def sql(self) -> str:
         """Expression for the key of a row of the store; -1 where it is out of range."""
-        n = self.n_contents
-        inside = f"repeat < {self.n_repeats} AND first < {n} AND second < {n} AND third < {n}"
-        return f"CASE WHEN {inside} THEN ((repeat * {n} + first) * {n} + second) * {n} + third ELSE -1 END"
+        return key_expression(self.n_contents, self.n_repeats)

@@ -12,7 +12,7 @@ from ..core import DataError, Judgments, Plan, Provenance, versions
 from ..core.judgments import OUTCOMES
 from ..core.plans import SPLITS
 from ..io.atomic import atomic_file
-from ..io.judgments.answers import AnswerStore
+from ..io.judgments.answers import MARK, AnswerStore
 from ..io.judgments.files import read_judgments, words, write_judgments
 from ..io.judgments.triplets import write_triplets
 from ..numerics.triplet_ranks import rank_triplets
@@ -25,8 +25,6 @@ CHUNK = 50_000  # rows that are written at once
 COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tries")
 # All answers are held at once while they are put in order: these need no more digits.
 SMALL = dict.fromkeys(("p1", "p2", "p3", "mass", "latency"), np.float32) | dict.fromkeys(COUNTS, np.int32)
-# All three in one number: rows are read one by one, and every column takes its time.
-MARK = "(served * 8 + outcome) * 8 + choice + 1"
 FILES = {"train": "train_90", "validation": "validation", "test": "test_10", "subset": "subset"}
 
 

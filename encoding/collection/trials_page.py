@@ -48,14 +48,11 @@ def write_trials(opened: Opened, path: str | Path, *, most: int = 300, seed: int
         found = sources(opened, store)
         doubts = _disagreement(found)
         texts = dict(zip(opened.what.contents.digests, opened.what.contents.texts, strict=True))
-        known = {number: (stimulus, texts.get(key, "")) for number, key, stimulus in
-                 store.base.execute("SELECT id, digest, stimulus FROM contents")}  # fmt: skip
+        known = {number: (stimulus, texts.get(key, "")) for number, (stimulus, key) in store.shown().items()}
         models, people = store.models(), store.participants()
         for source, (identifiers, doubt) in zip(found, doubts, strict=True):
             for index in _chosen(source, identifiers, doubt, most, seed):
-                row = dict(zip(COLUMNS, store.base.execute(
-                    f"SELECT {', '.join(COLUMNS)} FROM answers WHERE id = ?", (int(identifiers[index]),)).fetchone(),
-                    strict=True))  # fmt: skip
+                row = store.answer(identifiers[index], COLUMNS)
                 shown = [known[row[slot]] for slot in ("first", "second", "third")]
                 cost = budget.cost(row["tokens_in"], row["tokens_cached"], row["tokens_out"])
                 trials.append({

@@ -89,12 +89,21 @@ COLUMNS = tuple(name for name in ALL if name not in MORE)
 # Not OR IGNORE, which would drop a row that is damaged as quietly as one that is there already.
 ONCE = "ON CONFLICT (setting, attempt, repeat, first, second, third) DO NOTHING"
 INSERT = f"INSERT INTO answers ({', '.join(ALL)}) VALUES ({', '.join('?' * len(ALL))}) {ONCE}"
+# Served model, outcome and choice in one number: rows are read one by one, and every column takes its time.
+MARK = "(served * 8 + outcome) * 8 + choice + 1"
 # The newest attempt at each trial; earlier ones are errors that somebody asked to try again.
 LATEST = (
     "NOT EXISTS (SELECT 1 FROM answers AS later WHERE later.setting = answers.setting "
     "AND later.attempt = answers.attempt + 1 AND later.repeat = answers.repeat AND later.first = answers.first "
     "AND later.second = answers.second AND later.third = answers.third)"
 )
+
+
+def key_expression(n_contents: int, n_repeats: int) -> str:
+    """Return the SQL expression for the key of a trial, ((repeat n + first) n + second) n + third; -1 out of range."""
+    n = n_contents
+    inside = f"repeat < {n_repeats} AND first < {n} AND second < {n} AND third < {n}"
+    return f"CASE WHEN {inside} THEN ((repeat * {n} + first) * {n} + second) * {n} + third ELSE -1 END"
 
 
 class AnswerStore:
@@ -210,6 +219,16 @@ class AnswerStore:
     def stimuli(self) -> dict[int, str]:
         """Return which stimulus each content shows, by the number of the content."""
         return dict(self.base.execute("SELECT id, stimulus FROM contents").fetchall())
+
+    def shown(self) -> dict[int, tuple[str, str]]:
+        """Map numbers of contents to their stimulus and digest."""
+        rows = self.base.execute("SELECT id, stimulus, digest FROM contents")
+        return {number: (stimulus, digest) for number, stimulus, digest in rows}
+
+    def answer(self, number: int, columns: Sequence[str]) -> dict[str, Any]:
+        """Return some columns of one answer, by its id."""
+        found = self.base.execute(f"SELECT {', '.join(columns)} FROM answers WHERE id = ?", (int(number),)).fetchone()
+        return dict(zip(columns, found, strict=True))
 
     def start_run(self, setting: int, notes: Mapping[str, Any]) -> int:
         """Register a run with notes (JSON: server, versions), and return its number."""
