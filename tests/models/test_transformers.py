@@ -191,7 +191,7 @@ def test_what_it_cannot_do_is_refused(tmp_path):
         Transformers("m", "captions-sentence").open(contents)
     with pytest.raises(ConfigError, match="shows frames"):
         Transformers("m", "frames-letter").open(contents)
-    with pytest.raises(ConfigError, match="Did you mean 'float32'"):
+    with pytest.raises(ConfigError, match="did you mean 'float32'"):
         Transformers("m", "captions-letter", dtype="float3")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="cannot be loaded"):
