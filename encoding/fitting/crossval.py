@@ -282,7 +282,7 @@ def choose_solver(model: EncodingModel, size: Size, n_targets: int, device: str)
 
 
 def _spaces_of(model: EncodingModel, spaces: Sequence[FeatureSpace], responses: Responses) -> list[FeatureSpace]:
-    """Look up the feature spaces of a model, on the samples of the responses."""
+    """Return the feature spaces of a model, on the samples of the responses."""
     by_name = {space.name: space for space in spaces}
     for band in model.bands:
         if band not in by_name:

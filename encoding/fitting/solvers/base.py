@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from ...numerics.ridge_search import Best
 from ..arrays import Arrays
 from ..design import DesignMatrix
 from ..rows import Rows
@@ -156,6 +157,49 @@ class Solver(Protocol):
 def draw_choice(task: Task, rng: np.random.Generator) -> np.ndarray:
     """Draw a candidate and a penalty of a task."""
     return np.append(task.gammas[rng.integers(len(task.gammas))], rng.choice(task.alphas))
+
+
+class OneTaskSolver:
+    """What solvers of one model at a time have in common: every call fits all targets that it is given."""
+
+    joint: ClassVar[bool] = False
+    offered: ClassVar[bool] = True
+    checked: ClassVar[bool] = False
+    guides: ClassVar[bool] = False
+    regrids: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.design, self.arrays = problem, problem.design, problem.arrays
+        (self.task,) = problem.tasks
+
+    def at_once(self, n_targets: int) -> int:
+        """Return all targets: a call repeats the decompositions, whatever its number of targets."""
+        return n_targets
+
+    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a candidate and a penalty."""
+        return draw_choice(self.problem.tasks[task], rng)
+
+
+def finish_search(
+    rows: Rows,
+    Y: np.ndarray,
+    means: Sequence[np.ndarray],
+    best: Best,
+    *,
+    curve: np.ndarray,
+    each: np.ndarray | None,
+    arrays: Arrays,
+) -> Found:
+    """Add the mean square of the validation responses, which no candidate changes, to the losses of a search."""
+    base = np.zeros((len(rows.folds), Y.shape[1]))
+    for training, mean in zip(rows.sets, means, strict=True):
+        for validation in training.validations:
+            base[validation.outer] += validation.share * ((Y[validation.rows] - mean) ** 2).mean(0)
+    loss = arrays.host(best.loss).astype(np.float64) + base
+    scores = None if each is None else -(each + base.astype(arrays.dtype))
+    candidate, alpha = arrays.host(best.candidate), arrays.host(best.alpha)
+    return Found(candidate, alpha, -loss, curve - base.sum(), scores)
 
 
 def decomposition_operations(size: float, device: str) -> float:

@@ -12,7 +12,7 @@ from ...numerics.target_products import standardise_targets
 from ..arrays import Arrays
 from ..design import DesignMatrix
 from ..device import himalaya_backend
-from .base import Bytes, Fit, Keep, Problem, Size, Task, decomposition_operations, draw_choice
+from .base import Bytes, Fit, Keep, OneTaskSolver, Problem, Size, Task, decomposition_operations
 from .refit import first_fold_weights, refit_all_folds, scaled_fold
 
 SMALLEST_GAMMA = 1e-9
@@ -213,19 +213,10 @@ def _score(design: DesignMatrix, task: Task, Y: np.ndarray, k: int, choice: np.n
     return np.mean(scores, axis=0)
 
 
-class HimalayaSolver:
+class HimalayaSolver(OneTaskSolver):
     """One model with himalaya: features are scaled once per outer fold, and centred in every inner fold."""
 
     name: ClassVar[str] = "himalaya"
-    joint: ClassVar[bool] = False
-    offered: ClassVar[bool] = True
-    checked: ClassVar[bool] = False
-    guides: ClassVar[bool] = False
-    regrids: ClassVar[bool] = False
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem, self.design = problem, problem.design
-        (self.task,) = problem.tasks
 
     @staticmethod
     def operations(size: Size, n_targets: int, device: str) -> float:
@@ -246,14 +237,6 @@ class HimalayaSolver:
             thread=arrays.itemsize * 6 * n * 1024,
             refit=8 * size.n_candidates * n_outer * size.n_features**2,
         )
-
-    def at_once(self, n_targets: int) -> int:
-        """Take all targets; himalaya divides them itself."""
-        return n_targets
-
-    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a candidate and a penalty."""
-        return draw_choice(self.problem.tasks[task], rng)
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
         """Search and refit the model."""

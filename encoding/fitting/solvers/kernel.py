@@ -17,7 +17,7 @@ from ...numerics.ridge_search import band_scale, improve, start
 from ...numerics.target_products import standardise_targets
 from ..arrays import Arrays
 from ..rows import KERNEL_BYTES, Rows
-from .base import Bytes, Fit, Found, Keep, Problem, Size, Task, decomposition_operations, draw_choice
+from .base import Bytes, Fit, Found, Keep, OneTaskSolver, Problem, Size, Task, decomposition_operations, finish_search
 from .refit import first_fold_weights, refit_all_folds
 
 BATCH = 1024
@@ -25,19 +25,14 @@ BATCH = 1024
 NARROW = 256
 
 
-class KernelSolver:
+class KernelSolver(OneTaskSolver):
     """One model with more features than samples."""
 
     name: ClassVar[str] = "kernel"
-    joint: ClassVar[bool] = False
-    offered: ClassVar[bool] = True
     checked: ClassVar[bool] = True
-    guides: ClassVar[bool] = False
-    regrids: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.design, self.arrays = problem, problem.design, problem.arrays
-        (self.task,) = problem.tasks
+        super().__init__(problem)
         self._engine: KernelSearch | None = None
 
     @staticmethod
@@ -62,14 +57,6 @@ class KernelSolver:
             thread=arrays.itemsize * 6 * n * 1024,
             refit=8 * size.n_candidates * n_outer * size.n_features**2,
         )
-
-    def at_once(self, n_targets: int) -> int:
-        """Take all targets: every call decomposes every kernel anew."""
-        return n_targets
-
-    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a candidate and a penalty."""
-        return draw_choice(self.problem.tasks[task], rng)
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
         """Search and refit the model."""
@@ -300,13 +287,8 @@ class _Batch:
         self.total[:] = 0
 
     def finish(self) -> Found:
-        """Add the mean square of the validation responses, which no candidate changes."""
-        arrays = self.search.arrays
-        base = np.zeros((self.n_outer, self.n_targets))
-        for training, mean in zip(self.search.rows.sets, self.means, strict=True):
-            for validation in training.validations:
-                base[validation.outer] += validation.share * ((self.Y[validation.rows] - mean) ** 2).mean(0)
-        loss = arrays.host(self.best.loss).astype(np.float64) + base
-        each = None if self.each is None else -(self.each + base.astype(arrays.dtype))
-        candidate, alpha = arrays.host(self.best.candidate), arrays.host(self.best.alpha)
-        return Found(candidate, alpha, -loss, self.curve - base.sum(), each)
+        """Return the best choices, with scores that include the responses' own variance."""
+        search = self.search
+        return finish_search(
+            search.rows, self.Y, self.means, self.best, curve=self.curve, each=self.each, arrays=search.arrays
+        )

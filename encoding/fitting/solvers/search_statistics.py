@@ -97,7 +97,7 @@ class StatisticsSolver:
         )
 
     def at_once(self, n_targets: int) -> int:
-        """Take a few batches, whose products fit into memory."""
+        """Return a few batches, whose products fit into memory."""
         return min(n_targets, self.engine.batch * BATCHES_AT_ONCE)
 
     def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:

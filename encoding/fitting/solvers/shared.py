@@ -11,7 +11,7 @@ from ...numerics.nested_correlation import decompose_validation, nested_correlat
 from ...numerics.ridge import scale_band
 from ..arrays import Arrays
 from ..design import DesignMatrix
-from .base import Bytes, Fit, Keep, Problem, Size, Task, draw_choice
+from .base import Bytes, Fit, Keep, OneTaskSolver, Size, Task
 from .himalaya import HimalayaSolver
 from .refit import refit_all_folds
 
@@ -41,19 +41,11 @@ def share_penalties(
     return replace(task, shared=np.asarray(shared))
 
 
-class SharedSolver:
+class SharedSolver(OneTaskSolver):
     """One model whose targets share the penalty that `share_penalties` chose for every outer fold."""
 
     name: ClassVar[str] = "shared"
-    joint: ClassVar[bool] = False
     offered: ClassVar[bool] = False
-    checked: ClassVar[bool] = False
-    guides: ClassVar[bool] = False
-    regrids: ClassVar[bool] = False
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem, self.design = problem, problem.design
-        (self.task,) = problem.tasks
 
     @staticmethod
     def operations(size: Size, n_targets: int, device: str) -> float:
@@ -64,14 +56,6 @@ class SharedSolver:
     def bytes(sizes: Sequence[Size], n_features: int, arrays: Arrays) -> Bytes:
         """Count as for himalaya: kernels of all rows, and predictions of a batch."""
         return HimalayaSolver.bytes(sizes, n_features, arrays)
-
-    def at_once(self, n_targets: int) -> int:
-        """Return all targets at once."""
-        return n_targets
-
-    def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a penalty."""
-        return draw_choice(self.problem.tasks[task], rng)
 
     def fit(self, Y: np.ndarray, keep: Sequence[Keep | None]) -> list[Fit]:
         """Refit the model; there is no score per target."""

@@ -19,25 +19,21 @@ from ...numerics.target_products import standardise_targets
 from ...numerics.wide_band import WideBasis, shrink
 from ..arrays import Arrays
 from ..design import average
-from .base import Bytes, Fit, Keep, Problem, Size
+from .base import Bytes, Fit, Keep, OneTaskSolver, Problem, Size
 from .refit import in_units, stack_sums
 from .wide_grid import NONE, SHARES, choose_wide, count_grid_operations, count_weightings, is_wide, make_grid
 from .wide_search import BATCH, Kept, WideFeatures, WideRows, WideSearch, basis_bytes, kernel_bytes
 
 
-class WideSolver:
+class WideSolver(OneTaskSolver):
     """One model with one or two wide bands."""
 
     name: ClassVar[str] = "wide"
-    joint: ClassVar[bool] = False
-    offered: ClassVar[bool] = True
     checked: ClassVar[bool] = True
-    guides: ClassVar[bool] = False
     regrids: ClassVar[bool] = True
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.design, self.arrays = problem, problem.design, problem.arrays
-        (self.task,) = problem.tasks
+        super().__init__(problem)
         self.grid = make_grid(self.design.rows, self.task)
         features, kept = WideFeatures(problem, self.grid), Kept(problem.memory)
         self.search = WideSearch(problem, features, kept)
@@ -72,10 +68,6 @@ class WideSolver:
             smallest=basis,
             wanted=R * (len(rows.sets) * basis + n_outer * 8 * n * n),
         )
-
-    def at_once(self, n_targets: int) -> int:
-        """Take all targets: kernels are decomposed once for every call."""
-        return n_targets
 
     def draw(self, task: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
         """Draw a candidate of the grid and a penalty."""

@@ -104,7 +104,7 @@ def make_grid(rows: Rows, task: Task) -> Grid:
 
 
 def _weightings(gammas: np.ndarray, n: int) -> np.ndarray:
-    """Take the first `n` different weightings among candidates from which the wide bands were taken out."""
+    """Return the first `n` distinct weightings of candidates, without the wide bands."""
     total = gammas.sum(1, keepdims=True)
     shares = (gammas / np.where(total > 0, total, 1.0))[total[:, 0] > 0]
     _, first = np.unique(shares.round(12), axis=0, return_index=True)

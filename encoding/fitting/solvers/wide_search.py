@@ -13,7 +13,7 @@ from ...numerics.partial_fractions import losses
 from ...numerics.ridge_search import Operator, band_scale, improve, make_operator, rotate, start
 from ...numerics.wide_band import WideBasis, WideStep, eliminate, make_basis, make_step
 from ..rows import Rows
-from .base import Found, Problem
+from .base import Found, Problem, finish_search
 from .wide_grid import NONE, Grid
 
 BATCH = 1024
@@ -261,13 +261,8 @@ class _Batch:
                 self.each[number] = self.search.arrays.host(xp.amin(total, 1))
 
     def finish(self) -> Found:
-        """Add the mean square of the validation responses, which no candidate changes."""
-        arrays = self.search.arrays
-        base = np.zeros((self.n_outer, self.n_targets))
-        for training, mean in zip(self.search.rows.sets, self.means, strict=True):
-            for validation in training.validations:
-                base[validation.outer] += validation.share * ((self.Y[validation.rows] - mean) ** 2).mean(0)
-        loss = arrays.host(self.best.loss).astype(np.float64) + base
-        each = None if self.each is None else -(self.each + base.astype(arrays.dtype))
-        candidate, alpha = arrays.host(self.best.candidate), arrays.host(self.best.alpha)
-        return Found(candidate, alpha, -loss, self.curve - base.sum(), each)
+        """Return the best choices, with scores that include the responses' own variance."""
+        search = self.search
+        return finish_search(
+            search.rows, self.Y, self.means, self.best, curve=self.curve, each=self.each, arrays=search.arrays
+        )
