@@ -108,7 +108,7 @@ def features_of(rng: np.random.Generator, design: Design, p: int) -> np.ndarray:
 
 
 def cleaned(values: np.ndarray, design: Design) -> np.ndarray:
-    """Take means, and on the clock of volumes trends, out of every run."""
+    """Centre every run; on the clock of volumes, also detrend it."""
     if design.clock == "stimulus":
         return centre_runs(values, design.run)
     parts = np.split(values, np.cumsum(design.runs)[:-1])

@@ -92,7 +92,7 @@ def grade(X: np.ndarray, truth: np.ndarray, unseen: Any) -> dict[str, float]:
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Give the result, seconds of processor time, and seconds by the clock."""
+    """Return the result, processor seconds, and wall seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     found = run()
     return found, time.process_time() - cpu, time.perf_counter() - wall

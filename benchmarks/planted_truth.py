@@ -78,7 +78,7 @@ def essential(study: Study) -> Study:
 
 
 def recover(job: Job, n_shifts: int, seed: int) -> Recovery:
-    """Take one subject from files to winners and null distributions."""
+    """Analyse one subject from files to winners and null distributions."""
     table = pd.read_csv(job.places.bids_dir / "truth" / "planted.tsv", sep="\t").set_index("roi")
     truth = table["winner"].fillna("").to_dict()
     loaded = load_subject(job)
@@ -135,7 +135,7 @@ def shifts_within_runs(run: np.ndarray, n_shifts: int, rng: np.random.Generator)
 
 
 def in_every_order(responses: Responses, columns: np.ndarray, orders: Sequence[np.ndarray]) -> Responses:
-    """Put some targets side by side in every order of rows, as if each were a target of its own."""
+    """Stack targets in every order of rows, as if each were a target of its own."""
     values = np.asarray(responses.values[:, columns])
     wide = np.concatenate([values[order] for order in orders], axis=1)
     n = wide.shape[1]

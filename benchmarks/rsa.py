@@ -87,11 +87,11 @@ class Clock:
 
     @staticmethod
     def now():
-        """Tell both times."""
+        """Return processor and wall time."""
         return np.array([time.perf_counter(), time.process_time()])
 
     def read(self):
-        """Tell both times since the start."""
+        """Return processor and wall time since the start."""
         return self.now() - self.start
 
 

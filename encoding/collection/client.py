@@ -1,6 +1,7 @@
 """Requests to an OpenAI-compatible server: many at once, tried again where that can help, never where it cannot."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -340,10 +341,8 @@ def _retry_after(value: str | None) -> float | None:
     """Read how long the server wants to be left alone: seconds, or a date."""
     if not value:
         return None
-    try:
+    with contextlib.suppress(ValueError):
         return max(0.0, float(value))
-    except ValueError:
-        pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError):

@@ -113,7 +113,7 @@ class Study:
 
 
 def kind_of(model: EncodingModel) -> str:
-    """Look up the name under which the configuration knows a model.
+    """Return the kind of a model, its name in the configuration.
 
     Parameters
     ----------

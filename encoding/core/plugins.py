@@ -47,7 +47,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self.builtin) + len(self._plugins())
 
     def name_of(self, item: Any) -> str:
-        """Look up the name under which a class, or the class of an object, is registered."""
+        """Return the name under which a class, or the class of an object, is registered."""
         cls = item if isinstance(item, type) else type(item)
         for name, known in self.items():
             if known is cls:

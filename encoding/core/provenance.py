@@ -133,7 +133,7 @@ def fingerprint_array(array: np.ndarray) -> str:
 
 @cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    """Look up versions once; each look-up searches the whole path."""
+    """Return versions; cached, since each look-up searches the whole path."""
     found = []
     for name in VERSIONED:
         try:
@@ -144,7 +144,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def versions() -> dict[str, str]:
-    """Look up the versions of the packages that shape the numbers.
+    """Return the versions of the packages that affect results.
 
     Returns
     -------

@@ -110,7 +110,7 @@ def extremes(space: FeatureSpace, *, n: int = 8) -> pd.DataFrame:
 
 
 def top_category(space: FeatureSpace, categories: FeatureSpace) -> np.ndarray:
-    """Look up the category with the highest rating of each stimulus.
+    """Return the category with the highest rating of each stimulus.
 
     Returns (n_stimuli,).
     """

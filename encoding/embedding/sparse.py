@@ -462,7 +462,7 @@ class SparseEmbedding(BaseEstimator):
         return float(np.average(correct, weights=data.weight))
 
     def transform(self, X: Judgments | Triplets | np.ndarray) -> np.ndarray:
-        """Give the coordinates of the items of some judgments; those that were not fitted are placed among the others.
+        """Return the coordinates of the items of some judgments; items that were not fitted are placed among them.
 
         Parameters
         ----------

@@ -128,7 +128,7 @@ def connections(data: Triplets) -> np.ndarray:
 
 
 def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.ndarray | None:
-    """Look up which part each valid judgment was declared to belong to."""
+    """Return the declared part of each valid judgment."""
     if not isinstance(given, Judgments):
         return None
     declared = np.asarray(given.split[given.choice >= 0])

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,10 @@ def disk_error(error: OSError, path: str | Path, n_bytes: int = 0) -> str:
     """Describe what the disk lacks, and what to do."""
     if error.errno in FULL or SHORT.search(str(error)):
         missing = ""
-        try:
+        with suppress(OSError):  # without the figures the message still holds
             free = shutil.disk_usage(_existing(Path(path))).free
             needed = f"{_megabytes(n_bytes)} are needed, " if n_bytes else ""
             missing = f" ({needed}{_megabytes(free)} are free)"
-        except OSError:
-            pass
         return (
             f"{path}: the disk is full{missing}. Free some space, or choose another --work-dir; then run the same "
             f"command again: it goes on where it stopped."

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
 from pathlib import Path
 
@@ -81,11 +81,9 @@ def _try(lock: BaseFileLock, path: Path, wait: bool, busy: str, tell: Callable[[
 def _break_dead(path: Path) -> None:
     """Remove a marker whose owner gave no sign of life; filelock itself does so for processes of this host."""
     marker = Path(f"{path}.soft")
-    try:
+    with suppress(OSError):  # there is none, or its owner removed it meanwhile
         if time.time() - marker.stat().st_mtime > LEASE:
             marker.unlink()
-    except OSError:
-        pass
 
 
 def _owner(path: Path) -> str:

@@ -117,7 +117,7 @@ def _by_place(table: pd.DataFrame) -> dict[Hashable, pd.DataFrame]:
 
 
 def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
-    """Look up the claim that holds for all subjects of a region."""
+    """Return the claim that holds for all subjects of a region."""
     empty: dict[str, Any] = dict.fromkeys([*CLAIM, *COUNTS], np.nan)
     empty |= {"tested": False, **dict.fromkeys(TEXTS, ""), "verdict": UNTESTED, "n_leading": 0, "n_named": 0}
     if here is None:

@@ -17,7 +17,7 @@ TILE = 256  # rows of the similarity matrix that are summed at once
 
 
 def choice_logits(similarity: np.ndarray, items: np.ndarray, *, bias: np.ndarray | None = None) -> np.ndarray:
-    """Look up the similarity of the pair that is left when a slot is called odd.
+    """Return the similarity of the pair that remains when a slot is called odd.
 
     Shapes: `similarity` (n_items, n_items), `items` (n, 3), `bias` (3,); returns (n, 3).
     """

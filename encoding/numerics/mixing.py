@@ -65,7 +65,7 @@ class Permutation:
         self._keys = hashed(np.arange(6), seed, stream)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
-        """Look up what stands at some places of the order."""
+        """Return the items at some places of the order."""
         places = np.asarray(places, dtype=np.int64)
         if self._direct is not None:
             return self._direct[places]

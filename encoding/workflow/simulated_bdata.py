@@ -136,7 +136,7 @@ def _voxels(responses: Responses, coordinates: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _labels(size: Preset, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give what each block shows a number, and that of its original; stimuli shown again get numbers at the end."""
+    """Return numbers of the stimulus of each block and of its original; repeated stimuli come last."""
     n = size.n_runs * size.n_blocks - size.n_repeats
     plan = plan_runs(size, clip_durations(n, size.longest_clip, stream(seed, "durations")), seed)
     stimulus = np.concatenate([run.stimulus for run in plan]) + 1

@@ -20,5 +20,5 @@ class OneByOneSolver(KernelSolver):
         return n_targets * KernelSolver.operations(size, 1, device) + 1e12
 
     def at_once(self, n_targets: int) -> int:  # noqa: ARG002
-        """Take one target."""
+        """Return one target."""
         return 1

@@ -48,7 +48,8 @@ def test_filters_over_whole_runs_are_refused_where_folds_divide_runs(load, named
 
 
 def test_blocks_without_filters_are_fine():
-    parse("high_pass = false\ndetrend = false", BLOCKS)
+    study = parse("high_pass = false\ndetrend = false", BLOCKS)
+    assert (study.load.high_pass, study.load.detrend, study.split.kind) == (False, False, "blocks")
 
 
 def test_noise_needs_one_fixed_test_set_of_presentations():

@@ -82,7 +82,8 @@ def test_sessions(dataset):
         (base / "ses-a").mkdir()
         (base / "func").rename(base / "ses-a" / "func")
     rename(dataset, lambda name: name.replace("sub-01_", "sub-01_ses-a_"))
-    check(dataset, propose_config(dataset))
+    study = check(dataset, propose_config(dataset))
+    assert all("ses-a" in run.label or run.entities["session"] == "a" for run in runs_of(dataset, study))
 
 
 def test_a_task_with_events_wins_over_rest_with_more_runs(dataset):
