@@ -154,7 +154,7 @@ def draw_hue_map(
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
     size = float(np.clip(10_000 / len(places), 4, 34))
-    axes.scatter(*places.T, s=size, color=hue_colors(hue, purity), linewidths=0)
+    axes.scatter(places[:, 0], places[:, 1], s=size, color=hue_colors(hue, purity), linewidths=0)
     legend = add_axes(figure, 5.4, top + 0.75, WIDTH - 5.4 - EDGE, 3.6)
     _wheel(legend, *wheel)
     return figure
@@ -258,7 +258,7 @@ def draw_graph(
             LineCollection(list(lines), colors="#9AA1A9", linewidths=width.tolist(), alpha=0.7, zorder=1)
         )
     area = 30 + 260 * size / max(float(size.max(initial=0.0)), 1e-12)
-    axes.scatter(*places.T, s=area, color=colors, edgecolor="white", linewidths=0.8, zorder=2)
+    axes.scatter(places[:, 0], places[:, 1], s=area, color=colors, edgecolor="white", linewidths=0.8, zorder=2)
     for (x, y), label, dot in zip(places, labels, area, strict=True):
         text = label if len(label) <= 24 else f"{label[:23]}…"
         offset = (0, -float(np.sqrt(dot)) / 2 - 2)

@@ -21,7 +21,7 @@ from ..drawing.dimensions import (
 )
 from ..drawing.figure import save_figure
 from ..drawing.portraits import draw_graph, draw_hue_map, draw_roses, draw_tree
-from ..drawing.report import DataTable, Picture, Report, Section, Text, write_report
+from ..drawing.report import Block, DataTable, Picture, Report, Section, Text, write_report
 from ..io.atomic import write_tsv
 from .consensus import SHARE, Consensus
 from .evaluation import (
@@ -429,7 +429,7 @@ def _export(sections: list[Section], folder: Path) -> list[Section]:
     done = []
     for section in sections:
         stem = "-".join("".join(c if c.isalnum() else " " for c in section.title.lower()).split())
-        blocks: list[Text | Picture | DataTable] = []
+        blocks: list[Block] = []
         for number, block in enumerate(section.blocks, start=1):
             if isinstance(block, Picture) and isinstance(block.figure, Figure):
                 save_figure(block.figure, folder / f"{stem}-{number}.svg")
