@@ -51,10 +51,19 @@ def _stage(options: argparse.Namespace) -> int:
 
     return _each_subject(options, {
         "load": pipeline.load_subject,
-        "fit": lambda job: pipeline.fit_subject(job, pipeline.load_subject(job)),
+        "fit": _fit,
         "compare": pipeline.run_compare,
         "map": pipeline.run_participant,
     }[options.name])  # fmt: skip
+
+
+def _fit(job: "Job") -> Any:
+    """Load and fit; returns what was loaded, which tells what was left out."""
+    from .. import pipeline
+
+    loaded = pipeline.load_subject(job)
+    pipeline.fit_subject(job, loaded)
+    return loaded
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -116,6 +125,8 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
             if len(found.failed) < len(subjects):  # otherwise each says it itself, at once
                 for subject, problem in found.failed.items():
                     say(f"sub-{subject} will fail: {problem.removeprefix(f'sub-{subject}: ')}")
+            sound = [subject for subject in todo if subject not in found.failed]
+            _require_disk([job_of(options, study, places, subject, quiet=True) for subject in sound])
         prepare_output(study, places, options.arguments)
         if any(source.slow for source in study.features):
             # Once for all subjects, which then load it.
@@ -131,11 +142,29 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     return 1 if failed else 0
 
 
+def _require_disk(jobs: list["Job"]) -> None:
+    """Refuse to begin where responses and predictions of all subjects cannot fit; the first one stands for the rest."""
+    from ..workflow.checks import expected_footprint
+    from ..workflow.disk import bytes_there, require_space
+
+    if not jobs:
+        return
+    try:
+        found = expected_footprint(jobs[0])
+    except EncodingError:
+        return  # said by the participant itself, which does not stop the others
+    if found is not None:
+        missing = sum(max(0, found.work - bytes_there(job.work)) for job in jobs)
+        require_space(jobs[0].places.work_dir, missing, f"the work of {len(jobs)} participants")
+
+
 def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
+    from ..workflow.jobs import left_out
+
     start, who = time.monotonic(), f"sub-{job.subject}"
     try:
         with job.alone(say):
-            work(job)
+            missing = left_out(work(job))
     except EncodingError as error:
         if verbose:
             logging.getLogger(__name__).exception("sub-%s", job.subject)
@@ -152,7 +181,7 @@ def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
     finally:
         end_line(job.progress)
     say(f"{who}: done in {time.monotonic() - start:.0f} s")
-    return ""
+    return f"{who} is finished, but without {' Also, without '.join(missing)}" if missing else ""
 
 
 def add_embedding(commands: Any) -> None:

@@ -15,6 +15,7 @@ from ..comparison.controls import (
     shared_control,
 )
 from ..core import DataError, FeatureSpace
+from ..io.arrays import take_columns
 from ..loading import align
 from ..loading.motion import motion_of_rows
 from ..mapping import ControlsSummary, ControlSummary
@@ -32,7 +33,7 @@ def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary
     began = time.perf_counter()
     responses = loaded.responses
     columns = _some_targets(np.flatnonzero(responses.usable))
-    Y = np.asarray(responses.values[:, columns], dtype=np.float64)
+    Y = take_columns(responses.values, columns).astype(np.float64)
     folds = [(fold.train, fold.test) for fold in fitted.folds.folds]
     found = list(_controls(job, loaded, Y, folds))
     flags = above_chance(found)
