@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, text_width
+from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, shortened, text_width
 from .scales import ColorScale, WinnerScale
 
 BAR_HEIGHT = 0.13  # inch
 LEGEND_ROW = 0.2  # inch
+NAME_ROOM = 2.6  # inch
 
 
 def over(colors: np.ndarray, ground: np.ndarray) -> np.ndarray:
@@ -91,7 +92,7 @@ def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, f
         colors = scale.rgba(np.full(64, rank), ramp, np.full(64, 2 * scale.threshold))
         axes.imshow(colors[None, :, :3], aspect="auto", extent=(0, 1, 0, 1))
         axes.set_axis_off()
-        axes.text(1.12, 0.5, name, transform=axes.transAxes, va="center", size=8.5)
+        axes.text(1.12, 0.5, shortened(name, NAME_ROOM, 8.5), transform=axes.transAxes, va="center", size=8.5)
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - (top + 0.06) / height, _heading(scale), size=7.5, color=MUTED, va="center")
 
@@ -101,7 +102,7 @@ def _heading(scale: WinnerScale) -> str:
 
 
 def _column_width(scale: WinnerScale) -> float:
-    return 0.95 + max(text_width(name, 8.5) for name in scale.names)
+    return 0.95 + max(text_width(shortened(name, NAME_ROOM, 8.5), 8.5) for name in scale.names)
 
 
 def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> None:

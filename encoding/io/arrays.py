@@ -70,6 +70,15 @@ def hash_rows(values: np.ndarray) -> list[str]:
     return found
 
 
+def _of_memory(values: np.ndarray, columns: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    if rows is None:
+        return values[:, columns]
+    taken = np.empty((len(rows), len(columns)), dtype=values.dtype)
+    for place, row in enumerate(rows.tolist()):
+        taken[place] = values[row][columns]
+    return taken
+
+
 def take_columns(values: np.ndarray, columns: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Copy columns (of some rows), ``values[rows][:, columns]``, without mapping what lies between them.
 
@@ -78,9 +87,10 @@ def take_columns(values: np.ndarray, columns: np.ndarray, rows: np.ndarray | Non
 
     Shapes: `values` (n_rows, n_columns), `columns` (n_taken,), `rows` (n_read,); returns (n_read, n_taken).
     """
-    plain = not isinstance(values, np.memmap) or _root(values) is None or not values.flags.c_contiguous
-    if plain or values.ndim != 2 or not len(columns) or values.filename is None or not hasattr(os, "preadv"):
-        return values[:, columns] if rows is None else np.stack([values[row][columns] for row in rows])
+    if not isinstance(values, np.memmap) or _root(values) is None or not values.flags.c_contiguous:
+        return _of_memory(values, columns, rows)
+    if values.ndim != 2 or not len(columns) or values.filename is None or not hasattr(os, "preadv"):
+        return _of_memory(values, columns, rows)
     rows = np.arange(len(values)) if rows is None else rows
     first, last = int(columns.min()), int(columns.max()) + 1
     row = np.empty(last - first, dtype=values.dtype)
