@@ -3,6 +3,7 @@
 import math
 import mmap
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..core import DataError, fingerprint_array
 from .fetched import absent, require_content
 
 BLOCK_BYTES = 64 << 20
+WRITING = threading.Lock()
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -68,6 +70,36 @@ def hash_rows(values: np.ndarray) -> list[str]:
         found.append(fingerprint_array(values[start : start + height]))
         drop_pages(values)
     return found
+
+
+def put_columns(values: np.ndarray, rows: slice, columns: np.ndarray, content: np.ndarray) -> None:
+    """Write some columns of some rows, ``values[:, rows, columns] = content``, without mapping what lies between them.
+
+    Threads take turns: where columns are no neighbours, what lies between them is read and written back.
+
+    Shapes: `values` (n_layers, n_rows, n_columns), `columns` (n_put,), `content` (n_layers, n_rows put, n_put).
+    """
+    mapped = isinstance(values, np.memmap) and _root(values) is not None and values.flags.c_contiguous
+    if not mapped or not len(columns) or not hasattr(os, "pwrite"):
+        values[:, rows, columns] = content
+        return
+    assert isinstance(values, np.memmap)
+    content = np.ascontiguousarray(content, dtype=values.dtype)
+    first, last, start = int(columns.min()), int(columns.max()) + 1, rows.indices(values.shape[1])[0]
+    between = np.empty(last - first, dtype=values.dtype)
+    neighbours = len(columns) == last - first and bool((np.diff(columns) == 1).all())
+    number = os.open(str(values.filename), os.O_RDWR)
+    try:
+        with WRITING:
+            for layer, row in np.ndindex(*content.shape[:2]):
+                place = (layer * values.shape[1] + start + row) * values.shape[2] + first
+                at = values.offset + place * values.itemsize
+                if not neighbours:
+                    os.preadv(number, [between.data], at)
+                    between[columns - first] = content[layer, row]
+                os.pwrite(number, content[layer, row].data if neighbours else between.data, at)
+    finally:
+        os.close(number)
 
 
 def _of_memory(values: np.ndarray, columns: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
