@@ -5,7 +5,7 @@ The only module that reads the data package ``roi_atlases``.
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,18 +17,22 @@ from ...core.errors import DataError, suggest
 from ...core.plugins import load_plugins
 from ..bdata.rois import PREFIX, bdata_atlas
 from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
+from .files import FREESURFER, AtlasFile, file_paths, read_files
 from .label_images import read_labels
 from .matching import match_atlas
+from .moving import fit_atlas
 from .packages import PACKAGED, load_packaged, load_schaefer_fslr
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
 
 __all__ = [
+    "AtlasFile",
     "AtlasInfo",
     "attach_roi_sets",
     "available_atlases",
     "load_atlas",
     "load_bdata_atlas",
     "load_dseg",
+    "load_files",
     "match_atlas",
     "read_roi_sets",
 ]
@@ -192,12 +196,12 @@ def load_atlas(
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `available_atlases` lists as "surface", "package" or "plugin", or a label image: NIfTI, a GIFTI
-        pair (the file with ``hemi-L`` in its name, or a path with ``{hemi}`` where L and R go), CIFTI ``.dlabel.nii``
-        or ``.dscalar.nii``.
+        A name that `available_atlases` lists as "surface", "package" or "plugin", or a label image: NIfTI or MGH, a
+        GIFTI or ``.annot`` pair (the file with ``hemi-L`` or ``lh.`` in its name, or a path with ``{hemi}`` where L and
+        R, or lh and rh, go), CIFTI ``.dlabel.nii`` or ``.dscalar.nii``. `load_files` takes two files and more choices.
     table : str or Path, optional
-        TSV with the columns index and name, and optionally hemi, network and color. If not given, it is looked for
-        beside the image by the naming rule of BIDS.
+        TSV with the columns index and name, and optionally hemi, network and color, or another table of labels (see
+        `AtlasFile`). If not given, it is looked for beside the image by the naming rule of BIDS, then in the image.
     space : str, optional
         Reference space of the user's image, if its name has neither ``space-`` nor ``tpl-``. Of an atlas by name: the
         surface that is wanted, "fsLR", "fsaverage5", "fsaverage6" or "fsaverage"; shipped Schaefer parcels lie on
@@ -231,11 +235,62 @@ def load_atlas(
     else:
         path = _user_file(name)
         name = _name_of(path)
-    left = Path(str(path).replace("{hemi}", "L"))
-    regions = read_table(Path(table) if table is not None else find_table(left))
-    on_fslr = name in SURFACE_FILES and space == "fsLR"
-    labels, targets = load_schaefer_fslr(len(regions.index)) if on_fslr else read_labels(path, space)
-    return _assemble(name, labels, targets, regions, left, as_released=as_released)
+    if name in SURFACE_FILES:
+        regions = read_table(find_table(path))
+        labels, targets = load_schaefer_fslr(len(regions.index)) if space == "fsLR" else read_labels(path, space)
+        return _assemble(name, labels, targets, regions, path, as_released=as_released)
+    about = AtlasFile(name, str(path), labels=None if table is None else str(table), space=space)
+    return load_files(about, as_released=as_released)
+
+
+def load_files(
+    about: AtlasFile,
+    *,
+    base: str | Path = ".",
+    subject: str = "",
+    targets: Targets | None = None,
+    as_released: bool = False,
+) -> Atlas:
+    """Load an atlas from the files that an ``[[atlas]]`` table describes.
+
+    Parameters
+    ----------
+    about : AtlasFile
+        The table: ``AtlasFile("HO", "HarvardOxford-cort-maxprob-thr25-2mm.nii.gz", "HarvardOxford-Cortical.xml",
+        space="MNI152NLin6Asym")``.
+    base : str or Path, optional
+        Folder that its paths are relative to.
+    subject : str, optional
+        Label that takes the place of ``{subject}`` in them.
+    targets : Targets, optional
+        The responses' targets: with ``resample``, the atlas is moved onto their grid or mesh; otherwise it is refused
+        if it does not fit.
+    as_released : bool, optional
+        See `read_roi_sets`.
+
+    Returns
+    -------
+    Atlas
+        With the ROI sets that are defined on it.
+
+    Raises
+    ------
+    DataError
+        If a file or the table is missing or wrong, or a label has no row in the table.
+    AlignmentError
+        If it does not fit the targets.
+    """
+    base = Path(base)
+    paths = file_paths(about.file, base, subject)
+    grid = None
+    if about.resample and about.threshold is not None and targets is not None:
+        grid = targets.grid
+    freesurfer = _dseg_rows(("subcortex", "cortex", "none")) if about.labels == FREESURFER else ()
+    found = read_files(about, base, subject, freesurfer=freesurfer, grid=grid)
+    left = Path(str(paths[0]).replace("{hemi}", "L"))
+    atlas = _assemble(about.name, *found, left, as_released=as_released)
+    atlas = replace(atlas, licence=about.licence or atlas.licence, citation=about.citation or atlas.citation)
+    return atlas if targets is None else fit_atlas(atlas, targets, resample=about.resample)
 
 
 def _user_file(name: str) -> Path:
@@ -247,13 +302,16 @@ def _user_file(name: str) -> Path:
     path = Path(name)
     if not _is_file(name):
         known = [*SURFACE_FILES, *PACKAGED, *load_plugins(PLUGINS)]
-        raise DataError(f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image.")
+        raise DataError(
+            f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image (in TOML: an "
+            f"[[atlas]] table with name, file, labels and space)."
+        )
     return path
 
 
 def _is_file(name: str) -> bool:
     """Return True if a name is that of a file, there or not, and not that of an atlas."""
-    return "{hemi}" in name or name.endswith((".nii", ".nii.gz", ".gii")) or Path(name).exists()
+    return "{hemi}" in name or name.endswith((".nii", ".nii.gz", ".gii", ".annot", ".mgz")) or Path(name).exists()
 
 
 def _of_plugin(name: str) -> Atlas:

