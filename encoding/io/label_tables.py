@@ -28,8 +28,8 @@ COLUMNS = {  # of CSV files, lower case; the first that is there counts
     "color": ("color", "colour"),
 }
 KNOWN = (
-    "a BIDS TSV or a CSV with columns index and name, an FSL XML file, a FreeSurfer colour table (number name R G B A), "
-    "an ITK-SNAP label description, a label list of Connectome Workbench, or lines of a number and a name"
+    "a BIDS TSV or a CSV with columns index and name, an FSL XML file, a FreeSurfer colour table (number name R G B "
+    "A), an ITK-SNAP label description, a label list of Connectome Workbench, or lines of a number and a name"
 )
 
 
@@ -110,8 +110,8 @@ def _lines(path: Path, text: str) -> list[Row]:
     pairs = list(zip(lines[::2], lines[1::2], strict=False))
     matches = [WORKBENCH.fullmatch(second) for _, second in pairs]
     if lines and len(lines) % 2 == 0 and all(matches):
-        found = zip(pairs, matches, strict=True)
-        return [_colored(m[1], name.strip(), [m[2], m[3], m[4]]) for (name, _), m in found if m]
+        named = zip(pairs, matches, strict=True)
+        return [_colored(m[1], name.strip(), [m[2], m[3], m[4]]) for (name, _), m in named if m]
     numbered = [NUMBERED.fullmatch(line) for line in lines]
     if lines and all(numbered):
         return [{"index": match[1], "name": match[2]} for match in numbered if match]

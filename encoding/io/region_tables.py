@@ -150,6 +150,7 @@ def _text(text: str) -> str:
 
 
 def hemisphere(text: str, name: str) -> str:
+    """Read a hemisphere as L, R or ""."""
     short = _text(text).lower()
     if short and short not in HEMIS:
         raise DataError(f"Table {name}: hemi {text!r} is not understood; use L, R or n/a.")

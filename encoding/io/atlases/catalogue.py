@@ -5,9 +5,11 @@ The only module that reads the data package ``roi_atlases``.
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,22 +19,28 @@ from ...core.errors import DataError, suggest
 from ...core.plugins import load_plugins
 from ..bdata.rois import PREFIX, bdata_atlas
 from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
-from .files import FREESURFER, AtlasFile, file_paths, read_files
+from .files import FREESURFER, file_paths, read_bunch, read_files
 from .label_images import read_labels
 from .matching import match_atlas
 from .moving import fit_atlas
 from .packages import PACKAGED, load_packaged, load_schaefer_fslr
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
+from .settings import AtlasFile, RoiGroup
+from .user_sets import Labelled, add_roi_sets, check_roi_sets
 
 __all__ = [
     "AtlasFile",
     "AtlasInfo",
+    "RoiGroup",
+    "add_user_sets",
     "attach_roi_sets",
     "available_atlases",
     "load_atlas",
     "load_bdata_atlas",
+    "load_bunch",
     "load_dseg",
     "load_files",
+    "load_structures",
     "match_atlas",
     "read_roi_sets",
 ]
@@ -152,6 +160,88 @@ def read_roi_sets(*, as_released: bool = False) -> tuple[RoiPattern, ...]:
     instead = read_roi_patterns(_folder() / "roi_sets_as_released.tsv")
     replaced = {row.set.removesuffix("_as_released") for row in instead}
     return (*(row for row in sets if row.set not in replaced), *instead)
+
+
+def add_user_sets(
+    groups: Sequence[RoiGroup],
+    labelled: Sequence[Labelled],
+    targets: Targets | None,
+    *,
+    base: str | Path = ".",
+    subject: str = "",
+) -> list[Labelled]:
+    """Add ROI sets of the user to the atlases of some targets.
+
+    Parameters
+    ----------
+    groups : sequence of RoiGroup
+        The sets, as ``[[roi_set]]`` tables describe them.
+    labelled : sequence of (Atlas or None, ndarray)
+        Atlases, each with the label of every target (see `match_atlas`).
+    targets : Targets or None
+        The targets; None only checks names, files and regions, and adds nothing.
+    base : str or Path, optional
+        Folder that files are relative to.
+    subject : str, optional
+        Label that takes the place of ``{subject}``.
+
+    Returns
+    -------
+    list of (Atlas or None, ndarray)
+        Groups of regions are ROI sets of their atlas. Spheres and masks are new regions of it, or of an atlas of their
+        own.
+
+    Raises
+    ------
+    ConfigError
+        If an atlas or a region is not there, or coordinates say nothing in the space of the targets.
+    DataError
+        If a file is missing or wrong, or no target lies in a sphere.
+    """
+    shipped = _folder() / "roi_sets_on_request.tsv"
+    if targets is None:
+        check_roi_sets(groups, labelled, base=Path(base), shipped=shipped, subject=subject)
+        return list(labelled)
+    return add_roi_sets(groups, labelled, targets, base=Path(base), shipped=shipped, subject=subject)
+
+
+def load_structures(targets: Targets, *, as_released: bool = False) -> Atlas:
+    """Make an atlas of the structures that grayordinates name: amygdala, hippocampus and others, by FreeSurfer's names.
+
+    Parameters
+    ----------
+    targets : Targets
+        Grayordinates, or voxels of a CIFTI file.
+    as_released : bool, optional
+        See `read_roi_sets`.
+
+    Returns
+    -------
+    Atlas
+        Named "structures"; the cortex has no region.
+
+    Raises
+    ------
+    DataError
+        If no target lies in a structure outside the cortex.
+    """
+    table = make_table(_dseg_rows(DSEG_PARTS["aseg"]), DSEG_TABLE)
+    of_name = {structure_of(name): number for name, number in zip(table.region, table.index, strict=True)}
+    labels = np.array([of_name.get(name, 0) for name in targets.structure.tolist()], dtype=np.int32)
+    if not labels.any():
+        raise DataError(
+            f"Atlas 'structures': {targets!r} have no structure outside the cortex. It is for CIFTI files of fMRIPrep "
+            f"(--cifti-output), whose grayordinates name theirs; in volumes, use 'aseg'."
+        )
+    path = _folder() / "atlas-FreeSurfer_dseg"
+    return _assemble("structures", labels, targets, table, path, as_released=as_released)
+
+
+def structure_of(name: str) -> str:
+    """Return the CIFTI structure of one of FreeSurfer's names ("Left-Amygdala" is AMYGDALA_LEFT)."""
+    side, _, rest = name.partition("-") if name.startswith(("Left-", "Right-")) else ("", "", name)
+    known = {"Accumbens-area": "ACCUMBENS", "Cerebellum-Cortex": "CEREBELLUM", "VentralDC": "DIENCEPHALON_VENTRAL"}
+    return "_".join(filter(None, (known.get(rest, rest.upper().replace("-", "_")), side.upper())))
 
 
 def load_bdata_atlas(path: str | Path, what: str, *, space: str, as_released: bool = False) -> Atlas:
@@ -291,6 +381,50 @@ def load_files(
     atlas = _assemble(about.name, *found, left, as_released=as_released)
     atlas = replace(atlas, licence=about.licence or atlas.licence, citation=about.citation or atlas.citation)
     return atlas if targets is None else fit_atlas(atlas, targets, resample=about.resample)
+
+
+def load_bunch(
+    bunch: Any,
+    name: str,
+    *,
+    space: str | None = None,
+    licence: str = "",
+    threshold: float | None = None,
+    both_sides: Literal["split", "join"] | None = None,
+) -> Atlas:
+    """Load an atlas that a function of `nilearn.datasets` fetched.
+
+    Parameters
+    ----------
+    bunch : sklearn.utils.Bunch
+        With ``maps`` and ``lut``, as ``fetch_atlas_harvard_oxford`` and others return it.
+    name : str
+        Name of the atlas.
+    space : str, optional
+        Reference space, if the bunch has no ``template``.
+    licence : str, optional
+        Terms of use.
+    threshold : float, optional
+        Of probabilistic atlases: the smallest probability that counts, in the unit of the maps.
+    both_sides : {"split", "join"}, optional
+        See `AtlasFile`.
+
+    Returns
+    -------
+    Atlas
+        With the ROI sets that are defined on it.
+
+    Raises
+    ------
+    DataError
+        If the bunch has no maps or table, or its space is not known.
+    """
+    stated = space or bunch.get("template")
+    if not stated:
+        raise DataError(f"Atlas {name!r}: the bunch has no template. Give `space`.")
+    about = AtlasFile(name, "bunch.nii", space=str(stated), threshold=threshold, both_sides=both_sides, licence=licence)
+    found = _assemble(name, *read_bunch(bunch, about), Path(name))
+    return replace(found, licence=licence or found.licence)
 
 
 def _user_file(name: str) -> Path:

@@ -3,16 +3,16 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.axes import Grid, Targets
 from ...core.errors import DataError
-from ...core.settings import NotNegative, Rule, Text, settings
 from ..label_tables import KNOWN, Row, read_label_rows
 from ..region_tables import RegionTable, find_table, make_table
-from .label_images import LabelImage, hemi_files, read_label_image
+from .label_images import LabelImage, hemi_files, labels_of_volume, read_label_image
+from .settings import AtlasFile
 from .sides import only_present, separate_sides, without_background
 
 NUMBERS, FREESURFER = "numbers", "FreeSurfer"
@@ -21,47 +21,6 @@ ANSWER = (
     "by their numbers."
 )
 MANY = 1000  # numbers without names: more are no atlas but an image of something else
-Name = Annotated[
-    str, Rule("a name of letters, digits, -, _, + and .", lambda text: bool(text) and _is_name(text), "names")
-]
-
-
-def _is_name(text: str) -> bool:
-    return all(char.isalnum() or char in "-_+." for char in text) and len(text) <= 60
-
-
-@settings("[[atlas]]")
-class AtlasFile:
-    """An atlas of your own, or one that was downloaded."""
-
-    name: Name
-    """Name in tables and reports."""
-    file: Text | tuple[Text, Text]
-    """Label image, relative to the dataset: NIfTI or MGH, a CIFTI dlabel or dscalar, or GIFTI or FreeSurfer .annot as
-    one path with ``{hemi}`` or the two files, left first. ``{subject}`` stands for the label of the participant. Or a
-    name that `encoding atlases get` fetched. 4-D volumes hold one probability per region and need a `threshold`."""
-    labels: Text | tuple[Text, Text] | None = None
-    """Table of the labels: BIDS TSV, CSV, FSL XML, FreeSurfer colour table, ITK-SNAP label description, label list of
-    Connectome Workbench, or lines of numbers and names; two for two files whose labels differ. "FreeSurfer" for the
-    names of aseg and aparc+aseg, "numbers" for regions without names. If left out, the names inside the file or the
-    table beside it."""
-    space: Text | None = None
-    """Reference space of the file, a BIDS label; may be left out if the name of the file says it."""
-    licence: str = ""
-    """Terms of use, for lists and reports."""
-    citation: str = ""
-    """What to cite."""
-    threshold: NotNegative | None = None
-    """Of 4-D images of probabilities: the smallest that counts, in the unit of the file (25 or 0.25)."""
-    resample: bool = False
-    """Move the labels to the grid or mesh of the responses (nearest neighbour; probabilities by cubic splines). Between
-    MNI spaces, which differ by some millimetres, and between fsLR and fsaverage (through spheres) too, which the
-    report then says. Otherwise what does not fit is refused."""
-    both_sides: Literal["split", "join"] | None = None
-    """What to do where the same number stands for a region of both hemispheres: two regions (the rule on surfaces; in
-    volumes divided at x = 0) or one."""
-    map: Text | None = None
-    """Name of the map, of a GIFTI or CIFTI file with several."""
 
 
 class ReadFiles(NamedTuple):
@@ -183,8 +142,24 @@ def _joined(
     return ReadFiles(labels, found.targets, make_table(rows, name))
 
 
+def read_bunch(bunch: Any, about: AtlasFile) -> ReadFiles:
+    """Read what a function of `nilearn.datasets` returned: maps, a file or an image, and lut, a table."""
+    maps, lut = bunch.get("maps"), bunch.get("lut")
+    if maps is None or lut is None or not {"index", "name"} <= set(lut.columns):
+        raise DataError(
+            f"Atlas {about.name!r}: the bunch has no lut with columns index and name, or no maps (nilearn 0.12)."
+        )
+    if isinstance(maps, str | Path):
+        found = read_label_image((Path(maps),), about.space, threshold=about.threshold)
+    else:
+        found = labels_of_volume(maps, Path(about.name), str(about.space), threshold=about.threshold)
+    rows = [{"index": str(row["index"]), "name": str(row["name"])} for row in lut.to_dict("records")]
+    probabilities = about.threshold is not None
+    return _joined(about.name, found, {"": rows}, False, about.both_sides, probabilities=probabilities)
+
+
 def _by_volume(name: str, rows: list[Row], most: int) -> list[Row]:
-    """Number the rows of a probabilistic atlas by their volumes, 1..n, in the order of the table."""
+    """Give the rows of a probabilistic atlas the numbers of their volumes, 1..n, in the order of the table."""
     rows = [row for row in rows if not (row["index"] == "0" and row["name"].lower().startswith("background"))]
     if len(rows) < most:
         raise DataError(

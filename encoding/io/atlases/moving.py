@@ -1,6 +1,7 @@
 """Move an atlas onto the space of responses: between meshes through spheres, between MNI spaces as they are."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -95,8 +96,8 @@ def _fit_surface(atlas: Atlas, targets: Targets, resample: bool) -> Atlas:
     return _moved(atlas, to, atlas.labels[vertices], resample, targets.space)
 
 
-def _counts(n_vertices: dict[str, int] | object) -> str:
-    return " + ".join(str(n) for n in dict(n_vertices).values())  # type: ignore[call-overload]
+def _counts(n_vertices: Mapping[str, int]) -> str:
+    return " + ".join(str(n) for n in n_vertices.values())
 
 
 def _vertices_of(space: str) -> dict[str, int]:

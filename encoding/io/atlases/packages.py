@@ -121,7 +121,7 @@ def _sphere(file: str) -> np.ndarray:
     return nib.GiftiImage.from_filename(path).agg_data("pointset")
 
 
-def _fsaverage_sphere(hemi: str) -> np.ndarray:
+def fsaverage_sphere(hemi: str) -> np.ndarray:
     """Read the sphere of fsaverage that is registered to fs_LR, (163842, 3)."""
     return _sphere(f"fs_{hemi}/fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii")
 
@@ -130,14 +130,14 @@ def nearest(hemi: str, n_vertices: int) -> np.ndarray:
     """Return the nearest fs_LR 32k vertex of the first fsaverage vertices, (n_vertices,), on a common sphere."""
     from scipy.spatial import cKDTree
 
-    return cKDTree(_sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii")).query(_fsaverage_sphere(hemi)[:n_vertices])[1]
+    return cKDTree(_sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii")).query(fsaverage_sphere(hemi)[:n_vertices])[1]
 
 
 def nearest_of_fsaverage(hemi: str, n_known: int, n_wanted: int | None = None) -> np.ndarray:
     """Return the nearest of the first `n_known` fsaverage vertices: for fs_LR 32k, or the first `n_wanted` of it."""
     from scipy.spatial import cKDTree
 
-    sphere = _fsaverage_sphere(hemi)
+    sphere = fsaverage_sphere(hemi)
     wanted = _sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii") if n_wanted is None else sphere[:n_wanted]
     return cKDTree(sphere[:n_known]).query(wanted)[1]
 

@@ -39,7 +39,7 @@ def most_probable(name: str, image: Any, threshold: float | None, grid: Grid | N
         best = np.where(better, values, best)
     if not labels.any():
         raise DataError(
-            f"Atlas {name}: no probability reaches threshold = {threshold:g}. It is in the unit of the file: 25 or 0.25."
+            f"Atlas {name}: no probability reaches threshold = {threshold:g}. It is in the unit of the file (25, 0.25)."
         )
     if equal.any():
         logger.info("Atlas %s: in %d voxels several regions are equally probable; the first counts.", name, equal.sum())

@@ -19,7 +19,7 @@ SMALLEST_SHARE = 0.1  # of a region's voxels: less beyond x = 0 is the ragged ed
 def separate_sides(
     name: str, labels: np.ndarray, targets: Targets, names: Mapping[str, Sequence[Row]], both_sides: str | None
 ) -> tuple[np.ndarray, list[Row]]:
-    """Number the regions of the right hemisphere after those of the left where both share a number.
+    """Give regions of the right hemisphere numbers of their own where both hemispheres share one.
 
     On surfaces and in CIFTI structures a number that each side names is split, unless `both_sides` is "join". One row
     for both sides stays one region, which is said unless it is wanted or the table has a column of hemispheres. In
@@ -94,8 +94,8 @@ def _by_number(name: str, names: Mapping[str, Sequence[Row]], key: str) -> dict[
         if number in found and number != 0:
             raise DataError(
                 f"Atlas {name!r}: index {number} occurs twice in its table ({found[number]['name']!r} and "
-                f"{row['name']!r}). Number the regions of the right hemisphere after those of the left, or add a column "
-                f"hemi with L and R."
+                f"{row['name']!r}). Number the regions of the right hemisphere after those of the left, or add a "
+                f"column hemi with L and R."
             )
         found[number] = row
     found.pop(0, None)
@@ -175,8 +175,8 @@ def _say(name: str, regions: Sequence[str], where: str) -> None:
     if regions:
         shown = ", ".join(regions[:4]) + (f" and {len(regions) - 4} more" if len(regions) > 4 else "")
         logger.warning(
-            "Atlas %r: one number and one name stand for both hemispheres in %d regions (%s), which are one region each. "
-            'Set both_sides = "split" to divide them%s, or both_sides = "join" if that is meant.',
+            "Atlas %r: one number and one name stand for both hemispheres in %d regions (%s), which are one region "
+            'each. Set both_sides = "split" to divide them%s, or both_sides = "join" if that is meant.',
             name,
             len(regions),
             shown,
