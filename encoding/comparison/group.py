@@ -9,6 +9,15 @@ from ..numerics.significance import discovery_rates
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 
 
+def confidence_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the confidence of every region in tables of single subjects; texts that differ are joined."""
+    if "confidence" not in table:
+        return pd.DataFrame(columns=[*PLACE, "confidence"])
+    known = table[[*PLACE, "confidence"]].drop_duplicates()
+    joined = known.groupby(PLACE, sort=False, dropna=False)["confidence"]
+    return joined.agg(lambda texts: " / ".join(dict.fromkeys(text for text in texts if text))).reset_index()
+
+
 def summarise_regions(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise scores per region over subjects.
 

@@ -97,6 +97,11 @@ class Study:
         return tuple(model.name for model in self.models if len(model.bands) == 1)
 
     @property
+    def own_atlases(self) -> tuple[str, ...]:
+        """Names of atlases that every participant has a file of."""
+        return tuple(atlas.name for atlas in self.atlases if "{subject}" in str(atlas.file))
+
+    @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Pairs of models that are compared."""
         return self.compare.resolve(self.single, [model.name for model in self.models])

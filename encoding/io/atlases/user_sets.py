@@ -17,6 +17,7 @@ from ..region_tables import read_rows
 from .coordinates import coordinates_of
 from .files import file_paths
 from .label_images import hemi_files, read_labels
+from .matching import VOLUME_BESIDE, match_atlas
 from .roi_sets import family, forms
 from .settings import RoiGroup, each_sphere
 
@@ -49,14 +50,18 @@ class Region(NamedTuple):
     confidence: str
 
 
+def _sphere(x: float, y: float, z: float, radius: float) -> tuple[float, float, float, float]:
+    return x, y, z, radius
+
+
 def rois_of(group: RoiGroup, base: Path, shipped: Path) -> list[Roi]:
     """List the ROIs of a set, those of its file first."""
     made = partial(Roi, group.name, atlas=group.atlas, source=group.source, confidence=group.confidence)
     found = list(_from_file(group, base, shipped)) if group.file else []
     found += [made(roi, regions=one) for roi, one in group.regions.items()]
     for roi, given in group.spheres.items():
-        spheres = tuple((*map(float, one[:3]), float([*one, group.radius][3])) for one in each_sphere(given))
-        found.append(made(roi, spheres=spheres))  # type: ignore[arg-type]
+        spheres = tuple(_sphere(*map(float, [*one, group.radius][:4])) for one in each_sphere(given))
+        found.append(made(roi, spheres=spheres))
     found += [made(roi, mask=path) for roi, path in group.masks.items()]
     names = [(one.set, one.roi) for one in found]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -265,7 +270,7 @@ def _region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: st
         surfaces = hemi_files(file_paths(group.surface, base, subject)[0])
     points = coordinates_of(targets, surfaces)
     distance = np.stack([np.linalg.norm(points - np.asarray(one[:3]), axis=1) / one[3] for one in roi.spheres])
-    inside = (distance <= 1).any(0)
+    inside = np.asarray((distance <= 1).any(0))
     if not inside.any():
         near = min(float(np.min(far)) * one[3] for far, one in zip(distance, roi.spheres, strict=True))
         raise DataError(
@@ -273,8 +278,7 @@ def _region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: st
             f"nearest of {len(targets)} is {near:.1f} mm away. Enlarge the radius, or leave it out: surfaces hold no "
             f"subcortex."
         )
-    sides = {math.copysign(1, one[0]) if one[0] else 0 for one in roi.spheres}
-    hemi = {(-1.0,): "L", (1.0,): "R"}.get(tuple(sides), "")  # type: ignore[arg-type]
+    hemi = "L" if all(one[0] < 0 for one in roi.spheres) else "R" if all(one[0] > 0 for one in roi.spheres) else ""
     radii = " and ".join(f"{radius:g}" for radius in dict.fromkeys(one[3] for one in roi.spheres))
     told = "" if roi.confidence == OWN else f", {roi.confidence}"
     return Region(roi, hemi, inside, f"low: sphere of {radii} mm{told}")
@@ -285,10 +289,15 @@ def _spheres(roi: Roi) -> str:
 
 
 def _mask_region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: str) -> Region:
-    from .matching import match_atlas
-
     path = file_paths(str(roi.mask), base, subject)[0]
-    labels, places = read_labels(path, group.space or targets.space)
+    space = group.space or targets.space
+    if (
+        targets.kind == "grayordinate"
+        and path.name.endswith((".nii", ".nii.gz"))
+        and not path.name.endswith((".dlabel.nii", ".dscalar.nii"))
+    ):
+        space = VOLUME_BESIDE.get(space, space)
+    labels, places = read_labels(path, space)
     labels = (labels != 0).astype(np.int32)
     mask = Atlas(roi.roi, labels, places, np.array([1]), (roi.roi,), ("",), ("",), ("#808080",))
     return Region(roi, "", np.asarray(match_atlas(mask, targets) == 1), f"mask {path.name}")
