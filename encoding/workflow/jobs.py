@@ -22,6 +22,7 @@ from ..io.atlases.catalogue import (
 )
 from ..io.atlases.matching import match_atlas
 from ..io.atlases.packages import PACKAGED
+from ..io.atlases.shipped import shipped_space
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..io.locks import locked
@@ -298,7 +299,7 @@ def load_named_atlas(job: Job, name: str, path: Path | str, targets: Targets) ->
     if name == STRUCTURES:
         return load_structures(targets, as_released=as_released)
     # A file says in its name where it lies; an atlas by name is loaded onto the surface of the responses.
-    onto = space if path in PACKAGED or (isinstance(path, str) and space == "fsLR") else None
+    onto = space if path in PACKAGED else shipped_space(path, targets) if isinstance(path, str) else None
     return load_atlas(path, space=onto, as_released=as_released)
 
 

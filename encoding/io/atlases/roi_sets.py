@@ -141,6 +141,8 @@ def _within(atlas: Atlas, row: RoiPattern, regions: tuple[str, ...]) -> tuple[tu
 
 def family(name: str) -> str:
     """Return what all scales, forms and names of a parcellation share."""
+    if name.endswith("-17n"):  # parcels of 17 networks have other names than those of 7
+        return f"{name.split('-')[0]}-17n"
     return SHARED_NAMES.get(name, name.split("-")[0])
 
 
