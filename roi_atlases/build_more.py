@@ -1,7 +1,7 @@
 """Rebuild the files beside fsaverage5: ``python -m roi_atlases.build_more --annot DIR --tian DIR``.
 
-Schaefer-2018 on fsaverage (164k vertices, of which fsaverage6 and 5 are the first) from CBIG's annotations, on fs_LR 32k
-from ``brainspace``, in two MNI spaces from the combined volumes of Tian et al. (2020) without their subcortex; the
+Schaefer-2018 on fsaverage (164k vertices, of which fsaverage6 and 5 are the first) from CBIG's annotations, on fs_LR
+32k from ``brainspace``, in two MNI spaces from the combined volumes of Tian et al. (2020) without their subcortex; the
 Melbourne Subcortex Atlas (Tian et al. 2020) itself; and the table of the same parcels in 17 networks. Needs::
 
     pip install --no-deps brainspace==0.3.0 templateflow==25.1.2
@@ -45,8 +45,8 @@ DESCRIPTION = {
     "See licenses/.",
     "Citation": "Tian Y, Margulies DS, Breakspear M, Zalesky A (2020). Topographic organization of the human subcortex "
     "unveiled with functional connectivity gradients. Nature Neuroscience 23:1421-1432. doi:10.1038/s41593-020-00711-6",
-    "Summary": "Melbourne Subcortex Atlas at four scales: hippocampus, amygdala, thalamus, accumbens, pallidum, putamen, "
-    "caudate and their parts.",
+    "Summary": "Melbourne Subcortex Atlas at four scales: hippocampus, amygdala, thalamus, accumbens, pallidum, "
+    "putamen, caudate and their parts.",
     "Space": "MNI152NLin6Asym, MNI152NLin2009cAsym",
     "Source": "github.com/yetianmed/subcortex, commit 6275140, Group-Parcellation/3T/Subcortex-Only.",
     "HowMade": "roi_atlases/build_more.py: labels as integers, one table for both spaces; nothing else was changed.",

@@ -20,8 +20,10 @@ from ..io.atlases.catalogue import (
     load_files,
     load_structures,
 )
+from ..io.atlases.fetching import fetched_space
 from ..io.atlases.matching import match_atlas
 from ..io.atlases.packages import PACKAGED
+from ..io.atlases.remote import REMOTE
 from ..io.atlases.shipped import shipped_space
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
@@ -299,7 +301,10 @@ def load_named_atlas(job: Job, name: str, path: Path | str, targets: Targets) ->
     if name == STRUCTURES:
         return load_structures(targets, as_released=as_released)
     # A file says in its name where it lies; an atlas by name is loaded onto the surface of the responses.
-    onto = space if path in PACKAGED else shipped_space(path, targets) if isinstance(path, str) else None
+    onto = None
+    if isinstance(path, str):
+        by_name = fetched_space if path in REMOTE else shipped_space
+        onto = space if path in PACKAGED else by_name(path, targets)
     return load_atlas(path, space=onto, as_released=as_released)
 
 

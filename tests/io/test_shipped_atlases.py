@@ -78,7 +78,9 @@ def test_the_subcortex_lies_where_anatomy_has_it(space):
         np.testing.assert_allclose(of_name[f"NAc-{side}"], [11 * sign, 12, -7], atol=4)
     assert {(roi.set, roi.roi) for roi in atlas.roi_sets} >= {("horikawa2020_subcortical", "amygdala")}
     fine = load_atlas("Tian2020-S2", space=space)
-    assert {roi.roi for roi in fine.roi_sets if roi.set == "amygdala_fine"} == {"lAMY", "mAMY", "NAc_shell", "NAc_core"}
+    sets = {roi.roi: roi.regions for roi in fine.roi_sets}
+    assert sets["amygdala"] == ("lAMY-rh", "mAMY-rh", "lAMY-lh", "mAMY-lh")
+    assert len(sets["thalamus"]) == 8
 
 
 def test_the_space_of_the_responses_is_chosen_by_name():

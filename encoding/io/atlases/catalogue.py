@@ -19,11 +19,13 @@ from ...core.errors import DataError, suggest
 from ...core.plugins import load_plugins
 from ..bdata.rois import PREFIX, bdata_atlas
 from ..region_tables import RegionTable, entities, make_table, read_rows, read_table
+from .fetching import described
 from .files import FREESURFER, file_paths, read_bunch, read_files
 from .label_images import read_labels
 from .matching import match_atlas
 from .moving import fit_atlas
 from .packages import PACKAGED, load_packaged
+from .remote import REMOTE
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
 from .settings import AtlasFile, RoiGroup
 from .shipped import SHIPPED, read_shipped, table_path
@@ -318,6 +320,9 @@ def load_atlas(
     if name in SHIPPED and not Path(name).exists():
         about = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
         return _assemble(name, *read_shipped(name, space, _folder()), about, as_released=as_released)
+    if name in REMOTE and not Path(name).exists():
+        fetched, base = described(name, space)
+        return load_files(fetched, base=base, as_released=as_released)
     if not _is_file(name) and name in load_plugins(PLUGINS):
         return attach_roi_sets(_of_plugin(name), read_roi_sets(as_released=as_released))
     path = _user_file(name)
@@ -364,6 +369,10 @@ def load_files(
         If it does not fit the targets.
     """
     base = Path(base)
+    if isinstance(about.file, str) and about.file in REMOTE:
+        fetched, base = described(about.file, about.space)
+        own = {"name": about.name, "resample": about.resample, "both_sides": about.both_sides or fetched.both_sides}
+        about = replace(fetched, **own)  # type: ignore[arg-type]
     paths = file_paths(about.file, base, subject)
     grid = None
     if about.resample and about.threshold is not None and targets is not None:
@@ -428,7 +437,7 @@ def _user_file(name: str) -> Path:
         )
     path = Path(name)
     if not _is_file(name):
-        known = [*SHIPPED, *PACKAGED, *load_plugins(PLUGINS)]
+        known = [*SHIPPED, *PACKAGED, *REMOTE, *load_plugins(PLUGINS)]
         raise DataError(
             f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image (in TOML: an "
             f"[[atlas]] table with name, file, labels and space)."

@@ -59,8 +59,8 @@ def read_shipped(name: str, space: str | None, folder: Path) -> tuple[np.ndarray
     known = SAME.get(space, space)
     if known not in about.spaces:
         raise DataError(
-            f"Atlas {name!r} is shipped for {', '.join(about.spaces)}, not for {space!r}. {suggest(space, about.spaces)} "
-            f"`encoding atlases` lists others; files of your own are described in [[atlas]] tables."
+            f"Atlas {name!r} is shipped for {', '.join(about.spaces)}, not for {space!r}. "
+            f"{suggest(space, about.spaces)} Files of your own are described in [[atlas]] tables."
         )
     if known in VOLUMES:
         end = f"{SCHAEFER}_seg-7n_scale" if about.atlas == SCHAEFER else f"{TIAN}_scale"
@@ -68,11 +68,11 @@ def read_shipped(name: str, space: str | None, folder: Path) -> tuple[np.ndarray
     else:
         mesh = "fsaverage" if known == "fsaverage6" else known
         path = folder / f"tpl-{mesh}_hemi-L_atlas-{SCHAEFER}_seg-7n_scale-{about.scale}_dseg.label.gii"
-    labels, targets = read_labels(path, space)
+    labels, targets = read_labels(path, "fsaverage" if known == "fsaverage6" else known)
     if known == "fsaverage6":  # its vertices are the first of fsaverage's
-        n = FSAVERAGE[known]
-        labels = np.concatenate([half[:n] for half in np.split(labels, 2)])
-        targets = surface_targets(space, dict.fromkeys(targets.n_vertices, n))
+        labels = np.concatenate([half[: FSAVERAGE[known]] for half in np.split(labels, 2)])
+    if known in FSAVERAGE:
+        targets = surface_targets(space, dict.fromkeys(targets.n_vertices, FSAVERAGE[known]))
     table = read_table(table_path(name, folder))
     if about.networks == 17:  # the parcels are those of 7 networks, numbered otherwise
         rows = read_rows(table_path(name, folder), ("index", "seven"))
