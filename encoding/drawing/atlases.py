@@ -16,6 +16,7 @@ WIDTH, EDGE, GAP = 9.0, 0.14, 0.16  # inches
 VIEWS = ("lateral", "medial", "ventral", "dorsal")
 PLANES = ("sagittal", "coronal", "axial")
 N_SLICES = 6
+MARGIN = 8.0  # mm around the regions
 MOST_NAMES = 40  # more are a table, not a legend
 
 
@@ -85,6 +86,7 @@ def draw_label_slices(
 
     Shapes: `labels` (i, j, k) with axes to the right, front and top, `affine` (4, 4).
     """
+    labels, affine = _cropped(labels, affine)
     size = np.abs(np.diag(affine)[:3])
     sides = np.asarray(labels.shape) * size  # mm
     panels = {0: (sides[1], sides[2]), 1: (sides[0], sides[2]), 2: (sides[0], sides[1])}
@@ -108,10 +110,10 @@ def draw_label_slices(
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set_color("#cccccc")
-            where = affine[axis, axis] * index + affine[axis, 3]
+            where = round(affine[axis, axis] * index + affine[axis, 3])
             left = "L" if axis else "P"
             told = f"  {plane}, {left} is left" if column == 0 else ""
-            axes.set_title(f"{'xyz'[axis]} = {where:.0f}{told}", size=7, loc="left", pad=2)
+            axes.set_title(f"{'xyz'[axis]} = {where}{told}", size=7, loc="left", pad=2)
         top += tall[axis] + 0.22
     for place, (number, name) in enumerate(legend):
         row, column = divmod(place, 4)
@@ -122,6 +124,17 @@ def draw_label_slices(
         axes.set_yticks([])
         axes.text(1.5, 0.5, name[:38], transform=axes.transAxes, size=7, va="center")
     return figure
+
+
+def _cropped(labels: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a volume to its regions and a margin; returns (i, j, k) and the affine of the part."""
+    margin = np.ceil(MARGIN / np.abs(np.diag(affine)[:3])).astype(int)
+    where = np.argwhere(labels)
+    low = np.maximum(where.min(0) - margin, 0)
+    high = np.minimum(where.max(0) + margin + 1, labels.shape)
+    moved = affine.copy()
+    moved[:3, 3] = affine[:3, :3] @ low + affine[:3, 3]
+    return labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], moved
 
 
 def _slices(labels: np.ndarray, axis: int) -> list[int]:

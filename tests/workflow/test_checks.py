@@ -50,7 +50,7 @@ def test_what_one_subject_lacks_does_not_stop_the_others(study):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('atlases = ["HCP-MMP1"]', "Atlas 'HCP-MMP1' is a surface atlas for fsLR, .*; the responses are in 'MNI152"),
+        ('atlases = ["Schaefer2018-200"]', "Atlas 'Schaefer2018-200.*' labels vertex targets in 'fsaverage5', but the"),
         ('atlases = ["Schaefer2018-20"]', "Did you mean 'Schaefer2018-200'"),
         ('atlases = ["mine.nii.gz"]', "mine.nii.gz"),
     ],

@@ -5,6 +5,7 @@ The only module that reads the data package ``roi_atlases``.
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -325,9 +326,9 @@ def load_atlas(
         return load_files(fetched, base=base, as_released=as_released)
     if not _is_file(name) and name in load_plugins(PLUGINS):
         return attach_roi_sets(_of_plugin(name), read_roi_sets(as_released=as_released))
-    path = _user_file(name)
-    name = _name_of(path)
-    about = AtlasFile(name, str(path), labels=None if table is None else str(table), space=space)
+    file = _user_file(name)
+    name = _name_of(file)
+    about = AtlasFile(name, str(file), labels=None if table is None else str(table), space=space)
     return load_files(about, as_released=as_released)
 
 
@@ -464,7 +465,7 @@ def _of_plugin(name: str) -> Atlas:
 def _name_of(path: Path) -> str:
     named = entities(path)
     if "atlas" not in named:
-        return path.name.split(".")[0]
+        return re.sub(r"[^\w+-]", "_", path.name.split(".")[0])[:60]
     return "-".join(named[entity] for entity in ("atlas", "seg", "scale", "desc") if entity in named)
 
 

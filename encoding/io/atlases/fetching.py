@@ -153,7 +153,7 @@ def _from_nilearn(name: str, about: Remote, space: str, folder: Path) -> dict[st
     image = Path(str(bunch.maps))
     target = folder / f"{name}_dseg{''.join(image.suffixes[-2:]) if image.suffix == '.gz' else image.suffix}"
     shutil.copyfile(image, target)
-    shutil.rmtree(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     names = [str(label) for label in (bunch.lut["name"] if "threshold" not in kept else bunch.labels)]
     numbers = bunch.lut["index"].tolist() if "threshold" not in kept else list(range(1, len(names) + 1))
     rows = "".join(f"{number}\t{label}\n" for number, label in zip(numbers, names, strict=True))
