@@ -384,3 +384,12 @@ def test_a_bunch_of_nilearn_is_an_atlas(image, truth):
     np.testing.assert_array_equal(again.labels, atlas.labels)
     with pytest.raises(DataError, match="has no lut"):
         load_bunch(Bunch(maps=str(image)), "HO", space=SPACE)
+
+
+def test_names_that_both_sides_of_a_volume_share_get_their_hemisphere(image, tmp_path):
+    (tmp_path / "dk.csv").write_text(
+        "id,label,hemisphere,structure\n1,cuneus,L,cortex\n2,cuneus,R,cortex\n5,brainstem,B,x\n"
+    )
+    atlas = load_files(AtlasFile("dk", image.name, "dk.csv", space=SPACE), base=tmp_path)
+    assert atlas.region == ("L_cuneus", "R_cuneus", "brainstem")
+    assert atlas.hemi == ("L", "R", "")

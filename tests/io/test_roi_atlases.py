@@ -42,7 +42,7 @@ def test_every_shipped_file_has_its_checksum():
     assert listed == found
     shipped = {path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     others = {path.relative_to(FOLDER).as_posix() for path in shipped} - set(listed)
-    scripts = {"build_schaefer.py", "build_more.py", "check_roi_sets.py"}
+    scripts = {"build_schaefer.py", "build_more.py", "check_roi_sets.py", "check_label_files.py", "centroid_table.py"}
     assert others == {"__init__.py", *scripts, "README.md", "checksums.sha256"}
     assert sum(path.stat().st_size for path in shipped) < 1_500_000
 

@@ -88,9 +88,7 @@ def test_a_check_finds_what_does_not_fit_before_anything_is_read(study):
     write_labels(study)
     assert check(study, with_ball(ATLAS)).atlases["mine"] == 2
     write_labels(study, shape=(12, 10, 8))
-    with pytest.raises(
-        DataError, match=r"its grid has the shape \(12, 10, 8\), that of .*resample = true"
-    ):
+    with pytest.raises(DataError, match=r"its grid has the shape \(12, 10, 8\), that of .*resample = true"):
         check(study, with_ball(ATLAS))
     assert check(study, with_ball(ATLAS).replace('licence = "ours"', "resample = true")).atlases["mine"] == 2
     with pytest.raises(DataError, match="voxel targets in 'T1w'"):

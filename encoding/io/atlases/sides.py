@@ -50,7 +50,7 @@ def separate_sides(
         x = coordinates_x(targets)
         if both_sides != "split":
             _say_bilateral(name, labels, x, names, both_sides)
-            return labels, [row for rows in names.values() for row in rows]
+            return labels, _named_apart([row for rows in names.values() for row in rows], name)
         side = _sides_of_voxels(name, x, targets.space)
     tables = {key: _by_number(name, names, key) for key in ("L", "R", BOTH)}
     stated = any("hemi" in row for row in names.get(BOTH, ()))
@@ -78,7 +78,7 @@ def separate_sides(
             if number not in done:
                 rows.append({**row, "hemi": key} if key else row)
     _say(name, told, "")
-    return labels.astype(np.int32), _named_apart(_one_each(rows, side, labels))
+    return labels.astype(np.int32), _named_apart(_one_each(rows, side, labels), name)
 
 
 def _by_number(name: str, names: Mapping[str, Sequence[Row]], key: str) -> dict[int, Row]:
@@ -123,15 +123,16 @@ def _only_side(number: int, lies: Mapping[str, set[int]]) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _named_apart(rows: list[Row]) -> list[Row]:
+def _named_apart(rows: list[Row], name: str) -> list[Row]:
     """Put the hemisphere in front of names that occur on both sides."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["name"]] = counts.get(row["name"], 0) + 1
-    return [
-        {**row, "name": f"{row['hemi']}_{row['name']}"} if counts[row["name"]] > 1 and row.get("hemi") else row
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        side = hemisphere(row.get("hemi", ""), name) if counts[row["name"]] > 1 else ""
+        found.append({**row, "name": f"{side}_{row['name']}"} if side else row)
+    return found
 
 
 def coordinates_x(targets: Targets) -> np.ndarray:
