@@ -26,7 +26,7 @@ TYPES: dict[str, type] = {
     for cls in (
         core.Atlas, core.Exclusion, core.FeatureSpace, core.FoldMoments, core.Grid, core.Judgments, core.Plan,
         core.Predictions, core.Provenance, core.Responses, core.RoiSet, core.Samples, core.Scores,
-        core.StimulusSet, core.Targets,
+        core.StimulusSet, core.Targets, core.Weights,
     )
 }  # fmt: skip
 DESCRIPTION = "object.json"
@@ -38,7 +38,7 @@ def save(item: Any, folder: str | Path) -> Path:
 
     Parameters
     ----------
-    item : StimulusSet, Judgments, FeatureSpace, Responses, Predictions, Scores, Atlas, Samples or Targets
+    item : StimulusSet, Judgments, FeatureSpace, Responses, Predictions, Scores, Weights, Atlas, Samples or Targets
         The object.
     folder : str or Path
         Where to.
