@@ -62,6 +62,13 @@ class Scores:
         If shapes and axes differ.
     DataError
         If the metric is unknown or a row is listed twice.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> targets = encoding.Targets.of_columns(["V1", "V2"])
+    >>> encoding.Scores("r", [("mllm", "all")], [[0.25, 0.5]], targets, "01").row("mllm")
+    array([0.25, 0.5 ], dtype=float32)
     """
 
     metric: str

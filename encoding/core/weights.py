@@ -55,6 +55,16 @@ class Weights:
     ------
     AlignmentError
         If shapes and axes differ.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X, run = rng.standard_normal((80, 2)), np.repeat(range(4), 20)
+    >>> Y = X @ np.array([[1.0], [2.0]]) + 0.01 * rng.standard_normal((80, 1))
+    >>> model = encoding.Ridge(("X",), alphas=(1e-4,), keep_weights="mean")
+    >>> encoding.cross_validate(X, Y, run, models=[model]).weights["X"].values.round(1)
+    array([[[1., 2.]]], dtype=float32)
     """
 
     model: str

@@ -36,6 +36,12 @@ class Ridge:
     """Ridge regression on one feature space (or several, side by side as one).
 
     One penalty per target, or one for all targets, chosen by inner cross-validation.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> encoding.Ridge(("mllm",), alphas=(1.0, 10.0), keep_weights="mean").name
+    'mllm'
     """
 
     bands: Bands
@@ -118,6 +124,12 @@ class BandedRidge:
 
     The kernel is a weighted sum of the kernels of the bands; weights and penalty are chosen per target by
     inner cross-validation over a random search (Dupré la Tour et al. 2022, NeuroImage 264:119728).
+
+    Examples
+    --------
+    >>> import encoding
+    >>> encoding.BandedRidge(("mllm", "ratings"), n_iter=200).name
+    'mllm+ratings'
     """
 
     bands: Bands

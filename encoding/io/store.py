@@ -47,6 +47,14 @@ def save(item: Any, folder: str | Path) -> Path:
     -------
     Path
         The folder.
+
+    Examples
+    --------
+    >>> import encoding, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = encoding.save(encoding.Targets.of_columns(["V1"]), folder + "/targets")
+    ...     encoding.load(folder + "/targets")
+    Targets(1 of kind 'column')
     """
     with atomic_folder(folder) as temporary:
         write_object(item, temporary)
@@ -80,6 +88,14 @@ def load(folder: str | Path) -> Any:
     ------
     DataError
         If the folder holds no object, or one of another format.
+
+    Examples
+    --------
+    >>> import encoding, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = encoding.save(encoding.Samples.of_stimuli(["joy.mp4"]), folder + "/stimuli")
+    ...     encoding.load(folder + "/stimuli").stimulus
+    array(['joy.mp4'], dtype='<U7')
     """
     folder = Path(folder)
     content = _read_description(folder)

@@ -73,6 +73,14 @@ class CrossValidation:
         Outer and inner folds.
     weights : mapping of str to Weights
         Of the models whose settings ask for them (``keep_weights``).
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X, Y, run = rng.standard_normal((40, 2)), rng.standard_normal((40, 3)), np.repeat(range(4), 10)
+    >>> encoding.cross_validate({"mllm": X}, Y, run).to_frame().shape
+    (3, 1)
     """
 
     predictions: tuple[Predictions, ...]
@@ -433,8 +441,8 @@ class _Data:
         if groups is None or run.shape != (n,):
             given = "None" if groups is None else f"of shape {run.shape}"
             raise AlignmentError(
-                f"groups is {given}, but the run of each of the {n} rows of Y was needed: rows of a run share noise and "
-                f"are held out together. Where rows are independent, give np.arange({n})."
+                f"groups is {given}, but the run of each of the {n} rows of Y was needed: rows of a run share noise "
+                f"and are held out together. Where rows are independent, give np.arange({n})."
             )
         run = run.astype(str)
         position = np.zeros(n)
@@ -461,8 +469,8 @@ class _Data:
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != len(samples):
             raise AlignmentError(
-                f"X[{name!r}] has shape {values.shape}, but Y has {len(samples)} rows; (n_samples, n_features) with the "
-                f"same rows was needed."
+                f"X[{name!r}] has shape {values.shape}, but Y has {len(samples)} rows; (n_samples, n_features) with "
+                f"the same rows was needed."
             )
         return FeatureSpace(name, values, samples, features or tuple(f"{name}_{k + 1}" for k in range(values.shape[1])))
 
