@@ -151,12 +151,12 @@ def as_markdown(report):
         "",
         f"{twin['n_train']} training rows in {twin['n_runs']} runs, {twin['n_test']} test rows averaged over "
         f"{twin['n_repeats']} repeats, {' + '.join(f'{w:,}' for w in twin['widths'])} features with {len(DELAYS)} "
-        f"delays, {twin['n_targets']} targets, {report['sizes']['n_candidates']} candidates, {len(ALPHAS)} penalties, "
-        f"{report['sizes']['n_splits']} inner folds, one thread (seconds of kernel and himalaya from "
+        f"delays, {twin['n_targets']} targets, {report['sizes']['n_candidates']} candidates, {len(ALPHAS)} "
+        f"penalties, {report['sizes']['n_splits']} inner folds, one thread (seconds of kernel and himalaya from "
         f"{report['sizes']['n_measured']} candidates), {report['machine']}. {report['note']}",
         "",
-        "| method | CPU s | himalaya / method | test r, median | largest difference of test r | of CV scores (variances) "
-        "| peak memory so far, GB |",
+        "| method | CPU s | himalaya / method | median test r | difference of test r | of CV scores (variances) | "
+        "peak GB so far |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:

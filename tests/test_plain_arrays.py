@@ -2,8 +2,10 @@
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -204,6 +206,26 @@ def test_estimators_fit_into_scikit_learn():
     scores = cross_val_score(model, X["a"], Y[:, 0], cv=LeaveOneGroupOut(), groups=RUNS)
     assert scores.shape == (6,)
     assert scores.mean() > 0.3
+
+
+def test_the_page_about_arrays_runs(tmp_path, monkeypatch, capsys):
+    page = Path(__file__).resolve().parents[1] / "docs" / "arrays.md"
+    code = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len(code) == 8
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in code:
+        exec(block, names)
+    frame = names["found"].to_frame()
+    assert frame["mllm"][:4].mean() > 0.3
+    table = names["table"]
+    passed = table[table["p_fwe"] < 0.05]
+    assert set(zip(passed["space"], passed["target"], strict=True)) <= {
+        *(("mllm", f"t{k}") for k in range(1, 5)),
+        *(("ratings", f"t{k}") for k in range(5, 9)),
+    }
+    assert len(passed) >= 6
+    assert (tmp_path / "mllm.png").is_file()
 
 
 @pytest.mark.parametrize("name", encoding.__all__)

@@ -157,7 +157,8 @@ class _FoldFit:
         self.edges = np.cumsum([0] + [self._width(number) for number in range(len(bands))]).tolist()
         own = [slice(a, b) for a, b in pairwise(self.edges)]
         self.penalised = [slice(0, self.edges[-1])] if joined else own
-        _, self.factor = scale_set(self._columns(), fold.train, self.penalised, scale=True, intercept=True)
+        train = self._columns(fold.train)
+        _, self.factor = scale_set(train, np.arange(len(train)), self.penalised, scale=True, intercept=True)
         self._kernels: list[np.ndarray] | None = None
 
     @cached_property
@@ -169,12 +170,14 @@ class _FoldFit:
         rotate, band = self.rotate[number], self.bands[number]
         return band.stop - band.start if rotate is None else rotate.shape[1]
 
-    def _columns(self) -> np.ndarray:
-        """Return what is fitted: features about their training means, or their components."""
+    def _columns(self, rows: np.ndarray) -> np.ndarray:
+        """Return what is fitted, in some rows: features about their training means, or their components."""
+        X = self.X[rows]
+        X -= self.mean
         if all(rotate is None for rotate in self.rotate):
-            return self.X - self.mean
+            return X
         parts = [
-            self.X[:, band] - self.mean[band] if rotate is None else (self.X[:, band] - self.mean[band]) @ rotate
+            X[:, band] if rotate is None else X[:, band] @ rotate
             for band, rotate in zip(self.bands, self.rotate, strict=True)
         ]
         return np.concatenate(parts, axis=1)
@@ -191,7 +194,8 @@ class _FoldFit:
 
     def weights(self, Y: np.ndarray, gammas: np.ndarray, alphas: np.ndarray) -> np.ndarray:
         """Fit weights (n_features, n_targets) of unscaled features to centred training responses."""
-        Z = self._columns()[self.fold.train] * self.factor
+        Z = self._columns(self.fold.train)
+        Z *= self.factor
         if Z.shape[1] <= len(Z):
             found = band_weights(Z, Y, bands=self.penalised, gammas=gammas, alphas=alphas)
         else:
@@ -216,6 +220,7 @@ class _Fit:
     ) -> None:
         self.model, self.responses, self.folds, self.predictions = model, responses, folds, predictions
         X = np.concatenate([space.values.astype(np.float64) for space in used], axis=1)
+        X[:, X.std(0) <= 1e-7 * np.abs(X).max(0, initial=0.0)] = 0.0  # constants, as `make_design` has them
         edges = np.cumsum([0] + [space.values.shape[1] for space in used]).tolist()
         bands = [slice(a, b) for a, b in pairwise(edges)]
         n, p = X.shape
