@@ -127,11 +127,8 @@ class Scores:
         --------
         >>> import encoding
         >>> targets = encoding.Targets.of_columns(["V1", "V2"])
-        >>> encoding.Scores("r", [("mllm", "all")], [[0.25, 0.5]], targets, "01").to_frame()
-                mllm
-        target
-        V1      0.25
-        V2      0.50
+        >>> encoding.Scores("r", [("mllm", "all")], [[0.25, 0.5]], targets, "01").to_frame()["mllm"].to_dict()
+        {'V1': 0.25, 'V2': 0.5}
         """
         frame = later("io.tables", "frame_of")
         columns = {str(row): values for row, values in zip(self.rows, self.values, strict=True)}

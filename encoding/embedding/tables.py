@@ -219,6 +219,7 @@ def _listed(
 
 def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
     values, inside = read_embeddings(path, source.layer)
+    files: tuple[Path, ...] = (path,)
     beside = [path.with_suffix(suffix) for suffix in (".txt", ".tsv") if path.with_suffix(suffix).is_file()]
     if inside is None and len(beside) != 1:
         raise DataError(
@@ -226,7 +227,7 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
             f"stimulus column) lie beside it; exactly one is needed to name its rows."
         )
     if inside is not None:
-        names, lister, files = list(inside), "its own list", (path,)
+        names, lister = list(inside), "its own list"
     elif beside[0].suffix == ".txt":
         names = [line.strip() for line in beside[0].read_text(encoding="utf-8").splitlines() if line.strip()]
         lister, files = beside[0].name, (path, beside[0])

@@ -317,7 +317,7 @@ def _fit_components(
     n_rows, n_bands = len(held_rows(folds)[0]), 1 if model.joined else len(used)
     keep = _keeps(n_bands, responses, folds, compute)
     seed = provenance.seed or 0
-    inner = replace(model, pca=None, keep_variance=None)  # type: ignore[type-var]
+    inner = replace(model, pca=None, keep_variance=None)
     all_or_none = replace(compute, keep_bytes=2**62 if keep else 0)
     parts, places, sizes = [], [], []
     for k, fold in enumerate(folds.folds):

@@ -230,7 +230,7 @@ class _Fit:
             wanted = {"n_components": getattr(model, "pca", None), "share": getattr(model, "keep_variance", None)}
             rotate: Sequence[np.ndarray | None] = [None] * len(used)
             if any(value is not None for value in wanted.values()):
-                _, rotate = reduce_all(used, fold.train, **wanted)  # type: ignore[arg-type]
+                _, rotate = reduce_all(used, fold.train, **wanted)
             self.fits.append(_FoldFit(X, fold, bands, joined=model.joined, rotate=rotate, keep=kept <= memory))
         self.n_chunk = int(np.clip(memory // (8 * (3 * p + 3 * n)), 16, 4096))
         self.n_features = p

@@ -545,7 +545,8 @@ def _folds(data: _Data, cv: Any, inner_cv: Any, repeats: str | None) -> Folds:
     samples = data.responses.samples
     shown = (np.arange(len(samples)), samples.stimulus)
     if isinstance(cv, int | np.integer | str):
-        split = Split(n_outer=cv if isinstance(cv, str) else int(cv), n_inner=inner_cv, repeats=repeats)
+        n_outer: Any = cv if isinstance(cv, str) else int(cv)
+        split = Split(n_outer=n_outer, n_inner=inner_cv, repeats=repeats)
         return make_folds(split, samples, shown)
     if repeats not in (None, "condition"):
         raise ConfigError(f"repeats = {repeats!r} with folds of one's own: leave such rows out of the folds instead.")

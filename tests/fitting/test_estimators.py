@@ -317,7 +317,7 @@ def test_data_that_do_not_fit_together():
     model = RidgeCV().fit(X, Y)
     with pytest.raises(
         AlignmentError,
-        match="X has 17 features, but BandedRidgeCV is expecting 18 features as input: those that were fitted",
+        match="X has 17 features, but RidgeCV is expecting 18 features as input: those that were fitted",
     ):
         model.predict(X[:, 1:])
 
