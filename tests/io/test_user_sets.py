@@ -145,7 +145,7 @@ def test_masks_of_the_participant_are_regions(atlas, tmp_path):
     group = RoiGroup("deep", masks={"hyp": "sub-{subject}_hyp.nii.gz"})
     *_, (found, labels) = add_user_sets([group], [(atlas, atlas.labels)], voxels(), base=tmp_path, subject="01")
     np.testing.assert_array_equal(labels.reshape(SHAPE) != 0, mask)
-    assert found.confidence == ("mask sub-01_hyp.nii.gz",)
+    assert found.confidence == ("mask sub-{subject}_hyp.nii.gz",)  # the same for all participants
     with pytest.raises(DataError, match=r"mask of 'hyp': .*sub-02_hyp.nii.gz: no such file"):
         add_user_sets([group], [(atlas, atlas.labels)], None, base=tmp_path, subject="02")
 

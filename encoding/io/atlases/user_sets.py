@@ -300,7 +300,7 @@ def _mask_region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subjec
     labels, places = read_labels(path, space)
     labels = (labels != 0).astype(np.int32)
     mask = Atlas(roi.roi, labels, places, np.array([1]), (roi.roi,), ("",), ("",), ("#808080",))
-    return Region(roi, "", np.asarray(match_atlas(mask, targets) == 1), f"mask {path.name}")
+    return Region(roi, "", np.asarray(match_atlas(mask, targets) == 1), f"mask {Path(str(roi.mask)).name}")
 
 
 def _own_atlas(name: str, regions: Sequence[Region], targets: Targets) -> Labelled:
