@@ -1,6 +1,7 @@
 """Keep left and right apart where a label file gives both the same number."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ from ..region_tables import hemisphere
 logger = logging.getLogger(__name__)
 
 BOTH = ""
-SMALLEST_SHARE = 0.1  # of a region's voxels: less beyond x = 0 is the ragged edge of a region of one side
+SMALLEST_SHARE = 0.25  # of a region's voxels: less beyond x = 0 is the ragged edge of a region of one side
+SIDED = re.compile(r"(?:^|[^a-z])(?:l|r|lh|rh|left|right)(?:[^a-z]|$)", re.I)  # names that say their side
 
 
 def separate_sides(
@@ -167,7 +169,10 @@ def _say_bilateral(
     found = [
         row["name"]
         for row in rows
-        if (n := int(row["index"])) in left and n in right and low < left[n] / right[n] < 1 / low
+        if (n := int(row["index"])) in left
+        and n in right
+        and low < left[n] / right[n] < 1 / low
+        and not SIDED.search(row["name"])
     ]
     _say(name, found, " at x = 0")
 
