@@ -10,7 +10,18 @@ PLACE = ["atlas", "level", "set", "region", "hemi"]
 
 
 def confidence_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the confidence of every region in tables of single subjects; texts that differ are joined."""
+    """Collect the confidence of every region from tables of single subjects.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows of `score_regions` of all subjects, with the column confidence or without.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: the columns that name it, and confidence; texts that differ between subjects are joined.
+    """
     if "confidence" not in table:
         return pd.DataFrame(columns=[*PLACE, "confidence"])
     known = table[[*PLACE, "confidence"]].drop_duplicates()

@@ -319,8 +319,8 @@ def load_atlas(
     if name in PACKAGED:
         return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
     if name in SHIPPED and not Path(name).exists():
-        about = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
-        return _assemble(name, *read_shipped(name, space, _folder()), about, as_released=as_released)
+        description = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
+        return _assemble(name, *read_shipped(name, space, _folder()), description, as_released=as_released)
     if name in REMOTE and not Path(name).exists():
         fetched, base = described(name, space)
         return load_files(fetched, base=base, as_released=as_released)

@@ -223,4 +223,4 @@ def fetched_space(name: str, targets: Targets) -> str | None:
     return next((space for space in (targets.space, *beside) if space in _remote(name).spaces), None)
 
 
-__all__ = ["cache_folder", "cached", "check_cached", "described", "fetch_atlas", "fetched_space"]
+__all__ = ["fetch_atlas"]

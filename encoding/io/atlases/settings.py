@@ -5,7 +5,7 @@ from dataclasses import field
 from typing import Annotated, Literal
 
 from ...core.errors import ConfigError
-from ...core.settings import NotNegative, Number, Positive, Rule, Text, Unit, settings
+from ...core.settings import CountOrZero, NotNegative, Number, Positive, Rule, Text, Unit, settings
 
 RADIUS = 5.0  # mm
 Name = Annotated[
@@ -64,7 +64,7 @@ class RoiGroup:
     """TSV with one ROI per row (columns roi, and labels or x, y, z; optionally set, hemi, atlas, radius, source and
     confidence), or the name of a set that is shipped and used on request: "study_subcortical" (ten regions of Horikawa
     et al. 2020 and Du et al. 2025) or "emotion_subcortical"."""
-    regions: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
+    regions: dict[str, tuple[Text | CountOrZero, ...]] = field(default_factory=dict)
     """Regions of each ROI: names or shell patterns, with or without the hemisphere (``L_``) in front and ``_ROI`` at
     the end; numbers; or "network:" and the name of a network."""
     spheres: dict[str, tuple[Number, ...] | tuple[tuple[Number, ...], ...]] = field(default_factory=dict)
