@@ -22,6 +22,7 @@ from encoding.config.tables import General
 from encoding.mapping import drawing_key
 from encoding.mapping.derivative import is_drawn, note_drawn
 from encoding.pipeline import Job, Places, run_compare
+from encoding.workflow.weights import weights_key
 
 # Steps of the analysis, in order; a model has a step of its own.
 RESPONSES, ABC, FIRST, JOINT, RSA, TESTS, RSA_TESTS, RESULT, FIGURES = (
@@ -74,7 +75,7 @@ class World:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning)  # that betas may know of other folds
             result = run_compare(job)
-        key = drawing_key([result], job.study.maps)
+        key = drawing_key([result], job.study.maps, weights_key(job.folder, job.study))
         drawn = is_drawn(job.folder, key)
         note_drawn(job.folder, key, [])
         return self.times(out), drawn
@@ -234,6 +235,13 @@ def also(first, *others):
     return change
 
 
+OWN = "labels, names and sets of regions are in the key of the result, as for [map] atlases"
+ATLAS_FIELDS = (
+    *("name", "file", "labels", "space", "map", "threshold", "resample", "both_sides", "citation", "licence"),
+)
+ROI_SET_FIELDS = (
+    *("name", "file", "atlas", "regions", "masks", "spheres", "radius", "surface", "space", "source", "confidence"),
+)
 # Of the same content: tests of similarity take values, not where they come from.
 RELOADED = EVERYTHING - {RSA_TESTS}
 NOT = "no step of an analysis depends on it: "
@@ -248,6 +256,11 @@ ANALYSIS = {
     ("features", "table", "stimulus"): line("volumes", "features", "stimulus", "stim_id", DRAWN, 0),
     ("features", "table", "columns"): line("volumes", "features", "columns", ["b"], {FIRST, JOINT, TESTS} | DRAWN, 1),
     ("features", "table", "rows"): line("volumes", "features", "rows", 8, DRAWN, 0),
+    ("features", "table", "fill"): line("volumes", "features", "fill", "mean", DRAWN, 0),
+    ("features", "table", "layer"): NOT + "it chooses a part of a file, whose content is in the keys as for file",
+    ("features", "table", "layers"): NOT + "it makes feature spaces of other names",
+    **{("atlas", "", name): OWN for name in ATLAS_FIELDS},
+    **{("roi_set", "", name): OWN for name in ROI_SET_FIELDS},
     ("load", "volume", "kind"): Line(
         "volumes",
         also(put("load", "kind", "surface"), put("load", "space", "fsaverage5"), put("map", "atlases", [])),
@@ -324,6 +337,9 @@ ANALYSIS = {
     ("fit", "ridge", "bands"): line("volumes", "fit", "bands", ["abc", "first"], {"model-abc+first", TESTS} | DRAWN, 0),
     ("fit", "ridge", "name"): line("volumes", "fit", "name", "other", {"model-other", TESTS} | DRAWN, 0),
     ("fit", "ridge", "alphas"): line("volumes", "fit", "alphas", [1, 100], {ABC} | DRAWN, 0),
+    ("fit", "ridge", "pca"): line("volumes", "fit", "pca", 2, {ABC} | DRAWN, 0),
+    ("fit", "ridge", "keep_variance"): line("volumes", "fit", "keep_variance", 0.9, {ABC} | DRAWN, 0),
+    ("fit", "ridge", "keep_weights"): line("volumes", "fit", "keep_weights", "mean", {FIGURES}, 0),
     ("fit", "ridge", "method"): line("volumes", "fit", "method", "kernel", {ABC} | DRAWN, 0),
     ("fit", "ridge", "alpha_per_target"): line("volumes", "fit", "alpha_per_target", False, {ABC} | DRAWN, 0),
     ("fit", "ridge", "alpha_unit"): line("volumes", "fit", "alpha_unit", "zscored", {ABC} | DRAWN, 0),
@@ -331,6 +347,9 @@ ANALYSIS = {
     ("fit", "banded_ridge", "name"): line("volumes", "fit", "name", "other", {"model-other"} | DRAWN, 2),
     ("fit", "banded_ridge", "alphas"): line("volumes", "fit", "alphas", [1, 100], {JOINT} | DRAWN, 2),
     ("fit", "banded_ridge", "n_iter"): line("volumes", "fit", "n_iter", 4, {JOINT} | DRAWN, 2),
+    ("fit", "banded_ridge", "pca"): line("volumes", "fit", "pca", 2, {JOINT} | DRAWN, 2),
+    ("fit", "banded_ridge", "keep_variance"): line("volumes", "fit", "keep_variance", 0.9, {JOINT} | DRAWN, 2),
+    ("fit", "banded_ridge", "keep_weights"): line("volumes", "fit", "keep_weights", "mean", {FIGURES}, 2),
     ("fit", "banded_ridge", "method"): line("volumes", "fit", "method", "kernel", {JOINT} | DRAWN, 2),
     ("fit", "banded_ridge", "search"): line("volumes", "fit", "search", "guided", {JOINT} | DRAWN, 2),
     ("fit", "banded_ridge", "subsets"): line("volumes", "fit", "subsets", True, {JOINT} | DRAWN, 2),
@@ -451,7 +470,7 @@ REST = {
     ("stimuli", name): SHOWN
     for name in (
         *("table", "show", "folder", "captions", "captions_shown", "caption", "captions_each", "mask_emotions"),
-        *("n_frames", "size", "sheet", "split"),
+        *("n_frames", "frames_per_second", "size", "sheet", "split"),
     )
 } | {
     ("budget", name): SPENT
