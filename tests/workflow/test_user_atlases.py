@@ -1,5 +1,8 @@
 """Atlases and ROI sets of the user, from TOML to the tables and the report of a run."""
 
+import re
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -150,3 +153,13 @@ def test_structures_of_cifti_files_are_an_atlas(tmp_path):
     volumes = write_study(tmp_path / "other")
     with pytest.raises(DataError, match=r"have no structure outside the cortex. It is for CIFTI files of fMRIPrep"):
         check_dataset(read_config(path), Places(volumes.root, tmp_path / "out", tmp_path / "out" / "work"), ["01"])
+
+
+def test_the_tables_of_the_page_on_atlases_are_good(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "atlases.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.S)
+    base = write_config(tmp_path).read_text().replace("\n[map]\ndpi = 50\n", "")
+    assert len(blocks) == 4
+    for block in blocks:
+        study = parse_config(f"{base}\n{block}")
+        assert study.atlases or study.roi_sets or study.maps.atlases != ("auto",)
