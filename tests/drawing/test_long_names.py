@@ -67,7 +67,7 @@ def outside(figure):
     whole = figure.bbox
     found = []
     for text in figure.findobj(lambda artist: hasattr(artist, "get_text") and artist.get_visible()):
-        if len(text.get_text()) < 12:  # ticks beyond the axes, which are not drawn
+        if len(text.get_text()) < 12 or "$" in text.get_text():  # ticks beyond the axes, which are not drawn
             continue
         box = text.get_window_extent(canvas.get_renderer())
         if box.x0 < whole.x0 - 2 or box.x1 > whole.x1 + 2 or box.y0 < whole.y0 - 2 or box.y1 > whole.y1 + 2:
