@@ -6,7 +6,6 @@ import shutil
 import threading
 from html.parser import HTMLParser
 
-import joblib
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -375,8 +374,8 @@ def test_participants_run_side_by_side(tmp_path, capsys, monkeypatch, n_jobs):
 
     monkeypatch.setattr(pipeline, "load_subject", meet)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    with joblib.parallel_config("threading"):
-        assert encoding("load", *places_of(study), "--n-jobs", n_jobs) == 0
+    monkeypatch.setattr("encoding.workflow.cluster.PROCESSES", False)  # processes would not see what is replaced
+    assert encoding("load", *places_of(study), "--n-jobs", n_jobs) == 0
     err = capsys.readouterr().err
     assert {"sub-01 load: done", "sub-02 load: done"} <= {line.partition(" in ")[0] for line in err.splitlines()}
 

@@ -13,7 +13,7 @@ from encoding.numerics.matching import match_columns
 
 @pytest.fixture(scope="module")
 def consensus(hard):
-    return fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), n_jobs=2, resamples=2)
+    return fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), resamples=2)
 
 
 def test_planted_dimensions_are_reproducible(truth, consensus):
@@ -32,7 +32,7 @@ def test_planted_dimensions_are_reproducible(truth, consensus):
 
 
 def test_jobs_do_not_change_a_byte(hard, consensus):
-    again = fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), n_jobs=1, halves=False, resamples=0)
+    again = fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), halves=False, resamples=0)
     assert again.embedding.tobytes() == consensus.embedding.tobytes()
     assert again.dimensions["triplet_split"].isna().all()
 
