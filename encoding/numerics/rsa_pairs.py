@@ -1,9 +1,9 @@
 """Spearman's correlation, and Pearson's of Euclidean distances, over the pairs of one searchlight after another.
 
-Both need the similarity of every pair. It is formed tile by tile in float32. Distances are compared at once. For ranks,
-pairs are counted in bins of equal width instead of sorted, and every pair of a bin has the mean of the ranks in it. With
-c pairs in a bin and next to it at most d, a pair is less than c / 2 + d ranks from its true one, also where rounding has
-moved it across an edge; so the correlation is off by at most
+Both need the similarity of every pair. It is formed tile by tile in float32. Distances are compared at once. For
+ranks, pairs are counted in bins of equal width instead of sorted, and every pair of a bin has the mean of the ranks in
+it. With c pairs in a bin and next to it at most d, a pair is less than c / 2 + d ranks from its true one, also where
+rounding has moved it across an edge; so the correlation is off by at most
 
     sqrt(12 sum over bins of c (c / 2 + d)^2 / n^3)
 
