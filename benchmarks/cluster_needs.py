@@ -122,7 +122,9 @@ def main(arguments=None):
     parser.add_argument("--samples", type=int, default=2196)
     parser.add_argument("--targets", type=int, default=100_000)
     parser.add_argument("--models", type=int, default=5)
-    parser.add_argument("--bands", type=int, default=4, help="of the joint model; predictions of each are kept up to 2 GB")
+    parser.add_argument(
+        "--bands", type=int, default=4, help="of the joint model; predictions of each are kept up to 2 GB"
+    )
     parser.add_argument("--folder", type=Path, default=None, help="on the disk that is to be measured")
     parser.add_argument("--network", type=float, default=1.0, help="gigabytes per second that the scheduler can send")
     parser.add_argument("--quick", action="store_true", help="constants of a small fit, for a test")

@@ -37,7 +37,7 @@ class Elsewhere:
 
     apart = True
 
-    def map(self, function, shared, items, *, lost=None):
+    def map(self, function, shared, items, **_):
         for item in items:
             called = pickle.loads(pickle.dumps((function, shared, item)))
             yield pickle.loads(pickle.dumps(called[0](*called[1:])))

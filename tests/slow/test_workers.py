@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -148,8 +149,7 @@ def slurm(tmp_path_factory):
     for name in ("state", "spool", "log"):
         (folder / name).mkdir()
     host = socket.gethostname()
-    with open(template) as file:
-        text = file.read().replace("DIR", str(folder)).replace("HOST", host)
+    text = Path(template).read_text().replace("DIR", str(folder)).replace("HOST", host)
     (folder / "slurm.conf").write_text(text)
     subprocess.run(["runuser", "-u", "munge", "--", "munged"], check=False, capture_output=True)
     started = [subprocess.Popen([name, "-D", "-f", folder / "slurm.conf"]) for name in ("slurmctld", "slurmd")]
