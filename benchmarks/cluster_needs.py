@@ -3,8 +3,8 @@
     python benchmarks/cluster_needs.py                         # an emotion-video study of 5 participants
     python benchmarks/cluster_needs.py --subjects 200 --targets 90000 --samples 3000
 
-The constants are measured where it runs, in some seconds: how long a target takes in a fit and in the tests, how fast the disk
-of `--folder` (put it where results will be) and the memory are, and what one task of the scheduler costs. The rest is
+The constants are measured where it runs, in about a minute: how long a target takes in a fit of four narrow spaces, how
+fast the disk of `--folder` is (put it where results will be), and what one task of the scheduler costs. The rest is
 counting. Workers are taken to be like this machine's processors; the disk is one for all, which is what limits most.
 """
 
@@ -28,7 +28,7 @@ WIDTHS = (30, 30, 34, 14)
 
 def nothing(shared, item):
     """Do what costs nothing but the scheduler's time."""
-    return item
+    return shared, item
 
 
 def measure_fit(folder, n_samples, n_targets, n_candidates):
@@ -111,8 +111,8 @@ def needs(study, constants, n_workers):
     }
     worst = max(limits, key=lambda name: limits[name])
     return {
-        "workers": n_workers, "used": users, "read_gb": read / 1e9, "moved_gb": moved / 1e9, "written_gb": written / 1e9,
-        "hours": max(limits.values()) / 3600, "limit": worst,
+        "workers": n_workers, "used": users, "read_gb": read / 1e9, "moved_gb": moved / 1e9,
+        "written_gb": written / 1e9, "hours": max(limits.values()) / 3600, "limit": worst,
     }  # fmt: skip
 
 
