@@ -214,7 +214,7 @@ def test_surfaces_become_surface_images():
 def test_grayordinates_become_cifti(tmp_path):
     from factories import brain_models
 
-    from encoding.workflow.from_arrays import as_targets
+    from encoding.workflow.array_data import as_targets
 
     models = brain_models()
     one = nib.Cifti2Image(np.arange(float(len(models)))[None], header=(nib.cifti2.ScalarAxis(["x"]), models))
