@@ -382,6 +382,11 @@ ANALYSIS = {
     ("compute", "", "chunk"): line("volumes", "compute", "chunk", "1 MB", set()),
     ("compute", "", "memory"): line("volumes", "compute", "memory", "500 MB", set()),
     ("compute", "", "vram"): line("volumes", "compute", "vram", "1 GB", set()),
+    ("compute", "", "threads"): line("volumes", "compute", "threads", 1, set()),
+    **{
+        ("compute", "", name): NOT + "it says where work is done"
+        for name in (*("workers", "cluster", "scratch", "account", "interface", "job_options", "queue", "walltime"),)
+    },
     ("compute", "", "verify"): line("volumes", "compute", "verify", True, set()),
     ("compare", "", "metric"): line("volumes", "compare", "metric", "r2", DRAWN),
     ("compare", "", "pairs"): line("volumes", "compare", "pairs", [["abc", "joint"]], DRAWN),
