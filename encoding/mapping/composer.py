@@ -1,6 +1,6 @@
 """Draw the figures of a report on shared scales."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from ..drawing.charts import draw_differences, draw_networks
 from ..drawing.diagnostics import draw_scatter
 from ..drawing.figure import save_figure
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
-from .figures import Canvas, group_mean
+from .figures import Canvas, MapFigure, canvas_of, group_mean
+from .meshes import find_surfaces
 from .results import MEANING, RULE, Result
 from .selection import Chart, charts
 from .settings import Maps
@@ -40,6 +41,8 @@ class Composer:
         root: Path,
         progress: Progress,
         group_verdicts: pd.DataFrame | None = None,
+        *,
+        canvases: Mapping[str, Canvas] | None = None,
     ) -> None:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
         summary = results[0].summary
@@ -49,11 +52,18 @@ class Composer:
         self.pairs = list(summary.pairs)
         self.colors = space_colors(self.models)
         self.regions = pd.concat([result.regions for result in results], ignore_index=True)
-        self.canvas = {r.subject: Canvas(r.targets, r.background) for r in results}
+        self.canvas = canvases or {
+            r.subject: canvas_of(r.targets, r.background, find_surfaces(settings, r.targets, r.subject), settings)
+            for r in results
+        }
+        self.missed: list[str] = []  # clusters that are on no slice, by map
         first = results[0].targets
         self.shared = len(results) > 1 and all(r.targets.same_as(first) for r in results)
         self.columns = 2 if len(results) > 1 else 1
         self.drawable = all(canvas.drawable for canvas in self.canvas.values())
+        self.not_drawn = tuple(
+            dict.fromkeys(canvas.surfaces.missing for canvas in self.canvas.values() if canvas.surfaces.missing)
+        )
         label = LABELS[self.metric]
         everything = [self._main(r).values for r in results if self.models]
         finite = any(np.isfinite(values).any() for values in everything)
@@ -69,8 +79,13 @@ class Composer:
     def _main(self, result: Result) -> Scores:
         return result.scores[self.metric]
 
-    def keep(self, figure: Figure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
+    def keep(self, figure: Figure | MapFigure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
         """Save a figure and make it a block of the report."""
+        if isinstance(figure, MapFigure):
+            if figure.warning:
+                caption = f"{caption} {figure.warning}."
+                self.missed.append(f"{name}: {figure.warning}")
+            figure = figure.figure
         path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
         self.pictures.append(path)
         self.progress(min(0.95, len(self.pictures) / self._n_expected()))
@@ -150,9 +165,10 @@ class Composer:
 
     def accuracy(self) -> page.Section | None:
         """Show the accuracy map of every model."""
+        untold = tuple(page.Text(text) for text in self.not_drawn)
         if not self.drawable or self.scale is None:
-            return None
-        blocks = []
+            return page.Section("Accuracy of each model", untold) if untold else None
+        blocks: list[page.Block] = list(untold)
         for model in self.models:
             if self.shared:
                 mean = group_mean([self._main(r).row(model) for r in self.results])
