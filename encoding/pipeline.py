@@ -46,6 +46,7 @@ from .workflow.controls import control_subject
 from .workflow.features import make_spaces
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.maps import canvases_of
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
@@ -252,7 +253,8 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     """
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
-    key = drawing_key([result], study.maps)
+    canvases = canvases_of(study, job.places, [result])
+    key = drawing_key([result], study.maps, canvases)
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         rates = {model.name: rates_of(result, model.name) for model in study.models}
@@ -268,7 +270,12 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
         )
         maps += write_rsa_maps(job.folder / "func", result)
         drawn = write_report(
-            [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
+            [result],
+            study.maps,
+            page,
+            job.folder / "figures",
+            progress=partial(job.progress, "report"),
+            canvases=canvases,
         )
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
@@ -313,7 +320,8 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, verdicts = write_group_tables(study, folder, results)
-    key = drawing_key(results, study.maps)
+    canvases = canvases_of(study, places, results)
+    key = drawing_key(results, study.maps, canvases)
     if again or not is_drawn(folder, key):
         drawn = write_report(
             results,
@@ -323,6 +331,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             progress=partial(progress, "report"),
             tests=tests,
             group_verdicts=verdicts,
+            canvases=canvases,
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

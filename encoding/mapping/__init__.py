@@ -6,6 +6,8 @@ from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
+    from .figures import Canvas, canvas_of
+    from .meshes import Surfaces, find_surfaces
     from .report import write_report
     from .results import (
         INFERENCE,
@@ -46,6 +48,7 @@ __all__ = [
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
+    "Canvas",
     "CeilingSummary",
     "ControlSummary",
     "ControlsSummary",
@@ -56,9 +59,12 @@ __all__ = [
     "RsaSummary",
     "SolverSummary",
     "Summary",
+    "Surfaces",
     "TargetTests",
+    "canvas_of",
     "choose_atlases",
     "drawing_key",
+    "find_surfaces",
     "finished_result",
     "is_drawn",
     "joined_claims",

@@ -12,6 +12,7 @@ from typing import Any
 from ..core import digest, versions
 from ..io.atomic import write_json, write_text
 from ..io.bids.sidecars import read_json
+from .figures import Canvas
 from .results import Result
 from .settings import Maps
 
@@ -70,7 +71,7 @@ def prepare_derivative(
     write_json(output / "logs" / f"run-{now}-{secrets.token_hex(4)}.json", {**about, "config": text})
 
 
-def drawing_key(results: Sequence[Result], settings: Maps) -> str:
+def drawing_key(results: Sequence[Result], settings: Maps, canvases: Mapping[str, Canvas] | None = None) -> str:
     """Identify the maps and the report of some participants.
 
     Parameters
@@ -79,13 +80,17 @@ def drawing_key(results: Sequence[Result], settings: Maps) -> str:
         What they show.
     settings : Maps
         How.
+    canvases : mapping of str to Canvas, optional
+        What each participant is drawn on.
 
     Returns
     -------
     str
         Equal for equal pictures.
     """
-    return digest(["map/1", versions()["brain-encoding"], [result.summary.key for result in results], asdict(settings)])
+    drawn_on = [canvas.identity for canvas in (canvases or {}).values()]
+    keys = [result.summary.key for result in results]
+    return digest(["map/2", versions()["brain-encoding"], keys, asdict(settings), drawn_on])
 
 
 def is_drawn(folder: Path, key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,13 @@ class Canvas:
     surfaces: Surfaces = field(default_factory=Surfaces)
     settings: Maps = field(default_factory=Maps)
     outlines: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n_targets,) Regions by name
+
+    @property
+    def identity(self) -> list[str]:
+        """What else than targets, settings and scores decides how maps look: meshes and outlines, by content."""
+        key = "" if self.surfaces.meshes is None else self.surfaces.meshes.key
+        masks = (f"{name} {sha256(mask.tobytes()).hexdigest()[:16]}" for name, mask in self.outlines.items())
+        return [key, str(self.surfaces.projected), *masks]
 
     @property
     def on_surface(self) -> bool:
@@ -164,7 +172,26 @@ def canvas_of(
     settings: Maps,
     outlines: Mapping[str, np.ndarray] | None = None,
 ) -> Canvas:
-    """Make a canvas; meshes without a pial and a white surface cannot show volumes."""
+    """Prepare the drawing of maps.
+
+    Parameters
+    ----------
+    targets : Targets
+        What the maps are about.
+    background : Path or None
+        Image to draw slices on.
+    surfaces : Surfaces
+        Meshes, as `find_surfaces` finds them.
+    settings : Maps
+        Views, slices and resolution.
+    outlines : mapping of str to ndarray of bool, shape (n_targets,), optional
+        Regions to outline, by name.
+
+    Returns
+    -------
+    Canvas
+        Without meshes where those cannot show a volume, for want of a pial and a white surface.
+    """
     if surfaces.projected and surfaces.meshes is not None and ribbon(surfaces.meshes) is None:
         surfaces = Surfaces()
     return Canvas(targets, background, surfaces, settings, outlines or {})

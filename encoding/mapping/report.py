@@ -95,7 +95,8 @@ def write_report(
     title = what if len(results) > 1 else f"{what} of sub-{results[0].subject}"
     report = page.Report(
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
-        (*find_warnings(results), *composer.not_drawn, *missed_clusters(composer)), tuple(section for section in sections if section is not None and section.blocks),
+        (*find_warnings(results), *composer.not_drawn, *missed_clusters(composer)),
+        tuple(section for section in sections if section is not None and section.blocks),
     )  # fmt: skip
     return [page.write_report(report, path), *composer.pictures]
 

@@ -44,6 +44,9 @@ class Maps:
         "dorsal",
     )
     """Views of each hemisphere; "flat" is left out where the mesh has no flat map."""
+    outlines: tuple[Text, ...] = ()
+    """Regions whose borders are drawn, with their names: regions, networks or ROI sets of the atlases, as the columns
+    "region" and "set" of regions.tsv name them."""
     slices: Annotated[int, Interval(ge=1, le=60)] | tuple[Text, ...] = 18
     """Slices of a volume in all three planes together, which are cut through small structures (amygdala, hypothalamus,
     nucleus accumbens, periaqueductal grey), then through the peaks of the map; or their positions, such as
