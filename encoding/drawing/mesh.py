@@ -10,6 +10,7 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -208,10 +209,10 @@ def fs_lr_32k() -> Meshes:
         for place in (spec.submodule_search_locations or ()) if spec else ():
             folder = Path(place, *inside.split("/"))
             files = {
-                shape: tuple(folder / _HCP.format(hemi=hemi, shape=shape) for hemi in "LR")
+                shape: (folder / _HCP.format(hemi="L", shape=shape), folder / _HCP.format(hemi="R", shape=shape))
                 for shape in ("inflated", "very_inflated", "midthickness", "pial", "white")
             }
-            flat = tuple(folder / f"S1200.{hemi}.flat.32k_fs_LR.surf.gii" for hemi in "LR")
+            flat = folder / "S1200.L.flat.32k_fs_LR.surf.gii", folder / "S1200.R.flat.32k_fs_LR.surf.gii"
             if all(path.is_file() for pair in files.values() for path in pair):
                 both = files | ({FLAT: flat} if all(path.is_file() for path in flat) else {})
                 sulc = folder / "S1200.sulc_MSMAll.32k_fs_LR.dscalar.nii"
@@ -265,7 +266,7 @@ def read_surface(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def read_depth(path: Path, side: int = 0, sizes: tuple[int, ...] = ()) -> np.ndarray:
     """Read sulcal depth of one hemisphere from GIFTI, or from a CIFTI file of both."""
     if path.name.endswith(".nii"):
-        image = nib.load(path)
+        image: Any = nib.load(path)
         axis = image.header.get_axis(1)
         depth = np.zeros(sizes[side])
         structure = f"CIFTI_STRUCTURE_CORTEX_{HEMISPHERES[side].upper()}"

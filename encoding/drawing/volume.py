@@ -188,9 +188,9 @@ def _paint_glass(axes: Axes, slab: Slab, layer: Layer, turned: dict[str, np.ndar
     def seen(array: np.ndarray) -> np.ndarray:
         return np.take_along_axis(array, highest, axis=axis).squeeze(axis)[window].swapaxes(0, 1)
 
-    covered = slab.covered.any(axis=axis)[window].swapaxes(0, 1)
+    covered = np.asarray(slab.covered.any(axis=axis))[window].swapaxes(0, 1)
     colors, _ = layer.paint({name: seen(turned[name]) for name in layer.arrays})
-    colors[~np.isfinite(seen(strength))] = 0
+    colors[np.isneginf(seen(strength)), :] = 0
     plain = np.where(covered[..., None], 0.93, 1.0) * np.ones(3)
     extent = slab.extent()
     picture = over(np.where(covered[..., None], colors, 0), plain)
