@@ -44,9 +44,10 @@ from .mapping import (
 )
 from .workflow.controls import control_subject
 from .workflow.features import make_spaces
+from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
-from .workflow.maps import canvases_of
+from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
@@ -214,6 +215,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
     atlases = labelled_targets(job, loaded)
+    keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases)
@@ -265,6 +267,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             pairs=study.pairs,
             tests=result.tests,
+            about=result,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
@@ -333,6 +336,6 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             group_verdicts=verdicts,
             canvases=canvases,
         )
-        note_drawn(folder, key, drawn)
+        note_drawn(folder, key, [*write_group_maps(folder, results, verdicts), *drawn])
     progress("report", 1.0)
     return page

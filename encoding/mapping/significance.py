@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..drawing import report as page
+from ..drawing.scales import TIE
 from ..numerics.significance import discovery_rates, noise_probability
-from .results import Result, named_winner
+from .results import Result, named_winner, tied
 from .selection import Chart
 from .settings import Maps
 from .verdicts import NOTHING_TESTED, PLACE
@@ -105,7 +106,7 @@ def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]
 class Named:
     """Which space is ahead in which target."""
 
-    winner: np.ndarray  # (n_targets,) Position among the models; -1 where none can be named
+    winner: np.ndarray  # (n_targets,) Position among the models; -1 where none can be named, `TIE` for a tie
     lead: np.ndarray  # (n_targets,) Its lead over the second in U
     tested: np.ndarray  # (n_targets,) Targets that were tested
 
@@ -116,7 +117,7 @@ def named_targets(result: Result, models: Sequence[str]) -> Named | None:
     if tests is None or not np.isfinite(tests.u).any() or not np.isfinite(tests.p_fwe).any():
         return None
     number = np.array([models.index(space) for space in tests.spaces] + [-1])
-    winner = number[named_winner(tests)]
+    winner = np.where(tied(tests), TIE, number[named_winner(tests)])
     known = np.isfinite(tests.u).all(0)
     ordered = np.sort(np.where(known, tests.u, 0.0), axis=0)
     lead = ordered[-1] - ordered[-2] if len(ordered) > 1 else ordered[-1]

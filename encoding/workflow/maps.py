@@ -6,12 +6,9 @@ import numpy as np
 
 from ..comparison import parcels
 from ..config.settings import Study
-from ..core import ConfigError, Targets, suggest
-from ..io.atlases.catalogue import load_atlas
-from ..io.atlases.matching import match_atlas
-from ..io.atlases.packages import PACKAGED
-from ..mapping import BDATA, SEGMENTATIONS, Canvas, Result, canvas_of, choose_atlases, find_surfaces
-from .jobs import Places
+from ..core import Atlas, ConfigError, suggest
+from ..mapping import Canvas, Maps, Region, Result, canvas_of, find_surfaces, read_parcels, write_parcels
+from .jobs import Job, Places
 
 
 def canvases_of(study: Study, places: Places, results: Sequence[Result]) -> dict[str, Canvas]:
@@ -42,28 +39,43 @@ def canvases_of(study: Study, places: Places, results: Sequence[Result]) -> dict
     for result in results:
         surfaces = find_surfaces(study.maps, result.targets, result.subject, places.bids_dir, derivatives)
         alike = [canvas.outlines for canvas in canvases.values() if canvas.targets.same_as(result.targets)]
-        outlines = alike[0] if alike else find_outlines(study, places, result.targets)
+        outlines = alike[0] if alike else find_outlines(study.maps, result)
         canvases[result.subject] = canvas_of(result.targets, result.background, surfaces, study.maps, outlines)
     return canvases
 
 
-def find_outlines(study: Study, places: Places, targets: Targets) -> dict[str, np.ndarray]:
-    """Find the regions of ``[map] outlines`` among targets: masks of the shape (n_targets,), by name."""
-    wanted = study.maps.outlines
-    if not wanted:
-        return {}
+def keep_parcels(job: Job, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> None:
+    """Write which targets lie in which region, for maps; nothing if it is there already."""
+    regions = [
+        Region(atlas.name, *parcel)
+        for atlas, labels in atlases
+        if atlas is not None
+        for parcel in parcels(atlas, labels)
+    ]
+    if not same_parcels(read_parcels(job.folder), regions):
+        write_parcels(job.folder, regions)
+
+
+def same_parcels(one: Sequence[Region], other: Sequence[Region]) -> bool:
+    """Return True if two lists of regions have the same names and targets."""
+    return len(one) == len(other) and all(
+        a.place == b.place and np.array_equal(a.mask, b.mask) for a, b in zip(one, other, strict=True)
+    )
+
+
+def find_outlines(settings: Maps, result: Result) -> dict[str, np.ndarray]:
+    """Find the regions of ``[map] outlines``: masks of the shape (n_targets,), by name."""
     found: dict[str, np.ndarray] = {}
+    if not settings.outlines:
+        return found
     known: set[str] = set()
-    for name, path in choose_atlases(study.maps.atlases, targets, (), places.bids_dir):
-        if name.startswith(BDATA) or name in SEGMENTATIONS:
-            continue  # regions of volumes without a file that says where they are
-        onto = targets.space if path in PACKAGED or (isinstance(path, str) and targets.space == "fsLR") else None
-        atlas = load_atlas(path, space=onto, as_released=study.maps.as_released)
-        for parcel in parcels(atlas, match_atlas(atlas, targets)):
-            known |= {parcel.region, parcel.set} - {""}
-            if parcel.region in wanted or parcel.set in wanted:
-                found[parcel.region] = found.get(parcel.region, np.zeros(len(targets), bool)) | parcel.mask
-    for name in wanted:
+    for region in result.parcels:
+        known |= {region.region, region.set} - {""}
+        if region.region in settings.outlines or region.set in settings.outlines:
+            found[region.region] = found.get(region.region, np.zeros(len(region.mask), bool)) | region.mask
+    for name in settings.outlines:
         if name not in known:
-            raise ConfigError(f"[map] outlines: no atlas of [map] has a region or set {name!r}. {suggest(name, known)}")
+            raise ConfigError(
+                f"[map] outlines: no atlas of sub-{result.subject} has a region or set {name!r}. {suggest(name, known)}"
+            )
     return found
