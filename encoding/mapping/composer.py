@@ -17,10 +17,10 @@ from ..drawing.figure import save_figure
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
 from .figures import Canvas, MapFigure, canvas_of, group_mean
 from .meshes import find_surfaces
-from .results import MEANING, RULE, Result
+from .results import MEANING, RULE, Result, read_group_claims
 from .selection import Chart, charts
 from .settings import Maps
-from .significance import fading_of, named_targets
+from .significance import fading_of, named_targets, shown_differences
 from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
@@ -235,21 +235,38 @@ class Composer:
         for a, b in self.pairs:
             if self.shared:
                 mean = group_mean([maps[a, b, r.subject] for r in self.results])
+                shown, told = self._shown(mean, (a, b), read_group_claims(self.results), self.results[0])
                 canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})")
-                caption = f"{a} minus {b}, {GROUP}, not tested; maps of single participants are on their own pages."
+                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})", shown)
+                caption = f"{a} minus {b}, {GROUP}. {told} Maps of single participants are on their own pages."
                 blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
                 continue
             for result in self.results:
+                values = maps[a, b, result.subject]
+                shown, told = self._shown(values, (a, b), result.claims, result)
                 figure = self.canvas[result.subject].accuracy(
-                    maps[a, b, result.subject], scale, f"sub-{result.subject}: {a} minus {b}"
+                    values, scale, f"sub-{result.subject}: {a} minus {b}", shown
                 )
                 name = self.names(result, f"diff-{a}-{b}")
                 alt = f"Difference of {a} and {b} in sub-{result.subject}"
-                blocks.append(
-                    self.keep(figure, name, alt, f"sub-{result.subject}: {a} minus {b}, not tested.", result.subject)
-                )
+                caption = f"sub-{result.subject}: {a} minus {b}. {told}"
+                blocks.append(self.keep(figure, name, alt, caption, result.subject))
         return blocks
+
+    def _shown(
+        self, values: np.ndarray, pair: tuple[str, str], claims: pd.DataFrame, result: Result
+    ) -> tuple[np.ndarray | None, str]:
+        """Mask of a map of differences, and what its caption says of it."""
+        level = float(result.summary.settings.get("compare", {}).get("p_level", 0.05))
+        shown = shown_differences(values, pair, claims, result.parcels, level)
+        if shown is None:
+            return None, "Not tested: colours show size only."
+        told = (
+            f"Faded but in regions in which the difference of the spaces was shown (false discovery rate at most "
+            f"{level:g} over regions and pairs; {shown.n_passed} of {shown.n_tested} regions), where the map has the "
+            f"same sign."
+        )
+        return shown.mask, told
 
     def parts(self) -> page.Section | None:
         """Chart how joint models divide their explained variance among feature spaces."""

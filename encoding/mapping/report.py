@@ -14,6 +14,7 @@ from ..drawing.diagnostics import draw_alphas, draw_splits
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
+from .map_sections import ceiling_maps, count_maps, pair_maps
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
@@ -74,7 +75,8 @@ def write_report(
     """
     composer = Composer(results, settings, figures, path.parent, progress, group_verdicts, canvases=canvases)
     sections = (
-        claims(composer), composer.glance(), composer.winners(), composer.accuracy(), composer.differences(),
+        claims(composer), composer.glance(), composer.winners(), composer.accuracy(), ceiling_maps(composer),
+        count_maps(composer), composer.differences(), pair_maps(composer),
         composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),
         diagnostics(composer), about(composer),
     )  # fmt: skip

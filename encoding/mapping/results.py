@@ -244,6 +244,11 @@ def read_result(folder: Path) -> Result:
     return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
 
 
+def read_group_claims(results: Sequence[Result]) -> pd.DataFrame:
+    """Read the claims about all participants together; no rows for one participant, or where nothing was tested."""
+    return _read_text(results[0].folder.parent / "group" / CLAIMS) if len(results) > 1 else pd.DataFrame()
+
+
 def _read_text(path: Path) -> pd.DataFrame:
     """Read a table of claims, in which missing text is empty and missing numbers are NaN; no rows without a file."""
     if not path.is_file():

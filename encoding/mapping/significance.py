@@ -9,6 +9,7 @@ import pandas as pd
 from ..drawing import report as page
 from ..drawing.scales import TIE
 from ..numerics.significance import discovery_rates, noise_probability
+from .parcels import COLUMNS, Region
 from .results import Result, named_winner, tied
 from .selection import Chart
 from .settings import Maps
@@ -100,6 +101,42 @@ def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]
         return None, ""
     q = tests.q[tests.spaces.index(model)]
     return (q, "test of the feature space against chance, by exchanging runs") if np.isfinite(q).any() else (None, "")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shown:
+    """Where a difference of two spaces was shown."""
+
+    mask: np.ndarray  # (n_targets,) Targets of regions whose difference passed, where the map has the same sign
+    n_passed: int  # Regions
+    n_tested: int  # Regions
+
+
+def shown_differences(
+    values: np.ndarray, pair: tuple[str, str], claims: pd.DataFrame, regions: Sequence[Region], level: float
+) -> Shown | None:
+    """Find the targets in which the claims tables show a difference; None where they do not test the pair.
+
+    The claim is about the spaces and a region (false discovery rate over regions and pairs), the map about fits and
+    targets: a target is shown if its region passed, and the map has the sign of the claim.
+
+    Shapes: `values` (n_targets,).
+    """
+    if not len(claims) or not regions:
+        return None
+    rows = claims[(claims["claim"] == "difference") & (claims["level"] == "region") & claims["q"].notna()]
+    mask, n_tested, n_passed = np.zeros(len(values), dtype=bool), 0, 0
+    at = {region.place: region.mask for region in regions}
+    for sign, (a, b) in ((1.0, pair), (-1.0, pair[::-1])):
+        for row in rows[(rows["space"] == a) & (rows["versus"] == b)].to_dict("records"):
+            inside = at.get(tuple(str(row[name]) for name in COLUMNS))  # type: ignore[arg-type]
+            if inside is None:
+                continue
+            n_tested += 1
+            if row["q"] <= level:
+                n_passed += 1
+                mask |= inside & (np.sign(np.nan_to_num(values)) == np.sign(sign * row["value"]))
+    return Shown(mask, n_passed, n_tested) if n_tested else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
