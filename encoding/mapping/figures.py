@@ -14,11 +14,11 @@ from ..drawing.figure import styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
 from ..drawing.legend import number_footer, pair_footer, winner_footer
 from ..drawing.mesh import FLAT
-from ..drawing.panels import EDGE, Block, Drawn, note_block, stack
+from ..drawing.panels import EDGE, Block, Drawn, below, note_block, stack
 from ..drawing.projection import project, ribbon
 from ..drawing.scales import TIE, ColorScale, PairScale, WinnerScale
 from ..drawing.surface import SurfaceStyle, coverage, surface_block
-from ..drawing.volume import VolumeStyle, volume_blocks
+from ..drawing.volume import VolumeStyle, glass_block, volume_blocks
 from ..io.images.backgrounds import background_of
 from ..io.images.formats import surface_of
 from ..io.images.volumes import volume_of
@@ -152,8 +152,22 @@ class Canvas:
             warning = cuts.warning()
         return blocks, notes, warning
 
+    def compact(self, layer: Layer, width: float, dpi: float) -> Drawn:
+        """Lay out a small picture of a layer: both sides of both hemispheres, and a glass brain of voxels."""
+        blocks: list[Block] = []
+        if self.surfaces.meshes is not None:
+            style = SurfaceStyle(width=width, dpi=dpi, meshes=self.surfaces.meshes)
+            blocks.append(surface_block(self._on_vertices(layer), style, letters=False, captions=False, gap=0.03))
+        if self.in_volume:
+            affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
+            inside = layer.map(lambda values: volume_of(values, self.targets)[0].astype(float))
+            blocks.append(glass_block(inside, affine, width))
+        return below(blocks, gap=0.04)
+
     def _on_vertices(self, layer: Layer) -> Layer:
         moved = {name: self._vertices(array, labels=name in layer.labels) for name, array in layer.arrays.items()}
+        if "label" in moved:  # where there is no parcel, nothing is missing
+            moved["label"] = np.nan_to_num(moved["label"])
         return replace(layer, arrays=moved, above=None, strength=self._vertices(layer.strength))
 
     def _vertices(self, values: np.ndarray, *, labels: bool = False) -> np.ndarray:
