@@ -15,6 +15,7 @@ from .collecting import add_collecting
 from .information import add_information
 from .planning import add_planning
 from .plotting import add_plotting
+from .predicting import add_predicting
 from .progress import say, system_error
 
 
@@ -110,4 +111,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_information(commands)
     add_planning(commands)
     add_plotting(commands)
+    add_predicting(commands)
     return parser
