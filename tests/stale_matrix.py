@@ -410,6 +410,13 @@ ANALYSIS = {
     ("map", "", "atlases"): line("volumes", "map", "atlases", ["space-T1w_other.nii.gz"], {TESTS} | DRAWN),
     ("map", "", "roi_set"): line("volumes", "map", "roi_set", "horikawa2020", {FIGURES}),
     ("map", "", "threshold"): line("volumes", "map", "threshold", 0.1, {FIGURES}),
+    ("map", "", "mesh"): line("volumes", "map", "mesh", "fsaverage6", {FIGURES}),
+    ("map", "", "flat"): NOT + "it names a file beside those of mesh, which draws again",
+    ("map", "", "views"): line("volumes", "map", "views", ["lateral"], {FIGURES}),
+    ("map", "", "outlines"): line("volumes", "map", "outlines", ["one"], {FIGURES}),
+    ("map", "", "slices"): line("volumes", "map", "slices", 6, {FIGURES}),
+    ("map", "", "glass"): line("volumes", "map", "glass", False, {FIGURES}),
+    ("map", "", "project"): line("volumes", "map", "project", False, {FIGURES}),
     ("map", "", "dpi"): line("volumes", "map", "dpi", 60, {FIGURES}),
     ("map", "", "as_released"): line("volumes", "map", "as_released", True, DRAWN),
 }
