@@ -6,7 +6,15 @@ from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .ceilings import Ceiling, noise_ceiling, occasions_averaged, over_ceiling
-    from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
+    from .claims import (
+        beyond_table,
+        chance_table,
+        difference_table,
+        fit_differences,
+        unique_of_fits,
+        unique_table,
+        verdict_table,
+    )
     from .evaluate import band_scores, evaluate, fold_correlations
     from .exchange import units_of
     from .group import check_differences, summarise_differences, summarise_regions
@@ -33,6 +41,7 @@ __all__ = [
     "RsaResult",
     "SpaceTests",
     "band_scores",
+    "beyond_table",
     "chance_table",
     "check_differences",
     "check_independence",

@@ -59,6 +59,10 @@ class Comparison:
     versions: tuple[Versions, ...] = ()
     """Pairs of feature spaces that measure the same features independently (ratings by two halves of the raters,
     embeddings of two seeds). The first is tested, by what both have in common; the second is not tested itself."""
+    nuisance: tuple[Text, ...] = ()
+    """Feature spaces of no interest (luminance, motion energy, sound level). They are fitted, but no candidates for the
+    best space. What every other space holds beyond all of them together is estimated, and models of each space with
+    them, and of them alone, are fitted too, for the difference in held-out R2."""
     p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
     """Largest p at which a space is named the best, and largest false discovery rate of "above chance"."""
 

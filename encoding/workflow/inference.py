@@ -14,6 +14,7 @@ from ..comparison import (
     Presented,
     Resources,
     SpaceTests,
+    beyond_table,
     chance_table,
     difference_table,
     fit_differences,
@@ -27,6 +28,7 @@ from ..comparison import (
     units_of,
     verdict_table,
 )
+from ..comparison.space_tests import NUISANCE
 from ..core import Atlas, FeatureSpace, Predictions, Samples, Scores
 from ..fitting.arrays import available_threads
 from ..io.atomic import atomic_folder, write_tsv
@@ -51,8 +53,9 @@ class Inferred:
 
 def tested_spaces(job: Job) -> dict[str, str]:
     """List feature spaces that have a model of their own: name of the first such model, by space."""
-    second = {name for _, name in job.study.compare.versions}
-    single = [model for model in job.study.models if len(model.bands) == 1 and model.bands[0] not in second]
+    compare = job.study.compare
+    others = {*(name for _, name in compare.versions), *compare.nuisance}
+    single = [model for model in job.study.models if len(model.bands) == 1 and model.bands[0] not in others]
     return {model.bands[0]: model.name for model in reversed(single)}
 
 
@@ -136,7 +139,9 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
             unique_permutations=settings.unique_permutations,
             seed=job.study.seed,
         ),
-        presented=Presented(described, _layout(job, loaded, use), use, versions),
+        presented=Presented(
+            described, _layout(job, loaded, use), use, versions, tuple(by_name[name] for name in settings.nuisance)
+        ),
         resources=Resources(available_threads(), compute.memory_bytes // 2),
         progress=partial(job.progress, "tests"),
     )
@@ -145,7 +150,8 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
         difference_table(tests),
         fit_differences(fitted.predictions, atlases, pairs=job.study.pairs, level=settings.p_level),
         unique_table(tests),
-        _lost(fitted.predictions, r2, atlases, tests.spaces),
+        beyond_table(tests),
+        *_losses(fitted.predictions, r2, atlases, tests.spaces, settings.nuisance),
     ]
     claims = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return Inferred(tests, claims, verdict_table(tests))
@@ -222,16 +228,31 @@ def _layout(job: Job, loaded: Loaded, use: np.ndarray) -> FeatureSpace | None:
     return align(indicators, responses, delays=job.study.align.delays)
 
 
-def _lost(
-    predictions: Sequence[Predictions], r2: Scores | None, atlases: Labelled, spaces: Sequence[str]
-) -> pd.DataFrame:
-    """Subtract models without a space from the joint model, where both were fitted."""
+def _losses(
+    predictions: Sequence[Predictions],
+    r2: Scores | None,
+    atlases: Labelled,
+    spaces: Sequence[str],
+    nuisance: Sequence[str],
+) -> list[pd.DataFrame]:
+    """Subtract R2 of models without a space from R2 of models with it: all others, and nuisance spaces, in both."""
+    if r2 is None:
+        return []
     of_bands = {frozenset(prediction.bands): prediction.model for prediction in predictions}
     single = {p.model: p.bands[0] for p in predictions if len(p.bands) == 1}
     bands = {space: single[space] for space in spaces}
-    joint = of_bands.get(frozenset(bands.values()))
-    without = {space: of_bands.get(frozenset(bands.values()) - {band}) for space, band in bands.items()}
-    known = {space: model for space, model in without.items() if model is not None}
-    if r2 is None or joint is None or len(bands) < 2 or not known:
-        return pd.DataFrame()
-    return unique_of_fits(r2, atlases, joint, known)
+    every = frozenset(bands.values())
+    pairs = {
+        "the others": {space: (every, every - {band}) for space, band in bands.items()},
+        NUISANCE: {space: (frozenset({band, *nuisance}), frozenset(nuisance)) for space, band in bands.items()},
+    }
+    tables = []
+    for versus, of_spaces in pairs.items():
+        known = {
+            space: (of_bands[whole], of_bands[without])
+            for space, (whole, without) in of_spaces.items()
+            if whole in of_bands and without in of_bands and without
+        }
+        if known:
+            tables.append(unique_of_fits(r2, atlases, known, versus))
+    return tables
