@@ -225,7 +225,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     job.progress("compare", 1.0)
     inferred = infer_all(job, loaded, fitted, atlases, scored.scores.get("r2"))
     tables = tables_of(job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions)
-    save_tests(job, inferred)
+    save_tests(job, loaded, atlases, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
@@ -312,7 +312,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
-    tests, verdicts = write_group_tables(study, folder, results)
+    tests, found = write_group_tables(study, folder, results)
     key = drawing_key(results, study.maps)
     if again or not is_drawn(folder, key):
         drawn = write_report(
@@ -322,7 +322,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=verdicts,
+            group=found,
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

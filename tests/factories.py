@@ -81,7 +81,9 @@ def write_study(
     rng = np.random.default_rng(seed)
     derivatives = root / "derivatives" / "fmriprep"
     stimuli = [f"clip{k}" for k in range(8 if recurring else 8 * len(runs))]
-    features = pd.DataFrame(rng.standard_normal((len(stimuli), 3)), index=pd.Index(stimuli, name="stim_id"), columns=list("abc"))
+    features = pd.DataFrame(
+        rng.standard_normal((len(stimuli), 3)), index=pd.Index(stimuli, name="stim_id"), columns=list("abc")
+    )
     n_targets = max(int(np.prod(shape)), sum(n_vertices), 40)
     weights = rng.standard_normal((3, n_targets)) * (np.arange(n_targets) < n_targets // 2)
     study = Study(root, derivatives, features, n_targets, weights)

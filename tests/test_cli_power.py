@@ -8,15 +8,15 @@ from test_pipeline import job_of
 
 from encoding.cli import main
 from encoding.comparison import read_tests
-from encoding.numerics.shared_variance import estimate
 from encoding.config import parse_config
+from encoding.numerics.shared_variance import estimate
 from encoding.pipeline import Job, Places, run_compare
 from encoding.workflow.planning import design_of_pilot
 
 
 @pytest.fixture(scope="module")
 def pilot(tmp_path_factory):
-    """Two participants of ten runs without a stimulus in common, tested; "first" is one of the three features of "abc"."""
+    """Two participants of ten runs that share no stimulus; "first" is one of the three features of "abc"."""
     from factories import write_study
 
     runs = tuple(("", str(k)) for k in range(1, 11))

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -163,9 +162,7 @@ class _Work:
         masks = [parcel.mask[self.usable] for _, parcel in regions]
         self.member = sparse.csr_array(np.array(masks, dtype=np.float64).reshape(len(regions), len(self.usable)))
         samples = responses.samples
-        self.sets = SpaceSets(
-            spaces, self.units, samples.clock, samples.stimulus[self.units.rows], presented, settings
-        )
+        self.sets = SpaceSets(spaces, self.units, samples.clock, samples.stimulus[self.units.rows], presented, settings)
         self.chance = ChanceDraws(spaces, responses, self.units, presented, settings)
 
     def run(self, folder: Path, key: str, resources: Resources, progress: Progress) -> None:

@@ -90,9 +90,7 @@ class Study:
     def single(self) -> tuple[str, ...]:
         """Models of one feature space each, none of them nuisance: the ones that are compared with each other."""
         return tuple(
-            model.name
-            for model in self.models
-            if len(model.bands) == 1 and model.bands[0] not in self.compare.nuisance
+            model.name for model in self.models if len(model.bands) == 1 and model.bands[0] not in self.compare.nuisance
         )
 
     @property

@@ -80,8 +80,9 @@ def ceiling_line(results: Sequence[Result]) -> str:
             continue
         parts.append((
             f"sub-{result.subject}",
-            f"Noise ceiling from {ceiling.n_stimuli} repeated stimuli: {ceiling.n_usable} of {ceiling.n_targets} "
-            f"targets are reliable enough to be divided by it (median ceiling of r there {ceiling.median:.2f}).",
+            f"Noise ceiling from {ceiling.n_stimuli} repeated stimuli, and for these: {ceiling.n_usable} of "
+            f"{ceiling.n_targets} targets are reliable enough to be divided by it (median ceiling of r there "
+            f"{ceiling.median:.2f}).",
         ))  # fmt: skip
     texts = list(dict.fromkeys(text for _, text in parts))
     return texts[0] if len(texts) == 1 else " ".join(f"{who}: {text}" for who, text in parts)

@@ -1,7 +1,7 @@
 """Write the report: maps, charts and tables of one or more participants on one page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import pandas as pd
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
+from .bounds import beyond_line, beyond_of, beyond_table, signal_line, signal_tables
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .methods import describe_methods
@@ -42,7 +43,7 @@ def write_report(
     *,
     progress: Progress,
     tests: pd.DataFrame | None = None,
-    group_verdicts: pd.DataFrame | None = None,
+    group: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -60,15 +61,16 @@ def write_report(
         Called with the share of pictures that are drawn.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
-    group_verdicts : pandas.DataFrame, optional
-        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
+    group : mapping of str to pandas.DataFrame, optional
+        Tables about all participants together: "verdicts" (as of `group_verdicts`; an optional column "rsa" names the
+        analysis), "claims", "shared_signal" and "rsa_ceilings".
 
     Returns
     -------
     list of Path
         The HTML file and its pictures.
     """
-    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts)
+    composer = Composer(results, settings, figures, path.parent, progress, group)
     sections = (
         claims(composer), composer.glance(), composer.winners(), composer.accuracy(), composer.differences(),
         composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),
@@ -111,10 +113,16 @@ def claims(composer: Composer) -> page.Section | None:
         sentences.append(NOTHING_TESTED)
     if not tested and composer.summary.settings["split"]["repeats"] == "condition":
         sentences.append(RECURRING)
-    sentences += [line for line in (controls_line(composer.results), ceiling_line(composer.results)) if line]
+    beyond = beyond_of(composer.results, composer.group)
+    nuisance = composer.summary.settings.get("compare", {}).get("nuisance", ())
+    for chart in composer.charts:
+        sentences.append(beyond_line(chart, beyond, nuisance))
+        blocks += beyond_table(chart, beyond)
+    sentences += [controls_line(composer.results), ceiling_line(composer.results), signal_line(composer.group)]
     if tested:
         sentences.append(explain_verdicts(composer.verdicts))
-    told: list[page.Block] = [page.Text("\n\n".join(sentences))] if sentences else []
+    said = [sentence for sentence in sentences if sentence]
+    told: list[page.Block] = [page.Text("\n\n".join(said))] if said else []
     intro = "Winners, colours and sentences of this page go back to these tests; everything else is description."
     return page.Section("What can be claimed", (*told, *blocks), intro)
 
@@ -128,6 +136,7 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
             if there:
                 blocks.append(_scores_table(composer, chart, metric))
     blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
+    blocks += signal_tables(composer.charts, composer.group)
     return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
 
 

@@ -28,6 +28,7 @@ from ..comparison import (
     units_of,
     verdict_table,
 )
+from ..comparison.shared_signal import MEANS_FILE, group_signal, save_region_means, similarity_ceilings
 from ..comparison.space_tests import NUISANCE
 from ..core import Atlas, FeatureSpace, Predictions, Samples, Scores
 from ..fitting.arrays import available_threads
@@ -157,8 +158,11 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
     return Inferred(tests, claims, verdict_table(tests))
 
 
-def save_tests(job: Job, inferred: Inferred) -> None:
-    """Copy tests to the results of the subject, where maps and the group find them."""
+def save_tests(job: Job, loaded: Loaded, atlases: Labelled, inferred: Inferred) -> None:
+    """Copy tests to the results of the subject, where maps and the group find them, and means of regions beside them."""
+    (job.folder / MEANS_FILE).unlink(missing_ok=True)
+    if inferred.places:
+        save_region_means(job.folder, loaded.responses, atlases)
     for old in job.folder.glob(f"{INFERENCE}*"):
         if old.name not in inferred.places:
             shutil.rmtree(old)
@@ -173,14 +177,14 @@ def save_tests(job: Job, inferred: Inferred) -> None:
 
 
 def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[str, pd.DataFrame]:
-    """Write what may be said of the group: ``claims.tsv``, ``verdicts.tsv`` and ``rsa_verdicts.tsv``."""
-    for name in ("claims", "verdicts", "rsa_verdicts"):
+    """Write what may be said of the group: claims, verdicts, and bounds of what models of shared signal can reach."""
+    for name in ("claims", "verdicts", "rsa_verdicts", "rsa_ceilings", "shared_signal"):
         (folder / f"{name}.tsv").unlink(missing_ok=True)
     if len(results) < 2:
         return {}
     names = sorted(place.name for place in results[0].folder.glob(f"{INFERENCE}*"))
-    claims, tables = [], {}
-    of_similarity = []
+    claims, tables = [], {"shared_signal": group_signal([result.folder for result in results])}
+    of_similarity, ceilings = [], []
     for name in names:
         folders = [result.folder / name for result in results]
         if not all(place.is_dir() for place in folders):
@@ -195,10 +199,15 @@ def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[st
             analysis = name.removeprefix(f"{INFERENCE}-rsa-")
             claims.append(_of_similarity(table, analysis))
             of_similarity.append(verdicts.assign(rsa=analysis))
+            comparison = results[0].summary.rsa[analysis].comparison
+            ceilings.append(similarity_ceilings(folders, tests[0].places, analysis, comparison))
     if claims:
         tables["claims"] = pd.concat([table for table in claims if len(table)] or claims[:1], ignore_index=True)
     if of_similarity:
         tables["rsa_verdicts"] = pd.concat(of_similarity, ignore_index=True)
+    if ceilings:
+        tables["rsa_ceilings"] = pd.concat(ceilings, ignore_index=True)
+    tables = {name: table for name, table in tables.items() if len(table)}
     for name, table in tables.items():
         write_tsv(folder / f"{name}.tsv", table)
     return tables

@@ -51,5 +51,5 @@ def test_ceilings_or_the_reason_against_them_are_said_once(make_result):
     assert ceiling_line(results) == ("Noise ceiling: none, because 0 stimuli were shown more than once; 10 are needed.")
     some = none | {"n_stimuli": 40, "n_usable": 3, "median": 0.61, "why_not": ""}
     result = make_result("03", [0.1] * 4, [0.2] * 4, ceiling=some)
-    assert "Noise ceiling from 40 repeated stimuli: 3 of 4 targets are reliable enough" in ceiling_line([result])
+    assert "Noise ceiling from 40 repeated stimuli, and for these: 3 of 4 targets are reliable enough" in ceiling_line([result])
     assert "sub-01: Noise ceiling: none" in ceiling_line([results[0], result])
