@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import own, same
+from .arrays import composed, own, same
 from .errors import AlignmentError
 
 CLOCKS = ("none", "stimulus", "tr")
@@ -50,6 +50,7 @@ class Samples:
         n = len(self.stimulus)
         for name, dtype in (("stimulus", str), ("onset", np.float64), ("duration", np.float64), ("run", str)):
             kept = own(getattr(self, name), owner="Samples", name=name, shape=(n,), dtype=dtype)
+            kept = own(composed(kept), owner="Samples", name=name, shape=(n,)) if name == "stimulus" else kept
             object.__setattr__(self, name, kept)
 
     @classmethod

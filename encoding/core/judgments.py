@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import own
+from .arrays import composed, own
 from .errors import DataError
 from .provenance import Provenance
 
@@ -74,7 +74,7 @@ class Judgments:
         for name, dtype, shape in fields:
             kept = own(getattr(self, name), owner="Judgments", name=name, shape=shape, dtype=dtype)
             object.__setattr__(self, name, kept)
-        object.__setattr__(self, "stimuli", tuple(self.stimuli))
+        object.__setattr__(self, "stimuli", tuple(composed(np.array(self.stimuli, dtype=str)).tolist()))
         self._check()
 
     def _check(self) -> None:

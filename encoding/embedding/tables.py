@@ -20,6 +20,7 @@ from ..core import (
     suggest,
     versions,
 )
+from ..core.arrays import composed
 from ..core.settings import Count, Rule, Text, distinct, settings
 from ..io.arrays import open_npy
 from ..io.fetched import absent, require_fetched
@@ -119,7 +120,7 @@ def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     if not features:
         raise DataError(f"{where}: no column beside {stimulus!r}; at least one feature is needed.")
     if source.columns is None:
-        require_no_row_numbers(list(frame.columns), where)
+        require_no_row_numbers(frame, where)
     for name in features:
         if name not in frame.columns:
             raise DataError(
@@ -146,7 +147,7 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
             f"stimulus column) lie beside it; exactly one is needed to name its rows."
         )
     if beside[0].suffix == ".txt":
-        names = [line.strip() for line in beside[0].read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = _lines(beside[0])
     else:
         frame = read_table(beside[0], text=(*STIMULUS_COLUMNS, source.stimulus or ""))
         column = stimulus_column([str(name) for name in frame.columns], source.stimulus, str(beside[0]))
@@ -158,6 +159,15 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
             f"{len(features)} feature names."
         )
     return np.asarray(names, dtype=str), values.astype(np.float64), features, (path, beside[0])
+
+
+def _lines(path: Path) -> list[str]:
+    """Read a list of names, one a line."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read as a list of stimuli ({error}). Save it as UTF-8 text.") from error
+    return [line.strip() for line in content.split("\n") if line.strip()]
 
 
 def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
@@ -206,7 +216,9 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
             f"{where}: {len(names)} stimuli, but {wanted} were needed"
             f"{'' if source.rows else '; rows of a .mat file are stimulus ids. Set `rows` if it holds other stimuli'}."
         )
-    series = pd.Series(names)
+    if not values.size:
+        raise DataError(f"{where}: {values.shape[0]} stimuli and {values.shape[1]} features; at least one is needed.")
+    series = pd.Series(composed(names))
     repeated = series[series.duplicated()].unique()
     if len(repeated):
         shown = ", ".join(repr(str(name)) for name in repeated[:5])
