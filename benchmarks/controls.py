@@ -71,7 +71,7 @@ def control_rates(n_runs, n_rows, rho, leak, n_sets=200, n_targets=100):
 def ceiling_rates(kind, n_stimuli, n_repeats, snr, n_targets=4000):
     """Bias and coverage of the reliability of single presentations and of means.
 
-    The truth is that of the population of stimuli; "shown" is coverage of the reliability of the stimuli that were shown.
+    The truth is that of the population of stimuli; "shown": coverage of the reliability of the stimuli that were shown.
     """
     rng = np.random.default_rng(1)
     shape = (n_stimuli, n_targets)

@@ -152,9 +152,10 @@ def group_claims(
     -------
     pandas.DataFrame
         One row per region and space (claim "above 0", one-sided), pair (claim "difference", two-sided), and space
-        beyond declared nuisance spaces (claim "beyond", two-sided): mean over participants with the 95% interval and p of the two-way variance (participants and stimuli), q over all regions
-        of the claim, in how many participants it is above 0 and in how many significantly so, the prevalence of
-        detectable effects with its interval, and an exact sign flip with the smallest p that it can give.
+        beyond declared nuisance spaces (claim "beyond", two-sided): mean over participants with the 95% interval and p
+        of the two-way variance (participants and stimuli), q over all regions of the claim, in how many participants it
+        is above 0 and in how many significantly so, the prevalence of detectable effects with its interval, and an
+        exact sign flip with the smallest p that it can give.
 
     Raises
     ------

@@ -32,7 +32,7 @@ SHARED_SIGNAL = [*PLACE, "n_subjects", "n_samples", "r", "smallest", "largest", 
 
 
 def name_numbers(names: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Number names alike for all participants, as uint64, from their letters."""
+    """Turn names into numbers (uint64) that depend on their letters only."""
     numbers = np.empty(len(names), dtype=np.uint64)
     for place, name in enumerate(names):
         number = 0
@@ -102,7 +102,7 @@ def within_reliability(settings: Rsa, responses: Responses, columns: Sequence[np
             )
             halves.append(pattern_values(settings, patterns.T, left, right))
         if all(np.isfinite(one).all() for one in halves):
-            r = float(np.corrcoef(*halves)[0, 1])
+            r = float(np.corrcoef(halves[0], halves[1])[0, 1])
             reliability = 2 * r / (1 + r) if settings.repeats == "average" else r
             found[place] = np.sqrt(max(reliability, 0.0))
     return found

@@ -200,11 +200,7 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
     in_order(features)  # raises if a space that another is made of is not there
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
     compare = build(Comparison, content.get("compare", {}), "[compare]")
-    for key, mentioned in (("versions", [name for pair in compare.versions for name in pair]),
-                           ("nuisance", compare.nuisance)):  # fmt: skip
-        for name in mentioned:
-            if name not in names:
-                raise ConfigError(f"[compare] {key}: no feature space {name!r} in [[features]]. {suggest(name, names)}")
+    _check_compared(compare, names)
     added = _subsets(models)
     added += _beyond_nuisance((*models, *added), compare)
     models += added
@@ -301,6 +297,15 @@ def _subsets(models: tuple[EncodingModel, ...]) -> tuple[EncodingModel, ...]:
                 there.add(frozenset(part.bands))
                 added.append(part)
     return tuple(added)
+
+
+def _check_compared(compare: Comparison, names: list[str]) -> None:
+    """Refuse spaces in [compare] that are not there."""
+    versions = tuple(name for pair in compare.versions for name in pair)
+    for key, mentioned in (("versions", versions), ("nuisance", compare.nuisance)):
+        for name in mentioned:
+            if name not in names:
+                raise ConfigError(f"[compare] {key}: no feature space {name!r} in [[features]]. {suggest(name, names)}")
 
 
 def _beyond_nuisance(models: tuple[EncodingModel, ...], compare: Comparison) -> tuple[EncodingModel, ...]:

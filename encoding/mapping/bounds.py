@@ -97,8 +97,8 @@ def similarity_bounds(chart: Chart, group: Mapping[str, pd.DataFrame], rsa: str)
     once = " Stimuli were shown once, so that there is no bound within participants." if "within" not in here or (
         here["within"].isna().all()) else ""  # fmt: skip
     caption = (
-        f"{chart.title}: noise ceiling of {rsa}, what a perfect model of the similarities that participants share could "
-        f"reach in the average participant (Nili et al. 2014); bounds, not tests.{once}"
+        f"{chart.title}: noise ceiling of {rsa}, what a perfect model of the similarities that participants share "
+        f"could reach in the average participant (Nili et al. 2014); bounds, not tests.{once}"
     )
     formats = dict.fromkeys(("lower bound", "upper bound", "within participants"), ".3f")
     return [page.DataTable(frame, caption, formats={k: v for k, v in formats.items() if k in frame})]

@@ -224,6 +224,8 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
         found += [Warned(who, "", text) for text in _left_out(result.exclusions)]
         if summary.controls is not None and summary.controls.duplicates:
             found.append(Warned(who, "", _duplicates(summary.controls.duplicates)))
+        if summary.controls is not None and summary.controls.same_files:
+            found.append(Warned(who, "", _duplicates(summary.controls.same_files, "are files of equal content")))
     folded = fold_warnings(found, [result.subject for result in results])
     if 1 < len(results) < 10:
         folded += (
@@ -233,10 +235,10 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
     return folded
 
 
-def _duplicates(groups: Sequence[Sequence[str]]) -> str:
+def _duplicates(groups: Sequence[Sequence[str]], what: str = "have equal features in every space") -> str:
     named = ", ".join(" = ".join(group) for group in groups[:3]) + (", ..." if len(groups) > 3 else "")
     return (
-        f"{len(groups)} groups of stimuli have equal features in every space and are on both sides of a fold "
+        f"{len(groups)} groups of stimuli {what} and are on both sides of a fold "
         f"({named}). If a clip hides under several names, list it in [load] stimuli."
     )
 

@@ -159,7 +159,7 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
 
 
 def save_tests(job: Job, loaded: Loaded, atlases: Labelled, inferred: Inferred) -> None:
-    """Copy tests to the results of the subject, where maps and the group find them, and means of regions beside them."""
+    """Copy tests to the results of the subject, where maps and the group find them; write means of regions too."""
     (job.folder / MEANS_FILE).unlink(missing_ok=True)
     if inferred.places:
         save_region_means(job.folder, loaded.responses, atlases)

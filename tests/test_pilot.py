@@ -1,14 +1,16 @@
-"""`encoding power` from assumptions and from a pilot."""
+"""A pilot of two participants, from images to its tests, its controls and the power that it predicts."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_pipeline import job_of
 
 from encoding.cli import main
 from encoding.comparison import read_tests
 from encoding.config import parse_config
+from encoding.mapping import read_result
 from encoding.numerics.shared_variance import estimate
 from encoding.pipeline import Job, Places, run_compare
 from encoding.workflow.planning import design_of_pilot
@@ -22,6 +24,9 @@ def pilot(tmp_path_factory):
     runs = tuple(("", str(k)) for k in range(1, 11))
     subjects = ("01", "02")
     study = write_study(tmp_path_factory.mktemp("pilot") / "bids", runs=runs, subjects=subjects, recurring=False)
+    pictures = np.random.default_rng(0).integers(0, 256, (80, 16, 16), dtype=np.uint8)
+    for number, picture in enumerate([*pictures[:79], pictures[0]]):  # clip79 is clip0 under another name
+        Image.fromarray(picture).convert("RGB").save(study.root / "stimuli" / f"clip{number}.png")
     changes = (
         ('task = "video"', 'task = "video"\nper = "stimulus"'),
         ("[align]\ndelays = [1, 2, 3]\n", "[compare]\nn_permutations = 99\n"),
@@ -68,6 +73,14 @@ def test_power_from_a_pilot_is_that_of_its_estimates(pilot, capsys):
     assert -0.5 < design["noise_autocorrelation"] < 0.5
     assert 1 <= design["n_targets"] <= 1000
     assert design["subject_sd"] >= 0
+
+
+def test_controls_look_at_the_files_of_stimuli(pilot):
+    controls = read_result(pilot / "sub-01").summary.controls
+    vision = next(control for control in controls.found if control.name == "vision")
+    assert (vision.n_features, vision.why_not, vision.above_chance) == (3, "", False)  # pictures do not change
+    assert controls.same_files == (("clip0", "clip79"),)
+    assert controls.duplicates == ()
 
 
 def test_nuisance_is_fitted_and_never_the_best(pilot):
