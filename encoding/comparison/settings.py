@@ -54,8 +54,9 @@ class Comparison:
     n_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 1000
     """Draws of the test against chance; 0 makes none."""
     unique_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 0
-    """Draws of the test of what each space adds to the others, by exchanging its residual between runs; each costs
-    several times as much as a draw against chance. 0 makes none; the estimate and its interval are there regardless."""
+    """Draws of the test of what each space adds to the others, by exchanging its residual between runs. 0 makes none;
+    the estimate and its interval are there regardless. A draw costs about eleven times as much as one against chance:
+    1,000 of four spaces, 100,000 targets and 2,196 samples take an hour on two cores, 199 take twelve minutes."""
     versions: tuple[Versions, ...] = ()
     """Pairs of feature spaces that measure the same features independently (ratings by two halves of the raters,
     embeddings of two seeds). The first is tested, by what both have in common; the second is not tested itself."""

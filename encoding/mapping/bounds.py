@@ -92,10 +92,10 @@ def similarity_bounds(chart: Chart, group: Mapping[str, pd.DataFrame], rsa: str)
         return []
     columns = {"lower": "lower bound", "upper": "upper bound", "within": "within participants", "n_pairs": "pairs"}
     frame = here[["region", *columns]].rename(columns=columns)
-    if frame["within participants"].isna().all():
+    once = ""
+    if here["within"].isna().all():
         frame = frame.drop(columns="within participants")
-    once = " Stimuli were shown once, so that there is no bound within participants." if "within" not in here or (
-        here["within"].isna().all()) else ""  # fmt: skip
+        once = " No bound within participants: it needs ten stimuli that were shown in odd and in even runs."
     caption = (
         f"{chart.title}: noise ceiling of {rsa}, what a perfect model of the similarities that participants share "
         f"could reach in the average participant (Nili et al. 2014); bounds, not tests.{once}"
