@@ -8,13 +8,17 @@ The stages, in order, each a subpackage that knows none of the others:
 ``comparison``  scores of models, bands, regions and networks
 ``mapping``     brain maps and the report
 
-`encoding.pipeline` runs them one after the other: the file to read first.
+`encoding.pipeline` runs them one after the other: the file to read first. `cross_validate`, `variance_partition`,
+`permutation_test`, `rsa` and `draw_map` do the same with plain arrays, without files.
 """
+
+from typing import TYPE_CHECKING
 
 from .core import (
     Atlas,
     EncodingError,
     FeatureSpace,
+    Grid,
     Judgments,
     Predictions,
     Responses,
@@ -22,22 +26,44 @@ from .core import (
     Scores,
     StimulusSet,
     Targets,
+    Weights,
 )
+from .core.lazy import lazy_names as _lazy_names
 from .io.store import load, save
+
+if TYPE_CHECKING:
+    from .fitting.estimators import BandedRidgeCV, RidgeCV
+    from .fitting.models import BandedRidge, Ridge
+    from .mapping.own_image import draw_map
+    from .workflow.from_arrays import CrossValidation, cross_validate, permutation_test, rsa, variance_partition
+else:
+    __getattr__ = _lazy_names(__name__)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Atlas",
+    "BandedRidge",
+    "BandedRidgeCV",
+    "CrossValidation",
     "EncodingError",
     "FeatureSpace",
+    "Grid",
     "Judgments",
     "Predictions",
     "Responses",
+    "Ridge",
+    "RidgeCV",
     "Samples",
     "Scores",
     "StimulusSet",
     "Targets",
+    "Weights",
+    "cross_validate",
+    "draw_map",
     "load",
+    "permutation_test",
+    "rsa",
     "save",
+    "variance_partition",
 ]

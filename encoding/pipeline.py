@@ -43,12 +43,13 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.controls import control_subject
-from .workflow.features import make_spaces
+from .workflow.features import fill_spaces, make_spaces
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
+from .workflow.weights import keep_weights, map_components, map_weights, weights_key
 
 __all__ = [
     "Fitted",
@@ -154,9 +155,10 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
+    spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces, tuple(runs))
+    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), spaces, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -192,7 +194,9 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         progress=partial(job.progress, "fit"),
     )
     job.progress("fit", 1.0)
-    return Fitted(folds, tuple(predictions), why)
+    fitted = Fitted(folds, tuple(predictions), why)
+    keep_weights(job, loaded, fitted)
+    return fitted
 
 
 def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
@@ -252,7 +256,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     """
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
-    key = drawing_key([result], study.maps)
+    key = drawing_key([result], study.maps, weights_key(job.folder, study))
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         rates = {model.name: rates_of(result, model.name) for model in study.models}
@@ -267,6 +271,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
+        maps += map_weights(result, study)
         drawn = write_report(
             [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
         )
@@ -313,7 +318,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, found = write_group_tables(study, folder, results)
-    key = drawing_key(results, study.maps)
+    key = drawing_key(results, study.maps, [key for r in results for key in weights_key(r.folder, study)])
     if again or not is_drawn(folder, key):
         drawn = write_report(
             results,
@@ -324,6 +329,6 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             tests=tests,
             group=found,
         )
-        note_drawn(folder, key, drawn)
+        note_drawn(folder, key, [*drawn, *map_components(results, folder, study)])
     progress("report", 1.0)
     return page

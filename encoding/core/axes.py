@@ -119,6 +119,12 @@ class Grid:
         Number of voxels along i, j, k.
     affine : ndarray of float64, shape (4, 4)
         From voxel indices to millimetres.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> encoding.Grid((64, 64, 30), np.diag([3.0, 3.0, 3.0, 1.0])).shape
+    (64, 64, 30)
     """
 
     shape: tuple[int, int, int]
@@ -175,6 +181,12 @@ class Targets:
     ------
     AlignmentError
         If the lengths differ, an index lies outside its surface or grid, or a target is listed twice.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> encoding.Targets.of_columns(["V1", "V2"])
+    Targets(2 of kind 'column')
     """
 
     kind: str

@@ -45,6 +45,14 @@ class Judgments:
     ------
     DataError
         If an item is unknown or occurs twice in a triplet, or a choice and its outcome contradict.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> one = np.zeros(1)
+    >>> known = np.full((1, 3), np.nan)
+    >>> encoding.Judgments(("a", "b", "c"), [[0, 1, 2]], [2], known, ["valid"], one + 1, one, ["train"], ["me"]).choice
+    array([2], dtype=int8)
     """
 
     stimuli: tuple[str, ...]

@@ -48,6 +48,13 @@ class StimulusSet:
     ------
     DataError
         If a name occurs twice, or a duplicate points to a stimulus that is not listed.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> none = ["", ""]
+    >>> encoding.StimulusSet(["a", "b"], ["a.mp4", "b.mp4"], [5.0, 4.0], none, none).duration
+    array([5., 4.])
     """
 
     stimulus: np.ndarray

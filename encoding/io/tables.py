@@ -8,14 +8,14 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..core import DataError, StimulusSet
+from ..core import DataError, StimulusSet, Targets
 from .fetched import absent, require_content
 
 MISSING = ("n/a", "")
@@ -188,3 +188,14 @@ def read_stimuli(path: str | Path) -> StimulusSet:
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def frame_of(columns: Mapping[str, np.ndarray], targets: Targets) -> pd.DataFrame:
+    """Make a table with a row per target, called by its name, or by structure and index."""
+    if targets.kind == "column":
+        index = pd.Index(list(targets.names), name="target")
+    elif any(targets.structure):
+        index = pd.MultiIndex.from_arrays([targets.structure, targets.index], names=["structure", "index"])
+    else:
+        index = pd.Index(targets.index, name="voxel")
+    return pd.DataFrame(dict(columns), index=index)

@@ -21,6 +21,7 @@ IGNORED = (
     "*.html",
     "**/*_statmap.*",
     "**/scores/",
+    "**/weights/",
     "**/inference/",
     "**/figures/",
     "group/",
@@ -70,7 +71,7 @@ def prepare_derivative(
     write_json(output / "logs" / f"run-{now}-{secrets.token_hex(4)}.json", {**about, "config": text})
 
 
-def drawing_key(results: Sequence[Result], settings: Maps) -> str:
+def drawing_key(results: Sequence[Result], settings: Maps, weights: Sequence[str] = ()) -> str:
     """Identify the maps and the report of some participants.
 
     Parameters
@@ -79,13 +80,17 @@ def drawing_key(results: Sequence[Result], settings: Maps) -> str:
         What they show.
     settings : Maps
         How.
+    weights : sequence of str, optional
+        Keys of the weights that are mapped too.
 
     Returns
     -------
     str
         Equal for equal pictures.
     """
-    return digest(["map/1", versions()["brain-encoding"], [result.summary.key for result in results], asdict(settings)])
+    shown = [result.summary.key for result in results]
+    mapped = [list(weights)] if weights else []
+    return digest(["map/1", versions()["brain-encoding"], shown, asdict(settings), *mapped])
 
 
 def is_drawn(folder: Path, key: str) -> bool:
