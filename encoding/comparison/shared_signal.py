@@ -96,9 +96,9 @@ def within_reliability(settings: Rsa, responses: Responses, columns: Sequence[np
         if len(chosen) < settings.min_targets:
             continue
         halves = []
-        for of in rows:
+        for of_half in rows:
             patterns = np.stack(
-                [np.mean([responses.values[row][chosen] for row in of[name]], axis=0) for name in names]
+                [np.mean([responses.values[row][chosen] for row in of_half[name]], axis=0) for name in names]
             )
             halves.append(pattern_values(settings, patterns.T, left, right))
         if all(np.isfinite(one).all() for one in halves):
