@@ -42,7 +42,7 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
-from .workflow.controls import control_subject
+from .workflow.controls import control_subject, stimulus_prints
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
@@ -220,7 +220,8 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases)
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
+    inputs = sources | stimulus_prints(job, loaded)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)

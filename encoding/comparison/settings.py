@@ -47,7 +47,8 @@ class Comparison:
     """"paired_t": test differences between fits over subjects in every region, two-tailed, with the false discovery
     rate over all regions and pairs. It does not generalise over stimuli, and names no winner."""
     controls: bool = True
-    """Whether time, position and number of the run, random features and head motion are tested as controls."""
+    """Whether time, position and number of the run, random features, head motion, and low-level vision of videos and
+    pictures are tested as controls."""
     inference: bool = True
     """Whether feature spaces are tested: against chance, against each other, and for what each adds to the others.
     Winners, "ahead" and "above chance" in tables, maps and reports come from these tests only."""

@@ -107,6 +107,13 @@ def _as_responses(loaded: Loaded, values: np.ndarray) -> np.ndarray:
     return values
 
 
+def stimulus_prints(job: Job, loaded: Loaded) -> dict[str, str]:
+    """Identify by content the files of stimuli that controls look at; none where there are no controls."""
+    wanted = job.study.compare.controls and bool(job.study.models)
+    files = _stimulus_files(job, loaded.responses.presentations) if wanted else {}
+    return {f"file of stimulus {name!r}": fingerprint(path) for name, path in files.items()}
+
+
 def _stimulus_files(job: Job, presentations: Samples) -> dict[str, Path]:
     """Find the files of the stimuli that were shown: in ``stimuli``, and in folders that feature spaces name."""
     places = ["stimuli", *(source.videos for source in job.study.features if hasattr(source, "videos"))]
