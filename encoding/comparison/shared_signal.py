@@ -182,7 +182,7 @@ def save_region_means(folder: Path, responses: Responses, atlases: Sequence[tupl
     regions = [(atlas.name if atlas else "", parcel) for atlas, of in atlases for parcel in parcels(atlas, of)]
     masks = np.array([parcel.mask & responses.usable for _, parcel in regions]).reshape(len(regions), -1)
     sizes = masks.sum(1)
-    weights = sparse.csr_array(masks / np.maximum(sizes, 1)[:, None])
+    weights = sparse.diags_array(1 / np.maximum(sizes, 1)) @ sparse.csr_array(masks, dtype=np.float64)
     starts = range(0, len(samples), 256)
     parts = [weights @ np.asarray(responses.values[at : at + 256], dtype=np.float64).T for at in starts]
     rows = np.concatenate(parts, axis=1)

@@ -53,7 +53,28 @@ class LowLevelVision(FeatureSource):
 
 
 def measure_vision(clips: Iterable[Path], folder: str | Path, *, progress: Progress = silent) -> np.ndarray:
-    """Measure clips, or take what is kept in a folder, shape (n_clips, 4)."""
+    """Measure luminance, contrast, edges and change of clips, or take what is kept.
+
+    Parameters
+    ----------
+    clips : iterable of Path
+        Videos or pictures.
+    folder : str or Path
+        Results are kept there by the content of each file.
+    progress : callable
+        Called with the share of clips done.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_clips, 4)
+        In CIE lightness (0 to 100): mean, standard deviation over the image, size of the gradient per pixel, and
+        absolute change between images a quarter of a second apart.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be decoded, or PyAV is not installed.
+    """
     paths = list(clips)
     place = Path(folder) / STEP.replace("/", "-")
     rows = []
