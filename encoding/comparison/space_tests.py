@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core import DataError, FeatureSpace
+from ..core.workers import HERE, Workers
 
 FACTS = "inference.json"
 # Sets of spaces: all together, all without one, the nuisance spaces, and a space together with them
@@ -77,10 +78,13 @@ class Resources:
         Chunks of targets that are worked on at the same time.
     memory_bytes : int
         Memory for all of them.
+    workers : Workers
+        Where they are worked on, as of `open_workers`; in this process unless given.
     """
 
     threads: int = 1
     memory_bytes: int = 1 << 30
+    workers: Workers = HERE
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -143,7 +143,7 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
         presented=Presented(
             described, _layout(job, loaded, use), use, versions, tuple(by_name[name] for name in settings.nuisance)
         ),
-        resources=Resources(available_threads(), compute.memory_bytes // 2),
+        resources=Resources(available_threads(), compute.memory_bytes // 2, job.workers),
         progress=partial(job.progress, "tests"),
     )
     parts = [
