@@ -42,6 +42,7 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
+from .workflow.cluster import open_workers
 from .workflow.controls import control_subject
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.inference import infer_all, save_tests
@@ -64,6 +65,7 @@ __all__ = [
     "load_subject",
     "make_spaces",
     "map_subject",
+    "open_workers",
     "prepare_output",
     "rsa_subject",
     "run_compare",
@@ -143,7 +145,7 @@ def load_subject(job: Job) -> Loaded:
     Loaded
         Responses and features with the same samples.
     """
-    spaces = make_spaces(job.study, job.places, device=job.device, progress=job.progress)
+    spaces = make_spaces(job.study, job.places, device=job.device, workers=job.workers, progress=job.progress)
     index = job.index()
     runs, _ = find_runs(job.study.load, index, job.subject, sessions=job.sessions, bids_filters=job.filters)
     responses = load_responses(
@@ -190,7 +192,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         folds,
         [job.work / f"model-{model.name}" for model in job.study.models],
         seed=job.study.seed,
-        compute=job.study.compute.compute(device),
+        compute=job.study.compute.compute(device, job.workers),
         progress=partial(job.progress, "fit"),
     )
     job.progress("fit", 1.0)
@@ -219,7 +221,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     atlases = labelled_targets(job, loaded)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    sources = content_keys(loaded.described, atlases)
+    sources = content_keys(loaded.described, atlases, job.study.own_atlases)
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
     done = finished_result(job.folder, key)
     if done is not None:
@@ -228,7 +230,9 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     scored = score_models(job, loaded, fitted, atlases)
     job.progress("compare", 1.0)
     inferred = infer_all(job, loaded, fitted, atlases, scored.scores.get("r2"))
-    tables = tables_of(job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions)
+    tables = tables_of(
+        job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions, atlases=atlases
+    )
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
@@ -281,7 +285,12 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
 
 
 def run_group(
-    study: Study, places: Places, subjects: Sequence[str], progress: StepProgress = silent_steps, *, again: bool = False
+    study: Study,
+    places: Places,
+    subjects: Sequence[str],
+    progress: StepProgress = silent_steps,
+    *,
+    again: bool = False,
 ) -> Path:
     """Summarise the results of participants and draw the report; reads nothing else.
 
