@@ -170,7 +170,7 @@ def as_markdown(reports):
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     lines += [
-        "Differences are the largest from himalaya, those of CV scores in variances of a target; peak memory is that of",
+        "Differences are the largest from himalaya, those of CV scores in variances of a target; memory is that of",
         'all methods so far, in this order. Only "kernel" tries the candidates that himalaya tries, so that its scores',
         'can be compared one by one. "wide" tries ratios and penalties of its own: single targets differ either way.',
     ]
