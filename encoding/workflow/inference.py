@@ -14,14 +14,17 @@ from ..comparison import (
     Presented,
     Resources,
     SpaceTests,
+    add_confidence,
     beyond_table,
     chance_table,
+    confidence_of,
     difference_table,
     fit_differences,
     group_claims,
     group_verdicts,
     infer_similarity,
     infer_spaces,
+    join_confidence,
     read_tests,
     unique_of_fits,
     unique_table,
@@ -106,7 +109,7 @@ def infer_all(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: S
         of_models.tests,
         pd.concat(found, ignore_index=True) if found else pd.DataFrame(),
         of_models.verdicts,
-        pd.concat(verdicts, ignore_index=True) if verdicts else pd.DataFrame(),
+        add_confidence(pd.concat(verdicts, ignore_index=True), atlases) if verdicts else pd.DataFrame(),
         tuple(places),
     )
 
@@ -208,8 +211,9 @@ def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[st
     if ceilings:
         tables["rsa_ceilings"] = pd.concat(ceilings, ignore_index=True)
     tables = {name: table for name, table in tables.items() if len(table)}
+    told = confidence_of(pd.concat([result.regions for result in results], ignore_index=True))
     for name, table in tables.items():
-        write_tsv(folder / f"{name}.tsv", table)
+        write_tsv(folder / f"{name}.tsv", join_confidence(table, told))
     return tables
 
 
