@@ -19,6 +19,7 @@ import numpy as np
 
 from encoding.core import FeatureSpace, Provenance, Responses, Samples, Targets
 from encoding.fitting import BandedRidge, Compute, Split, cross_predict, make_folds
+from encoding.loading import stimuli_of_rows
 from encoding.workflow.cluster import open_workers
 
 WORKERS = (1, 2, 4, 10, 30, 100, 300, 1000)
@@ -49,7 +50,7 @@ def measure_fit(folder, n_samples, n_targets, n_candidates):
             values, samples, Targets.of_columns([str(k) for k in range(n)]), samples, np.zeros((n_samples, 0)), "01",
             "video", 2.0, provenance=Provenance("benchmark/1"),
         )  # fmt: skip
-        folds = make_folds(Split(n_outer=6, n_inner=5), samples)
+        folds = make_folds(Split(n_outer=6, n_inner=5), samples, stimuli_of_rows(responses, ()))
         start = time.process_time()
         cross_predict(model, spaces, responses, folds, folder / f"fit-{n}", compute=Compute(threads=1, keep_bytes=0))
         seconds.append(time.process_time() - start)
@@ -131,7 +132,7 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     study = {name: getattr(given, name) for name in ("subjects", "samples", "targets", "models", "bands")}
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        n_samples, n_targets, n = (120, 50, 2) if given.quick else (given.samples, 500, 100)
+        n_samples, n_targets, n = (120, 50, 6) if given.quick else (given.samples, 500, 100)
         target, fixed = measure_fit(Path(name), n_samples, n_targets, n)
         write, read = measure_disk(Path(name), 2_000_000 if given.quick else 200_000_000)
     task, started = measure_tasks(20 if given.quick else 300)
