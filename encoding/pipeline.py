@@ -45,8 +45,10 @@ from .mapping import (
 from .workflow.cluster import open_workers
 from .workflow.controls import control_subject
 from .workflow.features import fill_spaces, make_spaces
+from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
@@ -219,6 +221,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
     atlases = labelled_targets(job, loaded)
+    keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases, job.study.own_atlases)
@@ -260,7 +263,8 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     """
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
-    key = drawing_key([result], study.maps, weights_key(job.folder, study))
+    canvases = canvases_of(study, job.places, [result])
+    key = drawing_key([result], study.maps, weights_key(job.folder, study), canvases=canvases)
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         rates = {model.name: rates_of(result, model.name) for model in study.models}
@@ -271,13 +275,19 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             pairs=study.pairs,
             tests=result.tests,
+            about=result,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
         maps += map_weights(result, study)
         drawn = write_report(
-            [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
+            [result],
+            study.maps,
+            page,
+            job.folder / "figures",
+            progress=partial(job.progress, "report"),
+            canvases=canvases,
         )
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
@@ -327,7 +337,9 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, verdicts = write_group_tables(study, folder, results)
-    key = drawing_key(results, study.maps, [key for r in results for key in weights_key(r.folder, study)])
+    canvases = canvases_of(study, places, results)
+    keys = [key for result in results for key in weights_key(result.folder, study)]
+    key = drawing_key(results, study.maps, keys, canvases=canvases)
     if again or not is_drawn(folder, key):
         drawn = write_report(
             results,
@@ -337,7 +349,9 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             progress=partial(progress, "report"),
             tests=tests,
             group_verdicts=verdicts,
+            canvases=canvases,
         )
-        note_drawn(folder, key, [*drawn, *map_components(results, folder, study)])
+        maps = [*write_group_maps(folder, results, verdicts), *map_components(results, folder, study)]
+        note_drawn(folder, key, [*maps, *drawn])
     progress("report", 1.0)
     return page
