@@ -24,6 +24,7 @@ from encoding.workflow.cluster import open_workers
 
 WORKERS = (1, 2, 4, 10, 30, 100, 300, 1000)
 CHUNK = 32_000_000  # bytes of responses in a task, as `[compute] chunk`
+KEEP = 2_000_000_000  # bytes of predictions, as `[compute] keep_predictions`
 WIDTHS = (30, 30, 34, 14)
 
 
@@ -91,11 +92,13 @@ def needs(study, constants, n_workers):
     responses = 4 * s["samples"] * s["targets"]
     chunks = -(-responses // CHUNK)
     design = 8 * s["samples"] * sum(WIDTHS) * 4
-    kept = min(4 * s["bands"] * s["samples"] * s["targets"], 2_000_000_000)
+    # One model per band, and joint ones; predictions above the limit of `keep_predictions` are not kept.
+    sizes = [responses * (1 if k < s["bands"] else s["bands"]) for k in range(s["models"])]
+    kept = sum(size for size in sizes if size <= KEEP)
     sums = 6 * s["targets"] * 4 * 60
     users = min(n_workers, s["subjects"] * chunks)
     read = s["subjects"] * (responses * (2 * s["models"] + 3))  # images twice as large as what is kept of them
-    written = s["subjects"] * (responses + s["models"] * (sums + 2 * kept))
+    written = s["subjects"] * (responses + s["models"] * sums + 2 * kept)
     moved = min(users, chunks) * s["subjects"] * s["models"] * design
     compute = s["subjects"] * (s["models"] * (s["targets"] * c["target"] + c["fixed"]) + c["load"] * responses)
     # A chunk is the smallest piece; what is prepared once per fit is prepared on every worker that takes part in it.
@@ -123,9 +126,7 @@ def main(arguments=None):
     parser.add_argument("--samples", type=int, default=2196)
     parser.add_argument("--targets", type=int, default=100_000)
     parser.add_argument("--models", type=int, default=5)
-    parser.add_argument(
-        "--bands", type=int, default=4, help="of the joint model; predictions of each are kept up to 2 GB"
-    )
+    parser.add_argument("--bands", type=int, default=4, help="of the joint models; there is one model of each")
     parser.add_argument("--folder", type=Path, default=None, help="on the disk that is to be measured")
     parser.add_argument("--network", type=float, default=1.0, help="gigabytes per second that the scheduler can send")
     parser.add_argument("--quick", action="store_true", help="constants of a small fit, for a test")
