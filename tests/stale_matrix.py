@@ -259,6 +259,10 @@ ANALYSIS = {
     ("features", "table", "fill"): line("volumes", "features", "fill", "mean", DRAWN, 0),
     ("features", "table", "layer"): NOT + "it chooses a part of a file, whose content is in the keys as for file",
     ("features", "table", "layers"): NOT + "it makes feature spaces of other names",
+    **{
+        ("features", "low_level_vision", name): "measures are kept by the content of the clips, as for motion_energy"
+        for name in ("name", "videos", "pattern")
+    },
     **{("atlas", "", name): OWN for name in ATLAS_FIELDS},
     **{("roi_set", "", name): OWN for name in ROI_SET_FIELDS},
     ("load", "volume", "kind"): Line(
@@ -401,6 +405,7 @@ ANALYSIS = {
     ),
     ("compare", "", "level"): line("volumes", "compare", "level", 0.02, DRAWN),
     ("compare", "", "group_test"): line("volumes", "compare", "group_test", "paired_t", DRAWN),
+    ("compare", "", "nuisance"): line("volumes", "compare", "nuisance", ["first"], {TESTS} | DRAWN),
     ("compare", "", "controls"): line("volumes", "compare", "controls", True, DRAWN),
     ("compare", "", "inference"): line("volumes", "compare", "inference", False, DRAWN),
     ("compare", "", "n_permutations"): line("volumes", "compare", "n_permutations", 30, {TESTS} | DRAWN),
