@@ -43,7 +43,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.cluster import open_workers
-from .workflow.controls import control_subject
+from .workflow.controls import control_subject, stimulus_prints
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
@@ -162,7 +162,9 @@ def load_subject(job: Job) -> Loaded:
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), spaces, tuple(runs))
+    there = {space.name for space in aligned}
+    described = tuple(space for space in spaces if space.name in there)
+    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), described, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -180,7 +182,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Fitted
         Folds and predictions; none if the study has no models.
     """
-    responses = loaded.responses
+    responses, job = loaded.responses, job.with_spaces(loaded.names)
     if not job.study.models:
         return Fitted(None, (), choose_device(job.device)[1])
     shown = stimuli_of_rows(responses, job.study.align.delays)
@@ -220,12 +222,14 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     Result
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
-    atlases = labelled_targets(job, loaded)
+    job = job.with_spaces(loaded.names)
+    atlases, unfit = labelled_targets(job, loaded)
     keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
-    exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
+    exclusions = (*loaded.exclusions, *unfit, *fitted.exclusions, *(e for one in similar for e in one.exclusions))
     sources = content_keys(loaded.described, atlases, job.study.own_atlases)
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
+    inputs = sources | stimulus_prints(job, loaded)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -236,7 +240,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = tables_of(
         job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions, atlases=atlases
     )
-    save_tests(job, inferred)
+    save_tests(job, loaded, atlases, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
@@ -261,6 +265,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     Path
         ``OUTPUT_DIR/sub-<label>.html``.
     """
+    job = job.with_spaces(tuple(result.summary.features))
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
     canvases = canvases_of(study, job.places, [result])
@@ -336,7 +341,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
-    tests, verdicts = write_group_tables(study, folder, results)
+    tests, found = write_group_tables(study, folder, results)
     canvases = canvases_of(study, places, results)
     keys = [key for result in results for key in weights_key(result.folder, study)]
     key = drawing_key(results, study.maps, keys, canvases=canvases)
@@ -348,10 +353,10 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=verdicts,
+            group=found,
             canvases=canvases,
         )
-        maps = [*write_group_maps(folder, results, verdicts), *map_components(results, folder, study)]
+        maps = [*write_group_maps(folder, results, found.get("verdicts")), *map_components(results, folder, study)]
         note_drawn(folder, key, [*maps, *drawn])
     progress("report", 1.0)
     return page

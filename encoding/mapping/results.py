@@ -139,6 +139,27 @@ class Result:
         """Named spaces by similarity of stimuli, with the analysis in the column "rsa"; no rows without tests."""
         return _read_text(self.folder / RSA_VERDICTS)
 
+    def similarity_rates(self, analysis: str) -> dict[str, np.ndarray]:
+        """Read the false discovery rate of the region of every target, against chance, of an analysis of similarity.
+
+        Parameters
+        ----------
+        analysis : str
+            Its name.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_targets,)
+            By feature space; empty where it was not tested (searchlights, too few runs).
+        """
+        folder = self.folder / f"{INFERENCE}-rsa-{analysis}"
+        if not (folder / "targets.npz").is_file():
+            return {}
+        spaces = json.loads((folder / f"{INFERENCE}.json").read_text(encoding="utf-8"))["spaces"]
+        with np.load(folder / "targets.npz", allow_pickle=False) as stored:
+            rates = dict(stored).get("q", np.full((len(spaces), 0), np.nan))
+        return dict(zip(spaces, rates, strict=True)) if np.isfinite(rates).any() else {}
+
     @property
     def parcels(self) -> list[Region]:
         """Regions of all atlases as masks of targets; empty for results of versions that did not keep them."""
@@ -301,6 +322,13 @@ def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any]
         `settings`; the message names them and says what to run.
     """
     first = results[0]
+    for result in results:
+        whole = result.exclusions[result.exclusions["what"].isin(["feature spaces", "atlases"])]
+        if len(whole) and len(results) > 1:
+            raise DataError(
+                f"sub-{result.subject} was finished without a part of what was asked for: {whole['what'].iloc[0]} "
+                f"{whole['reason'].iloc[0]} Mend it. {AGAIN}, or choose other participants with --participant-label."
+            )
     for result in results[1:]:
         differ = changed_settings(first.summary.settings, result.summary.settings)
         if result.summary.settings_key != first.summary.settings_key:
