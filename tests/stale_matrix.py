@@ -568,7 +568,7 @@ def number_of(column):
 def block(path):
     """Change one value of a bdata file."""
     with h5py.File(path, "r+") as file:
-        file["dataset"][0, -1] += 1
+        file["dataset"][0, 0] += 1  # a voxel; labels come last
 
 
 # Files of every kind: where, what, and the steps that run again.
