@@ -9,7 +9,8 @@ The stages, in order, each a subpackage that knows none of the others:
 ``mapping``     brain maps and the report
 
 `encoding.pipeline` runs them one after the other: the file to read first. `cross_validate`, `variance_partition`,
-`permutation_test`, `rsa` and `draw_map` do the same with plain arrays, without files.
+`permutation_test`, `rsa` and `draw_map` do the same with plain arrays, without files; `plot_files` and `plot_results`
+draw figures of map files and of results.
 """
 
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .fitting.estimators import BandedRidgeCV, RidgeCV
     from .fitting.models import BandedRidge, Ridge
     from .mapping.own_image import draw_map
+    from .mapping.panel import plot_results
+    from .mapping.plotting import plot_files
     from .workflow.from_arrays import CrossValidation, cross_validate, permutation_test, rsa, variance_partition
 else:
     __getattr__ = _lazy_names(__name__)
@@ -63,6 +66,8 @@ __all__ = [
     "draw_map",
     "load",
     "permutation_test",
+    "plot_files",
+    "plot_results",
     "rsa",
     "save",
     "variance_partition",

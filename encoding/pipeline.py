@@ -1,7 +1,7 @@
 """The stages in order: the file to read first.
 
     collect    collect_judgments  videos, captions, annotators -> odd-one-out judgments and their quality
-    features   make_spaces        [[features]] tables          -> feature spaces, one row per stimulus
+    features   make_spaces        [[features]] tables          -> feature spaces, per stimulus or in time
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
@@ -25,7 +25,14 @@ from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
 from .io.locks import locked
 from .io.partial import sweep_results
-from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
+from .loading import (
+    align_spaces,
+    find_runs,
+    load_responses,
+    match_stimuli,
+    name_recordings,
+    stimuli_of_rows,
+)
 from .mapping import (
     Result,
     drawing_key,
@@ -43,10 +50,12 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.cluster import open_workers
-from .workflow.controls import control_subject
+from .workflow.controls import control_subject, stimulus_prints
 from .workflow.features import fill_spaces, make_spaces
+from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
@@ -157,10 +166,13 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
+    spaces, responses = match_stimuli(spaces, name_recordings(responses, spaces))
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), spaces, tuple(runs))
+    there = {space.name for space in aligned}
+    described = tuple(space for space in spaces if space.name in there)
+    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), described, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -178,10 +190,10 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Fitted
         Folds and predictions; none if the study has no models.
     """
-    responses = loaded.responses
+    responses, job = loaded.responses, job.with_spaces(loaded.names)
     if not job.study.models:
         return Fitted(None, (), choose_device(job.device)[1])
-    shown = stimuli_of_rows(responses, job.study.align.delays)
+    shown = stimuli_of_rows(responses, job.study.align.delays, loaded.described)
     folds = make_folds(job.study.split, responses.samples, shown)
     device, why = choose_device(job.device)
     job.progress("fit", 0.0)
@@ -218,11 +230,14 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     Result
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
-    atlases = labelled_targets(job, loaded)
+    job = job.with_spaces(loaded.names)
+    atlases, unfit = labelled_targets(job, loaded)
+    keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
-    exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
+    exclusions = (*loaded.exclusions, *unfit, *fitted.exclusions, *(e for one in similar for e in one.exclusions))
     sources = content_keys(loaded.described, atlases, job.study.own_atlases)
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
+    inputs = sources | stimulus_prints(job, loaded)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -233,7 +248,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = tables_of(
         job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions, atlases=atlases
     )
-    save_tests(job, inferred)
+    save_tests(job, loaded, atlases, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
@@ -258,9 +273,11 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     Path
         ``OUTPUT_DIR/sub-<label>.html``.
     """
+    job = job.with_spaces(tuple(result.summary.features))
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
-    key = drawing_key([result], study.maps, weights_key(job.folder, study))
+    canvases = canvases_of(study, job.places, [result])
+    key = drawing_key([result], study.maps, weights_key(job.folder, study), canvases=canvases)
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         rates = {model.name: rates_of(result, model.name) for model in study.models}
@@ -271,13 +288,19 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             pairs=study.pairs,
             tests=result.tests,
+            about=result,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
         maps += map_weights(result, study)
         drawn = write_report(
-            [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
+            [result],
+            study.maps,
+            page,
+            job.folder / "figures",
+            progress=partial(job.progress, "report"),
+            canvases=canvases,
         )
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
@@ -326,8 +349,10 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
-    tests, verdicts = write_group_tables(study, folder, results)
-    key = drawing_key(results, study.maps, [key for r in results for key in weights_key(r.folder, study)])
+    tests, found = write_group_tables(study, folder, results)
+    canvases = canvases_of(study, places, results)
+    keys = [key for result in results for key in weights_key(result.folder, study)]
+    key = drawing_key(results, study.maps, keys, canvases=canvases)
     if again or not is_drawn(folder, key):
         drawn = write_report(
             results,
@@ -336,8 +361,10 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=verdicts,
+            group=found,
+            canvases=canvases,
         )
-        note_drawn(folder, key, [*drawn, *map_components(results, folder, study)])
+        maps = [*write_group_maps(folder, results, found.get("verdicts")), *map_components(results, folder, study)]
+        note_drawn(folder, key, [*maps, *drawn])
     progress("report", 1.0)
     return page

@@ -110,9 +110,9 @@ BAD_INPUT = {
     "two files": (write_another_resolution, (), r"run-2: 2 files match \(.*\)\. Set `res` in \[load\]"),
     "truncated image": (truncate, (), r"run-3_space-T1w_desc-preproc_bold\.nii\.gz: cannot be read"),
     "constant features": (
-        change_table(FEATURES, lambda frame: frame.assign(a=0)),
+        change_table(FEATURES, lambda frame: frame.assign(a=0, b=0, c=0)),
         (),
-        r"FeatureSpace 'first': all 3 columns are constant",
+        r"FeatureSpace 'abc': all 9 columns are constant",
     ),
     "unknown key": (nothing, (("n_inner", "n_iner"),), r"\[split\]: unknown key 'n_iner'\. Did you mean 'n_inner'\?"),
     "unknown stimulus": (
@@ -344,7 +344,7 @@ def test_intermediate_results_may_lie_elsewhere_and_are_used_from_there(study, m
     ]  # fmt: skip
     out = study.root.parent / "out"
     assert {path.name for path in out.iterdir()} == {
-        ".bidsignore", "dataset_description.json", "logs", "sub-01",
+        ".bidsignore", "README", "code", "dataset_description.json", "logs", "sub-01",
     }  # fmt: skip
     before = (out / "sub-01" / "regions.tsv").read_bytes()
     shutil.rmtree(out)
@@ -561,7 +561,7 @@ def test_check_builds_everything_and_touches_no_data(tmp_path, capsys):
 def test_atlases_come_with_licence_and_citation(capsys):
     assert encoding("atlases") == 0
     out = capsys.readouterr().out
-    assert re.search(r"^Schaefer2018-200  \(.*fsaverage5, 200 regions\)$", out, re.MULTILINE)
+    assert re.search(r"^Schaefer2018-200  \(shipped, fsaverage5, .*MNI152NLin6Asym, 200 regions\)$", out, re.MULTILINE)
     n = len(re.findall(r"^\S", out, re.MULTILINE))
     assert out.count("licence: ") == out.count("cite: ") == n >= 3
 

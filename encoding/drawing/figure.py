@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
@@ -90,6 +90,7 @@ def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
     """Write a title and a subtitle at the upper left corner of a figure."""
     height = figure.get_size_inches()[1]
     left = 0.14 / figure.get_size_inches()[0]
+    title = shortened(title, figure.get_size_inches()[0] - 0.28, 11.5, bold=True)
     figure.text(left, 1 - 0.12 / height, title, size=11.5, weight="bold", va="top", ha="left")
     if subtitle:
         figure.text(left, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
@@ -107,10 +108,30 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     return figure.add_axes(box)
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Measure a line of text."""
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
     return float(TextPath((0, 0), text, size=size, prop=font, usetex=False).get_extents().width) / 72 if text else 0.0
+
+
+def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:
+    """Take characters out of the middle of a name until it fits into some inches; names differ at their ends."""
+    room = 0.95 * room  # hinting widens letters on screens
+    if text_width(text, size, bold=bold) <= room:
+        return text
+    low, high = 1, len(text)
+    while low < high:  # most characters that fit
+        kept = (low + high + 1) // 2
+        low, high = (
+            (kept, high) if text_width(_without_middle(text, kept), size, bold=bold) <= room else (low, kept - 1)
+        )
+    return _without_middle(text, low)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    front = (kept + 1) // 2
+    return f"{text[:front]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (kept - front) :]}"
 
 
 def halo(width: float = 2.0, color: str = "white") -> list[path_effects.AbstractPathEffect]:

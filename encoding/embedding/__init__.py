@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from .learning import learning_curve
     from .motion import MotionEnergy, measure_motion
     from .registry import SOURCES
+    from .series import SeriesTable
     from .simulated import simulate_judgments
     from .sources import FeatureSource, SourceContext, in_order
     from .sparse import SparseEmbedding
     from .structure import compare_embeddings, explain, measure_blend, predict_ratings
     from .tables import ConcatTable, FeatureTable, concatenate, embed
+    from .vision import LowLevelVision, measure_vision
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -26,7 +28,9 @@ __all__ = [
     "FeatureSource",
     "FeatureTable",
     "JudgmentTable",
+    "LowLevelVision",
     "MotionEnergy",
+    "SeriesTable",
     "SourceContext",
     "SparseEmbedding",
     "agree",
@@ -41,6 +45,7 @@ __all__ = [
     "learning_curve",
     "measure_blend",
     "measure_motion",
+    "measure_vision",
     "predict_ratings",
     "simulate_judgments",
     "slot_preference",

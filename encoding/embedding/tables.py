@@ -27,7 +27,7 @@ from ..core.settings import Count, OneOf, Rule, Text, distinct, settings
 from ..io.embeddings import SUFFIXES, read_embeddings
 from ..io.fetched import absent, require_fetched
 from ..io.store import DESCRIPTION, load
-from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
+from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_names, read_table, require_no_row_numbers, stimulus_column
 from .sources import FeatureSource, SourceContext
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
@@ -127,6 +127,11 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
         has several rows; the message names it.
     """
     path = Path(base) / source.file
+    if "{" in source.file and not path.exists():
+        raise DataError(
+            f"Feature space {source.name!r}: file = {source.file!r} has names in braces, which a table with one row "
+            f'per stimulus has not. Set kind = "series" for one matrix per run or per stimulus.'
+        )
     if path.is_dir() and (path / DESCRIPTION).is_file():
         return _saved(source, path)
     if path.is_dir():
@@ -230,7 +235,7 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     if inside is not None:
         names, lister = list(inside), "its own list"
     elif beside[0].suffix == ".txt":
-        names = _lines(beside[0])
+        names = read_names(beside[0])
         lister, files = beside[0].name, (path, beside[0])
     else:
         frame = read_table(beside[0], text=(*STIMULUS_COLUMNS, source.stimulus or ""))
@@ -244,15 +249,6 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
             f"{len(features)} feature names."
         )
     return np.asarray(names, dtype=str), values, features, files
-
-
-def _lines(path: Path) -> list[str]:
-    """Read a list of names, one a line."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as a list of stimuli ({error}). Save it as UTF-8 text.") from error
-    return [line.strip() for line in content.split("\n") if line.strip()]
 
 
 def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
@@ -315,10 +311,10 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
             f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
             f'{str(names[row])!r}. Fill them, leave the rows or columns out, or set fill = "mean".'
         )
-    _check_precision(values, features, where)
+    check_precision(values, features, where)
 
 
-def _check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
+def check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
     """Refuse columns whose variation is lost in float32, such as seconds since 1970."""
     spread = np.ptp(values, axis=0) / 2
     with np.errstate(over="ignore"):
@@ -379,6 +375,12 @@ def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> Featu
     """
     parts = [known[name] for name in source.spaces]
     first = parts[0]
+    for part in parts:
+        if part.samples.clock != "none":
+            raise AlignmentError(
+                f"[[features]] {source.name!r}: {part.name!r} has many rows per recording; only spaces with one row "
+                f"per stimulus can be concatenated. Make it a band of a banded ridge, or one file."
+            )
     stimuli = first.samples.stimulus
     for part in parts[1:]:
         _same_stimuli(source, first, part)

@@ -12,23 +12,49 @@ from typing import Any
 from ..core import digest, versions
 from ..io.atomic import write_json, write_text
 from ..io.bids.sidecars import read_json
+from .figures import Canvas
 from .results import Result
 from .settings import Maps
 
+# Without slashes at the end, which the present validator does not take as folders
 IGNORED = (
-    "work/",
-    "logs/",
+    "work",
+    "logs",
     "*.html",
-    "**/*_statmap.*",
-    "**/scores/",
-    "**/weights/",
-    "**/inference/",
-    "**/figures/",
-    "group/",
-    "embedding/",
+    "*_statmap.*",
+    "*_dseg.*",
+    "scores",
+    "weights*",
+    "inference*",
+    "figures",
+    "group",
+    "embedding",
+    "parcels.npz",
     "sub-*/*.tsv",
     "sub-*/*.json",
 )
+README = """Encoding models fitted by brain-encoding {version}; docs: the README of that package.
+
+report.html, sub-*.html    reports
+sub-*/func                 maps: *_model-<name>_feature-<space>_stat-<statistic>_statmap, each with a JSON sidecar
+sub-*/*.tsv                regions, claims of tests, named spaces
+group                      tables and maps of all participants
+code/pybids.json           entities stat, feature and model for pybids:
+                           BIDSLayout(folder, validate=False, config=["bids", folder + "/code/pybids.json"])
+"""
+# Given to pybids in place of its "derivatives", which knows no statistic and no feature space
+PYBIDS = {
+    "name": "brain-encoding",
+    "entities": [
+        {"name": name, "pattern": f"[_/\\\\]+{name}-([a-zA-Z0-9+]+)"}
+        for name in ("hemi", "res", "den", "model", "feature", "stat", "desc")
+    ],
+    "default_path_patterns": [
+        "sub-{subject}/[ses-{session}/]func/sub-{subject}[_ses-{session}]_task-{task}[_hemi-{hemi}][_space-{space}]"
+        "[_res-{res}][_den-{den}]_model-{model}_feature-{feature}_stat-{stat}[_desc-{desc}]_{suffix<statmap|dseg>}"
+        "{extension}"
+    ],
+}
 RECORD = "drawn.json"
 
 
@@ -63,6 +89,8 @@ def prepare_derivative(
         },
     )
     write_text(output / ".bidsignore", "\n".join(IGNORED) + "\n")
+    write_text(output / "README", README.format(version=versions().get("brain-encoding", "unknown")))
+    write_json(output / "code" / "pybids.json", PYBIDS)
     about = {"command": list(command), "settings": dict(settings), "versions": versions()}
     write_text(output / "logs" / "run.toml", text)
     write_json(output / "logs" / "run.json", about)
@@ -71,7 +99,13 @@ def prepare_derivative(
     write_json(output / "logs" / f"run-{now}-{secrets.token_hex(4)}.json", {**about, "config": text})
 
 
-def drawing_key(results: Sequence[Result], settings: Maps, weights: Sequence[str] = ()) -> str:
+def drawing_key(
+    results: Sequence[Result],
+    settings: Maps,
+    weights: Sequence[str] = (),
+    *,
+    canvases: Mapping[str, Canvas] | None = None,
+) -> str:
     """Identify the maps and the report of some participants.
 
     Parameters
@@ -82,6 +116,8 @@ def drawing_key(results: Sequence[Result], settings: Maps, weights: Sequence[str
         How.
     weights : sequence of str, optional
         Keys of the weights that are mapped too.
+    canvases : mapping of str to Canvas, optional
+        What each participant is drawn on.
 
     Returns
     -------
@@ -89,8 +125,9 @@ def drawing_key(results: Sequence[Result], settings: Maps, weights: Sequence[str
         Equal for equal pictures.
     """
     shown = [result.summary.key for result in results]
+    drawn_on = [canvas.identity for canvas in (canvases or {}).values()]
     mapped = [list(weights)] if weights else []
-    return digest(["map/1", versions()["brain-encoding"], shown, asdict(settings), *mapped])
+    return digest(["map/2", versions()["brain-encoding"], shown, asdict(settings), drawn_on, *mapped])
 
 
 def is_drawn(folder: Path, key: str) -> bool:

@@ -7,19 +7,16 @@ from matplotlib.figure import Figure
 
 from ..core import AlignmentError, Targets
 from ..drawing.scales import accuracy_scale, difference_scale
-from ..drawing.surface import draw_surface
-from ..drawing.volume import draw_slices
-from ..io.images.backgrounds import background_of
-from ..io.images.formats import surface_of
 from ..io.images.in_memory import values_of_image
-from ..io.images.volumes import volume_of
-from .figures import _STYLE, DRAWN_SURFACE
+from .figures import canvas_of
+from .meshes import find_surfaces
+from .settings import Maps
 
 
 def draw_map(
     image: Any, *, targets: Targets | None = None, label: str = "", title: str = "", two_sided: bool | None = None
 ) -> Figure:
-    """Draw one map as slices through a volume, or on the surface fsaverage5.
+    """Draw one map as slices through a volume, on a surface, or both; files are drawn by `plot_files`.
 
     Parameters
     ----------
@@ -42,7 +39,7 @@ def draw_map(
     Raises
     ------
     AlignmentError
-        If values are on a surface other than fsaverage5, or have no place.
+        If values have no place, or there is no mesh of their surface.
 
     Examples
     --------
@@ -54,9 +51,8 @@ def draw_map(
     finite = values[np.isfinite(values)]
     diverging = bool(len(finite)) and bool((finite < 0).any()) if two_sided is None else two_sided
     scale = (difference_scale if diverging else accuracy_scale)([values], label)
-    if where.kind == "vertex":
-        if where.space != DRAWN_SURFACE:
-            raise AlignmentError(f"{where!r}: surfaces are drawn on {DRAWN_SURFACE} (10,242 vertices per hemisphere).")
-        return draw_surface(surface_of(values, where), scale, title=title, style=_STYLE)
-    volume, affine = volume_of(values, where)
-    return draw_slices(volume, affine, scale, background=background_of(None, where), title=title)
+    settings = Maps()
+    canvas = canvas_of(where, None, find_surfaces(settings, where), settings)
+    if not canvas.drawable:
+        raise AlignmentError(f"{where!r}: has no place to be drawn on. {canvas.surfaces.missing}")
+    return canvas.accuracy(values, scale, title).figure

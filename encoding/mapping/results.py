@@ -13,8 +13,9 @@ import pandas as pd
 from ..core import DataError, Responses, Scores, Targets
 from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
-from ..io.images.formats import entity_label, map_name, write_map
+from ..io.images.formats import map_name
 from ..io.store import load, save
+from .parcels import Region, read_parcels
 from .summary import AGAIN, FACTS, Summary, changed_settings, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
@@ -138,6 +139,32 @@ class Result:
         """Named spaces by similarity of stimuli, with the analysis in the column "rsa"; no rows without tests."""
         return _read_text(self.folder / RSA_VERDICTS)
 
+    def similarity_rates(self, analysis: str) -> dict[str, np.ndarray]:
+        """Read the false discovery rate of the region of every target, against chance, of an analysis of similarity.
+
+        Parameters
+        ----------
+        analysis : str
+            Its name.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_targets,)
+            By feature space; empty where it was not tested (searchlights, too few runs).
+        """
+        folder = self.folder / f"{INFERENCE}-rsa-{analysis}"
+        if not (folder / "targets.npz").is_file():
+            return {}
+        spaces = json.loads((folder / f"{INFERENCE}.json").read_text(encoding="utf-8"))["spaces"]
+        with np.load(folder / "targets.npz", allow_pickle=False) as stored:
+            rates = dict(stored).get("q", np.full((len(spaces), 0), np.nan))
+        return dict(zip(spaces, rates, strict=True)) if np.isfinite(rates).any() else {}
+
+    @property
+    def parcels(self) -> list[Region]:
+        """Regions of all atlases as masks of targets; empty for results of versions that did not keep them."""
+        return read_parcels(self.folder)
+
     @property
     def tests(self) -> TargetTests | None:
         """Tests of targets as reports and maps use them; None where nothing was tested."""
@@ -238,6 +265,11 @@ def read_result(folder: Path) -> Result:
     return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
 
 
+def read_group_claims(results: Sequence[Result]) -> pd.DataFrame:
+    """Read the claims about all participants together; no rows for one participant, or where nothing was tested."""
+    return _read_text(results[0].folder.parent / "group" / CLAIMS) if len(results) > 1 else pd.DataFrame()
+
+
 def _read_text(path: Path) -> pd.DataFrame:
     """Read a table of claims, in which missing text is empty and missing numbers are NaN; no rows without a file."""
     if not path.is_file():
@@ -290,6 +322,13 @@ def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any]
         `settings`; the message names them and says what to run.
     """
     first = results[0]
+    for result in results:
+        whole = result.exclusions[result.exclusions["what"].isin(["feature spaces", "atlases"])]
+        if len(whole) and len(results) > 1:
+            raise DataError(
+                f"sub-{result.subject} was finished without a part of what was asked for: {whole['what'].iloc[0]} "
+                f"{whole['reason'].iloc[0]} Mend it. {AGAIN}, or choose other participants with --participant-label."
+            )
     for result in results[1:]:
         differ = changed_settings(first.summary.settings, result.summary.settings)
         if result.summary.settings_key != first.summary.settings_key:
@@ -339,104 +378,25 @@ def write_background(folder: Path, responses: Responses, bold: Path | None) -> P
     return write_mean_volume(bold, folder / f"{map_name(entities, 'boldref')}.nii.gz")
 
 
-def write_maps(
-    folder: Path,
-    entities: Mapping[str, str],
-    scores: Mapping[str, Scores],
-    *,
-    metric: str,
-    pairs: Sequence[tuple[str, str]],
-    rates: Mapping[str, np.ndarray] | None = None,
-    left_out: Sequence[str] = (),
-    tests: TargetTests | None = None,
-) -> list[Path]:
-    """Write a map of every score of models, of every difference, and of the tests of targets.
-
-    Parameters
-    ----------
-    folder : Path
-        ``OUTPUT_DIR/sub-<label>/func``.
-    entities : mapping of str to str
-        ``sub`` and ``task``.
-    scores : mapping of str to Scores
-        By metric.
-    metric : str
-        The metric that differences are about.
-    pairs : sequence of (str, str)
-        Models to subtract.
-    rates : mapping of str to ndarray, optional
-        False discovery rate of every target, by model.
-    left_out : sequence of str, optional
-        Models without maps.
-    tests : TargetTests, optional
-        Tests of feature spaces.
-
-    Returns
-    -------
-    list of Path
-        The images.
-    """
-    written: list[Path] = []
-    for name, of_metric in scores.items():
-        if name == RSA:
-            continue  # see `write_rsa_maps`
-        for row, values in zip(of_metric.rows, of_metric.values, strict=True):
-            if row.model in left_out:
-                continue
-            named = {
-                **entities,
-                "model": entity_label(row.model),
-                "feature": entity_label(row.feature),
-                "stat": entity_label(name),
-            }
-            sidecar = {
-                "Description": MEANING[name],
-                "Model": row.model,
-                "FeatureSpace": row.feature,
-                "Units": "arbitrary",
-            }
-            written += write_map(folder, named, values, of_metric.targets, sidecar)
-    if metric not in scores:
-        return written
-    main = scores[metric]
-    for a, b in pairs:
-        named = {**entities, "model": entity_label(f"{a}minus{b}"), "feature": "all", "stat": entity_label(metric)}
-        sidecar = {"Description": f"{a} minus {b}: {MEANING[metric]}", "Units": "arbitrary"}
-        written += write_map(folder, named, main.row(a) - main.row(b), main.targets, sidecar)
-    for model, values in (rates or {}).items():
-        named = {**entities, "model": entity_label(model), "feature": "all", "stat": "q"}
-        described = f"False discovery rate of {metric} against independent noise, one-sided, over all targets"
-        written += write_map(folder, named, values.astype(np.float32), main.targets, {"Description": described})
-    return written if tests is None else written + _write_tests(folder, entities, tests, main.targets)
-
-
-def _write_tests(folder: Path, entities: Mapping[str, str], tests: TargetTests, targets: Targets) -> list[Path]:
-    """Write U, corrected p and q of every space, and the space that is named where one is above chance too."""
-    written: list[Path] = []
-    told = {
-        "u": "Variance of the response that is linear in the feature space and shared by runs (population R2)",
-        "pfwe": "p of the feature space against chance, corrected for all targets and feature spaces",
-        "qchance": "False discovery rate of the feature space against chance, over all targets and feature spaces",
-    }
-    for stat, values in zip(told, (tests.u, tests.p_fwe, tests.q), strict=True):
-        for space, row in zip(tests.spaces, values, strict=True):
-            if np.isfinite(row).any():
-                named = {**entities, "model": entity_label(space), "feature": "all", "stat": stat}
-                sidecar = {"Description": told[stat], "FeatureSpace": space, "Notes": dict(tests.notes)}
-                written += write_map(folder, named, row.astype(np.float32), targets, sidecar)
-    if len(tests.spaces) > 1:
-        number = np.where(np.isfinite(tests.u).all(0), named_winner(tests) + 1, np.nan).astype(np.float32)
-        sidecar = {
-            "Description": f"Number of the feature space that is ahead: {RULE}. 0 where none can be named",
-            "Levels": {str(number + 1): space for number, space in enumerate(tests.spaces)},
-        }
-        named = {**entities, "model": "winner", "feature": "all", "stat": "index"}
-        written += write_map(folder, named, number, targets, sidecar)
-    return written
+def tied(tests: TargetTests) -> np.ndarray:
+    """Find the targets in which a space is above chance, corrected for all, and none is ahead."""
+    above = (np.nan_to_num(tests.p_fwe, nan=1.0) <= tests.level).any(axis=0)
+    return above & np.isfinite(tests.u).all(axis=0) & (named_winner(tests) < 0)
 
 
 def named_winner(tests: TargetTests) -> np.ndarray:
-    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all; else -1."""
+    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all.
+
+    Parameters
+    ----------
+    tests : TargetTests
+        Of one participant.
+
+    Returns
+    -------
+    ndarray of int, shape (n_targets,)
+        Position of the space; -1 for none.
+    """
     winner = tests.winner
     above = np.take_along_axis(tests.p_fwe, np.maximum(winner, 0)[None], axis=0)[0] <= tests.level
     return np.where((winner >= 0) & above, winner, -1)

@@ -2,14 +2,26 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..comparison import Rsa
 from ..config.settings import Study
-from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, Targets, suggest
+from ..core import (
+    Atlas,
+    DataError,
+    EncodingError,
+    Exclusion,
+    FeatureSpace,
+    Predictions,
+    Responses,
+    Targets,
+    suggest,
+)
 from ..core.progress import StepProgress, silent_steps
 from ..core.workers import HERE, Workers
 from ..fitting import Folds
@@ -27,12 +39,15 @@ from ..io.atlases.packages import PACKAGED
 from ..io.atlases.remote import REMOTE
 from ..io.atlases.shipped import shipped_space
 from ..io.bids.index import PybidsIndex
+from ..io.bids.patterned import PatternIndex, pattern_subjects
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..io.locks import locked
 from ..io.partial import sweep_results
-from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
+from ..loading import Betas, Blocks, Loader, Scans, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
 
+# Exclusions of a whole part of what was asked for: the participant is finished without it, and the program says so.
+WHOLE = {"feature spaces": "feature space", "atlases": "atlas"}
 STRUCTURES = "structures"  # the atlas of what CIFTI files name
 
 
@@ -144,17 +159,65 @@ class Job:
                 sweep_results(folder)
             yield
 
+    def with_spaces(self, names: Sequence[str]) -> "Job":
+        """Leave out whatever needs other feature spaces than these.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Feature spaces that this subject has.
+
+        Returns
+        -------
+        Job
+            The same if nothing is missing.
+
+        Raises
+        ------
+        DataError
+            If no model and no analysis of similarity is left.
+        """
+        study, there = self.study, set(names)
+        if there >= {source.name for source in study.features}:
+            return self
+        models = tuple(model for model in study.models if there >= set(model.bands))
+        rsa = tuple(one for one in study.rsa if not one.spaces or there & set(one.spaces))
+        if not models and not rsa:
+            raise DataError(f"sub-{self.subject}: every model needs a feature space that was left out.")
+        known = {model.name for model in models}
+        compare = replace(
+            study.compare,
+            pairs=tuple(pair for pair in study.compare.pairs if known >= set(pair)),
+            versions=tuple(pair for pair in study.compare.versions if there >= set(pair)),
+        )
+        left = replace(
+            study,
+            features=tuple(source for source in study.features if source.name in there),
+            models=models,
+            rsa=tuple(_with_spaces(one, there) for one in rsa),
+            compare=compare,
+            auxiliary=tuple(name for name in study.auxiliary if name in known),
+        )
+        return replace(self, study=left)
+
     def index(self) -> BidsIndex:
         """Index the files of the subject.
 
         Returns
         -------
         BidsIndex
-            Of this subject only; the folder alone where responses are bdata files, which are found by their names.
+            Of this subject only; the folder alone where responses are found by the names of files.
         """
-        if isinstance(self.study.load, Blocks):
-            return PlainFolder(self.places.bids_dir, self.places.bids_dir)
-        return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
+        return index_of(self.study.load, self.places, (self.subject,))
+
+
+def _with_spaces(analysis: Rsa, there: set[str]) -> Rsa:
+    kinds = analysis.similarity
+    return replace(
+        analysis,
+        spaces=tuple(name for name in analysis.spaces if name in there),
+        similarity=kinds if isinstance(kinds, str) else {name: kinds[name] for name in kinds if name in there},
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -180,6 +243,11 @@ class Loaded:
     exclusions: tuple[Exclusion, ...]
     described: tuple[FeatureSpace, ...] = ()
     runs: tuple[RunFiles, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the feature spaces."""
+        return tuple(space.name for space in self.spaces)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -225,6 +293,16 @@ class Fitted:
         return {"use": self.folds.uses(repeats), **self.folds.membership()}
 
 
+def index_of(load: Loader, places: Places, subjects: Sequence[str]) -> BidsIndex:
+    """Index the files of some subjects: by BIDS, or by patterns of names where there is no BIDS dataset."""
+    if isinstance(load, Blocks | Betas):
+        return PlainFolder(places.bids_dir, places.bids_dir)
+    if isinstance(load, Scans) and load.file is not None:
+        labels = {"space": load.space, "res": load.res, "den": load.density}
+        return PatternIndex(places.bids_dir, load.file, {name: value for name, value in labels.items() if value})
+    return PybidsIndex(places.bids_dir, places.derivatives, subjects=tuple(subjects))
+
+
 def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = None) -> list[str]:
     """List the subjects of a dataset.
 
@@ -235,7 +313,7 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     wanted : sequence of str
         Labels; all unless given.
     loader : Loader, optional
-        Settings; of the kind "bdata", subjects are those that have files, without folders of their own.
+        Settings; where files are found by their names, subjects are those that have some, without folders of their own.
 
     Returns
     -------
@@ -250,7 +328,12 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     if isinstance(loader, Blocks):
         found = bdata_subjects(str(loader.file), places.bids_dir)
         return _chosen(places.bids_dir, found, wanted, f"Files named {loader.file} are needed.")
-    return _chosen(places.bids_dir, [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()], wanted)
+    folders = [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()]
+    by_name = isinstance(loader, Scans) or not folders
+    if isinstance(loader, Scans | Betas) and by_name and loader.file is not None:
+        there = pattern_subjects(loader.file, places.bids_dir)
+        return _chosen(places.bids_dir, there, wanted, f"Files named {loader.file} are needed.")
+    return _chosen(places.bids_dir, folders, wanted)
 
 
 def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:
@@ -320,12 +403,33 @@ def chosen_atlases(job: Job, targets: Targets, dseg: Sequence[Path]) -> list[tup
     return chosen + [(name, name) for name in own if name not in named]
 
 
-def labelled_targets(job: Job, loaded: Loaded) -> list[tuple[Atlas | None, np.ndarray]]:
-    """Load the atlases that are asked for, with the label of every target; all targets as one come first."""
+def labelled_targets(job: Job, loaded: Loaded) -> tuple[list[tuple[Atlas | None, np.ndarray]], tuple[Exclusion, ...]]:
+    """Load the atlases that are asked for, with the label of every target; all targets as one come first.
+
+    An atlas that does not fit is left out, so that it does not take the others down.
+    """
     targets = loaded.responses.targets
     pairs: list[tuple[Atlas | None, np.ndarray]] = [(None, np.ones(len(targets), dtype=int))]
     dseg = loaded.runs[0].dseg if loaded.runs else ()
+    failed: list[Exclusion] = []
     for name, path in chosen_atlases(job, targets, dseg):
-        atlas = load_named_atlas(job, name, path, targets)
-        pairs.append((atlas, match_atlas(atlas, targets)))
-    return add_user_sets(job.study.roi_sets, pairs, targets, base=job.places.bids_dir, subject=job.subject)
+        try:
+            atlas = load_named_atlas(job, name, path, targets)
+            pairs.append((atlas, match_atlas(atlas, targets)))
+        except EncodingError as error:
+            failed.append(Exclusion("atlases", 1, f"{name!r} was left out: {error}"))
+    try:
+        pairs = add_user_sets(job.study.roi_sets, pairs, targets, base=job.places.bids_dir, subject=job.subject)
+    except EncodingError as error:
+        failed.append(Exclusion("atlases", 1, f"[[roi_set]] tables were left out: {error}"))
+    return pairs, tuple(failed)
+
+
+def left_out(found: Any) -> list[str]:
+    """List what a finished step did without, of what the configuration asks for: feature spaces and atlases."""
+    exclusions = getattr(found, "exclusions", ())
+    if isinstance(exclusions, pd.DataFrame):
+        rows = zip(exclusions["what"], exclusions["reason"], strict=True)
+    else:
+        rows = zip([one.what for one in exclusions], [one.reason for one in exclusions], strict=True)
+    return [f"{WHOLE[what]} {reason}" for what, reason in rows if what in WHOLE]

@@ -1,6 +1,6 @@
 """Tables of one participant, and of a group."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ..comparison import (
     add_confidence,
     check_differences,
     confidence_of,
+    join_confidence,
     summarise_differences,
     summarise_regions,
 )
@@ -55,28 +56,26 @@ def tables_of(
 
 def write_group_tables(
     study: Study, folder: Path, results: Sequence[Result]
-) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
-    """Write the tables of a group; return the tests of differences, where they are wanted, and the verdicts."""
+) -> tuple[pd.DataFrame | None, Mapping[str, pd.DataFrame]]:
+    """Write the tables of a group; return the tests of differences, where they are wanted, and those of inference.
+
+    The latter by name, with all verdicts joined as "verdicts".
+    """
     regions = pd.concat([result.regions for result in results], ignore_index=True)
     differences = pd.concat([result.differences for result in results], ignore_index=True)
     main = regions[regions["metric"] == study.compare.metric]
     write_tsv(folder / "regions.tsv", regions)
     write_tsv(folder / "differences.tsv", differences)
     told = confidence_of(regions)
-    write_tsv(folder / "regions_summary.tsv", _told(summarise_regions(regions), told))
-    write_tsv(folder / "differences_summary.tsv", _told(summarise_differences(differences), told))
+    write_tsv(folder / "regions_summary.tsv", join_confidence(summarise_regions(regions), told))
+    write_tsv(folder / "differences_summary.tsv", join_confidence(summarise_differences(differences), told))
     found = write_group_inference(folder, results)
     claims = joined_claims(results, found.get("verdicts"))
-    write_tsv(folder / "winners.tsv", _told(judge_regions(main, study.single, claims), told))
+    write_tsv(folder / "winners.tsv", join_confidence(judge_regions(main, study.single, claims), told))
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
-        write_tsv(folder / "differences_tests.tsv", _told(tests, told))
+        write_tsv(folder / "differences_tests.tsv", join_confidence(tests, told))
     write_group_rsa(folder, results, regions, joined_verdicts(found))
-    return tests, joined_verdicts(found)
-
-
-def _told(table: pd.DataFrame, confidence: pd.DataFrame) -> pd.DataFrame:
-    """Add the confidence of every region to a table of the group, where it is known."""
-    places = list(confidence.columns[:-1])
-    return table.merge(confidence, on=places, how="left") if len(confidence) and len(table) else table
+    joined = joined_verdicts(found)
+    return tests, found if joined is None else {**found, "verdicts": joined}
