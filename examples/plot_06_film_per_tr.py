@@ -43,8 +43,8 @@ for run in range(1, 6):
     np.save(folder / f"responses/01_run-{run}.npy", answer + 4.0 * rng.standard_normal(answer.shape))
 
 # %%
-# Names in braces are filled in for every run. Rows and volumes must agree; ``trim`` and ``offset`` say how where they do
-# not. With fMRIPrep's files, ``kind = "surface"`` and no ``file`` take the place of the arrays.
+# Names in braces are filled in for every run. Rows and volumes must agree; ``trim`` and ``offset`` say how where they
+# do not. With fMRIPrep's files, ``kind = "surface"`` and no ``file`` take the place of the arrays.
 
 study = parse_config(
     """

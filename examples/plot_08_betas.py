@@ -35,8 +35,8 @@ betas = np.hstack([ratings[shown] @ rng.standard_normal((6, 25)), vision[shown] 
 np.save(folder / "01_betas.npy", betas + 4.0 * rng.standard_normal(betas.shape))
 
 # %%
-# ``estimated_within`` says what every beta was made from. Where denoising or shrinkage was chosen over all runs, held-out
-# runs have had a say in it, and the report warns of that.
+# ``estimated_within`` says what every beta was made from. Where denoising or shrinkage was chosen over all runs,
+# held-out runs have had a say in it, and the report warns of that.
 
 study = parse_config(
     """
@@ -70,8 +70,6 @@ atlases = []
 """
 )
 result = run_compare(Job(study, Places(folder, folder / "results", folder / "work"), "01"))
-for warning in result.warnings if hasattr(result, "warnings") else ():
-    print(warning)
 
 # %%
 r = result.scores["r"]
