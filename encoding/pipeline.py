@@ -37,6 +37,7 @@ from .mapping import (
     read_result,
     require_same_settings,
     write_background,
+    write_labels,
     write_maps,
     write_report,
     write_result,
@@ -213,6 +214,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
     atlases = labelled_targets(job, loaded)
+    write_labels(job.folder, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases)
@@ -323,6 +325,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             progress=partial(progress, "report"),
             tests=tests,
             group_verdicts=verdicts,
+            viewer=True,
         )
         note_drawn(folder, key, drawn)
     progress("report", 1.0)

@@ -36,6 +36,15 @@ def add_analysis(commands: Any) -> None:
     report = add_command(commands, "report", _report, "redraw the reports from the results of the participants")
     add_places(report)
     add_run_options(report)
+    viewer = add_command(
+        commands, "view", _view, "write the page to look at maps with (viewer.html) from the results of the participants"
+    )
+    viewer.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="results of encoding run")
+    viewer.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (default: OUTPUT_DIR/viewer.html)")
+    viewer.add_argument(
+        "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL",
+        help="subjects, with or without sub- (default: all that are finished)",
+    )  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -63,6 +72,13 @@ def _report(options: argparse.Namespace) -> int:
 
     failed = _each_subject(options, lambda job: map_subject(job, read_result(job.folder), again=True), finished=True)
     return _report_group(options, again=True) or failed
+
+
+def _view(options: argparse.Namespace) -> int:
+    from ..mapping import view
+
+    print(view(options.output_dir, options.output, subjects=labels_of(options.participant_label, "sub-")))
+    return 0
 
 
 def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:

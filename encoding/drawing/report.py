@@ -1,11 +1,9 @@
 """One HTML file that holds a whole result: no network, no side files, readable without scripts."""
 
 import base64
-import io
 import math
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,10 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..core.errors import DataError
-from .figure import render, save_figure, write_atomically
+from .encoded import asset, encode, open_picture
+from .figure import save_figure, write_atomically
 
 __all__ = [
     "Code",
@@ -30,12 +28,10 @@ __all__ = [
     "write_report",
 ]
 
-DPI = 160  # of figures inside the report, and of files that do not tell
 COLUMN = 9.0  # inches that fill the column, so that letters are equally large in all figures
 QUALITY = 85  # of WebP
 WIDEST = 2000  # pixels; larger pictures from disk are scaled down
 MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
-READABLE = {".png", ".webp", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -169,6 +165,8 @@ class Report:
         What the reader must know before trusting a number; shown on top.
     sections : tuple of Section
         Contents, in order.
+    links : tuple of (str, str)
+        Text and address of files beside the report.
     """
 
     title: str
@@ -176,6 +174,7 @@ class Report:
     facts: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def write_report(report: Report, path: Path | str) -> Path:
@@ -239,8 +238,8 @@ def render_report(report: Report) -> str:
         report=report,
         sections=sections,
         subjects=_subjects(report.sections),
-        style=Markup(_asset("report.css")),
-        script=Markup(_asset("report.js")),
+        style=Markup(asset("report.css")),
+        script=Markup(asset("report.js")),
     )
 
 
@@ -255,11 +254,7 @@ def _subjects(sections, *, everywhere: bool = False) -> list[str]:
 @cache
 def _template():
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("report.html"))
-
-
-def _asset(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+    return environment.from_string(asset("report.html"))
 
 
 def _prepare(block: Block) -> dict:
@@ -278,34 +273,10 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _encode(picture: Picture) -> tuple[str, tuple[int, int], float]:
-    """Turn a figure or a file into base64 WebP (a fifth of a PNG), its size in pixels, and its width in inches."""
-    source: io.BytesIO | Path
-    if isinstance(picture.figure, Figure):
-        source = io.BytesIO()
-        render(picture.figure, source, "png", dpi=DPI)
-        source.seek(0)
-    else:
-        source = Path(picture.figure)
-        if source.suffix.lower() not in READABLE:
-            raise DataError(f"Picture {source}: {source.suffix!r} cannot be shown; needed one of {sorted(READABLE)}.")
-        if not source.is_file():
-            raise DataError(f"Picture {source}: there is no such file. Draw it before the report is written.")
-    with Image.open(source) as image:
-        pixels = _on_white(image)
-        inches = image.width / float(image.info.get("dpi", (DPI, DPI))[0])
-    if pixels.width > WIDEST:
-        pixels = pixels.resize((WIDEST, round(pixels.height * WIDEST / pixels.width)), Image.Resampling.LANCZOS)
-    target = io.BytesIO()
-    pixels.save(target, format="WEBP", quality=QUALITY, method=2)  # twice as fast as 4, and 4% larger
-    return base64.b64encode(target.getvalue()).decode("ascii"), pixels.size, inches
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")
+    """Turn a figure or a file into base64 WebP, its size in pixels, and its width in inches."""
+    pixels = open_picture(picture.figure)
+    inches = pixels.width / float(pixels.info["dpi"][0])
+    return *encode(pixels, WIDEST, QUALITY), inches
 
 
 def _lay_out(table: DataTable) -> dict:

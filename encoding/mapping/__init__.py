@@ -6,6 +6,7 @@ from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
+    from .labels import Labels, read_labels, write_labels
     from .report import write_report
     from .results import (
         INFERENCE,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         shaping_settings,
     )
     from .verdicts import joined_claims, judge_regions, rank_spaces
+    from .viewer import view
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -50,6 +52,7 @@ __all__ = [
     "ControlSummary",
     "ControlsSummary",
     "DiscoverySummary",
+    "Labels",
     "Maps",
     "ModelSummary",
     "Result",
@@ -67,11 +70,14 @@ __all__ = [
     "prepare_derivative",
     "rank_spaces",
     "rates_of",
+    "read_labels",
     "read_result",
     "require_same_settings",
     "shaping_settings",
     "spaces_as_models",
+    "view",
     "write_background",
+    "write_labels",
     "write_maps",
     "write_report",
     "write_result",

@@ -85,7 +85,7 @@ def drawing_key(results: Sequence[Result], settings: Maps) -> str:
     str
         Equal for equal pictures.
     """
-    return digest(["map/1", versions()["brain-encoding"], [result.summary.key for result in results], asdict(settings)])
+    return digest(["map/2", versions()["brain-encoding"], [result.summary.key for result in results], asdict(settings)])
 
 
 def is_drawn(folder: Path, key: str) -> bool:

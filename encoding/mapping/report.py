@@ -21,6 +21,7 @@ from .settings import Maps
 from .significance import differences_tested, explain_verdicts, significant_targets, verdict_table
 from .summary import SolverSummary
 from .verdicts import NOTHING_TESTED, headline
+from .viewer import VIEWER, write_viewer
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
@@ -43,6 +44,7 @@ def write_report(
     progress: Progress,
     tests: pd.DataFrame | None = None,
     group_verdicts: pd.DataFrame | None = None,
+    viewer: bool = False,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -62,11 +64,13 @@ def write_report(
         Tests of differences over participants.
     group_verdicts : pandas.DataFrame, optional
         Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
+    viewer : bool, optional
+        Whether to write the page to look at maps with beside the report, as ``viewer.html``.
 
     Returns
     -------
     list of Path
-        The HTML file and its pictures.
+        The HTML file, its pictures, and the viewer.
     """
     composer = Composer(results, settings, figures, path.parent, progress, group_verdicts)
     sections = (
@@ -89,11 +93,14 @@ def write_report(
     )
     what = "Encoding models" if summary.models else "Representational similarity"
     title = what if len(results) > 1 else f"{what} of sub-{results[0].subject}"
+    beside = write_viewer(composer, path.with_name(VIEWER), report=path.name) if viewer else None
+    links = (("Turn, threshold and read out the maps in the viewer", beside.name),) if beside is not None else ()
     report = page.Report(
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
         find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),
+        links,
     )  # fmt: skip
-    return [page.write_report(report, path), *composer.pictures]
+    return [page.write_report(report, path), *composer.pictures, *([beside] if beside is not None else [])]
 
 
 def claims(composer: Composer) -> page.Section | None:

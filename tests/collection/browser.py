@@ -18,6 +18,7 @@ class Tab:
 
     def __init__(self, socket):
         self._socket, self._ids = socket, itertools.count(1)
+        self.events = []  # what the browser told in between
 
     async def call(self, method, **parameters):
         number = next(self._ids)
@@ -27,6 +28,7 @@ class Tab:
             if message.get("id") == number:
                 assert "error" not in message, message
                 return message["result"]
+            self.events.append(message)
 
     async def run(self, code):
         found = await self.call("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
