@@ -8,7 +8,7 @@ INSTALL := $(PIP) install --quiet -c $(CONSTRAINTS) --build-constraint $(CONSTRA
 DATASET := demo/dataset
 RESULTS := demo/results
 
-.PHONY: help all demo install test test-models test-slow check format clean
+.PHONY: help all demo install test test-models test-slow check docs format clean
 
 help:
 	@echo "make demo    simulate a study, run the whole analysis on it, and say where the report is"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-models  the same with a small language model that judges captions, offline, on one core"
 	@echo "make test-slow  kill every command many times, fill disks, run things twice at once: about an hour"
 	@echo "make check   formatting, lint, types, import rules, docstrings"
+	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make all     test, check and demo"
 	@echo "make format  put the code into the format that check asks for"
 	@echo "make clean   remove demo/ and everything that tools cached, but not .venv"
@@ -78,10 +79,27 @@ check: .venv/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_docstrings.py
 
+.venv/.installed-docs: .venv/.installed-dev
+	@echo "installing what the documentation needs"
+	@$(INSTALL) --group docs && touch $@
+
+# Formulas are set by MathJax, which belongs to the site: its pages load nothing from elsewhere.
+MATHJAX := docs/_static/mathjax
+$(MATHJAX)/tex-mml-chtml.js:
+	@command -v npm > /dev/null || { echo "npm is needed: it fetches MathJax, which sets the formulas" >&2; exit 1; }
+	@mkdir -p docs/_build/npm $(MATHJAX)/output/chtml
+	@cd docs/_build/npm && npm pack --silent mathjax@3.2.2 > /dev/null && tar -xzf mathjax-3.2.2.tgz
+	@cp -r docs/_build/npm/package/es5/output/chtml/fonts $(MATHJAX)/output/chtml
+	@cp docs/_build/npm/package/es5/tex-mml-chtml.js $(MATHJAX)
+
+docs: .venv/.installed-docs $(MATHJAX)/tex-mml-chtml.js
+	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "The documentation: $(CURDIR)/docs/_build/html/index.html"
+
 format: .venv/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf demo dist build .coverage .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf demo dist build docs/_build docs/_generated docs/_gallery docs/_static/mathjax .coverage .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find encoding roi_atlases tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,6 @@
-"""Collect judgments without a model.
+"""
+Judgments without a model
+=========================
 
 Forty imaginary videos have ratings on eight emotions. Three judges call the odd one out: one follows the ratings and
 makes mistakes, one also prefers the first slot, and a few people have answered some triplets. The whole way from a plan

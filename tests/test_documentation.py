@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("roi_atlases/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("roi_atlases/*.md")])
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "encoding").rglob("*.py"))
@@ -169,12 +169,37 @@ def test_readme_configurations_are_good(tmp_path):
         assert read_config(path).models
 
 
+DECISIONS = blocks((ROOT / "docs" / "choose.md").read_text(encoding="utf-8"), "toml")
+
+
+@pytest.mark.parametrize("number", range(len(DECISIONS)))
+def test_every_decision_ends_in_a_configuration(number, tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(DECISIONS[number], encoding="utf-8")
+    study = read_config(path)
+    assert study.models or study.rsa
+
+
+def test_every_row_of_the_decision_table_leads_to_a_configuration():
+    text = (ROOT / "docs" / "choose.md").read_text(encoding="utf-8")
+    leaves = re.findall(r"\| \[[^\]]+\]\(#([^)]+)\) \|$", text, flags=re.MULTILINE)
+    parts = {heading.lower().replace(" ", "-"): body for heading, body in re.findall(r"^## (.*)\n([^#]*)", text, re.M)}
+    assert len(leaves) == len(DECISIONS)
+    assert all("```toml" in parts[leaf] for leaf in leaves)
+
+
 def test_pins_cover_what_is_needed():
     pins = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8")
     pinned = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", pins, flags=re.MULTILINE)}
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
     data = (ROOT / "requirements" / "data-packages.txt").read_text(encoding="utf-8").splitlines()
-    wanted = [*PROJECT["dependencies"], *groups["test"], *groups["check"], *(line for line in data if line[:1] != "#")]
+    wanted = [
+        *PROJECT["dependencies"],
+        *groups["test"],
+        *groups["check"],
+        *groups["docs"],
+        *(line for line in data if line[:1] != "#"),
+    ]
     names = {re.match(r"[\w.-]+", line)[0].lower() for line in wanted}
     assert names <= pinned
     assert "+" not in "".join(line for line in pins.splitlines() if not line.startswith("#"))
