@@ -37,7 +37,10 @@ def add_analysis(commands: Any) -> None:
     add_places(report)
     add_run_options(report)
     viewer = add_command(
-        commands, "view", _view, "write the page to look at maps with (viewer.html) from the results of the participants"
+        commands,
+        "view",
+        _view,
+        "write the page to look at maps with (viewer.html) from the results of the participants",
     )
     viewer.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="results of encoding run")
     viewer.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (default: OUTPUT_DIR/viewer.html)")

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from ..core.errors import DataError
 from .encoded import asset, encode_picture
+from .mesh import HEMISPHERES
 from .raster import view_axes
 from .scales import BELOW_THRESHOLD, FADE, FADED, ColorScale
 
@@ -212,7 +213,10 @@ def _describe(scene: Scene, pack: _Pack) -> dict[str, Any]:
         masks = [None if layer is None else _layer(layer, pack.bits) for layer in one.passed]
         found["passed"] = masks if any(mask is not None for mask in masks) else None
         if one.winner is not None and one.lead is not None:
-            found["best"] = {"winner": _layer(one.winner, lambda v: pack.whole(v, 1)), "lead": _layer(one.lead, pack.numbers)}
+            found["best"] = {
+                "winner": _layer(one.winner, lambda v: pack.whole(v, 1)),
+                "lead": _layer(one.lead, pack.numbers),
+            }
         found["atlases"] = [_labels(atlas, atlases, pack) for atlas in one.atlases]
         subjects.append(found)
     flat = all(one.surface is None or all(half.flat is not None for half in one.surface) for one in scene.subjects)
@@ -220,7 +224,8 @@ def _describe(scene: Scene, pack: _Pack) -> dict[str, Any]:
         "spaces": [{"name": name, "color": color} for name, color in scene.spaces.items()],
         "single": [list(scene.spaces).index(name) for name in scene.single],
         "subjects": subjects, "start": scene.start, "geometries": geometries, "atlases": atlases, "views": _views(flat),
-        "scale": {"vmax": scene.scale.vmax, "threshold": scene.scale.threshold or 0, "lut": pack.whole(_lut(scene.scale.cmap), 1)},
+        "scale": {"vmax": scene.scale.vmax, "threshold": scene.scale.threshold or 0,
+                  "lut": pack.whole(_lut(scene.scale.cmap), 1)},
         "label": scene.scale.label, "lead": scene.lead, "corners": TWO_SPACES, "notes": dict(scene.notes),
         "fade": FADE, "below": BELOW_THRESHOLD, "faded": FADED,
     }  # fmt: skip
@@ -235,7 +240,7 @@ def _views(flat: bool) -> dict[str, Any]:
     views: dict[str, Any] = {
         name: {
             "title": title, "shape": shape, "names": list(rows),
-            "rows": [[[axis.tolist() for axis in view_axes(side, row)[:2]] for side in ("left", "right")] for row in rows],
+            "rows": [[[axis.tolist() for axis in view_axes(side, row)[:2]] for side in HEMISPHERES] for row in rows],
         }
         for name, (title, shape, rows) in VIEWS.items()
     }  # fmt: skip

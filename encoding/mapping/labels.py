@@ -57,7 +57,9 @@ def write_labels(folder: Path, atlases: Sequence[tuple[Atlas | None, np.ndarray]
     told = []
     for atlas, _ in found:
         of = dict(zip(atlas.region, atlas.index.tolist(), strict=True))
-        rois = [(roi.set, roi.roi, roi.confidence, _numbers(atlas, [of[r] for r in roi.regions])) for roi in atlas.roi_sets]
+        rois = [
+            (roi.set, roi.roi, roi.confidence, _numbers(atlas, [of[r] for r in roi.regions])) for roi in atlas.roi_sets
+        ]
         told.append({"atlas": atlas.name, "regions": _names(atlas), "rois": rois})
     arrays = {f"atlas_{k}": labels.astype(np.int32) for k, (_, labels) in enumerate(found)}
     with atomic_file(folder / LABELS) as temporary, temporary.open("wb") as target:

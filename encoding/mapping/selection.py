@@ -49,6 +49,10 @@ def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
         if chosen:
             found.append(Chart(f"{atlas}: {chosen}", rows[(rows["level"] == "roi_set") & (rows["set"] == chosen)]))
         areas = rows[rows["level"] == "region"]
-        if not len(networks) and all(name.endswith(NETWORKS) for name in sets) and areas["region"].nunique() <= MOST_REGIONS:
+        if (
+            not len(networks)
+            and all(name.endswith(NETWORKS) for name in sets)
+            and areas["region"].nunique() <= MOST_REGIONS
+        ):
             found.append(Chart(f"{atlas}: regions", areas))
     return found or [Chart("All targets", regions[regions["level"] == "brain"])]

@@ -1,6 +1,7 @@
 """The page to look at maps with, beside the report: results of participants to the arrays that it shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ def view(output_dir: Path | str, path: Path | str | None = None, *, subjects: Se
         raise DataError(f"{output}: needed finished participants {missing or ''}, but finished are: {names}.")
     results = [read_result(folder) for folder in chosen]
     require_same_settings(results)
-    known = {name: value for name, value in results[0].summary.settings.get("maps", {}).items()}
-    maps = Maps(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+    stored = results[0].summary.settings.get("maps", {})
+    known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+    maps = Maps(**known)
     composer = Composer(results, maps, output / "group" / "figures", output, _quiet)
     target = Path(path) if path is not None else output / VIEWER
     made = write_viewer(composer, target)
@@ -102,9 +104,13 @@ def _scene(composer: Composer, report: str) -> Scene:
     assert scale is not None
     parts: dict[str, _Places] = {}
     for result in composer.results:
-        same = next((p for p in parts.values() if p.targets.same_as(result.targets) and p.ground == result.background), None)
+        same = next(
+            (p for p in parts.values() if p.targets.same_as(result.targets) and p.ground == result.background), None
+        )
         parts[result.subject] = same or _Places(result)
-    named = {r.subject: named_targets(r, composer.single) if len(composer.single) > 1 else None for r in composer.results}
+    named = {
+        r.subject: named_targets(r, composer.single) if len(composer.single) > 1 else None for r in composer.results
+    }
     leads = [found.lead[found.winner >= 0] for found in named.values() if found is not None]
     pooled = np.concatenate(leads) if leads else np.empty(0)
     lead = round_up(float(np.median(pooled))) if pooled.size and np.median(pooled) > 0 else 0.01
@@ -120,7 +126,7 @@ def _scene(composer: Composer, report: str) -> Scene:
         "nobest": NO_BEST[tested],
     }
     what = ", ".join(f"sub-{result.subject}" for result in composer.results)
-    further = (
+    further: tuple[str, ...] = (
         f"Values are {scale.label}, rounded to a thousandth or better; the files beside the report hold all digits.",
         "Outlines: the regions that the report shows, where these results say in which region every target lies.",
     )
@@ -130,7 +136,7 @@ def _scene(composer: Composer, report: str) -> Scene:
     return Scene(
         f"Maps of {what}", {name: composer.colors[name] for name in composer.models}, tuple(composer.single),
         ColorScale(0.0, scale.vmax, scale.cmap, scale.label, scale.threshold), lead, tuple(subjects), notes,
-        _stills(composer), report, further,
+        _stills(composer, scale), report, further,
     )  # fmt: skip
 
 
@@ -147,7 +153,8 @@ def _viewed(composer: Composer, result: Result, places: "_Places", named: Any) -
         result.subject, f"sub-{result.subject}", places.surface, places.volume,
         tuple(places.layer(scores.row(model)) for model in composer.models),
         tuple(None if mask is None else places.layer(mask.astype(float), whole=True, none=0) for mask in masks),
-        winner, lead, tuple(places.labelled(labels, composer.settings.roi_set) for labels in read_labels(result.folder)),
+        winner, lead,
+        tuple(places.labelled(labels, composer.settings.roi_set) for labels in read_labels(result.folder)),
     )  # fmt: skip
 
 
@@ -182,19 +189,24 @@ def _has_mesh(targets: Targets) -> bool:
     return targets.kind == "vertex" and targets.space == "fsaverage5"
 
 
+@lru_cache(maxsize=1)
 def _halves() -> tuple[Half, Half]:
+    """Both hemispheres; the same object for all participants, so that the page holds them once."""
     left, right = (_half(side) for side in HEMISPHERES)
     return left, right
 
 
 def _half(side: str) -> Half:
     mesh = load_mesh("inflated", side)
-    flat, faces = (array.data for array in nib.GiftiImage.from_filename(fsaverage5_folder() / f"flat_{side}.gii.gz").darrays)
+    flat, faces = (
+        array.data for array in nib.GiftiImage.from_filename(fsaverage5_folder() / f"flat_{side}.gii.gz").darrays
+    )
     n = len(mesh.coordinates)
-    numbers = [np.sort(one.astype(np.int64), axis=1) @ [n * n, n, 1] for one in (mesh.faces, faces)]
+    whole, cut = (np.sort(one.astype(np.int64), axis=1) @ [n * n, n, 1] for one in (mesh.faces, faces))
     used = np.zeros(n, dtype=bool)
     used[faces] = True
-    return Half(mesh.coordinates, mesh.faces, mesh.sulci, np.where(used[:, None], flat[:, :2], 0.0), np.isin(*numbers))
+    shown = np.where(used[:, None], flat[:, :2], 0.0)
+    return Half(mesh.coordinates, mesh.faces, mesh.sulci, shown, np.isin(whole, cut))
 
 
 def _block(targets: Targets, voxels: np.ndarray, ground: Path | None) -> Block:
@@ -206,7 +218,7 @@ def _block(targets: Targets, voxels: np.ndarray, ground: Path | None) -> Block:
     cropped = turned["number"][slab.window]
     index = np.empty(int(voxels.sum()), dtype=np.int64)
     index[cropped[cropped >= 0]] = np.flatnonzero(cropped >= 0)
-    middle = tuple(int(round(c)) for c in ndimage.center_of_mass(cropped >= 0))
+    middle = tuple(round(float(c)) for c in ndimage.center_of_mass(cropped >= 0))
     shape = (cropped.shape[0], cropped.shape[1], cropped.shape[2])
     mm = [np.array([Slab(slab.affine, slab.covered, slab.window, cut).position(side.start + k) for k in range(n)])
           for cut, side, n in zip(("sagittal", "coronal", "axial"), slab.window, shape, strict=True)]  # fmt: skip
@@ -234,7 +246,7 @@ def _shrunk(plane: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return plane.reshape(shape[1], k[1], shape[0], k[0]).mean(axis=(1, 3)).T
 
 
-def _stills(composer: Composer) -> tuple[Still, ...]:
+def _stills(composer: Composer, scale: ColorScale) -> tuple[Still, ...]:
     """Take the pictures that the report has drawn, or draw them where there is none yet."""
     found = []
     for result in composer.results:
@@ -243,12 +255,8 @@ def _stills(composer: Composer) -> tuple[Still, ...]:
             picture = composer.figures / f"{composer.names(result, f'model-{model}_stat-{composer.metric}')}.png"
             what = f"sub-{result.subject}: {model}"
             if picture.is_file():
-                found.append(Still(picture, f"{what}, {_label(composer)}"))
+                found.append(Still(picture, f"{what}, {scale.label}"))
                 continue
-            figure = canvas.accuracy(scores.row(model), composer.scale, what, composer.fading.of(result, model))
-            found.append(Still(figure, f"{what}, {_label(composer)}"))
+            figure = canvas.accuracy(scores.row(model), scale, what, composer.fading.of(result, model))
+            found.append(Still(figure, f"{what}, {scale.label}"))
     return tuple(found)
-
-
-def _label(composer: Composer) -> str:
-    return composer.scale.label if composer.scale is not None else ""

@@ -2,21 +2,16 @@
 
 import asyncio
 import base64
-import io
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import zlib
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from browser import CHROMIUM, assert_accessible, assert_quiet, box_of, chromium, shoot, start
 
 from encoding.cli import main
 from encoding.core import Atlas, DataError, Grid, RoiSet, ScoreRow, Scores, Targets
@@ -26,9 +21,6 @@ from encoding.drawing.surface import SurfaceStyle, draw_surface
 from encoding.drawing.viewer import _Pack
 from encoding.mapping import METRICS, read_labels, view, write_labels, write_maps, write_result
 from encoding.mapping.summary import summary_of
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "collection"))
-from browser import CHROMIUM, chromium
 
 browsing = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (Debian: apt install chromium)")
 SPACES = ("words", "moves", "tones")
@@ -61,7 +53,8 @@ def summary(subject, targets, **changes):
         "n_usable": len(targets), "runs": ["run-01", "run-02"], "fold_of_run": {"run-01": 0, "run-02": 1},
         "n_folds": 2, "features": dict.fromkeys(SPACES, 3), "auxiliary": [], "rsa": {}, "metric": "r",
         "models": {name: {**model, "bands": [name]} for name in SPACES}, "single": list(SPACES),
-        "pairs": [], "device": "CPU", "settings": SETTINGS, "settings_key": "same", "config": "seed = 0\n", "versions": {},
+        "pairs": [], "device": "CPU", "settings": SETTINGS, "settings_key": "same", "config": "seed = 0\n",
+        "versions": {},
     }  # fmt: skip
     return summary_of(facts | changes, "the test")
 
@@ -76,26 +69,37 @@ def atlas_of(targets):
     labels = np.where(place > 0, 1, 2).astype(np.int32)
     rois = (RoiSet("parts", "front", ("anterior parcel",), "the test", "approx"),)
     names = ("anterior parcel", "posterior parcel")
-    return Atlas("halves", labels, targets, np.array([1, 2]), names, ("", ""), ("", ""), ("", ""), roi_sets=rois), labels
+    return Atlas(
+        "halves", labels, targets, np.array([1, 2]), names, ("", ""), ("", ""), ("", ""), roi_sets=rois
+    ), labels
 
 
 def write_participant(output, subject, targets, seed):
     """Write noise of known values, tests in which "moves" wins a part, maps and labels; return the values."""
     rng = np.random.default_rng(seed)
     values = rng.normal(0.1, 0.1, size=(3, len(targets))).astype(np.float32)
-    won = (targets.structure == "CORTEX_RIGHT") & (targets.index < WON) if targets.kind == "vertex" else targets.index % 2 == 0
+    won = (
+        (targets.structure == "CORTEX_RIGHT") & (targets.index < WON)
+        if targets.kind == "vertex"
+        else targets.index % 2 == 0
+    )
     values[1, won] = 0.3
     rows = tuple(ScoreRow(name, "all") for name in SPACES)
     scores = {metric: Scores(metric, rows, values, targets, subject) for metric in METRICS[:1]}
     regions = pd.DataFrame(
         [{"subject": subject, "atlas": "", "level": "brain", "set": "", "region": "all targets", "hemi": "",
-          "model": name, "feature": "all", "metric": "r", "value": 0.1, "n_targets": 5, "n_usable": 5} for name in SPACES]
+          "model": name, "feature": "all", "metric": "r", "value": 0.1, "n_targets": 5, "n_usable": 5}
+         for name in SPACES]
     )  # fmt: skip
-    tables = {"regions": regions, "differences": regions.head(0), "splits": pd.DataFrame({"run": ["run-01"], "outer": [0]}),
-              "exclusions": pd.DataFrame(columns=["what", "n", "reason", "run"])}  # fmt: skip
+    none = pd.DataFrame(columns=["what", "n", "reason", "run"])
+    tables = {"regions": regions, "differences": regions.head(0), "exclusions": none,
+              "splits": pd.DataFrame({"run": ["run-01"], "outer": [0]})}  # fmt: skip
     folder = output / f"sub-{subject}"
     result = write_result(folder, scores, tables, summary(subject, targets))
-    tests = {"u": np.where(np.arange(3)[:, None] == 1, won * 0.25, 0.0).astype(np.float32), "winner": np.where(won, 1, -1)}
+    tests = {
+        "u": np.where(np.arange(3)[:, None] == 1, won * 0.25, 0.0).astype(np.float32),
+        "winner": np.where(won, 1, -1),
+    }
     tests |= {"p_fwe": np.where(won, 0.01, 1.0) * np.ones((3, 1)), "q": np.where(won, 0.001, 1.0) * np.ones((3, 1))}
     (folder / "inference").mkdir(exist_ok=True)
     np.savez(folder / "inference" / "targets.npz", **tests)
@@ -114,7 +118,9 @@ def study(tmp_path_factory):
     values = {subject: write_participant(output, subject, targets, seed)[0] for seed, subject in enumerate(SUBJECTS)}
     shown = np.full(20484, np.nan)
     shown[100:10242], shown[10342:] = np.split(values["01"][0], 2)
-    figure = draw_surface(shown, ColorScale(0, 0.4, "inferno", "r", 0.12), title="a picture", style=SurfaceStyle(px_per_mm=2.5))
+    figure = draw_surface(
+        shown, ColorScale(0, 0.4, "inferno", "r", 0.12), title="a picture", style=SurfaceStyle(px_per_mm=2.5)
+    )
     (output / "group" / "figures").mkdir(parents=True)
     first = output / "group" / "figures" / "sub-01_model-words_stat-r.png"
     figure.savefig(first, dpi=130)
@@ -135,7 +141,9 @@ def scene_of(page):
 
 def unpack(ref, data):
     """Read an array back as the page does, written independently of how it was packed."""
-    planes = np.frombuffer(data, np.uint8, ref["n"] * ref["size"], ref["at"]).reshape(ref["size"], ref["n"]).astype(np.int64)
+    planes = (
+        np.frombuffer(data, np.uint8, ref["n"] * ref["size"], ref["at"]).reshape(ref["size"], ref["n"]).astype(np.int64)
+    )
     whole = sum(plane << (8 * k) for k, plane in enumerate(planes))
     bits = 8 * ref["size"]
     stride = ref.get("stride", 0)
@@ -158,7 +166,10 @@ def test_a_page_of_four_participants_and_three_spaces_is_small_and_holds_the_fil
     for one in scene["subjects"][1:]:
         for k in range(3):
             shown = unpack(one["maps"][k]["surface"], data)
-            parts = [nib.load(next(output.glob(f"sub-{one['id']}/func/*hemi-{h}*model-{SPACES[k]}_*stat-r_*.gii"))) for h in "LR"]
+            parts = [
+                nib.load(next(output.glob(f"sub-{one['id']}/func/*hemi-{h}*model-{SPACES[k]}_*stat-r_*.gii")))
+                for h in "LR"
+            ]
             file = np.concatenate([part.darrays[0].data for part in parts])
             assert np.isnan(shown[:100]).all()
             np.testing.assert_allclose(shown, file, atol=6e-4)
@@ -167,7 +178,9 @@ def test_a_page_of_four_participants_and_three_spaces_is_small_and_holds_the_fil
         mesh = load_mesh("inflated", side)
         found = unpack(half["faces"], data) % 2**16
         np.testing.assert_array_equal(found.reshape(-1, 3), mesh.faces)
-        np.testing.assert_allclose(unpack(half["shapes"]["inflated"], data).reshape(-1, 3), mesh.coordinates, atol=0.026)
+        np.testing.assert_allclose(
+            unpack(half["shapes"]["inflated"], data).reshape(-1, 3), mesh.coordinates, atol=0.026
+        )
         assert 18000 < np.unpackbits(np.uint8(unpack(half["flatFaces"], data) % 256)).sum() < 19000
     assert values["01"].shape == (3, 20284)
 
@@ -216,54 +229,35 @@ def test_the_command_writes_chosen_participants_and_names_those_that_are_missing
 
 # In a browser
 
-
-def keep(name, shot):
-    """Keep a screenshot where ENCODING_SCREENSHOTS says, or with the other files of the test; return its pixels."""
-    pixels = base64.b64decode(shot["data"])
-    folder = Path(os.environ.get("ENCODING_SCREENSHOTS", keep.folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.png").write_bytes(pixels)
-    return np.asarray(Image.open(io.BytesIO(pixels)).convert("RGB")).astype(int)
+ORANGE = np.array([0xD5, 0x5E, 0x00])
+PICTURES = "!document.getElementById('pictures').hidden"
 
 
-async def shoot(tab, name):
-    return keep(name, await tab.call("Page.captureScreenshot", format="png"))
+async def reading(tab):
+    """What stands under the cursor: place, words, values by space, and all text of the values."""
+    where = "document.getElementById('where')"
+    values = "[...document.querySelectorAll('#values li[data-space]')]"
+    pairs = f"{values}.map((item) => [item.dataset.space, item.querySelector('b').textContent])"
+    text = "document.getElementById('values').textContent"
+    index, told, pairs, text = await tab.run(f"[Number({where}.dataset.index), {where}.textContent, {pairs}, {text}]")
+    return index, told, {name: float(value.replace("\N{MINUS SIGN}", "-")) for name, value in pairs}, text
 
 
-async def start(tab, address, width=1280, height=900):
-    await tab.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-    for domain in ("Runtime", "Log", "Network"):
-        await tab.call(f"{domain}.enable")
-    await tab.open("about:blank")
-    await tab.open(address)
-    await tab.until("document.body.dataset.ready === 'true' || !document.getElementById('pictures').hidden")
+async def text_of(tab, name):
+    return await tab.run(f"document.getElementById('{name}').textContent")
 
 
-def assert_quiet(tab, page):
-    """Nothing but the page itself was asked for, and nothing was complained about."""
-    asked = [event["params"]["request"]["url"] for event in tab.events if event["method"] == "Network.requestWillBeSent"]
-    strange = [url for url in asked if not url.startswith(("about:", "data:", "blob:", page.as_uri()))]
-    assert strange == []
-    told = [event for event in tab.events if event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
-    told += [e for e in tab.events if e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "assert")]
-    assert told == []
+async def choose(tab, name, value):
+    one = f"document.getElementById('{name}')"
+    await tab.run(f"{one}.value = '{value}'; {one}.dispatchEvent(new Event('change'))")
 
 
 async def move(tab, x, y):
     await tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
 
-async def reading(tab):
-    """What stands under the cursor: place, words, values by space."""
-    code = """(() => { const where = document.getElementById("where");
-      return JSON.stringify([Number(where.dataset.index), where.textContent, [...document.querySelectorAll("#values li[data-space]")]
-        .map((item) => [item.dataset.space, item.querySelector("b").textContent]), document.getElementById("values").textContent]); })()"""
-    index, where, values, text = json.loads(await tab.run(code))
-    return index, where, {name: float(value.replace("\N{MINUS SIGN}", "-")) for name, value in values}, text
-
-
-async def choose(tab, name, value):
-    await tab.run(f"(() => {{ const one = document.getElementById('{name}'); one.value = '{value}'; one.dispatchEvent(new Event('change')); }})()")
+async def key(tab, name, number):
+    await tab.call("Input.dispatchKeyEvent", type="rawKeyDown", key=name, code=name, windowsVirtualKeyCode=number)
 
 
 def vertex_values(values, index):
@@ -272,96 +266,111 @@ def vertex_values(values, index):
     return values[:, half * 10142 + vertex - 100]
 
 
+async def hover(tab, values, mean, folder):
+    """Six places in the mean and in two participants read what the files hold; pictures differ."""
+    x, y, width, height = await box_of(tab, "#surface")
+    spots = [(x + part * width, y + row * height) for part in (0.35, 0.65) for row in (0.2, 0.3, 0.75)]
+    seen, shots = set(), []
+    for number, truth in ((0, mean), (1, values["01"]), (4, values["04"])):
+        await choose(tab, "subject", number)
+        for spot in spots:
+            await move(tab, *spot)
+            index, where, found, _ = await reading(tab)
+            seen.add(index)
+            np.testing.assert_allclose(list(found.values()), vertex_values(truth, index), atol=1e-3)
+            assert where.startswith(f"{'right' if index >= 10242 else 'left'} vertex {index % 10242} ")
+            assert ("front (approx)" in where) == ("anterior parcel" in where)
+        shots.append(await shoot(tab, folder, f"viewer-{number}"))
+    assert len(seen) == 6
+    assert (shots[0] != shots[2]).any(axis=2).mean() > 0.05
+    return shots[2]
+
+
+async def slide(tab, before, folder):
+    """The slider by keyboard: more is faded, text and address say so, and the note says that it is no test."""
+    await tab.run("document.getElementById('threshold').focus()")
+    assert await text_of(tab, "threshold-text") == "0.120"
+    for _ in range(30):
+        await key(tab, "ArrowRight", 39)
+    after = float(await text_of(tab, "threshold-text"))
+    assert after > 0.15
+    assert f"threshold={after:g}" in await tab.run("location.hash")
+    assert "your choice, not a test" in await text_of(tab, "note")
+    faded = await shoot(tab, folder, "viewer-threshold")
+    colourful = [(np.ptp(shot[300:760], axis=2) > 60).mean() for shot in (before, faded)]
+    assert colourful[1] < 0.7 * colourful[0]
+
+
+async def ahead(tab, folder):
+    """Of all vertices, "moves" wins low-numbered ones of the right half, and nothing else is coloured."""
+    await tab.run("document.querySelector('[value=best]').click()")
+    orange = abs(await shoot(tab, folder, "viewer-ahead") - ORANGE).max(axis=2) < 12
+    assert orange[300:760, 640:].mean() > 0.02
+    assert orange[300:760, :600].mean() < 1e-3
+    for vertex, told in (
+        ("R4000", "ahead by the tests: moves, lead 0.250 in U"),
+        ("L4000", "no space can be named here"),
+    ):
+        await tab.run(f"location.hash = '#subject=04&mode=best&at={vertex}'")
+        side = "right" if vertex[0] == "R" else "left"
+        await tab.until(f"document.getElementById('where').textContent.includes('{side} vertex 4000')")
+        assert told in (await reading(tab))[3]
+
+
+async def link_and_keys(tab, page, mean, folder):
+    """A link gives its view; keys go through participants, modes and outlines, and move a cursor that reads out."""
+    await start(tab, f"{page.as_uri()}#subject=02&mode=two&space=tones&second=moves&view=flat&threshold=0.2")
+    names = "['subject', 'space', 'second', 'view', 'threshold']"
+    assert await tab.run(f"{names}.map((id) => document.getElementById(id).value).join(' ')") == "2 2 1 flat 0.2"
+    flat = await shoot(tab, folder, "viewer-two-flat")
+    assert (abs(flat - ORANGE).max(axis=2) < 90)[300:760].mean() > 0.003
+    for name, code in (
+        ("n", "document.getElementById('subject').value === '3'"),
+        ("m", "document.querySelector('[value=best]').checked"),
+        ("o", "!document.getElementById('outlines').checked"),
+        ("r", "document.getElementById('subject').value === '0'"),
+    ):
+        await tab.run("document.activeElement.blur()")
+        await tab.press(name)
+        await tab.until(code)
+    await tab.run("document.getElementById('surface').focus()")
+    await key(tab, "ArrowRight", 39)
+    await key(tab, "ArrowDown", 40)
+    index, _, found, _ = await reading(tab)
+    np.testing.assert_allclose(list(found.values()), vertex_values(mean, index), atol=1e-3)
+
+
 @browsing
 def test_a_browser_shows_reads_and_switches_what_the_files_hold(study, tmp_path):
     _, _, values, page = study
-    keep.folder = tmp_path
+    mean = np.mean([values[subject] for subject in SUBJECTS], axis=0)
 
     async def session():
         async with chromium(tmp_path / "profile") as tab:
             await start(tab, page.as_uri())
-            x, y, width, height = await tab.run("(() => { const b = document.getElementById('surface').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()")
-            spots = [(x + part * width, y + row * height) for part in (0.35, 0.65) for row in (0.2, 0.3, 0.75)]
-            mean = np.mean([values[subject] for subject in SUBJECTS], axis=0)
-            first = await shoot(tab, "viewer-mean")
-            seen = set()
-            for number, subject in enumerate(["mean", "01", "04"]):
-                await choose(tab, "subject", {"mean": 0, "01": 1, "04": 4}[subject])
-                truth = mean if subject == "mean" else values[subject]
-                for spot in spots:
-                    await move(tab, *spot)
-                    index, where, found, _ = await reading(tab)
-                    seen.add(index)
-                    np.testing.assert_allclose(list(found.values()), vertex_values(truth, index), atol=1e-3)
-                    assert where.startswith(f"{'right' if index >= 10242 else 'left'} vertex {index % 10242} ")
-                    assert ("front (approx)" in where) == ("anterior parcel" in where)
-                assert number < 3
-            assert len(seen) == 6
-            one = await shoot(tab, "viewer-one")
-            assert (one != first).any(axis=2).mean() > 0.05
-            # The slider, by keyboard: more is faded, the text and the address say so, and the note says what it is.
-            await tab.run("document.getElementById('threshold').focus()")
-            before = await tab.run("document.getElementById('threshold-text').textContent")
-            assert before == "0.120"
-            for _ in range(40):
-                await tab.call("Input.dispatchKeyEvent", type="rawKeyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
-            after = float(await tab.run("document.getElementById('threshold-text').textContent"))
-            assert after > 0.15
-            assert f"threshold={after:g}" in await tab.run("location.hash")
-            assert "your choice, not a test" in await tab.run("document.getElementById('note').textContent")
-            faded = await shoot(tab, "viewer-threshold")
-            colourful = [(np.ptp(shot[300:760], axis=2) > 60).mean() for shot in (one, faded)]
-            assert colourful[1] < 0.7 * colourful[0]
-            # Which is ahead: "moves" wins low-numbered vertices of the right half, and nothing else.
-            await tab.run("document.querySelector('[value=best]').click()")
-            best = await shoot(tab, "viewer-ahead")
-            orange = (abs(best - np.array([0xD5, 0x5E, 0x00])).max(axis=2) < 12)
-            assert orange[300:760, 640:].mean() > 0.02
-            assert orange[300:760, :600].mean() < 1e-3
-            await tab.run("location.hash = '#subject=04&mode=best&at=R4000'")
-            await tab.until("document.getElementById('where').textContent.includes('4000')")
-            _, _, _, text = await reading(tab)
-            assert "ahead by the tests: moves, lead 0.250 in U" in text
-            await tab.run("location.hash = '#subject=04&mode=best&at=L4000'")
-            await tab.until("document.getElementById('where').textContent.includes('left vertex 4000')")
-            assert "no space can be named here" in (await reading(tab))[3]
-            # Two spaces, flat, as a link.
-            await start(tab, f"{page.as_uri()}#subject=02&mode=two&space=tones&second=moves&view=flat&threshold=0.2")
-            said = await tab.run("[...'subject space second view threshold'.split(' ')].map((id) => document.getElementById(id).value).join(' ')")
-            assert said == "2 2 1 flat 0.2"
-            flat = await shoot(tab, "viewer-two-flat")
-            assert (abs(flat - np.array([0xD5, 0x5E, 0x00])).max(axis=2) < 90)[300:760].mean() > 0.003
-            # Keys: next participant, mode, outlines; a cursor moved by arrows reads out too.
-            for key, code in (("n", "document.getElementById('subject').value === '3'"), ("m", "document.querySelector('[value=best]').checked"),
-                              ("o", "!document.getElementById('outlines').checked"), ("r", "document.getElementById('subject').value === '0'")):  # fmt: skip
-                await tab.run("document.activeElement.blur()")
-                await tab.press(key)
-                await tab.until(code)
-            await tab.run("document.getElementById('surface').focus()")
-            for key in ("ArrowRight", "ArrowDown"):
-                await tab.call("Input.dispatchKeyEvent", type="rawKeyDown", key=key, code=key)
-            index, _, found, _ = await reading(tab)
-            np.testing.assert_allclose(list(found.values()), vertex_values(mean, index), atol=1e-3)
+            await slide(tab, await hover(tab, values, mean, tmp_path), tmp_path)
+            await ahead(tab, tmp_path)
+            await link_and_keys(tab, page, mean, tmp_path)
             assert_quiet(tab, page)
             await assert_accessible(tab, tmp_path)
-            await start(tab, page.as_uri(), 390, 844)
-            await shoot(tab, "viewer-phone")
+            await start(tab, page.as_uri(), width=390, height=844)
+            await shoot(tab, tmp_path, "viewer-phone")
             assert await tab.run("document.documentElement.scrollWidth") <= 390
-            # Without WebGL, pictures.
-            await tab.call("Page.addScriptToEvaluateOnNewDocument", source="HTMLCanvasElement.prototype.getContext = () => null")
-            await start(tab, page.as_uri())
-            assert await tab.run("document.querySelectorAll('#pictures img').length") == 12
-            assert "no WebGL" in await tab.run("document.getElementById('why').textContent")
-            await tab.until("[...document.querySelectorAll('#pictures img')].every((image) => image.naturalWidth === 600)")
-            await shoot(tab, "viewer-pictures")
+            none = "HTMLCanvasElement.prototype.getContext = () => null"
+            await tab.call("Page.addScriptToEvaluateOnNewDocument", source=none)
+            await start(tab, page.as_uri(), PICTURES)
+            assert "no WebGL" in await text_of(tab, "why")
+            images = "[...document.querySelectorAll('#pictures img')]"
+            await tab.until(f"{images}.every((image) => image.naturalWidth === 600)")
+            assert await tab.run(f"{images}.length") == 12
+            await shoot(tab, tmp_path, "viewer-pictures")
 
     asyncio.run(session())
 
 
 @browsing
 def test_slices_are_linked_and_read_what_the_file_holds(tmp_path):
-    """A volume with a tilted-free affine that runs from right to left, so that turning it round matters."""
-    keep.folder = tmp_path
+    """The affine runs from right to left, so that turning it round matters."""
     shape = (10, 13, 9)
     inside = np.flatnonzero(np.pad(np.ones((8, 11, 7), bool), 1))
     affine = np.array([[-3.0, 0, 0, 30], [0, 3.0, 0, -40], [0, 0, 3.5, -20], [0, 0, 0, 1]])
@@ -374,7 +383,7 @@ def test_slices_are_linked_and_read_what_the_file_holds(tmp_path):
         async with chromium(tmp_path / "profile") as tab:
             await start(tab, page.as_uri())
             for name in ("axial", "coronal", "sagittal"):
-                box = await tab.run(f"(() => {{ const b = document.getElementById('{name}').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }})()")
+                box = await box_of(tab, f"#{name}")
                 for across, down in ((0.4, 0.4), (0.72, 0.35)):
                     await move(tab, box[0] + across * box[2], box[1] + down * box[3])
                     index, where, found, _ = await reading(tab)
@@ -383,53 +392,21 @@ def test_slices_are_linked_and_read_what_the_file_holds(tmp_path):
                     assert found["tones"] == pytest.approx(file.get_fdata()[tuple(voxel)], abs=1e-3)
                     assert list(found.values()) == pytest.approx(values[:, index], abs=1e-3)
                     assert ("front" in where) == (voxel[1] - 6 > 0)
-                    if name == "axial":  # right is right, front is up
-                        assert (mm[0] > 15) == (across > 0.5)
-            x, y = await tab.centre("#sagittal")
-            before = await tab.run("document.getElementById('axial-label').textContent")
+                    assert name != "axial" or (mm[0] > 15) == (across > 0.5)  # right is right
+            before = await text_of(tab, "axial-label")
+            x, y, width, height = await box_of(tab, "#sagittal")
             for kind in ("mousePressed", "mouseReleased"):
-                await tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y - 40, button="left", clickCount=1)
+                await tab.call(
+                    "Input.dispatchMouseEvent",
+                    type=kind,
+                    x=x + width / 2,
+                    y=y + 0.2 * height,
+                    button="left",
+                    clickCount=1,
+                )
             await tab.until(f"document.getElementById('axial-label').textContent !== {json.dumps(before)}")
-            await shoot(tab, "viewer-slices")
+            await shoot(tab, tmp_path, "viewer-slices")
             assert_quiet(tab, page)
             await assert_accessible(tab, tmp_path)
 
     asyncio.run(session())
-
-
-async def assert_accessible(tab, folder):
-    """No finding of axe-core where npm has it; else our own check of names, roles and contrast."""
-    script = axe(folder)
-    if script:
-        await tab.run(script)
-        found = await tab.run("axe.run().then((r) => r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html).join(' ')))")
-        assert found == []
-        return
-    unnamed = await tab.run("""[...document.querySelectorAll("canvas, input, select, img, a")].filter((one) =>
-        !(one.getAttribute("aria-label") || one.getAttribute("alt") || one.textContent.trim() || one.closest("label")?.textContent.trim()))
-        .map((one) => one.outerHTML)""")
-    assert unnamed == []
-    contrast = await tab.run("""(() => {
-      const light = (text) => { const c = text.match(/[\\d.]+/g).map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2]; };
-      const ground = (one) => { for (; one; one = one.parentElement) { const c = getComputedStyle(one).backgroundColor; if (!/, 0\\)$/.test(c)) return c; } return "rgb(255, 255, 255)"; };
-      return [...document.querySelectorAll("p, li, label, h1, span, legend, figcaption")].filter((one) => one.offsetParent && one.textContent.trim())
-        .map((one) => [light(getComputedStyle(one).color), light(ground(one))].sort((a, b) => b - a)).map(([a, b]) => (a + 0.05) / (b + 0.05)).filter((c) => c < 4.5);
-    })()""")
-    assert contrast == []
-    assert await tab.run("document.documentElement.lang") == "en"
-
-
-def axe(folder):
-    """The script of axe-core, from ENCODING_AXE or npm; "" where neither has it."""
-    if "ENCODING_AXE" in os.environ:
-        return Path(os.environ["ENCODING_AXE"]).read_text(encoding="utf-8")
-    npm = shutil.which("npm")
-    if npm is None:
-        return ""
-    try:
-        subprocess.run([npm, "pack", "axe-core@4.14.1"], cwd=folder, capture_output=True, timeout=30, check=True)
-        subprocess.run(["tar", "xzf", "axe-core-4.14.1.tgz", "package/axe.min.js"], cwd=folder, check=True, timeout=30)
-    except (subprocess.SubprocessError, OSError):
-        return ""
-    return (folder / "package" / "axe.min.js").read_text(encoding="utf-8")

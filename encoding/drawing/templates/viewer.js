@@ -3,7 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const scene = JSON.parse($("scene").textContent);
   const pictures = (why) => {
-    $("pictures").innerHTML = $("still").textContent;
+    $("pictures").insertAdjacentHTML("beforeend", $("still").textContent);
     $("pictures").hidden = false;
     $("why").textContent = why;
     $("stage").hidden = $("controls").hidden = true;
