@@ -37,7 +37,6 @@ from .mapping import (
     read_result,
     require_same_settings,
     write_background,
-    write_labels,
     write_maps,
     write_report,
     write_result,
@@ -45,8 +44,10 @@ from .mapping import (
 )
 from .workflow.controls import control_subject
 from .workflow.features import make_spaces
+from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
@@ -214,7 +215,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
     atlases = labelled_targets(job, loaded)
-    write_labels(job.folder, atlases)
+    keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases)
@@ -254,7 +255,8 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     """
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
-    key = drawing_key([result], study.maps)
+    canvases = canvases_of(study, job.places, [result])
+    key = drawing_key([result], study.maps, canvases)
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         rates = {model.name: rates_of(result, model.name) for model in study.models}
@@ -265,12 +267,18 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             metric=study.compare.metric,
             pairs=study.pairs,
             tests=result.tests,
+            about=result,
             rates={name: values for name, values in rates.items() if values is not None},
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
         drawn = write_report(
-            [result], study.maps, page, job.folder / "figures", progress=partial(job.progress, "report")
+            [result],
+            study.maps,
+            page,
+            job.folder / "figures",
+            progress=partial(job.progress, "report"),
+            canvases=canvases,
         )
         note_drawn(job.folder, key, [*maps, *drawn])
     job.progress("report", 1.0)
@@ -315,7 +323,8 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, verdicts = write_group_tables(study, folder, results)
-    key = drawing_key(results, study.maps)
+    canvases = canvases_of(study, places, results)
+    key = drawing_key(results, study.maps, canvases)
     if again or not is_drawn(folder, key):
         drawn = write_report(
             results,
@@ -325,8 +334,9 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             progress=partial(progress, "report"),
             tests=tests,
             group_verdicts=verdicts,
+            canvases=canvases,
             viewer=True,
         )
-        note_drawn(folder, key, drawn)
+        note_drawn(folder, key, [*write_group_maps(folder, results, verdicts), *drawn])
     progress("report", 1.0)
     return page

@@ -345,7 +345,7 @@ def test_intermediate_results_may_lie_elsewhere_and_are_used_from_there(study, m
     ]  # fmt: skip
     out = study.root.parent / "out"
     assert {path.name for path in out.iterdir()} == {
-        ".bidsignore", "dataset_description.json", "logs", "sub-01",
+        ".bidsignore", "README", "code", "dataset_description.json", "logs", "sub-01",
     }  # fmt: skip
     before = (out / "sub-01" / "regions.tsv").read_bytes()
     shutil.rmtree(out)

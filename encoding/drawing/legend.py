@@ -8,10 +8,14 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, text_width
-from .scales import ColorScale, WinnerScale
+from .panels import EDGE, Drawn
+from .scales import TIE, ColorScale, PairScale, WinnerScale
 
 BAR_HEIGHT = 0.13  # inch
 LEGEND_ROW = 0.2  # inch
+FOOTER = 0.8  # inch
+TIE_NAME = "tie"  # above chance, no space is ahead
+SQUARE = 0.85  # inch, legend of a pair of maps
 
 
 def over(colors: np.ndarray, ground: np.ndarray) -> np.ndarray:
@@ -72,23 +76,90 @@ def _mark_thresholds(axes: Axes, scale: ColorScale) -> None:
             )
 
 
-def winner_legend_size(scale: WinnerScale, room: float) -> tuple[float, float, int]:
+def number_footer(values: np.ndarray, scale: ColorScale, width: float, note: str, *, faded: bool = False) -> Drawn:
+    """Colour bar of a map of numbers, with notes at its left."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    bar = min(0.36 * 9.0, 0.5 * width)
+    if not scale.two_sided:
+        note += f"\nat or below {max(scale.vmin, 0):g}: not coloured"
+    note += "\nfaded: did not pass" if faded else ""
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        x = left + ((width - bar) / 2 if width > 8 else width - bar - 0.35)
+        below = scale.two_sided and bool((finite < scale.vmin).any())
+        draw_color_bar(figure, scale, (x, top + 0.02, bar), below=below, above=bool((finite > scale.vmax).any()))
+        _write_note(figure, left, top, note, n_covered=len(finite), n=np.size(values))
+
+    return Drawn(width, max(FOOTER, 0.2 + 0.16 * (note.count("\n") + 1)), draw)
+
+
+def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = False) -> Drawn:
+    """Ramps of a winner map, with notes at their left."""
+    wide, high, n_columns = winner_legend_size(scale, width - 2.7, ties=ties)
+    note += "\nnot coloured: no space can be named"
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        place = (left + width - wide - EDGE, top + 0.06)
+        draw_winner_legend(figure, scale, place, n_columns=n_columns, ties=ties)
+        _write_note(figure, left, top, note)
+
+    return Drawn(width, max(high + 0.2, FOOTER), draw)
+
+
+def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
+    """Square legend of two maps, with notes at its left."""
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        place = left + width - SQUARE - 0.4 - text_width(scale.names[0], 8), top + 0.05
+        draw_square(figure, scale, place)
+        _write_note(figure, left, top, note)
+
+    return Drawn(width, SQUARE + 0.5, draw)
+
+
+def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) -> Axes:
+    """Draw the square of a pair of maps: both axes from 0 to the same limit."""
+    axes = add_axes(figure, *place, SQUARE, SQUARE)
+    values = np.linspace(0, scale.vmax, 64)
+    first, second = np.meshgrid(values, values)
+    picture = over(scale.rgba(first, second), np.broadcast_to(to_rgb(UNDERLAY), (64, 64, 3)))
+    axes.imshow(picture, extent=(0, scale.vmax, 0, scale.vmax), origin="lower", aspect="auto")
+    axes.set(xticks=[0, scale.vmax], yticks=[0, scale.vmax])
+    axes.tick_params(length=2, pad=2, width=0.6)
+    axes.set_xlabel(scale.names[0], color=scale.colors[0], size=8, weight="bold", labelpad=0)
+    axes.set_ylabel(scale.names[1], color=scale.colors[1], size=8, weight="bold", labelpad=0)
+    axes.set_title(scale.label, size=7.5, color=MUTED, pad=3)
+    return axes
+
+
+def _write_note(figure: Figure, left: float, top: float, note: str, *, n_covered: int = 1, n: int = 1) -> None:
+    width, height = figure.get_size_inches()
+    place = (left + EDGE) / width, 1 - (top + 0.13) / height
+    figure.text(*place, note, size=7.5, color=MUTED, va="top", linespacing=1.5)
+    if n_covered < n and "vertices" in note:
+        draw_uncovered_key(figure, left + EDGE, top + 0.19 + 0.157 * (note.count("\n") + 1), "not covered")
+
+
+def winner_legend_size(scale: WinnerScale, room: float, *, ties: bool = False) -> tuple[float, float, int]:
     """Return the size of the legend of a winner map."""
-    step = _column_width(scale)
-    n_columns = max(1, min(len(scale.names), int(room / step)))
+    step, n = _column_width(scale), len(scale.names) + ties
+    n_columns = max(1, min(n, int(room / step)))
     width = max(n_columns * step, text_width(_heading(scale), 7.5) + 0.1)
-    return width, 0.24 + LEGEND_ROW * -(-len(scale.names) // n_columns), n_columns
+    return width, 0.24 + LEGEND_ROW * -(-n // n_columns), n_columns
 
 
-def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, float], *, n_columns: int) -> None:
-    """Draw a ramp per feature space, from a tie to a clear win, beside its name."""
+def draw_winner_legend(
+    figure: Figure, scale: WinnerScale, place: tuple[float, float], *, n_columns: int, ties: bool = False
+) -> None:
+    """Draw a ramp per feature space, from a small lead to a clear one, beside its name; and the colour of ties."""
     left, top = place
     ramp = np.linspace(0, scale.margin, 64)
-    for rank, name in enumerate(scale.names):
+    entries = [*enumerate(scale.names), *([(TIE, TIE_NAME)] if ties else [])]
+    for rank, (number, name) in enumerate(entries):
         x = left + (rank % n_columns) * _column_width(scale)
         y = top + 0.2 + (rank // n_columns) * LEGEND_ROW
         axes = add_axes(figure, x, y, 0.6, BAR_HEIGHT)
-        colors = scale.rgba(np.full(64, rank), ramp, np.full(64, 2 * scale.threshold))
+        colors = scale.rgba(np.full(64, number), ramp, np.full(64, 2 * scale.threshold))
         axes.imshow(colors[None, :, :3], aspect="auto", extent=(0, 1, 0, 1))
         axes.set_axis_off()
         axes.text(1.12, 0.5, name, transform=axes.transAxes, va="center", size=8.5)
@@ -97,7 +168,7 @@ def draw_winner_legend(figure: Figure, scale: WinnerScale, place: tuple[float, f
 
 
 def _heading(scale: WinnerScale) -> str:
-    return f"best space, pale = tie, full = ahead by {scale.margin:g} or more in {scale.label}"
+    return f"best space, pale = small lead, full = ahead by {scale.margin:g} or more in {scale.label}"
 
 
 def _column_width(scale: WinnerScale) -> float:

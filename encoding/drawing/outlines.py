@@ -73,11 +73,13 @@ def draw_outlines(axes: Axes, outlines: list[Outline]) -> None:
     axes.add_collection(LineCollection(lines, colors="white", linewidths=1.0, joinstyle="round"))
 
 
-def draw_names(axes: Axes, outlines: list[Outline], *, size: float, limits: tuple[float, float, float, float]) -> None:
-    """Write region names beside their regions, without overlaps."""
+def draw_names(
+    axes: Axes, outlines: list[Outline], *, points: float, limits: tuple[float, float, float, float]
+) -> None:
+    """Write region names beside their regions, without overlaps, in letters of so many points whatever the scale."""
     named = [outline for outline in outlines if outline.area >= SMALLEST_NAMED]
     taken = [outline.box for outline in named]
-    points = size * 0.72 * _points_per_mm(axes)
+    size = points / 0.72 / _points_per_mm(axes)
     for rank, outline in enumerate(named):
         others = [box for k, box in enumerate(taken) if k != rank]
         box = min(_candidates(outline, size), key=lambda place: _cost(place, outline.box, others, limits))

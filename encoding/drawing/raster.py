@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import DataError, suggest
 from .figure import write_atomically
-from .mesh import Mesh, load_mesh
+from .mesh import FLAT, Mesh, Meshes, fsaverage
 
 # Right and up of the picture, as anatomical axes (right, anterior, superior), for the left hemisphere. The right
 # one is its mirror image. Left lateral faces left; from below and above, each half faces the way it does laterally.
@@ -22,7 +22,9 @@ VIEWS = {
     "ventral": ((0, -1, 0), (-1, 0, 0)),
     "dorsal": ((0, -1, 0), (1, 0, 0)),
 }
+ALL_VIEWS = (*VIEWS, FLAT)
 STEPS = 65535  # weights are whole multiples of 1 / STEPS, so that tables from disk equal fresh ones
+MOST_TABLES = 64  # of a few megabytes each
 _TABLES: dict[tuple, "PixelTable"] = {}
 
 
@@ -74,8 +76,10 @@ def view_axes(hemisphere: str, view: str) -> tuple[np.ndarray, np.ndarray, np.nd
 
     Returns right, up, towards (3,).
     """
+    if view == FLAT:  # flat maps are made as they are shown
+        return np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.array([0, 0, 1.0])
     if view not in VIEWS:
-        raise DataError(f"View {view!r} of the surface is unknown. {suggest(view, VIEWS)}")
+        raise DataError(f"View {view!r} of the surface is unknown. {suggest(view, ALL_VIEWS)}")
     right, up = (np.array(axis, dtype=float) for axis in VIEWS[view])
     if hemisphere == "right":
         # A mirror image in the sagittal plane, seen again with right-handed axes.
@@ -85,19 +89,29 @@ def view_axes(hemisphere: str, view: str) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def pixel_table(
-    surface: str, hemisphere: str, view: str, *, px_per_mm: float = 4.0, cache_folder: Path | None = None
+    surface: str,
+    hemisphere: str,
+    view: str,
+    *,
+    px_per_mm: float = 4.0,
+    cache_folder: Path | None = None,
+    meshes: Meshes | None = None,
 ) -> PixelTable:
-    """Compute the pixel table of a view, or load it from memory or disk."""
-    key = (surface, hemisphere, view, float(px_per_mm))
+    """Compute the pixel table of a view, or load it from memory or disk; fsaverage5 unless `meshes` are given."""
+    meshes = meshes or fsaverage()
+    surface = FLAT if view == FLAT else surface
+    key = (meshes.key, surface, hemisphere, view, float(px_per_mm))
     if key in _TABLES:
         return _TABLES[key]
     view_axes(hemisphere, view)
-    file = None if cache_folder is None else Path(cache_folder, f"fsaverage5_{'_'.join(map(str, key))}.npz")
+    file = None if cache_folder is None else Path(cache_folder, f"{'_'.join(map(str, key))}.npz")
     table = _read(file) if file is not None and file.exists() else None
     if table is None:
-        table = rasterise(load_mesh(surface, hemisphere), *view_axes(hemisphere, view), px_per_mm=px_per_mm)
+        table = rasterise(meshes.load(surface, hemisphere), *view_axes(hemisphere, view), px_per_mm=px_per_mm)
         if file is not None:
             _write(table, file)
+    while len(_TABLES) >= MOST_TABLES:  # a mesh of every subject would fill the memory
+        del _TABLES[next(iter(_TABLES))]
     _TABLES[key] = table
     return table
 
@@ -108,9 +122,10 @@ def rasterise(mesh: Mesh, right: np.ndarray, up: np.ndarray, towards: np.ndarray
     Shapes: `right, up, towards` (3,).
     """
     place = np.column_stack([mesh.coordinates @ right, mesh.coordinates @ up])
+    drawn = place[np.unique(mesh.faces)]  # a flat map has vertices in no triangle, anywhere
     depth = mesh.coordinates @ towards
-    corner = (place[:, 0].min() - 2 / px_per_mm, place[:, 1].max() + 2 / px_per_mm)
-    columns, rows = (int(np.ceil(side * px_per_mm)) + 4 for side in np.ptp(place, axis=0))
+    corner = (drawn[:, 0].min() - 2 / px_per_mm, drawn[:, 1].max() + 2 / px_per_mm)
+    columns, rows = (int(np.ceil(side * px_per_mm)) + 4 for side in np.ptp(drawn, axis=0))
     # Pixel units: the centre of pixel (row, column) is at whole numbers.
     x = (place[:, 0] - corner[0]) * px_per_mm - 0.5
     y = (corner[1] - place[:, 1]) * px_per_mm - 0.5
@@ -120,7 +135,8 @@ def rasterise(mesh: Mesh, right: np.ndarray, up: np.ndarray, towards: np.ndarray
     a, b, c = mesh.faces.T
     # Rows count downwards, so triangles that face the viewer have a negative area; only those can be seen.
     area = (x[b] - x[a]) * (y[c] - y[a]) - (x[c] - x[a]) * (y[b] - y[a])
-    seen = np.flatnonzero(area < -1e-9)
+    flat = np.ptp(depth[np.unique(mesh.faces)]) < 1e-6  # seen from whichever side it was cut
+    seen = np.flatnonzero(np.abs(area) > 1e-9 if flat else area < -1e-9)
     for part in np.array_split(seen, max(1, len(seen) // 2000)):
         rank, pixel, first, second = _cover(x[mesh.faces[part]], y[mesh.faces[part]], area[part], columns)
         corners = depth[mesh.faces[part[rank]]]
@@ -136,9 +152,17 @@ def rasterise(mesh: Mesh, right: np.ndarray, up: np.ndarray, towards: np.ndarray
     pixel = np.flatnonzero(face >= 0)
     vertex = mesh.faces[face[pixel]]
     weight = _three_weights(weights[pixel])
-    facing = np.einsum("ij,ij->i", (mesh.normals @ towards)[vertex], weight).astype(np.float32)
-    corners = vertex.astype(np.uint16)
+    cosine = np.abs(mesh.normals @ towards) if flat else mesh.normals @ towards
+    facing = np.einsum("ij,ij->i", cosine[vertex], weight).astype(np.float32)
+    corners = vertex.astype(np.uint16 if len(place) <= 65536 else np.int32)
     return PixelTable((rows, columns), corner, px_per_mm, pixel.astype(np.int32), corners, weight, facing)
+
+
+def view_span(mesh: Mesh, hemisphere: str, view: str) -> np.ndarray:
+    """Width and height of a view in mm, shape (2,), without rasterising it."""
+    right, up, _ = view_axes(hemisphere, view)
+    drawn = mesh.coordinates[np.unique(mesh.faces)]
+    return np.array([np.ptp(drawn @ right), np.ptp(drawn @ up)])
 
 
 def _cover(x, y, area, columns):

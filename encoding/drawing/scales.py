@@ -9,9 +9,14 @@ from matplotlib.colors import to_rgb
 
 from ..core.errors import DataError
 
-# Blue, vermilion and yellow stay farthest apart under deutan and protan vision (CAM02-UCS); the others follow in
-# the order that keeps the smallest distance large (CIELAB, normal, deutan and protan).
-PALETTE = ("#0072B2", "#D55E00", "#F0E442", "#009E73", "#3B0F4F", "#CC79A7", "#56B4E9", "#5B3A1E")
+# Each has a contrast of at least 3 with white, as marks and letters need. Of such colours they are far apart in normal,
+# deutan and protan vision (CIELAB), in the order that keeps the smallest distance of the first few large.
+PALETTE = ("#0072B2", "#D55E00", "#0F8F68", "#3B0F4F", "#8C1C13", "#4764FA", "#DA3FD0", "#3028D2")
+BOTH = "#3B0F4F"  # where both maps of a pair are high; on light brains darker than either
+TIE_COLOR = "#9C8FA5"
+TIE = -2  # in winner maps: above chance, and no space is ahead
+OUTLIERS = 2  # values of a large map that may exceed the scale, so that one damaged target cannot stretch it
+LARGE = 100  # targets
 NICE = np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10])
 BELOW_THRESHOLD = 0.65  # largest opacity below the threshold: the step at the threshold stays visible
 FADE = 0.1  # without a threshold, the part of the scale over which colour fades in
@@ -100,13 +105,47 @@ class WinnerScale:
         Returns (*winner.shape, 4).
         """
         palette = np.array([to_rgb(color) for color in self.colors])
-        pale = 0.22 * palette + 0.78 * 0.93  # a tie keeps a hint of its hue
+        pale = 0.22 * palette + 0.78 * 0.93  # a small lead keeps a hint of its hue
         part = np.clip(np.nan_to_num(margin) / self.margin, 0, 1)[..., None]
         index = np.maximum(winner, 0)
         colors = np.empty((*np.shape(winner), 4))
         colors[..., :3] = (1 - part) * pale[index] + part * palette[index]
+        colors[winner == TIE, :3] = to_rgb(TIE_COLOR)
         fade = ColorScale(0.0, 2 * self.threshold, "gray", self.label, self.threshold).opacity(accuracy)
-        colors[..., 3] = np.where(winner >= 0, fade, 0.0)
+        colors[..., 3] = np.where(winner == -1, 0.0, fade)
+        return colors
+
+
+@dataclass(frozen=True)
+class PairScale:
+    """Colours of two maps at once: one square, with the same limit on both axes.
+
+    Where both are low there is no colour, where one is high its own, where both are high a dark one.
+    """
+
+    names: tuple[str, str]  # Map along each axis
+    colors: tuple[str, str]  # Colour of each
+    vmax: float  # End of both axes
+    label: str  # Quantity of both, as it stands at the legend
+
+    def __post_init__(self):
+        if not (np.isfinite(self.vmax) and self.vmax > 0):
+            raise DataError(f"Scale of {' and '.join(self.names)}: vmax {self.vmax} must exceed 0.")
+
+    def rgba(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Colour pairs of values.
+
+        Returns (*first.shape, 4).
+        """
+        one, two = (np.clip(np.nan_to_num(values) / self.vmax, 0, 1)[..., None] for values in (first, second))
+        a, b = (np.array(to_rgb(color)) for color in self.colors)
+        high = np.maximum(one, two)
+        one, two = (part / np.maximum(high, 1e-9) for part in (one, two))  # hue by direction, opacity by height
+        mixed = one * (1 - two) * a + two * (1 - one) * b + one * two * np.array(to_rgb(BOTH))
+        total = one * (1 - two) + two * (1 - one) + one * two
+        colors = np.empty((*np.shape(first), 4))
+        colors[..., :3] = np.clip(mixed / np.maximum(total, 1e-9), 0, 1)
+        colors[..., 3] = np.where(np.isfinite(first) & np.isfinite(second), high[..., 0] ** 0.75, 0.0)
         return colors
 
 
@@ -127,7 +166,7 @@ def space_colors(names: Sequence[str]) -> dict[str, str]:
     names = list(names)
     if len(set(names)) < len(names):
         raise DataError(f"Feature spaces {names}: a name occurs twice, each needs one colour.")
-    shades = [*PALETTE, *(_mix(color, 1.0, 0.5) for color in PALETTE), *(_mix(color, 0.0, 0.45) for color in PALETTE)]
+    shades = [*PALETTE, *(_mix(color, 0.0, 0.45) for color in PALETTE), *(_mix(color, 1.0, 0.5) for color in PALETTE)]
     if len(names) > len(shades):
         raise DataError(f"{len(names)} feature spaces: at most {len(shades)} have colours. Draw them in groups.")
     return dict(zip(names, shades, strict=False))
@@ -138,14 +177,13 @@ def accuracy_scale(
     label: str,
     *,
     threshold: float | None = None,
-    percentile: float = 99.5,
     cmap: str = "inferno",
 ) -> ColorScale:
-    """Return one scale, starting at 0, for all accuracy maps that are compared."""
-    pooled = _pool(maps, label)
-    peak = float(np.percentile(pooled, percentile))
+    """Return one scale, starting at 0, for all accuracy maps that are compared; the strongest structure fits on it."""
+    parts = _finite(maps, label)
+    peak = max(_highest(part) for part in parts)
     if peak <= 0:
-        peak = float(np.abs(pooled).max()) or 1.0
+        peak = max(float(np.abs(part).max()) for part in parts) or 1.0
     if threshold is not None:
         peak = max(peak, 1.5 * threshold)
     return ColorScale(0.0, round_up(peak), cmap, label, threshold)
@@ -156,11 +194,10 @@ def difference_scale(
     label: str,
     *,
     threshold: float | None = None,
-    percentile: float = 99.5,
     cmap: str = "RdBu_r",
 ) -> ColorScale:
     """Return one scale, symmetric about 0, for all difference maps that are compared."""
-    peak = float(np.percentile(np.abs(_pool(maps, label)), percentile)) or 1.0
+    peak = max(_highest(np.abs(part)) for part in _finite(maps, label)) or 1.0
     if threshold is not None:
         peak = max(peak, 1.5 * threshold)
     limit = round_up(peak)
@@ -180,12 +217,18 @@ def round_up(value: float) -> float:
     return float(f"{step * power:.6g}")
 
 
-def _pool(maps: Iterable[np.ndarray], label: str) -> np.ndarray:
+def _finite(maps: Iterable[np.ndarray], label: str) -> list[np.ndarray]:
     parts = [np.asarray(values, dtype=float).ravel() for values in maps]
-    pooled = np.concatenate([part[np.isfinite(part)] for part in parts]) if parts else np.empty(0)
-    if not pooled.size:
+    finite = [part[np.isfinite(part)] for part in parts]
+    if not sum(part.size for part in finite):
         raise DataError(f"Colour scale {label!r}: none of the {len(parts)} maps has a finite value.")
-    return pooled
+    return [part for part in finite if part.size]
+
+
+def _highest(values: np.ndarray) -> float:
+    """Return the largest value that more than a few targets reach: a nucleus of a few voxels decides, one voxel not."""
+    n = OUTLIERS if values.size >= LARGE else 0
+    return float(np.partition(values, -1 - n)[-1 - n])
 
 
 def _mix(color: str, grey: float, part: float) -> str:

@@ -1,7 +1,7 @@
 """Geometry of slices: reorientation, bounding box, and background."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -25,6 +25,10 @@ class Slab:
     covered: np.ndarray  # (x, y, z) Voxels with data
     window: tuple[slice, slice, slice]  # Box around the covered voxels, per axis
     cut: str  # "axial", "coronal" or "sagittal"
+
+    def at(self, cut: str) -> "Slab":
+        """Return the same volume, cut in another plane."""
+        return replace(self, cut=cut)
 
     @property
     def zooms(self) -> np.ndarray:

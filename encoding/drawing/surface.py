@@ -1,7 +1,7 @@
-"""Maps on fsaverage5, rendered without a 3-D engine by looking up the vertices under each pixel."""
+"""Maps on cortical surfaces, rendered without a 3-D engine by looking up the vertices under each pixel."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,30 +9,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..core.errors import DataError
-from .figure import MUTED, add_axes, styled, title_height, write_title
-from .legend import draw_color_bar, draw_uncovered_key, draw_winner_legend, over, winner_legend_size
-from .mesh import HEMISPHERES, N_VERTICES, load_mesh, split_hemispheres
+from .figure import MUTED, add_axes, styled
+from .layers import Layer, number_layer, winner_layer
+from .legend import number_footer, over, winner_footer
+from .mesh import FLAT, HEMISPHERES, Meshes, fsaverage
 from .outlines import draw_names, draw_outlines, trace
-from .raster import PixelTable, pixel_table
-from .scales import ColorScale, WinnerScale, fade_failed
+from .panels import EDGE, Drawn, stack
+from .raster import PixelTable, pixel_table, view_axes, view_span
+from .scales import ColorScale, WinnerScale
 
-EDGE = 0.14  # inch
 GAP = 0.16  # inch between panels
+LETTERS = 0.24  # inch, for the letters of the hemispheres
 HATCH = 2.2  # mm from one stripe to the next where brain is not covered
-FOOTER = 0.8  # inch
+CLOSE = 1e-3  # pixels per mm
 
-Painter = Callable[[PixelTable, slice], tuple[np.ndarray, np.ndarray]]
+Place = tuple[str, str]  # view, hemisphere
 
 
 @dataclass(frozen=True)
 class SurfaceStyle:
     """Surface, views and size of a surface figure."""
 
-    surface: str = "inflated"  # fsaverage5 surface
+    surface: str = ""  # Shape of the cortex; "" takes the first that the meshes have
     width: float = 9.0  # Width of the figure in inches
-    px_per_mm: float = 4.0  # Resolution of the painting; 4 suits 200 dpi at 9 inches
+    px_per_mm: float | None = None  # Resolution of the painting; one pixel per dot at `dpi` unless given
+    dpi: float = 200  # Dots per inch that the figure is written with
+    wide: bool = False  # Four brains in a row, where there are four views or more
     # Folder that keeps pixel tables between runs of the program (13 MB for four views)
     cache_folder: Path | None = None
+    meshes: Meshes = field(default_factory=fsaverage)  # fsaverage5 unless given
+
+    @property
+    def shape(self) -> str:
+        """Shape of the cortex."""
+        return self.surface or self.meshes.surfaces[0]
 
 
 @styled
@@ -53,35 +63,16 @@ def draw_surface(  # noqa: PLR0913 - what is shown, where, and what passed
     Values are interpolated linearly between vertices and coloured after that, so a threshold is a smooth line
     and no data colour is ever mixed with that of another value.
 
-    Shapes: `values` (20484,), `outlines` (20484,).
+    Shapes: `values` (n_left + n_right,), `outlines` (n_left + n_right,).
     """
-    values = np.asarray(values, dtype=float)
-    split_hemispheres(values, f"Map {title!r}")
-
-    def paint(table: PixelTable, half: slice) -> tuple[np.ndarray, np.ndarray]:
-        of_pixels = table.interpolate(values[half])
-        colors = scale.rgba(of_pixels)
-        if passed is not None:
-            colors = fade_failed(colors, table.interpolate(np.asarray(passed, dtype=float)[half]))
-        return colors, ~np.isnan(of_pixels)
-
     style = style or SurfaceStyle()
-    heights = title_height(title, subtitle), FOOTER
-    figure, foot = _draw_brains(paint, outlines or {}, outline_labels, views, style, heights)
-    write_title(figure, title, subtitle=subtitle)
-    finite = values[np.isfinite(values)]
-    width = 0.36 * style.width
-    draw_color_bar(
-        figure,
-        scale,
-        ((style.width - width) / 2, foot + 0.02, width),
-        below=scale.two_sided and bool((finite < scale.vmin).any()),
-        above=bool((finite > scale.vmax).any()),
-    )
-    floor = "" if scale.two_sided else f"\nat or below {max(scale.vmin, 0):g}: not coloured"
-    floor += "" if passed is None else ("; " if floor else "\n") + "faded: did not pass"
-    _write_coverage(figure, np.isfinite(values), foot, floor)
-    return figure
+    values = np.asarray(values, dtype=float)
+    style.meshes.split(values, f"Map {title!r}")
+    layer = number_layer(values, scale, passed)
+    brains = surface_block(layer, style, views=views, outlines=outlines, outline_labels=outline_labels)
+    footer = number_footer(values, scale, style.width, coverage(layer, style.meshes), faded=passed is not None)
+    title, _, second = title.partition("\n")
+    return stack([brains, footer], title=title, subtitle=subtitle or second, width=style.width)
 
 
 @styled
@@ -98,132 +89,163 @@ def draw_winner(
 ) -> Figure:
     """Draw which feature space predicts best where: hue = space, saturation = margin, opacity = accuracy.
 
-    Shapes: `winner` (20484,), `margin` (20484,), `accuracy` (20484,), `outlines` (20484,).
+    Shapes: `winner` (n_left + n_right,), `margin` and `accuracy` alike, `outlines` (n_left + n_right,).
     """
+    style = style or SurfaceStyle()
     for name, values in (("winner", winner), ("margin", margin), ("accuracy", accuracy)):
-        split_hemispheres(values, f"Winner map {title!r}, {name}")
+        style.meshes.split(values, f"Winner map {title!r}, {name}")
+    winner = require_names(winner, scale, title)
+    layer = winner_layer(winner, margin, accuracy, scale)
+    brains = surface_block(layer, style, views=views, outlines=outlines)
+    footer = winner_footer(scale, style.width, coverage(layer, style.meshes), ties=bool((winner == -2).any()))
+    title, _, subtitle = title.partition("\n")
+    return stack([brains, footer], title=title, subtitle=subtitle, width=style.width)
+
+
+def require_names(winner: np.ndarray, scale: WinnerScale, title: str) -> np.ndarray:
+    """Return a winner map as whole numbers, each of which has a name or is -1 (none) or -2 (tie)."""
     winner = np.asarray(winner, dtype=int)
-    if winner.min() < -1 or winner.max() >= len(scale.names):
+    if winner.size and (winner.min() < -2 or winner.max() >= len(scale.names)):
         raise DataError(
             f"Winner map {title!r}: indices reach from {winner.min()} to {winner.max()}, but there are "
-            f"{len(scale.names)} names; -1 stands for no winner."
+            f"{len(scale.names)} names; -1 stands for no winner, -2 for a tie."
         )
-    accuracy, margin = np.asarray(accuracy, dtype=float), np.asarray(margin, dtype=float)
-
-    def paint(table: PixelTable, half: slice) -> tuple[np.ndarray, np.ndarray]:
-        of_pixels = table.interpolate(accuracy[half])
-        best = vote(table, winner[half], len(scale.names))
-        margins = table.interpolate(np.nan_to_num(margin[half]))
-        return scale.rgba(best, margins, of_pixels), ~np.isnan(of_pixels)
-
-    style = style or SurfaceStyle()
-    title, _, subtitle = title.partition("\n")
-    wide, high, n_columns = winner_legend_size(scale, style.width - 2.7)
-    heights = title_height(title, subtitle), max(high + 0.2, FOOTER)
-    figure, foot = _draw_brains(paint, outlines or {}, True, views, style, heights)
-    write_title(figure, title, subtitle=subtitle)
-    draw_winner_legend(figure, scale, (style.width - wide - EDGE, foot + 0.06), n_columns=n_columns)
-    note = "\nnot coloured: no space can be named"
-    _write_coverage(figure, np.isfinite(accuracy), foot, note)
-    return figure
+    return winner
 
 
-def vote(table: PixelTable, labels: np.ndarray, n_labels: int) -> np.ndarray:
+def vote(table: PixelTable, labels: np.ndarray, n_labels: int = 0) -> np.ndarray:  # noqa: ARG001
     """Assign each pixel the label with the largest weight among its three corners.
 
     Shapes: `labels` (n_vertices,); returns (n_pixels,).
     """
     corners = labels[table.vertex]
-    share = [np.where(corners == label, table.weight, 0).sum(axis=1) for label in range(-1, n_labels)]
-    return np.argmax(share, axis=0) - 1
+    equal = (corners[:, :, None] == corners[:, None, :]) | (np.isnan(corners)[:, :, None] & np.isnan(corners)[:, None])
+    share = np.einsum("ijk,ik->ij", equal, table.weight)
+    return corners[np.arange(len(corners)), np.argmax(share, axis=1)]
 
 
-def _draw_brains(
-    paint: Painter,
-    outlines: Mapping[str, np.ndarray],
-    outline_labels: bool,
-    views: tuple[str, ...],
+def coverage(layer: Layer, meshes: Meshes) -> str:
+    """Count the vertices that were measured."""
+    left, right = (int(half.sum()) for half in meshes.split(layer.measured, "Map").values())
+    return f"{left + right:,} vertices (L {left:,}, R {right:,})"
+
+
+def surface_block(
+    layer: Layer,
     style: SurfaceStyle,
-    heights: tuple[float, float],
-) -> tuple[Figure, float]:
-    """Draw all panels at one scale; return the figure and the top of its footer in inches."""
+    *,
+    views: tuple[str, ...] = ("lateral", "medial"),
+    outlines: Mapping[str, np.ndarray] | None = None,
+    outline_labels: bool = True,
+    letters: bool = True,
+) -> Drawn:
+    """Lay out all views of both hemispheres; all but flat maps are drawn at one scale."""
+    meshes, outlines = style.meshes, outlines or {}
     for name, mask in outlines.items():
-        split_hemispheres(mask, f"Outline {name!r}")
-    tables = {
-        (view, hemisphere): pixel_table(
-            style.surface, hemisphere, view, px_per_mm=style.px_per_mm, cache_folder=style.cache_folder
-        )
+        meshes.split(mask, f"Outline {name!r}")
+    for view in views:
+        for side in HEMISPHERES:
+            view_axes(side, view)
+        if view == FLAT and FLAT not in meshes.surfaces:
+            raise DataError(f"{meshes.name} has no flat map here. Leave {FLAT!r} out of the views.")
+    rows = _rows(views, wide=style.wide)
+    spans = {
+        (view, side): view_span(meshes.load(FLAT if view == FLAT else style.shape, side), side, view)
         for view in views
-        for hemisphere in HEMISPHERES
+        for side in HEMISPHERES
     }
-    spans = {key: np.abs(np.diff(np.reshape(table.extent, (2, 2)), axis=1)).ravel() for key, table in tables.items()}
-    widest = max(span[0] for span in spans.values())
-    inch = (style.width - 2 * EDGE - GAP) / 2 / widest  # inches per mm, the same in all panels
-    tall = {view: max(spans[view, hemisphere][1] for hemisphere in HEMISPHERES) for view in views}
-    total = sum(tall.values()) * inch + GAP * (len(views) - 1) + sum(heights) + 0.24
-    figure = Figure(figsize=(style.width, total))
-    top = heights[0] + 0.2
-    for column, hemisphere in enumerate(HEMISPHERES):
-        left = EDGE + column * (widest * inch + GAP)
-        centre = (left + widest * inch / 2) / style.width
-        name = f"{hemisphere[0].upper()}"
-        figure.text(centre, 1 - (top - 0.06) / total, name, size=11, weight="bold", ha="center", va="center")
-        y = top
-        for view in views:
-            axes = add_axes(figure, left, y, widest * inch, tall[view] * inch)
-            _paint_panel(axes, tables[view, hemisphere], paint, hemisphere, (widest, tall[view]))
-            axes.set_label(f"{hemisphere} {view}")
-            axes.text(0.5, -0.005, view, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top")
-            _outline_panel(axes, tables[view, hemisphere], outlines, hemisphere, style.surface, outline_labels)
-            y += tall[view] * inch + GAP
-    return figure, y
+    boxes = [_fit(row, spans, style.width - 2 * EDGE) for row in rows]
+    folded = [inch for row, (inch, _) in zip(rows, boxes, strict=True) if row[0][0] != FLAT]
+    heights = []
+    for number, row in enumerate(rows):
+        inch = boxes[number][0] if row[0][0] == FLAT else min(folded)
+        boxes[number] = inch, max(spans[place][1] for place in row) * inch
+        heights.append(boxes[number][1])
+    painted = _Painted(layer, style, outlines, outline_labels)
+    head = LETTERS if letters else 0.02
+    height = head + sum(heights) + GAP * len(rows)
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        y = top + head
+        for number, row in enumerate(rows):
+            inch, tall = boxes[number]
+            wide = (style.width - 2 * EDGE - GAP * (len(row) - 1)) / len(row)
+            for column, place in enumerate(row):
+                x = left + EDGE + column * (wide + GAP)
+                axes = add_axes(figure, x, y, wide, tall)
+                painted.panel(axes, place, (wide / inch, tall / inch), inch)
+                if letters and number == 0 and place in (row[0], row[-1]):
+                    _letter(figure, place[1], x + wide / 2, top + 0.14)
+            y += tall + GAP
+
+    return Drawn(style.width, height, draw)
 
 
-def _paint_panel(axes: Axes, table: PixelTable, paint: Painter, hemisphere: str, span: tuple[float, float]) -> None:
-    """Paint sulci, then data; where nothing was measured, pale stripes."""
-    sulci = load_mesh("inflated", hemisphere).sulci
-    depth = np.tanh(2.2 * table.interpolate(sulci))
-    grey = (0.85 - 0.08 * depth) * (0.78 + 0.22 * np.clip(table.facing, 0, 1) ** 0.6)
-    colors, covered = paint(table, slice(0, N_VERTICES) if hemisphere == "left" else slice(N_VERTICES, None))
-    row, column = np.divmod(table.pixel, table.shape[1])
-    stripe = ((row + column) / table.px_per_mm % HATCH) < 0.28 * HATCH
-    plain = np.where(stripe, 0.84, 0.95)
-    ground = np.where(covered, grey, plain)
-    seen = over(colors, np.repeat(ground[:, None], 3, axis=1))
-    picture = table.image(np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8), 255)
-    left, right, bottom, top = table.extent
-    axes.imshow(picture, extent=table.extent, interpolation="antialiased")
-    middle, centre = (left + right) / 2, (bottom + top) / 2
-    axes.set_xlim(middle - span[0] / 2, middle + span[0] / 2)
-    axes.set_ylim(centre - span[1] / 2, centre + span[1] / 2)
-    axes.set_axis_off()
+def _rows(views: tuple[str, ...], *, wide: bool) -> list[list[Place]]:
+    """Arrange views: left and right beside each other, or two views of both in a row, mirrored."""
+    left, right = HEMISPHERES
+    folded = [view for view in views if view != FLAT]
+    rows: list[list[Place]] = []
+    if wide and len(folded) > 1:
+        for first, second in zip(folded[::2], folded[1::2], strict=False):
+            rows.append([(first, left), (second, left), (second, right), (first, right)])
+        folded = folded[len(folded) // 2 * 2 :]
+    rows += [[(view, left), (view, right)] for view in folded]
+    return rows + [[(FLAT, left), (FLAT, right)] for view in views if view == FLAT]
 
 
-def _outline_panel(
-    axes: Axes,
-    table: PixelTable,
-    outlines: Mapping[str, np.ndarray],
-    hemisphere: str,
-    surface: str,
-    with_names: bool,
-) -> None:
-    mesh = load_mesh(surface, hemisphere)
-    traced = [
-        trace(table, mesh, split_hemispheres(mask, f"Outline {name!r}")[hemisphere] > 0, name)
-        for name, mask in outlines.items()
-    ]
-    visible = [outline for outline in traced if outline is not None]
-    if not visible:
-        return
-    draw_outlines(axes, visible)
-    if with_names:
-        draw_names(axes, visible, size=7.0, limits=(*axes.get_xlim(), *axes.get_ylim()))
+def _fit(row: list[Place], spans: Mapping[Place, np.ndarray], width: float) -> tuple[float, float]:
+    """Return inches per mm with which a row fills the width, and its height."""
+    inch = (width - GAP * (len(row) - 1)) / len(row) / max(spans[place][0] for place in row)
+    return inch, max(spans[place][1] for place in row) * inch
 
 
-def _write_coverage(figure: Figure, covered: np.ndarray, foot: float, note: str) -> None:
-    left, right = (int(half.sum()) for half in np.split(covered, 2))
+def _letter(figure: Figure, hemisphere: str, x: float, y: float) -> None:
     width, height = figure.get_size_inches()
-    text = f"{left + right:,} vertices (L {left:,}, R {right:,}){note}"
-    figure.text(EDGE / width, 1 - (foot + 0.13) / height, text, size=7.5, color=MUTED, va="top", linespacing=1.5)
-    if not covered.all():
-        draw_uncovered_key(figure, EDGE, foot + 0.45, "not covered")
+    figure.text(x / width, 1 - y / height, hemisphere[0].upper(), size=11, weight="bold", ha="center", va="center")
+
+
+@dataclass(frozen=True, eq=False)
+class _Painted:
+    """What all panels of a figure share."""
+
+    layer: Layer
+    style: SurfaceStyle
+    outlines: Mapping[str, np.ndarray]
+    labels: bool  # Whether outlines are named
+
+    def panel(self, axes: Axes, place: Place, span: tuple[float, float], inch: float) -> None:
+        """Paint sulci, then data; where nothing was measured, pale stripes; then outlines."""
+        view, hemisphere = place
+        meshes, shape = self.style.meshes, FLAT if view == FLAT else self.style.shape
+        px_per_mm = self.style.px_per_mm or max(round(self.style.dpi * inch, 3), CLOSE)
+        table = pixel_table(
+            shape, hemisphere, view, px_per_mm=px_per_mm, cache_folder=self.style.cache_folder, meshes=meshes
+        )
+        mesh, half = meshes.load(shape, hemisphere), meshes.half(hemisphere)
+        depth = np.tanh(2.2 * table.interpolate(mesh.sulci))
+        grey = (0.85 - 0.08 * depth) * (0.78 + 0.22 * np.clip(table.facing, 0, 1) ** 0.6)
+        sampled = {
+            name: vote(table, array[half]) if name in self.layer.labels else table.interpolate(array[half])
+            for name, array in self.layer.arrays.items()
+        }
+        colors, covered = self.layer.paint(sampled)
+        row, column = np.divmod(table.pixel, table.shape[1])
+        stripe = ((row + column) / table.px_per_mm % HATCH) < 0.28 * HATCH
+        ground = np.where(covered, grey, np.where(stripe, 0.84, 0.95))
+        seen = over(colors, np.repeat(ground[:, None], 3, axis=1))
+        picture = table.image(np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8), 255)
+        left, right, bottom, top = table.extent
+        axes.imshow(picture, extent=table.extent, interpolation="antialiased")
+        middle, centre = (left + right) / 2, (bottom + top) / 2
+        axes.set_xlim(middle - span[0] / 2, middle + span[0] / 2)
+        axes.set_ylim(centre - span[1] / 2, centre + span[1] / 2)
+        axes.set_axis_off()
+        axes.set_label(f"{hemisphere} {view}")
+        axes.text(0.5, -0.005, view, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top")
+        traced = [trace(table, mesh, np.asarray(mask)[half] > 0, name) for name, mask in self.outlines.items()]
+        visible = [outline for outline in traced if outline is not None]
+        if visible:
+            draw_outlines(axes, visible)
+            if self.labels:
+                draw_names(axes, visible, points=7.0, limits=(*axes.get_xlim(), *axes.get_ylim()))

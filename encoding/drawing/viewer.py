@@ -20,12 +20,11 @@ from ..core.errors import DataError
 from .encoded import asset, encode_picture
 from .mesh import HEMISPHERES
 from .raster import view_axes
-from .scales import BELOW_THRESHOLD, FADE, FADED, ColorScale
+from .scales import BELOW_THRESHOLD, BOTH, FADE, FADED, TIE_COLOR, ColorScale
 
 STEP = 1e-3  # largest step of stored values: a value is off by half of it at most
 STEPS_OF_PEAK = 250  # smaller values have smaller steps
 COORDINATE = 0.05  # mm
-TWO_SPACES = ("#0072B2", "#D55E00", "#3B0F4F")  # the first alone, the second alone, both
 SHADES = 63  # of a background
 STILL_WIDTH = 600  # pixels of the pictures for browsers that cannot draw
 STILL_QUALITY = 50
@@ -59,22 +58,21 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """Regions of one atlas on the targets of a participant."""
-
-    name: str
-    regions: Mapping[int, str]  # Name by number
-    rois: tuple[tuple[str, str, tuple[int, ...]], ...]  # Name, confidence and numbers of what is outlined
-    surface: np.ndarray | None = None  # (n_vertices,) Number of each vertex; 0 for none
-    volume: np.ndarray | None = None  # (n_voxels,)
-
-
-@dataclass(frozen=True, eq=False)
 class Layer:
     """One map, split into the vertices of both hemispheres and the voxels of the block."""
 
     surface: np.ndarray | None = None
     volume: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Regions of one atlas on the targets of a participant."""
+
+    name: str
+    regions: Mapping[int, str]  # Name by number
+    numbers: Layer  # Number of each place; 0 for none
+    rois: tuple[tuple[str, Layer], ...]  # Name and mask of what is outlined
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +224,7 @@ def _describe(scene: Scene, pack: _Pack) -> dict[str, Any]:
         "subjects": subjects, "start": scene.start, "geometries": geometries, "atlases": atlases, "views": _views(flat),
         "scale": {"vmax": scene.scale.vmax, "threshold": scene.scale.threshold or 0,
                   "lut": pack.whole(_lut(scene.scale.cmap), 1)},
-        "label": scene.scale.label, "lead": scene.lead, "corners": TWO_SPACES, "notes": dict(scene.notes),
+        "label": scene.scale.label, "lead": scene.lead, "both": BOTH, "tie": TIE_COLOR, "notes": dict(scene.notes),
         "fade": FADE, "below": BELOW_THRESHOLD, "faded": FADED,
     }  # fmt: skip
 
@@ -277,8 +275,8 @@ def _layer(layer: Layer, store: Any) -> dict[str, Any]:
 
 
 def _labels(atlas: Labelled, known: list[dict[str, Any]], pack: _Pack) -> dict[str, Any]:
-    rois = [{"name": name, "confidence": level, "members": list(members)} for name, level, members in atlas.rois]
-    told = {"name": atlas.name, "names": {str(k): name for k, name in atlas.regions.items()}, "rois": rois}
+    told = {"name": atlas.name, "names": {str(k): name for k, name in atlas.regions.items()}}
     if told not in known:
         known.append(told)
-    return {"of": known.index(told), "labels": _layer(Layer(atlas.surface, atlas.volume), lambda v: pack.whole(v, 4))}
+    rois = [{"name": name, "mask": _layer(mask, pack.bits)} for name, mask in atlas.rois]
+    return {"of": known.index(told), "labels": _layer(atlas.numbers, lambda v: pack.whole(v, 4)), "rois": rois}

@@ -1,6 +1,7 @@
 """Maps in volumes, drawn as labelled slices without interpolation."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -9,20 +10,35 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from ..core.errors import DataError
-from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, styled, title_height, write_title
-from .legend import draw_color_bar, draw_winner_legend, over, winner_legend_size
-from .scales import ColorScale, WinnerScale, fade_failed
+from .cuts import LETTERS, Cuts, choose_cuts, find_clusters
+from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, styled
+from .layers import Layer, number_layer, winner_layer
+from .legend import number_footer, over, winner_footer
+from .panels import EDGE, Drawn, stack
+from .scales import ColorScale, WinnerScale
 from .slices import CUTS, Background, Slab, choose_slices, sample_background, trace_voxels, turn_upright
+from .surface import require_names
 
-LETTERS = ("x", "y", "z")
-EDGE = 0.14  # inch
 GAP = 0.06  # inch between slices
 WIDTH = 9.0  # inch
 NARROW = 6.6  # inch, of a figure with a single slice
 LARGEST = 5.2  # inch, width of one slice
 HIGHEST = 4.2  # inch, height of one slice
-FOOTER = 0.8  # inch
+LABEL = 0.2  # inch, position above a slice
+LINE = 1 / 3  # of the strongest value: peaks above this are cut through where no line is given
+GLASS_HEIGHT = 1.75  # inch
+SIDES = {"axial": "all, from above", "coronal": "all, from behind", "sagittal": "all, from the right"}
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeStyle:
+    """Which slices of a volume are drawn, and how large."""
+
+    slices: int | tuple[str, ...] = 18  # The most, or positions such as "z=-9"
+    glass: bool = True  # Projections through the whole volume above the slices
+    mni: bool = False  # Whether coordinates are those of MNI space, so that named structures can be found
+    width: float = WIDTH  # inch
+    background: Background = field(default=None, repr=False)  # What slices are drawn on
 
 
 @styled
@@ -38,35 +54,18 @@ def draw_slices(  # noqa: PLR0913 - what is shown, where, and what passed
     title: str = "",
     passed: np.ndarray | None = None,
 ) -> Figure:
-    """Draw a map as slices through the part of the volume that has data; left is left.
+    """Draw a map as evenly spread slices in one plane; left is left.
 
     Shapes: `volume` (x, y, z), `affine` (4, 4), `mask` (x, y, z).
     """
     volume = np.asarray(volume, dtype=float)
     covered = np.isfinite(volume) if mask is None else np.asarray(mask) > 0
-    shown = {"map": volume} if passed is None else {"map": volume, "passed": np.asarray(passed, dtype=float)}
-    slab, turned = turn_upright(shown, covered, affine, cut, title)
-    ground = sample_background(slab, background, affine)
-
-    def paint(index: int) -> np.ndarray:
-        colors = scale.rgba(slab.take(turned["map"], index))
-        return colors if passed is None else fade_failed(colors, slab.take(turned["passed"], index))
-
-    figure, foot = _draw_mosaic(slab, paint, ground, n_slices, title=title, footer=FOOTER)
-    finite = volume[np.isfinite(volume)]
-    width = figure.get_size_inches()[0]
-    bar = min(0.36 * WIDTH, 0.5 * width)
-    draw_color_bar(
-        figure,
-        scale,
-        ((width - bar) / 2 if width > 8 else width - bar - 0.35, foot + 0.05, bar),
-        below=scale.two_sided and bool((finite < scale.vmin).any()),
-        above=bool((finite > scale.vmax).any()),
-    )
-    floor = "" if scale.two_sided else f"\nat or below {max(scale.vmin, 0):g}: not coloured"
-    floor += "" if passed is None else ("; " if floor else "\n") + "faded: did not pass"
-    _write_note(figure, slab, foot, floor)
-    return figure
+    layer = number_layer(volume, scale, passed)
+    slab, turned = turn_upright(dict(layer.arrays), covered, affine, cut, title)
+    mosaic = _mosaic(slab, layer, turned, sample_background(slab, background, affine), n_slices)
+    footer = number_footer(volume, scale, mosaic.width, _voxels(slab), faded=passed is not None)
+    title, _, subtitle = title.partition("\n")
+    return stack([mosaic, footer], title=title, subtitle=subtitle, width=mosaic.width)
 
 
 @styled
@@ -85,39 +84,143 @@ def draw_winner_slices(
 
     Shapes: `winner` (x, y, z), `margin` (x, y, z), `accuracy` (x, y, z), `affine` (4, 4).
     """
-    winner = np.asarray(winner, dtype=int)
-    if winner.size and (winner.min() < -1 or winner.max() >= len(scale.names)):
-        raise DataError(
-            f"Winner map {title!r}: indices reach from {winner.min()} to {winner.max()}, but there are "
-            f"{len(scale.names)} names; -1 stands for no winner."
-        )
-    arrays = {"winner": winner, "margin": np.asarray(margin, float), "accuracy": np.asarray(accuracy, float)}
-    slab, turned = turn_upright(arrays, np.isfinite(arrays["accuracy"]), affine, "axial", title)
-
-    def paint(index: int) -> np.ndarray:
-        best, ahead, height = (slab.take(turned[name], index) for name in ("winner", "margin", "accuracy"))
-        return scale.rgba(best.astype(int), ahead, height)
-
-    wide, high, n_columns = winner_legend_size(scale, NARROW - 2.4)
-    height = max(high + 0.2, FOOTER)
-    ground = sample_background(slab, background, affine)
-    figure, foot = _draw_mosaic(slab, paint, ground, n_slices, title=title, footer=height)
-    left = figure.get_size_inches()[0] - wide - EDGE
-    draw_winner_legend(figure, scale, (left, foot + 0.1), n_columns=n_columns)
-    _write_note(figure, slab, foot, "\nnot coloured: no space can be named")
-    return figure
+    winner = require_names(winner, scale, title)
+    layer = winner_layer(winner, margin, accuracy, scale)
+    slab, turned = turn_upright(dict(layer.arrays), np.isfinite(layer.arrays["accuracy"]), affine, "axial", title)
+    mosaic = _mosaic(slab, layer, turned, sample_background(slab, background, affine), n_slices)
+    footer = winner_footer(scale, mosaic.width, _voxels(slab), ties=bool((winner == -2).any()))
+    title, _, subtitle = title.partition("\n")
+    return stack([mosaic, footer], title=title, subtitle=subtitle, width=mosaic.width)
 
 
-def _draw_mosaic(
+def volume_blocks(
+    layer: Layer, affine: np.ndarray, style: VolumeStyle, title: str = ""
+) -> tuple[list[Drawn], Cuts, str]:
+    """Lay out a glass brain and slices of all planes; return them, the cuts, and a note on the voxels.
+
+    Shapes: arrays of `layer` (x, y, z), `affine` (4, 4).
+    """
+    extra = {"_strength": layer.strength}
+    if layer.above is not None:
+        extra["_above"] = layer.above
+    slab, turned = turn_upright({**layer.arrays, **extra}, layer.measured, affine, "axial", title)
+    strength = np.nan_to_num(turned["_strength"], nan=-np.inf)
+    peak = float(strength[np.isfinite(strength)].max(initial=0))
+    above = np.asarray(turned["_above"], bool) if layer.above is not None else np.zeros(slab.covered.shape, bool)
+    if not above.any():  # nothing passed, or there is no line
+        above = strength > max(LINE * peak, 1e-12)
+    above &= slab.covered
+    clusters = find_clusters(strength, above, slab.affine)
+    cuts = choose_cuts(slab, clusters, style.slices, structures=style.mni)
+    blocks = []
+    if style.glass and len({cut.plane for cut in cuts.cuts}) > 1:
+        blocks.append(_glass(slab, layer, turned, np.where(above, strength, -np.inf), style.width))
+    for plane in CUTS:
+        row = [cut for cut in cuts.cuts if cut.plane == plane]
+        if row:
+            ground = sample_background(slab.at(plane), style.background, affine)
+            names = {cut.index: cut.name for cut in row}
+            blocks.append(_row(slab.at(plane), layer, turned, ground, names, style.width))
+    return blocks, cuts, _voxels(slab)
+
+
+def _sampled(slab: Slab, layer: Layer, turned: dict[str, np.ndarray], index: int) -> np.ndarray:
+    return layer.paint({name: slab.take(turned[name], index) for name in layer.arrays})[0]
+
+
+def _row(
     slab: Slab,
-    paint: Callable[[int], np.ndarray],
+    layer: Layer,
+    turned: dict[str, np.ndarray],
+    ground: Callable[[int], np.ndarray] | None,
+    names: dict[int, str],
+    width: float,
+) -> Drawn:
+    """Slices of one plane at one scale, in as many rows as they need."""
+    extent = slab.extent()
+    wide, high = extent[1] - extent[0], extent[3] - extent[2]
+    n_columns = min(len(names), 6)
+    n_rows = -(-len(names) // n_columns)
+    inch = min((width - 2 * EDGE - GAP * (n_columns - 1)) / n_columns / wide, 2.1 / high)
+    content = n_columns * wide * inch + GAP * (n_columns - 1)
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        x0 = left + (width - content) / 2
+        for rank, (index, name) in enumerate(names.items()):
+            row, column = divmod(rank, n_columns)
+            x, y = x0 + column * (wide * inch + GAP), top + row * (high * inch + LABEL + GAP) + LABEL
+            axes = add_axes(figure, x, y, wide * inch, high * inch)
+            _paint_slice(axes, slab, index, _sampled(slab, layer, turned, index), ground)
+            _label_slice(axes, slab, index, with_sides=rank == 0, with_ticks=False)
+            if name:
+                axes.text(
+                    0.5, -0.01, name, transform=axes.transAxes, size=6, color=MUTED, ha="center", va="top"
+                )  # fmt: skip
+
+    return Drawn(width, n_rows * (high * inch + LABEL) + (n_rows - 1) * GAP + 0.06, draw)
+
+
+def _glass(slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray, width: float) -> Drawn:
+    """Projections along the three axes: the strongest voxel above the line on each line of sight."""
+    spans = {}
+    for plane in CUTS:
+        left, right, bottom, top = slab.at(plane).extent()
+        spans[plane] = right - left, top - bottom
+    content = sum(wide for wide, _ in spans.values())
+    tallest = max(high for _, high in spans.values())
+    inch = min((width - 2 * EDGE - 4 * GAP) / content, GLASS_HEIGHT / tallest)
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        x = left + (width - content * inch - 4 * GAP) / 2
+        for plane, (wide, high) in spans.items():
+            axes = add_axes(figure, x, top + LABEL + (tallest - high) * inch / 2, wide * inch, high * inch)
+            _paint_glass(axes, slab.at(plane), layer, turned, strength)
+            x += wide * inch + 2 * GAP
+
+    return Drawn(width, tallest * inch + LABEL + 0.04, draw)
+
+
+def _paint_glass(axes: Axes, slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray) -> None:
+    axis, across, up = CUTS[slab.cut]
+    highest = np.argmax(strength, axis=axis, keepdims=True)
+    window = (slab.window[across], slab.window[up])
+
+    def seen(array: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(array, highest, axis=axis).squeeze(axis)[window].swapaxes(0, 1)
+
+    covered = np.asarray(slab.covered.any(axis=axis))[window].swapaxes(0, 1)
+    colors, _ = layer.paint({name: seen(turned[name]) for name in layer.arrays})
+    colors[np.isneginf(seen(strength)), :] = 0
+    plain = np.where(covered[..., None], 0.93, 1.0) * np.ones(3)
+    extent = slab.extent()
+    picture = over(np.where(covered[..., None], colors, 0), plain)
+    axes.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
+    axes.add_collection(LineCollection(trace_voxels(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
+    axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
+    axes.set_label(f"glass {slab.cut}")
+    axes.set_title(SIDES[slab.cut], size=7.5, color=MUTED, pad=3)
+    _frame(axes, across)
+
+
+def _frame(axes: Axes, across: int) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    ends = ("L", "R") if across == 0 else ("P", "A")
+    for place, end in zip((0.0, 1.0), ends, strict=True):
+        axes.text(
+            place, 0.0, end, transform=axes.transAxes, ha="left" if place == 0 else "right", va="bottom", size=8,
+            weight="bold", color=INK,
+        )  # fmt: skip
+
+
+def _mosaic(
+    slab: Slab,
+    layer: Layer,
+    turned: dict[str, np.ndarray],
     ground: Callable[[int], np.ndarray] | None,
     n_slices: int,
-    *,
-    title: str,
-    footer: float,
-) -> tuple[Figure, float]:
-    """Draw the slices; return the figure and the top of its footer in inches."""
+) -> Drawn:
+    """Evenly spread slices of one plane; a single slice is large and has axes in mm."""
     axis = CUTS[slab.cut][0]
     chosen = choose_slices(slab.covered.sum(axis=tuple({0, 1, 2} - {axis})), n_slices)
     extent = slab.extent()
@@ -128,22 +231,19 @@ def _draw_mosaic(
     inset = 0.5 if single else 0.0  # room for the axes in mm, which only a single slice has
     inch = min((WIDTH - 2 * EDGE - GAP * (n_columns - 1)) / n_columns / wide, HIGHEST / high, LARGEST / wide)
     panel = wide * inch, high * inch
-    title, _, subtitle = title.partition("\n")
     content = n_columns * panel[0] + GAP * (n_columns - 1)
     width = WIDTH if content > 5.5 else max(content + 2 * EDGE + inset, NARROW)
-    top = title_height(title, subtitle) + 0.14
-    label = 0.2
-    total = top + n_rows * (panel[1] + label) + (n_rows - 1) * GAP + inset + footer
-    figure = Figure(figsize=(width, total))
-    write_title(figure, title, subtitle=subtitle)
-    left = (width - content) / 2
-    for rank, index in enumerate(chosen):
-        row, column = divmod(rank, n_columns)
-        x, y = left + column * (panel[0] + GAP), top + row * (panel[1] + label + GAP) + label
-        axes = add_axes(figure, x, y, *panel)
-        _paint_slice(axes, slab, index, paint(index), ground)
-        _label_slice(axes, slab, index, with_sides=column == 0 and row == 0, with_ticks=single)
-    return figure, top + n_rows * (panel[1] + label) + (n_rows - 1) * GAP + inset
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        x0 = left + (width - content) / 2
+        for rank, index in enumerate(chosen):
+            row, column = divmod(rank, n_columns)
+            x, y = x0 + column * (panel[0] + GAP), top + row * (panel[1] + LABEL + GAP) + LABEL
+            axes = add_axes(figure, x, y, *panel)
+            _paint_slice(axes, slab, index, _sampled(slab, layer, turned, index), ground)
+            _label_slice(axes, slab, index, with_sides=column == 0 and row == 0, with_ticks=single)
+
+    return Drawn(width, n_rows * (panel[1] + LABEL) + (n_rows - 1) * GAP + inset, draw)
 
 
 def _columns(n_slices: int, aspect: float) -> int:
@@ -189,16 +289,9 @@ def _label_slice(axes: Axes, slab: Slab, index: int, *, with_sides: bool, with_t
         ends = ("L", "R") if across == 0 else ("P", "A")
         for place, end in zip((0.0, 1.0), ends, strict=True):
             axes.text(
-                place,
-                1.0,
-                end,
-                transform=axes.transAxes,
-                ha="left" if place == 0 else "right",
-                va="bottom",
-                size=9,
-                weight="bold",
-                color=INK,
-            )
+                place, 1.0, end, transform=axes.transAxes, ha="left" if place == 0 else "right", va="bottom", size=9,
+                weight="bold", color=INK,
+            )  # fmt: skip
 
 
 def _mm(position: float) -> str:
@@ -206,8 +299,6 @@ def _mm(position: float) -> str:
     return "0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _write_note(figure: Figure, slab: Slab, foot: float, note: str) -> None:
-    width, height = figure.get_size_inches()
+def _voxels(slab: Slab) -> str:
     size = " \N{MULTIPLICATION SIGN} ".join(f"{zoom:.3g}" for zoom in slab.zooms)
-    text = f"{int(slab.covered.sum()):,} voxels of {size} mm{note}"
-    figure.text(EDGE / width, 1 - (foot + 0.15) / height, text, size=7.5, color=MUTED, va="top", linespacing=1.5)
+    return f"{int(slab.covered.sum()):,} voxels of {size} mm"

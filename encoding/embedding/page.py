@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ..core import DataError, FeatureSpace, Judgments
 from ..drawing.dimensions import (
@@ -18,7 +19,10 @@ from ..drawing.dimensions import (
     draw_reproducibility,
     draw_similarity,
 )
-from ..drawing.report import DataTable, Picture, Report, Section, Text, write_report
+from ..drawing.figure import save_figure
+from ..drawing.portraits import draw_graph, draw_hue_map, draw_roses, draw_tree
+from ..drawing.report import Block, DataTable, Picture, Report, Section, Text, write_report
+from ..io.atomic import write_tsv
 from .consensus import SHARE, Consensus
 from .evaluation import (
     accuracy_by_dimensions,
@@ -26,14 +30,17 @@ from .evaluation import (
     compare_similarity,
     dimensions_needed,
     evaluate,
+    importance,
     slot_preference,
 )
 from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category
+from .relations import Relations, blend_hues, place_dimensions, relate
 from .sparse import SparseEmbedding
 from .structure import compare_embeddings, explain, measure_blend, predict_ratings
 from .triplets import Triplets, as_triplets
 
 SHOWN = 8  # stimuli at each end of a dimension
+ROSES = 9  # stimuli that are drawn as roses
 LARGEST_TEST = 500_000  # judgments that curves are computed from
 
 
@@ -83,7 +90,7 @@ def write_page(
     Parameters
     ----------
     path : str or Path
-        HTML file; pictures of stimuli are put into a folder beside it.
+        HTML file; pictures of stimuli are put into a folder beside it, figures (SVG) and tables (TSV) into another.
     name : str
         Name of the feature space.
     result : SparseEmbedding or Consensus
@@ -103,6 +110,7 @@ def write_page(
     shown = gather(name, result, judgments)
     folder = Path(path).with_name(f"{Path(path).stem}_stimuli")
     labels, meaning = _meaning(shown, context)
+    places = lay_out(shown.X)
     sections = [
         _path(shown),
         *([_reproducibility(shown.consensus)] if shown.consensus else []),
@@ -110,10 +118,12 @@ def write_page(
         *_similarity(shown),
         *meaning,
         _stimuli(shown, context, labels, folder),
+        *_portraits(shown, context, _called(shown, labels), places),
         *_structure(shown, context),
-        *_map(shown, context),
+        *_map(shown, context, places),
         *_others(shown, context),
     ]
+    sections = _export(sections, Path(path).with_name(f"{Path(path).stem}_files"))
     report = Report(
         title=f"Embedding {name}",
         subtitle=f"{shown.X.shape[1]} dimensions of {len(shown.X):,} stimuli from {len(shown.shown):,} judgments",
@@ -172,6 +182,11 @@ def _warnings(shown: PageContent) -> list[str]:
                 f"{len(weak)} dimensions are not reliable (found with r of {shown.consensus.threshold:g} or more in "
                 f"less than {SHARE:.0%} of seeds or of resamples): {', '.join(map(str, weak))}."
             )
+    wanted = shown.model.n_dims
+    if wanted is not None and wanted != shown.X.shape[1]:
+        warnings.append(
+            f"{wanted} dimensions were asked for, {shown.X.shape[1]} are left: no stimulus has any of the others."
+        )
     if not shown.model.converged_:
         warnings.append(
             f"The last fit stopped after {shown.model.max_iter} steps and had not converged. Raise max_iter."
@@ -346,12 +361,93 @@ def _stimuli(shown: PageContent, context: Context, labels: pd.DataFrame | None, 
     return Section("Stimuli of each dimension", tuple(blocks), folded=False)
 
 
-def _map(shown: PageContent, context: Context) -> list[Section]:
+def _called(shown: PageContent, labels: pd.DataFrame | None) -> list[str]:
+    """Name each dimension by its number and, where ratings name it, by the strongest of them."""
+    words = [""] * shown.X.shape[1] if labels is None else [label.partition(",")[0] for label in labels["label"]]
+    return [f"{number} {word}".strip() for number, word in enumerate(words, start=1)]
+
+
+def _portraits(shown: PageContent, context: Context, names: list[str], places: np.ndarray) -> list[Section]:
+    if shown.X.shape[1] < 2:
+        return []
+    found = relate(shown.X)
+    scores = importance(shown.embedding, shown.test, bias=shown.bias)
+    tree = draw_tree(found.tree, names, found.hue, scores, title="Dimensions that go together, and what each is worth")
+    least = scores.loc[scores["cross_entropy_gained_low"] <= 0, "dimension"].tolist()
+    worth = (
+        f"On {len(shown.test):,} {shown.part} judgments, 95% intervals over triplets. "
+        + (f"Not certainly better than without: {', '.join(map(str, least))}." if least else "Each lowers the loss.")
+    )  # fmt: skip
+    blocks: list[Picture | DataTable] = [
+        Picture(tree, f"Tree of {len(names)} dimensions and the importance of each.", caption=worth),
+        DataTable(scores, "What accuracy loses and cross-entropy gains without each dimension."),
+        _graph(shown, found, names),
+        *_roses(shown, context, found, names),
+    ]
+    hue, purity = blend_hues(shown.X, found.hue)
+    circle = draw_hue_map(places, hue, purity, (names, found.hue), title="Stimuli in the hues of their dimensions",
+                          subtitle="t-SNE; neighbouring hues are correlated dimensions")  # fmt: skip
+    blocks.append(Picture(circle, f"Map of {len(places):,} stimuli in mixed hues."))
+    text = (
+        "Dimensions have the same colour in all of these pictures but the graph. Their order on the wheel is that of "
+        "the tree, so that neighbours are correlated."
+    )
+    return [Section("Portraits", tuple(blocks), text)]
+
+
+def _graph(shown: PageContent, found: Relations, names: list[str]) -> Picture:
+    picture = draw_graph(
+        place_dimensions(found), found.edges, found.community, names, shown.X.sum(axis=0), title="Graph of dimensions",
+        subtitle="Lines: correlations over stimuli that shuffled stimuli do not reach (false discovery rate 5%)",
+    )  # fmt: skip
+    n = int((np.bincount(found.community) > 1).sum())
+    pairs = len(names) * (len(names) - 1) // 2
+    caption = f"{len(found.edges)} of {pairs} pairs are connected; {n} communities of two or more"
+    caption += f" (modularity {found.modularity:.2f})." if len(found.edges) else "."
+    return Picture(picture, f"Graph of {len(names)} dimensions in {n} communities.", caption=caption)
+
+
+def _roses(shown: PageContent, context: Context, found: Relations, names: list[str]) -> list[Picture]:
+    """Draw the top stimulus of each of the largest dimensions, and the most even blends."""
+    largest = [int(shown.X[:, k].argmax()) for k in range(min(6, shown.X.shape[1]))]
+    share = shown.X / np.maximum(shown.X.sum(axis=1, keepdims=True), 1e-12)
+    entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    chosen = list(dict.fromkeys([*largest, *np.argsort(-entropy, kind="stable").tolist()]))[:ROSES]
+    stimuli = shown.space.samples.stimulus.tolist()
+    picture = draw_roses(
+        shown.X[chosen], [stimuli[k] for k in chosen], names, found.hue, frames=context.frames,
+        title="Stimuli as roses", subtitle="Area of a petal: weight; the largest are named",
+    )  # fmt: skip
+    caption = (
+        "The stimulus with the largest weight of each of the largest dimensions, then those of the most even weights."
+    )
+    return [Picture(picture, f"Roses of {len(chosen)} stimuli.", caption=caption)]
+
+
+def _export(sections: list[Section], folder: Path) -> list[Section]:
+    """Write every figure as SVG and every table as TSV, and link them from the page."""
+    done = []
+    for section in sections:
+        stem = "-".join("".join(c if c.isalnum() else " " for c in section.title.lower()).split())
+        blocks: list[Block] = []
+        for number, block in enumerate(section.blocks, start=1):
+            if isinstance(block, Picture) and isinstance(block.figure, Figure):
+                save_figure(block.figure, folder / f"{stem}-{number}.svg")
+                block = dataclasses.replace(block, file=f"{folder.name}/{stem}-{number}.svg")
+            elif isinstance(block, DataTable):
+                write_tsv(folder / f"{stem}-{number}.tsv", block.frame)
+                block = dataclasses.replace(block, file=f"{folder.name}/{stem}-{number}.tsv")
+            blocks.append(block)
+        done.append(dataclasses.replace(section, blocks=tuple(blocks)))
+    return done
+
+
+def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Section]:
     if "category" not in context.ratings:
         return []
     groups = top_category(shown.space, context.ratings["category"])
     figure = draw_map(
-        lay_out(shown.X), groups.tolist(), title="Stimuli", subtitle="t-SNE; colour: category with the highest rating"
+        places, groups.tolist(), title="Stimuli", subtitle="t-SNE; colour: category with the highest rating"
     )
     found = classify(shown.X, groups)
     table = pd.DataFrame(

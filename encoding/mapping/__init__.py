@@ -6,23 +6,28 @@ from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .derivative import drawing_key, is_drawn, note_drawn, prepare_derivative
-    from .labels import Labels, read_labels, write_labels
+    from .figures import Canvas, canvas_of
+    from .maps import write_maps
+    from .meshes import Surfaces, find_surfaces
+    from .parcels import Region, read_parcels, write_parcels
     from .report import write_report
     from .results import (
         INFERENCE,
+        MEANING,
         METRICS,
         RSA,
         Result,
         TargetTests,
         finished_result,
+        named_winner,
         read_result,
         require_same_settings,
         write_background,
-        write_maps,
         write_result,
     )
     from .rsa_maps import spaces_as_models, write_rsa_maps
     from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
+    from .sidecars import group_facts, map_facts, units_of
     from .significance import rates_of
     from .summary import (
         FACTS,
@@ -45,40 +50,49 @@ __all__ = [
     "BDATA",
     "FACTS",
     "INFERENCE",
+    "MEANING",
     "METRICS",
     "RSA",
     "SEGMENTATIONS",
+    "Canvas",
     "CeilingSummary",
     "ControlSummary",
     "ControlsSummary",
     "DiscoverySummary",
-    "Labels",
     "Maps",
     "ModelSummary",
+    "Region",
     "Result",
     "RsaSummary",
     "SolverSummary",
     "Summary",
+    "Surfaces",
     "TargetTests",
+    "canvas_of",
     "choose_atlases",
     "drawing_key",
+    "find_surfaces",
     "finished_result",
+    "group_facts",
     "is_drawn",
     "joined_claims",
     "judge_regions",
+    "map_facts",
+    "named_winner",
     "note_drawn",
     "prepare_derivative",
     "rank_spaces",
     "rates_of",
-    "read_labels",
+    "read_parcels",
     "read_result",
     "require_same_settings",
     "shaping_settings",
     "spaces_as_models",
+    "units_of",
     "view",
     "write_background",
-    "write_labels",
     "write_maps",
+    "write_parcels",
     "write_report",
     "write_result",
     "write_rsa_maps",

@@ -1,6 +1,6 @@
 """Draw the figures of a report on shared scales."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,12 @@ from ..drawing.charts import draw_differences, draw_networks
 from ..drawing.diagnostics import draw_scatter
 from ..drawing.figure import save_figure
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
-from .figures import Canvas, group_mean
-from .results import MEANING, RULE, Result
+from .figures import Canvas, MapFigure, canvas_of, group_mean
+from .meshes import find_surfaces
+from .results import MEANING, RULE, Result, read_group_claims
 from .selection import Chart, charts
 from .settings import Maps
-from .significance import fading_of, named_targets
+from .significance import fading_of, named_targets, shown_differences
 from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
@@ -40,6 +41,8 @@ class Composer:
         root: Path,
         progress: Progress,
         group_verdicts: pd.DataFrame | None = None,
+        *,
+        canvases: Mapping[str, Canvas] | None = None,
     ) -> None:
         self.results, self.settings, self.figures, self.root, self.progress = results, settings, figures, root, progress
         summary = results[0].summary
@@ -49,11 +52,18 @@ class Composer:
         self.pairs = list(summary.pairs)
         self.colors = space_colors(self.models)
         self.regions = pd.concat([result.regions for result in results], ignore_index=True)
-        self.canvas = {r.subject: Canvas(r.targets, r.background) for r in results}
+        self.canvas = canvases or {
+            r.subject: canvas_of(r.targets, r.background, find_surfaces(settings, r.targets, r.subject), settings)
+            for r in results
+        }
+        self.missed: list[str] = []  # clusters that are on no slice, by map
         first = results[0].targets
         self.shared = len(results) > 1 and all(r.targets.same_as(first) for r in results)
         self.columns = 2 if len(results) > 1 else 1
         self.drawable = all(canvas.drawable for canvas in self.canvas.values())
+        self.not_drawn = tuple(
+            dict.fromkeys(canvas.surfaces.missing for canvas in self.canvas.values() if canvas.surfaces.missing)
+        )
         label = LABELS[self.metric]
         everything = [self._main(r).values for r in results if self.models]
         finite = any(np.isfinite(values).any() for values in everything)
@@ -69,8 +79,13 @@ class Composer:
     def _main(self, result: Result) -> Scores:
         return result.scores[self.metric]
 
-    def keep(self, figure: Figure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
+    def keep(self, figure: Figure | MapFigure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
         """Save a figure and make it a block of the report."""
+        if isinstance(figure, MapFigure):
+            if figure.warning:
+                caption = f"{caption} {figure.warning}."
+                self.missed.append(f"{name}: {figure.warning}")
+            figure = figure.figure
         path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
         self.pictures.append(path)
         self.progress(min(0.95, len(self.pictures) / self._n_expected()))
@@ -150,9 +165,10 @@ class Composer:
 
     def accuracy(self) -> page.Section | None:
         """Show the accuracy map of every model."""
+        untold = tuple(page.Text(text) for text in self.not_drawn)
         if not self.drawable or self.scale is None:
-            return None
-        blocks = []
+            return page.Section("Accuracy of each model", untold) if untold else None
+        blocks: list[page.Block] = list(untold)
         for model in self.models:
             if self.shared:
                 mean = group_mean([self._main(r).row(model) for r in self.results])
@@ -219,21 +235,38 @@ class Composer:
         for a, b in self.pairs:
             if self.shared:
                 mean = group_mean([maps[a, b, r.subject] for r in self.results])
+                shown, told = self._shown(mean, (a, b), read_group_claims(self.results), self.results[0])
                 canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})")
-                caption = f"{a} minus {b}, {GROUP}, not tested; maps of single participants are on their own pages."
+                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})", shown)
+                caption = f"{a} minus {b}, {GROUP}. {told} Maps of single participants are on their own pages."
                 blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
                 continue
             for result in self.results:
+                values = maps[a, b, result.subject]
+                shown, told = self._shown(values, (a, b), result.claims, result)
                 figure = self.canvas[result.subject].accuracy(
-                    maps[a, b, result.subject], scale, f"sub-{result.subject}: {a} minus {b}"
+                    values, scale, f"sub-{result.subject}: {a} minus {b}", shown
                 )
                 name = self.names(result, f"diff-{a}-{b}")
                 alt = f"Difference of {a} and {b} in sub-{result.subject}"
-                blocks.append(
-                    self.keep(figure, name, alt, f"sub-{result.subject}: {a} minus {b}, not tested.", result.subject)
-                )
+                caption = f"sub-{result.subject}: {a} minus {b}. {told}"
+                blocks.append(self.keep(figure, name, alt, caption, result.subject))
         return blocks
+
+    def _shown(
+        self, values: np.ndarray, pair: tuple[str, str], claims: pd.DataFrame, result: Result
+    ) -> tuple[np.ndarray | None, str]:
+        """Mask of a map of differences, and what its caption says of it."""
+        level = float(result.summary.settings.get("compare", {}).get("p_level", 0.05))
+        shown = shown_differences(values, pair, claims, result.parcels, level)
+        if shown is None:
+            return None, "Not tested: colours show size only."
+        told = (
+            f"Faded but in regions in which the difference of the spaces was shown (false discovery rate at most "
+            f"{level:g} over regions and pairs; {shown.n_passed} of {shown.n_tested} regions), where the map has the "
+            f"same sign."
+        )
+        return shown.mask, told
 
     def parts(self) -> page.Section | None:
         """Chart how joint models divide their explained variance among feature spaces."""

@@ -12,22 +12,48 @@ from typing import Any
 from ..core import digest, versions
 from ..io.atomic import write_json, write_text
 from ..io.bids.sidecars import read_json
+from .figures import Canvas
 from .results import Result
 from .settings import Maps
 
+# Without slashes at the end, which the present validator does not take as folders
 IGNORED = (
-    "work/",
-    "logs/",
+    "work",
+    "logs",
     "*.html",
-    "**/*_statmap.*",
-    "**/scores/",
-    "**/inference/",
-    "**/figures/",
-    "group/",
-    "embedding/",
+    "*_statmap.*",
+    "*_dseg.*",
+    "scores",
+    "inference*",
+    "figures",
+    "group",
+    "embedding",
+    "parcels.npz",
     "sub-*/*.tsv",
     "sub-*/*.json",
 )
+README = """Encoding models fitted by brain-encoding {version}; docs: the README of that package.
+
+report.html, sub-*.html    reports
+sub-*/func                 maps: *_model-<name>_feature-<space>_stat-<statistic>_statmap, each with a JSON sidecar
+sub-*/*.tsv                regions, claims of tests, named spaces
+group                      tables and maps of all participants
+code/pybids.json           entities stat, feature and model for pybids:
+                           BIDSLayout(folder, validate=False, config=["bids", folder + "/code/pybids.json"])
+"""
+# Given to pybids in place of its "derivatives", which knows no statistic and no feature space
+PYBIDS = {
+    "name": "brain-encoding",
+    "entities": [
+        {"name": name, "pattern": f"[_/\\\\]+{name}-([a-zA-Z0-9+]+)"}
+        for name in ("hemi", "res", "den", "model", "feature", "stat", "desc")
+    ],
+    "default_path_patterns": [
+        "sub-{subject}/[ses-{session}/]func/sub-{subject}[_ses-{session}]_task-{task}[_hemi-{hemi}][_space-{space}]"
+        "[_res-{res}][_den-{den}]_model-{model}_feature-{feature}_stat-{stat}[_desc-{desc}]_{suffix<statmap|dseg>}"
+        "{extension}"
+    ],
+}
 RECORD = "drawn.json"
 
 
@@ -62,6 +88,8 @@ def prepare_derivative(
         },
     )
     write_text(output / ".bidsignore", "\n".join(IGNORED) + "\n")
+    write_text(output / "README", README.format(version=versions().get("brain-encoding", "unknown")))
+    write_json(output / "code" / "pybids.json", PYBIDS)
     about = {"command": list(command), "settings": dict(settings), "versions": versions()}
     write_text(output / "logs" / "run.toml", text)
     write_json(output / "logs" / "run.json", about)
@@ -70,7 +98,7 @@ def prepare_derivative(
     write_json(output / "logs" / f"run-{now}-{secrets.token_hex(4)}.json", {**about, "config": text})
 
 
-def drawing_key(results: Sequence[Result], settings: Maps) -> str:
+def drawing_key(results: Sequence[Result], settings: Maps, canvases: Mapping[str, Canvas] | None = None) -> str:
     """Identify the maps and the report of some participants.
 
     Parameters
@@ -79,13 +107,17 @@ def drawing_key(results: Sequence[Result], settings: Maps) -> str:
         What they show.
     settings : Maps
         How.
+    canvases : mapping of str to Canvas, optional
+        What each participant is drawn on.
 
     Returns
     -------
     str
         Equal for equal pictures.
     """
-    return digest(["map/2", versions()["brain-encoding"], [result.summary.key for result in results], asdict(settings)])
+    drawn_on = [canvas.identity for canvas in (canvases or {}).values()]
+    keys = [result.summary.key for result in results]
+    return digest(["map/3", versions()["brain-encoding"], keys, asdict(settings), drawn_on])
 
 
 def is_drawn(folder: Path, key: str) -> bool:

@@ -1,7 +1,8 @@
-"""Draw maps on the surface or as slices, depending on the targets."""
+"""Draw maps on the surface, as slices, or both, depending on the targets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,31 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..core import Targets
-from ..drawing.scales import ColorScale, WinnerScale
-from ..drawing.surface import SurfaceStyle, draw_surface, draw_winner
-from ..drawing.volume import draw_slices, draw_winner_slices
+from ..drawing.figure import styled
+from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
+from ..drawing.legend import number_footer, pair_footer, winner_footer
+from ..drawing.mesh import FLAT
+from ..drawing.panels import EDGE, Block, Drawn, note_block, stack
+from ..drawing.projection import project, ribbon
+from ..drawing.scales import TIE, ColorScale, PairScale, WinnerScale
+from ..drawing.surface import SurfaceStyle, coverage, surface_block
+from ..drawing.volume import VolumeStyle, volume_blocks
 from ..io.images.backgrounds import background_of
 from ..io.images.formats import surface_of
 from ..io.images.volumes import volume_of
+from .meshes import Surfaces
+from .settings import Maps
 
-DRAWN_SURFACE = "fsaverage5"
+WIDTH = 9.0  # inch
+PROJECTED = "projected: the volume sampled onto the surface, for display only; numbers are those of the slices"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MapFigure:
+    """A figure, and what it does not show."""
+
+    figure: Figure
+    warning: str = ""  # Which clusters are on no slice
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,58 +44,157 @@ class Canvas:
     targets: Targets  # What the maps are about
     # Image to draw slices on; the MNI template is used in its space, plain grey elsewhere
     background: Path | None = None
+    surfaces: Surfaces = field(default_factory=Surfaces)
+    settings: Maps = field(default_factory=Maps)
+    outlines: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n_targets,) Regions by name
+
+    @property
+    def identity(self) -> list[str]:
+        """What else than targets, settings and scores decides how maps look: meshes and outlines, by content."""
+        key = "" if self.surfaces.meshes is None else self.surfaces.meshes.key
+        masks = (f"{name} {sha256(mask.tobytes()).hexdigest()[:16]}" for name, mask in self.outlines.items())
+        return [key, str(self.surfaces.projected), *masks]
 
     @property
     def on_surface(self) -> bool:
         """Whether the cortex can be drawn."""
-        return self.targets.kind == "vertex" and self.targets.space == DRAWN_SURFACE
+        return self.surfaces.meshes is not None
 
     @property
     def in_volume(self) -> bool:
         """Whether there are voxels to draw."""
-        return self.targets.grid is not None
+        on_cortex = np.isin(self.targets.structure, list(self.targets.n_vertices))
+        return self.targets.grid is not None and not on_cortex.all()
 
     @property
     def drawable(self) -> bool:
         """Whether there is anything to draw."""
         return self.on_surface or self.in_volume
 
-    def accuracy(self, values: np.ndarray, scale: ColorScale, title: str, passed: np.ndarray | None = None) -> Figure:
+    def accuracy(
+        self, values: np.ndarray, scale: ColorScale, title: str, passed: np.ndarray | None = None
+    ) -> MapFigure:
         """Draw a map of numbers.
 
         Shapes: `values` (n_targets,), `passed` (n_targets,).
         """
-        mask = None if passed is None else passed.astype(np.float32)
-        if self.on_surface:
-            shown = None if mask is None else surface_of(mask, self.targets)
-            return draw_surface(surface_of(values, self.targets), scale, title=title, style=_STYLE, passed=shown)
-        volume, affine = volume_of(values, self.targets)
-        shown = None if mask is None else volume_of(mask, self.targets)[0]
-        return draw_slices(volume, affine, scale, background=self._ground(), title=title, passed=shown)
+        faded = passed is not None
+
+        def footer(note: str) -> Drawn:
+            return number_footer(values, scale, WIDTH, note, faded=faded)
+
+        return self.draw(number_layer(values, scale, passed), footer, title)
 
     def winner(
         self, winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray, scale: WinnerScale, title: str
-    ) -> Figure:
+    ) -> MapFigure:
         """Draw the best model of every target.
 
         Shapes: `winner` (n_targets,), `margin, accuracy` (n_targets,).
         """
-        parts = (winner.astype(np.float32), margin, accuracy)
-        if self.on_surface:
-            best, lead, score = (surface_of(part, self.targets) for part in parts)
-            return draw_winner(_whole(best), lead, score, scale, title=title, style=_STYLE)
-        (best, affine), (lead, _), (score, _) = (volume_of(part, self.targets) for part in parts)
-        return draw_winner_slices(_whole(best), lead, score, affine, scale, background=self._ground(), title=title)
+        ties = bool((winner == TIE).any())
 
-    def _ground(self) -> Any:
-        return background_of(self.background, self.targets)
+        def footer(note: str) -> Drawn:
+            return winner_footer(scale, WIDTH, note, ties=ties)
+
+        return self.draw(winner_layer(winner, margin, accuracy, scale), footer, title)
+
+    def pair(self, first: np.ndarray, second: np.ndarray, scale: PairScale, title: str) -> MapFigure:
+        """Draw two maps at once.
+
+        Shapes: `first, second` (n_targets,).
+        """
+
+        def footer(note: str) -> Drawn:
+            return pair_footer(scale, WIDTH, f"{note}\n{scale.names[0]} and {scale.names[1]}, one limit for both")
+
+        return self.draw(pair_layer(first, second, scale), footer, title)
+
+    @styled
+    def draw(self, layer: Layer, footer: Any, title: str) -> MapFigure:
+        """Draw any layer of one value per target; `footer` makes the legend from a note on what is covered."""
+        blocks, notes, warning = self.blocks(layer, WIDTH)
+        head, _, subtitle = title.partition("\n")
+        blocks.append(footer("\n".join(notes)))
+        if warning:
+            blocks.append(note_block(f"{warning}.", WIDTH - 2 * EDGE))
+        return MapFigure(stack(blocks, title=head, subtitle=subtitle, width=WIDTH), warning)
+
+    def blocks(self, layer: Layer, width: float) -> tuple[list[Block], list[str], str]:
+        """Lay out brains and slices; return them, notes on what is covered, and a warning of what is on no slice."""
+        blocks: list[Block] = []
+        notes: list[str] = []
+        warning = ""
+        meshes = self.surfaces.meshes
+        if meshes is not None:
+            shown = self._on_vertices(layer)
+            there = tuple(view for view in self.settings.views if view != FLAT or FLAT in meshes.surfaces)
+            style = SurfaceStyle(width=width, dpi=self.settings.dpi, wide=True, meshes=meshes)
+            outlines = {
+                name: np.nan_to_num(self._vertices(mask.astype(float))) > 0.5 for name, mask in self.outlines.items()
+            }
+            blocks.append(surface_block(shown, style, views=there, outlines=outlines))
+            if not self.surfaces.projected:
+                notes.append(coverage(shown, meshes))
+            told = [PROJECTED] if self.surfaces.projected else []
+            told += [meshes.note] if meshes.note else []
+            if told:
+                blocks.append(note_block("; ".join(told), width - 2 * EDGE))
+        if self.in_volume:
+            affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
+            mni = self.targets.space.startswith("MNI") or self.targets.kind == "grayordinate"
+            ground = background_of(self.background, self.targets)
+            style_ = VolumeStyle(self.settings.slices, self.settings.glass, mni, width, ground)
+            inside = layer.map(lambda values: volume_of(values, self.targets)[0].astype(float))
+            found, cuts, voxels = volume_blocks(inside, affine, style_)
+            blocks += found
+            notes.append(voxels)
+            warning = cuts.warning()
+        return blocks, notes, warning
+
+    def _on_vertices(self, layer: Layer) -> Layer:
+        moved = {name: self._vertices(array, labels=name in layer.labels) for name, array in layer.arrays.items()}
+        return replace(layer, arrays=moved, above=None, strength=self._vertices(layer.strength))
+
+    def _vertices(self, values: np.ndarray, *, labels: bool = False) -> np.ndarray:
+        """One value per vertex of both hemispheres, NaN where there is none."""
+        if not self.surfaces.projected:
+            return surface_of(values, self.targets).astype(float)
+        volume, affine = volume_of(values, self.targets)
+        assert self.surfaces.meshes is not None
+        return project(volume, affine, self.surfaces.meshes, labels=labels)
 
 
-_STYLE = SurfaceStyle(px_per_mm=2.5)
+def canvas_of(
+    targets: Targets,
+    background: Path | None,
+    surfaces: Surfaces,
+    settings: Maps,
+    outlines: Mapping[str, np.ndarray] | None = None,
+) -> Canvas:
+    """Prepare the drawing of maps.
 
+    Parameters
+    ----------
+    targets : Targets
+        What the maps are about.
+    background : Path or None
+        Image to draw slices on.
+    surfaces : Surfaces
+        Meshes, as `find_surfaces` finds them.
+    settings : Maps
+        Views, slices and resolution.
+    outlines : mapping of str to ndarray of bool, shape (n_targets,), optional
+        Regions to outline, by name.
 
-def _whole(numbers: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(numbers), numbers, -1).astype(int)
+    Returns
+    -------
+    Canvas
+        Without meshes where those cannot show a volume, for want of a pial and a white surface.
+    """
+    if surfaces.projected and surfaces.meshes is not None and ribbon(surfaces.meshes) is None:
+        surfaces = Surfaces()
+    return Canvas(targets, background, surfaces, settings, outlines or {})
 
 
 def group_mean(maps: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Write the report: maps, charts and tables of one or more participants on one page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from ..drawing import report as page
 from ..drawing.diagnostics import draw_alphas, draw_splits
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
+from .figures import Canvas
+from .map_sections import ceiling_maps, count_maps, pair_maps
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
@@ -44,6 +46,7 @@ def write_report(
     progress: Progress,
     tests: pd.DataFrame | None = None,
     group_verdicts: pd.DataFrame | None = None,
+    canvases: Mapping[str, Canvas] | None = None,
     viewer: bool = False,
 ) -> list[Path]:
     """Draw a report of one or many participants.
@@ -64,6 +67,8 @@ def write_report(
         Tests of differences over participants.
     group_verdicts : pandas.DataFrame, optional
         Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
+    canvases : mapping of str to Canvas, optional
+        What the maps of each participant are drawn on; found in installed packages unless given.
     viewer : bool, optional
         Whether to write the page to look at maps with beside the report, as ``viewer.html``.
 
@@ -72,9 +77,10 @@ def write_report(
     list of Path
         The HTML file, its pictures, and the viewer.
     """
-    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts)
+    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts, canvases=canvases)
     sections = (
-        claims(composer), composer.glance(), composer.winners(), composer.accuracy(), composer.differences(),
+        claims(composer), composer.glance(), composer.winners(), composer.accuracy(), ceiling_maps(composer),
+        count_maps(composer), composer.differences(), pair_maps(composer),
         composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),
         diagnostics(composer), about(composer),
     )  # fmt: skip
@@ -97,7 +103,8 @@ def write_report(
     links = (("Turn, threshold and read out the maps in the viewer", beside.name),) if beside is not None else ()
     report = page.Report(
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
-        find_warnings(results), tuple(section for section in sections if section is not None and section.blocks),
+        (*find_warnings(results), *composer.not_drawn, *missed_clusters(composer)),
+        tuple(section for section in sections if section is not None and section.blocks),
         links,
     )  # fmt: skip
     return [page.write_report(report, path), *composer.pictures, *([beside] if beside is not None else [])]
@@ -199,6 +206,17 @@ def about(composer: Composer) -> page.Section:
         blocks.append(page.Code(composer.summary.expanded, "Configuration with the settings of its recipe"))
     blocks.append(page.Code(versions, "Versions"))
     return page.Section("Methods and settings", tuple(blocks))
+
+
+def missed_clusters(composer: Composer) -> tuple[str, ...]:
+    """Say of how many maps a cluster above the line is on no slice."""
+    if not composer.missed:
+        return ()
+    n = len(composer.missed)
+    return (
+        f"{n} map{'s have' if n > 1 else ' has'} clusters above the line that no slice shows, as their captions say. "
+        f"Raise [map] slices, or name positions there.",
+    )
 
 
 def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:

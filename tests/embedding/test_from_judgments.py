@@ -117,6 +117,10 @@ def test_ratings_and_pictures_are_shown(folder, small_truth):
     for word in ("awe", "What the dimensions mean", "Nearest centroid among 3 categories", "judge_stimuli/judge_1.jpg"):
         assert word in page
     assert (folder / "out" / "judge_stimuli" / "judge_1.jpg").is_file()
+    for word in ("Portraits", "Stimuli as roses", "judge_files/portraits-1.svg"):
+        assert word in page or word in (folder / "out" / "judge_files" / "portraits-4.svg").read_text()
+    worth = pd.read_csv(folder / "out" / "judge_files" / "portraits-2.tsv", sep="\t")
+    assert worth["dimension"].tolist() == list(range(1, load(folder / "out" / "judge").n_features + 1))
     assert isinstance(load(folder / "out" / "judge"), FeatureSpace)
     with pytest.raises(ConfigError, match=r"'judge': no feature space 'emotion'. Did you mean 'emotions'\?"):
         learn(table(categories="emotion", seeds=(0, 5)), folder, folder / "out", related={"emotions": ratings})

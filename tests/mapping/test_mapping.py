@@ -151,6 +151,7 @@ def test_maps_of_tests_name_a_space_where_it_is_ahead_and_above_chance(make_resu
     result = make_result("01", np.linspace(0, 0.7, 8), np.full(8, 0.35), targets=voxels())
     u, p = np.full((2, 8), 0.1), np.full((2, 8), 0.001)
     p[1, 0] = 0.5
+    p[:, 7] = 0.5  # nothing is above chance: no tie either
     winner = np.array([1, 1, 0, 0, -1, -1, -1, -1])
     tests = TargetTests(("ratings", "mllm"), u, p, p, winner, 0.05, {"chance": "stationary"})
     files = write_maps(
@@ -158,9 +159,12 @@ def test_maps_of_tests_name_a_space_where_it_is_ahead_and_above_chance(make_resu
         metric="r", pairs=[], tests=tests,
     )  # fmt: skip
     (path,) = [file for file in files if "winner" in file.name and file.name.endswith(".nii.gz")]
-    np.testing.assert_array_equal(nib.load(path).get_fdata().ravel(), [0, 2, 1, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(nib.load(path).get_fdata().ravel(), [3, 2, 1, 1, 3, 3, 3, 0])
     sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
-    assert sidecar["Levels"] == {"1": "ratings", "2": "mllm"}
+    assert sidecar["Levels"] == {"1": "ratings", "2": "mllm", "3": "tie"}
+    table = pd.read_csv(path.with_name(path.name.replace(".nii.gz", ".tsv")), sep="\t")
+    assert table["name"].tolist() == ["none", "ratings", "mllm", "tie"]
+    assert table["color"].tolist()[1:3] == ["#0072B2", "#D55E00"]
     assert {"u", "pfwe", "qchance"} <= {file.name.split("stat-")[1].split("_")[0] for file in files}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from encoding.drawing.scales import TIE
 from encoding.mapping import Maps, read_result
 from encoding.mapping.results import TargetTests, named_winner
 from encoding.mapping.selection import charts
@@ -97,8 +98,8 @@ def tested(make_result):
 def test_a_target_is_coloured_where_the_space_is_ahead_and_above_chance(tested):
     assert named_winner(tested.tests).tolist() == [1, -1, -1, -1]
     named = named_targets(tested, MODELS)
-    assert named.winner.tolist() == [1, -1, -1, -1]
-    assert named_targets(tested, MODELS[::-1]).winner.tolist() == [0, -1, -1, -1]
+    assert named.winner.tolist() == [1, -1, TIE, -1]  # above chance in the third, and no space ahead
+    assert named_targets(tested, MODELS[::-1]).winner.tolist() == [0, -1, TIE, -1]
     np.testing.assert_allclose(named.lead, [0.2, 0.2, 0.1, 0.0], atol=1e-7)
     assert named.tested.tolist() == [True, True, True, False]
 

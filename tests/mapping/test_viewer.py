@@ -14,12 +14,12 @@ import pytest
 from browser import CHROMIUM, assert_accessible, assert_quiet, box_of, chromium, shoot, start
 
 from encoding.cli import main
-from encoding.core import Atlas, DataError, Grid, RoiSet, ScoreRow, Scores, Targets
+from encoding.core import DataError, Grid, ScoreRow, Scores, Targets
 from encoding.drawing.mesh import load_mesh
 from encoding.drawing.scales import ColorScale
 from encoding.drawing.surface import SurfaceStyle, draw_surface
 from encoding.drawing.viewer import _Pack
-from encoding.mapping import METRICS, read_labels, view, write_labels, write_maps, write_result
+from encoding.mapping import METRICS, Region, read_result, view, write_maps, write_parcels, write_result
 from encoding.mapping.summary import summary_of
 
 browsing = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (Debian: apt install chromium)")
@@ -59,19 +59,19 @@ def summary(subject, targets, **changes):
     return summary_of(facts | changes, "the test")
 
 
-def atlas_of(targets):
-    """Parcel 1 in front of parcel 2; the ROI "front" is the first."""
+def parcels_of(targets):
+    """One parcel in front of another; the ROI "front" is the first."""
     if targets.kind == "vertex":
         sides = [load_mesh("inflated", side).coordinates[:, 1] for side in ("left", "right")]
         place = np.where(targets.structure == "CORTEX_LEFT", sides[0][targets.index], sides[1][targets.index])
     else:
         place = np.unravel_index(targets.index, targets.grid.shape)[1] - 6
-    labels = np.where(place > 0, 1, 2).astype(np.int32)
-    rois = (RoiSet("parts", "front", ("anterior parcel",), "the test", "approx"),)
-    names = ("anterior parcel", "posterior parcel")
-    return Atlas(
-        "halves", labels, targets, np.array([1, 2]), names, ("", ""), ("", ""), ("", ""), roi_sets=rois
-    ), labels
+    front = place > 0
+    return [
+        Region("halves", "region", "", "anterior parcel", "", front),
+        Region("halves", "region", "", "posterior parcel", "", ~front),
+        Region("halves", "roi_set", "parts", "front", "", front),
+    ]
 
 
 def write_participant(output, subject, targets, seed):
@@ -105,7 +105,7 @@ def write_participant(output, subject, targets, seed):
     np.savez(folder / "inference" / "targets.npz", **tests)
     facts = {"spaces": list(SPACES), "settings": {"p_level": 0.05}, "notes": {}}
     (folder / "inference" / "inference.json").write_text(json.dumps(facts))
-    write_labels(folder, [(None, np.ones(len(targets))), atlas_of(targets)])
+    write_parcels(folder, parcels_of(targets))
     write_maps(folder / "func", {"sub": subject, "task": "video"}, result.scores, metric="r", pairs=())
     return values, won
 
@@ -201,20 +201,6 @@ def test_integers_and_numbers_of_any_size_come_back():
     np.testing.assert_array_equal(np.unpackbits(np.uint8(unpack(bits, data) % 256), bitorder="little")[:21], mask)
 
 
-def test_labels_come_back_with_the_members_of_overlaps(tmp_path):
-    targets = Targets.of_columns(["a", "b", "c"])
-    rois = (RoiSet("set", "one", ("x",), "", "exact"), RoiSet("set", "two", ("y",), "", "approx"))
-    atlas = Atlas("own", np.array([1, 2, 9]), targets, np.array([1, 2]), ("x", "y"), ("", ""), ("", ""), ("", ""),
-                  roi_sets=rois, overlaps=((9, (1, 2)),))  # fmt: skip
-    write_labels(tmp_path, [(None, np.ones(3)), (atlas, atlas.labels)])
-    (found,) = read_labels(tmp_path)
-    assert found.numbers.tolist() == [1, 2, 9]
-    assert found.regions == {1: "x", 2: "y", 9: "x + y"}
-    assert found.rois == (("set", "one", "exact", (1, 9)), ("set", "two", "approx", (2, 9)))
-    assert write_labels(tmp_path, [(None, np.ones(3))]) is None
-    assert read_labels(tmp_path) == ()
-
-
 def test_the_command_writes_chosen_participants_and_names_those_that_are_missing(study, tmp_path, capsys):
     output = study[0]
     assert main(["view", str(output), "-o", str(tmp_path / "two.html"), "--participant-label", "01", "sub-03"]) == 0
@@ -279,7 +265,7 @@ async def hover(tab, values, mean, folder):
             seen.add(index)
             np.testing.assert_allclose(list(found.values()), vertex_values(truth, index), atol=1e-3)
             assert where.startswith(f"{'right' if index >= 10242 else 'left'} vertex {index % 10242} ")
-            assert ("front (approx)" in where) == ("anterior parcel" in where)
+            assert ("\N{MIDDLE DOT} front" in where) == ("anterior parcel" in where)
         shots.append(await shoot(tab, folder, f"viewer-{number}"))
     assert len(seen) == 6
     assert (shots[0] != shots[2]).any(axis=2).mean() > 0.05
@@ -391,7 +377,7 @@ def test_slices_are_linked_and_read_what_the_file_holds(tmp_path):
                     voxel = np.round(np.linalg.inv(file.affine) @ [*mm, 1])[:3].astype(int)
                     assert found["tones"] == pytest.approx(file.get_fdata()[tuple(voxel)], abs=1e-3)
                     assert list(found.values()) == pytest.approx(values[:, index], abs=1e-3)
-                    assert ("front" in where) == (voxel[1] - 6 > 0)
+                    assert ("\N{MIDDLE DOT} front" in where) == (voxel[1] - 6 > 0)
                     assert name != "axial" or (mm[0] > 15) == (across > 0.5)  # right is right
             before = await text_of(tab, "axial-label")
             x, y, width, height = await box_of(tab, "#sagittal")

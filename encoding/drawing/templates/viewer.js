@@ -36,6 +36,7 @@
     kept.set(ref, out);
     return out;
   };
+  const bit = (ref, i) => (array(ref)[i >> 3] >> (i & 7)) & 1;
   const unsigned = (ref) => array(ref) && Array.from(array(ref), (v) => v & (2 ** (8 * ref.size) - 1));
 
   // What is shown, as it stands in the address.
@@ -85,7 +86,8 @@
   // Colours: the same rules as in the report, here for slices and keys, below for the graphics card.
   const hex = (text) => [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16) / 255);
   const colors = scene.spaces.map((space) => hex(space.color));
-  const corners = scene.corners.map(hex);
+  const [both, tie] = [hex(scene.both), hex(scene.tie)];
+  const corners = () => [colors[state.a], colors[state.b], both];
   const table = unsigned(scene.scale.lut);
   const limit = () => (state.m === "best" ? scene.lead : scene.scale.vmax);
   const opacity = (value) => {
@@ -96,13 +98,17 @@
   const paint = (a, b, winner, passed, ground) => {
     const top = scene.scale.vmax;
     if (state.m === "best") {
-      if (winner < 0 || a < state.t) return ground;
+      if (winner === -1 || a < state.t) return ground;
+      if (winner < -1) return tie;
       const part = Math.min(Math.max(a / scene.lead, 0), 1);
       return colors[winner].map((c) => (1 - part) * (0.22 * c + 0.78 * 0.93) + part * c);
     }
     if (state.m === "two") {
-      const [x, y] = [a, b].map((value) => Math.min(Math.max(value / top, 0), 1) * opacity(value));
-      return ground.map((g, i) => (1 - x) * (1 - y) * g + x * (1 - y) * corners[0][i] + (1 - x) * y * corners[1][i] + x * y * corners[2][i]);
+      // Hue by direction, opacity by height.
+      const [p, q] = [a, b].map((value) => Math.min(Math.max(value / top, 0), 1)), high = Math.max(p, q, 1e-9);
+      const [x, y] = [p / high, q / high], [one, other, dark] = corners(), sum = x * (1 - y) + y * (1 - x) + x * y || 1;
+      const hue = one.map((c, i) => (x * (1 - y) * c + y * (1 - x) * other[i] + x * y * dark[i]) / sum);
+      return blend(hue, high ** 0.75 * (state.t > 0 ? opacity(Math.max(a, b)) : 1), ground);
     }
     const place = 3 * Math.min(Math.max(Math.floor((a / top) * 256), 0), 255);
     const color = [table[place] / 255, table[place + 1] / 255, table[place + 2] / 255];
@@ -114,12 +120,12 @@
     const first = map(one, state.a, part);
     if (!first) return null;
     const found = state.m === "best" ? best(one, part) : null;
-    const mask = state.p && one.passed && one.passed[state.a] ? unsigned(one.passed[state.a][part]) : null;
+    const mask = state.p && one.passed && one.passed[state.a] ? one.passed[state.a][part] : null;
     return {
       a: state.m === "best" ? (found ? found.lead : first.map(() => NaN)) : first,
       b: state.m === "two" ? map(one, state.b, part) : null,
       winner: found ? found.winner : null,
-      passed: (i) => !mask || state.m !== "one" || (mask[i >> 3] >> (i & 7)) & 1,
+      passed: (i) => !mask || state.m !== "one" || bit(mask, i),
     };
   };
 
@@ -128,21 +134,14 @@
     const told = [];
     for (const atlas of subject().atlases || []) {
       const label = array(atlas.labels[part])?.[i];
-      if (!label) continue;
-      const of = scene.atlases[atlas.of];
-      told.push(of.names[label] || "");
-      for (const roi of of.rois) if (roi.members.includes(label)) told.push(roi.confidence ? `${roi.name} (${roi.confidence})` : roi.name);
+      if (label) told.push(scene.atlases[atlas.of].names[label]);
+      for (const roi of atlas.rois) if (bit(roi.mask[part], i)) told.push(roi.name);
     }
-    return told.filter(Boolean);
+    return told;
   };
   const regions = (part) => {
-    const atlas = (subject().atlases || [])[0];
-    const labels = atlas && array(atlas.labels[part]);
-    if (!labels) return [];
-    return scene.atlases[atlas.of].rois.map((roi) => {
-      const set = new Set(roi.members);
-      return Uint8Array.from(labels, (label) => set.has(label));
-    });
+    const atlas = (subject().atlases || [])[0], labels = atlas && array(atlas.labels[part]);
+    return labels ? atlas.rois.map((roi) => Uint8Array.from(labels, (_, i) => bit(roi.mask[part], i))) : [];
   };
 
   // Surfaces.
@@ -194,11 +193,11 @@
       gl_Position = placed(p.xyz, 0.0);
     }`, `
     uniform sampler2D uLut, uColors; uniform int uMode; uniform float uTop, uLine, uFade, uBelow, uFaded, uLead, uStripe;
-    uniform vec3 uCorner[3];
+    uniform vec3 uCorner[3], uTie;
     in vec3 bary; in float depth, facing; flat in vec3 A, B, C; out vec4 color;
     float shown(float v) { return uLine > 0.0 ? (v >= uLine ? 1.0 : uBelow * pow(clamp(v / uLine, 0.0, 1.0), 2.0)) : pow(clamp(v / (uFade * uTop), 0.0, 1.0), 2.0); }
     void main() {
-      vec3 code = floor(C + 0.5); vec3 known = mod(code, 2.0); vec3 passed = mod(floor(code / 2.0), 2.0); vec3 win = floor(code / 4.0) - 1.0;
+      vec3 code = floor(C + 0.5); vec3 known = mod(code, 2.0); vec3 passed = mod(floor(code / 2.0), 2.0); vec3 win = floor(code / 4.0) - 3.0;
       vec3 w = bary * known; float share = w.x + w.y + w.z;
       float grey = (0.85 - 0.08 * tanh(2.2 * depth)) * (0.78 + 0.22 * pow(clamp(facing, 0.0, 1.0), 0.6));
       vec3 ground = vec3(share > 0.5 ? grey : mod(gl_FragCoord.x - gl_FragCoord.y, uStripe) < 0.28 * uStripe ? 0.84 : 0.95);
@@ -206,14 +205,16 @@
       if (share <= 0.5) return;
       float a = dot(A, w) / share, b = dot(B, w) / share;
       if (uMode == 2) {
-        float label = -1.0, most = 0.0;
+        float label = -1.0, most = 0.0; // the label with the largest weight
         for (int k = 0; k < 3; k++) { float sum = dot(bary, vec3(equal(win, vec3(win[k])))); if (sum > most) { most = sum; label = win[k]; } }
-        if (label < 0.0 || a < uLine) return;
+        if (label == -1.0 || a < uLine) return;
+        if (label < -1.0) { color.rgb = uTie; return; }
         vec3 hue = texelFetch(uColors, ivec2(int(label), 0), 0).rgb; float part = clamp(a / uLead, 0.0, 1.0);
         color.rgb = mix(0.22 * hue + 0.78 * 0.93, hue, part);
       } else if (uMode == 1) {
-        float x = clamp(a / uTop, 0.0, 1.0) * shown(a), y = clamp(b / uTop, 0.0, 1.0) * shown(b);
-        color.rgb = (1.0 - x) * (1.0 - y) * ground + x * (1.0 - y) * uCorner[0] + (1.0 - x) * y * uCorner[1] + x * y * uCorner[2];
+        float p = clamp(a / uTop, 0.0, 1.0), q = clamp(b / uTop, 0.0, 1.0), high = max(max(p, q), 1e-9), x = p / high, y = q / high;
+        vec3 hue = (x * (1.0 - y) * uCorner[0] + y * (1.0 - x) * uCorner[1] + x * y * uCorner[2]) / max(x + y - x * y, 1e-9);
+        color.rgb = mix(ground, hue, pow(high, 0.75) * (uLine > 0.0 ? shown(max(a, b)) : 1.0));
       } else {
         vec3 hue = texelFetch(uLut, ivec2(clamp(int(floor(a / uTop * 256.0)), 0, 255), 0), 0).rgb;
         color.rgb = mix(ground, hue, shown(a) * (dot(passed, w) / share >= 0.5 ? 1.0 : uFaded));
@@ -308,7 +309,7 @@
       for (let i = 0; i < half.n; i++) {
         const k = offset + i, a = found.a[k], b = found.b ? found.b[k] : 0;
         const known = !isNaN(a) && !isNaN(b);
-        texels.set([known ? a : 0, known ? b : 0, known + 2 * Boolean(found.passed(k)) + 4 * ((found.winner ? found.winner[k] : -1) + 1)], 4 * i);
+        texels.set([known ? a : 0, known ? b : 0, known + 2 * Boolean(found.passed(k)) + 4 * ((found.winner ? found.winner[k] : -1) + 3)], 4 * i);
       }
       offset += half.n;
       return texture(texels);
@@ -350,7 +351,7 @@
         });
         gl.uniform1i(brain.set("uMode"), { one: 0, two: 1, best: 2 }[state.m]);
         for (const [name, value] of [["uTop", scene.scale.vmax], ["uLine", state.t], ["uFade", scene.fade], ["uBelow", scene.below], ["uFaded", scene.faded], ["uLead", scene.lead], ["uStripe", 2.2 * scale * dense]]) gl.uniform1f(brain.set(name), value);
-        gl.uniform3fv(brain.set("uCorner"), corners.flat());
+        gl.uniform3fv(brain.set("uCorner"), corners().flat()); gl.uniform3fv(brain.set("uTie"), tie);
         gl.drawArrays(gl.TRIANGLES, 0, box.made.faces.length);
         if (!state.o) continue;
         const line = outline(box.made, subject().surface, panel.side);
@@ -459,14 +460,14 @@
     $("values").replaceChildren(...names.map((name, k) => {
       const item = document.createElement("li"), box = document.createElement("i"), figure = document.createElement("b");
       box.style.background = scene.spaces[k].color; figure.textContent = number(map(subject(), k, part)[i]);
-      const mask = subject().passed && subject().passed[k] && unsigned(subject().passed[k][part]);
-      item.append(box, `${name} `, figure, mask ? ((mask[i >> 3] >> (i & 7)) & 1 ? " passed the test" : " did not pass") : "");
+      const mask = subject().passed && subject().passed[k] && subject().passed[k][part];
+      item.append(box, `${name} `, figure, mask ? (bit(mask, i) ? " passed the test" : " did not pass") : "");
       item.dataset.space = name;
       return item;
     }));
     if (found) {
       const item = document.createElement("li");
-      item.textContent = isNaN(found.lead[i]) ? "not tested here" : found.winner[i] < 0 ? "no space can be named here" : `ahead by the tests: ${names[found.winner[i]]}, lead ${number(found.lead[i])} in U`;
+      item.textContent = isNaN(found.lead[i]) ? "not tested here" : found.winner[i] < -1 ? "above chance, but no space is ahead here" : found.winner[i] < 0 ? "no space can be named here" : `ahead by the tests: ${names[found.winner[i]]}, lead ${number(found.lead[i])} in U`;
       $("values").append(item);
     }
   };
@@ -498,7 +499,7 @@
     }
     if (state.m !== "best") pen.putImageData(image, 0, 0);
     bar.setAttribute("aria-label", square ? `Square of colours: ${names[state.a]} to the right, ${names[state.b]} upwards, 0 to ${top}` : `Colours from 0 to ${top}`);
-    $("key-text").textContent = square ? `right: ${names[state.a]}, up: ${names[state.b]}; both 0 to ${top} (${scene.label})` : state.m === "one" ? `0 to ${top}: ${scene.label}; at or below 0: not coloured` : `pale: small lead; full colour from a lead of ${scene.lead} in U; not coloured: no space can be named`;
+    $("key-text").textContent = square ? `right: ${names[state.a]}, up: ${names[state.b]}; both 0 to ${top} (${scene.label})` : state.m === "one" ? `0 to ${top}: ${scene.label}; at or below 0: not coloured` : `pale: small lead; full colour from a lead of ${scene.lead} in U; grey violet: above chance, no space ahead; not coloured: no space can be named`;
     const own = state.t !== start.t;
     $("note").textContent = state.m === "best" ? (subject().best ? `${scene.notes.best}${state.t > 0 ? ` Leads below ${state.t.toFixed(3)} are left out by your choice.` : ""}` : scene.notes.nobest)
       : own && state.t > 0 ? `Faded below ${state.t.toFixed(3)}: your choice, not a test.` : state.m === "two" ? "Two descriptions side by side; not a test of which is ahead." : !subject().maps ? scene.notes.mean : state.p ? scene.notes.one : "Nothing is faded by a test.";

@@ -1,5 +1,6 @@
 """CIFTI grayordinates in and out, on nibabel's axes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from ...core import DataError, Grid, Targets
 from ..atomic import atomic_file
+from .surfaces import to_rgba
 from .volumes import readable
 
 PREFIX = "CIFTI_STRUCTURE_"
@@ -69,15 +71,30 @@ def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.nd
     return values, targets_of_axis(image.header.get_axis(1), space, density), t_r
 
 
-def write_cifti(path: Path, values: np.ndarray, targets: Targets) -> Path:
-    """Write one value per grayordinate as a dense scalar file.
+def write_cifti(path: Path, values: np.ndarray, targets: Targets, name: str = "") -> Path:
+    """Write one value per grayordinate as a dense scalar file; `name` is the name of the map in the file.
 
     Shapes: `values` (n_targets,).
     """
-    scalar = nib.cifti2.ScalarAxis([path.name.split(".")[0]])
-    row = np.asarray(values, dtype=np.float32)[None]
-    image = nib.Cifti2Image(row, header=(scalar, axis_of_targets(targets)))
-    image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS")
+    scalar = nib.cifti2.ScalarAxis([name or path.name.split(".")[0]])
+    return _save(path, np.asarray(values, dtype=np.float32), scalar, targets, "SCALARS")
+
+
+def write_cifti_labels(
+    path: Path, numbers: np.ndarray, targets: Targets, table: Sequence[tuple[int, str, str]], name: str = ""
+) -> Path:
+    """Write one label per grayordinate as a dense label file, with the names and colours of the labels.
+
+    Shapes: `numbers` (n_targets,) whole numbers; 0 is no label.
+    """
+    entries = {0: ("none", (0.0, 0.0, 0.0, 0.0))} | {number: (text, to_rgba(color)) for number, text, color in table}
+    labels = nib.cifti2.LabelAxis([name or path.name.split(".")[0]], [entries])
+    return _save(path, np.asarray(numbers, dtype=np.float32), labels, targets, "LABELS")
+
+
+def _save(path: Path, row: np.ndarray, first: Any, targets: Targets, kind: str) -> Path:
+    image = nib.Cifti2Image(row[None], header=(first, axis_of_targets(targets)))
+    image.nifti_header.set_intent(f"NIFTI_INTENT_CONNECTIVITY_DENSE_{kind}")
     with atomic_file(path) as temporary:
         nib.save(image, temporary)
     return path

@@ -1,7 +1,7 @@
 """BOLD runs in, maps out, whatever the format."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import pandas as pd
 
 from ...core import AlignmentError, ConfigError, Targets
 from ..atomic import write_json, write_tsv
-from .cifti import read_grayordinates, write_cifti
-from .surfaces import HEMISPHERES, read_vertices, write_surface
+from .cifti import read_grayordinates, write_cifti, write_cifti_labels
+from .surfaces import HEMISPHERES, read_vertices, write_surface, write_surface_labels
 from .volumes import header_t_r, open_volume, read_voxels, volume_of, write_volume
 
 # Where BIDS wants these entities; the rest keep the order in which they are given.
@@ -173,6 +173,8 @@ def write_map(
     values: np.ndarray,
     targets: Targets,
     sidecar: Mapping[str, Any] | None = None,
+    *,
+    name: str = "",
 ) -> list[Path]:
     """Write one value per target as an image: NIfTI, two GIFTI files, CIFTI, or a table.
 
@@ -189,6 +191,8 @@ def write_map(
         Their places.
     sidecar : mapping, optional
         Metadata for the JSON file beside each image.
+    name : str, optional
+        Name of the map inside the file; made of model, feature space and statistic unless given.
 
     Returns
     -------
@@ -201,27 +205,101 @@ def write_map(
         If there is not one value per target.
     """
     folder, values = Path(folder), np.asarray(values)
-    if values.shape != (len(targets),):
-        raise AlignmentError(f"{targets!r}: values have shape {values.shape}, one per target was needed.")
-    density = "res" if targets.kind == "voxel" else "den"
-    entities = dict(entities) | {"space": targets.space, density: targets.density}
+    name = name or map_title(entities)
+    entities = _placed(entities, values, targets)
+    stem = map_name(entities)
     if targets.kind == "voxel":
-        written = [write_volume(folder / f"{map_name(entities)}.nii.gz", values, targets)]
+        written = [write_volume(folder / f"{stem}.nii.gz", values, targets, name)]
     elif targets.kind == "grayordinate":
-        written = [write_cifti(folder / f"{map_name(entities)}.dscalar.nii", values, targets)]
+        written = [write_cifti(folder / f"{stem}.dscalar.nii", values, targets, name)]
     elif targets.kind == "vertex":
-        both = surface_of(values, targets)
-        n_left = targets.n_vertices["CORTEX_LEFT"]
         written = [
-            write_surface(folder / f"{map_name(entities | {'hemi': hemi})}.shape.gii", side, structure)
-            for hemi, side, structure in zip("LR", np.split(both, [n_left]), HEMISPHERES, strict=True)
+            write_surface(folder / f"{map_name(entities | {'hemi': hemi})}.shape.gii", side, structure, name)
+            for hemi, side, structure in _halves(values, targets)
         ]
     else:
         frame = pd.DataFrame({"target": targets.names, "value": values})
-        written = [write_tsv(folder / f"{map_name(entities)}.tsv", frame)]
+        written = [write_tsv(folder / f"{stem}.tsv", frame)]
     for path in written:
         write_json(path.with_name(f"{path.name.split('.')[0]}.json"), dict(sidecar or {}))
     return written
+
+
+def write_labels(
+    folder: str | Path,
+    entities: Mapping[str, str],
+    numbers: np.ndarray,
+    targets: Targets,
+    table: Sequence[tuple[int, str, str]],
+    sidecar: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write one label per target as an image with names and colours: NIfTI with a table, two GIFTI files, or CIFTI.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to; it is made if needed.
+    entities : mapping of str to str
+        As of `write_map`.
+    numbers : ndarray of int, shape (n_targets,)
+        One label per target; 0 where there is none.
+    targets : Targets
+        Their places.
+    table : sequence of (int, str, str)
+        Number, name and colour (such as "#0072B2") of each label.
+    sidecar : mapping, optional
+        Metadata for the JSON file beside each image.
+
+    Returns
+    -------
+    list of Path
+        The images and, beside a NIfTI image, its table.
+    """
+    folder, numbers = Path(folder), np.asarray(numbers)
+    name = map_title(entities)
+    entities = _placed(entities, numbers, targets)
+    stem = map_name(entities, "dseg")
+    frame = pd.DataFrame(
+        [(number, text, color) for number, text, color in ((0, "none", "n/a"), *table)],
+        columns=["index", "name", "color"],
+    )
+    if targets.kind == "voxel":
+        images = [write_volume(folder / f"{stem}.nii.gz", numbers, targets, name, labels=True)]
+    elif targets.kind == "grayordinate":
+        images = [write_cifti_labels(folder / f"{stem}.dlabel.nii", numbers, targets, table, name)]
+    elif targets.kind == "vertex":
+        images = []
+        for hemi, side, structure in _halves(numbers, targets):
+            path = folder / f"{map_name(entities | {'hemi': hemi}, 'dseg')}.label.gii"
+            images.append(write_surface_labels(path, np.nan_to_num(side), structure, table, name))
+    else:
+        return [write_tsv(folder / f"{stem}.tsv", pd.DataFrame({"target": targets.names, "label": numbers}))]
+    for path in images:
+        write_json(path.with_name(f"{path.name.split('.')[0]}.json"), dict(sidecar or {}))
+    return [*images, write_tsv(folder / f"{stem}.tsv", frame)] if targets.kind == "voxel" else images
+
+
+def map_title(entities: Mapping[str, str]) -> str:
+    """Make the name of a map inside its file, such as "sub-01 joint: category, split_r2"."""
+    feature = entities.get("feature", "all")
+    who = f"sub-{entities['sub']} " if entities.get("sub") else "group "
+    what = ", ".join(part for part in ("" if feature == "all" else feature, entities.get("stat", "")) if part)
+    described = f" ({entities['desc']})" if entities.get("desc") else ""
+    return f"{who}{entities.get('model', '')}: {what}{described}"
+
+
+def _placed(entities: Mapping[str, str], values: np.ndarray, targets: Targets) -> dict[str, str]:
+    """Add space and resolution or density to entities."""
+    if values.shape != (len(targets),):
+        raise AlignmentError(f"{targets!r}: values have shape {values.shape}, one per target was needed.")
+    return dict(entities) | {"space": targets.space, "res" if targets.kind == "voxel" else "den": targets.density}
+
+
+def _halves(values: np.ndarray, targets: Targets) -> list[tuple[str, np.ndarray, str]]:
+    """Lay values out on both hemispheres; return letter, values and structure of each."""
+    both = surface_of(values, targets)
+    left, right = np.split(both, [targets.n_vertices["CORTEX_LEFT"]])
+    return [("L", left, HEMISPHERES[0]), ("R", right, HEMISPHERES[1])]
 
 
 __all__ = [
@@ -231,5 +309,6 @@ __all__ = [
     "read_run",
     "surface_of",
     "volume_of",
+    "write_labels",
     "write_map",
 ]

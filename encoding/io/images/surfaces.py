@@ -1,5 +1,6 @@
 """GIFTI data on pairs of cortical surfaces, in and out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,45 @@ def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tup
     return np.concatenate([left, right], axis=1), targets, t_r
 
 
-def write_surface(path: Path, values: np.ndarray, structure: str) -> Path:
-    """Write one value per vertex of a hemisphere as GIFTI.
+def write_surface(path: Path, values: np.ndarray, structure: str, name: str = "") -> Path:
+    """Write one value per vertex of a hemisphere as GIFTI; `name` is the name of the map in the file.
 
     Shapes: `values` (n_vertices,).
     """
-    array = nib.gifti.GiftiDataArray(np.asarray(values, dtype=np.float32), intent="NIFTI_INTENT_SHAPE")
-    meta = nib.gifti.GiftiMetaData({"AnatomicalStructurePrimary": GIFTI_NAMES[structure]})
+    meta = nib.gifti.GiftiMetaData({"Name": name}) if name else None
+    array = nib.gifti.GiftiDataArray(np.asarray(values, dtype=np.float32), intent="NIFTI_INTENT_SHAPE", meta=meta)
+    return _save(path, nib.GiftiImage(darrays=[array], meta=_structure(structure)))
+
+
+def write_surface_labels(
+    path: Path, numbers: np.ndarray, structure: str, table: Sequence[tuple[int, str, str]], name: str = ""
+) -> Path:
+    """Write one label per vertex of a hemisphere as GIFTI, with the names and colours of the labels.
+
+    Shapes: `numbers` (n_vertices,) whole numbers; 0 is no label.
+    """
+    labels = nib.gifti.GiftiLabelTable()
+    for number, text, color in ((0, "none", "#00000000"), *table):
+        red, green, blue, alpha = to_rgba(color)
+        label = nib.gifti.GiftiLabel(number, red, green, blue, alpha)
+        label.label = text
+        labels.labels.append(label)
+    meta = nib.gifti.GiftiMetaData({"Name": name}) if name else None
+    array = nib.gifti.GiftiDataArray(np.asarray(numbers, dtype=np.int32), intent="NIFTI_INTENT_LABEL", meta=meta)
+    return _save(path, nib.GiftiImage(darrays=[array], labeltable=labels, meta=_structure(structure)))
+
+
+def to_rgba(color: str) -> tuple[float, float, float, float]:
+    """Read a colour such as #0072B2 or #0072B2FF as four numbers from 0 to 1."""
+    parts = [int(color[place : place + 2], 16) / 255 for place in range(1, len(color), 2)]
+    return parts[0], parts[1], parts[2], parts[3] if len(parts) > 3 else 1.0
+
+
+def _structure(structure: str) -> Any:
+    return nib.gifti.GiftiMetaData({"AnatomicalStructurePrimary": GIFTI_NAMES[structure]})
+
+
+def _save(path: Path, image: Any) -> Path:
     with atomic_file(path) as temporary:
-        nib.save(nib.GiftiImage(darrays=[array], meta=meta), temporary)
+        nib.save(image, temporary)
     return path

@@ -163,18 +163,21 @@ def volume_of(values: np.ndarray, targets: Targets) -> tuple[np.ndarray, np.ndar
     return volume, np.array(targets.grid.affine)
 
 
-def write_volume(path: Path, values: np.ndarray, targets: Targets) -> Path:
-    """Write one value per voxel as a NIfTI image.
+def write_volume(path: Path, values: np.ndarray, targets: Targets, name: str = "", *, labels: bool = False) -> Path:
+    """Write one value per voxel as a NIfTI image; `name` stands in its header, cut to 79 characters.
 
-    Shapes: `values` (n_targets,).
+    Shapes: `values` (n_targets,), whole numbers of labels where `labels` is set.
     """
     volume, affine = volume_of(values, targets)
-    image = nib.Nifti1Image(volume, affine)
+    image = nib.Nifti1Image(np.nan_to_num(volume).astype(np.int32) if labels else volume, affine)
     # Form codes say what the coordinates mean: 4 is MNI space, 2 is aligned to another image.
     code = 4 if targets.space.startswith("MNI") else 2
     image.set_sform(affine, code)
     image.set_qform(affine, code)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = name.encode("ascii", "replace")[:79]
+    if labels:
+        image.header.set_intent("label", name=name.encode("ascii", "replace")[:15].decode("ascii"))
     with atomic_file(path) as temporary:
         nib.save(image, temporary)
     return path

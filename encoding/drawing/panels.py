@@ -1,0 +1,66 @@
+"""Figures made of blocks: each knows its size in inches and draws itself at a place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from matplotlib.figure import Figure
+
+from .figure import MUTED, title_height, write_title
+
+EDGE = 0.14  # inch
+BETWEEN = 0.12  # inch between blocks
+
+
+class Block(Protocol):
+    """A part of a figure."""
+
+    @property
+    def width(self) -> float:
+        """Width in inches."""
+        ...
+
+    @property
+    def height(self) -> float:
+        """Height in inches."""
+        ...
+
+    def draw(self, figure: Figure, left: float, top: float) -> None:
+        """Draw at a place in inches from the upper left corner."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A block made of a size and a function."""
+
+    width: float  # inch
+    height: float  # inch
+    draw: Callable[[Figure, float, float], None]  # figure, left, top
+
+
+def note_block(text: str, width: float, size: float = 7.5) -> Drawn:
+    """Lines of small text."""
+    lines = text.count("\n") + 1
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        wide, high = figure.get_size_inches()
+        place = left / wide, 1 - top / high
+        figure.text(*place, text, size=size, color=MUTED, va="top", ha="left", linespacing=1.5)
+
+    return Drawn(width, lines * size * 1.5 / 72 + 0.02, draw)
+
+
+def stack(blocks: Sequence[Block], *, title: str = "", subtitle: str = "", width: float | None = None) -> Figure:
+    """Draw blocks below each other, each in the middle; the figure is as large as they need."""
+    content = max(block.width for block in blocks)
+    width = width or content + 2 * EDGE
+    top = title_height(title, subtitle) + 0.06
+    height = top + sum(block.height for block in blocks) + BETWEEN * (len(blocks) - 1) + 0.1
+    figure = Figure(figsize=(width, height))
+    if title:
+        write_title(figure, title, subtitle=subtitle)
+    for block in blocks:
+        block.draw(figure, (width - block.width) / 2, top)
+        top += block.height + BETWEEN
+    return figure
