@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
@@ -108,9 +108,15 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Measure a line of text."""
+    """Measure a line of text, in inches."""
+    return size / 72 * _unit_width(text, bold) if text else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _unit_width(text: str, bold: bool) -> float:
+    """Width of a line of text in points at a size of one point; the same names are measured for every chart."""
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, size=size, prop=font, usetex=False).get_extents().width) / 72 if text else 0.0
+    return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100
 
 
 def halo(width: float = 2.0, color: str = "white") -> list[path_effects.AbstractPathEffect]:

@@ -17,6 +17,7 @@ from .encoded import asset, encode, open_picture
 from .figure import save_figure, write_atomically
 
 __all__ = [
+    "Chart",
     "Code",
     "DataTable",
     "Picture",
@@ -61,6 +62,35 @@ class Picture:
     def __post_init__(self):
         if not self.alt.strip():
             raise DataError(f"Picture {self.file or self.caption!r}: alt text is empty; say what the picture shows.")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as SVG, with its caption.
+
+    Attributes
+    ----------
+    svg : str
+        An ``<svg>`` element whose text is escaped; it stands in the page, in the colours of the page.
+    alt : str
+        What is to be seen, for those who cannot see it; must not be empty.
+    caption : str
+        What the reader should know.
+    subject : str
+        Subject whose chart it is; empty for charts of the group.
+    file : str
+        Path of the chart on disk, relative to the report.
+    """
+
+    svg: str
+    alt: str
+    caption: str = ""
+    subject: str = ""
+    file: str = ""
+
+    def __post_init__(self):
+        if not self.alt.strip():
+            raise DataError(f"Chart {self.file or self.caption!r}: alt text is empty; say what the chart shows.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +153,7 @@ class Code:
     subject: str = ""
 
 
-Block = Picture | DataTable | Text | Code
+Block = Picture | Chart | DataTable | Text | Code
 
 
 @dataclass(frozen=True)
@@ -134,7 +164,7 @@ class Section:
     ----------
     title : str
         Heading, also in the navigation.
-    blocks : tuple of Picture, DataTable, Text or Code
+    blocks : tuple of Picture, Chart, DataTable, Text or Code
         Contents, in order.
     intro : str
         What the section answers; stands under the heading.
@@ -261,6 +291,8 @@ def _prepare(block: Block) -> dict:
     if isinstance(block, Picture):
         data, size, inches = _encode(block)
         return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, inches / COLUMN)}
+    if isinstance(block, Chart):
+        return {"kind": "chart", "block": block, "svg": Markup(block.svg)}
     if isinstance(block, DataTable):
         return {"kind": "table", "block": block, **_lay_out(block)}
     if isinstance(block, Text):

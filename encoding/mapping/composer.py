@@ -11,10 +11,9 @@ from scipy import stats
 from ..core import Scores
 from ..core.progress import Progress
 from ..drawing import report as page
-from ..drawing.charts import draw_differences, draw_networks
-from ..drawing.diagnostics import draw_scatter
 from ..drawing.figure import save_figure
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
+from ..drawing.vector import difference_chart, network_chart, save_svg, scatter_chart
 from .figures import Canvas, MapFigure, canvas_of, group_mean
 from .meshes import find_surfaces
 from .results import MEANING, RULE, Result, read_group_claims
@@ -91,6 +90,12 @@ class Composer:
         self.progress(min(0.95, len(self.pictures) / self._n_expected()))
         return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
 
+    def keep_chart(self, svg: str, name: str, alt: str, caption: str, subject: str = "") -> page.Chart:
+        """Save a chart and make it a block of the report."""
+        path = save_svg(svg, self.figures / f"{name}.svg")
+        self.pictures.append(path)
+        return page.Chart(svg, alt, caption, subject, path.relative_to(self.root).as_posix())
+
     def _n_expected(self) -> int:
         maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
         similar = sum(len(choices.similarity) + 2 for choices in self.summary.rsa.values())
@@ -113,22 +118,24 @@ class Composer:
             if shown.empty:
                 continue
             verdicts = self.verdicts_of(chart)
-            figure = draw_networks(
+            text = headline(verdicts) if len(self.single) > 1 else ""
+            alt = f"{chart.title}: {text}"
+            drawn = network_chart(
                 shown,
                 colors=self.colors,
                 label=f"mean {LABELS[self.metric]}",
+                alt=alt,
                 title=chart.title,
                 verdicts=margin_notes(verdicts) if len(self.single) > 1 else None,
                 intervals=intervals_over_participants(shown),
             )
-            text = headline(verdicts) if len(self.single) > 1 else ""
             several = len(self.results) > 1
             caption = (
                 "Every dot is one participant, the bar is their mean; a region's value is the mean over its targets. "
                 f"{INTERVAL if several else ''} Joint models contain the single spaces and are no candidates. {text}"
             )
             caption = " ".join(caption.split())
-            blocks.append(self.keep(figure, f"chart-{number + 1}_regions", f"{chart.title}: {text}", caption))
+            blocks.append(self.keep_chart(drawn, f"chart-{number + 1}_regions", alt, caption))
         intro = "Which feature space predicts which part of the brain, in each participant?"
         return page.Section("At a glance", tuple(blocks), intro)
 
@@ -202,24 +209,29 @@ class Composer:
             if shown.empty:
                 continue
             label = f"difference in mean {LABELS[self.metric]}"
-            figure = draw_differences(shown, colors=self.colors, label=label, pairs=self.pairs, title=chart.title)
+            alt = f"{chart.title}: pairwise differences"
+            drawn = difference_chart(
+                shown, colors=self.colors, label=label, alt=alt, pairs=self.pairs, title=chart.title
+            )
             caption = (
                 "First minus second model; every dot is one participant, coloured by the model that scores higher. "
                 "Differences of fits: no test, and spaces of few dimensions are favoured."
             )
             name = f"chart-{number + 1}_differences"
-            blocks.append(self.keep(figure, name, f"{chart.title}: pairwise differences", caption))
+            blocks.append(self.keep_chart(drawn, name, alt, caption))
         blocks += self._difference_maps()
         for result in self.results:
             for a, b in self.pairs[:3]:
                 scores = self._main(result)
-                figure = draw_scatter(
-                    scores.row(a), scores.row(b), (a, b), label=LABELS[self.metric], title=f"sub-{result.subject}"
+                alt, who = (
+                    f"Accuracy of {a} against {b} for every target of sub-{result.subject}",
+                    f"sub-{result.subject}",
                 )
+                label = LABELS[self.metric]
+                drawn = scatter_chart(scores.row(a), scores.row(b), (a, b), label=label, alt=alt, title=who)
                 name = self.names(result, f"scatter-{a}-{b}")
-                alt = f"Accuracy of {a} against {b} for every target of sub-{result.subject}"
                 caption = f"sub-{result.subject}: every target's accuracy with {a} and with {b}."
-                blocks.append(self.keep(figure, name, alt, caption, result.subject))
+                blocks.append(self.keep_chart(drawn, name, alt, caption, result.subject))
         return page.Section("Pairwise differences", tuple(blocks), "The same folds and samples for both models.")
 
     def _difference_maps(self) -> list[page.Block]:
@@ -277,15 +289,14 @@ class Composer:
                     continue
                 shown = of_model.assign(model=of_model["feature"])
                 known = {name: self.colors.get(name, "#666666") for name in shown["model"].unique()}
-                figure = draw_networks(
-                    shown, colors=known, label="part of R² (product measure)", title=f"{chart.title}: parts of {model}"
-                )
+                alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
+                label, title = "part of R² (product measure)", f"{chart.title}: parts of {model}"
+                drawn = network_chart(shown, colors=known, label=label, alt=alt, title=title)
                 caption = (
                     f"What each feature space brings to {model}, counting half of what it shares with every other; "
                     f"parts add up to the R² of the model, and can be negative. Not tested."
                 )
-                alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
-                blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
+                blocks.append(self.keep_chart(drawn, f"chart-{number + 1}_model-{model}_parts", alt, caption))
         return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
 
     def partition(self) -> page.Section | None:
@@ -302,7 +313,8 @@ class Composer:
                 colors = {name: self.colors.get(name, "#666666") for name in alone["model"].unique()}
                 shown = pd.concat([alone, shared], ignore_index=True)
                 title = f"{chart.title}: unique to each feature space of {model}"
-                figure = draw_networks(shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title)
+                alt, colors = f"{title}, and shared", {**colors, "shared": SHARED}
+                drawn = network_chart(shown, colors=colors, label="part of R²", alt=alt, title=title)
                 caption = (
                     f"R² of {model} that is lost without a feature space, and the rest, which any of several could "
                     "explain (shared). Parts add up to R², can be negative, and are all in the tables "
@@ -310,7 +322,7 @@ class Composer:
                     "tested; with few samples far below the population values."
                 )
                 name = f"chart-{number + 1}_model-{model}_partition"
-                blocks.append(self.keep(figure, name, f"{title}, and shared", caption))
+                blocks.append(self.keep_chart(drawn, name, alt, caption))
         return page.Section("Unique and shared variance", tuple(blocks)) if blocks else None
 
 

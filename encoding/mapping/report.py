@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..core.progress import Progress
 from ..drawing import report as page
-from ..drawing.diagnostics import draw_alphas, draw_splits
+from ..drawing.vector import alpha_chart, split_chart
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
@@ -37,7 +37,7 @@ RECURRING = (
 )
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     results: Sequence[Result],
     settings: Maps,
     path: Path,
@@ -167,11 +167,10 @@ def diagnostics(composer: Composer) -> page.Section:
     blocks: list[page.Block] = []
     for result in composer.results if composer.summary.n_folds else ():
         folds = {str(run): int(fold) for run, fold in result.summary.fold_of_run.items()}
-        figure = draw_splits(folds, title=f"sub-{result.subject}: outer folds")
-        caption = f"sub-{result.subject}: which runs are held out in which outer fold."
-        blocks.append(
-            composer.keep(figure, composer.names(result, "folds"), "Runs by outer fold", caption, result.subject)
-        )
+        alt, who = "Runs by outer fold", f"sub-{result.subject}"
+        chart = split_chart(folds, alt=alt, title=f"{who}: outer folds")
+        caption = f"{who}: which runs are held out in which outer fold."
+        blocks.append(composer.keep_chart(chart, composer.names(result, "folds"), alt, caption, result.subject))
     grids = {tuple(model.alphas) for model in composer.summary.models.values()}
     for number, grid in enumerate(sorted(grids)):
         counts = {
@@ -179,12 +178,13 @@ def diagnostics(composer: Composer) -> page.Section:
             for name, model in composer.summary.models.items()
             if tuple(model.alphas) == grid and name in composer.models
         }
-        figure = draw_alphas(counts, np.asarray(grid), colors=composer.colors, title="Chosen penalties")
+        alt = "Histogram of chosen penalties"
+        chart = alpha_chart(counts, np.asarray(grid), colors=composer.colors, alt=alt, title="Chosen penalties")
         caption = (
             "How often each penalty was chosen, over targets, folds and participants. "
             "Targets without signal choose the largest."
         )
-        blocks.append(composer.keep(figure, f"alphas-{number + 1}", "Histogram of chosen penalties", caption))
+        blocks.append(composer.keep_chart(chart, f"alphas-{number + 1}", alt, caption))
     for result in composer.results:
         if len(result.exclusions):
             title = f"sub-{result.subject}: what was left out, and why"

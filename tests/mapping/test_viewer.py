@@ -19,7 +19,7 @@ from encoding.drawing.mesh import load_mesh
 from encoding.drawing.scales import ColorScale
 from encoding.drawing.surface import SurfaceStyle, draw_surface
 from encoding.drawing.viewer import _Pack
-from encoding.mapping import METRICS, Region, read_result, view, write_maps, write_parcels, write_result
+from encoding.mapping import METRICS, Region, view, write_maps, write_parcels, write_result
 from encoding.mapping.summary import summary_of
 
 browsing = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (Debian: apt install chromium)")
