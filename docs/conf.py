@@ -8,8 +8,10 @@ import sys
 import warnings
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx_gallery.scrapers import figure_rst
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -76,6 +78,19 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+
+def drawn_figures(_block: tuple, block_vars: dict, _conf: dict) -> str:
+    """Show figures that drawing functions of the package return, which pyplot does not know."""
+    shown = block_vars["example_globals"].setdefault("__shown__", set())
+    images = []
+    for value in list(block_vars["example_globals"].values()):
+        if isinstance(value, Figure) and id(value) not in shown and getattr(value, "number", None) is None:
+            shown.add(id(value))
+            images.append(next(block_vars["image_path_iterator"]))
+            value.savefig(images[-1], dpi=110)
+    return figure_rst(images, str(DOCS))
+
+
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "examples")],
     "gallery_dirs": ["_gallery"],
@@ -87,7 +102,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "write_computation_times": False,
     "within_subsection_order": "FileNameSortKey",
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": ("matplotlib", drawn_figures),
     "reset_modules": ("matplotlib",),
 }
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")

@@ -43,7 +43,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.controls import control_subject
-from .workflow.features import make_spaces
+from .workflow.features import fill_spaces, make_spaces
 from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
@@ -51,6 +51,7 @@ from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, summarise
 from .workflow.tables import tables_of, write_group_tables
+from .workflow.weights import keep_weights, map_components, map_weights, weights_key
 
 __all__ = [
     "Fitted",
@@ -156,9 +157,10 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
+    spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *exclusions), spaces, tuple(runs))
+    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), spaces, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -194,7 +196,9 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         progress=partial(job.progress, "fit"),
     )
     job.progress("fit", 1.0)
-    return Fitted(folds, tuple(predictions), why)
+    fitted = Fitted(folds, tuple(predictions), why)
+    keep_weights(job, loaded, fitted)
+    return fitted
 
 
 def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
@@ -256,7 +260,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
     canvases = canvases_of(study, job.places, [result])
-    key = drawing_key([result], study.maps, canvases)
+    key = drawing_key([result], study.maps, weights_key(job.folder, study), canvases=canvases)
     job.progress("report", 0.0)
     if again or not is_drawn(job.folder, key):
         rates = {model.name: rates_of(result, model.name) for model in study.models}
@@ -272,6 +276,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
             left_out=study.auxiliary,
         )
         maps += write_rsa_maps(job.folder / "func", result)
+        maps += map_weights(result, study)
         drawn = write_report(
             [result],
             study.maps,
@@ -324,7 +329,8 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, verdicts = write_group_tables(study, folder, results)
     canvases = canvases_of(study, places, results)
-    key = drawing_key(results, study.maps, canvases)
+    keys = [key for result in results for key in weights_key(result.folder, study)]
+    key = drawing_key(results, study.maps, keys, canvases=canvases)
     if again or not is_drawn(folder, key):
         drawn = write_report(
             results,
@@ -337,6 +343,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             canvases=canvases,
             viewer=True,
         )
-        note_drawn(folder, key, [*write_group_maps(folder, results, verdicts), *drawn])
+        maps = [*write_group_maps(folder, results, verdicts), *map_components(results, folder, study)]
+        note_drawn(folder, key, [*maps, *drawn])
     progress("report", 1.0)
     return page

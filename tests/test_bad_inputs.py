@@ -65,7 +65,7 @@ def array(values, names="a\nb\nc\nd\n", cut=0, **options):
         content = (top / "f.npy").read_bytes()
         (top / "f.npy").write_bytes(content[: len(content) - cut])
         if names is not None:
-            (top / "f.txt").write_text(names)
+            (top / "f.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
         return embed(FeatureTable("f", "f.npy"), top)
 
     return make
@@ -121,11 +121,9 @@ def saved(change):
     return make
 
 
-def volume(shape, read=open_volume, cut=0):
+def volume(shape, read=open_volume, cut=0, dtype=np.float32):
     def make(top):
-        nib.save(
-            nib.Nifti1Image(np.random.default_rng(0).normal(size=shape).astype(np.float32), np.eye(4)), top / "x.nii"
-        )
+        nib.save(nib.Nifti1Image(np.random.default_rng(0).normal(size=shape).astype(dtype), np.eye(4)), top / "x.nii")
         content = (top / "x.nii").read_bytes()
         (top / "x.nii").write_bytes(content[: len(content) - cut])
         return read(top / "x.nii")
@@ -178,6 +176,12 @@ BAD = {
     "Feature table: semicolons": (table("stimulus;x\na;1\n", "f.csv"), "There is: stimulus;x"),
     "Feature table: seconds since 1970": (frame(lambda f: f.assign(x=1.7e9 + f.x)), "cannot be held in float32"),
     "Feature table: numbers too large": (frame(lambda f: f.assign(x=1e300 * f.x)), "cannot be held in float32"),
+    "Feature table: a header and no rows": (table("stimulus\tx\n"), "0 stimuli and 1 features"),
+    "Feature table: dates": (frame(lambda t: t.assign(x=pd.date_range("2020", periods=4))), "a number was needed"),
+    "Feature table: an index that was reset": (
+        frame(lambda t: t.reset_index()),
+        "column 'index' only numbers the rows",
+    ),
     "Feature table: an unknown column": (table(ROWS, columns=("z",)), "no column 'z'"),
     "Feature table: no feature": (table("stimulus\na\nb\n"), "no column beside 'stimulus'"),
     "Feature table: damaged Parquet": (table("PAR1", "f.parquet"), "cannot be read as a table"),
@@ -194,6 +198,8 @@ BAD = {
     "Feature array: one axis": (array(X[:, 0]), "numbers (n_stimuli, n_features) were needed"),
     "Feature array: without names": (array(X, None), "exactly one is needed to name its rows"),
     "Feature array: other number of names": (array(X, "a\nb\n"), "names 2 stimuli"),
+    "Feature array: no rows": (array(X[:0], ""), "0 stimuli and 2 features; at least one is needed"),
+    "Feature array: names in another encoding": (array(X, b"\xe9\nb\nc\nd\n"), "Save it as UTF-8 text"),
     "Feature array: not finite": (array(np.where(X == 3, np.nan, X)), "missing or not finite"),
     "MATLAB file: damaged": (table("MATLAB 5.0", "f.mat"), "cannot be read as a MATLAB file"),
     "Stimulus table: one stimulus twice": (
@@ -212,6 +218,10 @@ BAD = {
     "Events: a negative duration": (events("onset\tduration\tstim_id\n0\t-2\ta\n"), "a number of at least 0"),
     "Events: no column of stimuli": (events("onset\tduration\n0\t2\n"), "Set `stimulus` in [load]"),
     "Events: no stimulus at all": (events("onset\tduration\tstim_id\n0\t2\tn/a\n"), "no stimulus in column 'stim_id'"),
+    "Events: one row twice": (
+        events("onset\tduration\tstim_id\n0\t2\ta\n4\t2\tb\n0\t2\ta\n"),
+        "rows 1 and 3 both show 'a' at 0 s",
+    ),
     "Events: no onset": (events("time\tduration\tstim_id\n0\t2\ta\n"), "no column 'onset'"),
     "Judgments: item 1000000000": (numbers("0 1 1000000000\n"), "only 3 different items occur"),
     "Judgments: a number beyond 32 bits": (numbers("0 1 9000000000\n"), "numbers go up to 9000000000"),
@@ -255,6 +265,7 @@ BAD = {
         "confounds = ['motion']",
     ),
     "Image: five axes": (volume((3, 3, 3, 1, 4)), "shape (3, 3, 3, 1, 4), but a 3-D or 4-D"),
+    "Image: complex voxels": (volume((3, 3, 3), dtype=np.complex64), "one real number per voxel was needed"),
     "Image: truncated": (volume((3, 3, 3), read_mask, cut=40), "cannot be read"),
     "Image: text": (text("x.nii.gz", "not an image", open_volume), "cannot be read"),
     "Mask: four axes": (volume((3, 3, 3, 2), read_mask), "a mask must have three dimensions"),

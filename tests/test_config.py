@@ -285,7 +285,8 @@ REFUSALS = {
     ),
     "unknown key of a model": (
         TWO_SPACES + LOAD + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\nn_iter = 3\n',
-        "[[fit]] 'mllm': unknown key 'n_iter'. Known: bands, name, alphas, method, alpha_per_target, alpha_unit.",
+        "[[fit]] 'mllm': unknown key 'n_iter'. Known: bands, name, alphas, method, alpha_per_target, "
+        "alpha_unit, pca, keep_variance, keep_weights.",
     ),
     "two models of one name": (
         SMALLEST + '[[fit]]\nkind = "ridge"\nbands = ["mllm"]\n',

@@ -14,6 +14,8 @@ from .analysis import add_analysis, add_embedding
 from .collecting import add_collecting
 from .information import add_information
 from .planning import add_planning
+from .plotting import add_plotting
+from .predicting import add_predicting
 from .progress import say, system_error
 
 
@@ -108,4 +110,6 @@ def build_parser() -> argparse.ArgumentParser:
     add_embedding(commands)
     add_information(commands)
     add_planning(commands)
+    add_plotting(commands)
+    add_predicting(commands)
     return parser

@@ -28,16 +28,19 @@ class Framing:
     Attributes
     ----------
     n_frames : int
-        Frames per clip, from the middles of equal parts.
+        Frames per clip, from the middles of equal parts; with a rate the most that a clip has.
     size : int
         Longer side in pixels; smaller frames stay as they are.
     sheet : bool
         Whether the frames of a clip are put on one picture, row by row.
+    rate : float
+        Frames per second, so that longer clips have more; 0 for the same number of every clip.
     """
 
     n_frames: int = 8
     size: int = 448
     sheet: bool = False
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +117,16 @@ def _path(folder: str | Path, name: str, path: str, table: FrameTable) -> Path |
 
 def _entry(path: Path, cache: Path, framing: Framing) -> dict[str, Any]:
     """Return the cached or extracted frames of one clip, keyed by its content."""
-    known = f"{fingerprint(path)}-{framing.n_frames}x{framing.size}{'-sheet' if framing.sheet else ''}-{TAKEN}"
+    how = f"{framing.n_frames}x{framing.size}{'-sheet' if framing.sheet else ''}"
+    known = f"{fingerprint(path)}-{how}{f'-{framing.rate:g}fps' if framing.rate else ''}-{TAKEN}"
     index = cache / f"{known}.json"
     if index.is_file():
         entry = json.loads(index.read_text(encoding="utf-8"))
         if all((cache / file).is_file() for file, _ in entry["frames"]):
             return entry
-    clip = read_clip(path, framing.n_frames, each=lambda frame: np.asarray(_shrink(frame, framing.size)))
+    clip = read_clip(
+        path, framing.n_frames, rate=framing.rate, each=lambda frame: np.asarray(_shrink(frame, framing.size))
+    )
     pictures = [Image.fromarray(frame) for frame in clip.frames]
     if framing.sheet and pictures:
         pictures = [contact_sheet(pictures)]

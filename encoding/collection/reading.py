@@ -216,8 +216,10 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]
     mark = r"[\s*_\"'`(\[{]*"
     label = rf"{mark}(?:(?:option|video|choice|item|clip|caption|letter|label)\s+{mark})?({one})"
     # What may follow: the end, punctuation, or a reason. Not a noun, of which "A" would be the article.
+    # And no second label, as in "A, B".
     end = (
-        r"(?![\w'\u2019])(?=[*_\"'`)\]}]*\s*"
+        rf"(?![\w'\u2019])(?![*_\"'`)\]}}]*\s*,\s*(?:and\s+|or\s+)?{mark}(?:{one})(?![\w'\u2019]))"
+        r"(?=[*_\"'`)\]}]*\s*"
         r"(?:$|[.,;:!\n(\u2013\u2014-]|because\b|since\b|as\b|is\b|stands\b|does\b|\\))"
     )
     odd = r"(?:odd(?:[ -](?:one|man))?(?:[ -]out)?|outlier|different one|one that (?:does not|doesn't) (?:fit|belong))"

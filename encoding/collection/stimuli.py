@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 
 from ..core import DataError, StimulusSet, fingerprint
-from ..core.settings import Count, CountOrZero, OneOf, Text, Unit, settings
+from ..core.settings import Count, CountOrZero, NotNegative, OneOf, Text, Unit, settings
 from ..core.stimuli import number_name
 from ..io.clips import inside
 from ..io.stimulus_lists import LISTS, list_path, read_list
@@ -44,7 +44,9 @@ class Stimuli:
     mask_emotions: bool = False
     """Whether words that name emotions are taken out of captions, as a control."""
     n_frames: Annotated[int, Interval(ge=1, le=1000)] = 8
-    """Frames per clip, from the middles of equal parts."""
+    """Frames per clip, from the middles of equal parts; with `frames_per_second` the most that a clip has."""
+    frames_per_second: NotNegative = 0.0
+    """Frames per second of a clip, so that longer clips have more; 0 for `n_frames` of every clip."""
     size: Annotated[int, Interval(ge=1, le=100_000), Unit("pixels")] = 448
     """Longer side of a frame in pixels; smaller frames are not enlarged."""
     sheet: bool = False
@@ -87,7 +89,7 @@ def read_shown(
         )
         return Shown(stimuli, contents, {})
     folder = Path(base) / settings.folder if settings.folder else path.parent
-    framing = Framing(settings.n_frames, settings.size, settings.sheet)
+    framing = Framing(settings.n_frames, settings.size, settings.sheet, settings.frames_per_second)
     frames: FrameTable = take_frames(stimuli, folder, cache, framing, watch=watch)
     stimuli = take(stimuli, ~np.isin(stimuli.stimulus, list(frames.problems)))
     contents = of_frames(stimuli.stimulus.tolist(), frames.frames)

@@ -192,7 +192,8 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)
             raise ConfigError(f"table {named} is missing.")
     seed = General(seed=content.get("seed", 0)).seed
-    features = tuple(build_kind(SOURCES, table, "[[features]]", "table") for table in _tables(content, "features"))
+    described = [build_kind(SOURCES, table, "[[features]]", "table") for table in _tables(content, "features")]
+    features = tuple(source for table in described for source in table.split())
     names = [feature.name for feature in features]
     _unique(names, "[[features]]")
     in_order(features)  # raises if a space that another is made of is not there

@@ -11,6 +11,7 @@ from .provenance import Provenance, digest, fingerprint, fingerprint_array, vers
 from .responses import Exclusion, Responses
 from .scores import ScoreRow, Scores
 from .stimuli import StimulusSet
+from .weights import Weights
 
 __all__ = [
     "AlignmentError",
@@ -34,6 +35,7 @@ __all__ = [
     "SplitError",
     "StimulusSet",
     "Targets",
+    "Weights",
     "digest",
     "fingerprint",
     "fingerprint_array",

@@ -1,10 +1,13 @@
 """Check arrays when an object takes them: dtype, shape, read-only."""
 
+import unicodedata
 from typing import Any
 
 import numpy as np
 
 from .errors import AlignmentError
+
+FIRST_MARK = 0x300  # no character below it can be composed with another
 
 
 def own(
@@ -45,6 +48,17 @@ def own(
     if kept.flags.writeable:
         kept.flags.writeable = False
     return kept
+
+
+def composed(names: np.ndarray) -> np.ndarray:
+    """Write accented letters as one character (Unicode NFC).
+
+    File names of macOS have them in two, so that one stimulus would count as two.
+    """
+    codes = np.ascontiguousarray(names).view(np.uint32) if names.size and names.dtype.itemsize else np.zeros(1)
+    if codes.max() < FIRST_MARK:
+        return names
+    return np.array([unicodedata.normalize("NFC", name) for name in names.ravel().tolist()]).reshape(names.shape)
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:

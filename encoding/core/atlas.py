@@ -66,6 +66,14 @@ class Atlas:
         If shapes and axes differ.
     DataError
         If numbers or names of regions are not unique, or a label has no region.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> targets = encoding.Targets.of_columns(["v1", "v2", "v3"])
+    >>> one = ("",)
+    >>> encoding.Atlas("mine", [1, 1, 0], targets, [1], ("insula",), one, one, ("#888888",)).region
+    ('insula',)
     """
 
     name: str

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import own, same
+from .arrays import composed, own, same
 from .errors import AlignmentError
 
 CLOCKS = ("none", "stimulus", "tr")
@@ -50,6 +50,7 @@ class Samples:
         n = len(self.stimulus)
         for name, dtype in (("stimulus", str), ("onset", np.float64), ("duration", np.float64), ("run", str)):
             kept = own(getattr(self, name), owner="Samples", name=name, shape=(n,), dtype=dtype)
+            kept = own(composed(kept), owner="Samples", name=name, shape=(n,)) if name == "stimulus" else kept
             object.__setattr__(self, name, kept)
 
     @classmethod
@@ -118,6 +119,12 @@ class Grid:
         Number of voxels along i, j, k.
     affine : ndarray of float64, shape (4, 4)
         From voxel indices to millimetres.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> encoding.Grid((64, 64, 30), np.diag([3.0, 3.0, 3.0, 1.0])).shape
+    (64, 64, 30)
     """
 
     shape: tuple[int, int, int]
@@ -174,6 +181,12 @@ class Targets:
     ------
     AlignmentError
         If the lengths differ, an index lies outside its surface or grid, or a target is listed twice.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> encoding.Targets.of_columns(["V1", "V2"])
+    Targets(2 of kind 'column')
     """
 
     kind: str

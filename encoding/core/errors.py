@@ -5,7 +5,17 @@ from collections.abc import Iterable
 
 
 class EncodingError(Exception):
-    """Base of every error that the user can act on."""
+    """Base of every error that the user can act on.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> try:
+    ...     encoding.load("nowhere")
+    ... except encoding.EncodingError as error:
+    ...     print(error)
+    nowhere: no saved object here (object.json is missing).
+    """
 
 
 class ConfigError(EncodingError, ValueError):

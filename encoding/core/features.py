@@ -33,6 +33,13 @@ class FeatureSpace:
         If the shape differs from the axes.
     DataError
         If a value is not finite, a feature name occurs twice, or (on the clock "none") a stimulus does.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> clips = encoding.Samples.of_stimuli(["joy.mp4", "fear.mp4"])
+    >>> encoding.FeatureSpace("ratings", [[0.9, 0.1], [0.2, 0.8]], clips, ("joy", "fear"))
+    FeatureSpace('ratings', 2 features, Samples(2 rows, clock 'none'))
     """
 
     name: str

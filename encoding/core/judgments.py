@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import own
+from .arrays import composed, own
 from .errors import DataError
 from .provenance import Provenance
 
@@ -45,6 +45,14 @@ class Judgments:
     ------
     DataError
         If an item is unknown or occurs twice in a triplet, or a choice and its outcome contradict.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> one = np.zeros(1)
+    >>> known = np.full((1, 3), np.nan)
+    >>> encoding.Judgments(("a", "b", "c"), [[0, 1, 2]], [2], known, ["valid"], one + 1, one, ["train"], ["me"]).choice
+    array([2], dtype=int8)
     """
 
     stimuli: tuple[str, ...]
@@ -74,7 +82,7 @@ class Judgments:
         for name, dtype, shape in fields:
             kept = own(getattr(self, name), owner="Judgments", name=name, shape=shape, dtype=dtype)
             object.__setattr__(self, name, kept)
-        object.__setattr__(self, "stimuli", tuple(self.stimuli))
+        object.__setattr__(self, "stimuli", tuple(composed(np.array(self.stimuli, dtype=str)).tolist()))
         self._check()
 
     def _check(self) -> None:

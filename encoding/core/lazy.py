@@ -36,6 +36,8 @@ def lazy_names(package: str) -> Callable[[str], Any]:
         for alias in node.names
     }
     module.__dict__["_origins"] = origins
+    # Names show up in `dir` and in completion before they are imported.
+    module.__dict__["__dir__"] = lambda: sorted({*module.__dict__, *origins} - {"__dir__"})
     module.__class__ = LazyPackage
 
     def load(name: str) -> Any:
@@ -46,3 +48,11 @@ def lazy_names(package: str) -> Callable[[str], Any]:
         return value
 
     return load
+
+
+def later(module: str, name: str) -> Any:
+    """Import a name of this package when it is called for.
+
+    For methods that users look for on a noun but that need files or images, which nouns do not know.
+    """
+    return getattr(importlib.import_module(f"encoding.{module}"), name)

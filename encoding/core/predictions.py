@@ -88,6 +88,14 @@ class Predictions:
     ------
     AlignmentError
         If shapes and axes differ.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X, Y, run = rng.standard_normal((40, 2)), rng.standard_normal((40, 3)), np.repeat(range(4), 10)
+    >>> encoding.cross_validate({"mllm": X}, Y, run).predictions[0]
+    Predictions('mllm', sub-array, bands mllm, 4 folds, 3 targets, values kept)
     """
 
     model: str

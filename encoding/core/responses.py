@@ -74,6 +74,14 @@ class Responses:
     ------
     AlignmentError
         If shapes and axes differ, or a clock is not one that responses can have.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> clips = encoding.Samples(["a", "b"], [0.0, 8.0], [6.0, 6.0], ["run-01", "run-01"], "stimulus")
+    >>> targets = encoding.Targets.of_columns(["V1"])
+    >>> encoding.Responses([[0.1], [0.4]], clips, targets, clips, np.zeros((2, 0)), "01", "video", 2.0)
+    Responses(sub-01, Samples(2 rows, 1 runs, clock 'stimulus'), Targets(1 of kind 'column'))
     """
 
     values: np.ndarray

@@ -1,13 +1,14 @@
 """How well models predict."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .arrays import own
 from .axes import Targets
 from .errors import DataError
+from .lazy import later
 from .provenance import Provenance
 
 METRICS = ("r", "pooled_r", "r2", "split_r2", "partition_r2", "rsa", "ceiling", "over_ceiling")
@@ -61,6 +62,13 @@ class Scores:
         If shapes and axes differ.
     DataError
         If the metric is unknown or a row is listed twice.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> targets = encoding.Targets.of_columns(["V1", "V2"])
+    >>> encoding.Scores("r", [("mllm", "all")], [[0.25, 0.5]], targets, "01").row("mllm")
+    array([0.25, 0.5 ], dtype=float32)
     """
 
     metric: str
@@ -106,6 +114,60 @@ class Scores:
         if wanted not in self.rows:
             raise DataError(f"Scores: no row {str(wanted)!r}. Rows: {', '.join(map(str, self.rows))}.")
         return self.values[self.rows.index(wanted)]
+
+    def to_frame(self) -> Any:
+        """Make a table of all scores.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per target and one column per row of the scores ("model", or "model/feature").
+
+        Examples
+        --------
+        >>> import encoding
+        >>> targets = encoding.Targets.of_columns(["V1", "V2"])
+        >>> encoding.Scores("r", [("mllm", "all")], [[0.25, 0.5]], targets, "01").to_frame()["mllm"].to_dict()
+        {'V1': 0.25, 'V2': 0.5}
+        """
+        frame = later("io.tables", "frame_of")
+        columns = {str(row): values for row, values in zip(self.rows, self.values, strict=True)}
+        return frame(columns, self.targets)
+
+    def to_img(self, model: str | None = None, feature: str = "all", *, mesh: Any = None) -> Any:
+        """Make an image of one row, or of all rows.
+
+        Parameters
+        ----------
+        model : str, optional
+            Model of the row; all rows unless given.
+        feature : str, default="all"
+            Feature of the row.
+        mesh : nilearn.surface.PolyMesh, optional
+            Mesh of a surface; fsaverage5 is found by its size.
+
+        Returns
+        -------
+        nibabel.Nifti1Image, nilearn.surface.SurfaceImage or nibabel.Cifti2Image
+            For voxels, vertices and grayordinates; NaN where no target is. All rows are the volumes of a 4-D image.
+
+        Raises
+        ------
+        AlignmentError
+            If the targets have no place in the brain, or the mesh is not known.
+        DataError
+            If there is no such row.
+
+        Examples
+        --------
+        >>> import encoding, numpy as np
+        >>> where = encoding.Grid((2, 2, 1), np.eye(4))
+        >>> targets = encoding.Targets("voxel", "T1w", np.array([0, 3]), np.array(["", ""]), where)
+        >>> encoding.Scores("r", [("mllm", "all")], [[0.25, 0.5]], targets, "01").to_img("mllm").shape
+        (2, 2, 1)
+        """
+        values = self.values if model is None else self.row(model, feature)[None]
+        return later("io.images.in_memory", "image_of")(np.asarray(values), self.targets, mesh)
 
     def __repr__(self) -> str:
         rows = ", ".join(map(str, self.rows))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import own
+from .arrays import composed, own
 from .errors import DataError
 
 # 17, 0017, 17.0 (numbers that went through a table of floats) or a file name such as 0017.mp4.
@@ -48,6 +48,13 @@ class StimulusSet:
     ------
     DataError
         If a name occurs twice, or a duplicate points to a stimulus that is not listed.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> none = ["", ""]
+    >>> encoding.StimulusSet(["a", "b"], ["a.mp4", "b.mp4"], [5.0, 4.0], none, none).duration
+    array([5., 4.])
     """
 
     stimulus: np.ndarray
@@ -69,6 +76,8 @@ class StimulusSet:
         )
         for name, dtype in kinds:
             kept = own(getattr(self, name), owner="StimulusSet", name=name, shape=(n,), dtype=dtype)
+            if name in ("stimulus", "duplicate_of"):
+                kept = own(composed(kept), owner="StimulusSet", name=name, shape=(n,))
             object.__setattr__(self, name, kept)
         names, counts = np.unique(self.stimulus, return_counts=True)
         if (counts > 1).any():

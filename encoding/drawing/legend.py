@@ -1,5 +1,7 @@
 """Colour bars and legends, on axes of their own so that they never shrink a brain."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -15,6 +17,7 @@ BAR_HEIGHT = 0.13  # inch
 LEGEND_ROW = 0.2  # inch
 FOOTER = 0.8  # inch
 TIE_NAME = "tie"  # above chance, no space is ahead
+MOST_LABELS = 40
 SQUARE = 0.85  # inch, legend of a pair of maps
 
 
@@ -117,6 +120,28 @@ def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
     return Drawn(width, SQUARE + 0.5, draw)
 
 
+def labels_footer(entries: Sequence[tuple[str, str]], width: float, note: str) -> Drawn:
+    """Names of labels beside their colours; of many labels only their number."""
+    shown = list(entries) if len(entries) <= MOST_LABELS else []
+    wide = 0.42 + max((text_width(name, 8) for name, _ in shown), default=0)
+    n_columns = max(1, int((width - 2 * EDGE) / wide))
+    n_rows = -(-len(shown) // n_columns)
+    note += "" if shown else f"\n{len(entries)} labels"
+    head = 0.16 * (note.count("\n") + 1) + 0.1
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        _write_note(figure, left, top - 0.08, note)
+        for rank, (name, color) in enumerate(shown):
+            row, column = divmod(rank, n_columns)
+            place = left + EDGE + column * wide, top + head + row * LEGEND_ROW
+            axes = add_axes(figure, *place, 0.22, BAR_HEIGHT)
+            axes.set_axis_off()
+            axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=color, edgecolor="none"))
+            axes.text(1.25, 0.5, name, transform=axes.transAxes, size=8, va="center")
+
+    return Drawn(width, head + LEGEND_ROW * n_rows + 0.05, draw)
+
+
 def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) -> Axes:
     """Draw the square of a pair of maps: both axes from 0 to the same limit."""
     axes = add_axes(figure, *place, SQUARE, SQUARE)
@@ -172,7 +197,7 @@ def _heading(scale: WinnerScale) -> str:
 
 
 def _column_width(scale: WinnerScale) -> float:
-    return 0.95 + max(text_width(name, 8.5) for name in scale.names)
+    return 0.85 + max(text_width(name, 8.5) for name in scale.names)
 
 
 def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from .figure import MUTED, title_height, write_title
+from .figure import INK, MUTED, title_height, write_title
 
 EDGE = 0.14  # inch
 BETWEEN = 0.12  # inch between blocks
@@ -49,6 +49,42 @@ def note_block(text: str, width: float, size: float = 7.5) -> Drawn:
         figure.text(*place, text, size=size, color=MUTED, va="top", ha="left", linespacing=1.5)
 
     return Drawn(width, lines * size * 1.5 / 72 + 0.02, draw)
+
+
+def heading_block(text: str, width: float, size: float = 9.5) -> Drawn:
+    """One line of bold text above what follows."""
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        wide, high = figure.get_size_inches()
+        figure.text(
+            left / wide, 1 - (top + 0.02) / high, text, size=size, color=INK, va="top", ha="left", weight="bold"
+        )
+
+    return Drawn(width, 0.22, draw)
+
+
+def beside(blocks: Sequence[Block], gap: float = BETWEEN) -> Drawn:
+    """Put blocks in a row, their upper edges at one height."""
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        for block in blocks:
+            block.draw(figure, left, top)
+            left += block.width + gap
+
+    width = sum(block.width for block in blocks) + gap * (len(blocks) - 1)
+    return Drawn(width, max(block.height for block in blocks), draw)
+
+
+def below(blocks: Sequence[Block], gap: float = 0.02) -> Drawn:
+    """Put blocks below each other, their left edges in one line."""
+
+    def draw(figure: Figure, left: float, top: float) -> None:
+        for block in blocks:
+            block.draw(figure, left, top)
+            top += block.height + gap
+
+    height = sum(block.height for block in blocks) + gap * (len(blocks) - 1)
+    return Drawn(max(block.width for block in blocks), height, draw)
 
 
 def stack(blocks: Sequence[Block], *, title: str = "", subtitle: str = "", width: float | None = None) -> Figure:

@@ -138,9 +138,12 @@ def surface_block(
     outlines: Mapping[str, np.ndarray] | None = None,
     outline_labels: bool = True,
     letters: bool = True,
+    captions: bool = True,
+    gap: float = GAP,
 ) -> Drawn:
     """Lay out all views of both hemispheres; all but flat maps are drawn at one scale."""
     meshes, outlines = style.meshes, outlines or {}
+    edge = EDGE if captions else 0.0
     for name, mask in outlines.items():
         meshes.split(mask, f"Outline {name!r}")
     for view in views:
@@ -154,29 +157,29 @@ def surface_block(
         for view in views
         for side in HEMISPHERES
     }
-    boxes = [_fit(row, spans, style.width - 2 * EDGE) for row in rows]
+    boxes = [_fit(row, spans, style.width - 2 * edge, gap) for row in rows]
     folded = [inch for row, (inch, _) in zip(rows, boxes, strict=True) if row[0][0] != FLAT]
     heights = []
     for number, row in enumerate(rows):
         inch = boxes[number][0] if row[0][0] == FLAT else min(folded)
         boxes[number] = inch, max(spans[place][1] for place in row) * inch
         heights.append(boxes[number][1])
-    painted = _Painted(layer, style, outlines, outline_labels)
+    painted = _Painted(layer, style, outlines, outline_labels, captions)
     head = LETTERS if letters else 0.02
-    height = head + sum(heights) + GAP * len(rows)
+    height = head + sum(heights) + gap * len(rows)
 
     def draw(figure: Figure, left: float, top: float) -> None:
         y = top + head
         for number, row in enumerate(rows):
             inch, tall = boxes[number]
-            wide = (style.width - 2 * EDGE - GAP * (len(row) - 1)) / len(row)
+            wide = (style.width - 2 * edge - gap * (len(row) - 1)) / len(row)
             for column, place in enumerate(row):
-                x = left + EDGE + column * (wide + GAP)
+                x = left + edge + column * (wide + gap)
                 axes = add_axes(figure, x, y, wide, tall)
                 painted.panel(axes, place, (wide / inch, tall / inch), inch)
                 if letters and number == 0 and place in (row[0], row[-1]):
                     _letter(figure, place[1], x + wide / 2, top + 0.14)
-            y += tall + GAP
+            y += tall + gap
 
     return Drawn(style.width, height, draw)
 
@@ -194,9 +197,9 @@ def _rows(views: tuple[str, ...], *, wide: bool) -> list[list[Place]]:
     return rows + [[(FLAT, left), (FLAT, right)] for view in views if view == FLAT]
 
 
-def _fit(row: list[Place], spans: Mapping[Place, np.ndarray], width: float) -> tuple[float, float]:
+def _fit(row: list[Place], spans: Mapping[Place, np.ndarray], width: float, gap: float) -> tuple[float, float]:
     """Return inches per mm with which a row fills the width, and its height."""
-    inch = (width - GAP * (len(row) - 1)) / len(row) / max(spans[place][0] for place in row)
+    inch = (width - gap * (len(row) - 1)) / len(row) / max(spans[place][0] for place in row)
     return inch, max(spans[place][1] for place in row) * inch
 
 
@@ -213,6 +216,7 @@ class _Painted:
     style: SurfaceStyle
     outlines: Mapping[str, np.ndarray]
     labels: bool  # Whether outlines are named
+    captions: bool  # Whether views are named
 
     def panel(self, axes: Axes, place: Place, span: tuple[float, float], inch: float) -> None:
         """Paint sulci, then data; where nothing was measured, pale stripes; then outlines."""
@@ -242,7 +246,8 @@ class _Painted:
         axes.set_ylim(centre - span[1] / 2, centre + span[1] / 2)
         axes.set_axis_off()
         axes.set_label(f"{hemisphere} {view}")
-        axes.text(0.5, -0.005, view, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top")
+        if self.captions:
+            axes.text(0.5, -0.005, view, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top")
         traced = [trace(table, mesh, np.asarray(mask)[half] > 0, name) for name, mask in self.outlines.items()]
         visible = [outline for outline in traced if outline is not None]
         if visible:

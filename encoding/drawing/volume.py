@@ -100,16 +100,7 @@ def volume_blocks(
 
     Shapes: arrays of `layer` (x, y, z), `affine` (4, 4).
     """
-    extra = {"_strength": layer.strength}
-    if layer.above is not None:
-        extra["_above"] = layer.above
-    slab, turned = turn_upright({**layer.arrays, **extra}, layer.measured, affine, "axial", title)
-    strength = np.nan_to_num(turned["_strength"], nan=-np.inf)
-    peak = float(strength[np.isfinite(strength)].max(initial=0))
-    above = np.asarray(turned["_above"], bool) if layer.above is not None else np.zeros(slab.covered.shape, bool)
-    if not above.any():  # nothing passed, or there is no line
-        above = strength > max(LINE * peak, 1e-12)
-    above &= slab.covered
+    slab, turned, strength, above = _turned(layer, affine, title)
     clusters = find_clusters(strength, above, slab.affine)
     cuts = choose_cuts(slab, clusters, style.slices, structures=style.mni)
     blocks = []
@@ -122,6 +113,29 @@ def volume_blocks(
             names = {cut.index: cut.name for cut in row}
             blocks.append(_row(slab.at(plane), layer, turned, ground, names, style.width))
     return blocks, cuts, _voxels(slab)
+
+
+def glass_block(layer: Layer, affine: np.ndarray, width: float) -> Drawn:
+    """Lay out projections through a volume along the three axes.
+
+    Shapes: arrays of `layer` (x, y, z), `affine` (4, 4).
+    """
+    slab, turned, strength, above = _turned(layer, affine, "")
+    return _glass(slab, layer, turned, np.where(above, strength, -np.inf), width, captions=False)
+
+
+def _turned(layer: Layer, affine: np.ndarray, title: str) -> tuple[Slab, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Reorient a layer; return also its strength, and what is above the line."""
+    extra = {"_strength": layer.strength}
+    if layer.above is not None:
+        extra["_above"] = layer.above
+    slab, turned = turn_upright({**layer.arrays, **extra}, layer.measured, affine, "axial", title)
+    strength = np.nan_to_num(turned["_strength"], nan=-np.inf)
+    peak = float(strength[np.isfinite(strength)].max(initial=0))
+    above = np.asarray(turned["_above"], bool) if layer.above is not None else np.zeros(slab.covered.shape, bool)
+    if not above.any():  # nothing passed, or there is no line
+        above = strength > max(LINE * peak, 1e-12)
+    return slab, turned, strength, above & slab.covered
 
 
 def _sampled(slab: Slab, layer: Layer, turned: dict[str, np.ndarray], index: int) -> np.ndarray:
@@ -160,7 +174,15 @@ def _row(
     return Drawn(width, n_rows * (high * inch + LABEL) + (n_rows - 1) * GAP + 0.06, draw)
 
 
-def _glass(slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray, width: float) -> Drawn:
+def _glass(
+    slab: Slab,
+    layer: Layer,
+    turned: dict[str, np.ndarray],
+    strength: np.ndarray,
+    width: float,
+    *,
+    captions: bool = True,
+) -> Drawn:
     """Projections along the three axes: the strongest voxel above the line on each line of sight."""
     spans = {}
     for plane in CUTS:
@@ -168,19 +190,22 @@ def _glass(slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np
         spans[plane] = right - left, top - bottom
     content = sum(wide for wide, _ in spans.values())
     tallest = max(high for _, high in spans.values())
-    inch = min((width - 2 * EDGE - 4 * GAP) / content, GLASS_HEIGHT / tallest)
+    edge, gap, label = (EDGE, 2 * GAP, LABEL) if captions else (0.0, 0.03, 0.0)
+    inch = min((width - 2 * edge - 2 * gap) / content, GLASS_HEIGHT / tallest)
 
     def draw(figure: Figure, left: float, top: float) -> None:
-        x = left + (width - content * inch - 4 * GAP) / 2
+        x = left + (width - content * inch - 2 * gap) / 2
         for plane, (wide, high) in spans.items():
-            axes = add_axes(figure, x, top + LABEL + (tallest - high) * inch / 2, wide * inch, high * inch)
-            _paint_glass(axes, slab.at(plane), layer, turned, strength)
-            x += wide * inch + 2 * GAP
+            axes = add_axes(figure, x, top + label + (tallest - high) * inch / 2, wide * inch, high * inch)
+            _paint_glass(axes, slab.at(plane), layer, turned, strength, captions=captions)
+            x += wide * inch + gap
 
-    return Drawn(width, tallest * inch + LABEL + 0.04, draw)
+    return Drawn(width, tallest * inch + label + 0.04, draw)
 
 
-def _paint_glass(axes: Axes, slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray) -> None:
+def _paint_glass(
+    axes: Axes, slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray, *, captions: bool
+) -> None:
     axis, across, up = CUTS[slab.cut]
     highest = np.argmax(strength, axis=axis, keepdims=True)
     window = (slab.window[across], slab.window[up])
@@ -198,14 +223,15 @@ def _paint_glass(axes: Axes, slab: Slab, layer: Layer, turned: dict[str, np.ndar
     axes.add_collection(LineCollection(trace_voxels(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
     axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
     axes.set_label(f"glass {slab.cut}")
-    axes.set_title(SIDES[slab.cut], size=7.5, color=MUTED, pad=3)
-    _frame(axes, across)
+    if captions:
+        axes.set_title(SIDES[slab.cut], size=7.5, color=MUTED, pad=3)
+    _frame(axes, across if captions else -1)
 
 
 def _frame(axes: Axes, across: int) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
-    ends = ("L", "R") if across == 0 else ("P", "A")
+    ends = {0: ("L", "R"), 1: ("P", "A")}.get(across, ("", ""))
     for place, end in zip((0.0, 1.0), ends, strict=True):
         axes.text(
             place, 0.0, end, transform=axes.transAxes, ha="left" if place == 0 else "right", va="bottom", size=8,

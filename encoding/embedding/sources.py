@@ -62,6 +62,16 @@ class FeatureSource(ABC):
         """
         return {}
 
+    def split(self) -> tuple["FeatureSource", ...]:
+        """Make one source of each feature space that the table describes.
+
+        Returns
+        -------
+        tuple of FeatureSource
+            Itself, unless a table describes several.
+        """
+        return (self,)
+
     def check(self, base: Path) -> None:  # noqa: B027
         """Refuse files that are missing or wrong before anything is computed; the default checks nothing.
 

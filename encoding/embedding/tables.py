@@ -1,6 +1,7 @@
 """Feature spaces that are there already: human ratings, embeddings of a model, annotations."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import pandas as pd
 
 from ..core import (
     AlignmentError,
+    ConfigError,
     DataError,
     FeatureSpace,
     Provenance,
@@ -20,8 +22,9 @@ from ..core import (
     suggest,
     versions,
 )
-from ..core.settings import Count, Rule, Text, distinct, settings
-from ..io.arrays import open_npy
+from ..core.arrays import composed
+from ..core.settings import Count, OneOf, Rule, Text, distinct, settings
+from ..io.embeddings import SUFFIXES, read_embeddings
 from ..io.fetched import absent, require_fetched
 from ..io.store import DESCRIPTION, load
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
@@ -29,8 +32,12 @@ from .sources import FeatureSource, SourceContext
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
 RELEASED = 2196
+FILLS = ("no", "mean")
 # Rounding above this part of half the range of a feature is no longer negligible.
 LOST = 1e-3
+
+
+Layers = Annotated[tuple[Text, ...], Rule("a list of layers, each once,", distinct)]
 
 
 @settings("[[features]]")
@@ -40,19 +47,54 @@ class FeatureTable(FeatureSource):
     name: Text
     """Name of the feature space."""
     file: Text
-    """Relative to the BIDS folder: TSV, CSV or parquet with a stimulus column; ``.npy`` of shape
-    (n_stimuli, n_features) beside a ``.txt`` or ``.tsv`` of the same name that lists the stimuli; a folder into which a
-    `FeatureSpace` was saved; a MATLAB ``.mat`` file with a struct ``L`` of ``feat`` and ``featname``, whose row i
-    belongs to stimulus "i"; or a folder with one such file per stimulus, named after it, with a vector ``feat`` (bdpy's
-    layout)."""
+    """Relative to the BIDS folder: TSV, CSV or parquet with a stimulus column; an array (n_stimuli, n_features) in
+    ``.npy``, ``.npz``, ``.pt``, ``.safetensors`` or ``.h5``, with a list "stimuli" inside or beside a ``.txt`` or
+    ``.tsv`` of the same name that lists them; one vector per stimulus in such a file, named after it; a folder into
+    which a `FeatureSpace` was saved; a MATLAB ``.mat`` file with a struct ``L`` of ``feat`` and ``featname``, whose row
+    i belongs to stimulus "i"; or a folder with one such file per stimulus, named after it, with a vector ``feat``
+    (bdpy's layout)."""
     stimulus: Text | None = None
     """Column that names the stimulus; the first of stim_id, stimulus, stim_file, ... if left out."""
     columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
-    """Features to use; all other columns if left out. For a ``.npy`` file and for files per stimulus, the names of the
-    features."""
+    """Features to use; all other columns if left out. For arrays and for files per stimulus, the names of the
+    features. In parquet, a column may hold a list of numbers in every row; each number is a feature then."""
+    layer: Text | None = None
+    """Which array of a file of several, or which column of lists in parquet."""
+    layers: Layers | None = None
+    """Several arrays of one file, each a feature space of its own: ``layers = ["conv1", "fc6"]`` of a space "net" makes
+    the spaces "net_conv1" and "net_fc6"."""
+    fill: Annotated[str, OneOf(FILLS)] = "no"
+    """What is done about stimuli that were shown but have no row, or a row with missing values. "no": they are refused.
+    "mean": they get the mean of the other stimuli of the table, and the report says how many."""
     rows: Count | None = None
     """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
     position of a row says which stimulus it is."""
+
+    def __post_init__(self) -> None:
+        """Check rules across fields."""
+        if self.layer is not None and self.layers is not None:
+            raise ConfigError(f"feature space {self.name!r}: `layer` and `layers` are both given; keep one.")
+
+    def split(self) -> tuple[FeatureSource, ...]:
+        """Make a source of every layer.
+
+        Returns
+        -------
+        tuple of FeatureTable
+            One per layer; itself if no layers are named.
+        """
+        if self.layers is None:
+            return (self,)
+        names = [re.sub(r"[^A-Za-z0-9]+", "_", layer).strip("_") for layer in self.layers]
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"feature space {self.name!r}: layers {', '.join(self.layers)} differ in characters only that names "
+                f"of spaces cannot have. Make a [[features]] table of each, with `layer`."
+            )
+        return tuple(
+            dataclasses.replace(self, name=f"{self.name}_{name}", layer=layer, layers=None)
+            for name, layer in zip(names, self.layers, strict=True)
+        )
 
     def check(self, base: Path) -> None:
         """Read the file, which is small beside everything that follows."""
@@ -95,18 +137,27 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
         raise DataError(f"Feature space {source.name!r}: no file {path} ({source.file!r} in {base}).")
     else:
         require_fetched([path], f"Feature space {source.name!r}")
-        read = {".npy": _array, ".mat": _struct}.get(path.suffix, _table)
-        names, values, features, files = read(source, path)
+        readers = {".mat": _struct} | dict.fromkeys(SUFFIXES, _array)
+        names, values, features, files = readers.get(path.suffix.lower(), _table)(source, path)
     empty = np.flatnonzero(names == "")
     if len(empty):
         raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({len(empty)} such rows).")
+    if source.fill != "no":
+        whole = np.isfinite(values).all(axis=1)
+        if not whole.any():
+            raise DataError(f"{path}: every stimulus of feature space {source.name!r} has missing values.")
+        names, values = names[whole], values[whole]
     _check(source, path, names, values, features)
     inputs = (
         {path.name: digest([fingerprint(file) for file in files])}
         if len(files) > 2
         else {file.name: fingerprint(file) for file in files}
     )
-    provenance = Provenance("table/1", dataclasses.asdict(source), inputs, None, versions())
+    added = {"layer": None, "layers": None, "fill": "no"}
+    config = {
+        name: value for name, value in dataclasses.asdict(source).items() if name not in added or value != added[name]
+    }
+    provenance = Provenance("table/1", config, inputs, None, versions())
     return FeatureSpace(source.name, values, Samples.of_stimuli(names), features, provenance)
 
 
@@ -119,12 +170,17 @@ def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     if not features:
         raise DataError(f"{where}: no column beside {stimulus!r}; at least one feature is needed.")
     if source.columns is None:
-        require_no_row_numbers(list(frame.columns), where)
+        require_no_row_numbers(frame, where)
     for name in features:
         if name not in frame.columns:
             raise DataError(
                 f"{where}: no column {name!r} for feature space {source.name!r}. {suggest(name, frame.columns)}"
             )
+    lists = [name for name in features if _holds_lists(frame[name])]
+    if source.layer is not None and source.layer not in lists:
+        raise DataError(f"{where}: no column {source.layer!r} of lists. {suggest(source.layer, lists)}")
+    if lists:
+        return frame[stimulus].to_numpy(dtype=str), *_listed(source, frame, lists, where), (path,)
     try:
         values = np.stack([numbers_of(frame, name, where) for name in features], axis=1)
     except DataError as error:
@@ -133,31 +189,70 @@ def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     return frame[stimulus].to_numpy(dtype=str), values, features, (path,)
 
 
-def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
-    values = np.asarray(open_npy(path))
-    if values.ndim != 2 or values.dtype.kind not in "fiub":
+def _holds_lists(column: pd.Series) -> bool:
+    """Return True if the cells of a column are lists or arrays; empty cells are allowed."""
+    cells = column.dropna()
+    return (
+        column.dtype == object and len(cells) > 0 and all(isinstance(cell, list | tuple | np.ndarray) for cell in cells)
+    )
+
+
+def _listed(
+    source: FeatureTable, frame: pd.DataFrame, lists: Sequence[str], where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Spread a column of lists over one column per number."""
+    column = source.layer or lists[0]
+    if len(lists) > 1 and source.layer is None:
         raise DataError(
-            f"{path}: shape {values.shape} of {values.dtype}, but numbers (n_stimuli, n_features) were needed."
+            f"{where}: columns {', '.join(lists)} hold lists. Say which with `layer`, or several with `layers`."
         )
+    rows = [None if cell is None or cell is pd.NA else np.asarray(cell) for cell in frame[column]]
+    shapes = {row.shape for row in rows if row is not None and row.ndim}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise DataError(f"{where}: lists in {column!r} have shapes {sorted(shapes)[:3]}; all need as many numbers.")
+    (n,) = next(iter(shapes))
+    values = np.full((len(rows), n), np.nan)
+    for number, row in enumerate(rows):
+        if row is not None and row.ndim:
+            values[number] = row
+    return values, tuple(f"{column}_{i + 1}" for i in range(n))
+
+
+def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
+    values, inside = read_embeddings(path, source.layer)
+    files: tuple[Path, ...] = (path,)
     beside = [path.with_suffix(suffix) for suffix in (".txt", ".tsv") if path.with_suffix(suffix).is_file()]
-    if len(beside) != 1:
+    if inside is None and len(beside) != 1:
         raise DataError(
             f"{path}: {len(beside)} of {path.stem}.txt (one stimulus per line) and {path.stem}.tsv (with a "
             f"stimulus column) lie beside it; exactly one is needed to name its rows."
         )
-    if beside[0].suffix == ".txt":
-        names = [line.strip() for line in beside[0].read_text(encoding="utf-8").splitlines() if line.strip()]
+    if inside is not None:
+        names, lister = list(inside), "its own list"
+    elif beside[0].suffix == ".txt":
+        names = _lines(beside[0])
+        lister, files = beside[0].name, (path, beside[0])
     else:
         frame = read_table(beside[0], text=(*STIMULUS_COLUMNS, source.stimulus or ""))
         column = stimulus_column([str(name) for name in frame.columns], source.stimulus, str(beside[0]))
         names = frame[column].tolist()
+        lister, files = beside[0].name, (path, beside[0])
     features = source.columns or tuple(f"{source.name}_{i + 1}" for i in range(values.shape[1]))
     if (len(names), len(features)) != values.shape:
         raise DataError(
-            f"{path}: shape {values.shape}, but {beside[0].name} names {len(names)} stimuli and there are "
+            f"{path}: shape {values.shape}, but {lister} names {len(names)} stimuli and there are "
             f"{len(features)} feature names."
         )
-    return np.asarray(names, dtype=str), values.astype(np.float64), features, (path, beside[0])
+    return np.asarray(names, dtype=str), values, features, files
+
+
+def _lines(path: Path) -> list[str]:
+    """Read a list of names, one a line."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read as a list of stimuli ({error}). Save it as UTF-8 text.") from error
+    return [line.strip() for line in content.split("\n") if line.strip()]
 
 
 def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:
@@ -206,7 +301,9 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
             f"{where}: {len(names)} stimuli, but {wanted} were needed"
             f"{'' if source.rows else '; rows of a .mat file are stimulus ids. Set `rows` if it holds other stimuli'}."
         )
-    series = pd.Series(names)
+    if not values.size:
+        raise DataError(f"{where}: {values.shape[0]} stimuli and {values.shape[1]} features; at least one is needed.")
+    series = pd.Series(composed(names))
     repeated = series[series.duplicated()].unique()
     if len(repeated):
         shown = ", ".join(repr(str(name)) for name in repeated[:5])
@@ -216,7 +313,7 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
         row, column = np.argwhere(bad)[0]
         raise DataError(
             f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
-            f"{str(names[row])!r}. Fill them, or leave the rows or columns out."
+            f'{str(names[row])!r}. Fill them, leave the rows or columns out, or set fill = "mean".'
         )
     _check_precision(values, features, where)
 

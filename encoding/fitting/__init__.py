@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .folds import Fold, Folds
     from .models import MODELS, BandedRidge, EncodingModel, Ridge, models_of_subsets, one_model_each
     from .splits import Split, make_folds
+    from .weights import fit_weights, intercept_of, predict_rows, predict_stimuli, tuning
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -29,7 +30,12 @@ __all__ = [
     "choose_device",
     "cross_predict",
     "cross_predict_all",
+    "fit_weights",
+    "intercept_of",
     "make_folds",
     "models_of_subsets",
     "one_model_each",
+    "predict_rows",
+    "predict_stimuli",
+    "tuning",
 ]

@@ -1,6 +1,7 @@
 """Fit models on training folds and predict the held-out folds."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -13,11 +14,9 @@ from ..core import (
     AlignmentError,
     DataError,
     FeatureSpace,
-    FoldMoments,
     Predictions,
     Provenance,
     Responses,
-    Samples,
     digest,
     fingerprint_array,
     suggest,
@@ -28,11 +27,13 @@ from ..io.arrays import drop_pages, take_columns
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
+from .assembly import gather, held_rows, join_folds, pack
 from .budget import Compute
 from .design import DesignMatrix, lay_out_folds, make_design
 from .folds import Folds
 from .models import EncodingModel
 from .plan import Choice, choose_method, group_members, plan_memory
+from .reduction import reduce_all
 from .solvers import SOLVERS
 from .solvers.base import Fit, Keep, Problem, Size, Solver, Task
 from .solvers.himalaya import HimalayaSolver, verify
@@ -42,10 +43,8 @@ from .solvers.shared import SharedSolver, share_penalties
 STEP = "cross_predict/2"
 logger = logging.getLogger(__name__)
 BLOCK_BYTES = 64 << 20
-FLAT = ("y", "p", "yy", "pp", "yp", "alphas")
-BANDED = ("y_band", "p_band", "gammas")
-# A target's weights are called unstable if on average over outer folds more than this share of them moves.
-UNSTABLE = 0.25
+# Settings of a model that reduce its spaces to components.
+REDUCTIONS = ("pca", "keep_variance")
 
 
 @dataclass(eq=False, slots=True)
@@ -164,15 +163,26 @@ def cross_predict_all(
         )
     used = [_spaces_of(model, spaces, responses) for model in models]
     identity = _identity(responses)
+    found: dict[int, Predictions] = {}
+    for n, (model, its, folder) in enumerate(zip(models, used, folders, strict=True)):
+        if _reduction(model) is not None:
+            provenance = _provenance(
+                model, its, identity, folds, seed=seed, keep=compute.keep_bytes > 0, method=model.method
+            )
+            found[n] = _fit_components(
+                model, its, responses, folds, Path(folder), provenance=provenance, compute=compute, progress=progress
+            )
+    whole = [n for n in range(len(models)) if n not in found]
     jobs = [
-        _job(model, its, identity, responses, folds, Path(folder), seed=seed, compute=compute)
-        for model, its, folder in zip(models, used, folders, strict=True)
+        _job(models[n], used[n], identity, responses, folds, Path(folders[n]), seed=seed, compute=compute)
+        for n in whole
     ]
     wanted = [number for number, job in enumerate(jobs) if not saved_with(job.folder, job.provenance.key)]
     if wanted:
-        together = {space.name: space for number in wanted for space in used[number]}
+        together = {space.name: space for number in wanted for space in used[whole[number]]}
         _fit([jobs[number] for number in wanted], list(together.values()), responses, folds, compute, progress)
-    return [load(job.folder) for job in jobs]
+    found |= {n: load(job.folder) for n, job in zip(whole, jobs, strict=True)}
+    return [found[n] for n in range(len(models))]
 
 
 def _job(
@@ -189,8 +199,7 @@ def _job(
     """Choose the solver of a model, and make the key of its result."""
     rng = np.random.default_rng([seed, int(digest([model.name, model.bands]), 16) % 2**32])
     gammas = model.candidates(rng)
-    n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
-    keep = 4 * gammas.shape[1] * n_rows * len(responses.targets) <= compute.keep_bytes
+    keep = _keeps(gammas.shape[1], responses, folds, compute)
     widths = tuple(space.values.shape[1] for space in used)
     alphas = model.penalties(sum(widths))
     rows = lay_out_folds(np.empty((len(folds.samples), 0)), folds)
@@ -198,6 +207,11 @@ def _job(
     choice = choose_solver(model, size, int(responses.usable.sum()), compute.device)
     provenance = _provenance(model, used, identity, folds, seed=seed, keep=keep, method=choice.method)
     return _Job(model, gammas, provenance, folder, keep, choice, alphas, size)
+
+
+def _keeps(n_bands: int, responses: Responses, folds: Folds, compute: Compute) -> bool:
+    """Return True if held-out predictions of every band fit the budget."""
+    return 4 * n_bands * len(held_rows(folds)[0]) * len(responses.targets) <= compute.keep_bytes
 
 
 def _fit(
@@ -261,8 +275,83 @@ def _fit(
             values = partial.reopen("values.npy")
         state, solver = gather(partial, chunks, task, job.choice, len(folds.folds), len(responses.targets))
         state["n"] = np.array([len(np.unique(fold.average)) for fold in folds.folds])
-        write_object(_pack(job, responses, folds, state, values, solver), partial.folder)
+        write_object(
+            pack(
+                job.model,
+                responses,
+                folds,
+                grid=job.alphas,
+                provenance=job.provenance,
+                state=state,
+                values=values,
+                solver=solver,
+            ),
+            partial.folder,
+        )
         partial.finish()
+
+
+def _reduction(model: EncodingModel) -> dict[str, Any] | None:
+    """Return how a model reduces its feature spaces to components; None where it takes them as they are."""
+    wanted = {"n_components": getattr(model, "pca", None), "share": getattr(model, "keep_variance", None)}
+    return wanted if any(value is not None for value in wanted.values()) else None
+
+
+def _fit_components(
+    model: EncodingModel,
+    used: list[FeatureSpace],
+    responses: Responses,
+    folds: Folds,
+    folder: Path,
+    *,
+    provenance: Provenance,
+    compute: Compute,
+    progress: Progress,
+) -> Predictions:
+    """Fit a model of components fold by fold: those of a fold come from its training rows alone."""
+    if saved_with(folder, provenance.key):
+        found: Predictions = load(folder)
+        return found
+    wanted = _reduction(model)
+    assert wanted is not None
+    n_rows, n_bands = len(held_rows(folds)[0]), 1 if model.joined else len(used)
+    keep = _keeps(n_bands, responses, folds, compute)
+    seed = provenance.seed or 0
+    inner = replace(model, pca=None, keep_variance=None)
+    all_or_none = replace(compute, keep_bytes=2**62 if keep else 0)
+    parts, places, sizes = [], [], []
+    for k, fold in enumerate(folds.folds):
+        components, _ = reduce_all(used, fold.train, **wanted)
+        sizes.append([space.n_features for space in components])
+        places.append(folder.with_name(f"{folder.name}-fold-{k}"))
+        one = Folds((fold,), folds.samples, folds.gap)
+
+        def tell(part: float, k: int = k) -> None:
+            progress((k + part) / len(folds.folds))
+
+        parts.append(
+            cross_predict(inner, components, responses, one, places[-1], seed=seed, compute=all_or_none, progress=tell)
+        )
+    partial = Partial(folder, {"key": provenance.key})
+    values = None
+    if keep:
+        filled = partial.array("values.npy", (n_bands, n_rows, len(responses.targets)))
+        first = 0
+        for part in parts:
+            assert part.values is not None
+            filled[:, first : first + len(part.samples)] = part.values
+            first += len(part.samples)
+        if isinstance(filled, np.memmap):
+            filled.flush()
+        values = partial.reopen("values.npy")
+    write_object(
+        join_folds(model, parts, folds, responses, values=values, provenance=provenance, sizes=sizes), partial.folder
+    )
+    partial.finish()
+    for place in places:
+        shutil.rmtree(place)
+    joined: Predictions = load(folder)
+    return joined
 
 
 def make_task(design: DesignMatrix, model: EncodingModel, gammas: np.ndarray) -> Task:
@@ -299,8 +388,10 @@ def _provenance(
     model: EncodingModel, used: list[FeatureSpace], identity: str, folds: Folds, *, seed: int, keep: bool, method: str
 ) -> Provenance:
     """Describe model, inputs and folds; a solver that tries candidates of its own is part of the key."""
-    config = {"model": asdict(model), "kind": type(model).__name__, "keep": keep}
-    if SOLVERS[method].regrids:
+    unset = {"keep_weights": None} | {name: None for name in REDUCTIONS if getattr(model, name, None) is None}
+    settings = {name: value for name, value in asdict(model).items() if name not in unset}
+    config = {"model": settings, "kind": type(model).__name__, "keep": keep}
+    if method != "auto" and SOLVERS[method].regrids:
         config["solver"] = method
     rows = [[fingerprint_array(part) for part in (f.train, f.test, f.average)] for f in folds.folds]
     inner = [[[fingerprint_array(part) for part in pair] for pair in f.inner] for f in folds.folds]
@@ -329,41 +420,6 @@ def _identity(responses: Responses) -> str:
     axes = (samples.run, samples.stimulus, samples.onset, samples.duration, targets.index, targets.structure)
     names = [responses.subject, samples.clock, targets.space, targets.names]
     return digest([responses.provenance.key, names, blocks, [fingerprint_array(axis) for axis in axes]])
-
-
-def _pack(
-    job: _Job,
-    responses: Responses,
-    folds: Folds,
-    state: dict[str, np.ndarray],
-    values: np.ndarray | None,
-    solver: dict[str, object],
-) -> Predictions:
-    """Build `Predictions` from the arrays of all chunks."""
-    model = job.model
-    rows, fold_of = [], []
-    for k, fold in enumerate(folds.folds):
-        # An averaged row takes the place of the first of its repeats.
-        _, first = np.unique(fold.average, return_index=True)
-        rows.append(fold.test[first])
-        fold_of.append(np.full(len(first), k))
-    samples: Samples = responses.samples[np.concatenate(rows)]
-    moments = FoldMoments(**{name: state[name] for name in ("n", "y", "p", "yy", "pp", "yp", "y_band", "p_band")})
-    return Predictions(
-        model.name,
-        ("+".join(model.bands),) if model.joined else model.bands,
-        responses.subject,
-        samples,
-        responses.targets,
-        np.concatenate(fold_of),
-        moments,
-        state["alphas"],
-        job.alphas,
-        state["gammas"],
-        values,
-        job.provenance,
-        solver,
-    )
 
 
 class ChunkFit:
@@ -426,68 +482,3 @@ def _writer(store: np.ndarray | None, chunk: np.ndarray, design: DesignMatrix) -
         drop_pages(store)
 
     return keep
-
-
-def gather(
-    partial: Partial, chunks: Sequence[np.ndarray], task: Task, choice: Choice, n_folds: int, n_targets: int
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Concatenate the results of all chunks.
-
-    Return penalties, weights and sums of all targets, NaN where nothing was fitted, and what the report says about the
-    solver and the search.
-    """
-    n_bands = task.gammas.shape[1]
-    state = {name: partial.array(_file(name), (n_folds, n_targets), _dtype(name)) for name in FLAT}
-    state |= {name: partial.array(_file(name), (n_folds, n_bands, n_targets), _dtype(name)) for name in BANDED}
-    curve = np.zeros(1)
-    methods, verified, largest = [], 0, 0.0
-    for number, chunk in enumerate(chunks):
-        part = partial.read(number)
-        for name in (*FLAT, *BANDED):
-            state[name][..., chunk] = part[name]
-        curve = curve + part["curve"]
-        methods.append(str(part["method"]))
-        verified += int(part["verified"][0])
-        largest = max(largest, float(part["verified"][1]))
-    fitted = sum(len(chunk) for chunk in chunks)
-    solver = {
-        "method": choice.method,
-        "reason": choice.reason,
-        "fell_back": sum(method != choice.method for method in methods),
-        "verified_targets": verified,
-        "verified_difference": largest,
-        **search_facts(state, task, curve / max(n_folds * fitted, 1)),
-    }
-    return {name: partial.reopen(_file(name)) for name in state}, solver
-
-
-def _file(name: str) -> str:
-    """Return the file name of an array in a saved `Predictions`, so that it is written in place."""
-    return f"{name}.npy" if name in ("alphas", "gammas") else f"moments_{name}.npy"
-
-
-def _dtype(name: str) -> type:
-    """Return the precision in which an array is saved."""
-    return np.float32 if name == "gammas" else np.float64
-
-
-def search_facts(state: dict[str, np.ndarray], task: Task, curve: np.ndarray) -> dict[str, Any]:
-    """Summarise a search: choices at the smallest and largest penalty, unstable weights, and the learning curve.
-
-    Weights of a target are unstable if more than a quarter of them moves between outer folds.
-    """
-    alphas = state["alphas"]
-    n = max(int(np.isfinite(alphas).all(0).sum()), 1)
-    unstable = 0
-    for first in range(0, alphas.shape[1], 4096):
-        gammas = state["gammas"][:, :, first : first + 4096]
-        unstable += int((0.5 * np.abs(gammas - gammas.mean(0)).sum(1).mean(0) > UNSTABLE).sum())
-    # A solver with a grid of its own may choose penalties between those of the model; each counts for the nearest.
-    edges = np.sqrt(task.alphas[1:] * task.alphas[:-1])
-    low, high = (alphas < edges[0], alphas >= edges[-1]) if len(edges) else (np.zeros(1), np.zeros(1))
-    return {
-        "at_smallest_alpha": float(low.sum() / (n * len(alphas))),
-        "at_largest_alpha": float(high.sum() / (n * len(alphas))),
-        "unstable_gammas": unstable / n,
-        "curve": [float(value) for value in curve],
-    }

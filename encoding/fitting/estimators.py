@@ -125,6 +125,8 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         AlignmentError
             If X, y and groups do not fit together.
         """
+        if y is None:
+            raise AlignmentError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         X, order, bands = self._arrange(X)
         Y = check_array(y, dtype=[np.float64, np.float32], ensure_2d=False)
         self._flat = Y.ndim == 1
@@ -193,7 +195,10 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self, "coef_")
         X, order, bands = self._arrange(X)
         if X.shape[1] != self.n_features_in_:
-            raise AlignmentError(f"X has {X.shape[1]} features, but {self.n_features_in_} were fitted.")
+            raise AlignmentError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
+                f"as input: those that were fitted."
+            )
         if split:
             return np.stack([X[:, order[band]] @ self.coef_[order[band]] for band in bands])
         return X @ self.coef_ + (self.intercept_ if self.fit_intercept else 0.0)
@@ -291,6 +296,16 @@ class RidgeCV(BandedRidgeCV):
         Negative mean squared error of the choice, averaged over inner folds.
     coef_, intercept_, n_features_in_, solver_
         As in `BandedRidgeCV`.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((60, 5))
+    >>> Y = X @ rng.standard_normal((5, 3)) + 0.1 * rng.standard_normal((60, 3))
+    >>> model = encoding.RidgeCV(alphas=[0.1, 1, 10], cv=3, fit_intercept=True).fit(X, Y)
+    >>> model.score(X, Y).round(1)
+    array([1., 1., 1.])
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from annotated_types import Interval
 from ..core import ConfigError
 from ..core.plugins import Registry
 from ..core.settings import OneOf, Rule, Text, distinct, settings
+from ..core.weights import KEEP_WEIGHTS
 from ..numerics.ridge_search import draw_candidates
 
 SEARCHES = ("random", "guided")
@@ -35,6 +36,12 @@ class Ridge:
     """Ridge regression on one feature space (or several, side by side as one).
 
     One penalty per target, or one for all targets, chosen by inner cross-validation.
+
+    Examples
+    --------
+    >>> import encoding
+    >>> encoding.Ridge(("mllm",), alphas=(1.0, 10.0), keep_weights="mean").name
+    'mllm'
     """
 
     bands: Bands
@@ -53,6 +60,14 @@ class Ridge:
     alpha_unit: Annotated[str, OneOf(ALPHA_UNITS)] = "trace"
     """What `alphas` count. "zscored": they are the penalty L of ``|y - Z w|^2 + L |w|^2`` where every one of the p
     features in Z is z-scored, as papers often state it; it is L / p multiples of trace(K) / n."""
+    pca: Annotated[int, Interval(ge=1, le=1_000_000)] | None = None
+    """Reduce every feature space of more features than this to so many principal components, which are fitted in each
+    outer fold on its training rows; features are z-scored before, and components after. Delays come after it."""
+    keep_variance: Annotated[float, Interval(gt=0, lt=1)] | None = None
+    """Keep as few principal components as explain this share of the variance of z-scored features in training rows."""
+    keep_weights: Annotated[str, OneOf(KEEP_WEIGHTS)] = "no"
+    """Whether weights are saved, for maps of single features and `encoding predict`: "folds" saves those of every outer
+    fold, which predict its held-out rows again; "mean" their mean over folds, which takes as many times less room."""
 
     def __post_init__(self) -> None:
         """Fill in the name and check rules across fields."""
@@ -109,6 +124,12 @@ class BandedRidge:
 
     The kernel is a weighted sum of the kernels of the bands; weights and penalty are chosen per target by
     inner cross-validation over a random search (Dupré la Tour et al. 2022, NeuroImage 264:119728).
+
+    Examples
+    --------
+    >>> import encoding
+    >>> encoding.BandedRidge(("mllm", "ratings"), n_iter=200).name
+    'mllm+ratings'
     """
 
     bands: Bands
@@ -130,6 +151,14 @@ class BandedRidge:
     subsets: bool = False
     """Whether to fit a model of every subset of the bands too, so that variance can be partitioned among them; up to
     five bands. See `models_of_subsets`."""
+    pca: Annotated[int, Interval(ge=1, le=1_000_000)] | None = None
+    """Reduce every feature space of more features than this to so many principal components, which are fitted in each
+    outer fold on its training rows; features are z-scored before, and components after. Delays come after it."""
+    keep_variance: Annotated[float, Interval(gt=0, lt=1)] | None = None
+    """Keep as few principal components as explain this share of the variance of z-scored features in training rows."""
+    keep_weights: Annotated[str, OneOf(KEEP_WEIGHTS)] = "no"
+    """Whether weights are saved, for maps of single features and `encoding predict`: "folds" saves those of every outer
+    fold, which predict its held-out rows again; "mean" their mean over folds, which takes as many times less room."""
 
     def __post_init__(self) -> None:
         """Fill in the name and check rules across fields."""
@@ -290,7 +319,7 @@ def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
     made: list[EncodingModel] = [Ridge((band,), alphas=model.alphas, method=model.method) for band in model.bands]
     for size in range(2, len(model.bands)):
         n_iter = max(size + 1, round(model.n_iter * size / len(model.bands)))
-        smaller = replace(model, bands=model.bands[:size], name="", n_iter=n_iter, subsets=False)
+        smaller = replace(model, bands=model.bands[:size], name="", n_iter=n_iter, subsets=False, keep_weights="no")
         made += [replace(smaller, bands=bands, name="") for bands in combinations(model.bands, size)]
     return tuple(made)
 

@@ -42,11 +42,14 @@ def inside(folder: str | Path, name: str) -> Path:
     return path
 
 
-def read_clip(path: str | Path, n_frames: int, *, each: Callable[[np.ndarray], np.ndarray] | None = None) -> ClipFrames:
+def read_clip(
+    path: str | Path, n_frames: int, *, rate: float = 0.0, each: Callable[[np.ndarray], np.ndarray] | None = None
+) -> ClipFrames:
     """Read frames from the middles of equal parts of a clip.
 
-    The clip is decoded once from its beginning, which is several times faster than a seek to each frame, and exact
-    where a seek may miss.
+    With a `rate` there are as many parts as frames at so many per second (at least one, at most `n_frames`). The clip
+    is decoded once from its beginning, which is several times faster than a seek to each frame, and exact where a seek
+    may miss.
     """
     try:
         import av
@@ -59,14 +62,14 @@ def read_clip(path: str | Path, n_frames: int, *, each: Callable[[np.ndarray], n
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             duration = stated_duration(container, stream)
-            found = _take(container, n_frames, duration, each)
+            found = _take(container, _count(n_frames, rate, duration), duration, each)
         end = found.end
         if end is not None and found.short and end < LEAST * duration:
             return ClipFrames((), (), duration, f"it breaks off at {end:.2f} of {duration:.2f} s")
         if end is not None and (np.isnan(duration) or found.short):
             # The header is silent or wrong; now the end is known.
             with av.open(str(path)) as container:
-                found, duration = _take(container, n_frames, end, each), end
+                found, duration = _take(container, _count(n_frames, rate, end), end, each), end
     except (av.error.FFmpegError, OSError) as error:
         return ClipFrames((), (), float("nan"), f"it cannot be decoded ({error})")
     if not found.frames:
@@ -74,6 +77,13 @@ def read_clip(path: str | Path, n_frames: int, *, each: Callable[[np.ndarray], n
     if found.problem:
         return ClipFrames((), (), duration, found.problem)
     return ClipFrames(tuple(found.frames), tuple(found.times), duration)
+
+
+def _count(most: int, rate: float, duration: float) -> int:
+    """Count the frames to take of a clip: one while its duration is not known."""
+    if not rate:
+        return most
+    return 1 if np.isnan(duration) else min(most, max(1, round(rate * duration)))
 
 
 class _Found:
@@ -120,11 +130,14 @@ def _take(
     aspect = container.streams.video[0].sample_aspect_ratio
     middles = (np.arange(n_frames) + 0.5) / n_frames * duration
     shown: Any = None
+    rate = container.streams.video[0].average_rate
     start, now = None, 0.0
     try:
-        for frame in container.decode(video=0):
-            start = frame.time or 0.0 if start is None else start
-            now = (frame.time - start) if frame.time is not None else now
+        for number, frame in enumerate(container.decode(video=0)):
+            # Streams without a container (.h264) have no times: frames are counted.
+            time = frame.time if frame.time is not None else number / float(rate or 25)
+            start = time if start is None else start
+            now = time - start
             if frame.is_corrupt:
                 found.problem = f"it has a damaged frame at {now:.2f} s"
             # A frame is shown until the next one comes.
@@ -138,7 +151,6 @@ def _take(
         return found
     if shown is None:
         return found
-    rate = container.streams.video[0].average_rate
     found.end = shown[1] + (1.0 / float(rate) if rate else 0.0)
     missing = n_frames - len(found.frames)
     found.short = not np.isnan(duration) and missing > 0 and middles[-1] > found.end

@@ -26,7 +26,7 @@ TYPES: dict[str, type] = {
     for cls in (
         core.Atlas, core.Exclusion, core.FeatureSpace, core.FoldMoments, core.Grid, core.Judgments, core.Plan,
         core.Predictions, core.Provenance, core.Responses, core.RoiSet, core.Samples, core.Scores,
-        core.StimulusSet, core.Targets,
+        core.StimulusSet, core.Targets, core.Weights,
     )
 }  # fmt: skip
 DESCRIPTION = "object.json"
@@ -38,7 +38,7 @@ def save(item: Any, folder: str | Path) -> Path:
 
     Parameters
     ----------
-    item : StimulusSet, Judgments, FeatureSpace, Responses, Predictions, Scores, Atlas, Samples or Targets
+    item : StimulusSet, Judgments, FeatureSpace, Responses, Predictions, Scores, Weights, Atlas, Samples or Targets
         The object.
     folder : str or Path
         Where to.
@@ -47,6 +47,14 @@ def save(item: Any, folder: str | Path) -> Path:
     -------
     Path
         The folder.
+
+    Examples
+    --------
+    >>> import encoding, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = encoding.save(encoding.Targets.of_columns(["V1"]), folder + "/targets")
+    ...     encoding.load(folder + "/targets")
+    Targets(1 of kind 'column')
     """
     with atomic_folder(folder) as temporary:
         write_object(item, temporary)
@@ -80,6 +88,14 @@ def load(folder: str | Path) -> Any:
     ------
     DataError
         If the folder holds no object, or one of another format.
+
+    Examples
+    --------
+    >>> import encoding, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = encoding.save(encoding.Samples.of_stimuli(["joy.mp4"]), folder + "/stimuli")
+    ...     encoding.load(folder + "/stimuli").stimulus
+    array(['joy.mp4'], dtype='<U7')
     """
     folder = Path(folder)
     content = _read_description(folder)

@@ -8,20 +8,21 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..core import DataError, StimulusSet
+from ..core import DataError, StimulusSet, Targets
 from .fetched import absent, require_content
 
 MISSING = ("n/a", "")
 STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimulus_id", "video_id", "video")
-# What pandas calls a column without a name, also after the table was written again.
-NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?|)")
+# What pandas calls a column without a name, also after the table was written again, and what it and R call row numbers.
+NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+|_level_\d+)?|)")
+ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1"}
 
 
 def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -118,8 +119,14 @@ def _checked_names(columns: Sequence[str], path: Path) -> list[str]:
     return names
 
 
-def require_no_row_numbers(columns: Sequence[str], where: str) -> None:
-    """Refuse a column without a name, which pandas writes row numbers into unless it is told not to."""
+def require_no_row_numbers(frame: pd.DataFrame, where: str) -> None:
+    """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns."""
+    columns = [str(name) for name in frame.columns]
+    counted = [name for name in columns if name.lower() in ROW_NUMBERS and _counts_rows(frame[name])]
+    if counted:
+        raise DataError(
+            f"{where}: column {counted[0]!r} only numbers the rows. Remove it, or list the features in `columns`."
+        )
     nameless = next((number for number, name in enumerate(columns, start=1) if NAMELESS.fullmatch(name)), None)
     if nameless is not None:
         raise DataError(
@@ -128,12 +135,21 @@ def require_no_row_numbers(columns: Sequence[str], where: str) -> None:
         )
 
 
+def _counts_rows(column: pd.Series) -> bool:
+    """Return True for 0, 1, 2, ... or 1, 2, 3, ... in a column of more than two rows."""
+    if len(column) < 3 or not pd.api.types.is_numeric_dtype(column):
+        return False
+    return any(np.array_equal(column.to_numpy(), np.arange(first, first + len(column))) for first in (0, 1))
+
+
 def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
     """Return a numeric column of a table."""
     if column not in frame.columns:
         raise DataError(f"{where}: no column {column!r}. There is: {', '.join(map(str, frame.columns))}.")
     values = pd.to_numeric(frame[column], errors="coerce")
     bad = values.isna() & frame[column].notna()
+    if frame[column].dtype.kind in "mM" or np.iscomplexobj(values):
+        bad[:] = True  # times would count as nanoseconds
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
@@ -172,3 +188,14 @@ def read_stimuli(path: str | Path) -> StimulusSet:
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def frame_of(columns: Mapping[str, np.ndarray], targets: Targets) -> pd.DataFrame:
+    """Make a table with a row per target, called by its name, or by structure and index."""
+    if targets.kind == "column":
+        index = pd.Index(list(targets.names), name="target")
+    elif any(targets.structure):
+        index = pd.MultiIndex.from_arrays([targets.structure, targets.index], names=["structure", "index"])
+    else:
+        index = pd.Index(targets.index, name="voxel")
+    return pd.DataFrame(dict(columns), index=index)

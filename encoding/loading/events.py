@@ -25,6 +25,13 @@ def read_presentations(
         raise DataError(f"{where}: no stimulus in column {column!r} of its {len(frame)} rows.")
     _check_times(onset, duration, rows, shown, where)
     rows = rows[np.argsort(onset[rows], kind="stable")]
+    twice = np.flatnonzero((np.diff(onset[rows]) == 0) & (shown[rows][1:] == shown[rows][:-1]))
+    if len(twice):
+        first, second = sorted(rows[twice[0] : twice[0] + 2] + 1)
+        raise DataError(
+            f"{where}: rows {first} and {second} both show {str(shown[rows[twice[0]]])!r} at {onset[first - 1]:g} s "
+            f"({len(twice)} such rows). Keep one row for each presentation."
+        )
     named = shown[rows] if stimuli is None else stimuli.canonical(shown[rows])
     return Samples(named, onset[rows], duration[rows], np.full(len(rows), run), "stimulus")
 

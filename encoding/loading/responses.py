@@ -34,7 +34,7 @@ from .betas import load_betas
 from .events import read_presentations
 from .loader import Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
-from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows
+from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows, told_overlaps
 
 
 def load_responses(
@@ -310,7 +310,7 @@ def _load_runs(
             confounds = run_confounds(loader, run, where)
             image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
             stated, told = agreed_t_r(run, image.t_r, where)
-            warned += told
+            warned += (*told, *told_overlaps(presentations, stated, where))
             targets, t_r = image.targets, _same_t_r(stated, t_r, where)
             rows = run_rows(loader, image, presentations, confounds, t_r=t_r, where=where)
             append(rows.values)

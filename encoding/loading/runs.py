@@ -13,6 +13,7 @@ from ..numerics.intervals import mean_weights, overlaps
 from .loader import Scans
 
 T_R_TOLERANCE = 1e-3
+LONGEST_T_R = 60.0  # seconds; larger numbers are milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, 
         )
     if not t_r > 0:
         raise DataError(f"{where}: repetition time is {t_r} s by {first}; it must be above 0.")
+    if t_r > LONGEST_T_R:
+        raise DataError(
+            f"{where}: repetition time is {t_r:g} s by {first}. BIDS wants seconds: divide milliseconds by 1,000."
+        )
     return t_r, warnings
 
 
@@ -119,7 +124,10 @@ def run_rows(
         )
     values = image.values if kept.all() else image.values[kept]
     unusable = clean_series(values, drift, nuisance, standardize=loader.standardize, despike=loader.despike)
-    exclusions = _early_events(loader, presentations, t_r, where)
+    exclusions = [
+        *_early_events(loader, presentations, t_r, where),
+        *_late_ends(loader, presentations, t_r, end, where),
+    ]
     if not kept.all():
         exclusions.append(Exclusion("volumes", int(np.sum(~kept)), "scrubbed or before the steady state", where))
     start = np.flatnonzero(kept) * t_r
@@ -164,6 +172,35 @@ def _early_events(loader: Scans, presentations: Samples, t_r: float, where: str)
             f"acquired"
         )
     return [Exclusion("volumes", lost, text, where)]
+
+
+def _late_ends(loader: Scans, presentations: Samples, t_r: float, end: float, where: str) -> list[Exclusion]:
+    """Note presentations per volume that last beyond the last one; durations may be of another unit."""
+    if loader.per != "tr":
+        return []
+    last = presentations.onset + presentations.duration
+    late = last > end + t_r + T_R_TOLERANCE
+    if not late.any():
+        return []
+    row = int(np.flatnonzero(late)[0])
+    text = (
+        f"{late.sum()} presentations last beyond the end of the run at {end:g} s (the first is "
+        f"{str(presentations.stimulus[row])!r} until {last[row]:g} s)"
+    )
+    return [Exclusion("volumes", int(np.ceil((last[late].max() - end) / t_r - T_R_TOLERANCE)), text, where)]
+
+
+def told_overlaps(presentations: Samples, t_r: float, where: str) -> tuple[str, ...]:
+    """Return a warning where presentations go on for more than half a volume after the next has begun."""
+    longer = presentations.onset[:-1] + presentations.duration[:-1] - presentations.onset[1:]
+    over = np.flatnonzero(longer > t_r / 2)
+    if not len(over):
+        return ()
+    first = over[0]
+    return (
+        f"{where}: {len(over)} presentations go on while the next is shown; the first is "
+        f"{str(presentations.stimulus[first])!r} at {presentations.onset[first]:g} s, for {longer[first]:g} s",
+    )
 
 
 def _bases(loader: Scans, confounds: Confounds | None, kept: np.ndarray, t_r: float) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from .figures import Canvas, canvas_of
     from .maps import write_maps
     from .meshes import Surfaces, find_surfaces
+    from .panel import plot_results
     from .parcels import Region, read_parcels, write_parcels
+    from .plotting import plot_files
     from .report import write_report
     from .results import (
         INFERENCE,
@@ -80,6 +82,8 @@ __all__ = [
     "map_facts",
     "named_winner",
     "note_drawn",
+    "plot_files",
+    "plot_results",
     "prepare_derivative",
     "rank_spaces",
     "rates_of",

@@ -24,6 +24,7 @@ IGNORED = (
     "*_statmap.*",
     "*_dseg.*",
     "scores",
+    "weights*",
     "inference*",
     "figures",
     "group",
@@ -98,7 +99,13 @@ def prepare_derivative(
     write_json(output / "logs" / f"run-{now}-{secrets.token_hex(4)}.json", {**about, "config": text})
 
 
-def drawing_key(results: Sequence[Result], settings: Maps, canvases: Mapping[str, Canvas] | None = None) -> str:
+def drawing_key(
+    results: Sequence[Result],
+    settings: Maps,
+    weights: Sequence[str] = (),
+    *,
+    canvases: Mapping[str, Canvas] | None = None,
+) -> str:
     """Identify the maps and the report of some participants.
 
     Parameters
@@ -107,6 +114,8 @@ def drawing_key(results: Sequence[Result], settings: Maps, canvases: Mapping[str
         What they show.
     settings : Maps
         How.
+    weights : sequence of str, optional
+        Keys of the weights that are mapped too.
     canvases : mapping of str to Canvas, optional
         What each participant is drawn on.
 
@@ -115,9 +124,10 @@ def drawing_key(results: Sequence[Result], settings: Maps, canvases: Mapping[str
     str
         Equal for equal pictures.
     """
+    shown = [result.summary.key for result in results]
     drawn_on = [canvas.identity for canvas in (canvases or {}).values()]
-    keys = [result.summary.key for result in results]
-    return digest(["map/3", versions()["brain-encoding"], keys, asdict(settings), drawn_on])
+    mapped = [list(weights)] if weights else []
+    return digest(["map/3", versions()["brain-encoding"], shown, asdict(settings), drawn_on, *mapped])
 
 
 def is_drawn(folder: Path, key: str) -> bool:

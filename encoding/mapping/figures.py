@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from ..drawing.figure import styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
 from ..drawing.legend import number_footer, pair_footer, winner_footer
 from ..drawing.mesh import FLAT
-from ..drawing.panels import EDGE, Block, Drawn, note_block, stack
+from ..drawing.panels import EDGE, Block, Drawn, below, note_block, stack
 from ..drawing.projection import project, ribbon
 from ..drawing.scales import TIE, ColorScale, PairScale, WinnerScale
 from ..drawing.surface import SurfaceStyle, coverage, surface_block
-from ..drawing.volume import VolumeStyle, volume_blocks
+from ..drawing.volume import VolumeStyle, glass_block, volume_blocks
 from ..io.images.backgrounds import background_of
 from ..io.images.formats import surface_of
 from ..io.images.volumes import volume_of
@@ -39,14 +40,27 @@ class MapFigure:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Canvas:
-    """Draws maps of one set of targets."""
+    """Draws maps of one set of targets.
 
-    targets: Targets  # What the maps are about
-    # Image to draw slices on; the MNI template is used in its space, plain grey elsewhere
+    Attributes
+    ----------
+    targets : Targets
+        What the maps are about.
+    background : Path or None
+        Image to draw slices on; the MNI template is used in its space, plain grey elsewhere.
+    surfaces : Surfaces
+        Meshes.
+    settings : Maps
+        Views, slices and resolution.
+    outlines : mapping of str to ndarray of bool, shape (n_targets,)
+        Regions to outline, by name.
+    """
+
+    targets: Targets
     background: Path | None = None
     surfaces: Surfaces = field(default_factory=Surfaces)
     settings: Maps = field(default_factory=Maps)
-    outlines: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n_targets,) Regions by name
+    outlines: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def identity(self) -> list[str]:
@@ -76,13 +90,23 @@ class Canvas:
     ) -> MapFigure:
         """Draw a map of numbers.
 
-        Shapes: `values` (n_targets,), `passed` (n_targets,).
+        Parameters
+        ----------
+        values : ndarray, shape (n_targets,)
+            One number per target.
+        scale : ColorScale
+            Colours.
+        title : str
+            Title; a second line is a subtitle.
+        passed : ndarray of bool, shape (n_targets,), optional
+            Targets that passed a test; the others are faded.
+
+        Returns
+        -------
+        MapFigure
+            Figure, and what it does not show.
         """
-        faded = passed is not None
-
-        def footer(note: str) -> Drawn:
-            return number_footer(values, scale, WIDTH, note, faded=faded)
-
+        footer = partial(number_footer, values, scale, WIDTH, faded=passed is not None)
         return self.draw(number_layer(values, scale, passed), footer, title)
 
     def winner(
@@ -90,29 +114,63 @@ class Canvas:
     ) -> MapFigure:
         """Draw the best model of every target.
 
-        Shapes: `winner` (n_targets,), `margin, accuracy` (n_targets,).
+        Parameters
+        ----------
+        winner : ndarray of int, shape (n_targets,)
+            Position among the names of the scale; -1 for none, -2 for a tie.
+        margin, accuracy : ndarray, shape (n_targets,)
+            Lead over the second, and what decides how opaque a target is.
+        scale : WinnerScale
+            Names and colours.
+        title : str
+            Title.
+
+        Returns
+        -------
+        MapFigure
+            Figure, and what it does not show.
         """
-        ties = bool((winner == TIE).any())
-
-        def footer(note: str) -> Drawn:
-            return winner_footer(scale, WIDTH, note, ties=ties)
-
+        footer = partial(winner_footer, scale, WIDTH, ties=bool((winner == TIE).any()))
         return self.draw(winner_layer(winner, margin, accuracy, scale), footer, title)
 
     def pair(self, first: np.ndarray, second: np.ndarray, scale: PairScale, title: str) -> MapFigure:
         """Draw two maps at once.
 
-        Shapes: `first, second` (n_targets,).
+        Parameters
+        ----------
+        first, second : ndarray, shape (n_targets,)
+            The maps.
+        scale : PairScale
+            Names and colours.
+        title : str
+            Title.
+
+        Returns
+        -------
+        MapFigure
+            Figure, and what it does not show.
         """
-
-        def footer(note: str) -> Drawn:
-            return pair_footer(scale, WIDTH, f"{note}\n{scale.names[0]} and {scale.names[1]}, one limit for both")
-
+        footer = partial(pair_footer, scale, WIDTH)
         return self.draw(pair_layer(first, second, scale), footer, title)
 
     @styled
     def draw(self, layer: Layer, footer: Any, title: str) -> MapFigure:
-        """Draw any layer of one value per target; `footer` makes the legend from a note on what is covered."""
+        """Draw any layer.
+
+        Parameters
+        ----------
+        layer : Layer
+            Arrays of one value per target.
+        footer : callable
+            Makes the legend, a block, from a note on what is covered.
+        title : str
+            Title; a second line is a subtitle.
+
+        Returns
+        -------
+        MapFigure
+            Figure, and what it does not show.
+        """
         blocks, notes, warning = self.blocks(layer, WIDTH)
         head, _, subtitle = title.partition("\n")
         blocks.append(footer("\n".join(notes)))
@@ -121,7 +179,24 @@ class Canvas:
         return MapFigure(stack(blocks, title=head, subtitle=subtitle, width=WIDTH), warning)
 
     def blocks(self, layer: Layer, width: float) -> tuple[list[Block], list[str], str]:
-        """Lay out brains and slices; return them, notes on what is covered, and a warning of what is on no slice."""
+        """Lay out brains and slices.
+
+        Parameters
+        ----------
+        layer : Layer
+            Arrays of one value per target.
+        width : float
+            Width in inches.
+
+        Returns
+        -------
+        blocks : list of Block
+            To be stacked.
+        notes : list of str
+            What is covered.
+        warning : str
+            Which clusters are on no slice; empty if all are on one.
+        """
         blocks: list[Block] = []
         notes: list[str] = []
         warning = ""
@@ -152,8 +227,37 @@ class Canvas:
             warning = cuts.warning()
         return blocks, notes, warning
 
+    def compact(self, layer: Layer, width: float, dpi: float) -> Drawn:
+        """Lay out a small picture of a layer: both sides of both hemispheres, and a glass brain of voxels.
+
+        Parameters
+        ----------
+        layer : Layer
+            Arrays of one value per target.
+        width : float
+            Width in inches.
+        dpi : float
+            Dots per inch.
+
+        Returns
+        -------
+        Block
+            The picture.
+        """
+        blocks: list[Block] = []
+        if self.surfaces.meshes is not None:
+            style = SurfaceStyle(width=width, dpi=dpi, meshes=self.surfaces.meshes)
+            blocks.append(surface_block(self._on_vertices(layer), style, letters=False, captions=False, gap=0.03))
+        if self.in_volume:
+            affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
+            inside = layer.map(lambda values: volume_of(values, self.targets)[0].astype(float))
+            blocks.append(glass_block(inside, affine, width))
+        return below(blocks, gap=0.04)
+
     def _on_vertices(self, layer: Layer) -> Layer:
         moved = {name: self._vertices(array, labels=name in layer.labels) for name, array in layer.arrays.items()}
+        if "label" in moved:  # where there is no parcel, nothing is missing
+            moved["label"] = np.nan_to_num(moved["label"])
         return replace(layer, arrays=moved, above=None, strength=self._vertices(layer.strength))
 
     def _vertices(self, values: np.ndarray, *, labels: bool = False) -> np.ndarray:

@@ -16,11 +16,21 @@ NATIVE = ("inflated", "pial", "midthickness", "white", "smoothwm")
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """Meshes to draw on, or why there are none."""
+    """Meshes to draw on, or why there are none.
+
+    Attributes
+    ----------
+    meshes : Meshes or None
+        Both hemispheres.
+    projected : bool
+        Whether volumes are sampled onto them.
+    missing : str
+        What is not drawn, why, and what helps.
+    """
 
     meshes: Meshes | None = None
-    projected: bool = False  # Whether volumes are sampled onto them
-    missing: str = ""  # What is not drawn, why, and what helps
+    projected: bool = False
+    missing: str = ""
 
 
 def find_surfaces(

@@ -83,8 +83,8 @@ def read_parcels(folder: Path) -> list[Region]:
     with np.load(path, allow_pickle=False) as stored:
         places, targets, ends, n = (stored[name] for name in ("places", "targets", "ends", "n_targets"))
     found = []
-    for place, inside in zip(places.tolist(), np.split(targets, ends[:-1]), strict=True):
+    for (atlas, level, of_set, region, hemi), inside in zip(places.tolist(), np.split(targets, ends[:-1]), strict=True):
         mask = np.zeros(int(n), dtype=bool)
         mask[inside] = True
-        found.append(Region(*place, mask))
+        found.append(Region(atlas, level, of_set, region, hemi, mask))
     return found

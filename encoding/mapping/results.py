@@ -357,7 +357,18 @@ def tied(tests: TargetTests) -> np.ndarray:
 
 
 def named_winner(tests: TargetTests) -> np.ndarray:
-    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all; else -1."""
+    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all.
+
+    Parameters
+    ----------
+    tests : TargetTests
+        Of one participant.
+
+    Returns
+    -------
+    ndarray of int, shape (n_targets,)
+        Position of the space; -1 for none.
+    """
     winner = tests.winner
     above = np.take_along_axis(tests.p_fwe, np.maximum(winner, 0)[None], axis=0)[0] <= tests.level
     return np.where((winner >= 0) & above, winner, -1)

@@ -87,7 +87,18 @@ def group_facts(results: Sequence[Result], models: Sequence[str] = ()) -> dict[s
 
 
 def units_of(stat: str) -> str:
-    """Return the unit of a statistic, by its name as a metric or a label."""
+    """Return the unit of a statistic.
+
+    Parameters
+    ----------
+    stat : str
+        Name of a metric, or its label in file names.
+
+    Returns
+    -------
+    str
+        "arbitrary" if it is unknown.
+    """
     return next((unit for name, unit in UNITS.items() if name.replace("_", "") == stat.replace("_", "")), "arbitrary")
 
 

@@ -354,7 +354,7 @@ SHAPING = ("atlases", "as_released")
 
 
 def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of `Study.resolved` what changes no number: memory and threads, and how maps are drawn.
+    """Leave out of `Study.resolved` what changes no score: memory and threads, kept weights, and how maps are drawn.
 
     Parameters
     ----------
@@ -367,6 +367,8 @@ def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         Settings on which results depend.
     """
     kept = {name: value for name, value in settings.items() if name not in ("compute", "recipe")}
+    if "models" in kept:
+        kept["models"] = [{k: v for k, v in model.items() if k != "keep_weights"} for model in kept["models"]]
     return kept | {"maps": {name: value for name, value in settings.get("maps", {}).items() if name in SHAPING}}
 
 

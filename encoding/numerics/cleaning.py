@@ -91,6 +91,8 @@ def orthonormal(columns: np.ndarray, *, within: np.ndarray | None = None, tol: f
     Shapes: `columns` (n_samples, n_columns), `within` (n_samples, n_basis); returns (n_samples, rank).
     """
     columns = np.asarray(columns, dtype=np.float64)
+    size = np.abs(columns).max(axis=0, initial=0.0)
+    columns = np.where(size > 1e150, columns / np.where(size > 0, size, 1.0), columns)  # whose squares would overflow
     length = np.linalg.norm(columns, axis=0)
     columns = columns[:, length > 0] / length[length > 0]
     if within is not None and columns.size:

@@ -111,6 +111,28 @@ def _kernel_predictions(
     return out
 
 
+def wide_weights(
+    X: np.ndarray,
+    kernels: Sequence[np.ndarray],
+    Y: np.ndarray,
+    *,
+    bands: list[slice],
+    gammas: np.ndarray,
+    alphas: np.ndarray,
+) -> np.ndarray:
+    """Fit as `band_weights` does, given the kernel of every band of X, for more features than rows; float32."""
+    weights = np.zeros((X.shape[1], Y.shape[1]), dtype=np.float32)
+    unique, member = np.unique(gammas, axis=1, return_inverse=True)
+    for number, gamma in enumerate(unique.T):
+        columns = np.flatnonzero(member.ravel() == number)
+        kernel = sum(g * K for g, K in zip(gamma, kernels, strict=True) if g)
+        solved = _solve(kernel, Y[:, columns].astype(np.float64), alphas[columns])
+        for band, g in zip(bands, gamma, strict=True):
+            if g:
+                weights[band, columns] = g * (X[:, band].T @ solved)
+    return weights
+
+
 def _dual(X: np.ndarray, Y: np.ndarray, scale: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     """Solve for the weights of the features through the kernel of the rows."""
     Z = X * scale

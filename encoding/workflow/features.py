@@ -1,9 +1,12 @@
 """All feature spaces of a study: read, measured, learned, or concatenated."""
 
+from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+
 from ..config.settings import Study
-from ..core import DataError, FeatureSpace
+from ..core import DataError, Exclusion, FeatureSpace, Provenance, Responses, Samples
 from ..core.progress import StepProgress, silent_steps
 from ..embedding import FeatureSource, SourceContext, in_order
 from ..fitting import choose_device
@@ -56,3 +59,43 @@ def _checked(source: FeatureSource, space: FeatureSpace) -> FeatureSpace:
             f"named {source.name!r} with one row per stimulus (clock 'none') is needed."
         )
     return space
+
+
+def fill_spaces(
+    study: Study, spaces: Sequence[FeatureSpace], responses: Responses
+) -> tuple[tuple[FeatureSpace, ...], tuple[Exclusion, ...]]:
+    """Give stimuli without features the mean of the others, in spaces whose settings ask for it.
+
+    Parameters
+    ----------
+    study : Study
+        For its feature sources.
+    spaces : sequence of FeatureSpace
+        One row per stimulus.
+    responses : Responses
+        What was shown.
+
+    Returns
+    -------
+    spaces : tuple of FeatureSpace
+        With a row for every stimulus that was shown, where that was asked.
+    notes : tuple of Exclusion
+        How many stimuli were filled, for the report.
+    """
+    shown = responses.samples if responses.samples.clock == "stimulus" else responses.presentations
+    asked = {source.name for source in study.features if getattr(source, "fill", "no") == "mean"}
+    filled, notes = [], []
+    for space in spaces:
+        missing = np.setdiff1d(shown.stimulus, space.samples.stimulus)
+        if space.name not in asked or not len(missing):
+            filled.append(space)
+            continue
+        mean = np.broadcast_to(space.values.mean(0, dtype=np.float64), (len(missing), space.n_features))
+        names = np.concatenate([space.samples.stimulus, missing])
+        step = Provenance("fill/1", {"fill": "mean", "stimuli": missing.tolist()}, {"space": space.provenance.key})
+        values = np.concatenate([space.values, mean])
+        filled.append(FeatureSpace(space.name, values, Samples.of_stimuli(names), space.features, step))
+        listed = ", ".join(missing[:5].tolist()) + (", ..." if len(missing) > 5 else "")
+        reason = f"feature space {space.name!r}: without features, filled with the mean of the others ({listed})"
+        notes.append(Exclusion("stimuli", len(missing), reason))
+    return tuple(filled), tuple(notes)

@@ -74,6 +74,31 @@ def test_one_pass_finds_what_a_full_decoding_finds(clips):
         assert np.array_equal(frame, wanted)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "rate", "most", "wanted"), [(2, 2.0, 50, 4), (5, 2.0, 50, 10), (5, 2.0, 6, 6), (2, 0.1, 50, 1)]
+)
+def test_frames_per_second_follow_the_length_of_a_clip(tmp_path, seconds, rate, most, wanted):
+    levels = [20 * (k + 1) for k in range(seconds * 2)]
+    path = write_clip(tmp_path / "a.mp4", levels, seconds=float(seconds))
+    clip = read_clip(path, most, rate=rate)
+    assert len(clip.frames) == wanted
+    assert np.allclose(clip.times, (np.arange(wanted) + 0.5) / wanted * seconds, atol=1 / 12 + 1e-6)
+
+
+def test_streams_without_times_are_counted(tmp_path):
+    levels = [40, 80, 120, 160]
+    clip = read_clip(write_clip(tmp_path / "a.h264", levels), 4)
+    assert np.allclose([frame.mean() for frame in clip.frames], levels, atol=4)
+
+
+def test_frames_at_a_rate_are_kept_apart_from_a_fixed_number(tmp_path, clips):
+    counts = [
+        len(take_frames(stimuli_of(["clip0.mp4"]), clips, tmp_path, framing).frames["clip0"])
+        for framing in (Framing(8, 32), Framing(8, 32, rate=1.0), Framing(8, 32, rate=3.0))
+    ]
+    assert counts == [8, 2, 6]
+
+
 def test_more_frames_than_there_are_repeats_some(clips):
     clip = read_clip(clips / "clip0.mp4", 60)
     assert len(clip.frames) == 60

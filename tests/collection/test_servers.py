@@ -256,7 +256,7 @@ def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captio
     [
         "The answer is a close call", "The answer is not A", "The answer is A or B.", "Is the answer A?", "A dog barks",
         "Answer: A man walks", "<think>B</think>", "I think a is odd", "The answer is D", "answer", "Apples are odd",
-        "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "\\boxed{D}",
+        "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "\\boxed{D}", "Answer: B, C", "Answer: **B**, or C",
     ],
 )  # fmt: skip
 def test_words_that_are_no_answers(text):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from encoding.core import AlignmentError, ConfigError, EncodingError
 from encoding.fitting import BandedRidgeCV, Fold, RidgeCV
@@ -314,7 +315,10 @@ def test_data_that_do_not_fit_together():
     with pytest.raises(ValueError, match="contains NaN"):
         BandedRidgeCV(groups).fit(X, np.where(Y > 0, Y, np.nan))
     model = RidgeCV().fit(X, Y)
-    with pytest.raises(AlignmentError, match="X has 17 features, but 18 were fitted"):
+    with pytest.raises(
+        AlignmentError,
+        match="X has 17 features, but RidgeCV is expecting 18 features as input: those that were fitted",
+    ):
         model.predict(X[:, 1:])
 
 
@@ -329,3 +333,8 @@ def test_cuda_equals_the_cpu(method):
     on_cpu, on_cuda = (BandedRidgeCV(groups, device=device, **settings).fit(X, Y) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(on_cuda.cv_scores_ / Y.var(0), on_cpu.cv_scores_ / Y.var(0), atol=2e-6)
     assert (on_cuda.best_alphas_ == on_cpu.best_alphas_).mean() > 0.99
+
+
+@parametrize_with_checks([RidgeCV(), BandedRidgeCV(random_state=0, n_iter=3)])
+def test_scikit_learn_is_content(estimator, check):
+    check(estimator)

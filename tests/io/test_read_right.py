@@ -1,6 +1,7 @@
 """Files that could be read as something else are read as what they are, or refused."""
 
 import json
+import unicodedata
 from fractions import Fraction
 
 import nibabel as nib
@@ -292,6 +293,68 @@ def test_native_space_and_resolution_are_named_as_fmriprep_does(study):
         split_space("MNIPediatricAsym:cohort-1")
     with pytest.raises(ConfigError, match=r"space = 'MNI:res-2', but res = '3'\. Say it once"):
         loaded(study, space="MNI:res-2", res="3")
+
+
+def change_events(study, change):
+    path = study.find("*run-2_events.tsv", raw=True)
+    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    change(frame).to_csv(path, sep="\t", index=False)
+
+
+@pytest.mark.parametrize(
+    ("t_r", "message"),
+    [
+        (2000, r"repetition time is 2000 s by the sidecar\. BIDS wants seconds"),
+        (0, r"RepetitionTime is 0 in the JSON sidecar, but a number of seconds above 0"),
+        (float("nan"), r"RepetitionTime is nan in the JSON sidecar"),
+    ],
+)
+def test_repetition_times_that_sidecars_agree_on_must_be_seconds(study, t_r, message):
+    for path in study.root.rglob("*preproc_bold.nii.gz"):
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps({"RepetitionTime": t_r}))
+    for path in study.root.rglob("*task-video_run-?_bold.json"):
+        path.write_text(json.dumps({"RepetitionTime": t_r}))
+    with pytest.raises(DataError, match=message):
+        loaded(study)
+
+
+def test_durations_in_milliseconds_and_overlaps_are_said(study):
+    assert loaded(study).warnings == ()
+    change_events(study, lambda frame: frame.assign(duration=frame["duration"].replace("8.0", "8000")))
+    found = loaded(study, despike=9.0)
+    notes = [note.text for note in found.exclusions if "beyond the end" in note.reason]
+    assert len(notes) == 1
+    assert "8 presentations last beyond the end of the run at 120 s" in notes[0]
+    assert len(found.warnings) == 1
+    assert "sub-01, run-2: 7 presentations go on while the next is shown" in found.warnings[0]
+
+
+def test_marks_of_windows_editors_are_no_part_of_names_and_numbers(study, tmp_path):
+    reference = np.array(loaded(study).values)
+    path = study.find("*run-2_bold.json", raw=True)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    np.testing.assert_array_equal(loaded(study, despike=99.0).values, reference)
+    np.save(tmp_path / "f.npy", np.eye(6))
+    (tmp_path / "f.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(IDS).encode())
+    assert embed(FeatureTable("f", "f.npy"), tmp_path).samples.stimulus.tolist() == IDS
+
+
+def test_accents_in_two_characters_are_the_same_name(tmp_path):
+    one, two = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    table, shown = tmp_path / "f.tsv", tmp_path / "events.tsv"
+    table.write_text(f"stimulus\tx\n{two}\t1\nb\t2\n")
+    shown.write_text(f"onset\tduration\tstim_id\n0\t1\t{one}\n")
+    assert one != two
+    assert embed(FeatureTable("f", "f.tsv"), tmp_path).samples.stimulus.tolist() == [one, "b"]
+    assert read_presentations(shown, "run-1").stimulus.tolist() == [one]
+    table.write_text(f"stimulus\tx\n{two}\t1\n{one}\t2\n")
+    with pytest.raises(DataError, match="1 stimuli have more than one row"):
+        embed(FeatureTable("f", "f.tsv"), tmp_path)
+
+
+def test_huge_confounds_are_taken_out_like_others():
+    columns = np.random.default_rng(0).normal(size=(20, 2))
+    np.testing.assert_allclose(np.abs(orthonormal(columns * 1e300)), np.abs(orthonormal(columns)), atol=1e-12)
 
 
 # What is left of a signal that the cleaning takes out.

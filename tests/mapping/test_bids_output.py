@@ -72,14 +72,14 @@ def test_labels_come_back_with_names_and_colors(tmp_path, make):
         for image in images:
             assert image.labeltable.get_labels_as_dict() == {0: "none", 1: "ratings", 2: "mllm", 3: "tie"}
             assert image.darrays[0].intent == nib.nifti1.intent_codes["NIFTI_INTENT_LABEL"]
-            assert image.darrays[0].meta["Name"] == "sub-01 winner: winner"
+            assert image.darrays[0].meta["Name"] == "sub-01 winner: named spaces"
             red, green, blue, alpha = image.labeltable.labels[2].rgba
             assert (round(255 * red), round(255 * green), round(255 * blue), alpha) == (0xD5, 0x5E, 0x00, 1)
     else:
         image = nib.load(written[0])
         values = np.asarray(image.dataobj)[0]
         axis = image.header.get_axis(0)
-        assert axis.name[0] == "sub-01 winner: winner"
+        assert axis.name[0] == "sub-01 winner: named spaces"
         assert [name for name, _ in axis.label[0].values()] == ["none", "ratings", "mllm", "tie"]
         np.testing.assert_allclose(axis.label[0][1][1], [0, 0x72 / 255, 0xB2 / 255, 1], atol=1e-6)
         assert written[0].name.endswith(".dlabel.nii")

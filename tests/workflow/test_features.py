@@ -95,3 +95,37 @@ def test_a_source_that_returns_something_else_is_named(tmp_path, monkeypatch, ma
         DataError, match=r"'a': FeatureTable.make_space returned .* a FeatureSpace named 'a' with one row"
     ):
         make_spaces(study, Places(tmp_path, tmp_path / "out", tmp_path / "work"))
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_stimuli_without_features_are_filled_only_when_asked(tmp_path, filled):
+    """A table that lacks one of eight stimuli, and has a missing value in another."""
+    from factories import write_config, write_study
+
+    from encoding.config import read_config
+    from encoding.core import AlignmentError
+    from encoding.pipeline import Job, load_subject
+
+    study = write_study(tmp_path / "bids")
+    table = study.features.drop("clip3")
+    table.loc["clip5", "b"] = np.nan
+    table.to_csv(study.root / "stimuli" / "feature-abc.tsv", sep="\t", na_rep="n/a")
+    setting = 'name = "abc"\nfile = "stimuli/feature-abc.tsv"\n'
+    config = write_config(tmp_path, (setting, setting + 'fill = "mean"\n' * filled))
+    text = config.read_text().replace('columns = ["a"]', 'columns = ["a"]\nfill = "mean"')
+    config.write_text(text)
+    job = Job(read_config(config), Places(study.root, tmp_path / "out", tmp_path / "work"), "01")
+    if not filled:
+        with pytest.raises((AlignmentError, DataError), match="missing"):
+            load_subject(job)
+        return
+    loaded = load_subject(job)
+    whole = loaded.described[0]
+    assert set(whole.samples.stimulus) == set(study.features.index)
+    place = whole.samples.stimulus.tolist().index
+    expected = study.features.drop(["clip3", "clip5"]).mean()
+    np.testing.assert_allclose(whole.values[place("clip3")], expected, rtol=1e-5)
+    np.testing.assert_allclose(whole.values[place("clip5")], expected, rtol=1e-5)
+    told = [note.text for note in loaded.exclusions if note.what == "stimuli"]
+    assert "feature space 'abc': without features, filled with the mean of the others (clip3, clip5)" in told
+    assert "feature space 'first': without features, filled with the mean of the others (clip3)" in told

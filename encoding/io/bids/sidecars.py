@@ -27,13 +27,15 @@ def seconds_of(metadata: Mapping[str, Any], key: str, where: str) -> float | Non
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{where}: {key} is {value!r} in the JSON sidecar, but a number of seconds is needed.")
+    if not 0 < value < float("inf"):
+        raise DataError(f"{where}: {key} is {value} in the JSON sidecar, but a number of seconds above 0 is needed.")
     return float(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(content, dict):

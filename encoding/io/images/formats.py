@@ -284,6 +284,7 @@ def map_title(entities: Mapping[str, str]) -> str:
     feature = entities.get("feature", "all")
     who = f"sub-{entities['sub']} " if entities.get("sub") else "group "
     what = ", ".join(part for part in ("" if feature == "all" else feature, entities.get("stat", "")) if part)
+    what = "named spaces" if entities.get("model") == what == "winner" else what
     described = f" ({entities['desc']})" if entities.get("desc") else ""
     return f"{who}{entities.get('model', '')}: {what}{described}"
 

@@ -98,7 +98,7 @@ def write_surface_labels(
     labels = nib.gifti.GiftiLabelTable()
     for number, text, color in ((0, "none", "#00000000"), *table):
         red, green, blue, alpha = to_rgba(color)
-        label = nib.gifti.GiftiLabel(number, red, green, blue, alpha)
+        label: Any = nib.gifti.GiftiLabel(number, red, green, blue, alpha)
         label.label = text
         labels.labels.append(label)
     meta = nib.gifti.GiftiMetaData({"Name": name}) if name else None

@@ -42,6 +42,11 @@ def open_volume(path: Path) -> Any:
                 f"{path}: shape {image.shape}, but a 3-D or 4-D NIfTI image was needed."
                 f"{advice if len(image.shape) > 4 else ''}"
             )
+        if image.get_data_dtype().kind not in "iufb":
+            raise DataError(
+                f"{path}: its voxels are {image.get_data_dtype()}, but one real number per voxel was needed. Save "
+                f"magnitudes, or one channel."
+            )
     return image
 
 

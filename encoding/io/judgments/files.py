@@ -353,7 +353,9 @@ def _probabilities(table: pa.Table, path: Path) -> np.ndarray:
     probabilities = np.full((table.num_rows, 3), np.nan, dtype=np.float32)
     for slot in range(3):
         if f"probability_{slot + 1}" in table.column_names:
-            probabilities[:, slot] = _numbers(table, f"probability_{slot + 1}", path)
+            # Beyond float32 they are no probabilities either, and are refused below.
+            with np.errstate(over="ignore"):
+                probabilities[:, slot] = _numbers(table, f"probability_{slot + 1}", path)
     known = ~np.isnan(probabilities)
     with np.errstate(invalid="ignore"):
         wrong = (probabilities < 0) | (probabilities > 1 + UNSURE)

@@ -1,0 +1,600 @@
+"""From arrays to scores: the stages of the pipeline without files, datasets and folders.
+
+Features are arrays with one row per sample, responses an array (n_samples, n_targets), and `groups` says which run each
+row was measured in: whole runs are held out, as rows of a run share noise. Nothing is centred or scaled but what every
+fit does with its training rows; do with each run what you do with both (z-score it, for example) before.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..comparison import (
+    Inference,
+    Resources,
+    Rsa,
+    RsaResult,
+    chance_table,
+    compare_similarity,
+    difference_table,
+    evaluate,
+    infer_spaces,
+    score_regions,
+)
+from ..core import (
+    AlignmentError,
+    Atlas,
+    ConfigError,
+    DataError,
+    FeatureSpace,
+    FoldMoments,
+    Predictions,
+    Responses,
+    Samples,
+    Scores,
+    Targets,
+    Weights,
+)
+from ..fitting import (
+    BandedRidge,
+    Compute,
+    EncodingModel,
+    Fold,
+    Folds,
+    Ridge,
+    Split,
+    cross_predict_all,
+    fit_weights,
+    make_folds,
+    models_of_subsets,
+)
+from ..fitting.arrays import available_threads
+from ..io.images.in_memory import targets_of_mask
+from ..io.tables import frame_of
+
+SUBJECT = "array"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class CrossValidation:
+    """Held-out predictions of models, and what follows from them.
+
+    Attributes
+    ----------
+    predictions : tuple of Predictions
+        One per model.
+    folds : Folds
+        Outer and inner folds.
+    weights : mapping of str to Weights
+        Of the models whose settings ask for them (``keep_weights``).
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X, Y, run = rng.standard_normal((40, 2)), rng.standard_normal((40, 3)), np.repeat(range(4), 10)
+    >>> encoding.cross_validate({"mllm": X}, Y, run).to_frame().shape
+    (3, 1)
+    """
+
+    predictions: tuple[Predictions, ...]
+    folds: Folds
+    weights: Mapping[str, Weights] = dataclasses.field(default_factory=dict)
+
+    def scores(self, metric: str = "r") -> Scores:
+        """Score every model in every target.
+
+        Parameters
+        ----------
+        metric : {"r", "pooled_r", "r2", "split_r2", "partition_r2"}
+            As of `Scores`.
+
+        Returns
+        -------
+        Scores
+            One row per model, or per band of joint models ("split_r2"), or per part ("partition_r2").
+        """
+        return evaluate(self.predictions, metric)
+
+    def to_frame(self, metric: str = "r") -> pd.DataFrame:
+        """Make a table of scores.
+
+        Parameters
+        ----------
+        metric : str
+            As of `scores`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per target and one column per model.
+        """
+        frame: pd.DataFrame = self.scores(metric).to_frame()
+        return frame
+
+    def regions(self, labels: Any, metric: str = "r") -> pd.DataFrame:
+        """Average scores over regions.
+
+        Parameters
+        ----------
+        labels : sequence of str, shape (n_targets,)
+            Region of every target; "" for none.
+        metric : str
+            As of `scores`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per region and model.
+        """
+        scores = self.scores(metric)
+        atlas = _atlas(labels, scores.targets)
+        return score_regions(scores, atlas, atlas.labels)
+
+
+def cross_validate(  # noqa: PLR0913 - each of them is a choice of its own
+    X: Any,
+    Y: Any,
+    groups: Any,
+    *,
+    models: Sequence[EncodingModel] | None = None,
+    cv: Any = "leave_one_out",
+    inner_cv: Any = 5,
+    repeats: str | None = None,
+    targets: Any = None,
+    stimuli: Any = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    compute: Compute | None = None,
+) -> CrossValidation:
+    """Fit encoding models in nested cross-validation over whole runs.
+
+    Parameters
+    ----------
+    X : mapping of str to array of shape (n_samples, n_features), list of arrays, or array
+        Feature spaces: arrays, or DataFrames whose columns name the features. Those of a list are called "X1", "X2" ...
+    Y : array of shape (n_samples, n_targets)
+        Responses; columns that are NaN throughout are left out.
+    groups : sequence of shape (n_samples,)
+        Run of every row. Where rows are independent, a number of its own for each.
+    models : sequence of Ridge or BandedRidge, optional
+        What to fit; ridge of every space, and banded ridge of all where there are several, unless given.
+    cv : int, "leave_one_out", splitter, or list of (train, test)
+        Outer folds: a number of blocks of runs in their order, or scikit-learn's splitters, which get `groups`.
+    inner_cv : int or "leave_one_out"
+        Inner folds over the training runs, on which penalties and weights of bands are chosen.
+    repeats : {"condition", "drop_later", "exclude_from_training"}, optional
+        What to do where `stimuli` recur in several folds; an error unless given.
+    targets : Targets, mask image, path, fitted masker, or sequence of str, optional
+        What the columns of Y are.
+    stimuli : sequence of str, optional
+        Stimulus of every row; every row is one of its own unless given.
+    seed : int, default=0
+        Seed of candidates of band weights.
+    folder : str or Path, optional
+        Where results are kept, so that an interrupted fit goes on and a finished one is loaded.
+    compute : Compute, optional
+        Memory and device.
+
+    Returns
+    -------
+    CrossValidation
+        Predictions and scores.
+
+    Raises
+    ------
+    AlignmentError
+        If arrays have different numbers of rows.
+    SplitError
+        If a run, or an undeclared stimulus, is on both sides of a fold.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = {"mllm": rng.standard_normal((120, 6)), "ratings": rng.standard_normal((120, 4))}
+    >>> Y = X["mllm"] @ rng.standard_normal((6, 3)) + rng.standard_normal((120, 3))
+    >>> found = encoding.cross_validate(X, Y, groups=np.repeat([1, 2, 3, 4], 30))
+    >>> found.to_frame().mean().round(1).to_dict()["mllm"] > 0.7
+    True
+    """
+    data = _Data(X, Y, groups, targets, stimuli)
+    models = tuple(data.default_models() if models is None else models)
+    for model in models:
+        data.require(model.bands)
+    folds = _folds(data, cv, inner_cv, repeats)
+    compute = compute or Compute()
+    with _kept(folder) as place:
+        folders = [place / f"model-{model.name}" for model in models]
+        found = cross_predict_all(models, data.spaces, data.responses, folds, folders, seed=seed, compute=compute)
+        weights = {
+            model.name: fit_weights(
+                model,
+                data.spaces,
+                data.responses,
+                folds,
+                predictions,
+                place / f"weights-{model.name}",
+                keep=getattr(model, "keep_weights", "no"),
+                described=data.described,
+                compute=compute,
+            )
+            for model, predictions in zip(models, found, strict=True)
+            if getattr(model, "keep_weights", "no") != "no"
+        }
+        if folder is None:  # what is mapped from files that go away is copied
+            found = [_in_memory(one) for one in found]
+            weights = {name: _in_memory(one) for name, one in weights.items()}
+        return CrossValidation(tuple(found), folds, weights)
+
+
+def variance_partition(X: Any, Y: Any, groups: Any, *, n_iter: int = 100, **settings: Any) -> Scores:
+    """Divide the held-out variance that feature spaces explain together into what each has for itself and they share.
+
+    Parameters
+    ----------
+    X : mapping of str to array of shape (n_samples, n_features), or list of arrays
+        Two to five feature spaces.
+    Y : array of shape (n_samples, n_targets)
+        Responses.
+    groups : sequence of shape (n_samples,)
+        Run of every row.
+    n_iter : int, default=100
+        Candidates of band weights of the joint model.
+    **settings : object
+        Further settings of `cross_validate`.
+
+    Returns
+    -------
+    Scores
+        "partition_r2": one row per set of spaces, joined by "+". Parts are estimates and can be negative.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> a, b, shared = (rng.standard_normal((200, 3)) for _ in range(3))
+    >>> Y = a @ rng.standard_normal((3, 2)) + rng.standard_normal((200, 2))
+    >>> X = {"a": np.hstack([a, shared]), "b": np.hstack([b, shared])}
+    >>> encoding.variance_partition(X, Y, groups=np.repeat(range(5), 40), n_iter=10).to_frame().columns.tolist()
+    ['a+b/a', 'a+b/b', 'a+b/a+b']
+    """
+    bands = tuple(_named(X))
+    joint = BandedRidge(bands, n_iter=n_iter, subsets=True)
+    found = cross_validate(X, Y, groups, models=[joint, *models_of_subsets(joint)], **settings)
+    return found.scores("partition_r2")
+
+
+def permutation_test(
+    X: Any,
+    Y: Any,
+    groups: Any,
+    *,
+    n_permutations: int = 1000,
+    labels: Any = None,
+    targets: Any = None,
+    stimuli: Any = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test feature spaces against chance by exchanging whole runs, in every target or every region.
+
+    What is tested is the space itself, not a fit: the variance of the response that is linear in it and shared by runs.
+
+    Parameters
+    ----------
+    X : mapping of str to array of shape (n_samples, n_features), list of arrays, or array
+        Feature spaces, as of `cross_validate`.
+    Y : array of shape (n_samples, n_targets)
+        Responses, z-scored or centred within every run.
+    groups : sequence of shape (n_samples,)
+        Run of every row; at least four runs.
+    n_permutations : int, default=1000
+        Draws.
+    labels : sequence of str, shape (n_targets,), optional
+        Region of every target ("" for none): the means of regions are tested, and pairs of spaces compared there.
+    targets : Targets, mask image, path, fitted masker, or sequence of str, optional
+        What the columns of Y are.
+    stimuli : sequence of str, optional
+        Stimulus of every row.
+    seed : int, default=0
+        Seed of the draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Without `labels` one row per target and space: "u" (that variance, as a part of all), "p", "p_fwe" (corrected
+        for all targets and spaces) and "q" (false discovery rate). With `labels` the claims of regions: against chance
+        and between spaces, with intervals and verdicts. What a design does not allow is NaN, and ``frame.attrs``
+        says why ("notes").
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((240, 3))
+    >>> Y = X @ rng.standard_normal((3, 2)) + rng.standard_normal((240, 2))
+    >>> found = encoding.permutation_test(X, Y, groups=np.repeat(range(8), 30), n_permutations=200)
+    >>> bool((found["p_fwe"] < 0.05).all())
+    True
+    """
+    data = _Data(X, Y, groups, targets, stimuli)
+    everything = (None, np.ones(len(data.responses.targets), dtype=int))
+    atlas = None if labels is None else _atlas(labels, data.responses.targets)
+    with _kept(None) as place:
+        tests = infer_spaces(
+            data.spaces,
+            data.responses,
+            [everything] if atlas is None else [everything, (atlas, atlas.labels)],
+            place / "tests",
+            settings=Inference(n_permutations, seed=seed),
+            resources=Resources(available_threads()),
+        )
+    if atlas is None:
+        parts = []
+        for number, space in enumerate(tests.spaces):
+            columns = {name: tests.targets[name][number] for name in ("u", "p", "p_fwe", "q")}
+            frame = frame_of(columns, data.responses.targets).reset_index()
+            frame.insert(1, "space", space)
+            parts.append(frame)
+        table = pd.concat(parts, ignore_index=True)
+    else:
+        tables = [chance_table(tests), difference_table(tests)]
+        table = pd.concat([one for one in tables if len(one)], ignore_index=True)
+    table.attrs["notes"] = dict(tests.notes)
+    return table
+
+
+def rsa(  # noqa: PLR0913 - each of them is a choice of its own
+    X: Any,
+    Y: Any,
+    groups: Any = None,
+    *,
+    labels: Any = None,
+    radius_mm: float | None = None,
+    similarity: Any = "correlation",
+    brain: str = "correlation",
+    comparison: str = "pearson",
+    targets: Any = None,
+    stimuli: Any = None,
+    repeats: str | None = None,
+) -> RsaResult:
+    """Compare the similarity of stimuli in feature spaces with that of their responses.
+
+    Parameters
+    ----------
+    X : mapping of str to array of shape (n_samples, n_features), list of arrays, or array
+        Feature spaces, a row per row of Y.
+    Y : array of shape (n_samples, n_targets)
+        Responses to single presentations.
+    groups : sequence of shape (n_samples,), optional
+        Run of every row: stimuli of one run are not compared, since they share noise. All pairs are, without it.
+    labels : sequence of str, shape (n_targets,), optional
+        Region of every target, "" for none; all targets are one region unless given.
+    radius_mm : float, optional
+        Searchlights of this radius about every voxel, instead of regions; `targets` must be voxels then.
+    similarity : {"correlation", "cosine", "dot", "choice_probability"}, or mapping of str to these
+        Similarity in feature spaces.
+    brain : {"correlation", "euclidean"}
+        Similarity of responses.
+    comparison : {"pearson", "spearman"}
+        Correlation of both over pairs of stimuli.
+    targets : Targets, mask image, path, fitted masker, or sequence of str, optional
+        What the columns of Y are.
+    stimuli : sequence of str, optional
+        Stimulus of every row; every row is one of its own unless given.
+    repeats : {"average", "first"}, optional
+        What to do with stimuli that have several rows; an error unless given.
+
+    Returns
+    -------
+    RsaResult
+        ``result.table`` has one row per region and space, ``result.scores`` one value per target; descriptive, without
+        a test.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((40, 5))
+    >>> Y = X @ rng.standard_normal((5, 30)) + 0.1 * rng.standard_normal((40, 30))
+    >>> found = encoding.rsa({"mllm": X}, Y)
+    >>> bool(found.table["value"][0] > 0.5)
+    True
+    """
+    data = _Data(X, Y, np.zeros(len(np.asarray(Y)), int) if groups is None else groups, targets, stimuli)
+    if data.described == ():
+        raise DataError("X: rows of one stimulus have different features, so that stimuli cannot be compared.")
+    settings = Rsa(
+        "rsa",
+        similarity=similarity,
+        brain=brain,
+        comparison=comparison,
+        regions="atlas" if radius_mm is None else "searchlight",
+        radius_mm=radius_mm,
+        same_run=groups is None,
+        repeats=repeats,
+        min_targets=3,
+    )
+    atlas = None if labels is None else _atlas(labels, data.responses.targets)
+    places = (atlas, np.ones(len(data.responses.targets), dtype=int) if atlas is None else atlas.labels)
+    with _kept(None) as place:
+        found = compare_similarity(settings, data.described, data.responses, [places], place / "rsa")
+        return dataclasses.replace(found, scores=_in_memory(found.scores))
+
+
+class _Data:
+    """Arrays as feature spaces and responses on the same samples."""
+
+    def __init__(self, X: Any, Y: Any, groups: Any, targets: Any, stimuli: Any) -> None:
+        columns = [str(name) for name in Y.columns] if hasattr(Y, "columns") else None
+        Y = np.asarray(Y, dtype=np.float32)
+        Y = Y[:, None] if Y.ndim == 1 else Y
+        if Y.ndim != 2:
+            raise AlignmentError(f"Y has shape {Y.shape}, but (n_samples, n_targets) was needed.")
+        n, run = len(Y), np.asarray(groups)
+        if groups is None or run.shape != (n,):
+            given = "None" if groups is None else f"of shape {run.shape}"
+            raise AlignmentError(
+                f"groups is {given}, but the run of each of the {n} rows of Y was needed: rows of a run share noise "
+                f"and are held out together. Where rows are independent, give np.arange({n})."
+            )
+        run = run.astype(str)
+        position = np.zeros(n)
+        for name in np.unique(run):
+            position[run == name] = np.arange((run == name).sum())
+        names = np.asarray([f"row{k}" for k in range(n)] if stimuli is None else stimuli).astype(str)
+        if names.shape != (n,):
+            raise AlignmentError(
+                f"stimuli has shape {names.shape}, but the stimulus of each of the {n} rows was needed."
+            )
+        samples = Samples(names, position, np.ones(n), run, "stimulus")
+        self.spaces = [self._space(name, values, samples) for name, values in _named(X).items()]
+        where = as_targets(columns if targets is None and columns else targets, Y.shape[1])
+        self.responses = Responses(Y, samples, where, samples, np.zeros((n, 0)), SUBJECT, "array", float("nan"))
+        self.described = self._per_stimulus(samples)
+
+    @staticmethod
+    def _space(name: str, values: Any, samples: Samples) -> FeatureSpace:
+        if isinstance(values, FeatureSpace):
+            values, features = values.values, values.features
+        else:
+            features = tuple(map(str, values.columns)) if hasattr(values, "columns") else ()
+            values = np.asarray(values, dtype=np.float64)
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or len(values) != len(samples):
+            raise AlignmentError(
+                f"X[{name!r}] has shape {values.shape}, but Y has {len(samples)} rows; (n_samples, n_features) with "
+                f"the same rows was needed."
+            )
+        return FeatureSpace(name, values, samples, features or tuple(f"{name}_{k + 1}" for k in range(values.shape[1])))
+
+    def _per_stimulus(self, samples: Samples) -> tuple[FeatureSpace, ...]:
+        """Make spaces of one row per stimulus; none where rows of a stimulus differ."""
+        names, first, member = np.unique(samples.stimulus, return_index=True, return_inverse=True)
+        made = []
+        for space in self.spaces:
+            if not np.array_equal(space.values, space.values[first][member.ravel()]):
+                return ()
+            made.append(FeatureSpace(space.name, space.values[first], Samples.of_stimuli(names), space.features))
+        return tuple(made)
+
+    def require(self, bands: Iterable[str]) -> None:
+        """Refuse spaces that are not there."""
+        known = [space.name for space in self.spaces]
+        for band in bands:
+            if band not in known:
+                raise AlignmentError(f"A model names feature space {band!r}, but X has {', '.join(known)}.")
+
+    def default_models(self) -> list[EncodingModel]:
+        """Return ridge of every space, and banded ridge of all."""
+        names = tuple(space.name for space in self.spaces)
+        models: list[EncodingModel] = [Ridge((name,)) for name in names]
+        return models + ([BandedRidge(names, n_iter=max(100, len(names) + 1))] if len(names) > 1 else [])
+
+
+def as_targets(targets: Any, n: int) -> Targets:
+    """Make an axis of what the columns of responses are: `Targets`, a mask, names, or None for numbers."""
+    if targets is None:
+        found = Targets.of_columns([f"t{k + 1}" for k in range(n)])
+    elif isinstance(targets, Targets):
+        found = targets
+    elif isinstance(targets, Sequence | np.ndarray | pd.Index) and not isinstance(targets, str):
+        found = Targets.of_columns(targets)
+    else:
+        found = targets_of_mask(targets)
+    if len(found) != n:
+        raise AlignmentError(f"Y has {n} columns, but {found!r} were given. Both must come from the same mask.")
+    return found
+
+
+def _named(X: Any) -> dict[str, Any]:
+    """Name the feature spaces."""
+    if isinstance(X, Mapping):
+        found = {str(name): values for name, values in X.items()}
+    elif isinstance(X, list | tuple):
+        spaces = all(isinstance(one, FeatureSpace) for one in X)
+        found = {(one.name if spaces else f"X{k + 1}"): one for k, one in enumerate(X)}
+    else:
+        found = {X.name if isinstance(X, FeatureSpace) else "X": X}
+    if not found:
+        raise DataError("X holds no feature space; at least one is needed.")
+    return found
+
+
+def _atlas(labels: Any, targets: Targets) -> Atlas:
+    """Make an atlas of the names of regions."""
+    names = np.asarray(labels).astype(str)
+    if names.shape != (len(targets),):
+        raise AlignmentError(f"labels has shape {names.shape}, but {len(targets)} were needed, one per target.")
+    known = sorted(set(names.tolist()) - {""})
+    number = {name: k for k, name in enumerate(known, start=1)}
+    numbers = np.array([number.get(name, 0) for name in names.tolist()])
+    none = ("",) * len(known)
+    return Atlas(
+        "labels", numbers, targets, np.arange(1, len(known) + 1), tuple(known), none, none, ("#888888",) * len(known)
+    )
+
+
+def _folds(data: _Data, cv: Any, inner_cv: Any, repeats: str | None) -> Folds:
+    samples = data.responses.samples
+    shown = (np.arange(len(samples)), samples.stimulus)
+    if isinstance(cv, int | np.integer | str):
+        n_outer: Any = cv if isinstance(cv, str) else int(cv)
+        split = Split(n_outer=n_outer, n_inner=inner_cv, repeats=repeats)
+        return make_folds(split, samples, shown)
+    if repeats not in (None, "condition"):
+        raise ConfigError(f"repeats = {repeats!r} with folds of one's own: leave such rows out of the folds instead.")
+    pairs = cv if isinstance(cv, list | tuple) else cv.split(data.spaces[0].values, data.responses.values, samples.run)
+    folds = []
+    for train, test in pairs:
+        rows, held = np.asarray(train), np.asarray(test)
+        folds.append(Fold(rows, held, _inner(samples[rows], inner_cv), np.arange(len(held))))
+    checked = Folds(tuple(folds), samples)
+    for number, fold in enumerate(checked.folds):
+        both = np.intersect1d(samples.stimulus[fold.train], samples.stimulus[fold.test])
+        if len(both) and repeats is None:
+            raise DataError(
+                f"Outer fold {number}: {len(both)} stimuli are both trained on and tested, the first is "
+                f'{str(both[0])!r}. Set repeats = "condition" if they recur by design.'
+            )
+    return checked
+
+
+def _inner(part: Samples, inner_cv: Any) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Divide training rows by runs, into as many inner folds as there are runs at most."""
+    runs = len(part.runs)
+    n = runs if inner_cv == "leave_one_out" else min(int(inner_cv), runs)
+    order = {run: place * n // runs for place, run in enumerate(part.runs)}
+    unit = np.array([order[run] for run in part.run.tolist()])
+    return tuple((np.flatnonzero(unit != k), np.flatnonzero(unit == k)) for k in range(n))
+
+
+@contextmanager
+def _kept(folder: str | Path | None) -> Iterator[Path]:
+    """Give a folder for results: the one that is asked for, or one that goes away."""
+    if folder is not None:
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="encoding-") as temporary:
+        yield Path(temporary)
+
+
+def _in_memory(item: Any) -> Any:
+    """Copy the arrays of an object out of their files."""
+    values = {}
+    for field in dataclasses.fields(item):
+        value = getattr(item, field.name)
+        if isinstance(value, np.ndarray):
+            values[field.name] = np.array(value)
+        elif isinstance(value, FoldMoments):
+            values[field.name] = _in_memory(value)
+    return dataclasses.replace(item, **values)
+
+
+__all__ = ["CrossValidation", "cross_validate", "permutation_test", "rsa", "variance_partition"]

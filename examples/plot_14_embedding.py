@@ -1,0 +1,61 @@
+"""
+Dimensions from judgments, and what they mean
+=============================================
+
+A judge says which of three stimuli is the odd one out, thousands of times. Sparse non-negative dimensions explain the
+choices. How many are there, can they be trusted, and what do they mean?
+"""
+
+# %%
+# The judge of this page follows five planted dimensions of 120 stimuli.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from encoding import FeatureSpace, Samples
+from encoding.embedding import SparseEmbedding, evaluate, simulate_judgments
+from encoding.numerics.matching import match_columns
+
+rng = np.random.default_rng(0)
+names = [f"clip-{k:03d}" for k in range(120)]
+words = ("awe", "fear", "joy", "calmness", "disgust")
+truth = rng.gamma(1, 1.2, (120, 5)) * (rng.random((120, 5)) < 0.5)
+judgments = simulate_judgments(FeatureSpace("truth", truth, Samples.of_stimuli(names), words), 20_000, seed=0)
+
+# %%
+# Penalty, number of dimensions and shape of the penalty are chosen together, on judgments kept for it: the fewest
+# dimensions within one standard error of the best fit.
+
+model = SparseEmbedding(max_dims=20, random_state=0).fit(judgments)
+partner, r = match_columns(truth, model.embedding_)
+print(f"{model.embedding_.shape[1]} dimensions; correlation of each true one with its match: {np.round(r, 2)}")
+
+# %%
+path = model.path_.sort_values("n_dims")
+figure, axes = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
+axes.errorbar(path["n_dims"], path["loss"], path["loss_se"], fmt=".", color="#9AA1A9", label="all fits")
+chosen = path[path["chosen"]]
+axes.plot(chosen["n_dims"], chosen["loss"], "o", color="#D55E00", label="chosen")
+axes.set(xlabel="dimensions", ylabel="validation loss, nats per judgment")
+axes.legend(frameon=False)
+
+# %%
+# Scores of other judgments of the same judge, beside those of the truth itself.
+
+test = simulate_judgments(FeatureSpace("truth", truth, Samples.of_stimuli(names), words), 10_000, seed=1)
+columns = ["name", "n_dims", "accuracy", "accuracy_low", "accuracy_high", "cross_entropy"]
+print(evaluate({"learned": model.embedding_, "truth": truth}, test)[columns].round(3).to_string(index=False))
+
+# %%
+# ``encoding embed`` does this for several seeds and for resampled judgments, says which dimensions can be trusted, and
+# writes a page with all of it. Its portraits can be drawn alone; here are six stimuli as roses.
+
+from encoding.drawing.portraits import draw_roses  # noqa: E402
+from encoding.embedding.relations import relate  # noqa: E402
+
+X = np.asarray(model.embedding_)
+labels = [""] * X.shape[1]
+for word, place in zip(words, partner, strict=True):
+    labels[place] = word
+some = X.sum(axis=1).argsort()[::-20][:6]
+roses = draw_roses(X[some], [names[k] for k in some], labels, relate(X).hue, title="Six stimuli")

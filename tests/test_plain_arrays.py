@@ -1,0 +1,251 @@
+"""From arrays to scores: what the pipeline finds, without files, datasets and folders."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.datasets import load_fsaverage
+from nilearn.maskers import NiftiMasker
+from nilearn.surface import SurfaceImage
+from sklearn import linear_model
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import encoding
+from encoding.core import AlignmentError, DataError, SplitError
+
+RUNS = np.repeat(np.arange(6), 40)
+
+
+def planted(seed=0, n_targets=6):
+    """Responses of the first half of the targets follow space "a", of the second half space "b"."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((240, 4)), rng.standard_normal((240, 3))
+    half = n_targets // 2
+    Y = np.hstack([a @ rng.standard_normal((4, half)), b @ rng.standard_normal((3, n_targets - half))])
+    return {"a": a, "b": b}, Y + rng.standard_normal(Y.shape)
+
+
+@pytest.fixture(scope="module")
+def found():
+    X, Y = planted()
+    return encoding.cross_validate(X, Y, RUNS)
+
+
+def test_each_space_wins_where_it_was_planted(found):
+    frame = found.to_frame()
+    assert frame.columns.tolist() == ["a", "b", "a+b"]
+    assert (frame["a"][:3] > 0.5).all()
+    assert (frame["b"][3:] > 0.5).all()
+    assert (np.abs(frame["b"][:3]) < 0.25).all()
+    assert found.scores("r2").values.shape == (3, 6)
+    regions = found.regions(["V1"] * 3 + ["V2"] * 3)
+    best = regions[regions["model"] != "a+b"].sort_values("value").groupby("region")["model"].last()
+    assert best.to_dict() == {"V1": "a", "V2": "b"}
+
+
+def test_scores_are_those_of_ridge_on_the_same_folds():
+    X, Y = planted()
+    one = encoding.cross_validate(X["a"], Y, RUNS, models=[encoding.Ridge(("X",), alphas=(5.0,))])
+    scale = np.sqrt(4)
+    for target in range(2):
+        z = []
+        for train, test in LeaveOneGroupOut().split(X["a"], Y, RUNS):
+            model = make_pipeline(StandardScaler(), linear_model.Ridge(alpha=5.0 * scale**2))
+            predicted = model.fit(X["a"][train], Y[train, target]).predict(X["a"][test])
+            z.append(np.arctanh(np.corrcoef(predicted, Y[test, target])[0, 1]))
+        assert one.scores().values[0, target] == pytest.approx(np.tanh(np.mean(z)), abs=1e-5)
+
+
+@pytest.mark.parametrize("cv", [3, LeaveOneGroupOut(), GroupKFold(3), "leave_one_out"])
+def test_folds_are_whole_runs(cv):
+    X, Y = planted()
+    made = encoding.cross_validate(X["a"], Y, RUNS, cv=cv, inner_cv=2)
+    for fold in made.folds.folds:
+        assert not set(RUNS[fold.train]) & set(RUNS[fold.test])
+        assert all(not set(RUNS[fold.train][t]) & set(RUNS[fold.train][v]) for t, v in fold.inner)
+    assert (made.to_frame()["X"][:3] > 0.5).all()
+
+
+def test_what_would_leak_is_refused():
+    X, Y = planted()
+    halves = [(np.arange(0, 240, 2), np.arange(1, 240, 2))]
+    with pytest.raises(SplitError, match="both trained on and tested"):
+        encoding.cross_validate(X, Y, RUNS, cv=halves)
+    stimuli = np.tile([f"s{k}" for k in range(40)], 6)
+    with pytest.raises(SplitError, match="repeats"):
+        encoding.cross_validate(X, Y, RUNS, stimuli=stimuli)
+    with pytest.raises(DataError, match="stimuli are both trained on and tested"):
+        encoding.cross_validate(X, Y, RUNS, stimuli=stimuli, cv=LeaveOneGroupOut())
+    with pytest.raises(AlignmentError, match=r"Where rows are independent, give np\.arange\(240\)"):
+        encoding.cross_validate(X, Y, None)
+    with pytest.raises(AlignmentError, match=r"X\['a'\] has shape \(100, 4\)"):
+        encoding.cross_validate({"a": X["a"][:100]}, Y, RUNS)
+
+
+def test_frames_name_features_and_targets():
+    X, Y = planted()
+    features = pd.DataFrame(X["a"], columns=["joy", "fear", "awe", "calm"])
+    targets = pd.DataFrame(Y, columns=[f"roi{k}" for k in range(6)])
+    made = encoding.cross_validate({"a": features}, targets, RUNS, models=[encoding.Ridge(("a",), keep_weights="mean")])
+    assert made.weights["a"].features == (("joy", "fear", "awe", "calm"),)
+    assert made.to_frame().index.tolist() == list(targets.columns)
+
+
+def test_results_outlive_their_files_and_are_kept_where_asked(tmp_path):
+    X, Y = planted()
+    made = encoding.cross_validate(X["a"], Y, RUNS, folder=tmp_path)
+    stamp = (tmp_path / "model-X" / "object.json").stat().st_mtime_ns
+    again = encoding.cross_validate(X["a"], Y, RUNS, folder=tmp_path)
+    assert (tmp_path / "model-X" / "object.json").stat().st_mtime_ns == stamp
+    np.testing.assert_array_equal(made.scores().values, again.scores().values)
+    temporary = encoding.cross_validate(X["a"], Y, RUNS)
+    assert not isinstance(temporary.predictions[0].values, np.memmap)
+    assert temporary.predictions[0].values.shape == (1, 240, 6)
+
+
+def test_variance_is_divided_as_it_was_planted():
+    rng = np.random.default_rng(0)
+    a, b, shared = rng.standard_normal((3, 600, 2))
+    runs = np.repeat(np.arange(6), 100)
+    Y = np.stack([a[:, 0], b[:, 0], shared[:, 0]], axis=1) + 0.5 * rng.standard_normal((600, 3))
+    parts = encoding.variance_partition(
+        {"a": np.hstack([a, shared]), "b": np.hstack([b, shared])}, Y, runs, n_iter=20
+    ).to_frame()
+    np.testing.assert_allclose(parts.to_numpy(), np.diag([0.8, 0.8, 0.8]), atol=0.06)
+
+
+def test_permutation_test_finds_what_was_planted_and_nothing_else():
+    X, Y = planted(1)
+    table = encoding.permutation_test(X, Y, RUNS, n_permutations=200)
+    passed = table[table["p_fwe"] < 0.05]
+    assert set(zip(passed["space"], passed["target"], strict=True)) == {
+        *(("a", f"t{k}") for k in (1, 2, 3)),
+        *(("b", f"t{k}") for k in (4, 5, 6)),
+    }
+    claims = encoding.permutation_test(X, Y, RUNS, n_permutations=200, labels=["V1"] * 3 + ["V2"] * 3)
+    chance = claims[(claims["claim"] == "chance") & (claims["region"] == "V2")].set_index("space")["verdict"]
+    assert chance.to_dict() == {"a": "not above chance", "b": "above chance"}
+
+
+def volume(n=5):
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    mask = np.zeros((n, n, n), np.uint8)
+    mask[1:-1, 1:-1, 1:-1] = 1
+    return nib.Nifti1Image(mask, affine)
+
+
+def test_searchlights_lead_to_an_image():
+    mask = volume(7)
+    n = int(mask.get_fdata().sum())
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 6))
+    Y = X @ rng.standard_normal((6, n)) + rng.standard_normal((30, n))
+    Y[:, n // 2 :] = rng.standard_normal((30, n - n // 2))
+    made = encoding.rsa({"mllm": X}, Y, radius_mm=4.0, targets=mask)
+    image = made.scores.to_img("rsa", "mllm")
+    data = image.get_fdata()
+    assert image.shape == (7, 7, 7)
+    assert np.isnan(data[0, 0, 0])
+    assert np.nanmean(data[1:3]) > 0.2 > np.nanmean(data[5:6])
+    regions = encoding.rsa(X, Y, labels=["on"] * (n // 2) + ["off"] * (n - n // 2)).table
+    values = regions.set_index("region")["value"]
+    assert values["on"] > 0.4
+    assert values["off"] < 0.15
+
+
+def test_images_are_those_of_the_masker():
+    mask = volume()
+    masker = NiftiMasker(mask).fit()
+    X, Y = planted(n_targets=27)
+    made = encoding.cross_validate(X["a"], Y, RUNS, targets=masker)
+    scores = made.scores()
+    ours = scores.to_img("X").get_fdata()
+    theirs = masker.inverse_transform(scores.row("X")).get_fdata()
+    np.testing.assert_allclose(np.nan_to_num(ours), theirs, rtol=1e-6)
+    assert scores.to_img().shape == (5, 5, 5)
+    assert encoding.cross_validate(X, Y, RUNS, targets=mask).scores().to_img().shape == (5, 5, 5, 3)
+
+
+def test_surfaces_become_surface_images():
+    mesh = load_fsaverage("fsaverage5")["pial"]
+    where = SurfaceImage(mesh, {"left": np.zeros(10242), "right": np.ones(10242)})
+    from encoding.workflow.from_arrays import as_targets
+
+    targets = as_targets(where, 10242)
+    assert set(targets.structure) == {"CORTEX_RIGHT"}
+    scores = encoding.Scores("r", [("m", "all")], np.arange(10242.0)[None], targets, "01")
+    image = scores.to_img("m")
+    assert isinstance(image, SurfaceImage)
+    np.testing.assert_array_equal(image.data.parts["right"], np.arange(10242))
+    assert np.isnan(image.data.parts["left"]).all()
+    with pytest.raises(AlignmentError, match="have no place in the brain"):
+        encoding.Scores("r", [("m", "all")], [[1.0]], encoding.Targets.of_columns(["x"]), "01").to_img()
+
+
+def test_a_map_of_an_own_image_is_drawn(tmp_path):
+    image = volume()
+    values = np.where(image.get_fdata() > 0, 0.3, 0)
+    nib.save(nib.Nifti1Image(values, image.affine), tmp_path / "map.nii.gz")
+    figure = encoding.draw_map(tmp_path / "map.nii.gz", label="r", title="Mine")
+    figure.savefig(tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 5000
+
+
+def test_estimators_fit_into_scikit_learn():
+    X, Y = planted()
+    model = make_pipeline(StandardScaler(), encoding.RidgeCV(alphas=[1.0, 10.0, 100.0], cv=3, fit_intercept=True))
+    scores = cross_val_score(model, X["a"], Y[:, 0], cv=LeaveOneGroupOut(), groups=RUNS)
+    assert scores.shape == (6,)
+    assert scores.mean() > 0.3
+
+
+def test_the_page_about_arrays_runs(tmp_path, monkeypatch, capsys):
+    page = Path(__file__).resolve().parents[1] / "docs" / "arrays.md"
+    code = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len(code) == 8
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in code:
+        exec(block, names)
+    frame = names["found"].to_frame()
+    assert frame["mllm"][:4].mean() > 0.3
+    table = names["table"]
+    passed = table[table["p_fwe"] < 0.05]
+    assert set(zip(passed["space"], passed["target"], strict=True)) <= {
+        *(("mllm", f"t{k}") for k in range(1, 5)),
+        *(("ratings", f"t{k}") for k in range(5, 9)),
+    }
+    assert len(passed) >= 6
+    assert (tmp_path / "mllm.png").is_file()
+
+
+@pytest.mark.parametrize("name", encoding.__all__)
+def test_every_name_has_an_example_that_runs(name):
+    thing = getattr(encoding, name)
+    module = importlib.import_module(thing.__module__)
+    tests = doctest.DocTestFinder(recurse=True).find(thing, name, module)
+    assert any(test.examples for test in tests), f"encoding.{name} has no example"
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    runner = doctest.DocTestRunner(optionflags=flags)
+    for test in tests:
+        runner.run(test)
+    assert runner.failures == 0
+
+
+def test_names_complete_before_they_are_imported():
+    code = (
+        "import sys, encoding; names = dir(encoding); "
+        "assert set(encoding.__all__) <= set(names), names; "
+        "assert not {'sklearn', 'scipy', 'torch', 'nibabel', 'matplotlib'} & set(sys.modules); "
+        "encoding.RidgeCV"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
