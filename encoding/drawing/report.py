@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import DataError
 from .encoded import asset, encode, open_picture
-from .figure import save_figure, write_atomically
+from .figure import save_figure, write_bytes
 
 __all__ = [
     "Chart",
@@ -222,8 +222,7 @@ def write_report(report: Report, path: Path | str) -> Path:
     Path
         The file.
     """
-    page = render_report(report).encode("utf-8")
-    return write_atomically(Path(path), lambda target: _write_bytes(target, page))
+    return write_bytes(Path(path), render_report(report).encode("utf-8"))
 
 
 def render_report(report: Report) -> str:
@@ -353,7 +352,3 @@ def _cell(value, is_number: bool, form: str | None) -> tuple[str, str]:
     else:
         text = f"{value:.3g}"
     return text.replace("-", "\N{MINUS SIGN}"), repr(float(value))
-
-
-def _write_bytes(target, page: bytes) -> None:
-    target.write(page)

@@ -22,7 +22,7 @@ from PIL import Image
 from ..core.errors import DataError, suggest
 from .charts import HEADING, read_table, spans_of
 from .diagnostics import scatter_bins
-from .figure import INK, MUTED, text_width, write_atomically
+from .figure import INK, MUTED, text_width, write_bytes
 from .scales import round_up
 
 WIDTH = 900.0
@@ -91,12 +91,8 @@ def save_svg(svg: str, path: Path) -> Path:
     """Write a chart to a file of its own, on white, with the colours that pages replace."""
     alone = VARIABLE.sub(r"\1", svg)
     start = alone.index(">") + 1
-    page = f'{alone[:start]}<rect width="100%" height="100%" fill="white"/>{alone[start:]}'.encode()
-
-    def write(target) -> None:
-        target.write(page)
-
-    return write_atomically(path, write)
+    page = f'{alone[:start]}<rect width="100%" height="100%" fill="white"/>{alone[start:]}'
+    return write_bytes(path, page.encode("utf-8"))
 
 
 @dataclass(frozen=True)

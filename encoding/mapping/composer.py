@@ -1,17 +1,21 @@
 """Draw the figures of a report on shared scales."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 from scipy import stats
 
-from ..core import Scores
+from ..core import Scores, digest, versions
 from ..core.progress import Progress
 from ..drawing import report as page
-from ..drawing.figure import save_figure
+from ..drawing.figure import save_figure, write_bytes
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
 from ..drawing.vector import difference_chart, network_chart, save_svg, scatter_chart
 from .figures import Canvas, MapFigure, canvas_of, group_mean
@@ -78,17 +82,37 @@ class Composer:
     def _main(self, result: Result) -> Scores:
         return result.scores[self.metric]
 
-    def keep(self, figure: Figure | MapFigure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
-        """Save a figure and make it a block of the report."""
-        if isinstance(figure, MapFigure):
-            if figure.warning:
-                caption = f"{caption} {figure.warning}."
-                self.missed.append(f"{name}: {figure.warning}")
-            figure = figure.figure
-        path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
+    def keep(
+        self, figure: Figure | MapFigure | partial[MapFigure], name: str, alt: str, caption: str, subject: str = ""
+    ) -> page.Picture:
+        """Save a figure and make it a block of the report; a map yet to be drawn is not drawn twice for a subject."""
+        path, warning = self.figures / f"{name}.png", ""
+        if isinstance(figure, partial):
+            warning = self._draw_once(figure, path, subject)
+        elif isinstance(figure, MapFigure):
+            warning = figure.warning
+            save_figure(figure.figure, path, dpi=self.settings.dpi)
+        else:
+            save_figure(figure, path, dpi=self.settings.dpi)
+        if warning:
+            caption = f"{caption} {warning}."
+            self.missed.append(f"{name}: {warning}")
         self.pictures.append(path)
         self.progress(min(0.95, len(self.pictures) / self._n_expected()))
         return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
+
+    def _draw_once(self, drawing: partial[MapFigure], path: Path, subject: str) -> str:
+        """Draw a map, or copy the picture of the subject's own page where that was drawn from the same; its warning."""
+        key = drawn_from(drawing, self.settings)
+        earlier = self.root / f"sub-{subject}" / "figures" / path.name
+        told = picture_text(earlier) if subject and earlier != path and earlier.is_file() else {}
+        if told.get(INPUTS) == key:
+            write_bytes(path, earlier.read_bytes())
+            return told.get(WARNING, "")
+        found = drawing()
+        text = {INPUTS: key, WARNING: found.warning} if found.warning else {INPUTS: key}
+        save_figure(found.figure, path, dpi=self.settings.dpi, text=text)
+        return found.warning
 
     def keep_chart(self, svg: str, name: str, alt: str, caption: str, subject: str = "") -> page.Chart:
         """Save a chart and make it a block of the report."""
@@ -158,7 +182,8 @@ class Composer:
             if named is None:
                 continue
             parts = named.winner, named.lead, np.where(named.tested, 1.0, np.nan)
-            figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: space that is ahead")
+            title = f"sub-{result.subject}: space that is ahead"
+            figure = partial(self.canvas[result.subject].winner, *parts, scale, title)
             counts = [(name, int((named.winner == number).sum())) for number, name in enumerate(self.single)]
             said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
@@ -185,8 +210,9 @@ class Composer:
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
                 values = self._main(result).row(model)
-                figure = self.canvas[result.subject].accuracy(
-                    values, self.scale, f"sub-{result.subject}: {model}", self.fading.of(result, model)
+                figure = partial(
+                    self.canvas[result.subject].accuracy,
+                    *(values, self.scale, f"sub-{result.subject}: {model}", self.fading.of(result, model)),
                 )
                 caption = (
                     f"sub-{result.subject}, {model}: {_lower(MEANING[self.metric])}. "
@@ -324,6 +350,29 @@ class Composer:
                 name = f"chart-{number + 1}_model-{model}_partition"
                 blocks.append(self.keep_chart(drawn, name, alt, caption))
         return page.Section("Unique and shared variance", tuple(blocks)) if blocks else None
+
+
+INPUTS, WARNING = "Inputs", "Warning"  # keywords in the header of a picture
+
+
+def drawn_from(drawing: partial[MapFigure], settings: Maps) -> str:
+    """Identify a map by what it is drawn from: place, values, scale, title, settings and versions."""
+    canvas: Canvas = drawing.func.__self__  # type: ignore[attr-defined]
+    inputs = [canvas.targets.index, canvas.targets.structure, *drawing.args]
+    told = [digest_of(one.tobytes()) if isinstance(one, np.ndarray) else repr(one) for one in inputs]
+    made_by = [versions()[name] for name in ("brain-encoding", "matplotlib")]
+    return digest(["picture/1", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
+
+
+def digest_of(content: bytes) -> str:
+    """Identify an array by its bytes."""
+    return sha256(content).hexdigest()
+
+
+def picture_text(path: Path) -> dict[str, str]:
+    """Read what stands in the header of a PNG."""
+    with Image.open(path) as image:
+        return {str(key): str(value) for key, value in image.info.items()}
 
 
 def _lower(sentence: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..core import DataError, Targets
-from ..drawing.figure import write_atomically
+from ..drawing.figure import write_bytes
 from ..drawing.mesh import FLAT, HEMISPHERES, Meshes
 from ..drawing.scales import ColorScale, round_up
 from ..drawing.slices import Slab, sample_background, turn_upright
@@ -87,12 +87,7 @@ def write_viewer(composer: Composer, path: Path, *, report: str = "") -> Path | 
     """Write the viewer of what a report shows, on its colours and scales; None where there is nothing to draw."""
     if composer.scale is None or not composer.drawable:
         return None
-    page = render_viewer(_scene(composer, report)).encode("utf-8")
-
-    def write(target: Any) -> None:
-        target.write(page)
-
-    return write_atomically(path, write)
+    return write_bytes(path, render_viewer(_scene(composer, report)).encode("utf-8"))
 
 
 def _scene(composer: Composer, report: str) -> Scene:
