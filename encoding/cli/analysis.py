@@ -36,6 +36,15 @@ def add_analysis(commands: Any) -> None:
     report = add_command(commands, "report", _report, "redraw the reports from the results of the participants")
     add_places(report)
     add_run_options(report)
+    report.add_argument(
+        "--shareable", action="store_true",
+        help="write report and viewer for others into OUTPUT_DIR/shareable: no paths, new labels of participants",
+    )  # fmt: skip
+    report.add_argument(
+        "--frames",
+        action="store_true",
+        help="with --shareable: add the pages of embeddings, which show frames of clips",
+    )
     viewer = add_command(
         commands,
         "view",
@@ -73,8 +82,27 @@ def _report(options: argparse.Namespace) -> int:
     from ..mapping import read_result
     from ..pipeline import map_subject
 
+    if options.frames and not options.shareable:
+        raise ConfigError("--frames goes with --shareable: the reports themselves show no frames of clips.")
+    if options.shareable:
+        return _share(options)
+
     failed = _each_subject(options, lambda job: map_subject(job, read_result(job.folder), again=True), finished=True)
     return _report_group(options, again=True) or failed
+
+
+def _share(options: argparse.Namespace) -> int:
+    from ..pipeline import finished_subjects, share_report
+
+    study, places = study_of(options), places_of(options, finished=True)
+    subjects = finished_subjects(places, labels_of(options.participant_label, "sub-"))
+    bar = Bar()
+    try:
+        page = share_report(study, places, subjects, bar, frames=options.frames)
+    finally:
+        bar.close()
+    print(page)
+    return 0
 
 
 def _view(options: argparse.Namespace) -> int:

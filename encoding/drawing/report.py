@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ..core.errors import DataError
+from .answer import Answer, lay_out
 from .encoded import asset, encode, open_picture
 from .figure import save_figure, write_bytes
 
@@ -197,6 +198,8 @@ class Report:
         Contents, in order.
     links : tuple of (str, str)
         Text and address of files beside the report.
+    answers : tuple of Answer
+        What the page says first, before facts and warnings.
     """
 
     title: str
@@ -205,6 +208,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 def write_report(report: Report, path: Path | str) -> Path:
@@ -265,6 +269,7 @@ def render_report(report: Report) -> str:
     ]
     return _template().render(
         report=report,
+        answers=[{"block": answer, **lay_out(answer)} for answer in report.answers],
         sections=sections,
         subjects=_subjects(report.sections),
         style=Markup(asset("report.css")),

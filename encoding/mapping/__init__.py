@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from .rsa_maps import spaces_as_models, write_rsa_maps
     from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
+    from .sharing import Scrubber, new_labels, require_clean
     from .sidecars import group_facts, map_facts, units_of
     from .significance import rates_of
     from .summary import (
@@ -66,6 +67,7 @@ __all__ = [
     "Region",
     "Result",
     "RsaSummary",
+    "Scrubber",
     "SolverSummary",
     "Summary",
     "Surfaces",
@@ -81,6 +83,7 @@ __all__ = [
     "judge_regions",
     "map_facts",
     "named_winner",
+    "new_labels",
     "note_drawn",
     "plot_files",
     "plot_results",
@@ -89,6 +92,7 @@ __all__ = [
     "rates_of",
     "read_parcels",
     "read_result",
+    "require_clean",
     "require_same_settings",
     "shaping_settings",
     "spaces_as_models",

@@ -6,6 +6,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -360,7 +361,7 @@ def drawn_from(drawing: partial[MapFigure], settings: Maps) -> str:
     canvas: Canvas = drawing.func.__self__  # type: ignore[attr-defined]
     inputs = [canvas.targets.index, canvas.targets.structure, *drawing.args]
     told = [digest_of(one.tobytes()) if isinstance(one, np.ndarray) else repr(one) for one in inputs]
-    made_by = [versions()[name] for name in ("brain-encoding", "matplotlib")]
+    made_by = [versions()["brain-encoding"], mpl.__version__]
     return digest(["picture/1", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.vector import alpha_chart, split_chart
+from .answer import answers
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
@@ -105,7 +106,7 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
         (*find_warnings(results), *composer.not_drawn, *missed_clusters(composer)),
         tuple(section for section in sections if section is not None and section.blocks),
-        links,
+        links, answers(composer),
     )  # fmt: skip
     return [page.write_report(report, path), *composer.pictures, *([beside] if beside is not None else [])]
 
