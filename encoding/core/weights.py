@@ -1,8 +1,9 @@
 """Weights of a fitted model, from which responses to anything can be predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -124,6 +125,41 @@ class Weights:
             Which of the names each column of the space belongs to.
         """
         return undelayed_names(self.features[self.spaces.index(space)], self.clock)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict responses to rows of features, as those that were fitted.
+
+        Parameters
+        ----------
+        X : mapping of str to array of shape (n_samples, n_features), or array
+            Every space of the model, or all of its features side by side, in the order of `features`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples, n_targets)
+            Predictions; the mean over outer folds where the weights of each were kept.
+
+        Raises
+        ------
+        AlignmentError
+            If a space is missing or has another number of features.
+        """
+        if isinstance(X, Mapping):
+            missing = [space for space in self.spaces if space not in X]
+            if missing:
+                raise AlignmentError(f"Model {self.model!r} needs feature space {missing[0]!r}, which X does not have.")
+            X = np.concatenate([np.asarray(X[space], dtype=np.float64) for space in self.spaces], axis=1)
+        X = np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self.offset.shape[1]:
+            sizes = ", ".join(
+                f"{len(names)} of {space}" for space, names in zip(self.spaces, self.features, strict=True)
+            )
+            raise AlignmentError(f"X has shape {X.shape}, but model {self.model!r} was fitted with features {sizes}.")
+        total = np.zeros((len(X), len(self.targets)))
+        for values, offset, intercept in zip(self.values, self.offset, self.intercept, strict=True):
+            total += (X - offset) @ values.T + intercept
+        total /= len(self.values)
+        return total
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{s} ({len(f)})" for s, f in zip(self.spaces, self.features, strict=True))

@@ -150,7 +150,22 @@ def _models(summary: Summary) -> str:
                     f"The same was fitted to every subset of the bands of {model['name']}, with candidates in "
                     f"proportion to their number, and R2 divided into unique and shared parts (commonality analysis)."
                 )
+        sentences += _components(model)
     return " ".join([*_solvers(summary), *sentences])
+
+
+def _components(model: Mapping[str, Any]) -> list[str]:
+    """Describe the reduction of feature spaces to components."""
+    most, share = model.get("pca"), model.get("keep_variance")
+    if most is None and share is None:
+        return []
+    kept = [f"the first {most} principal components"] if most is not None else []
+    kept += [f"as many as explain {share:.0%} of the variance"] if share is not None else []
+    joined = ", or fewer: ".join(kept) if most is not None else f"principal components, {kept[0]}"
+    return [
+        f"Feature spaces of {model['name']} were reduced to {joined}, fitted to z-scored features of the training "
+        f"rows of every outer fold; tests of feature spaces are about the whole spaces."
+    ]
 
 
 SOLVERS = {

@@ -129,6 +129,13 @@ def test_the_mean_over_folds_predicts_the_mean(tmp_path, make_study):
         np.testing.assert_allclose(
             predict_rows(kept, take(study, rows)).sum(0) + intercept_of(kept), expected, atol=1e-5
         )
+        X = {space.name: space.values[rows] for space in study.spaces}
+        np.testing.assert_allclose(kept.predict(X), expected, atol=1e-5)
+        np.testing.assert_allclose(kept.predict(np.hstack([X["wide"], X["narrow"]])), expected, atol=1e-5)
+    with pytest.raises(AlignmentError, match=r"X has shape \(10, 7\), but .* features 7 of wide, 3 of narrow"):
+        mean.predict(X["wide"])
+    with pytest.raises(AlignmentError, match="needs feature space 'narrow', which X does not have"):
+        mean.predict({"wide": X["wide"]})
     with pytest.raises(DataError, match='Set keep_weights = "folds"'):
         predict_rows(mean, take(study, rows), fold=0)
 

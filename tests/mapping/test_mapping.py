@@ -311,6 +311,22 @@ def test_few_samples_are_reported(make_result):
     assert warning == "sub-01: 24 samples are few: scores of single targets are mostly noise."
 
 
+def test_methods_tell_of_components(make_result):
+    summary = make_result("01", [0.1], [0.2]).summary
+    assert "principal components" not in describe_methods(summary)
+    first, *rest = summary.settings["models"]
+    for added, told in (
+        ({"pca": 100}, "were reduced to the first 100 principal components, fitted to"),
+        (
+            {"keep_variance": 0.9},
+            "were reduced to principal components, as many as explain 90% of the variance, fitted",
+        ),
+        ({"pca": 9, "keep_variance": 0.5}, "the first 9 principal components, or fewer: as many as explain 50%"),
+    ):
+        settings = {**summary.settings, "models": [{**first, **added}, *rest]}
+        assert told in describe_methods(replace(summary, settings=settings))
+
+
 def test_methods_tell_what_was_done(make_result):
     text = describe_methods(make_result("01", [0.1], [0.2]).summary)
     for said in ("discrete cosines up to 0.008 Hz", "starts 4.0 s after its onset", "ratings (48), mllm (30)",

@@ -105,7 +105,7 @@ def test_what_is_missing_is_said(studies, tmp_path, capsys):
     assert "either --features (new stimuli) or --config" in capsys.readouterr().err
 
 
-def test_weights_are_kept_without_fitting_anew(studies, tmp_path):
+def test_weights_are_kept_without_fitting_anew(studies, tmp_path, capsys):
     _, _, config, out = studies
     before = {path: path.stat().st_mtime_ns for path in (out / "work" / "sub-01" / "model-joint").glob("*.npy")}
     both = tmp_path / "both.toml"
@@ -120,6 +120,13 @@ def test_weights_are_kept_without_fitting_anew(studies, tmp_path):
     assert len(list(images)) == 4
     with pytest.raises(ConfigError, match=r"weights of abc, joint. Say which with --model"):
         choose_weights(out / "sub-01", None)
+    new = pd.DataFrame(np.eye(3), index=pd.Index(["x", "y", "z"], name="stim_id"), columns=list("abc"))
+    new.to_csv(tmp_path / "new.tsv", sep="\t")
+    arguments = ["predict", str(out / "sub-01"), str(tmp_path / "new"), "--model", "joint", "--features"]
+    assert main([*arguments, f"abc={tmp_path / 'new.tsv'}"]) == 1
+    assert "no table for first. Every space of the model needs one" in capsys.readouterr().err
+    assert main([*arguments, f"abc={tmp_path / 'new.tsv'}", f"first={tmp_path / 'new.tsv'}"]) == 0
+    assert load(tmp_path / "new" / "predicted").values.shape == (3, 100)
 
 
 def test_components_are_those_of_scikit_learn():
