@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 150.0, 18.0  # of the interval in a cell, in pixels
+WIDTH, HEIGHT = 112.0, 18.0  # of the interval in a cell, in pixels
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Answer:
         Quantity of the lead.
     subject : str
         Subject it is about; empty for all.
+    key : tuple of (str, str)
+        Names and colours of the spaces.
     """
 
     title: str
@@ -59,6 +61,7 @@ class Answer:
     rows: tuple[Verdict, ...]
     unit: str = "U"
     subject: str = ""
+    key: tuple[tuple[str, str], ...] = ()
 
 
 def lay_out(answer: Answer) -> dict[str, Any]:

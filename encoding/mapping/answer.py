@@ -19,7 +19,8 @@ def answers(composer: Composer) -> tuple[Answer, ...]:
         verdicts = composer.verdicts_of(chart)
         if len(verdicts) and verdicts["tested"].any():
             found.append(_answer(composer, chart, verdicts))
-    return tuple(found)
+    # Those that name a space come first: the others can wait.
+    return tuple(sorted(found, key=lambda answer: not any(row.best for row in answer.rows)))
 
 
 def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame) -> Answer:
@@ -37,7 +38,8 @@ def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame) -> Answer:
                 f"{row['leading']} over {row['next']}" if row["leading"] and row["next"] else "", people,
             )
         )  # fmt: skip
-    return Answer(chart.title, headline(verdicts), tuple(rows))
+    key = tuple((name, composer.colors[name]) for name in composer.single)
+    return Answer(chart.title, headline(verdicts), tuple(rows), key=key)
 
 
 def _by_place(result: Result) -> Mapping[tuple[str, ...], Mapping[str, Any]]:
