@@ -19,12 +19,12 @@ CUT = re.compile(r"^([xyz])\s*=\s*(-?\d+(?:\.\d+)?)$")
 # Small structures that slices far apart miss; mm in MNI space, of the right half, in the order of importance
 STRUCTURES = {
     "amygdala": (23.0, -4.0, -18.0),
-    "hypothalamus, NAcc, PAG": (4.0, -4.0, -9.0),
+    "hypothal., PAG": (4.0, -4.0, -9.0),
     "PAG": (2.0, -31.0, -9.0),
     "NAcc": (10.0, 12.0, -8.0),
 }
 STRUCTURE_CUTS = {
-    "axial": (("amygdala", 2), ("hypothalamus, NAcc, PAG", 2)),
+    "axial": (("amygdala", 2), ("hypothal., PAG", 2)),
     "coronal": (("NAcc", 1), ("amygdala", 1), ("PAG", 1)),
     "sagittal": (("PAG", 0), ("NAcc", 0), ("amygdala", 0)),
 }

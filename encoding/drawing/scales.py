@@ -213,7 +213,7 @@ def round_up(value: float) -> float:
     0.4
     """
     power = 10.0 ** np.floor(np.log10(value))
-    step = NICE[np.searchsorted(NICE, value / power - 1e-9)]
+    step = NICE[np.searchsorted(NICE, value / power - 5e-7)]  # 0.4 stored in 32 bits is a little more
     return float(f"{step * power:.6g}")
 
 

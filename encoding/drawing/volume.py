@@ -168,10 +168,10 @@ def _row(
             _label_slice(axes, slab, index, with_sides=rank == 0, with_ticks=False)
             if name:
                 axes.text(
-                    0.5, -0.01, name, transform=axes.transAxes, size=6, color=MUTED, ha="center", va="top"
+                    0.5, -0.01, name, transform=axes.transAxes, size=7, color=MUTED, ha="center", va="top"
                 )  # fmt: skip
 
-    return Drawn(width, n_rows * (high * inch + LABEL) + (n_rows - 1) * GAP + 0.06, draw)
+    return Drawn(width, n_rows * (high * inch + LABEL) + (n_rows - 1) * GAP + 0.08, draw)
 
 
 def _glass(

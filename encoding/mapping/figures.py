@@ -26,7 +26,7 @@ from ..io.images.volumes import volume_of
 from .meshes import Surfaces
 from .settings import Maps
 
-WIDTH = 9.0  # inch
+WIDTH = 7.2  # inch, two columns of a journal: letters keep their size in print
 PROJECTED = "projected: the volume sampled onto the surface, for display only; numbers are those of the slices"
 
 
