@@ -228,7 +228,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
-    sources = content_keys(loaded.described, atlases)
+    sources = content_keys(loaded.described, atlases, job.study.own_atlases)
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
     done = finished_result(job.folder, key)
     if done is not None:
@@ -237,7 +237,9 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     scored = score_models(job, loaded, fitted, atlases)
     job.progress("compare", 1.0)
     inferred = infer_all(job, loaded, fitted, atlases, scored.scores.get("r2"))
-    tables = tables_of(job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions)
+    tables = tables_of(
+        job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions, atlases=atlases
+    )
     save_tests(job, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)

@@ -188,7 +188,7 @@ def build(folder: Path) -> None:
 
 def data_files(folder: Path) -> list[Path]:
     """List the files that are data: everything but code, prose and the checksums themselves."""
-    files = [file for kind in ("*.gii", "*.tsv", "*.json", "licenses/*.txt") for file in folder.glob(kind)]
+    files = [file for kind in ("*.gii", "*.nii.gz", "*.tsv", "*.json", "licenses/*.txt") for file in folder.glob(kind)]
     return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import DataError
+from .atlases import add_atlases
 from .options import add_command, labels_of
 from .progress import say
 
@@ -39,7 +40,7 @@ def add_information(commands: Any) -> None:
     init.add_argument("--overwrite", action="store_true", help="replace FILE")
     show = add_command(commands, "show", _show, "describe a saved object or a folder of results")
     show.add_argument("path", type=Path, metavar="PATH", help="a folder that this program wrote")
-    add_command(commands, "atlases", _atlases, "list the atlases that are shipped, with licence and citation")
+    add_atlases(commands)
     simulate = add_command(commands, "simulate", _simulate, "write a BIDS dataset with known truth")
     simulate.add_argument("out", type=Path, metavar="OUT", help="folder of the new dataset")
     simulate.add_argument(
@@ -179,15 +180,6 @@ def _show(options: argparse.Namespace) -> int:
         raise DataError(f"{path}: there is no object that this program saved.")
     for folder in objects:
         print(f"{folder.relative_to(path)}: {load(folder)}")
-    return 0
-
-
-def _atlases(options: argparse.Namespace) -> int:  # noqa: ARG001
-    from ..io.atlases.catalogue import available_atlases
-
-    for atlas in available_atlases():
-        print(f"{atlas.name}  ({atlas.kind}, {atlas.space}, {atlas.n_regions} regions)")
-        print(f"    {atlas.summary}\n    licence: {atlas.licence}\n    cite: {atlas.citation}")
     return 0
 
 

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
     from .evaluate import band_scores, evaluate, fold_correlations
     from .exchange import units_of
-    from .group import check_differences, summarise_differences, summarise_regions
+    from .group import check_differences, confidence_of, summarise_differences, summarise_regions
     from .group_claims import Prevalence, group_claims, group_verdicts, prevalence, sign_flip_p
     from .inference import infer_spaces
     from .naming import name_best
-    from .regions import compare_regions, parcels, score_regions
+    from .regions import add_confidence, compare_regions, parcels, score_regions
     from .rsa import RsaResult, compare_similarity
     from .rsa_inference import infer_similarity
     from .settings import Comparison, Rsa
@@ -32,12 +32,14 @@ __all__ = [
     "Rsa",
     "RsaResult",
     "SpaceTests",
+    "add_confidence",
     "band_scores",
     "chance_table",
     "check_differences",
     "check_independence",
     "compare_regions",
     "compare_similarity",
+    "confidence_of",
     "count_discoveries",
     "difference_table",
     "discoveries",

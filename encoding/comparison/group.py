@@ -9,6 +9,26 @@ from ..numerics.significance import discovery_rates
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 
 
+def confidence_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Collect the confidence of every region from tables of single subjects.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows of `score_regions` of all subjects, with the column confidence or without.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: the columns that name it, and confidence; texts that differ between subjects are joined.
+    """
+    if "confidence" not in table:
+        return pd.DataFrame(columns=[*PLACE, "confidence"])
+    known = table[[*PLACE, "confidence"]].drop_duplicates()
+    joined = known.groupby(PLACE, sort=False, dropna=False)["confidence"]
+    return joined.agg(lambda texts: " / ".join(dict.fromkeys(text for text in texts if text))).reset_index()
+
+
 def summarise_regions(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise scores per region over subjects.
 

@@ -63,6 +63,34 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
         yield from _if_any(Parcel("roi_set", roi.set, roi.roi, "", atlas.members(labels, numbers)))
 
 
+def add_confidence(table: pd.DataFrame, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> pd.DataFrame:
+    """Say in a table of regions how far each can be trusted, in a column at its end.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns atlas, level, set and region.
+    atlases : sequence of (Atlas or None, ndarray)
+        Atlases with the label of every target.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the column confidence: of an ROI as its set states it, of a region what lowers it; "" where nothing is
+        known.
+    """
+    if not {"atlas", "level", "set", "region"} <= set(table.columns):
+        return table
+    told: dict[tuple[str, ...], str] = {}
+    for atlas, _ in atlases:
+        if atlas is not None:
+            regions = zip(atlas.region, atlas.confidence_of_regions, strict=True)
+            told |= {(atlas.name, "region", "", region): text for region, text in regions}
+            told |= {(atlas.name, "roi_set", roi.set, roi.roi): roi.confidence for roi in atlas.roi_sets}
+    places = table[["atlas", "level", "set", "region"]].astype(str).itertuples(index=False, name=None)
+    return table.assign(confidence=[told.get(place, "") for place in places])
+
+
 def _if_any(parcel: Parcel) -> Iterator[Parcel]:
     if parcel.mask.any():
         yield parcel

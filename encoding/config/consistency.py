@@ -1,5 +1,7 @@
 """Refuse settings that are each allowed but contradict each other across tables."""
 
+from collections.abc import Sequence
+
 from ..comparison.settings import Comparison
 from ..core import ConfigError
 from ..fitting.splits import Split
@@ -44,3 +46,10 @@ def check_blocks(split: Split, load: Loader) -> None:
             f"slow signals to whole runs, held-out rows included. Set high_pass = false and detrend = "
             f'false, or hold out whole runs (kind = "runs").'
         )
+
+
+def distinct_names(names: Sequence[str], where: str) -> None:
+    """Refuse a name that two tables have."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: the name {name!r} is used {names.count(name)} times.")

@@ -16,6 +16,7 @@ from ..embedding.registry import SOURCES
 from ..fitting.budget import ComputeSettings
 from ..fitting.models import MODELS
 from ..fitting.splits import Split
+from ..io.atlases.settings import AtlasFile, RoiGroup
 from ..loading.loader import LOADERS
 from ..mapping.settings import Maps
 from .settings import Alignment
@@ -58,6 +59,8 @@ def tables() -> tuple[Table, ...]:
         _table("compute", ComputeSettings),
         _table("compare", Comparison),
         _table("map", Maps),
+        _table("atlas", AtlasFile, several=True),
+        _table("roi_set", RoiGroup, several=True),
     )
 
 

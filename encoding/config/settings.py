@@ -22,9 +22,10 @@ from ..embedding.sources import FeatureSource, in_order
 from ..fitting.budget import ComputeSettings
 from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subsets, one_model_each
 from ..fitting.splits import Split
+from ..io.atlases.settings import AtlasFile, RoiGroup
 from ..loading.loader import Loader
 from ..mapping.settings import BDATA, Maps
-from .consistency import check_blocks, check_noise
+from .consistency import check_blocks, check_noise, distinct_names
 from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
 
@@ -69,6 +70,8 @@ class Study:
         All settings of the file and its recipe, as TOML.
     rsa : tuple of Rsa
         Analyses of similarity, in order.
+    atlases, roi_sets : tuple of AtlasFile, tuple of RoiGroup
+        Atlases and ROI sets of the user.
     """
 
     features: tuple[FeatureSource, ...]
@@ -85,11 +88,18 @@ class Study:
     recipe: Recipe | None = None
     expanded: str = ""
     rsa: tuple[Rsa, ...] = ()
+    atlases: tuple[AtlasFile, ...] = ()
+    roi_sets: tuple[RoiGroup, ...] = ()
 
     @property
     def single(self) -> tuple[str, ...]:
         """Models of one feature space each: the ones that are compared with each other."""
         return tuple(model.name for model in self.models if len(model.bands) == 1)
+
+    @property
+    def own_atlases(self) -> tuple[str, ...]:
+        """Names of atlases that every participant has a file of."""
+        return tuple(atlas.name for atlas in self.atlases if "{subject}" in str(atlas.file))
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -108,6 +118,9 @@ class Study:
         content.pop("text")
         content.pop("expanded")
         content["load"] = self.load.resolved()
+        for key in ("atlases", "roi_sets"):  # keys of results stay what they were before there were such tables
+            if not content[key]:
+                del content[key]
         content["models"] = [{"kind": kind_of(model)} | dataclasses.asdict(model) for model in self.models]
         return content
 
@@ -216,11 +229,24 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         expanded.recipe,
         expanded.text,
         tuple(build(Rsa, table, "[[rsa]]") for table in _tables(content, "rsa")),
+        tuple(build(AtlasFile, table, "[[atlas]]") for table in _tables(content, "atlas")),
+        tuple(build(RoiGroup, table, "[[roi_set]]") for table in _tables(content, "roi_set")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
     for name in [name for pair in study.compare.versions for name in pair]:
         if name not in names:
             raise ConfigError(f"[compare] versions: no feature space {name!r} in [[features]]. {suggest(name, names)}")
+    _check_maps(study)
+    _check_rows(study)
+    _check_rsa(study, names, study.load.per == "stimulus" or study.load.kind == "betas")
+    check_noise(study.compare, study.split, per_stimulus=study.load.per == "stimulus" or study.load.kind == "betas")
+    check_blocks(study.split, study.load)
+    return study
+
+
+def _check_maps(study: Study) -> None:
+    for where, named in (("[[atlas]]", study.atlases), ("[[roi_set]]", study.roi_sets)):
+        distinct_names([table.name for table in named], where)
     if study.maps.threshold == "fdr" and study.compare.significance == "none":
         raise ConfigError('[map] threshold = "fdr" needs significance = "noise" in [compare].')
     masks = [name for name in study.maps.atlases if name.startswith(BDATA)]
@@ -228,6 +254,9 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         raise ConfigError(
             f'[map] atlases: {masks[0]!r} names masks in bdata files, but [load] has kind = "{study.load.kind}".'
         )
+
+
+def _check_rows(study: Study) -> None:
     per_stimulus = study.load.per == "stimulus" or study.load.kind == "betas"
     if per_stimulus and (study.load.scale_rows is True) != study.align.centre:
         raise ConfigError(
@@ -235,10 +264,6 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             f"{str(study.align.centre).lower()}: what is done to the responses of a run is done to the features. "
             'Set both alike; scale_rows = "all" goes with centre = false.'
         )
-    _check_rsa(study, names, per_stimulus)
-    check_noise(study.compare, study.split, per_stimulus=per_stimulus)
-    check_blocks(study.split, study.load)
-    return study
 
 
 def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:

@@ -9,7 +9,8 @@ from .recipes import RECIPES
 
 COLLECTING = ("stimuli", "design", "annotator", "budget", "collect")  # tables that `read_collection` reads
 TABLES = (
-    "recipe", "seed", "features", "load", "align", "split", "fit", "rsa", "compute", "compare", "map", *COLLECTING,
+    "recipe", "seed", "features", "load", "align", "split", "fit", "rsa", "compute", "compare", "map", "atlas",
+    "roi_set", *COLLECTING,
 )  # fmt: skip
 
 

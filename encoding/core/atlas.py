@@ -59,6 +59,9 @@ class Atlas:
         Labels of targets that lie in several regions, and the numbers of these regions.
     centroids : ndarray of float64, shape (n_regions, 3), optional
         Centre of each region in mm (RAS); None where the table states none.
+    confidence : tuple of str
+        What lowers the trust in each region ("low: sphere of 5 mm", "moved from fsLR"), "" where nothing does; empty
+        for none at all.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Atlas:
     roi_sets: tuple[RoiSet, ...] = ()
     overlaps: tuple[tuple[int, tuple[int, ...]], ...] = ()
     centroids: np.ndarray | None = None
+    confidence: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check labels against the table of regions."""
@@ -105,7 +109,14 @@ class Atlas:
         if self.centroids is not None:
             centroids = own(self.centroids, owner=owner, name="centroids", shape=(n_regions, 3), dtype=np.float64)
             object.__setattr__(self, "centroids", centroids)
+        if self.confidence:
+            own(np.asarray(self.confidence, dtype=str), owner=owner, name="confidence", shape=(n_regions,))
         self._check(owner)
+
+    @property
+    def confidence_of_regions(self) -> tuple[str, ...]:
+        """The confidence of every region, "" where nothing lowers it."""
+        return self.confidence or ("",) * len(self.region)
 
     def _check(self, owner: str) -> None:
         if len(np.unique(self.index)) != len(self.index) or (self.index == 0).any():

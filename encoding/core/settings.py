@@ -125,9 +125,11 @@ def settings(table: str, *, kw_only: bool = False) -> Callable[[type[T]], type[T
 
 
 def plain(value: Any) -> Any:
-    """Turn lists and arrays into tuples, at every depth, and NumPy scalars into those of Python."""
+    """Turn lists and arrays into tuples, at every depth and in tables, and NumPy scalars into those of Python."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     return tuple(plain(item) for item in value) if isinstance(value, list | tuple) else value
 
 

@@ -105,7 +105,7 @@ def make_table(rows: list[dict[str, str]], name: str) -> RegionTable:
     return RegionTable(
         index=index,
         region=region,
-        hemi=tuple(_hemi(row.get("hemi", ""), name) for _, row in numbered),
+        hemi=tuple(hemisphere(row.get("hemi", ""), name) for _, row in numbered),
         network=tuple(_text(row.get("network", "")) for _, row in numbered),
         color=tuple(_color(row.get("color", ""), number, name) for number, (_, row) in enumerate(numbered)),
         states_hemi="hemi" in rows[0],
@@ -149,7 +149,8 @@ def _text(text: str) -> str:
     return "" if text.strip().lower() in EMPTY else text.strip()
 
 
-def _hemi(text: str, name: str) -> str:
+def hemisphere(text: str, name: str) -> str:
+    """Read a hemisphere as L, R or ""."""
     short = _text(text).lower()
     if short and short not in HEMIS:
         raise DataError(f"Table {name}: hemi {text!r} is not understood; use L, R or n/a.")

@@ -129,7 +129,7 @@ class Composer:
     def verdicts_of(self, chart: Chart) -> pd.DataFrame:
         """Rows of the table of verdicts that belong to the regions of a chart."""
         places = chart.rows[PLACE].drop_duplicates()
-        return places.merge(self.verdicts, on=PLACE) if len(self.verdicts) else self.verdicts
+        return chart.named(places.merge(self.verdicts, on=PLACE)) if len(self.verdicts) else self.verdicts
 
     def names(self, result: Result, what: str) -> str:
         """Make a file name in the manner of BIDS."""

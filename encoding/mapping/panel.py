@@ -60,11 +60,18 @@ def plot_results(
     DataError
         If there are no finished participants, they were made with different settings, a model is unknown, or nothing
         of them can be drawn.
+
+    Examples
+    --------
+    >>> figure = plot_results("derivatives/brain-encoding", "panel.pdf", dpi=600)  # doctest: +SKIP
+    >>> plot_results("elsewhere")
+    Traceback (most recent call last):
+    encoding.core.errors.DataError: elsewhere: no finished participant here. Run encoding run BIDS_DIR OUTPUT_DIR.
     """
     folder = Path(output_dir)
     labels = sorted(path.parent.name.removeprefix("sub-") for path in folder.glob(f"sub-*/{FACTS}"))
     if not labels:
-        raise DataError(f"{folder}: no finished participant here. Run encoding run BIDS_DIR {folder} participant.")
+        raise DataError(f"{folder}: no finished participant here. Run encoding run BIDS_DIR OUTPUT_DIR.")
     results = [read_result(folder / f"sub-{label}") for label in labels]
     require_same_settings(results)
     chosen = map_settings(**settings)

@@ -1,6 +1,6 @@
 """Figures of any map files: the same painters as in reports, for files of this package and of others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ..core import ConfigError, DataError, suggest
 from ..drawing.figure import save_figure, styled
 from ..drawing.layers import Layer, label_layer, number_layer
 from ..drawing.legend import labels_footer, number_footer
-from ..drawing.panels import EDGE, Block, heading_block, note_block, stack
+from ..drawing.panels import EDGE, Block, Drawn, heading_block, note_block, stack
 from ..drawing.scales import ColorScale, accuracy_scale, difference_scale
 from ..io.images.maps import StoredMap, read_maps
 from .figures import WIDTH, Canvas, canvas_of
@@ -95,8 +95,9 @@ def map_settings(**settings: Any) -> Maps:
     for name in settings:
         if name not in known:
             raise ConfigError(f"{name!r} is no key of [map]. {suggest(name, known)}")
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-    return Maps(**{"dpi": PRINT_DPI} | plain)
+    plain: dict[str, Any] = {"dpi": PRINT_DPI}
+    plain |= {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return Maps(**plain)
 
 
 def _scale(
@@ -145,9 +146,9 @@ def _draw(maps: Sequence[StoredMap], settings: Maps, scale: ColorScale | None, t
     return stack(blocks, title=title or (maps[0].name if len(maps) == 1 else "Maps"), width=WIDTH)
 
 
-def _layer(one: StoredMap, scale: ColorScale | None):  # type: ignore[no-untyped-def]
+def _layer(one: StoredMap, scale: ColorScale | None) -> tuple[Layer, Callable[[str], Drawn] | None]:
     if one.is_labels:
-        layer: Layer = label_layer(one.values, one.colors)
+        layer = label_layer(one.values, one.colors)
         there = [number for number in one.colors if (one.values == number).any()]
         entries = [(one.names.get(number, str(number)), one.colors[number]) for number in there]
         return layer, lambda note: labels_footer(entries, WIDTH, note)

@@ -148,7 +148,7 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
 
 def _scores_table(composer: Composer, chart: Chart, metric: str) -> page.DataTable:
     """Table of the mean of one score over the targets of every region of a chart."""
-    rows = chart.rows[(chart.rows["metric"] == metric) & (chart.rows["feature"] == "all")]
+    rows = chart.named(chart.rows[(chart.rows["metric"] == metric) & (chart.rows["feature"] == "all")])
     table = rows.pivot_table(
         index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
     )

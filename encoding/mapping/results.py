@@ -229,7 +229,7 @@ def read_result(folder: Path) -> Result:
     summary = read_summary(folder)
     kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, *CEILINGS, RSA)}
     scores = {metric: load(path) for metric, path in kept.items() if path.is_dir()}
-    text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str}
+    text = {"subject": str, "set": str, "hemi": str, "atlas": str, "region": str, "level": str, "confidence": str}
     regions, differences, exclusions = (
         pd.read_csv(folder / name, sep="\t", quoting=3, dtype=text, keep_default_na=False, na_values=["n/a"])
         for name in (REGIONS, DIFFERENCES, EXCLUSIONS)

@@ -67,7 +67,7 @@ class _Analysis:
     def _chart(self, number: int, chart: Chart) -> page.Block:
         rows = chart.rows[chart.rows["value"].notna()]
         claims = joined_claims(self.composer.results, self.composer.group_verdicts, self.name)
-        verdicts = judge_regions(rows, self.spaces, claims)
+        verdicts, rows = chart.named(judge_regions(rows, self.spaces, claims)), chart.named(rows)
         text = headline(verdicts) if len(self.spaces) > 1 else ""
         lights = self.choices.regions == "searchlight"
         value = "mean over searchlights centred in it" if lights else "similarity of its own patterns"
@@ -116,7 +116,7 @@ class _Analysis:
             yield result, {s: self.maps[result.subject].row(s) for s in self.spaces}, f"sub-{result.subject}"
 
     def _table(self, chart: Chart) -> page.DataTable:
-        rows = chart.rows
+        rows = chart.named(chart.rows)
         table = rows.pivot_table(
             index=["region", "subject", "n_usable"], columns="model", values="value", sort=False, dropna=False
         )

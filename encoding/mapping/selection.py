@@ -20,12 +20,20 @@ class Chart:
         """Choose the rows of whole models."""
         rows = self.rows
         chosen = (rows["metric"] == metric) & (rows["feature"] == "all") & rows["model"].isin(list(models))
-        return rows[chosen & rows["value"].notna()]
+        return self.named(rows[chosen & rows["value"].notna()])
 
     def of_parts(self, metric: str) -> list[tuple[str, pd.DataFrame]]:
         """Choose the rows of parts of models."""
         rows = self.rows[(self.rows["metric"] == metric) & self.rows["value"].notna()]
-        return [(str(model), of_model) for model, of_model in rows.groupby("model", sort=False)]
+        return [(str(model), self.named(of_model)) for model, of_model in rows.groupby("model", sort=False)]
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Put the confidence in a region behind its name, in a table of regions of this chart that will be shown."""
+        if "confidence" not in self.rows or "region" not in table:
+            return table
+        told = self.rows[["region", "confidence"]].drop_duplicates().set_index("region")["confidence"]
+        known = {region: f"{region} ({text})" for region, text in told.items() if isinstance(text, str) and text}
+        return table.assign(region=table["region"].map(lambda region: known.get(region, region)))
 
 
 def set_of(sets: Sequence[str], wanted: str) -> str:

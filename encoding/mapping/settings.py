@@ -20,9 +20,10 @@ class Maps:
 
     atlases: tuple[Text, ...] = ("auto",)
     """Names of shipped atlases (``encoding atlases`` lists them), "aseg" or "aparcaseg" for the segmentations that
-    fMRIPrep wrote beside each volume, "bdata:hcp180", "bdata:yeo17", "bdata:subcortex" or "bdata:" and a pattern for
-    masks in bdata files, or label files of your own, with ``{hemi}`` in the name of a GIFTI pair. "auto" takes
-    Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it."""
+    fMRIPrep wrote beside each volume, "structures" for those that CIFTI files name, "bdata:hcp180", "bdata:yeo17",
+    "bdata:subcortex" or "bdata:" and a pattern for masks in bdata files, or label files of your own, with ``{hemi}`` in
+    the name of a GIFTI pair; files that need more said stand in ``[[atlas]]`` tables, which are used without being
+    named here. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it."""
     roi_set: Text = "auto"
     """ROI set that the report shows; "auto" takes the first that each atlas has."""
     threshold: Annotated[Number, Interval(ge=0, lt=1)] | Literal["auto", "fdr"] = "auto"

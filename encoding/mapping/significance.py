@@ -183,7 +183,7 @@ def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> l
     """Tables of paired t-tests in the regions that the report shows, one per chart."""
     blocks: list[page.Block] = []
     for chart in charts if tests is not None else ():
-        shown = tests.merge(chart.rows[PLACE].drop_duplicates(), on=PLACE)  # type: ignore[union-attr]
+        shown = chart.named(tests.merge(chart.rows[PLACE].drop_duplicates(), on=PLACE))  # type: ignore[union-attr]
         agree = shown["subjects_a"].astype(str) + " of " + shown["n_subjects"].astype(str)
         frame = shown.assign(**{"first higher in": agree}).rename(
             columns={"model_a": "first", "model_b": "second", "mean": "difference", "effect_size": "effect size"}

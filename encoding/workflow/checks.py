@@ -10,16 +10,18 @@ import numpy as np
 from ..config.settings import Study
 from ..core import Atlas, DataError, EncodingError, Targets
 from ..fitting.splits import check_runs
+from ..io.atlases.catalogue import add_user_sets
 from ..io.atlases.matching import check_places
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, RunFiles
 from ..io.bids.sidecars import read_json
+from ..io.images.cifti import grayordinates_of
+from ..io.images.volumes import grid_of, open_volume
 from ..loading import Betas, Blocks, Scans, find_runs
 from ..loading.bdata import SPACE
 from ..loading.bdata_files import bdata_sources
 from ..loading.loader import dataset_path, stimuli_of
-from ..mapping.settings import choose_atlases
-from .jobs import Job, Places, PlainFolder, load_named_atlas
+from .jobs import STRUCTURES, Job, Places, PlainFolder, chosen_atlases, load_named_atlas
 
 TARGETS = {"surface": "vertex", "volume": "voxel", "cifti": "grayordinate", "bdata": "voxel"}
 
@@ -115,10 +117,23 @@ def _atlases(job: Job, runs: Sequence[RunFiles]) -> Iterator[Atlas]:
     stated = runs[0].entities.get("space", "") if runs else ""
     space = (load.space or SPACE) if isinstance(load, Blocks) else stated
     kind = TARGETS[load.kind] if isinstance(load, Scans | Blocks) else ""
-    nowhere = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str))
-    targets = dataclasses.replace(nowhere, kind=kind)
+    targets = _places(job, runs, kind, space)
     dseg = runs[0].dseg if runs else ()
-    for name, path in choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir):
-        atlas = load_named_atlas(job, name, path, space)
+    found: list[tuple[Atlas | None, np.ndarray]] = []
+    for name, path in chosen_atlases(job, targets, dseg):
+        atlas = load_named_atlas(job, name, path, targets)
         check_places(atlas, kind, space)
+        found.append((atlas, atlas.labels))
         yield atlas
+    add_user_sets(job.study.roi_sets, found, None, base=job.places.bids_dir, subject=job.subject)
+
+
+def _places(job: Job, runs: Sequence[RunFiles], kind: str, space: str) -> Targets:
+    """Return what can be known of the targets: kind and space, and from a header their grid or grayordinates."""
+    wanted = bool(job.study.atlases) or STRUCTURES in job.study.maps.atlases
+    bold = runs[0].bold[0] if runs and wanted else None
+    if bold is not None and kind == "grayordinate":
+        return grayordinates_of(bold, space)
+    grid = grid_of(open_volume(bold)) if bold is not None and kind == "voxel" else None
+    nowhere = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str), grid)
+    return dataclasses.replace(nowhere, kind=kind)

@@ -9,18 +9,30 @@ from typing import Any
 import numpy as np
 
 from ..config.settings import Study
-from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, suggest
+from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, Targets, suggest
 from ..core.progress import StepProgress, silent_steps
 from ..fitting import Folds
-from ..io.atlases.catalogue import load_atlas, load_bdata_atlas, load_dseg
+from ..io.atlases.catalogue import (
+    add_user_sets,
+    load_atlas,
+    load_bdata_atlas,
+    load_dseg,
+    load_files,
+    load_structures,
+)
+from ..io.atlases.fetching import fetched_space
 from ..io.atlases.matching import match_atlas
 from ..io.atlases.packages import PACKAGED
+from ..io.atlases.remote import REMOTE
+from ..io.atlases.shipped import shipped_space
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..io.locks import locked
 from ..io.partial import sweep_results
 from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
+
+STRUCTURES = "structures"  # the atlas of what CIFTI files name
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +285,35 @@ def _chosen(
     return [label for label in labels if not wanted or label in wanted]
 
 
-def load_named_atlas(job: Job, name: str, path: Path | str, space: str) -> Atlas:
-    """Load an atlas that `choose_atlases` chose: a file, a shipped name, a segmentation, or masks of bdata files."""
+def load_named_atlas(job: Job, name: str, path: Path | str, targets: Targets) -> Atlas:
+    """Load an atlas that `choose_atlases` chose, for targets in a space: a file, a name, or masks of bdata files."""
+    space, as_released = targets.space, job.study.maps.as_released
+    described = {about.name: about for about in job.study.atlases}
+    if name in described:
+        base = job.places.bids_dir
+        return load_files(described[name], base=base, subject=job.subject, targets=targets, as_released=as_released)
     if name.startswith(BDATA):
         assert isinstance(job.study.load, Blocks)  # parse_config holds this
         file = first_bdata_file(str(job.study.load.file), job.places.bids_dir, job.subject)
-        return load_bdata_atlas(file, name, space=space, as_released=job.study.maps.as_released)
+        return load_bdata_atlas(file, name, space=space, as_released=as_released)
     if name in SEGMENTATIONS:
         return load_dseg(path, name)
+    if name == STRUCTURES:
+        return load_structures(targets, as_released=as_released)
     # A file says in its name where it lies; an atlas by name is loaded onto the surface of the responses.
-    onto = space if path in PACKAGED or (isinstance(path, str) and space == "fsLR") else None
-    return load_atlas(path, space=onto, as_released=job.study.maps.as_released)
+    onto = None
+    if isinstance(path, str):
+        by_name = fetched_space if path in REMOTE else shipped_space
+        onto = space if path in PACKAGED else by_name(path, targets)
+    return load_atlas(path, space=onto, as_released=as_released)
+
+
+def chosen_atlases(job: Job, targets: Targets, dseg: Sequence[Path]) -> list[tuple[str, Path | str]]:
+    """List names and files of the atlases of [map], then those of [[atlas]] tables that it does not name."""
+    own = [about.name for about in job.study.atlases]
+    chosen = choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir)
+    named = {name for name, _ in chosen}
+    return chosen + [(name, name) for name in own if name not in named]
 
 
 def labelled_targets(job: Job, loaded: Loaded) -> list[tuple[Atlas | None, np.ndarray]]:
@@ -291,7 +321,7 @@ def labelled_targets(job: Job, loaded: Loaded) -> list[tuple[Atlas | None, np.nd
     targets = loaded.responses.targets
     pairs: list[tuple[Atlas | None, np.ndarray]] = [(None, np.ones(len(targets), dtype=int))]
     dseg = loaded.runs[0].dseg if loaded.runs else ()
-    for name, path in choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir):
-        atlas = load_named_atlas(job, name, path, targets.space)
+    for name, path in chosen_atlases(job, targets, dseg):
+        atlas = load_named_atlas(job, name, path, targets)
         pairs.append((atlas, match_atlas(atlas, targets)))
-    return pairs
+    return add_user_sets(job.study.roi_sets, pairs, targets, base=job.places.bids_dir, subject=job.subject)

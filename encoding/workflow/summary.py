@@ -44,13 +44,16 @@ def _table_key(atlas: Atlas | None) -> str:
     if atlas is None:
         return ""
     sets = [(found.set, found.roi, found.regions) for found in atlas.roi_sets]
-    return digest([atlas.name, atlas.index.tolist(), atlas.region, atlas.hemi, atlas.network, atlas.color, sets])
+    told = [list(atlas.confidence)] if atlas.confidence else []
+    return digest([atlas.name, atlas.index.tolist(), atlas.region, atlas.hemi, atlas.network, atlas.color, sets, *told])
 
 
-def content_keys(spaces: Sequence[FeatureSpace], atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> dict[str, str]:
+def content_keys(
+    spaces: Sequence[FeatureSpace], atlases: Sequence[tuple[Atlas | None, np.ndarray]], own: Sequence[str] = ()
+) -> dict[str, str]:
     """Identify by content what all participants of a group must share: feature spaces and tables of regions.
 
-    Masks in bdata files are a participant's own, and may lack regions.
+    Masks in bdata files and atlases named in `own` are a participant's own, and may lack regions.
     """
     keys = {
         f"feature space {space.name!r}": digest(
@@ -58,7 +61,8 @@ def content_keys(spaces: Sequence[FeatureSpace], atlases: Sequence[tuple[Atlas |
         )
         for space in spaces
     }
-    shared = [atlas for atlas, _ in atlases if atlas is not None and not atlas.name.startswith(BDATA)]
+    known = [atlas for atlas, _ in atlases if atlas is not None]
+    shared = [atlas for atlas in known if not atlas.name.startswith(BDATA) and atlas.name not in own]
     return keys | {f"regions of atlas {atlas.name!r}": _table_key(atlas) for atlas in shared}
 
 

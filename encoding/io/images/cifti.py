@@ -56,6 +56,11 @@ def axis_of_targets(targets: Targets) -> Any:
     )
 
 
+def grayordinates_of(path: Path, space: str, density: str = "") -> Targets:
+    """Read the targets of a CIFTI file off its header."""
+    return targets_of_axis(_load(path).header.get_axis(1), space, density)
+
+
 def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
     """Read a dense time series.
 

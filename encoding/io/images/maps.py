@@ -93,7 +93,7 @@ def _read_volume(image: Any, path: Path, known: Mapping[str, Any]) -> list[Store
     table = path.with_name(f"{path.name.split('.')[0]}.tsv")
     is_labels = image.header.get_intent()[0] == "label" or table.is_file()
     # Where NaN says what was not measured, 0 is a value; elsewhere 0 is outside, as most tools write it.
-    inside = (np.isfinite(data) if np.isnan(data).any() else data != 0).any(axis=3)
+    inside = np.asarray((np.isfinite(data) if np.isnan(data).any() else data != 0).any(axis=3))
     targets = voxel_targets(inside, grid_of(image), space)
     described = bytes(image.header["descrip"]).decode("latin-1").strip("\0 ")
     # Tools leave their own name in this field.
