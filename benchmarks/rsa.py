@@ -1,11 +1,12 @@
 """Time searchlights and regions at the size of an emotion-video study, beside a plain NumPy loop, and check both.
 
-    python benchmarks/rsa.py              # about half an hour on two cores; writes benchmarks/results/rsa.{json,md}
-    python benchmarks/rsa.py --quick      # 2,000 searchlights, one minute, writes nothing
+    python benchmarks/rsa.py              # some minutes on one thread; writes benchmarks/results/rsa.{json,md}
+    python benchmarks/rsa.py --quick      # a tenth of the searchlights, writes nothing
 
-The loop is what one writes first: for every searchlight `np.corrcoef` of the patterns, its triangle (pairs of different
-runs), and `np.corrcoef` with every model. It is timed on a sample of searchlights before and after ours, in the same
-process with the same number of threads; ours does all of them, from a file, with everything that belongs to it.
+The loop is what one writes first: for every searchlight `np.corrcoef` (or distances) of the patterns, its triangle
+(pairs of different runs, ranked for Spearman), and `np.corrcoef` with every model. It is timed on a sample of
+searchlights before and after ours, in the same process with the same number of threads, and so is rsatoolbox; ours does
+all of them, from a file, with everything that belongs to it, such as the ranks of models.
 """
 
 import argparse
@@ -13,15 +14,17 @@ import json
 import os
 import platform
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import rsatoolbox
 import torch
+from scipy.spatial.distance import cdist
+from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
 from encoding.comparison import Rsa, compare_similarity
 from encoding.core import Atlas, FeatureSpace, Grid, Responses, Samples, Targets, versions
@@ -32,15 +35,14 @@ RESULTS = Path(__file__).parent / "results"
 N_RUNS, N_STIMULI, VOXEL_MM, RADIUS = 61, 2180, 2.0, 3
 WIDTHS = {"mllm": 30, "llm": 30, "category": 34, "dimension": 14, "concat": 48}
 STUDY = {"mllm": "choice_probability", "llm": "choice_probability"}
-CASES = {  # share of all searchlights, settings
-    "five spaces, correlation": (1.0, {}),
-    "one space, correlation": (0.2, {"spaces": ("category",)}),
-    "five spaces, two by choice probability": (0.1, {"similarity": STUDY}),
-    "one space, choice probability": (0.1, {"spaces": ("mllm",), "similarity": {"mllm": "choice_probability"}}),
-}
-SLOWER = {
-    "five spaces, Spearman": {"comparison": "spearman"},
-    "five spaces, Euclidean": {"brain": "euclidean"},
+CASES = {  # searchlights, settings
+    "five spaces, correlation": (4000, {}),
+    "one space, correlation": (2000, {"spaces": ("category",)}),
+    "five spaces, two by choice probability": (2000, {"similarity": STUDY}),
+    "one space, choice probability": (2000, {"spaces": ("mllm",), "similarity": {"mllm": "choice_probability"}}),
+    "five spaces, Spearman": (1000, {"comparison": "spearman"}),
+    "five spaces, Euclidean": (1000, {"brain": "euclidean"}),
+    "five spaces, Euclidean, Spearman": (1000, {"brain": "euclidean", "comparison": "spearman"}),
 }
 
 
@@ -104,12 +106,15 @@ class Loop:
         kept = run[rows] != run[columns]
         self.rows, self.columns = rows[kept], columns[kept]
         self.values = np.array(responses.values)
+        self.distances, self.ranked = settings.brain == "euclidean", settings.comparison == "spearman"
         chosen = settings.resolve([space.name for space in spaces])
         by_name = {space.name: space for space in spaces}
         self.models = [
             feature_similarity(by_name[name].values, kind).rows(slice(None))[self.rows, self.columns]
             for name, kind in chosen
         ]
+        if self.ranked:
+            self.models = [rankdata(model) for model in self.models]
         targets = responses.targets
         self.index, self.shape = targets.index, targets.grid.shape
         self.column = np.full(int(np.prod(self.shape)), -1)
@@ -119,7 +124,11 @@ class Loop:
     def one(self, centre):
         """Compare one searchlight."""
         around = neighbours(self.index[[centre]], self.shape, self.column, self.steps)[0]
-        similarity = np.corrcoef(self.values[:, around[around >= 0]])[self.rows, self.columns]
+        patterns = self.values[:, around[around >= 0]]
+        whole = -cdist(patterns, patterns) if self.distances else np.corrcoef(patterns)
+        similarity = whole[self.rows, self.columns]
+        if self.ranked:
+            similarity = rankdata(similarity)
         return [np.corrcoef(similarity, model)[0, 1] for model in self.models]
 
     def timed(self, centres):
@@ -127,6 +136,36 @@ class Loop:
         clock = Clock()
         found = np.array([self.one(centre) for centre in centres])
         return clock.read() / len(centres), found
+
+
+class Toolbox:
+    """One searchlight by rsatoolbox, with the dissimilarities of all pairs."""
+
+    def __init__(self, loop):
+        kind = "euclidean" if loop.distances else "correlation"
+        self.loop, self.kind, self.method = loop, kind, "spearman" if loop.ranked else "corr"
+        whole = []
+        for model in loop.models:
+            matrix = np.zeros((N_STIMULI, N_STIMULI))
+            matrix[loop.rows, loop.columns] = -model
+            whole.append(matrix + matrix.T)
+        self.models = rsatoolbox.rdm.RDMs(np.stack(whole))
+
+    def one(self, centre):
+        """Compare one searchlight."""
+        loop = self.loop
+        around = neighbours(loop.index[[centre]], loop.shape, loop.column, loop.steps)[0]
+        data = rsatoolbox.data.Dataset(loop.values[:, around[around >= 0]].astype(float))
+        rdm = rsatoolbox.rdm.calc_rdm(data, method=self.kind)
+        return rsatoolbox.rdm.compare(self.models, rdm, method=self.method)
+
+    def timed(self, centres):
+        """Say how long one takes."""
+        self.one(centres[0])
+        clock = Clock()
+        for centre in centres:
+            self.one(centre)
+        return clock.read() / len(centres)
 
 
 def time_case(changes, responses, spaces, folder, n_sample):
@@ -141,6 +180,7 @@ def time_case(changes, responses, spaces, folder, n_sample):
     found = compare_similarity(settings, spaces, responses, everything, folder / "x")
     seconds = clock.read()
     after, second = loop.timed(sample[n_sample // 2 :])
+    toolbox = Toolbox(loop).timed(sample[:3])
     difference = found.scores.values.T[sample] - np.concatenate([first, second])
     n = len(responses.targets)
     each = (before + after) / 2
@@ -149,6 +189,7 @@ def time_case(changes, responses, spaces, folder, n_sample):
         "loop_ms": dict(zip(("wall", "processor"), (1e3 * each).round(1).tolist(), strict=True)),
         "ours_ms": dict(zip(("wall", "processor"), (1e3 * seconds / n).round(2).tolist(), strict=True)),
         "ours_seconds": seconds.round(1).tolist(),
+        "toolbox_ms": dict(zip(("wall", "processor"), (1e3 * toolbox).round(0).tolist(), strict=True)),
         "ratio": dict(zip(("wall", "processor"), (each * n / seconds).round(1).tolist(), strict=True)),
         "largest_difference": float(np.nanmax(np.abs(difference))),
         "largest_value": round(float(np.nanmax(found.scores.values)), 3),
@@ -160,16 +201,6 @@ def innermost(responses, n_targets):
     places = np.stack(np.unravel_index(responses.targets.index, responses.targets.grid.shape), axis=1)
     kept = np.sort(np.argsort(np.linalg.norm(places - places.mean(0), axis=1), kind="stable")[:n_targets])
     return replace(responses, values=np.array(responses.values[:, kept]), targets=responses.targets[kept])
-
-
-def time_slower(changes, responses, spaces, folder, n_lights):
-    """Time ours alone where every similarity is formed, on few searchlights."""
-    part = innermost(responses, n_lights)
-    settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **changes)
-    clock = Clock()
-    compare_similarity(settings, spaces, part, [(None, np.ones(n_lights, int))], folder)
-    each = (1e3 * clock.read() / n_lights).round(0).tolist()
-    return {"n_searchlights": n_lights, "ours_ms": dict(zip(("wall", "processor"), each, strict=True))}
 
 
 def time_regions(responses, spaces, folder):
@@ -189,17 +220,15 @@ def time_regions(responses, spaces, folder):
     return found
 
 
-def measure(n_voxels, n_sample):
-    """Measure everything with the threads that there are."""
+def measure(share, n_sample):
+    """Measure everything with the threads that there are; `share` is the part of the searchlights that is done."""
     found = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        responses, spaces = make_data(folder, n_voxels)
-        for number, (case, (share, changes)) in enumerate(CASES.items()):
-            part = responses if share == 1 else innermost(responses, int(share * n_voxels))
+        responses, spaces = make_data(folder, 20000)
+        for number, (case, (n_lights, changes)) in enumerate(CASES.items()):
+            part = innermost(responses, int(share * n_lights))
             found[case] = time_case(changes, part, spaces, folder / f"case{number}", n_sample)
-        for number, (case, changes) in enumerate(SLOWER.items()):
-            found[case] = time_slower(changes, responses, spaces, folder / f"slower{number}", 25)
         regions = time_regions(responses, spaces, folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
@@ -208,9 +237,9 @@ def measure(n_voxels, n_sample):
     }  # fmt: skip
 
 
-def write_results(measured, n_voxels, n_sample):
+def write_results(measured, n_sample):
     content = {
-        "n_stimuli": N_STIMULI, "n_runs": N_RUNS, "n_searchlights": n_voxels, "radius_in_voxels": RADIUS,
+        "n_stimuli": N_STIMULI, "n_runs": N_RUNS, "radius_in_voxels": RADIUS,
         "loop_sample": n_sample, "versions": versions(), "machine": platform.processor() or platform.machine(),
         "measured": measured,
     }  # fmt: skip
@@ -227,21 +256,17 @@ def write_results(measured, n_voxels, n_sample):
         "",
         "Milliseconds for one searchlight, seconds for regions: on the wall / of the processor.",
         "",
-        "| threads | compared | searchlights | loop | ours | ratio, wall | ratio, processor | difference |",
-        "|---|---|---|---|---|---|---|---|",
+        "| threads | compared | searchlights | rsatoolbox | loop | ours | loop / ours, wall | processor | difference |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for run in measured:
         for case, row in run["searchlights"].items():
             line = f"| {run['threads']} | {case} | {row['n_searchlights']} |"
-            ours = f"{row['ours_ms']['wall']:.1f} / {row['ours_ms']['processor']:.1f}"
-            if "ratio" in row:
-                line += (
-                    f" {row['loop_ms']['wall']:.0f} / {row['loop_ms']['processor']:.0f} | {ours} | "
-                    f"{row['ratio']['wall']:.0f} | **{row['ratio']['processor']:.0f}** | "
-                    f"{row['largest_difference']:.0e} |"
-                )
-            else:
-                line += f" - | {ours} | - | - | - |"
+            pairs = [f"{row[name]['wall']:.0f} / {row[name]['processor']:.0f}" for name in ("toolbox_ms", "loop_ms")]
+            line += (
+                f" {pairs[0]} | {pairs[1]} | {row['ours_ms']['wall']:.1f} / {row['ours_ms']['processor']:.1f} | "
+                f"{row['ratio']['wall']:.1f} | **{row['ratio']['processor']:.1f}** | {row['largest_difference']:.0e} |"
+            )
             lines.append(line)
     lines += ["", "Twenty-six regions that hold all voxels, five spaces, two by choice probability:", ""]
     for run in measured:
@@ -254,21 +279,15 @@ def write_results(measured, n_voxels, n_sample):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2,000 searchlights, one thread, nothing written")
-    parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the searchlights, nothing written")
     options = parser.parse_args()
-    n_voxels, n_sample = (2000, 20) if options.quick else (20000, 60)
-    if options.quick or options.threads:
-        print(json.dumps(measure(n_voxels, n_sample), indent=1))
-        return
-    measured = []
-    for threads in (1, 2):
-        variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(variables, str(threads))
-        command = [sys.executable, __file__, "--threads", str(threads)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        measured.append(json.loads(done.stdout))
-    write_results(measured, n_voxels, n_sample)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        measured = measure(*((0.1, 6) if options.quick else (1.0, 10)))
+    if options.quick:
+        print(json.dumps(measured, indent=1))
+    else:
+        write_results([measured], 10)
 
 
 if __name__ == "__main__":

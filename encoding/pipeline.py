@@ -47,6 +47,7 @@ from .mapping import (
     write_result,
     write_rsa_maps,
 )
+from .workflow.cluster import open_workers
 from .workflow.controls import control_subject
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.group_maps import write_group_maps
@@ -71,6 +72,7 @@ __all__ = [
     "load_subject",
     "make_spaces",
     "map_subject",
+    "open_workers",
     "prepare_output",
     "rsa_subject",
     "run_compare",
@@ -151,7 +153,7 @@ def load_subject(job: Job) -> Loaded:
     Loaded
         Responses and features with the same samples.
     """
-    spaces = make_spaces(job.study, job.places, device=job.device, progress=job.progress)
+    spaces = make_spaces(job.study, job.places, device=job.device, workers=job.workers, progress=job.progress)
     index = job.index()
     runs, _ = find_runs(job.study.load, index, job.subject, sessions=job.sessions, bids_filters=job.filters)
     responses = load_responses(
@@ -198,7 +200,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
         folds,
         [job.work / f"model-{model.name}" for model in job.study.models],
         seed=job.study.seed,
-        compute=job.study.compute.compute(device),
+        compute=job.study.compute.compute(device, job.workers),
         progress=partial(job.progress, "fit"),
     )
     job.progress("fit", 1.0)
@@ -299,7 +301,12 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
 
 
 def run_group(
-    study: Study, places: Places, subjects: Sequence[str], progress: StepProgress = silent_steps, *, again: bool = False
+    study: Study,
+    places: Places,
+    subjects: Sequence[str],
+    progress: StepProgress = silent_steps,
+    *,
+    again: bool = False,
 ) -> Path:
     """Summarise the results of participants and draw the report; reads nothing else.
 

@@ -188,6 +188,14 @@ def test_every_row_of_the_decision_table_leads_to_a_configuration():
     assert all("```toml" in parts[leaf] for leaf in leaves)
 
 
+def test_lines_of_other_packages_agree_with_ours(tmp_path, monkeypatch):
+    """The page asserts that both sides give the same numbers."""
+    monkeypatch.chdir(tmp_path)
+    code = "".join(blocks((ROOT / "docs" / "others.md").read_text(encoding="utf-8"), "python"))
+    assert code.count("assert ") == 3
+    exec(compile(code, "others.md", "exec"), {})
+
+
 def test_pins_cover_what_is_needed():
     pins = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8")
     pinned = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", pins, flags=re.MULTILINE)}

@@ -123,6 +123,26 @@ def test_variance_is_divided_as_it_was_planted():
     np.testing.assert_allclose(parts.to_numpy(), np.diag([0.8, 0.8, 0.8]), atol=0.06)
 
 
+def test_stimuli_that_recur_in_all_runs_are_exchanged():
+    """Random features predict recurring stimuli, and are no more than chance by the test."""
+    rng = np.random.default_rng(2)
+    features, signal = rng.standard_normal((2, 30, 4))
+    order = np.concatenate([rng.permutation(30) for _ in range(6)])
+    Y = np.hstack([features, signal])[order] + rng.standard_normal((180, 8))
+    spaces = {"planted": features[order], "random": rng.standard_normal((30, 4))[order]}
+    settings = {"n_permutations": 200, "stimuli": [f"clip{k}" for k in order]}
+    table = encoding.permutation_test(spaces, Y, np.repeat(np.arange(6), 30), **settings)
+    passed = table[table["p_fwe"] < 0.05]
+    assert set(zip(passed["space"], passed["target"], strict=True)) == {("planted", f"t{k}") for k in (1, 2, 3, 4)}
+
+
+def test_what_a_design_does_not_allow_is_nan():
+    rng = np.random.default_rng(0)
+    table = encoding.permutation_test(rng.random((40, 2)), rng.random((40, 3)), np.repeat([1, 2], 20))
+    assert table[["p", "p_fwe", "q"]].isna().all().all()
+    assert table.attrs["notes"]
+
+
 def test_permutation_test_finds_what_was_planted_and_nothing_else():
     X, Y = planted(1)
     table = encoding.permutation_test(X, Y, RUNS, n_permutations=200)
@@ -178,7 +198,7 @@ def test_images_are_those_of_the_masker():
 def test_surfaces_become_surface_images():
     mesh = load_fsaverage("fsaverage5")["pial"]
     where = SurfaceImage(mesh, {"left": np.zeros(10242), "right": np.ones(10242)})
-    from encoding.workflow.from_arrays import as_targets
+    from encoding.workflow.array_data import as_targets
 
     targets = as_targets(where, 10242)
     assert set(targets.structure) == {"CORTEX_RIGHT"}
@@ -194,7 +214,7 @@ def test_surfaces_become_surface_images():
 def test_grayordinates_become_cifti(tmp_path):
     from factories import brain_models
 
-    from encoding.workflow.from_arrays import as_targets
+    from encoding.workflow.array_data import as_targets
 
     models = brain_models()
     one = nib.Cifti2Image(np.arange(float(len(models)))[None], header=(nib.cifti2.ScalarAxis(["x"]), models))

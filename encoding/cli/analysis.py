@@ -2,18 +2,28 @@
 
 import argparse
 import logging
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError, EncodingError
-from .options import add_command, add_places, add_run_options, filters_of, job_of, labels_of, places_of, study_of
-from .progress import Bar, end_line, say, system_error
+from .options import (
+    add_command,
+    add_jobs,
+    add_places,
+    add_run_options,
+    filters_of,
+    job_of,
+    labels_of,
+    places_of,
+    study_of,
+)
+from .progress import Bar, Screen, end_line, say, system_error
 
 if TYPE_CHECKING:
-    from ..workflow.jobs import Job
+    from ..config.settings import Study
+    from ..workflow.jobs import Job, Places
 
 STAGES = {
     "load": "clean the responses and align the features with them",
@@ -72,22 +82,31 @@ def _stage(options: argparse.Namespace) -> int:
 
     return _each_subject(options, {
         "load": pipeline.load_subject,
-        "fit": lambda job: pipeline.fit_subject(job, pipeline.load_subject(job)),
+        "fit": _fit,
         "compare": pipeline.run_compare,
         "map": pipeline.run_participant,
     }[options.name])  # fmt: skip
 
 
-def _report(options: argparse.Namespace) -> int:
+def _fit(job: "Job") -> None:
+    from .. import pipeline
+
+    pipeline.fit_subject(job, pipeline.load_subject(job))
+
+
+def _redraw(job: "Job") -> None:
     from ..mapping import read_result
     from ..pipeline import map_subject
 
+    map_subject(job, read_result(job.folder), again=True)
+
+
+def _report(options: argparse.Namespace) -> int:
     if options.frames and not options.shareable:
         raise ConfigError("--frames goes with --shareable: the reports themselves show no frames of clips.")
     if options.shareable:
         return _share(options)
-
-    failed = _each_subject(options, lambda job: map_subject(job, read_result(job.folder), again=True), finished=True)
+    failed = _each_subject(options, _redraw, finished=True)
     return _report_group(options, again=True) or failed
 
 
@@ -129,47 +148,22 @@ def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:
 
 def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, finished: bool = False) -> int:
     """Run `work` for every subject; a failure does not stop the others."""
-    from joblib import Parallel, delayed
-
-    from ..loading import require_files
-    from ..mapping import FACTS
-    from ..pipeline import finished_subjects, make_spaces, prepare_output, subjects_of
-    from ..workflow.checks import check_dataset
+    from ..pipeline import finished_subjects, make_spaces, open_workers, prepare_output, subjects_of
 
     study, places = study_of(options), places_of(options, finished=finished)
     wanted = labels_of(options.participant_label, "sub-")
     subjects = finished_subjects(places, wanted) if finished else subjects_of(places, wanted, study.load)
     if not finished:
-        require_files(
-            study.load,
-            places.bids_dir,
-            places.derivatives,
-            subjects,
-            sessions=labels_of(options.session_label, "ses-"),
-            bids_filters=filters_of(options.bids_filter_file),
-        )
-        # Finished subjects are not looked through again.
-        done = {path.parent.name.removeprefix("sub-") for path in places.output_dir.glob(f"sub-*/{FACTS}")}
-        todo = [subject for subject in subjects if subject not in done]
-        if todo:
-            found = check_dataset(
-                study,
-                places,
-                todo,
-                sessions=labels_of(options.session_label, "ses-"),
-                filters=filters_of(options.bids_filter_file),
-                folds=options.name != "load",
-            )
-            if len(found.failed) < len(subjects):  # otherwise each says it itself, at once
-                for subject, problem in found.failed.items():
-                    say(f"sub-{subject} will fail: {problem.removeprefix(f'sub-{subject}: ')}")
+        _check_subjects(options, study, places, subjects)
         prepare_output(study, places, options.arguments)
-        if any(source.slow for source in study.features):
+    screen = Screen()
+    with open_workers(study.compute, options.n_jobs, hear=screen) as workers:
+        if not finished and any(source.slow for source in study.features):
             # Once for all subjects, which then load it.
-            make_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
-    n_jobs = min(options.n_jobs if options.n_jobs > 0 else os.cpu_count() or 1, len(subjects))
-    jobs = [job_of(options, study, places, subject, quiet=n_jobs > 1) for subject in subjects]
-    failures = Parallel(n_jobs=n_jobs)(delayed(_attempt)(work, job, options.verbose) for job in jobs)
+            make_spaces(study, places, device=options.device, workers=workers, progress=Bar())
+        jobs = [job_of(options, study, places, subject, workers) for subject in subjects]
+        failures = list(workers.map(_attempt, (work, options.verbose), jobs, lost=_lost))
+    screen.close()
     failed = [failure for failure in failures if failure]
     for failure in failed:
         say(f"encoding {options.name}: error: {failure}")
@@ -178,10 +172,38 @@ def _each_subject(options: argparse.Namespace, work: Callable[["Job"], Any], *, 
     return 1 if failed else 0
 
 
-def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
-    start, who = time.monotonic(), f"sub-{job.subject}"
+def _check_subjects(options: argparse.Namespace, study: "Study", places: "Places", subjects: Sequence[str]) -> None:
+    """Refuse what cannot work before anything is computed, and tell which subjects will fail."""
+    from ..loading import require_files
+    from ..mapping import FACTS
+    from ..workflow.checks import check_dataset
+
+    sessions, filters = labels_of(options.session_label, "ses-"), filters_of(options.bids_filter_file)
+    require_files(study.load, places.bids_dir, places.derivatives, subjects, sessions=sessions, bids_filters=filters)
+    # Finished subjects are not looked through again.
+    done = {path.parent.name.removeprefix("sub-") for path in places.output_dir.glob(f"sub-*/{FACTS}")}
+    todo = [subject for subject in subjects if subject not in done]
+    if not todo:
+        return
+    found = check_dataset(study, places, todo, sessions=sessions, filters=filters, folds=options.name != "load")
+    if len(found.failed) < len(subjects):  # otherwise each says it itself, at once
+        for subject, problem in found.failed.items():
+            say(f"sub-{subject} will fail: {problem.removeprefix(f'sub-{subject}: ')}")
+
+
+def _lost(job: "Job") -> str:
+    return (
+        f"sub-{job.subject}: its workers died again and again, most likely for lack of memory. Set a smaller `memory` "
+        "in [compute], or take fewer workers."
+    )
+
+
+def _attempt(shared: tuple[Callable[["Job"], Any], bool], job: "Job") -> str:
+    """Do the work of one subject; return what went wrong, or nothing."""
+    work, verbose = shared
+    start, who, tell = time.monotonic(), f"sub-{job.subject}", getattr(job.progress, "say", say)
     try:
-        with job.alone(say):
+        with job.alone(tell):
             work(job)
     except EncodingError as error:
         if verbose:
@@ -198,7 +220,7 @@ def _attempt(work: Callable[["Job"], Any], job: "Job", verbose: bool) -> str:
         return f"{who}: unexpected {type(error).__name__}: {error}"
     finally:
         end_line(job.progress)
-    say(f"{who}: done in {time.monotonic() - start:.0f} s")
+    tell(f"{who}: done in {time.monotonic() - start:.0f} s")
     return ""
 
 
@@ -216,7 +238,7 @@ def add_embedding(commands: Any) -> None:
         help="where results go (default: derivatives/brain-encoding in BIDS_DIR)",
     )  # fmt: skip
     embed.add_argument("--config", type=Path, required=True, help="TOML configuration")
-    embed.add_argument("--n-jobs", "--n_jobs", type=int, default=1, metavar="N", help="seeds at a time (default: 1)")
+    add_jobs(embed)
     embed.add_argument(
         "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="device of the fits (default: cpu)"
     )
@@ -226,7 +248,7 @@ def add_embedding(commands: Any) -> None:
 def _embed(options: argparse.Namespace) -> int:
     from ..config.settings import read_config
     from ..embedding import JudgmentTable
-    from ..pipeline import make_spaces, prepare_output
+    from ..pipeline import make_spaces, open_workers, prepare_output
 
     study = read_config(options.config, only_features=True)
     options.bids_dir = options.bids_dir or options.config.parent
@@ -238,7 +260,8 @@ def _embed(options: argparse.Namespace) -> int:
             f'{options.config}: no [[features]] table has kind = "judgments", so there is nothing to learn.'
         )
     prepare_output(study, places, options.arguments)
-    make_spaces(study, places, device=options.device, n_jobs=max(options.n_jobs, 1), progress=Bar())
+    with open_workers(study.compute, options.n_jobs) as workers:
+        make_spaces(study, places, device=options.device, workers=workers, progress=Bar())
     for name in learned:
         print(places.output_dir / "embedding" / f"{name}.html")
     return 0

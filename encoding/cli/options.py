@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError, DataError
-from .progress import Bar, Milestones
+from .progress import Bar
 
 if TYPE_CHECKING:
     from ..config.settings import Study
+    from ..core.workers import Workers
     from ..workflow.jobs import Job, Places
 
 
@@ -31,6 +32,15 @@ def add_places(command: argparse.ArgumentParser) -> None:
     """Add the two folders of a BIDS App."""
     command.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
     command.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="where results go, as a BIDS derivative")
+
+
+def add_jobs(command: argparse.ArgumentParser) -> None:
+    """Add the option that starts workers on this machine."""
+    command.add_argument(
+        "--n-jobs", "--n_jobs", type=int, default=1, metavar="N",
+        help="workers on this machine, for subjects and the pieces of each (default: 1; 0: one per processor); "
+        "[compute] cluster goes before it",
+    )  # fmt: skip
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
@@ -70,17 +80,19 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
         metavar="WORK_DIR",
         help="intermediate results (default: OUTPUT_DIR/work)",
     )
-    add("--n-jobs", "--n_jobs", type=int, default=1, metavar="N", help="subjects at a time (default: 1)")
+    add_jobs(command)
     add("--device", choices=("cpu", "cuda", "auto"), default="auto", help="device of the solver (default: auto)")
 
 
-def job_of(options: argparse.Namespace, study: "Study", places: "Places", subject: str, *, quiet: bool) -> "Job":
-    """Create the job of one subject."""
+def job_of(options: argparse.Namespace, study: "Study", places: "Places", subject: str, workers: "Workers") -> "Job":
+    """Create the job of one subject, which tells its progress itself where it runs in this process."""
+    from ..workflow.cluster import Relay
     from ..workflow.jobs import Job
 
     sessions = tuple(labels_of(options.session_label, "ses-"))
-    progress = Milestones(subject) if quiet else Bar(f"sub-{subject} ")
-    return Job(study, places, subject, options.device, sessions, filters_of(options.bids_filter_file), progress)
+    progress = Relay(subject) if workers.apart else Bar(f"sub-{subject} ")
+    filters = filters_of(options.bids_filter_file)
+    return Job(study, places, subject, options.device, sessions, filters, progress, workers)
 
 
 def study_of(options: argparse.Namespace) -> "Study":

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..core.progress import StepProgress
 
@@ -34,8 +35,8 @@ def end_line(progress: StepProgress) -> None:
 class Bar:
     """One progress bar per step, with the remaining time."""
 
-    def __init__(self, prefix: str = "") -> None:
-        self.prefix, self.step, self.done = prefix, "", ""
+    def __init__(self, prefix: str = "", place: int = 0) -> None:
+        self.prefix, self.place, self.step, self.done = prefix, place, "", ""
         self.bar: tqdm | None = None
 
     def __call__(self, step: str, share: float) -> None:
@@ -51,6 +52,7 @@ class Bar:
                 desc=f"{self.prefix}{step}",
                 bar_format="{desc:<28}{percentage:3.0f}%|{bar:30}| {elapsed} elapsed, {remaining} left",
                 mininterval=0.2,
+                position=self.place or None,
                 file=sys.stderr,
             )
         self.bar.update(share - self.bar.n)
@@ -81,3 +83,29 @@ class Milestones:
         if share >= 1:
             say(f"sub-{self.subject} {step}: done in {time.monotonic() - self.start:.0f} s")
             self.step = ""
+
+
+class Screen:
+    """Shows the progress of participants that run on workers: a bar each on a terminal, finished steps elsewhere."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Bar | Milestones] = {}
+
+    def __call__(self, message: Mapping[str, Any]) -> None:
+        """Show a message of `Relay`."""
+        subject = message["subject"]
+        if "text" in message:
+            self.close(subject)
+            say(message["text"])
+            return
+        if subject not in self.shown:
+            place = len(self.shown)
+            self.shown[subject] = Bar(f"sub-{subject} ", place) if sys.stderr.isatty() else Milestones(subject)
+        self.shown[subject](message["step"], message["share"])
+
+    def close(self, subject: str | None = None) -> None:
+        """Close the bar of one participant, or all bars."""
+        for name in [subject] if subject is not None else list(self.shown):
+            shown = self.shown.pop(name, None)
+            if isinstance(shown, Bar):
+                shown.close()

@@ -76,7 +76,7 @@ def infer_spaces(
     presented : Presented, optional
         Rows that take part, and what is known of stimuli.
     resources : Resources, optional
-        Threads and memory.
+        Threads, memory and workers.
     progress : callable
         Called with the share done.
 
@@ -352,20 +352,26 @@ class _Work:
         """Go through all targets, keep what is finished, and write the result."""
         chunks = list(permutation.chunks_of(len(self.usable), SAVED_TARGETS))
         partial = Partial(folder, {"key": key, "chunk": SAVED_TARGETS})
-        for number, chunk in enumerate(chunks):
-            if not partial.has(number):
-                part = self._chunk(
-                    chunk,
-                    resources,
-                    lambda share, at=number: progress((at + share) / len(chunks)),  # type: ignore[misc]
-                )
-                partial.write(number, {
-                    **{f"target_{name}": values for name, values in part.targets.items()},
-                    "kernels": part.kernels, "draws": part.draws, "bands": part.bands,
-                    "largest": part.largest, "counts": part.counts,
-                })  # fmt: skip
-            progress((number + 1) / len(chunks))
+        missing = [number for number in range(len(chunks)) if not partial.has(number)]
+        first = len(chunks) - len(missing)
+        if resources.workers.apart:
+            tested = resources.workers.map(_test_chunk, (self, partial, resources), missing)
+            for number, _ in enumerate(tested, start=first + 1):
+                progress(number / len(chunks))
+        else:
+            for at, number in enumerate(missing, start=first):
+                self.test(number, partial, resources, lambda share, at=at: progress((at + share) / len(chunks)))  # type: ignore[misc]
         self._finish(partial, chunks, key)
+
+    def test(self, number: int, partial: Partial, resources: Resources, progress: Progress = silent) -> None:
+        """Test one chunk of targets, and keep the result."""
+        chunk = list(permutation.chunks_of(len(self.usable), SAVED_TARGETS))[number]
+        part = self._chunk(chunk, resources, progress)
+        partial.write(number, {
+            **{f"target_{name}": values for name, values in part.targets.items()},
+            "kernels": part.kernels, "draws": part.draws, "bands": part.bands,
+            "largest": part.largest, "counts": part.counts,
+        })  # fmt: skip
 
     def _chunk(self, chunk: slice, resources: Resources, progress: Progress) -> _Part:
         threads = max(resources.threads, 1)
@@ -492,6 +498,11 @@ class _Work:
         )
         write_json(partial.folder / FACTS, facts)
         partial.finish()
+
+
+def _test_chunk(shared: tuple[_Work, Partial, Resources], number: int) -> None:
+    work, partial, resources = shared
+    work.test(number, partial, resources)
 
 
 def _over_regions(member: sparse.csr_array, statistics: np.ndarray) -> np.ndarray:

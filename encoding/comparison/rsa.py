@@ -25,6 +25,7 @@ from ..core import (
     versions,
 )
 from ..core.progress import Progress, silent
+from ..core.workers import HERE, Workers
 from ..io.store import load, saved_with, write_object
 from ..numerics.rsa import Comparer
 from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
@@ -78,6 +79,7 @@ def compare_similarity(
     folder: str | Path,
     *,
     device: str = "cpu",
+    workers: Workers = HERE,
     progress: Progress = silent,
 ) -> RsaResult:
     """Compare the similarity of stimuli in feature spaces with that of their responses.
@@ -97,6 +99,8 @@ def compare_similarity(
         computation of searchlights goes on after its last finished chunk.
     device : {"cpu", "cuda"}
         Where to compute.
+    workers : Workers
+        Where chunks of searchlights are computed, as of `open_workers`.
     progress : callable
         Called with the share done.
 
@@ -134,7 +138,7 @@ def compare_similarity(
         partial, targets = partial_of(folder, provenance.key), responses.targets
         if settings.regions == "searchlight":
             values = compare_lights(
-                settings, models, pairs, patterns, partial=partial, device=device, progress=progress
+                settings, models, pairs, patterns, partial=partial, device=device, workers=workers, progress=progress
             )
         else:
             values = _compare_regions(settings, models, pairs, patterns, regions, device=device, progress=progress)

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..core import AlignmentError, Targets
 from ..core.progress import Progress
+from ..core.workers import HERE, Workers
 from ..io.partial import Partial
-from ..numerics.rsa import Comparer
+from ..numerics.rsa_pairs import PairRsa
 from ..numerics.rsa_trace import TraceRsa
 from ..numerics.searchlights import cube, neighbours, sphere
 from ..numerics.similarity import Pairs, Similarity
@@ -63,25 +65,52 @@ def compare_lights(
     *,
     partial: Partial,
     device: str,
+    workers: Workers = HERE,
     progress: Progress,
 ) -> np.ndarray:
     """Compare models with the patterns of every searchlight.
 
     Memory beyond the models: at most 256 MB of patterns (more only where the voxels of one plane of searchlights take
-    more), and for Spearman's correlation and Euclidean distances 60 bytes per pair and thread.
+    more), and for Spearman's correlation and Euclidean distances some 20 bytes per pair and thread.
 
     Returns (n_models, n_targets).
     """
     lights = lay_lights(settings, patterns)
-    engine = _engine(settings, models, pairs, device)
     values = np.full((len(models), len(lights.targets)), np.nan, dtype=np.float32)
     chunks = [lights.usable[start : start + CHUNK] for start in range(0, len(lights.usable), CHUNK)]
+    search = _Search(settings, models, pairs, patterns, lights, partial, device)
+    missing = [number for number in range(len(chunks)) if not partial.has(number)]
+    first = len(chunks) - len(missing) + 1
+    for number, _ in enumerate(workers.map(_Search.run, search, missing), start=first):
+        progress(number / len(chunks))
     for number, centres in enumerate(chunks):
-        if not partial.has(number):
-            partial.write(number, {"values": _chunk(engine, lights, centres, patterns, settings.min_targets)})
         values[:, centres] = partial.read(number)["values"].T
-        progress((number + 1) / len(chunks))
     return values
+
+
+@dataclass(eq=False)
+class _Search:
+    """All searchlights of one analysis; every process makes its own engine."""
+
+    settings: Rsa
+    models: Sequence[Similarity]
+    pairs: Pairs
+    patterns: Patterns
+    lights: Lights
+    partial: Partial
+    device: str
+    _engine: "_Traces | _Formed | None" = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_engine": None}
+
+    def run(self, number: int) -> None:
+        """Compute the searchlights of one chunk, and keep them."""
+        if self._engine is None:
+            self._engine = _engine(self.settings, self.models, self.pairs, self.device)
+        centres = self.lights.usable[number * CHUNK : (number + 1) * CHUNK]
+        values = _chunk(self._engine, self.lights, centres, self.patterns, self.settings.min_targets)
+        self.partial.write(number, {"values": values})
 
 
 class _Traces:
@@ -90,25 +119,24 @@ class _Traces:
     def __init__(self, models: Sequence[Similarity], pairs: Pairs, device: str) -> None:
         self.engine = TraceRsa(models, pairs, device=device)
         self.order, self.device, self.n_models = self.engine.order, device, len(models)
-        self.most = 1 if device == "cpu" else 1 << 10
+        # Searchlights that are worked on together, so that models without factors are read once for all of them.
+        self.most = 1 << 10 if device != "cpu" else 8 if self.engine.without else 1
 
     def compare(self, patterns: torch.Tensor) -> np.ndarray:
         return self.engine.compare(patterns).cpu().numpy()
 
 
 class _Formed:
-    """Searchlights by `Comparer`, one at a time."""
+    """Searchlights by `PairRsa`, one at a time."""
 
     most = 1
 
     def __init__(self, settings: Rsa, models: Sequence[Similarity], pairs: Pairs, device: str) -> None:
-        self.engine = Comparer(
-            models, pairs, brain=settings.brain, comparison=settings.comparison, device=device
-        )  # fmt: skip
-        self.order, self.device, self.n_models = np.arange(len(pairs)), device, len(models)
+        self.engine = PairRsa(models, pairs, brain=settings.brain, comparison=settings.comparison, device=device)
+        self.order, self.device, self.n_models = self.engine.order, device, len(models)
 
     def compare(self, patterns: torch.Tensor) -> np.ndarray:
-        return np.stack([self.engine.patterns(one) for one in patterns])
+        return np.stack([self.engine.compare(one) for one in patterns])
 
 
 def _engine(settings: Rsa, models: Sequence[Similarity], pairs: Pairs, device: str) -> _Traces | _Formed:

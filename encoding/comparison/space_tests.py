@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core import DataError, FeatureSpace
+from ..core.workers import HERE, Workers
 
 FACTS = "inference.json"
 ALL, WITHOUT = "all", "all without "
@@ -73,10 +74,13 @@ class Resources:
         Chunks of targets that are worked on at the same time.
     memory_bytes : int
         Memory for all of them.
+    workers : Workers
+        Where they are worked on, as of `open_workers`; in this process unless given.
     """
 
     threads: int = 1
     memory_bytes: int = 1 << 30
+    workers: Workers = HERE
 
 
 @dataclass(frozen=True, eq=False, slots=True)

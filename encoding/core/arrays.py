@@ -1,5 +1,6 @@
 """Check arrays when an object takes them: dtype, shape, read-only."""
 
+import mmap
 import unicodedata
 from typing import Any
 
@@ -66,3 +67,25 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
     if a.shape != b.shape:
         return False
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f"))
+
+
+class _File:
+    """An array whose content stays in its file when it is pickled."""
+
+    def __init__(self, values: np.memmap) -> None:
+        self.values = values
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = self.values
+        return _map, (str(values.filename), values.dtype.str, values.offset, values.shape)
+
+
+def _map(path: str, dtype: str, offset: int, shape: tuple[int, ...]) -> np.memmap:
+    return np.memmap(path, np.dtype(dtype), "r", offset, shape)
+
+
+def by_file(values: np.ndarray) -> Any:
+    """Return what becomes an array again when it is unpickled: a whole memory map is opened there, not copied."""
+    if not isinstance(values, np.memmap) or not isinstance(values.base, mmap.mmap) or values.filename is None:
+        return np.asarray(values)
+    return _File(values) if values.flags.c_contiguous else np.asarray(values)

@@ -1,10 +1,11 @@
 """Brain responses of one subject."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
-from .arrays import own
+from .arrays import by_file, own
 from .axes import Samples, Targets
 from .errors import AlignmentError
 from .provenance import Provenance
@@ -117,5 +118,14 @@ class Responses:
         """Which targets have values, bool of shape (n_targets,)."""
         return np.isfinite(self.values[0]) if len(self.samples) else np.zeros(len(self.targets), bool)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pass values that are a memory map to other processes by the name of their file."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _rebuilt, (given | {"values": by_file(self.values)},)
+
     def __repr__(self) -> str:
         return f"Responses(sub-{self.subject}, {self.samples!r}, {self.targets!r})"
+
+
+def _rebuilt(given: dict[str, Any]) -> Responses:
+    return Responses(**given)

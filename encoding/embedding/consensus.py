@@ -1,18 +1,16 @@
 """What many seeds agree on."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import clone
 
 from ..core import ConfigError, FeatureSpace, Judgments, Provenance, versions
 from ..core.progress import Progress, silent
+from ..core.workers import HERE, Workers
 from ..numerics.matching import match_columns
 from ..numerics.threads import torch_threads
 from .methods import RELIABLE
@@ -104,7 +102,7 @@ def fit_consensus(
     judgments: Judgments | Triplets | np.ndarray,
     *,
     seeds: Sequence[int] = tuple(range(10)),
-    n_jobs: int = 1,
+    workers: Workers = HERE,
     threshold: float = RELIABLE,
     halves: bool = True,
     resamples: int = 10,
@@ -124,8 +122,8 @@ def fit_consensus(
         Judgments.
     seeds : sequence of int
         Seeds, two or more.
-    n_jobs : int
-        Fits at a time on the CPU, each with the estimator's number of threads.
+    workers : Workers
+        Where fits run, each with the estimator's number of threads.
     threshold : float
         Correlation from which two dimensions count as the same.
     halves : bool
@@ -151,30 +149,25 @@ def fit_consensus(
     if resamples < 0:
         raise ConfigError(f"fit_consensus: resamples = {resamples}, but 0 or more are needed.")
     first = clone(estimator).set_params(random_state=seeds[0]).fit(judgments)
-    Task = tuple[SparseEmbedding, Callable[[], Judgments | Triplets | np.ndarray], float]
-    tasks: list[Task] = [(clone(estimator).set_params(random_state=seed), lambda: judgments, 1.0) for seed in seeds[1:]]
+    tasks = [_Task(clone(estimator).set_params(random_state=seed)) for seed in seeds[1:]]
     if halves or resamples:
         seen = _seen(judgments)
     if halves:
         half = divide(seen, 0.5, np.random.default_rng([seeds[0], 2]))
         # Half the judgments are noisier by the square root of two; so is the penalty that holds noise down.
         model = clone(estimator).set_params(random_state=seeds[0])
-        tasks += [(clone(model), partial(seen.__getitem__, rows), 2**0.5) for rows in (half, ~half)]
+        tasks += [_Task(clone(model), rows=rows, stronger=2**0.5) for rows in (half, ~half)]
     for number in range(resamples):
         # A new seed each: the fits differ in start and validation part too, as a replication would.
         model = clone(estimator).set_params(random_state=max(seeds) + 1 + number)
-        tasks.append((model, partial(_resample, seen, [seeds[0], 5, number]), 1.0))
+        tasks.append(_Task(model, resample=(seeds[0], 5, number)))
     n_fits = len(tasks) + 1
     progress(1 / n_fits)
     fitted = []
-    with (
-        torch_threads(estimator.threads),
-        ThreadPoolExecutor(n_jobs, initializer=torch.set_num_threads, initargs=(estimator.threads,)) as pool,
-    ):
-        found = pool.map(lambda task: task[0].fit_near(task[1](), first, stronger=task[2]), tasks)
-        for done, model in enumerate(found, start=2):
-            fitted.append(model)
-            progress(done / n_fits)
+    shared = first, judgments, seen if halves or resamples else None
+    for done, model in enumerate(workers.map(_fit_task, shared, tasks), start=2):
+        fitted.append(model)
+        progress(done / n_fits)
     n_seeds = len(seeds) - 1
     n_halves = 2 * halves
     return agree(
@@ -183,6 +176,29 @@ def fit_consensus(
         resamples=fitted[n_seeds + n_halves :],
         threshold=threshold,
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Task:
+    """A fit near that of the first seed: to all judgments, to some rows of those that are fitted to, or resampled."""
+
+    model: SparseEmbedding
+    rows: np.ndarray | None = None
+    resample: tuple[int, ...] = ()
+    stronger: float = 1.0
+
+
+def _fit_task(
+    shared: tuple[SparseEmbedding, Judgments | Triplets | np.ndarray, Triplets | None], task: _Task
+) -> SparseEmbedding:
+    first, judgments, seen = shared
+    data = judgments
+    if seen is not None and task.rows is not None:
+        data = seen[task.rows]
+    elif seen is not None and task.resample:
+        data = _resample(seen, task.resample)
+    with torch_threads(task.model.threads):
+        return task.model.fit_near(data, first, stronger=task.stronger)
 
 
 def _seen(judgments: Judgments | Triplets | np.ndarray) -> Triplets:

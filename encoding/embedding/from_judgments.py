@@ -34,6 +34,7 @@ from ..core.settings import (
     distinct,
     settings,
 )
+from ..core.workers import HERE, Workers
 from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
@@ -167,7 +168,7 @@ class JudgmentTable(FeatureSource):
             context.base,
             context.folder,
             device=context.device,
-            n_jobs=context.n_jobs,
+            workers=context.workers,
             related=context.spaces,
             progress=context.progress,
         )
@@ -215,7 +216,7 @@ def learn(
     folder: str | Path,
     *,
     device: str = "cpu",
-    n_jobs: int = 1,
+    workers: Workers = HERE,
     related: Mapping[str, FeatureSpace] | None = None,
     progress: Progress = silent,
 ) -> FeatureSpace:
@@ -232,8 +233,8 @@ def learn(
         ``<name>.txt``, one stimulus per line; ``<name>_path.tsv``, ``<name>_dimensions.tsv`` and ``<name>.html``.
     device : str
         "cpu" or "cuda".
-    n_jobs : int
-        Seeds that are fitted at a time.
+    workers : Workers
+        Where seeds are fitted.
     related : mapping of str to FeatureSpace, optional
         Other feature spaces of the study, for the page.
     progress : callable
@@ -248,7 +249,7 @@ def learn(
     # Participants that start together want the same embedding: one learns it, and the others load it.
     sweeping = tuple((folder, f"{source.name}{end}") for end in WRITTEN)
     with locked(folder, source.name, sweeping=sweeping):
-        return _learn(source, base, folder, device=device, n_jobs=n_jobs, related=related, progress=progress)
+        return _learn(source, base, folder, device=device, workers=workers, related=related, progress=progress)
 
 
 def _learn(
@@ -257,7 +258,7 @@ def _learn(
     folder: Path,
     *,
     device: str,
-    n_jobs: int,
+    workers: Workers,
     related: Mapping[str, FeatureSpace],
     progress: Progress,
 ) -> FeatureSpace:
@@ -280,7 +281,7 @@ def _learn(
             estimator,
             judgments,
             seeds=source.seeds,
-            n_jobs=n_jobs,
+            workers=workers,
             threshold=source.threshold,
             halves=source.halves,
             resamples=source.resamples,

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ..core import ConfigError, FeatureSpace, suggest
 from ..core.progress import Progress, silent
+from ..core.workers import HERE, Workers
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,8 +25,8 @@ class SourceContext:
         Feature spaces made so far, by name; all that `FeatureSource.needs` names are there.
     device : {"cpu", "cuda"}
         Where to compute.
-    n_jobs : int
-        Number of parallel jobs.
+    workers : Workers
+        Where pieces of work run that do not depend on each other.
     progress : callable
         Called with the share done.
     """
@@ -34,7 +35,7 @@ class SourceContext:
     folder: Path
     spaces: Mapping[str, FeatureSpace] = field(default_factory=dict)
     device: str = "cpu"
-    n_jobs: int = 1
+    workers: Workers = HERE
     progress: Progress = silent
 
 

@@ -14,8 +14,10 @@ from ..numerics.ridge_search import Operator
 
 
 def available_threads() -> int:
-    """Count the processors that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
+    """Count the processors that this process may use; ``OMP_NUM_THREADS`` lowers it, as workers of a cluster need."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(there, int(wanted) if wanted.isdigit() and int(wanted) else there))
 
 
 @dataclass(frozen=True, slots=True)

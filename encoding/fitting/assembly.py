@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import FoldMoments, Predictions, Provenance, Responses, Samples
+from ..io.arrays import drop_pages
 from ..io.partial import Partial
 from .folds import Folds
 from .models import EncodingModel
@@ -15,6 +16,7 @@ from .solvers.base import Task
 
 FLAT = ("y", "p", "yy", "pp", "yp", "alphas")
 BANDED = ("y_band", "p_band", "gammas")
+VALUES = "values.npy"
 # A target's weights are called unstable if on average over outer folds more than this share of them moves.
 UNSTABLE = 0.25
 
@@ -101,6 +103,22 @@ def held_rows(folds: Folds) -> tuple[np.ndarray, np.ndarray]:
         rows.append(fold.test[first])
         fold_of.append(np.full(len(first), k))
     return np.concatenate(rows), np.concatenate(fold_of)
+
+
+def chunk_values(number: int) -> str:
+    """Return the name of the file in which a chunk keeps its predictions where it may not write to that of all."""
+    return f"chunk-{number:05d}.npy"
+
+
+def gather_values(partial: Partial, chunks: Sequence[np.ndarray]) -> np.ndarray:
+    """Move predictions that chunks have kept in files of their own to the array of all targets."""
+    for number, chunk in enumerate(chunks):
+        if (partial.folder / chunk_values(number)).is_file():
+            whole, part = partial.array(VALUES), partial.reopen(chunk_values(number))
+            for band, kept in zip(whole, part, strict=True):
+                band[:, chunk] = kept
+            drop_pages(whole)
+    return partial.reopen(VALUES)
 
 
 def gather(

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..core import ConfigError
-from ..core.settings import Rule, settings
+from ..core.settings import Count, CountOrZero, Rule, Text, settings
+from ..core.workers import HERE, Workers
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?B)\s*")
 Size = Annotated[str, Rule('a size such as "2 GB"', lambda text: SIZE.fullmatch(text) is not None)]
+CLUSTER = re.compile(r"|local:[1-9][0-9]{0,3}|dask://[^\s/]+:[0-9]+|slurm|sge")
 KEEP, CHUNK, MEMORY = "2 GB", "32 MB", "8 GB"
 
 
@@ -45,6 +47,8 @@ class Compute:
         Threads on the processor; 0 takes all that there are.
     verify : bool
         Whether to check a sample of targets of every chunk against himalaya.
+    workers : Workers
+        Where chunks of targets are fitted, as of `open_workers`; in this process unless given.
     """
 
     device: str = "cpu"
@@ -54,6 +58,7 @@ class Compute:
     vram_bytes: int = parse_size(MEMORY, "vram_bytes")
     threads: int = 0
     verify: bool = False
+    workers: Workers = HERE
 
 
 @settings("[compute]")
@@ -70,8 +75,31 @@ class ComputeSettings:
     """Memory of the graphics card that a fit may take."""
     verify: bool = False
     """Whether a sample of targets of every chunk is checked against himalaya."""
+    cluster: Annotated[
+        str,
+        Rule('"local:N", "dask://host:port", "slurm", "sge" or ""', lambda text: CLUSTER.fullmatch(text) is not None),
+    ] = ""
+    """Where participants and pieces of their work run: "local:N" (N workers of this machine, as `--n-jobs N`),
+    "dask://host:port" (a Dask scheduler that runs already), or "slurm" or "sge" (jobs, which need the extra
+    `cluster`); "" is this process, or what `--n-jobs` says. All workers need the same folders."""
+    threads: CountOrZero = 0
+    """Threads of one worker; 0 divides the processors among local workers, and is 1 in jobs."""
+    workers: Count = 1
+    """Jobs of "slurm" or "sge", of one worker each; jobs that end too early are submitted again."""
+    walltime: Text = "04:00:00"
+    """Time that a job of "slurm" or "sge" may take."""
+    queue: Text | None = None
+    """Queue or partition of the jobs."""
+    account: Text | None = None
+    """Account (Slurm) or project (Grid Engine) of the jobs."""
+    job_options: tuple[Text, ...] = ()
+    """Further options of the jobs, such as "--exclude=node7"."""
+    interface: Text | None = None
+    """Network interface that workers and this process reach each other by, such as "ib0"."""
+    scratch: Text | None = None
+    """Folder on the nodes for what does not fit into the memory of a worker."""
 
-    def compute(self, device: str) -> Compute:
+    def compute(self, device: str, workers: Workers = HERE) -> Compute:
         """Turn sizes into bytes."""
         return Compute(
             device,
@@ -79,5 +107,7 @@ class ComputeSettings:
             chunk_bytes=parse_size(self.chunk, "[compute] chunk"),
             memory_bytes=parse_size(self.memory, "[compute] memory"),
             vram_bytes=parse_size(self.vram, "[compute] vram"),
+            threads=self.threads,
             verify=self.verify,
+            workers=workers if device == "cpu" else HERE,  # there is one graphics card
         )

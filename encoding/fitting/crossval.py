@@ -27,7 +27,7 @@ from ..io.arrays import drop_pages, take_columns
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
-from .assembly import gather, held_rows, join_folds, pack
+from .assembly import VALUES, chunk_values, gather, gather_values, held_rows, join_folds, pack
 from .budget import Compute
 from .design import DesignMatrix, lay_out_folds, make_design
 from .folds import Folds
@@ -249,30 +249,27 @@ def _fit(
     n_rows = sum(len(np.unique(fold.average)) for fold in folds.folds)
     shapes = [(task.gammas.shape[1], n_rows, len(responses.targets)) for task in tasks]
     partials = [Partial(job.folder, {"key": job.provenance.key, "chunk": plan.n_chunk}) for job in jobs]
-    stores = [
-        partial.array("values.npy", shape) if job.keep else None
-        for job, partial, shape in zip(jobs, partials, shapes, strict=True)
-    ]
+    for job, partial, shape in zip(jobs, partials, shapes, strict=True):
+        if job.keep:
+            partial.array(VALUES, shape)
     groups = [
         ChunkFit(
             SOLVERS[methods[members[0]]],
             Problem(design, tuple(tasks[n] for n in members), arrays, plan.operators),
             [partials[n] for n in members],
-            [stores[n] for n in members],
+            [shapes[n] if jobs[n].keep else None for n in members],
+            apart=compute.workers.apart,
             verify=compute.verify,
         )
         for members in group_members(methods)
     ]
-    for number, chunk in enumerate(chunks):
-        missing = [group for group in groups if not group.has(number)]
-        if missing:
-            Y = take_columns(responses.values, chunk)
-            for group in missing:
-                group.run(number, Y, chunk)
-        progress((number + 1) / len(chunks))
-    for job, task, partial, values in zip(jobs, tasks, partials, stores, strict=True):
-        if values is not None:
-            values = partial.reopen("values.npy")
+    missing = [number for number in range(len(chunks)) if not all(group.has(number) for group in groups)]
+    done = len(chunks) - len(missing)
+    fitted = compute.workers.map(_fit_chunk, (groups, responses, chunks), missing)
+    for number, _ in enumerate(fitted, start=done + 1):
+        progress(number / len(chunks))
+    for job, task, partial in zip(jobs, tasks, partials, strict=True):
+        values = gather_values(partial, chunks) if job.keep else None
         state, solver = gather(partial, chunks, task, job.choice, len(folds.folds), len(responses.targets))
         state["n"] = np.array([len(np.unique(fold.average)) for fold in folds.folds])
         write_object(
@@ -289,6 +286,15 @@ def _fit(
             partial.folder,
         )
         partial.finish()
+
+
+def _fit_chunk(shared: tuple[list["ChunkFit"], Responses, list[np.ndarray]], number: int) -> None:
+    """Fit one chunk of targets with every group of models that has not done so."""
+    groups, responses, chunks = shared
+    Y = take_columns(responses.values, chunks[number])
+    for group in groups:
+        if not group.has(number):
+            group.run(number, Y, chunks[number])
 
 
 def _reduction(model: EncodingModel) -> dict[str, Any] | None:
@@ -430,13 +436,18 @@ class ChunkFit:
         solver: type[Solver],
         problem: Problem,
         partials: list[Partial],
-        stores: list[np.ndarray | None],
+        shapes: list[tuple[int, ...] | None],
         *,
+        apart: bool = False,
         verify: bool,
     ) -> None:
-        self.kind, self.problem, self.partials, self.stores = solver, problem, partials, stores
-        self.verify = verify
+        self.kind, self.problem, self.partials, self.shapes = solver, problem, partials, shapes
+        self.apart, self.verify = apart, verify
         self._solver: Solver | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what the solver has prepared, which every process makes for itself."""
+        return self.__dict__ | {"_solver": None}
 
     def has(self, number: int) -> bool:
         """Return True if the chunk is finished for every model."""
@@ -444,9 +455,11 @@ class ChunkFit:
 
     def run(self, number: int, Y: np.ndarray, chunk: np.ndarray) -> None:
         """Fit one chunk: responses Y (n_samples, n_chunk) of the targets `chunk`."""
-        writers = [_writer(store, chunk, self.problem.design) for store in self.stores]
+        stores = [self._store(number, *pair, len(chunk)) for pair in zip(self.partials, self.shapes, strict=True)]
+        columns = np.arange(len(chunk)) if self.apart else chunk
+        writers = [_writer(store, columns, self.problem.design) for store in stores]
         fits, solver = self._solve(Y, writers)
-        for index, (partial, store, fit) in enumerate(zip(self.partials, self.stores, fits, strict=True)):
+        for index, (partial, store, fit) in enumerate(zip(self.partials, stores, fits, strict=True)):
             checked = np.zeros(2)
             if self.verify and solver.checked:
                 checked = verify(self.problem, index, Y, fit, draw=solver.draw, seed=number)
@@ -454,6 +467,15 @@ class ChunkFit:
                 store.flush()
             kept = {"alphas": fit.alphas, "gammas": fit.gammas, "scores": fit.scores, "curve": fit.curve}
             partial.write(number, {**kept, **fit.sums, "method": np.asarray(solver.name), "verified": checked})
+
+    def _store(self, number: int, partial: Partial, shape: tuple[int, ...] | None, n_chunk: int) -> np.ndarray | None:
+        """Open what predictions are written to: the array of all targets, or one of this chunk."""
+        if shape is None:
+            return None
+        # Processes of several machines may not write to one file, whose pages they would overwrite.
+        return (
+            partial.array(chunk_values(number), (*shape[:-1], n_chunk)) if self.apart else partial.array(VALUES, shape)
+        )
 
     def _solve(self, Y: np.ndarray, writers: list[Keep | None]) -> tuple[list[Fit], Solver]:
         """Fit a chunk; himalaya takes over if a decomposition fails."""

@@ -44,10 +44,10 @@ class Partial:
         with np.load(self._path(chunk), allow_pickle=False) as stored:
             return dict(stored)
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-        """Open an array of the result, which is filled column by column."""
+    def array(self, name: str, shape: tuple[int, ...] = (), dtype: type = np.float32) -> np.ndarray:
+        """Open an array of the result, which is filled column by column; without a shape it must be there."""
         path = self.folder / name
-        if not path.is_file():
+        if shape and not path.is_file():
             with atomic_file(path) as temporary:
                 _write_missing(temporary, shape, np.dtype(dtype))
         return np.load(path, mmap_mode="r+", allow_pickle=False)
@@ -74,7 +74,7 @@ def tidy(folder: Path) -> None:
     """Remove from finished results below a folder what was only kept to go on."""
     for plan in folder.rglob(PLAN):
         if not plan.parent.name.startswith(".partial-"):
-            for path in (*plan.parent.glob("chunk-*.npz"), plan):
+            for path in (*plan.parent.glob("chunk-*.np[yz]"), plan):
                 path.unlink(missing_ok=True)
 
 

@@ -8,13 +8,19 @@ import numpy as np
 from ..config.settings import Study
 from ..core import DataError, Exclusion, FeatureSpace, Provenance, Responses, Samples
 from ..core.progress import StepProgress, silent_steps
+from ..core.workers import HERE, Workers
 from ..embedding import FeatureSource, SourceContext, in_order
 from ..fitting import choose_device
 from .jobs import Places
 
 
 def make_spaces(
-    study: Study, places: Places, *, device: str = "cpu", n_jobs: int = 1, progress: StepProgress = silent_steps
+    study: Study,
+    places: Places,
+    *,
+    device: str = "cpu",
+    workers: Workers = HERE,
+    progress: StepProgress = silent_steps,
 ) -> tuple[FeatureSpace, ...]:
     """Make every feature space: read what is there, compute or learn the rest.
 
@@ -27,8 +33,8 @@ def make_spaces(
         if files and settings are the same.
     device : {"cpu", "cuda", "auto"}
         Where embeddings are computed.
-    n_jobs : int
-        Number of seeds of an embedding that are fitted in parallel.
+    workers : Workers
+        Where the seeds of an embedding are fitted, as of `open_workers`.
     progress : callable
         Called with the name of the step and the share done.
 
@@ -44,7 +50,7 @@ def make_spaces(
             places.output_dir / "embedding",
             dict(spaces),
             choose_device(device)[0] if source.slow else "cpu",
-            n_jobs,
+            workers,
             partial(progress, f"embed {source.name}"),
         )
         spaces[source.name] = _checked(source, source.make_space(context))

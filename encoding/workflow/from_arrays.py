@@ -7,7 +7,7 @@ fit does with its training rows; do with each run what you do with both (z-score
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..comparison import (
     Inference,
+    Presented,
     Resources,
     Rsa,
     RsaResult,
@@ -32,11 +33,10 @@ from ..core import (
     Atlas,
     ConfigError,
     DataError,
-    FeatureSpace,
     FoldMoments,
     Predictions,
-    Responses,
     Samples,
+    ScoreRow,
     Scores,
     Targets,
     Weights,
@@ -47,7 +47,6 @@ from ..fitting import (
     EncodingModel,
     Fold,
     Folds,
-    Ridge,
     Split,
     cross_predict_all,
     fit_weights,
@@ -55,10 +54,8 @@ from ..fitting import (
     models_of_subsets,
 )
 from ..fitting.arrays import available_threads
-from ..io.images.in_memory import targets_of_mask
 from ..io.tables import frame_of
-
-SUBJECT = "array"
+from .array_data import ArrayData, name_spaces
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -204,7 +201,7 @@ def cross_validate(  # noqa: PLR0913 - each of them is a choice of its own
     >>> found.to_frame().mean().round(1).to_dict()["mllm"] > 0.7
     True
     """
-    data = _Data(X, Y, groups, targets, stimuli)
+    data = ArrayData(X, Y, groups, targets, stimuli)
     models = tuple(data.default_models() if models is None else models)
     for model in models:
         data.require(model.bands)
@@ -263,12 +260,15 @@ def variance_partition(X: Any, Y: Any, groups: Any, *, n_iter: int = 100, **sett
     >>> Y = a @ rng.standard_normal((3, 2)) + rng.standard_normal((200, 2))
     >>> X = {"a": np.hstack([a, shared]), "b": np.hstack([b, shared])}
     >>> encoding.variance_partition(X, Y, groups=np.repeat(range(5), 40), n_iter=10).to_frame().columns.tolist()
-    ['a+b/a', 'a+b/b', 'a+b/a+b']
+    ['a', 'b', 'a+b']
     """
-    bands = tuple(_named(X))
+    bands = tuple(name_spaces(X))
     joint = BandedRidge(bands, n_iter=n_iter, subsets=True)
     found = cross_validate(X, Y, groups, models=[joint, *models_of_subsets(joint)], **settings)
-    return found.scores("partition_r2")
+    parts = found.scores("partition_r2")
+    whole = [k for k, row in enumerate(parts.rows) if row.model == joint.name]  # not those of joint models of fewer
+    rows = tuple(ScoreRow(parts.rows[k].feature) for k in whole)
+    return dataclasses.replace(parts, rows=rows, values=parts.values[whole])
 
 
 def permutation_test(
@@ -323,7 +323,7 @@ def permutation_test(
     >>> bool((found["p_fwe"] < 0.05).all())
     True
     """
-    data = _Data(X, Y, groups, targets, stimuli)
+    data = ArrayData(X, Y, groups, targets, stimuli)
     everything = (None, np.ones(len(data.responses.targets), dtype=int))
     atlas = None if labels is None else _atlas(labels, data.responses.targets)
     with _kept(None) as place:
@@ -333,12 +333,14 @@ def permutation_test(
             [everything] if atlas is None else [everything, (atlas, atlas.labels)],
             place / "tests",
             settings=Inference(n_permutations, seed=seed),
+            presented=Presented(data.described),  # stimuli that recur in all runs are exchanged by them
             resources=Resources(available_threads()),
         )
     if atlas is None:
         parts = []
+        nothing = np.full((len(tests.spaces), len(data.responses.targets)), np.nan)  # where a design allows no test
         for number, space in enumerate(tests.spaces):
-            columns = {name: tests.targets[name][number] for name in ("u", "p", "p_fwe", "q")}
+            columns = {name: tests.targets.get(name, nothing)[number] for name in ("u", "p", "p_fwe", "q")}
             frame = frame_of(columns, data.responses.targets).reset_index()
             frame.insert(1, "space", space)
             parts.append(frame)
@@ -407,7 +409,7 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
     >>> bool(found.table["value"][0] > 0.5)
     True
     """
-    data = _Data(X, Y, np.zeros(len(np.asarray(Y)), int) if groups is None else groups, targets, stimuli)
+    data = ArrayData(X, Y, np.zeros(len(np.asarray(Y)), int) if groups is None else groups, targets, stimuli)
     if data.described == ():
         raise DataError("X: rows of one stimulus have different features, so that stimuli cannot be compared.")
     settings = Rsa(
@@ -428,105 +430,6 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
         return dataclasses.replace(found, scores=_in_memory(found.scores))
 
 
-class _Data:
-    """Arrays as feature spaces and responses on the same samples."""
-
-    def __init__(self, X: Any, Y: Any, groups: Any, targets: Any, stimuli: Any) -> None:
-        columns = [str(name) for name in Y.columns] if hasattr(Y, "columns") else None
-        Y = np.asarray(Y, dtype=np.float32)
-        Y = Y[:, None] if Y.ndim == 1 else Y
-        if Y.ndim != 2:
-            raise AlignmentError(f"Y has shape {Y.shape}, but (n_samples, n_targets) was needed.")
-        n, run = len(Y), np.asarray(groups)
-        if groups is None or run.shape != (n,):
-            given = "None" if groups is None else f"of shape {run.shape}"
-            raise AlignmentError(
-                f"groups is {given}, but the run of each of the {n} rows of Y was needed: rows of a run share noise "
-                f"and are held out together. Where rows are independent, give np.arange({n})."
-            )
-        run = run.astype(str)
-        position = np.zeros(n)
-        for name in np.unique(run):
-            position[run == name] = np.arange((run == name).sum())
-        names = np.asarray([f"row{k}" for k in range(n)] if stimuli is None else stimuli).astype(str)
-        if names.shape != (n,):
-            raise AlignmentError(
-                f"stimuli has shape {names.shape}, but the stimulus of each of the {n} rows was needed."
-            )
-        samples = Samples(names, position, np.ones(n), run, "stimulus")
-        self.spaces = [self._space(name, values, samples) for name, values in _named(X).items()]
-        where = as_targets(columns if targets is None and columns else targets, Y.shape[1])
-        self.responses = Responses(Y, samples, where, samples, np.zeros((n, 0)), SUBJECT, "array", float("nan"))
-        self.described = self._per_stimulus(samples)
-
-    @staticmethod
-    def _space(name: str, values: Any, samples: Samples) -> FeatureSpace:
-        if isinstance(values, FeatureSpace):
-            values, features = values.values, values.features
-        else:
-            features = tuple(map(str, values.columns)) if hasattr(values, "columns") else ()
-            values = np.asarray(values, dtype=np.float64)
-        values = values[:, None] if values.ndim == 1 else values
-        if values.ndim != 2 or len(values) != len(samples):
-            raise AlignmentError(
-                f"X[{name!r}] has shape {values.shape}, but Y has {len(samples)} rows; (n_samples, n_features) with "
-                f"the same rows was needed."
-            )
-        return FeatureSpace(name, values, samples, features or tuple(f"{name}_{k + 1}" for k in range(values.shape[1])))
-
-    def _per_stimulus(self, samples: Samples) -> tuple[FeatureSpace, ...]:
-        """Make spaces of one row per stimulus; none where rows of a stimulus differ."""
-        names, first, member = np.unique(samples.stimulus, return_index=True, return_inverse=True)
-        made = []
-        for space in self.spaces:
-            if not np.array_equal(space.values, space.values[first][member.ravel()]):
-                return ()
-            made.append(FeatureSpace(space.name, space.values[first], Samples.of_stimuli(names), space.features))
-        return tuple(made)
-
-    def require(self, bands: Iterable[str]) -> None:
-        """Refuse spaces that are not there."""
-        known = [space.name for space in self.spaces]
-        for band in bands:
-            if band not in known:
-                raise AlignmentError(f"A model names feature space {band!r}, but X has {', '.join(known)}.")
-
-    def default_models(self) -> list[EncodingModel]:
-        """Return ridge of every space, and banded ridge of all."""
-        names = tuple(space.name for space in self.spaces)
-        models: list[EncodingModel] = [Ridge((name,)) for name in names]
-        return models + ([BandedRidge(names, n_iter=max(100, len(names) + 1))] if len(names) > 1 else [])
-
-
-def as_targets(targets: Any, n: int) -> Targets:
-    """Make an axis of what the columns of responses are: `Targets`, a mask, names, or None for numbers."""
-    if targets is None:
-        found = Targets.of_columns([f"t{k + 1}" for k in range(n)])
-    elif isinstance(targets, Targets):
-        found = targets
-    elif isinstance(targets, Sequence | np.ndarray | pd.Index) and not isinstance(targets, str):
-        found = Targets.of_columns(targets)
-    else:
-        found = targets_of_mask(targets)
-    if len(found) != n:
-        raise AlignmentError(f"Y has {n} columns, but {found!r} were given. Both must come from the same mask.")
-    return found
-
-
-def _named(X: Any) -> dict[str, Any]:
-    """Name the feature spaces."""
-    if isinstance(X, Mapping):
-        found = {str(name): values for name, values in X.items()}
-    elif isinstance(X, list | tuple):
-        spaces = all(isinstance(one, FeatureSpace) for one in X)
-        found = {(one.name if spaces else f"X{k + 1}"): one for k, one in enumerate(X)}
-    else:
-        found = {X.name if isinstance(X, FeatureSpace) else "X": X}
-    if not found:
-        raise DataError("X holds no feature space; at least one is needed.")
-    return found
-
-
 def _atlas(labels: Any, targets: Targets) -> Atlas:
     """Make an atlas of the names of regions."""
     names = np.asarray(labels).astype(str)
@@ -541,7 +444,7 @@ def _atlas(labels: Any, targets: Targets) -> Atlas:
     )
 
 
-def _folds(data: _Data, cv: Any, inner_cv: Any, repeats: str | None) -> Folds:
+def _folds(data: ArrayData, cv: Any, inner_cv: Any, repeats: str | None) -> Folds:
     samples = data.responses.samples
     shown = (np.arange(len(samples)), samples.stimulus)
     if isinstance(cv, int | np.integer | str):

@@ -137,7 +137,7 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
             seed=job.study.seed,
         ),
         presented=Presented(described, _layout(job, loaded, use), use, versions),
-        resources=Resources(available_threads(), compute.memory_bytes // 2),
+        resources=Resources(available_threads(), compute.memory_bytes // 2, job.workers),
         progress=partial(job.progress, "tests"),
     )
     parts = [

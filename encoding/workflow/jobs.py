@@ -11,6 +11,7 @@ import numpy as np
 from ..config.settings import Study
 from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, Targets, suggest
 from ..core.progress import StepProgress, silent_steps
+from ..core.workers import HERE, Workers
 from ..fitting import Folds
 from ..io.atlases.catalogue import (
     add_user_sets,
@@ -97,6 +98,8 @@ class Job:
         Entities that the BOLD files must have, as in fMRIPrep's filter file.
     progress : callable
         Called with the name of the step and the share of it that is done.
+    workers : Workers
+        Where chunks of targets, searchlights, tests and pictures are worked on, as of `open_workers`.
     """
 
     study: Study
@@ -106,6 +109,7 @@ class Job:
     sessions: tuple[str, ...] = ()
     filters: dict[str, Any] = field(default_factory=dict)
     progress: StepProgress = silent_steps
+    workers: Workers = HERE
 
     @property
     def folder(self) -> Path:

@@ -23,6 +23,7 @@ from ..comparison import (
     score_regions,
 )
 from ..core import Atlas, Provenance, Scores
+from ..core.workers import HERE
 from ..fitting import choose_device
 from ..io.atomic import write_json, write_tsv
 from ..mapping import (
@@ -122,6 +123,7 @@ def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, 
             atlases,
             job.work / f"rsa-{settings.name}",
             device=device,
+            workers=job.workers if device == "cpu" else HERE,
             progress=partial(job.progress, f"rsa {settings.name}"),
         )
         for settings in job.study.rsa

@@ -1,6 +1,7 @@
 """Several seeds agree on planted dimensions, and are seen not to agree where there is nothing to agree on."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from encoding.numerics.matching import match_columns
 
 @pytest.fixture(scope="module")
 def consensus(hard):
-    return fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), n_jobs=2, resamples=2)
+    return fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), resamples=2)
 
 
 def test_planted_dimensions_are_reproducible(truth, consensus):
@@ -31,8 +32,21 @@ def test_planted_dimensions_are_reproducible(truth, consensus):
     assert table["sum"].is_monotonic_decreasing
 
 
-def test_jobs_do_not_change_a_byte(hard, consensus):
-    again = fit_consensus(SparseEmbedding(max_dims=30), hard, seeds=range(4), n_jobs=1, halves=False, resamples=0)
+class Elsewhere:
+    """Workers that get copies of everything, as other processes do."""
+
+    apart = True
+
+    def map(self, function, shared, items, **_):
+        for item in items:
+            called = pickle.loads(pickle.dumps((function, shared, item)))
+            yield pickle.loads(pickle.dumps(called[0](*called[1:])))
+
+
+def test_workers_do_not_change_a_byte(hard, consensus):
+    again = fit_consensus(
+        SparseEmbedding(max_dims=30), hard, seeds=range(4), workers=Elsewhere(), halves=False, resamples=0
+    )
     assert again.embedding.tobytes() == consensus.embedding.tobytes()
     assert again.dimensions["triplet_split"].isna().all()
 

@@ -1,5 +1,8 @@
 """Atlases and ROI sets of the user, from TOML to the tables and the report of a run."""
 
+import re
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -9,8 +12,9 @@ from factories import AFFINE, write_config, write_study
 from encoding.cli import main
 from encoding.config import parse_config, read_config
 from encoding.core import ConfigError, DataError
+from encoding.pipeline import load_subject
 from encoding.workflow.checks import check_dataset
-from encoding.workflow.jobs import Places
+from encoding.workflow.jobs import Job, Places, labelled_targets
 
 SHAPE = (6, 5, 4)
 ATLAS = """
@@ -132,3 +136,30 @@ def test_wrong_tables_are_refused_in_words(study, change, message):
     text = write_config(study.root.parent).read_text() + ATLAS.replace(*change)
     with pytest.raises(ConfigError, match=message):
         parse_config(text)
+
+
+def test_structures_of_cifti_files_are_an_atlas(tmp_path):
+    study = write_study(tmp_path / "bids", kinds=("cifti",), space="fsLR")
+    places = Places(study.root, tmp_path / "out", tmp_path / "out" / "work")
+    path = write_config(tmp_path, ('"volume"', '"cifti"'), ("dpi = 50", 'atlases = ["structures"]'))
+    assert check_dataset(read_config(path), places, ["01"]).atlases == {"structures": 19}
+    job = Job(read_config(path), places, "01")
+    (_, everything), (atlas, labels) = labelled_targets(job, load_subject(job))
+    amygdala = atlas.index[atlas.region.index("Left-Amygdala")]
+    assert len(everything) == 30
+    assert labels.tolist() == [0] * 22 + [amygdala] * 8
+    assert {roi.roi for roi in atlas.roi_sets} >= {"amygdala", "hippocampus"}
+    path = write_config(tmp_path, ("dpi = 50", 'atlases = ["structures"]'))
+    volumes = write_study(tmp_path / "other")
+    with pytest.raises(DataError, match=r"have no structure outside the cortex. It is for CIFTI files of fMRIPrep"):
+        check_dataset(read_config(path), Places(volumes.root, tmp_path / "out", tmp_path / "out" / "work"), ["01"])
+
+
+def test_the_tables_of_the_page_on_atlases_are_good(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "atlases.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.S)
+    base = write_config(tmp_path).read_text().replace("\n[map]\ndpi = 50\n", "")
+    assert len(blocks) == 4
+    for block in blocks:
+        study = parse_config(f"{base}\n{block}")
+        assert study.atlases or study.roi_sets or study.maps.atlases != ("auto",)

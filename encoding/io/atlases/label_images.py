@@ -108,8 +108,10 @@ def _load(path: Path, kind: type) -> Any:
     if not path.is_file():
         raise absent(path)
     require_content(path)
+    # Volumes of compressed 4-D images are read one after the other: an open file need not start anew for each.
+    options = {"keep_file_open": True} if kind is nib.spatialimages.SpatialImage else {}
     try:
-        image = nib.load(path)
+        image = nib.load(path, **options)
     except UNREADABLE as error:
         raise DataError(f"Atlas {path}: cannot be read ({error}).") from error
     if not isinstance(image, kind):

@@ -27,16 +27,21 @@ def most_probable(name: str, image: Any, threshold: float | None, grid: Grid | N
             f"table)."
         )
     shape = image.shape[:3] if grid is None else grid.shape
-    best, labels, equal = np.full(shape, -np.inf), np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=bool)
+    n_voxels = int(np.prod(shape))
+    best, labels, equal = np.zeros(n_voxels), np.zeros(n_voxels, dtype=np.int32), np.zeros(n_voxels, dtype=bool)
     for number in range(n_regions):
-        values = np.nan_to_num(np.asarray(image.dataobj[..., number], dtype=np.float64))
+        values = np.nan_to_num(np.asarray(image.dataobj[..., number], dtype=np.float32))
         if grid is not None:
             values = resample_values(values, image.affine, grid)
-        enough = (values >= threshold) & (values > 0)
-        better = enough & (values > best)
-        equal = np.where(better, False, equal | (enough & (values == best)))
-        labels[better] = number + 1
-        best = np.where(better, values, best)
+        # A region fills a small part of the brain: all else is looked at once.
+        enough = np.flatnonzero((values >= threshold) & (values > 0))
+        found = values.ravel()[enough]
+        better, same = found > best[enough], found == best[enough]
+        equal[enough[same]] = True
+        equal[enough[better]] = False
+        labels[enough[better]] = number + 1
+        best[enough[better]] = found[better]
+    labels, equal = labels.reshape(shape), equal.reshape(shape)
     if not labels.any():
         raise DataError(
             f"Atlas {name}: no probability reaches threshold = {threshold:g}. It is in the unit of the file (25, 0.25)."
@@ -52,11 +57,11 @@ def resample_values(values: np.ndarray, affine: np.ndarray, grid: Grid) -> np.nd
     from nilearn.image import resample_img
 
     moved = resample_img(
-        nib.Nifti1Image(values.astype(np.float32), affine),
+        nib.Nifti1Image(values, affine),
         target_affine=np.array(grid.affine),
         target_shape=grid.shape,
         interpolation="continuous",
         force_resample=True,
         copy_header=True,
     )
-    return np.asarray(moved.dataobj, dtype=np.float64)
+    return np.asarray(moved.dataobj, dtype=np.float32)

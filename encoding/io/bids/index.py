@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bids import BIDSLayout, BIDSLayoutIndexer
+from bids.layout.models import Tag
 
 from ...core import DataError, digest, suggest
 from ..errors import naming
@@ -221,7 +222,11 @@ def _index(root: Path, subject: str, database: Path | None) -> list[EntityFile]:
             indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore),
             database_path=None if database is None else str(database / f"sub-{subject}_{digest(str(root.resolve()))}"),
         )
-    files = [_entity_file(Path(file.path), file.get_entities()) for file in layout.get()]
+    # One question for all files: asking each for its entities takes as long as reading all their names.
+    entities: dict[str, dict[str, Any]] = {}
+    for path, name, value in layout.session.query(Tag.file_path, Tag.entity_name, Tag._value):
+        entities.setdefault(path, {})[name] = value
+    files = [_entity_file(Path(file.path), entities.get(str(file.path), {})) for file in layout.get()]
     return sorted(files, key=lambda file: file.path)
 
 
