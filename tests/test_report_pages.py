@@ -112,9 +112,8 @@ def test_a_report_in_a_browser_and_on_paper(finished, tmp_path):
         async with chromium(tmp_path / "profile") as tab:
             await start(tab, page.as_uri(), READY)
             assert_quiet(tab, page)
-            assert await tab.run("[...document.querySelectorAll('header a')].map((a) => a.getAttribute('href'))") == [
-                "viewer.html"
-            ]
+            links = "[...document.querySelectorAll('header a')].map((a) => a.getAttribute('href'))"
+            assert "viewer.html" in await tab.run(links)
             for scheme in ("light", "dark"):
                 await tab.call(
                     "Emulation.setEmulatedMedia",

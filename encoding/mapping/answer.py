@@ -9,16 +9,18 @@ from ..drawing.answer import Answer, Person, Verdict
 from .composer import Composer
 from .results import Result
 from .selection import Chart
-from .verdicts import PLACE, headline
+from .verdicts import NOTHING_TESTED, PLACE, headline
 
 
 def answers(composer: Composer) -> tuple[Answer, ...]:
-    """Make a table of verdicts for every chart whose regions were tested; none with one space."""
+    """Make a table of verdicts for every chart whose regions were tested, or say that none was; none with one space."""
     found = []
     for chart in composer.charts if len(composer.single) > 1 else ():
         verdicts = composer.verdicts_of(chart)
         if len(verdicts) and verdicts["tested"].any():
             found.append(_answer(composer, chart, verdicts))
+    if not found and len(composer.single) > 1:
+        return (Answer("Which space is ahead", NOTHING_TESTED, ()),)
     # Those that name a space come first: the others can wait.
     return tuple(sorted(found, key=lambda answer: not any(row.best for row in answer.rows)))
 
@@ -39,7 +41,7 @@ def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame) -> Answer:
             )
         )  # fmt: skip
     key = tuple((name, composer.colors[name]) for name in composer.single)
-    return Answer(chart.title, headline(verdicts), tuple(rows), key=key)
+    return Answer(f"{chart.title}: which space is ahead", headline(verdicts), tuple(rows), key=key)
 
 
 def _by_place(result: Result) -> Mapping[tuple[str, ...], Mapping[str, Any]]:
