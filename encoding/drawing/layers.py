@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from .scales import ColorScale, PairScale, WinnerScale, fade_failed
+from .scales import TIE, ColorScale, PairScale, WinnerScale, fade_failed
+
+SLIGHT = 1e-9  # strength of a tie: shown, after every lead
 
 Colors = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -67,8 +69,9 @@ def winner_layer(winner: np.ndarray, margin: np.ndarray, accuracy: np.ndarray, s
         return scale.rgba(np.nan_to_num(sampled["winner"], nan=-1).astype(int), sampled["margin"], sampled["accuracy"])
 
     arrays = {"accuracy": accuracy, "margin": margin, "winner": named}
-    strength = np.where(named >= 0, margin, np.nan)
-    return Layer(arrays, color, strength, named >= 0, frozenset({"winner"}))
+    tied = named == TIE
+    strength = np.where(tied, SLIGHT, np.where(named >= 0, np.maximum(margin, SLIGHT), np.nan))
+    return Layer(arrays, color, strength, (named >= 0) | tied, frozenset({"winner"}))
 
 
 def pair_layer(first: np.ndarray, second: np.ndarray, scale: PairScale) -> Layer:

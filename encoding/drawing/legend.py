@@ -113,11 +113,11 @@ def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
     """Square legend of two maps, with notes at its left."""
 
     def draw(figure: Figure, left: float, top: float) -> None:
-        place = left + width - SQUARE - 0.4 - text_width(scale.names[0], 8), top + 0.05
+        place = left + width - SQUARE - 0.4 - text_width(scale.names[0], 8), top + 0.22
         draw_square(figure, scale, place)
         _write_note(figure, left, top, note)
 
-    return Drawn(width, SQUARE + 0.5, draw)
+    return Drawn(width, SQUARE + 0.66, draw)
 
 
 def labels_footer(entries: Sequence[tuple[str, str]], width: float, note: str) -> Drawn:

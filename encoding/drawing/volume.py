@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from scipy import ndimage
 
 from .cuts import LETTERS, Cuts, choose_cuts, find_clusters
 from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, styled
@@ -25,6 +26,7 @@ NARROW = 6.6  # inch, of a figure with a single slice
 LARGEST = 5.2  # inch, width of one slice
 HIGHEST = 4.2  # inch, height of one slice
 LABEL = 0.2  # inch, position above a slice
+PATCHY = 3  # times as many edges of voxels as the outer border has
 LINE = 1 / 3  # of the strongest value: peaks above this are cut through where no line is given
 GLASS_HEIGHT = 1.75  # inch
 SIDES = {"axial": "all, from above", "coronal": "all, from behind", "sagittal": "all, from the right"}
@@ -220,7 +222,7 @@ def _paint_glass(
     extent = slab.extent()
     picture = over(np.where(covered[..., None], colors, 0), plain)
     axes.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
-    axes.add_collection(LineCollection(trace_voxels(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
+    axes.add_collection(LineCollection(_border(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
     axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
     axes.set_label(f"glass {slab.cut}")
     if captions:
@@ -293,9 +295,17 @@ def _paint_slice(axes: Axes, slab: Slab, index: int, colors: np.ndarray, ground:
         tone = tissue * (0.46 + 0.48 * grey) + (1 - tissue)
         show(np.repeat(tone[..., None], 3, axis=2))
         show(np.where(covered[..., None], colors, 0))
-    axes.add_collection(LineCollection(trace_voxels(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
+    axes.add_collection(LineCollection(_border(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_label(f"{slab.cut} {slab.position(index):g}")
+
+
+def _border(covered: np.ndarray, extent: tuple[float, float, float, float]) -> list[np.ndarray]:
+    """Trace what is covered; of a patchy map, whose borders would hide it, the outer border alone."""
+    lines = trace_voxels(covered, extent)
+    closed = ndimage.binary_closing(np.pad(covered, 3), iterations=2)
+    outer = trace_voxels(ndimage.binary_fill_holes(closed)[3:-3, 3:-3], extent)
+    return outer if len(lines) > PATCHY * len(outer) else lines
 
 
 def _label_slice(axes: Axes, slab: Slab, index: int, *, with_sides: bool, with_ticks: bool) -> None:

@@ -105,7 +105,7 @@ def test_a_cluster_on_no_slice_is_in_the_caption_and_among_the_warnings(brain, m
     settings = Maps(dpi=50, slices=("z=60",), glass=False, project=False, threshold=0.25)
     write_report([result], settings, tmp_path / "page.html", tmp_path / "figures", progress=quiet)
     page = (tmp_path / "page.html").read_text()
-    assert "2 maps have clusters above the line that no slice shows" in page
+    assert "3 maps have clusters above the line that no slice shows" in page  # two models, and both at once
     assert "clusters above the line are on no slice, the strongest at (" in page
 
 
