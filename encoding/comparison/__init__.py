@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
     from .evaluate import band_scores, evaluate, fold_correlations
     from .exchange import units_of
-    from .group import check_differences, confidence_of, summarise_differences, summarise_regions
+    from .group import check_differences, confidence_of, join_confidence, summarise_differences, summarise_regions
     from .group_claims import Prevalence, group_claims, group_verdicts, prevalence, sign_flip_p
     from .inference import infer_spaces
     from .naming import name_best
@@ -50,6 +50,7 @@ __all__ = [
     "group_verdicts",
     "infer_similarity",
     "infer_spaces",
+    "join_confidence",
     "name_best",
     "noise_ceiling",
     "occasions_averaged",

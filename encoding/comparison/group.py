@@ -29,6 +29,26 @@ def confidence_of(table: pd.DataFrame) -> pd.DataFrame:
     return joined.agg(lambda texts: " / ".join(dict.fromkeys(text for text in texts if text))).reset_index()
 
 
+def join_confidence(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Add to a table of regions the confidence in each, at its end.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns that name a region.
+    known : pandas.DataFrame
+        As `confidence_of` returns it; without rows, nothing is added.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the column confidence.
+    """
+    if not len(known) or not len(table) or "confidence" in table or not set(PLACE) <= set(table.columns):
+        return table
+    return table.merge(known, on=PLACE, how="left")
+
+
 def summarise_regions(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise scores per region over subjects.
 

@@ -14,13 +14,16 @@ from ..comparison import (
     Presented,
     Resources,
     SpaceTests,
+    add_confidence,
     chance_table,
+    confidence_of,
     difference_table,
     fit_differences,
     group_claims,
     group_verdicts,
     infer_similarity,
     infer_spaces,
+    join_confidence,
     read_tests,
     unique_of_fits,
     unique_table,
@@ -102,7 +105,7 @@ def infer_all(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: S
         of_models.tests,
         pd.concat(found, ignore_index=True) if found else pd.DataFrame(),
         of_models.verdicts,
-        pd.concat(verdicts, ignore_index=True) if verdicts else pd.DataFrame(),
+        add_confidence(pd.concat(verdicts, ignore_index=True), atlases) if verdicts else pd.DataFrame(),
         tuple(places),
     )
 
@@ -193,8 +196,9 @@ def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[st
         tables["claims"] = pd.concat([table for table in claims if len(table)] or claims[:1], ignore_index=True)
     if of_similarity:
         tables["rsa_verdicts"] = pd.concat(of_similarity, ignore_index=True)
+    told = confidence_of(pd.concat([result.regions for result in results], ignore_index=True))
     for name, table in tables.items():
-        write_tsv(folder / f"{name}.tsv", table)
+        write_tsv(folder / f"{name}.tsv", join_confidence(table, told))
     return tables
 
 

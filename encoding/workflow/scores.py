@@ -14,9 +14,11 @@ from ..comparison import (
     check_independence,
     compare_regions,
     compare_similarity,
+    confidence_of,
     count_discoveries,
     discoveries,
     evaluate,
+    join_confidence,
     noise_ceiling,
     occasions_averaged,
     over_ceiling,
@@ -155,7 +157,8 @@ def write_group_rsa(
         rows = spaces_as_models(regions, name)
         claims = joined_claims(results, of_group, name)
         tables.append(judge_regions(rows, list(of_one.similarity), claims).assign(rsa=name))
-    write_tsv(folder / "rsa_winners.tsv", pd.concat(tables, ignore_index=True))
+    winners = pd.concat(tables, ignore_index=True)
+    write_tsv(folder / "rsa_winners.tsv", join_confidence(winners, confidence_of(regions)))
     write_json(
         folder / "rsa.json", {name: {r.subject: r.summary.rsa[name].plain() for r in results} for name in choices}
     )

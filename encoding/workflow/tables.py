@@ -12,6 +12,7 @@ from ..comparison import (
     add_confidence,
     check_differences,
     confidence_of,
+    join_confidence,
     summarise_differences,
     summarise_regions,
 )
@@ -63,20 +64,14 @@ def write_group_tables(
     write_tsv(folder / "regions.tsv", regions)
     write_tsv(folder / "differences.tsv", differences)
     told = confidence_of(regions)
-    write_tsv(folder / "regions_summary.tsv", _told(summarise_regions(regions), told))
-    write_tsv(folder / "differences_summary.tsv", _told(summarise_differences(differences), told))
+    write_tsv(folder / "regions_summary.tsv", join_confidence(summarise_regions(regions), told))
+    write_tsv(folder / "differences_summary.tsv", join_confidence(summarise_differences(differences), told))
     found = write_group_inference(folder, results)
     claims = joined_claims(results, found.get("verdicts"))
-    write_tsv(folder / "winners.tsv", _told(judge_regions(main, study.single, claims), told))
+    write_tsv(folder / "winners.tsv", join_confidence(judge_regions(main, study.single, claims), told))
     tests = None
     if study.compare.group_test == "paired_t":
         tests = check_differences(differences)
-        write_tsv(folder / "differences_tests.tsv", _told(tests, told))
+        write_tsv(folder / "differences_tests.tsv", join_confidence(tests, told))
     write_group_rsa(folder, results, regions, joined_verdicts(found))
     return tests, joined_verdicts(found)
-
-
-def _told(table: pd.DataFrame, confidence: pd.DataFrame) -> pd.DataFrame:
-    """Add the confidence of every region to a table of the group, where it is known."""
-    places = list(confidence.columns[:-1])
-    return table.merge(confidence, on=places, how="left") if len(confidence) and len(table) else table

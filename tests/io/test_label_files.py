@@ -312,7 +312,7 @@ def test_surfaces_are_moved_to_the_mesh_of_the_responses_when_asked(to, n):
         fit_atlas(atlas, targets, resample=False)
     moved = fit_atlas(atlas, targets, resample=True)
     labels = match_atlas(moved, targets)
-    assert set(moved.confidence_of_regions) == {"moved from fsaverage5"}
+    assert set(moved.confidence_of_regions) == {"moved from fsLR; moved from fsaverage5"}
     if to == "fsaverage6":  # its first vertices are those of fsaverage5
         np.testing.assert_array_equal(labels[:N], atlas.labels[:N])
     else:

@@ -43,6 +43,7 @@ def test_finer_meshes_have_the_published_labels_and_the_coarse_ones_nearly_so(n)
         np.testing.assert_array_equal(whole[:40962], part)
         assert np.mean(whole[:10242] == coarse) > {100: 0.95, 200: 0.93, 400: 0.91}[n]
     assert load_atlas(f"Schaefer2018-{n}", space="fsaverage7").targets.space == "fsaverage7"
+    assert (set(five.confidence), set(six.confidence)) == ({"moved from fsLR"}, set())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("brainspace") is None, reason="needs the labels of brainspace")

@@ -25,11 +25,11 @@ from .files import FREESURFER, file_paths, read_bunch, read_files
 from .label_images import read_labels
 from .matching import match_atlas
 from .moving import fit_atlas
-from .packages import PACKAGED, load_packaged
+from .packages import MOVED, PACKAGED, load_packaged
 from .remote import REMOTE
 from .roi_sets import RoiPattern, attach_roi_sets, read_roi_patterns
 from .settings import AtlasFile, RoiGroup
-from .shipped import SHIPPED, read_shipped, table_path
+from .shipped import MADE_ON, SHIPPED, read_shipped, table_path
 from .user_sets import Labelled, add_roi_sets, check_roi_sets
 
 __all__ = [
@@ -320,7 +320,9 @@ def load_atlas(
         return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
     if name in SHIPPED and not Path(name).exists():
         description = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
-        return _assemble(name, *read_shipped(name, space, _folder()), description, as_released=as_released)
+        atlas = _assemble(name, *read_shipped(name, space, _folder()), description, as_released=as_released)
+        made = atlas.targets.space == MADE_ON
+        return replace(atlas, confidence=(MOVED.format(space="fsLR"),) * len(atlas.region)) if made else atlas
     if name in REMOTE and not Path(name).exists():
         fetched, base = described(name, space)
         return load_files(fetched, base=base, as_released=as_released)

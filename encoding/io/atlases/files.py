@@ -18,7 +18,7 @@ from .sides import only_present, separate_sides, without_background
 NUMBERS, FREESURFER = "numbers", "FreeSurfer"
 ANSWER = (
     f'In TOML: an [[atlas]] table with file, and labels = the path of {KNOWN}, or labels = "{NUMBERS}" to call regions '
-    "by their numbers."
+    "by their numbers; it takes the place of the file in [map]."
 )
 MANY = 1000  # numbers without names: more are no atlas but an image of something else
 

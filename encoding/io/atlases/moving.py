@@ -10,7 +10,7 @@ from ...core.atlas import Atlas
 from ...core.axes import Targets
 from ...core.errors import AlignmentError
 from .matching import VOLUME_BESIDE, check_places
-from .packages import FSAVERAGE, N_FSLR, nearest, nearest_of_fsaverage, surface_targets
+from .packages import FSAVERAGE, MOVED, N_FSLR, nearest, nearest_of_fsaverage, surface_targets
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _moved(atlas: Atlas, to: Targets, labels: np.ndarray, resample: bool, space:
         raise AlignmentError(
             f"Atlas {atlas.name!r} is in {atlas.targets.space!r}, the responses are in {space!r}. {ADVICE}"
         )
-    text = f"moved from {atlas.targets.space}"
+    text = MOVED.format(space=atlas.targets.space)
     logger.warning("Atlas %r was %s to %s; its regions say so.", atlas.name, text, space)
     confidence = tuple("; ".join(filter(None, (known, text))) for known in atlas.confidence_of_regions)
     return replace(atlas, targets=to, labels=labels, confidence=confidence, centroids=None)

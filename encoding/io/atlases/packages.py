@@ -17,6 +17,7 @@ from ...core.axes import Targets
 from ...core.errors import DataError
 
 N_FSLR = 32492
+MOVED = "moved from {space}"  # the confidence in regions whose labels come from another mesh or template
 # fsaverage5, 6 and 7 are the first vertices of each other.
 FSAVERAGE = {"fsaverage5": 10242, "fsaverage6": 40962, "fsaverage": 163842, "fsaverage7": 163842}
 SPACES = ("fsLR", *FSAVERAGE)
@@ -84,6 +85,7 @@ def load_packaged(name: str, space: str) -> Atlas:
         color=tuple(color[row] for row in kept),
         citation=about.citation,
         licence=about.licence,
+        confidence=() if space == "fsLR" else (MOVED.format(space="fsLR"),) * len(kept),
     )
 
 

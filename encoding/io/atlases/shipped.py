@@ -16,6 +16,7 @@ SCHAEFER, TIAN = "Schaefer2018", "Tian2020"
 VOLUMES = ("MNI152NLin2009cAsym", "MNI152NLin6Asym")
 SURFACES = ("fsaverage5", "fsaverage6", "fsaverage", "fsLR")
 SCALES = (100, 200, 400)
+MADE_ON = "fsaverage5"  # its labels were made from those on fsLR, see roi_atlases/README.md
 # fsaverage7 is another name of fsaverage.
 SAME = {"fsaverage7": "fsaverage"}
 

@@ -164,7 +164,8 @@ def add_roi_sets(
                 sets += tuple(
                     RoiSet(one.roi.set, one.roi.roi, (one.roi.roi,), one.roi.source, one.confidence) for one in regions
                 )
-                found[place] = (replace(atlas, roi_sets=atlas.roi_sets + sets), labels)
+                # Sets of the user come first, so that reports show them rather than those that are shipped.
+                found[place] = (replace(atlas, roi_sets=sets + atlas.roi_sets), labels)
     return found
 
 
