@@ -183,8 +183,8 @@ class Composer:
             if named is None:
                 continue
             parts = named.winner, named.lead, np.where(named.tested, 1.0, np.nan)
-            title = f"sub-{result.subject}: space that is ahead"
-            figure = partial(self.canvas[result.subject].winner, *parts, scale, title)
+            who = f"sub-{result.subject}: space that is ahead"
+            figure = partial(self.canvas[result.subject].winner, *parts, scale, who)
             counts = [(name, int((named.winner == number).sum())) for number, name in enumerate(self.single)]
             said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
