@@ -211,7 +211,7 @@ class Composer:
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
                 values = self._main(result).row(model)
-                figure = partial(
+                drawing = partial(
                     self.canvas[result.subject].accuracy,
                     *(values, self.scale, f"sub-{result.subject}: {model}", self.fading.of(result, model)),
                 )
@@ -221,7 +221,9 @@ class Composer:
                 )
                 name = self.names(result, f"model-{model}_stat-{self.metric}")
                 blocks.append(
-                    self.keep(figure, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject)
+                    self.keep(
+                        drawing, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject
+                    )
                 )
         intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}. {self.fading.sentence}"
         return page.Section("Accuracy of each model", tuple(blocks), intro, columns=self.columns)

@@ -94,7 +94,7 @@ class Scrubber:
         summary = replace(
             summary, subject=self.labels[result.subject], settings=self.anything(summary.settings), **told
         )
-        tables = {
+        tables: dict[str, Any] = {
             name: self.table(getattr(result, name))
             for name in ("regions", "differences", "exclusions", "claims", "verdicts")
         }
