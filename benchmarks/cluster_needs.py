@@ -19,10 +19,12 @@ import numpy as np
 
 from encoding.core import FeatureSpace, Provenance, Responses, Samples, Targets
 from encoding.fitting import BandedRidge, Compute, Split, cross_predict, make_folds
+from encoding.loading import stimuli_of_rows
 from encoding.workflow.cluster import open_workers
 
 WORKERS = (1, 2, 4, 10, 30, 100, 300, 1000)
 CHUNK = 32_000_000  # bytes of responses in a task, as `[compute] chunk`
+KEEP = 2_000_000_000  # bytes of predictions, as `[compute] keep_predictions`
 WIDTHS = (30, 30, 34, 14)
 
 
@@ -49,7 +51,7 @@ def measure_fit(folder, n_samples, n_targets, n_candidates):
             values, samples, Targets.of_columns([str(k) for k in range(n)]), samples, np.zeros((n_samples, 0)), "01",
             "video", 2.0, provenance=Provenance("benchmark/1"),
         )  # fmt: skip
-        folds = make_folds(Split(n_outer=6, n_inner=5), samples)
+        folds = make_folds(Split(n_outer=6, n_inner=5), samples, stimuli_of_rows(responses, ()))
         start = time.process_time()
         cross_predict(model, spaces, responses, folds, folder / f"fit-{n}", compute=Compute(threads=1, keep_bytes=0))
         seconds.append(time.process_time() - start)
@@ -90,11 +92,13 @@ def needs(study, constants, n_workers):
     responses = 4 * s["samples"] * s["targets"]
     chunks = -(-responses // CHUNK)
     design = 8 * s["samples"] * sum(WIDTHS) * 4
-    kept = min(4 * s["bands"] * s["samples"] * s["targets"], 2_000_000_000)
+    # One model per band, and joint ones; predictions above the limit of `keep_predictions` are not kept.
+    sizes = [responses * (1 if k < s["bands"] else s["bands"]) for k in range(s["models"])]
+    kept = sum(size for size in sizes if size <= KEEP)
     sums = 6 * s["targets"] * 4 * 60
     users = min(n_workers, s["subjects"] * chunks)
     read = s["subjects"] * (responses * (2 * s["models"] + 3))  # images twice as large as what is kept of them
-    written = s["subjects"] * (responses + s["models"] * (sums + 2 * kept))
+    written = s["subjects"] * (responses + s["models"] * sums + 2 * kept)
     moved = min(users, chunks) * s["subjects"] * s["models"] * design
     compute = s["subjects"] * (s["models"] * (s["targets"] * c["target"] + c["fixed"]) + c["load"] * responses)
     # A chunk is the smallest piece; what is prepared once per fit is prepared on every worker that takes part in it.
@@ -122,16 +126,14 @@ def main(arguments=None):
     parser.add_argument("--samples", type=int, default=2196)
     parser.add_argument("--targets", type=int, default=100_000)
     parser.add_argument("--models", type=int, default=5)
-    parser.add_argument(
-        "--bands", type=int, default=4, help="of the joint model; predictions of each are kept up to 2 GB"
-    )
+    parser.add_argument("--bands", type=int, default=4, help="of the joint models; there is one model of each")
     parser.add_argument("--folder", type=Path, default=None, help="on the disk that is to be measured")
     parser.add_argument("--network", type=float, default=1.0, help="gigabytes per second that the scheduler can send")
     parser.add_argument("--quick", action="store_true", help="constants of a small fit, for a test")
     given = parser.parse_args(arguments)
     study = {name: getattr(given, name) for name in ("subjects", "samples", "targets", "models", "bands")}
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        n_samples, n_targets, n = (120, 50, 2) if given.quick else (given.samples, 500, 100)
+        n_samples, n_targets, n = (120, 50, 6) if given.quick else (given.samples, 500, 100)
         target, fixed = measure_fit(Path(name), n_samples, n_targets, n)
         write, read = measure_disk(Path(name), 2_000_000 if given.quick else 200_000_000)
     task, started = measure_tasks(20 if given.quick else 300)

@@ -64,6 +64,7 @@ class Partial:
             self.final.rename(old)
         self.folder.rename(self.final)
         shutil.rmtree(old, ignore_errors=True)
+        sweep(self.final)  # of workers that died while this one went on
         tidy(self.final)
 
     def _path(self, chunk: int) -> Path:

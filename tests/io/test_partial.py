@@ -53,3 +53,11 @@ def test_the_finished_folder_replaces_the_old_one(partial, tmp_path):
     partial.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
     assert [path.name for path in (tmp_path / "result").iterdir()] == ["values.npy"]
+
+
+def test_what_a_worker_left_that_died_meanwhile_is_removed(partial):
+    partial.write(0, {"a": np.arange(3)})
+    (partial.folder / ".tmp-0123456789ab-chunk-00001.npy").write_bytes(b"half")
+    (partial.folder / "result.json").write_text("{}")
+    partial.finish()
+    assert [path.name for path in partial.final.iterdir()] == ["result.json"]

@@ -161,19 +161,22 @@ def slurm(tmp_path_factory):
     host = socket.gethostname()
     text = Path(template).read_text().replace("DIR", str(folder)).replace("HOST", host)
     (folder / "slurm.conf").write_text(text)
+    Path("/run/munge").mkdir(exist_ok=True)
+    shutil.chown("/run/munge", "munge", "munge")
     subprocess.run(["runuser", "-u", "munge", "--", "munged"], check=False, capture_output=True)
-    started = [subprocess.Popen([name, "-D", "-f", folder / "slurm.conf"]) for name in ("slurmctld", "slurmd")]
     QUIET["SLURM_CONF"] = str(folder / "slurm.conf")
-    for _ in range(60):
-        time.sleep(0.5)
-        if "idle" in run_slurm("sinfo", "-h", "-o", "%t"):
-            break
-    else:
-        pytest.skip("Slurm did not start")
-    yield
-    for process in reversed(started):
-        process.terminate()
-        process.wait(30)
+    started = [subprocess.Popen([name, "-D", "-f", folder / "slurm.conf"]) for name in ("slurmctld", "slurmd")]
+    try:
+        end = time.monotonic() + 120
+        while "idle" not in run_slurm("sinfo", "-h", "-o", "%t"):
+            if time.monotonic() > end:
+                pytest.skip("Slurm did not start")
+            time.sleep(1)
+        yield
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(60)
 
 
 def run_slurm(*command):

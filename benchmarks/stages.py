@@ -1,0 +1,73 @@
+"""Print where the time of a run goes: processor seconds of every stage, and the functions that take most of it.
+
+    python benchmarks/stages.py BIDS_DIR CONFIG [SUBJECT]      # one participant; docs/profile.md has the results
+
+Responses are loaded, models fitted, spaces tested and pictures drawn as `encoding run` does it, in this process, into a
+temporary folder, so that nothing is found from before.
+"""
+
+import argparse
+import cProfile
+import json
+import pstats
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from encoding import pipeline
+from encoding.config.settings import read_config
+
+
+def stages(study, places, subject):
+    """Run one participant; return processor seconds by stage, and the profile of everything."""
+    job = pipeline.Job(study, places, subject, "cpu")
+    profile, seconds = cProfile.Profile(), {}
+
+    def timed(name, function, *arguments):
+        start = time.process_time()
+        profile.enable()
+        found = function(*arguments)
+        profile.disable()
+        seconds[name] = round(time.process_time() - start, 2)
+        return found
+
+    timed("features", pipeline.make_spaces, study, places)
+    loaded = timed("load", pipeline.load_subject, job)
+    fitted = timed("fit", pipeline.fit_subject, job, loaded)
+    # Tests are most of what comparing takes; their share is that of the function that does them all.
+    inferred = pipeline.infer_all
+    spent = []
+
+    def infer(*arguments):
+        start = time.process_time()
+        found = inferred(*arguments)
+        spent.append(time.process_time() - start)
+        return found
+
+    pipeline.infer_all = infer
+    result = timed("compare", pipeline.compare_subject, job, loaded, fitted)
+    pipeline.infer_all = inferred
+    seconds["permute"] = round(sum(spent), 2)
+    seconds["compare"] = round(seconds["compare"] - seconds["permute"], 2)
+    timed("draw", pipeline.map_subject, job, result)
+    return seconds, profile
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("bids_dir", type=Path)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("subject", nargs="?", default="01")
+    parser.add_argument("--functions", type=int, default=15, help="how many functions are listed")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        places = pipeline.Places(given.bids_dir, Path(name) / "out", Path(name) / "work")
+        seconds, profile = stages(read_config(given.config), places, given.subject)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "all": round(sum(seconds.values()), 2), "peak_mb": round(peak)}))
+    pstats.Stats(profile).strip_dirs().sort_stats("tottime").print_stats(given.functions)
+
+
+if __name__ == "__main__":
+    main()
