@@ -28,11 +28,18 @@ class Chart:
         return [(str(model), self.named(of_model)) for model, of_model in rows.groupby("model", sort=False)]
 
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Put the confidence in a region behind its name, in a table of regions of this chart that will be shown."""
+        """Put the confidence in a region behind its name, in a table of regions of this chart that will be shown.
+
+        What stands behind a comma ("low: sphere of 4 mm, centre not checked") is left to the tables on disk.
+        """
         if "confidence" not in self.rows or "region" not in table:
             return table
         told = self.rows[["region", "confidence"]].drop_duplicates().set_index("region")["confidence"]
-        known = {region: f"{region} ({text})" for region, text in told.items() if isinstance(text, str) and text}
+        known = {
+            region: f"{region} ({text.split(',')[0]})"
+            for region, text in told.items()
+            if isinstance(text, str) and text
+        }
         return table.assign(region=table["region"].map(lambda region: known.get(region, region)))
 
 
