@@ -39,7 +39,15 @@ def new_labels(results: Sequence[Result]) -> dict[str, str]:
 
 
 class Scrubber:
-    """Replaces labels of participants and paths in texts, tables and nested containers."""
+    """Replaces labels of participants and paths in texts, tables and nested containers.
+
+    Parameters
+    ----------
+    labels : mapping of str to str
+        New label of every participant, without ``sub-``.
+    folders : iterable of Path
+        Folders whose names must not be told.
+    """
 
     def __init__(self, labels: Mapping[str, str], folders: Iterable[Path]) -> None:
         self.labels = labels
@@ -53,18 +61,51 @@ class Scrubber:
         )
 
     def text(self, text: str) -> str:
-        """Replace what must not be told, and whatever looks like a path from the root of a disk."""
+        """Replace what must not be told, and whatever looks like a path from the root of a disk.
+
+        Parameters
+        ----------
+        text : str
+            Any text.
+
+        Returns
+        -------
+        str
+            The text without it.
+        """
         return self.known(ABSOLUTE.sub(TAKEN_OUT, text))
 
     def known(self, text: str) -> str:
-        """Replace known folders and labels; safe for pages, whose pictures may look like paths."""
+        """Replace known folders and labels; safe for pages, whose pictures may look like paths.
+
+        Parameters
+        ----------
+        text : str
+            Any text.
+
+        Returns
+        -------
+        str
+            The text without them.
+        """
         for folder in self.folders:
             text = text.replace(folder, TAKEN_OUT)
         text = self.marked.sub(lambda found: f"sub-{self.labels[found[1]]}", text)
         return text if self.bare is None else self.bare.sub(lambda found: self.labels[found[1]], text)
 
     def anything(self, value: Any) -> Any:
-        """Replace in all texts inside a value, keys included."""
+        """Replace in all texts inside a value, keys included.
+
+        Parameters
+        ----------
+        value : object
+            Texts, mappings, lists and tuples; all else is left as it is.
+
+        Returns
+        -------
+        object
+            The same with new texts.
+        """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -74,7 +115,18 @@ class Scrubber:
         return value
 
     def table(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Replace in every column of texts; the column "subject" holds bare labels."""
+        """Replace in every column of texts; the column "subject" holds bare labels.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            Any table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same with new texts.
+        """
         made = {}
         for name in table.columns:
             column = table[name]
@@ -85,7 +137,18 @@ class Scrubber:
         return table.assign(**made)
 
     def result(self, result: Result) -> Result:
-        """Replace in all that a report shows of a participant."""
+        """Replace in all that a report shows of a participant.
+
+        Parameters
+        ----------
+        result : Result
+            One participant.
+
+        Returns
+        -------
+        Result
+            The same under the new label.
+        """
         summary = result.summary
         told = {
             name: self.anything(getattr(summary, name))
@@ -101,7 +164,18 @@ class Scrubber:
         return replace(result, summary=summary, **tables)
 
     def canvas(self, canvas: Canvas) -> Canvas:
-        """Replace in what a drawing says of its mesh."""
+        """Replace in what a drawing says of its mesh.
+
+        Parameters
+        ----------
+        canvas : Canvas
+            What maps are drawn on.
+
+        Returns
+        -------
+        Canvas
+            The same with new texts.
+        """
         surfaces = replace(canvas.surfaces, missing=self.text(canvas.surfaces.missing))
         if surfaces.meshes is not None:
             meshes = surfaces.meshes
