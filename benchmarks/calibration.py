@@ -430,26 +430,26 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
         for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
             design = Design(runs if name == "2196" else TWELVE, *ar)
             for dims in ((30, 30), (14, 34)):
-                add("equal spaces", f"{dims[0]} v {dims[1]}, n {name}, {noise}", 400 if name == "216" else 150,
+                add("equal spaces", f"{dims[0]} v {dims[1]}, n {name}, {noise}", 400 if name == "216" else 200,
                     lambda rng, d=design, k=dims, s=share: equal(rng, d, k, s, True))  # fmt: skip
     four = (14, 34, 30, 30)
-    for name, runs, n, share in (("216", SIX, 400, 0.1), ("2196", STUDY, 150, 0.03)):
+    for name, runs, n, share in (("216", SIX, 400, 0.1), ("2196", STUDY, 200, 0.03)):
         design = Design(runs, 0.5, 0.5)
         add("naming", f"no signal, n {name}", n, lambda rng, d=design: naming(rng, d, four, (0.0,) * 4))
         add("naming", f"four equal spaces, n {name}", n, lambda rng, d=design, s=share: naming(rng, d, four, (s,) * 4))
-    add("naming", ".05 v .03, n 2196", 150, lambda rng: naming(rng, Design(STUDY), (30, 30), (0.05, 0.03)))
+    add("naming", ".05 v .03, n 2196", 200, lambda rng: naming(rng, Design(STUDY), (30, 30), (0.05, 0.03)))
     add("naming", ".2 v .1, n 216", 200, lambda rng: naming(rng, Design(SIX), (30, 30), (0.2, 0.1)))
     for correlation in (0.3, 0.6, 0.9):
         add("unique variance", f"correlation {correlation}, n 216", 750,
             lambda rng, c=correlation: unique(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
-        add("unique variance", f"correlation {correlation}, n 2196", 300,
+        add("unique variance", f"correlation {correlation}, n 2196", 750,
             lambda rng, c=correlation: unique(rng, Design(STUDY, 0.3, 0.5), c))  # fmt: skip
     for dims in ((30, 30), (14, 34)):
         add("five participants", f"equal {dims[0]} v {dims[1]}, shared stimuli, n 216", 300,
             lambda rng, k=dims: participants(rng, Design(TWELVE, 0.3), k, (0.1, 0.1), True))  # fmt: skip
         add("five participants", f"equal {dims[0]} v {dims[1]}, other stimuli, n 216", 300,
             lambda rng, k=dims: participants(rng, Design(TWELVE, 0.3), k, (0.1, 0.1), False))  # fmt: skip
-    add("five participants", "power: .06 v .03, shared stimuli, n 2196", 80,
+    add("five participants", "power: .06 v .03, shared stimuli, n 2196", 200,
         lambda rng: participants(rng, Design(STUDY, 0.3), (30, 30), (0.06, 0.03), True))  # fmt: skip
     add(
         "these fits on new runs",
@@ -467,8 +467,8 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
     null("5 x 43, AR .5/.8 (runs and shifts)", 200, Design((43,) * 5, 0.5, 0.8))
     null("5 x 43, white (runs and shifts)", 200, Design((43,) * 5))
     null("4 x 54, AR .5/.8 (runs and shifts)", 200, Design((54,) * 4, 0.5, 0.8))
-    null("volumes 8 x 250, four delays, white", 100, Design((250,) * 8, clock="tr"), (8, 5))
-    null("volumes 8 x 250, four delays, AR .5", 100, Design((250,) * 8, 0.5, clock="tr"), (8, 5))
+    null("volumes 8 x 250, four delays, white", 200, Design((250,) * 8, clock="tr"), (8, 5))
+    null("volumes 8 x 250, four delays, AR .5", 200, Design((250,) * 8, 0.5, clock="tr"), (8, 5))
     null("6 x 36, a time course common to all runs", 200, Design(SIX, 0.3, 0.5, common=0.5))
     null("5 x 43, a time course common to all runs (runs and shifts)", 200, Design((43,) * 5, 0.3, 0.5, common=0.5))
     null("12 x 18, targets of unequal autocorrelation", 200, Design(TWELVE, 0.5, 0.8, mixed=True))
@@ -477,16 +477,16 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
     add("recurring stimuli", "24 stimuli in 6 runs, AR .5", 200, lambda rng: recurring(rng, 24, 6))
     add("recurring stimuli", "60 stimuli in 4 runs, AR .5", 200, lambda rng: recurring(rng, 60, 4))
     for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
-        add("equal spaces", f"30 v 300, n 2196, {noise}", 60,
+        add("equal spaces", f"30 v 300, n 2196, {noise}", 200,
             lambda rng, a=ar: equal(rng, Design(STUDY, *a), (30, 300), 0.03, False))  # fmt: skip
     for name, strength in (("no relation", 0.0), ("equal models", 0.5), ("equal strong models", 1.0)):
         for runs in (SIX, TWELVE):
-            add("similarity of stimuli", f"{name}, {len(runs)} x {runs[0]}, AR .3/.5", 200,
+            add("similarity of stimuli", f"{name}, {len(runs)} x {runs[0]}, AR .3/.5", 1000,
                 lambda rng, r=runs, s=strength: similarity(rng, Design(r, 0.3, 0.5), s))  # fmt: skip
     for correlation in (0.0, 0.9):
-        add("residual band", f"correlation {correlation}, 12 x 18", 100,
+        add("residual band", f"correlation {correlation}, 12 x 18", 200,
             lambda rng, c=correlation: residual_band(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
-    add("real rest", "8 x 81 volumes, random features, 1,000 vertices", 60, rest)
+    add("real rest", "8 x 81 volumes, random features, 1,000 vertices", 200, rest)
     add("cost", "1,000 draws, 4 spaces, n 2196", 1, cost)
     return found
 

@@ -48,7 +48,7 @@ from .mapping import (
     write_rsa_maps,
 )
 from .workflow.cluster import open_workers
-from .workflow.controls import control_subject
+from .workflow.controls import control_subject, stimulus_prints
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
@@ -231,7 +231,8 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
     sources = content_keys(loaded.described, atlases, job.study.own_atlases)
-    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=sources)
+    inputs = sources | stimulus_prints(job, loaded)
+    key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
     if done is not None:
         job.progress("compare", 1.0)
@@ -242,7 +243,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     tables = tables_of(
         job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions, atlases=atlases
     )
-    save_tests(job, inferred)
+    save_tests(job, loaded, atlases, inferred)
     write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
     controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
@@ -342,7 +343,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
-    tests, verdicts = write_group_tables(study, folder, results)
+    tests, found = write_group_tables(study, folder, results)
     canvases = canvases_of(study, places, results)
     keys = [key for result in results for key in weights_key(result.folder, study)]
     key = drawing_key(results, study.maps, keys, canvases=canvases)
@@ -354,11 +355,11 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=verdicts,
+            group=found,
             canvases=canvases,
             viewer=True,
         )
-        maps = [*write_group_maps(folder, results, verdicts), *map_components(results, folder, study)]
+        maps = [*write_group_maps(folder, results, found.get("verdicts")), *map_components(results, folder, study)]
         note_drawn(folder, key, [*maps, *drawn])
     progress("report", 1.0)
     return page
@@ -401,7 +402,7 @@ def share_report(
     results = [read_result(output / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     with locked(output / "logs", "group", sweeping=((output, "shareable"),)):
-        tests, verdicts = write_group_tables(study, output / "group", results)
+        tests, found = write_group_tables(study, output / "group", results)
         labels = new_labels(results)
         folders = (
             output,
@@ -420,7 +421,7 @@ def share_report(
             folder / "figures",
             progress=partial(progress, "report"),
             tests=tests,
-            group_verdicts=verdicts,
+            group={name: scrubber.table(table) for name, table in found.items()},
             canvases={labels[subject]: scrubber.canvas(canvas) for subject, canvas in canvases.items()},
             viewer=True,
         )

@@ -57,6 +57,7 @@ def write_study(
     hemi_first=True,
     t_r=T_R,
     seed=0,
+    recurring=True,
 ):
     """Write a raw dataset and fMRIPrep-like derivatives.
 
@@ -74,11 +75,15 @@ def write_study(
         Everything that fMRIPrep writes, six motion columns only, or no file.
     hemi_first : bool
         Which of fMRIPrep's two entity orders GIFTI files have.
+    recurring : bool
+        Whether all runs show the same eight stimuli; else every run has eight of its own.
     """
     rng = np.random.default_rng(seed)
     derivatives = root / "derivatives" / "fmriprep"
-    stimuli = [f"clip{k}" for k in range(8)]
-    features = pd.DataFrame(rng.standard_normal((8, 3)), index=pd.Index(stimuli, name="stim_id"), columns=list("abc"))
+    stimuli = [f"clip{k}" for k in range(8 if recurring else 8 * len(runs))]
+    features = pd.DataFrame(
+        rng.standard_normal((len(stimuli), 3)), index=pd.Index(stimuli, name="stim_id"), columns=list("abc")
+    )
     n_targets = max(int(np.prod(shape)), sum(n_vertices), 40)
     weights = rng.standard_normal((3, n_targets)) * (np.arange(n_targets) < n_targets // 2)
     study = Study(root, derivatives, features, n_targets, weights)
@@ -89,8 +94,8 @@ def write_study(
     (root / "stimuli").mkdir()
     features.to_csv(root / "stimuli" / "feature-abc.tsv", sep="\t")
     for subject in subjects:
-        for session, run in runs:
-            events = make_events(rng.permutation(stimuli))
+        for number, (session, run) in enumerate(runs):
+            events = make_events(rng.permutation(stimuli if recurring else stimuli[8 * number :][:8]))
             signal = planted(events, features, weights, n_scans, t_r)
             values = 1000 + 10 * signal + 10 * noise * rng.standard_normal(signal.shape)
             values += trend * np.linspace(0, 1, n_scans)[:, None]

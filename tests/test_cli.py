@@ -561,7 +561,7 @@ def test_check_builds_everything_and_touches_no_data(tmp_path, capsys):
 def test_atlases_come_with_licence_and_citation(capsys):
     assert encoding("atlases") == 0
     out = capsys.readouterr().out
-    assert re.search(r"^Schaefer2018-200  \(.*fsaverage5, 200 regions\)$", out, re.MULTILINE)
+    assert re.search(r"^Schaefer2018-200  \(shipped, fsaverage5, .*MNI152NLin6Asym, 200 regions\)$", out, re.MULTILINE)
     n = len(re.findall(r"^\S", out, re.MULTILINE))
     assert out.count("licence: ") == out.count("cite: ") == n >= 3
 

@@ -202,3 +202,34 @@ def test_similarity_of_regions_is_tested_and_searchlights_are_not(two):
     group = pd.read_csv(out / "group" / "rsa_verdicts.tsv", sep="\t")
     assert group["n_subjects"].tolist() == [2]
     assert not (out / "group" / "verdicts.tsv").exists()
+
+
+def test_maps_of_regions_fade_by_their_test_and_searchlights_throughout(two):
+    out, _ = two
+    result = read_result(out / "sub-01")
+    rates = result.similarity_rates("whole")
+    assert result.similarity_rates("lights") == {}
+    claims = result.claims[result.claims["claim"] == "rsa chance"].set_index("space")["q"]
+    usable = np.isfinite(result.scores["rsa"].row("whole", "abc"))
+    for space in ("abc", "first"):
+        np.testing.assert_allclose(rates[space][usable], claims[space], rtol=1e-6)
+    text = (out / "sub-01.html").read_text(encoding="utf-8")
+    passed = int(usable.sum()) if claims["abc"] <= 0.05 else 0
+    assert (
+        f"abc (whole): highest {np.nanmax(result.scores['rsa'].row('whole', 'abc')):.3f}; {passed} targets are in"
+        in text
+    )
+    assert "abc (lights): highest" in text
+    assert "not tested, so all of it is faded" in text
+
+
+def test_bounds_over_participants_are_written_and_shown(two):
+    out, _ = two
+    table = pd.read_csv(out / "group" / "rsa_ceilings.tsv", sep="\t", na_values=["n/a"])
+    assert table["rsa"].tolist() == ["whole"]
+    assert 0 < table["lower"].item() <= table["upper"].item() <= 1
+    assert 16 <= table["n_pairs"].item() <= 24  # of 28; pairs within blocks of either participant take no part
+    assert table["n_subjects"].item() == 2
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "noise ceiling of whole" in text
+    assert "No bound within participants" in text  # there are eight stimuli

@@ -6,7 +6,15 @@ from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .ceilings import Ceiling, noise_ceiling, occasions_averaged, over_ceiling
-    from .claims import chance_table, difference_table, fit_differences, unique_of_fits, unique_table, verdict_table
+    from .claims import (
+        beyond_table,
+        chance_table,
+        difference_table,
+        fit_differences,
+        unique_of_fits,
+        unique_table,
+        verdict_table,
+    )
     from .evaluate import band_scores, evaluate, fold_correlations
     from .exchange import units_of
     from .group import check_differences, confidence_of, join_confidence, summarise_differences, summarise_regions
@@ -34,6 +42,7 @@ __all__ = [
     "SpaceTests",
     "add_confidence",
     "band_scores",
+    "beyond_table",
     "chance_table",
     "check_differences",
     "check_independence",

@@ -14,7 +14,7 @@ from .evaluate import fold_correlations
 from .inference import Labelled
 from .naming import name_best
 from .regions import KEYS, parcels
-from .space_tests import ALL, WITHOUT, SpaceTests
+from .space_tests import ALL, BEYOND, NUISANCE, WITHOUT, SpaceTests
 
 CLAIMS = [
     *KEYS, "claim", "space", "versus", "estimand", "value", "se", "df", "low", "high", "p", "p_fwe", "q",
@@ -109,12 +109,36 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
         ("joint", "+".join(tests.spaces), "", POPULATION, ""),
     ]
     kernels = [*unique, whole - np.sum(unique, axis=0), whole]
-    table = _tested(tests, named, [estimate(kernel) for kernel in kernels])
-    table["verdict"] = table["verdict"].replace({AHEAD: ABOVE_0, BEHIND: BELOW_0, NO_DIFFERENCE: NOT_FROM_0})
+    table = _from_0(_tested(tests, named, [estimate(kernel) for kernel in kernels]))
     if "unique_p" in tests.chance:
         of_spaces = (table["claim"] == "unique").to_numpy()
         table.loc[of_spaces, "p_exchanged"] = tests.chance["unique_p"].T.ravel()
     return table
+
+
+def beyond_table(tests: SpaceTests) -> pd.DataFrame:
+    """Estimate what each space holds beyond the declared nuisance spaces, in every region.
+
+    Parameters
+    ----------
+    tests : SpaceTests
+        Of one subject.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Per region one row of the nuisance spaces together (claim "nuisance": their U), and one row of each space (claim
+        "beyond"): U of the space and the nuisance spaces together less U of the latter. With 95% intervals, two-sided p
+        and q over all of them. No rows where no nuisance space was declared, or their U was refused.
+    """
+    there = [space for space in tests.spaces if BEYOND + space in tests.sets]
+    if NUISANCE not in tests.sets or not there:
+        return pd.DataFrame(columns=CLAIMS)
+    nuisance = tests.kernel(NUISANCE)
+    named = [(NUISANCE, NUISANCE, "", POPULATION, _note(tests, f"space {NUISANCE}"))]
+    named += [("beyond", space, NUISANCE, POPULATION, _note(tests, f"space {space}")) for space in there]
+    kernels = [nuisance, *(tests.kernel(BEYOND + space) - nuisance for space in there)]
+    return _from_0(_tested(tests, named, [estimate(kernel) for kernel in kernels]))
 
 
 def verdict_table(tests: SpaceTests) -> pd.DataFrame:
@@ -220,8 +244,10 @@ def fit_differences(
     return _judged(table, level)
 
 
-def unique_of_fits(scores: Scores, atlases: Labelled, joint: str, without: Mapping[str, str]) -> pd.DataFrame:
-    """Subtract the held-out R2 of a model without a space from that of the joint model, region by region.
+def unique_of_fits(
+    scores: Scores, atlases: Labelled, pairs: Mapping[str, tuple[str, str]], versus: str = "the others"
+) -> pd.DataFrame:
+    """Subtract the held-out R2 of a model without a space from that of a model with it, region by region.
 
     Parameters
     ----------
@@ -229,10 +255,10 @@ def unique_of_fits(scores: Scores, atlases: Labelled, joint: str, without: Mappi
         R2 of all models.
     atlases : sequence of (Atlas or None, ndarray)
         Atlases with the label of each target.
-    joint : str
-        The model of all spaces.
-    without : mapping of str to str
-        For each space the model that lacks it.
+    pairs : mapping of str to (str, str)
+        For each space the model that has it, and the one that lacks it.
+    versus : str
+        What both models have in common.
 
     Returns
     -------
@@ -243,13 +269,13 @@ def unique_of_fits(scores: Scores, atlases: Labelled, joint: str, without: Mappi
     rows = []
     for atlas, labels in atlases:
         for parcel in parcels(atlas, labels):
-            for space, model in without.items():
-                delta = (scores.row(joint) - scores.row(model))[parcel.mask].astype(np.float64)
+            for space, (whole, without) in pairs.items():
+                delta = (scores.row(whole) - scores.row(without))[parcel.mask].astype(np.float64)
                 delta = delta[np.isfinite(delta)]
                 value = float(delta.mean()) if len(delta) else np.nan
                 place = (scores.subject, atlas.name if atlas else "", *parcel[:4])
-                tail = ([np.nan] * 8, len(delta), NOT_TESTED, f"{joint} less {model}")
-                rows.append((*place, "delta R2", space, "the others", FITS, value, *tail[0], *tail[1:]))
+                tail = ([np.nan] * 8, len(delta), NOT_TESTED, f"{whole} less {without}")
+                rows.append((*place, "delta R2", space, versus, FITS, value, *tail[0], *tail[1:]))
     return pd.DataFrame(rows, columns=CLAIMS)
 
 
@@ -272,6 +298,11 @@ def _tested(
             tail = (np.nan, np.nan, np.nan, int(tests.n_targets[place]), "", note)
             rows.append((*_place(tests, place), claim, space, versus, estimand, *values[place], *tail))
     return _judged(pd.DataFrame(rows, columns=CLAIMS), float(tests.facts["settings"]["p_level"]))
+
+
+def _from_0(table: pd.DataFrame) -> pd.DataFrame:
+    """Say that estimates lie above or below 0, where there is nothing that they are ahead of."""
+    return table.assign(verdict=table["verdict"].replace({AHEAD: ABOVE_0, BEHIND: BELOW_0, NO_DIFFERENCE: NOT_FROM_0}))
 
 
 def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:

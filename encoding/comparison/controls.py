@@ -1,6 +1,6 @@
 """Controls: features that know nothing of the stimuli must not predict responses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ Pairs = list[tuple[np.ndarray, np.ndarray]]
 class Control:
     """What one control found in one subject."""
 
-    name: str  # "position", "run", "time", "random" or "motion"
+    name: str  # "position", "run", "time", "random", "motion" or "vision"
     meaning: str  # What its features are
     n_features: int  # How many there are
     r: float  # Held-out correlation at a fixed penalty, mean over targets; NaN where there is none
@@ -104,7 +104,18 @@ def _leading(X: np.ndarray, most: int) -> np.ndarray:
     return varying @ right[:most].T
 
 
-def hidden_duplicates(spaces: Sequence[FeatureSpace], samples: Samples, folds: Pairs) -> tuple[tuple[str, ...], ...]:
+Groups = tuple[tuple[str, ...], ...]
+
+
+def same_files(contents: Mapping[str, str], samples: Samples, folds: Pairs) -> Groups:
+    """List stimuli whose files have the same content, on both sides of a fold under different names."""
+    groups: dict[str, list[str]] = {}
+    for name, content in contents.items():
+        groups.setdefault(content, []).append(name)
+    return _across_folds([set(names) for names in groups.values() if len(names) > 1], samples, folds)
+
+
+def hidden_duplicates(spaces: Sequence[FeatureSpace], samples: Samples, folds: Pairs) -> Groups:
     """List stimuli of equal features in every space that are trained on under one name and tested under another."""
     names = sorted(set(samples.stimulus.tolist()) - {""})
     for space in spaces:
@@ -119,9 +130,13 @@ def hidden_duplicates(spaces: Sequence[FeatureSpace], samples: Samples, folds: P
         values = values[:, spread > 0] / spread[spread > 0]
         parts.append(values / np.sqrt(max(values.shape[1], 1)))  # every space has the same say
     groups = equal_rows(np.concatenate(parts, axis=1))
+    return _across_folds([{names[number] for number in group} for group in groups], samples, folds)
+
+
+def _across_folds(groups: Sequence[set[str]], samples: Samples, folds: Pairs) -> Groups:
+    """Keep the groups of which some are tested in a fold that others are trained in."""
     found = []
-    for group in groups:
-        members = {names[number] for number in group}
+    for members in groups:
         for train, test in folds:
             trained = members & set(samples.stimulus[train].tolist())
             tested = members & set(samples.stimulus[test].tolist())

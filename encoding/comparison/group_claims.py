@@ -11,9 +11,21 @@ from scipy import stats
 from ..core import AlignmentError, DataError
 from ..numerics.shared_variance import Estimate, estimate, over_participants
 from ..numerics.significance import discovery_rates
-from .claims import ABOVE, AHEAD, BEHIND, NAMED, NO_DIFFERENCE, NOT_ABOVE, NOT_TESTED, POPULATION
+from .claims import (
+    ABOVE,
+    ABOVE_0,
+    AHEAD,
+    BEHIND,
+    BELOW_0,
+    NAMED,
+    NO_DIFFERENCE,
+    NOT_ABOVE,
+    NOT_FROM_0,
+    NOT_TESTED,
+    POPULATION,
+)
 from .naming import name_best
-from .space_tests import SpaceTests
+from .space_tests import BEYOND, NUISANCE, SpaceTests
 
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 GROUP_CLAIMS = [
@@ -25,6 +37,15 @@ GROUP_VERDICTS = [
     *PLACE, "best", "leading", "u", "next", "lead", "low", "high", "p", "q", "n_subjects", "n_leading", "n_named",
     "prevalence", "prevalence_low", "prevalence_high", "verdict", "note",
 ]  # fmt: skip
+# Verdicts by claim and sign: what is said where p is at most the level, and otherwise
+WORDS = {
+    ("above 0", True): (ABOVE, NOT_ABOVE),
+    ("above 0", False): (ABOVE, NOT_ABOVE),
+    ("difference", True): (AHEAD, NO_DIFFERENCE),
+    ("difference", False): (BEHIND, NO_DIFFERENCE),
+    ("beyond", True): (ABOVE_0, NOT_FROM_0),
+    ("beyond", False): (BELOW_0, NOT_FROM_0),
+}
 SHARED = "participants saw the same stimuli: what stimuli contribute does not average out"
 APART = "participants saw different stimuli"
 CAUTIOUS = (
@@ -130,10 +151,11 @@ def group_claims(
     Returns
     -------
     pandas.DataFrame
-        One row per region and space (claim "above 0", one-sided) or pair (claim "difference", two-sided): mean over
-        participants with the 95% interval and p of the two-way variance (participants and stimuli), q over all regions
-        of the claim, in how many participants it is above 0 and in how many significantly so, the prevalence of
-        detectable effects with its interval, and an exact sign flip with the smallest p that it can give.
+        One row per region and space (claim "above 0", one-sided), pair (claim "difference", two-sided), and space
+        beyond declared nuisance spaces (claim "beyond", two-sided): mean over participants with the 95% interval and p
+        of the two-way variance (participants and stimuli), q over all regions of the claim, in how many participants it
+        is above 0 and in how many significantly so, the prevalence of detectable effects with its interval, and an
+        exact sign flip with the smallest p that it can give.
 
     Raises
     ------
@@ -146,14 +168,17 @@ def group_claims(
     pairs = list(combinations(there, 2)) if pairs is None else [pair for pair in pairs if set(pair) <= set(there)]
     average, note = _average(tests)
     rows = []
+    beyond = [space for space in there if all(BEYOND + space in one.sets for one in tests)]
     for claim, space, versus in [
         *(("above 0", space, "") for space in there),
         *(("difference", a, b) for a, b in pairs),
+        *(("beyond", space, NUISANCE) for space in beyond),
     ]:
-        kernels = [one.kernel(space) - one.kernel(versus) if versus else one.kernel(space) for one in tests]
+        whole = BEYOND + space if claim == "beyond" else space
+        kernels = [one.kernel(whole) - one.kernel(versus) if versus else one.kernel(whole) for one in tests]
         rows += _rows(first, (claim, space, versus), kernels, average, level, note)
     table = pd.DataFrame(rows, columns=GROUP_CLAIMS)
-    for claim in ("above 0", "difference"):
+    for claim in ("above 0", "difference", "beyond"):
         inside = (table["claim"] == claim).to_numpy()
         table.loc[inside, "q"] = discovery_rates(table.loc[inside, "p"].to_numpy(float))
     return table
@@ -186,7 +211,7 @@ def _rows(
             continue
         detected = int(((of_each[:, place] <= level) & (column * sign[place] > 0)).sum())
         share = prevalence(detected, n, level=level if one_sided else level / 2)
-        yes, no = (ABOVE, NOT_ABOVE) if one_sided else (AHEAD if whole.value[place] > 0 else BEHIND, NO_DIFFERENCE)
+        yes, no = WORDS[named[0], bool(whole.value[place] > 0)]
         rows.append((
             *where, *named, POPULATION, n, int((column * sign[place] > 0).sum()), whole.value[place], column.min(),
             column.max(), whole.se[place], whole.df[place], low[place], high[place], p[place], np.nan,

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -22,28 +21,17 @@ from ..core.progress import Progress, silent
 from ..io.atomic import write_json
 from ..io.partial import Partial
 from ..numerics import permutation
-from ..numerics.permutation import BandDraws, StimulusDraws, UnitDraws
-from ..numerics.shared_variance import (
-    FEWEST_BLOCKS,
-    MOST_BLOCKS,
-    SharedSpace,
-    centre_runs,
-    contiguous_groups,
-    estimate,
-    inverse_root,
-    reliability,
-    shared_kernel,
-    shared_space,
-)
+from ..numerics.shared_variance import centre_runs, estimate, shared_kernel
 from ..numerics.significance import discovery_rates
-from .exchange import SHIFTS, STIMULI, layout_of, units_of, values_of_stimuli
+from .chance_draws import ChanceDraws
+from .exchange import units_of
 from .naming import name_best
 from .regions import Parcel, parcels
-from .space_tests import ALL, FACTS, WITHOUT, Inference, Presented, Resources, SpaceTests, read_tests
+from .space_sets import SpaceSets
+from .space_tests import FACTS, Inference, Presented, Resources, SpaceTests, read_tests
 
 STEP = "inference/1"
 SAVED_TARGETS = 8192
-FEWEST_UNRELIABLE = 1000  # samples below which versions must agree well
 Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
 
@@ -95,7 +83,7 @@ def infer_spaces(
     settings, presented, resources = settings or Inference(), presented or Presented(), resources or Resources()
     if not spaces:
         raise DataError("There is no feature space to test; name at least one.")
-    for space in spaces:
+    for space in (*spaces, *presented.nuisance):
         if not space.samples.same_as(responses.samples):
             raise AlignmentError(
                 f"Feature space {space.name!r} has {space.samples!r}, the responses of sub-{responses.subject} have "
@@ -136,6 +124,7 @@ def _key(
             asdict(settings),
             [[space.name, fingerprint_array(space.values)] for space in (*spaces, *presented.described)],
             [[name, fingerprint_array(space.values)] for name, space in sorted(presented.versions.items())],
+            [[space.name, fingerprint_array(space.values)] for space in presented.nuisance],
             [responses.subject, responses.provenance.key, blocks, axes],
             [(*parcel[:4], fingerprint_array(parcel.mask)) for parcel in regions],
             None if use is None else fingerprint_array(np.asarray(use)),
@@ -156,7 +145,7 @@ class _Part:
 
 
 class _Work:
-    """What one pass needs: shared spaces for U, draws against chance, and regions."""
+    """One pass over all targets: U of every set of spaces, draws against chance, and sums over regions."""
 
     def __init__(
         self,
@@ -166,187 +155,15 @@ class _Work:
         regions: Sequence[tuple[str, Parcel]],
         presented: Presented,
     ) -> None:
-        self.settings, self.spaces, self.responses, self.regions = settings, spaces, responses, regions
+        self.settings, self.responses, self.regions = settings, responses, regions
+        self.names = [space.name for space in spaces]
         self.units = units_of(responses, presented.use)
-        self.notes: dict[str, str] = {}
         self.usable = np.flatnonzero(responses.usable)
         masks = [parcel.mask[self.usable] for _, parcel in regions]
         self.member = sparse.csr_array(np.array(masks, dtype=np.float64).reshape(len(regions), len(self.usable)))
-        self.ranks: dict[str, int] = {}
-        self.blocks: list[np.ndarray] = []
-        self.block_stimuli: list[list[str]] = []
-        self.versions = presented.versions
-        self.shared = self._shared()
-        self.scheme_facts: dict[str, Any] = {"exchanged": "nothing", "n_permutations": 0, "n_orders": 0.0}
-        self.draws = self._draws(presented)
-        self.bands = self._bands()
-
-    # U ----------------------------------------------------------------------------------------------------------
-
-    def _shared(self) -> dict[str, SharedSpace]:
-        """Whiten every space, all spaces together, and all without one; note what is refused."""
-        units, names = self.units, [space.name for space in self.spaces]
-        by_stimulus = units.recurring
-        if by_stimulus and self.responses.samples.clock == "tr":
-            self.notes["spaces"] = (
-                "spaces are not compared: the same stimuli recur in all runs, and on the clock of volumes responses to "
-                "different stimuli overlap; one row per presentation is needed"
-            )
-            return {}
-        if by_stimulus:
-            self._blocks_of_stimuli()
-        else:
-            self._blocks_of_units()
-        if len(self.blocks) < FEWEST_BLOCKS:
-            what = "stimuli" if by_stimulus else "runs"
-            self.notes["spaces"] = (
-                f"spaces are not compared: {len(self.blocks)} {what} that differ, but at least {FEWEST_BLOCKS} are "
-                "needed to tell how much they vary"
-            )
-            return {}
-        # What counts is how many independent samples there are: stimuli where they recur, else rows.
-        n = len(set().union(*units.stimuli)) if by_stimulus else len(units.rows) - len(set(units.run.tolist()))
-        values = {space.name: centre_runs(space.values[units.rows], units.run) for space in self.spaces}
-        second = {
-            name: centre_runs(self.versions[name].values[units.rows], units.run)
-            if name in self.versions
-            else values[name]
-            for name in names
-        }
-        shared = {name: self._one(name, values[name], second[name], n) for name in names}
-        if len(names) > 1 and self.settings.unique:
-            shared |= self._joint(values, second, n)
-        return {name: space for name, space in shared.items() if space is not None}
-
-    def _blocks_of_units(self) -> None:
-        labels = self.units.labels
-        n = len(self.units.members)
-        group = np.arange(n) if n <= MOST_BLOCKS else contiguous_groups(n, MOST_BLOCKS)
-        for number in range(int(group.max(initial=-1)) + 1):
-            inside = np.flatnonzero(group == number)
-            self.blocks.append(np.flatnonzero(np.isin(labels, inside)))
-            self.block_stimuli.append(sorted(set().union(*(self.units.stimuli[unit] for unit in inside))))
-
-    def _blocks_of_stimuli(self) -> None:
-        names = np.array(sorted(set().union(*self.units.stimuli)))
-        n = min(MOST_BLOCKS, len(names) // 2)
-        group = np.random.default_rng([self.settings.seed, len(names)]).permutation(len(names)) % max(n, 1)
-        shown = self.responses.samples.stimulus[self.units.rows]
-        for number in range(n):
-            inside = names[group == number]
-            self.blocks.append(np.flatnonzero(np.isin(shown, inside)))
-            self.block_stimuli.append(inside.tolist())
-
-    def _one(self, name: str, X: np.ndarray, second: np.ndarray, n: int) -> SharedSpace | None:
-        if second is not X and not self._reliable(name, X, second, n):
-            return None
-        gram = X.T @ X
-        rank = inverse_root(gram).shape[1] if gram.any() else 0
-        if rank > n / 2:
-            keep = max(1, n // 4)
-            self.notes[f"space {name}"] = (
-                f"U is that of the first {keep} principal components of its {rank} dimensions, because more than half "
-                f"as many dimensions as samples ({n}) cannot be estimated"
-            )
-            axes = np.linalg.eigh(gram)[1][:, ::-1][:, :keep]
-            return self._space(name, X @ axes, X @ axes if second is X else second @ axes)
-        return self._space(name, X, second)
-
-    def _reliable(self, name: str, X: np.ndarray, second: np.ndarray, n: int) -> bool:
-        """Note the reliability of two versions, and refuse it where samples are too few to make up for it."""
-        found = reliability(X, second)
-        enough = found >= 0.7 or (n >= FEWEST_UNRELIABLE and found >= 0.3)
-        self.notes[f"space {name}"] = (
-            f"U is that of what two versions of the features measure in common (reliability {found:.2f})"
-            if enough
-            else f"U is not estimated: two versions of the features agree too little (reliability {found:.2f}); at "
-            f"least 0.7 is needed, or 0.3 with {FEWEST_UNRELIABLE} samples or more"
-        )
-        return enough
-
-    def _joint(
-        self, values: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], n: int
-    ) -> dict[str, SharedSpace | None]:
-        whole = np.concatenate(list(values.values()), axis=1)
-        n_all = inverse_root(whole.T @ whole).shape[1]
-        if n_all > n / 2 or len(self.ranks) < len(values):
-            self.notes["unique"] = (
-                f"unique parts are not estimated: all spaces together have {n_all} dimensions, and half as many "
-                f"dimensions as samples ({n}) are the most that can be"
-            )
-            return {}
-        found = {}
-        for label, left_out in ((ALL, None), *((WITHOUT + name, name) for name in values)):
-            both = [np.concatenate([of[name] for name in of if name != left_out], axis=1) for of in (values, second)]
-            found[label] = self._space(label, both[0], both[1] if self.versions else both[0])
-        return found
-
-    def _space(self, name: str, X: np.ndarray, second: np.ndarray) -> SharedSpace | None:
-        run = self.units.run if self.units.recurring else None
-        try:
-            space = shared_space(X, self.blocks, None if second is X else second, run=run)
-        except ValueError as error:
-            self.notes[f"space {name}"] = f"U is not estimated: {error}"
-            return None
-        self.ranks[name] = space.rank
-        return space
-
-    # Chance -----------------------------------------------------------------------------------------------------
-
-    def _draws(self, presented: Presented) -> UnitDraws | StimulusDraws | None:
-        """Prepare the draws against chance, or note why there are none."""
-        n_draws = self.settings.n_permutations
-        if not n_draws:
-            self.notes["chance"] = "chance was not tested: n_permutations = 0"
-            return None
-        try:
-            self.scheme = self.units.scheme(self.settings.seed)
-            draws = self._prepare(presented, n_draws)
-        except DataError as error:
-            self.notes["chance"] = str(error)
-            return None
-        if self.scheme.kind == "runs and shifts":
-            self.notes["chance"] = SHIFTS
-        if self.scheme.n_dropped:
-            self.notes["rows"] = (
-                f"{self.scheme.n_dropped} rows at the end of longer runs take no part in the test against chance, "
-                "for which runs must have one length"
-            )
-        self.scheme_facts = {
-            "exchanged": self.scheme.kind,
-            "n_permutations": n_draws,
-            "n_orders": min(self.scheme.n_orders, 1e300),
-        }
-        return draws
-
-    def _prepare(self, presented: Presented, n_draws: int) -> UnitDraws | StimulusDraws:
-        if not self.units.recurring:
-            values = [space.values[self.units.rows] for space in self.spaces]
-            return UnitDraws([permutation.prepare_rows(X, self.scheme) for X in values], self.scheme, n_draws)
-        names, where = layout_of(self.responses, self.units, presented.layout)
-        by_name = {space.name: space for space in presented.described}
-        missing = [space.name for space in self.spaces if space.name not in by_name]
-        if missing:
-            raise DataError(
-                f"No test against chance: the same stimuli recur in all runs, and {missing[0]!r} has no features "
-                "per stimulus to exchange."
-            )
-        self.notes["chance"] = STIMULI
-        features = [values_of_stimuli(by_name[space.name], names) for space in self.spaces]
-        return StimulusDraws(features, where, self.scheme, n_draws)
-
-    def _bands(self) -> list[BandDraws]:
-        """Prepare the draws of what each space adds to the others."""
-        n_draws = self.settings.unique_permutations
-        if not n_draws or len(self.spaces) < 2 or not isinstance(self.draws, UnitDraws) or self.scheme.kind != "runs":
-            return []
-        values = [permutation.prepare_rows(space.values[self.units.rows], self.scheme) for space in self.spaces]
-        return [
-            BandDraws(X, np.concatenate([*values[:k], *values[k + 1 :]], axis=1), self.scheme, n_draws)
-            for k, X in enumerate(values)
-        ]
-
-    # Running ----------------------------------------------------------------------------------------------------
+        samples = responses.samples
+        self.sets = SpaceSets(spaces, self.units, samples.clock, samples.stimulus[self.units.rows], presented, settings)
+        self.chance = ChanceDraws(spaces, responses, self.units, presented, settings)
 
     def run(self, folder: Path, key: str, resources: Resources, progress: Progress) -> None:
         """Go through all targets, keep what is finished, and write the result."""
@@ -397,14 +214,12 @@ class _Work:
 
     def _batch(self, memory: int) -> int:
         """Targets at once, so that kernels, products and draws fit into the memory."""
-        n_sets, G = max(len(self.shared), 1), max(len(self.blocks), 1)
-        widest = max(self.ranks.values(), default=1)
+        n_sets, G = max(len(self.sets.sets), 1), max(len(self.sets.blocks), 1)
+        widest = max(self.sets.ranks.values(), default=1)
         each = 8 * (3 * n_sets * G * G + 2 * G * widest + 3 * len(self.units.rows))
         size = memory // (2 * each)
-        if self.draws is not None:
-            size = min(size, permutation.targets_at_once(
-                self.scheme, len(self.spaces), self.settings.n_permutations, memory // 2
-            ))  # fmt: skip
+        if self.chance.draws is not None:
+            size = min(size, self.chance.targets_at_once(memory // 2))
         return int(np.clip(size, 16, 1024))
 
     def _batch_of(self, Y: np.ndarray, place: slice) -> _Part:
@@ -415,16 +230,16 @@ class _Work:
         targets, kernels = self._estimate(centred, varies, member)
         draws, largest = np.zeros((0, 0, len(self.regions)), np.float32), np.zeros(0)
         bands = draws
-        if self.draws is not None:
-            prepared = centred if self.units.recurring else permutation.prepare_rows(Y, self.scheme)
-            statistics = self.draws.statistics(prepared)
+        if self.chance.draws is not None:
+            prepared = self.chance.prepare(Y, centred)
+            statistics = self.chance.draws.statistics(prepared)
             null = permutation.summarise(statistics[:, :, varies])
             for name, values in (("z", null.z), ("p", null.p), ("skewness", null.skewness)):
                 targets[name] = _spread(values, varies)
             largest = null.largest
             draws = _over_regions(member, statistics)
-            if self.bands:
-                added = np.concatenate([band.statistics(prepared) for band in self.bands], axis=1)
+            if self.chance.bands:
+                added = np.concatenate([band.statistics(prepared) for band in self.chance.bands], axis=1)
                 targets["unique_p"] = _spread(permutation.summarise(added[:, :, varies]).p, varies)
                 bands = _over_regions(member, added)
         return _Part(targets, kernels, draws, bands, largest, np.asarray(member.sum(1)))
@@ -432,13 +247,12 @@ class _Work:
     def _estimate(
         self, Y: np.ndarray, varies: np.ndarray, member: sparse.csr_array
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        G, n_targets = len(self.blocks), Y.shape[1]
-        names = [space.name for space in self.spaces]
+        G, n_targets, names = len(self.sets.blocks), Y.shape[1], self.names
         targets: dict[str, np.ndarray] = {name: np.full((len(names), n_targets), np.nan) for name in ("u", "u_se")}
         targets |= {"winner": np.full(n_targets, -1.0), "winner_p": np.full(n_targets, np.nan)}
-        if not self.shared:
+        if not self.sets.sets:
             return targets, np.zeros((len(self.regions), 0, 0, 0))
-        kernels = {name: shared_kernel(space, Y) for name, space in self.shared.items()}
+        kernels = {name: shared_kernel(space, Y) for name, space in self.sets.sets.items()}
         there = [number for number, name in enumerate(names) if name in kernels]
         single = np.stack([kernels[names[number]] for number in there])
         found = estimate(single)
@@ -453,14 +267,14 @@ class _Work:
 
     def _finish(self, partial: Partial, chunks: Sequence[slice], key: str) -> None:
         parts = [partial.read(number) for number in range(len(chunks))]
-        n_spaces, n_places = len(self.spaces), len(self.regions)
+        n_spaces, n_places = len(self.names), len(self.regions)
         counts = np.sum([part["counts"] for part in parts], axis=0) if parts else np.zeros(n_places)
         kernels = np.sum([part["kernels"] for part in parts], axis=0) if parts else np.zeros((n_places, 0, 0, 0))
         kernels = kernels / np.maximum(counts, 1).reshape(-1, 1, 1, 1)
         kernels[counts == 0] = np.nan
         targets = _gather(parts, chunks, self.usable, len(self.responses.targets))
         chance = {name: np.full((n_spaces, n_places), np.nan) for name in ("z", "p", "p_fwe", "q")}
-        if self.draws is not None and parts:
+        if self.chance.draws is not None and parts:
             largest = np.max([part["largest"] for part in parts], axis=0)
             targets |= _corrected(targets, largest)
             full = counts > 0
@@ -470,25 +284,25 @@ class _Work:
             of_regions |= _corrected(of_regions, null.largest)
             for name, values in chance.items():
                 values[:, full] = of_regions[name]
-            if self.bands:
+            if self.chance.bands:
                 bands = np.sum([part["bands"] for part in parts], axis=0)[..., full]
                 chance["unique_p"] = _spread(permutation.summarise(bands).p, full)
         targets.pop("skewness", None)
         facts = {
             "key": key,
             "subject": self.responses.subject,
-            "spaces": [space.name for space in self.spaces],
-            "sets": list(self.shared),
+            "spaces": self.names,
+            "sets": list(self.sets.sets),
             "places": [[atlas, *parcel[:4]] for atlas, parcel in self.regions],
             "units": "stimuli" if self.units.recurring else "runs",
             "n_units": len(self.units.members),
-            "n_blocks": len(self.blocks),
-            "blocks": [digest(names) for names in self.block_stimuli],
+            "n_blocks": len(self.sets.blocks),
+            "blocks": [digest(names) for names in self.sets.block_stimuli],
             "stimuli": digest(sorted(set().union(*self.units.stimuli))),
-            "ranks": self.ranks,
-            "notes": self.notes,
+            "ranks": self.sets.ranks,
+            "notes": self.sets.notes | self.chance.notes,
             "settings": asdict(self.settings),
-            **self.scheme_facts,
+            **self.chance.facts,
         }
         np.savez(partial.folder / "targets.npz", allow_pickle=False, **{
             name: values.astype(np.float32) for name, values in targets.items()

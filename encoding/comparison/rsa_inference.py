@@ -24,11 +24,12 @@ from .exchange import STIMULI
 from .inference import Labelled
 from .patterns import patterns_of
 from .regions import Parcel, parcels
-from .rsa import model_of, on_stimuli, read_parts
+from .rsa import model_of, on_stimuli, paint, read_parts
 from .settings import Rsa
+from .shared_signal import kept_pairs, save_pairs, within_reliability
 from .space_tests import FACTS, Inference, SpaceTests, read_tests
 
-STEP = "rsa inference/1"
+STEP = "rsa inference/2"
 CHUNK_BYTES = 256 << 20
 DRAWN_PAIRS = 2 * 10**8  # pairs of stimuli times draws, beyond which there are fewer draws than asked for
 FEWEST_DRAWS = 200
@@ -67,7 +68,8 @@ def infer_similarity(
     -------
     SpaceTests
         Kernels average to the correlation of similarities; `chance_table`, `difference_table`, `verdict_table`,
-        `group_claims` and `group_verdicts` read them as they read those of `infer_spaces`. Nothing per target.
+        `group_claims` and `group_verdicts` read them as they read those of `infer_spaces`. Of targets only "q", that of
+        their region in the first atlas.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def infer_similarity(
     key = _key(settings, inference, spaces, responses, [parcel for _, parcel in regions])
     known = folder / FACTS
     if not known.is_file() or json.loads(known.read_text(encoding="utf-8"))["key"] != key:
-        _Similarities(settings, inference, spaces, responses, regions).run(folder, key, progress)
+        _Similarities(settings, inference, spaces, responses, regions, atlases).run(folder, key, progress)
     progress(1.0)
     return read_tests(folder)
 
@@ -120,7 +122,9 @@ class _Similarities:
         spaces: Sequence[FeatureSpace],
         responses: Responses,
         regions: Sequence[tuple[str, Parcel]],
+        atlases: Labelled,
     ) -> None:
+        self.atlases = atlases
         where = f"[[rsa]] {settings.name!r}"
         self.settings, self.inference, self.regions, self.subject = settings, inference, regions, responses.subject
         self.patterns = patterns_of(responses, settings.repeats, where)
@@ -200,6 +204,8 @@ class _Similarities:
         n_places, n_models = len(self.regions), len(self.models)
         kernels = np.full((n_places, n_models, n_blocks, n_blocks), np.nan)
         draws = np.full((self.n_draws + 1, n_models, n_places), np.nan, dtype=np.float32)
+        kept = kept_pairs(self.patterns.stimulus, self.left, self.right, n_places)
+        similarities = np.full((n_places, len(kept)), np.nan, dtype=np.float32)
         size = max(1, CHUNK_BYTES // (12 * max(len(self.left), 1)))
         starts = [*range(0, n_places, size), n_places]
         first, second = self.blocks[self.left], self.blocks[self.right]
@@ -208,6 +214,7 @@ class _Similarities:
             brains = {place: self._brain(self.regions[place][1]) for place in range(start, stop)}
             there = {place: brain for place, brain in brains.items() if brain is not None}
             for place, brain in there.items():
+                similarities[place] = brain[kept]
                 kernels[place] = [similarity_kernel(model, brain, first, second, n_blocks) for model in of_pairs]
             if there and self.scheme is not None:
                 brains_there = np.stack(list(there.values()))
@@ -218,7 +225,7 @@ class _Similarities:
         if n_blocks < FEWEST_BLOCKS:
             self.notes["spaces"] = f"spaces are not compared: {n_blocks} runs, but at least {FEWEST_BLOCKS} are needed"
             kernels = kernels[:, :0]
-        self._write(folder, key, kernels, draws)
+        self._write(folder, key, kernels, draws, kept, similarities)
 
     def _brain(self, parcel: Parcel) -> np.ndarray | None:
         """Similarity of the responses of a region for all pairs; None without enough targets or without variance."""
@@ -231,7 +238,15 @@ class _Similarities:
             return None
         return average_ranks(torch.as_tensor(values)).numpy() if self.settings.comparison == "spearman" else values
 
-    def _write(self, folder: Path, key: str, kernels: np.ndarray, draws: np.ndarray) -> None:
+    def _write(
+        self,
+        folder: Path,
+        key: str,
+        kernels: np.ndarray,
+        draws: np.ndarray,
+        kept: np.ndarray,
+        similarities: np.ndarray,
+    ) -> None:
         shape = (len(self.names), len(self.regions))
         chance = {name: np.full(shape, np.nan) for name in ("z", "p", "p_fwe", "q")}
         known = np.isfinite(draws).all((0, 1))
@@ -264,7 +279,11 @@ class _Similarities:
             "n_orders": min(self.scheme.n_orders, 1e300) if self.scheme is not None else 0.0,
         }
         n_targets = np.array([int(parcel.mask[usable].sum()) for _, parcel in self.regions])
+        columns = [usable[parcel.mask[usable]] for _, parcel in self.regions]
+        within = within_reliability(self.settings, self.patterns.responses, columns)
         with atomic_folder(folder) as temporary:
-            np.savez(temporary / "targets.npz", allow_pickle=False)
+            save_pairs(temporary, self.patterns.stimulus, self.left[kept], self.right[kept], similarities, within)
+            painted = paint(chance["q"], self.atlases, len(self.patterns.responses.targets))
+            np.savez(temporary / "targets.npz", allow_pickle=False, q=painted)
             np.savez(temporary / "regions.npz", allow_pickle=False, kernels=kernels, n_targets=n_targets, **chance)
             write_json(temporary / FACTS, facts)

@@ -12,7 +12,8 @@ from ..core import DataError, FeatureSpace
 from ..core.workers import HERE, Workers
 
 FACTS = "inference.json"
-ALL, WITHOUT = "all", "all without "
+# Sets of spaces: all together, all without one, the nuisance spaces, and a space together with them
+ALL, WITHOUT, NUISANCE, BEYOND = "all", "all without ", "nuisance", "nuisance and "
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,15 @@ class Presented:
     versions : mapping of str to FeatureSpace
         For unreliable features (ratings by few) a second, independently measured version of a space, aligned: U is then
         that of what both measure.
+    nuisance : tuple of FeatureSpace
+        Aligned spaces of no interest (luminance, motion): what each space holds beyond all of them is estimated too.
     """
 
     described: tuple[FeatureSpace, ...] = ()
     layout: FeatureSpace | None = None
     use: np.ndarray | None = None
     versions: Mapping[str, FeatureSpace] = field(default_factory=dict)
+    nuisance: tuple[FeatureSpace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ class SpaceTests:
     spaces : tuple of str
         Feature spaces.
     sets : tuple of str
-        What `kernels` are of: the spaces, then "all" and "all without <space>" where they were estimated.
+        What `kernels` are of: the spaces, then "all" and "all without <space>" where they were estimated, and
+        "nuisance" and "nuisance and <space>" where nuisance spaces were declared.
     places : tuple of tuple of str
         Atlas, level, set, region and hemisphere of each region.
     n_targets : ndarray of int, shape (n_places,)

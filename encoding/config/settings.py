@@ -20,7 +20,7 @@ from ..core.settings import Rule, Unit, distinct, settings
 from ..embedding.registry import SOURCES
 from ..embedding.sources import FeatureSource, in_order
 from ..fitting.budget import ComputeSettings
-from ..fitting.models import MODELS, BandedRidge, EncodingModel, models_of_subsets, one_model_each
+from ..fitting.models import MODELS, BandedRidge, EncodingModel, Ridge, models_of_subsets, one_model_each
 from ..fitting.splits import Split
 from ..io.atlases.settings import AtlasFile, RoiGroup
 from ..loading.loader import Loader
@@ -93,8 +93,10 @@ class Study:
 
     @property
     def single(self) -> tuple[str, ...]:
-        """Models of one feature space each: the ones that are compared with each other."""
-        return tuple(model.name for model in self.models if len(model.bands) == 1)
+        """Models of one feature space each, none of them nuisance: the ones that are compared with each other."""
+        return tuple(
+            model.name for model in self.models if len(model.bands) == 1 and model.bands[0] not in self.compare.nuisance
+        )
 
     @property
     def own_atlases(self) -> tuple[str, ...]:
@@ -211,7 +213,10 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
     _unique(names, "[[features]]")
     in_order(features)  # raises if a space that another is made of is not there
     models = tuple(model for table in _tables(content, "fit") for model in _models(table, names))
+    compare = build(Comparison, content.get("compare", {}), "[compare]")
+    _check_compared(compare, names)
     added = _subsets(models)
+    added += _beyond_nuisance((*models, *added), compare)
     models += added
     _unique([model.name for model in models], "[[fit]]")
     study = Study(
@@ -220,7 +225,7 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         build(Loader, content.get("load", {}), "[load]"),
         build(Alignment, content.get("align", {}), "[align]"),
         build(Split, content.get("split", {}), "[split]"),
-        build(Comparison, content.get("compare", {}), "[compare]"),
+        compare,
         build(Maps, content.get("map", {}), "[map]"),
         build(ComputeSettings, content.get("compute", {}), "[compute]"),
         seed,
@@ -233,9 +238,6 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
         tuple(build(RoiGroup, table, "[[roi_set]]") for table in _tables(content, "roi_set")),
     )
     _ = study.pairs  # raises if a pair names an unknown model
-    for name in [name for pair in study.compare.versions for name in pair]:
-        if name not in names:
-            raise ConfigError(f"[compare] versions: no feature space {name!r} in [[features]]. {suggest(name, names)}")
     _check_maps(study)
     _check_rows(study)
     _check_rsa(study, names, study.load.per == "stimulus" or study.load.kind == "betas")
@@ -321,6 +323,31 @@ def _subsets(models: tuple[EncodingModel, ...]) -> tuple[EncodingModel, ...]:
                 there.add(frozenset(part.bands))
                 added.append(part)
     return tuple(added)
+
+
+def _check_compared(compare: Comparison, names: list[str]) -> None:
+    """Refuse spaces in [compare] that are not there."""
+    versions = tuple(name for pair in compare.versions for name in pair)
+    for key, mentioned in (("versions", versions), ("nuisance", compare.nuisance)):
+        for name in mentioned:
+            if name not in names:
+                raise ConfigError(f"[compare] {key}: no feature space {name!r} in [[features]]. {suggest(name, names)}")
+
+
+def _beyond_nuisance(models: tuple[EncodingModel, ...], compare: Comparison) -> tuple[EncodingModel, ...]:
+    """Make the models of nuisance spaces, and of each space together with them, that are not listed."""
+    nuisance, second = compare.nuisance, {name for _, name in compare.versions}
+    if not nuisance:
+        return ()
+    single = [model.bands[0] for model in models if len(model.bands) == 1]
+    wanted = [(space, *nuisance) for space in single if space not in nuisance and space not in second]
+    if not wanted:
+        raise ConfigError(
+            f"[compare] nuisance = {list(nuisance)}: no model of one other feature space in [[fit]] is left to compare."
+        )
+    there = {frozenset(model.bands) for model in models}
+    added = [bands for bands in dict.fromkeys((nuisance, *wanted)) if frozenset(bands) not in there]
+    return tuple(Ridge(bands) if len(bands) == 1 else BandedRidge(bands) for bands in added)
 
 
 def _unique(names: list[str], where: str) -> None:

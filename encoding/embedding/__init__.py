@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .sparse import SparseEmbedding
     from .structure import compare_embeddings, explain, measure_blend, predict_ratings
     from .tables import ConcatTable, FeatureTable, concatenate, embed
+    from .vision import LowLevelVision, measure_vision
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -26,6 +27,7 @@ __all__ = [
     "FeatureSource",
     "FeatureTable",
     "JudgmentTable",
+    "LowLevelVision",
     "MotionEnergy",
     "SourceContext",
     "SparseEmbedding",
@@ -41,6 +43,7 @@ __all__ = [
     "learning_curve",
     "measure_blend",
     "measure_motion",
+    "measure_vision",
     "predict_ratings",
     "simulate_judgments",
     "slot_preference",

@@ -67,7 +67,7 @@ class MotionEnergy(FeatureSource):
 
     def check(self, base: Path) -> None:
         """Find the clips."""
-        _clips(self, base)
+        clips_of(self, base)
 
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Measure all clips, or load what was measured."""
@@ -104,7 +104,7 @@ def measure_motion(
     DataError
         If there is no clip, two name one stimulus, one cannot be decoded, or pymoten is not installed.
     """
-    names = _clips(source, base)
+    names = clips_of(source, base)
     settings = {
         key: value for key, value in dataclasses.asdict(source).items() if key not in ("name", "videos", "pattern")
     }
@@ -127,8 +127,8 @@ def measure_motion(
     return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
 
 
-def _clips(source: MotionEnergy, base: str | Path) -> dict[str, Path]:
-    """Find the clips, by stimulus."""
+def clips_of(source: Any, base: str | Path) -> dict[str, Path]:
+    """Find the clips of a source with `name`, `videos` and `pattern`, by stimulus."""
     top = Path(base) / source.videos
     files = sorted(path for path in top.glob(source.pattern) if path.is_file() or path.is_symlink())
     if not files:

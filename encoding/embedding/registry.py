@@ -5,10 +5,17 @@ from .from_judgments import JudgmentTable
 from .motion import MotionEnergy
 from .sources import FeatureSource
 from .tables import ConcatTable, FeatureTable
+from .vision import LowLevelVision
 
 # What `kind` in a [[features]] table of the configuration can be.
 SOURCES: Registry[type[FeatureSource]] = Registry(
     "encoding.sources",
-    {"table": FeatureTable, "judgments": JudgmentTable, "concat": ConcatTable, "motion_energy": MotionEnergy},
+    {
+        "table": FeatureTable,
+        "judgments": JudgmentTable,
+        "concat": ConcatTable,
+        "motion_energy": MotionEnergy,
+        "low_level_vision": LowLevelVision,
+    },
     needs=("make_space", "needs", "slow"),
 )

@@ -45,7 +45,7 @@ def read_luminance(path: Path, size: int, rate: float) -> np.ndarray:
     try:
         import av
     except ImportError as error:
-        raise DataError(f"Motion energy needs PyAV ({error}): {MOTION_PACKAGES}.") from error
+        raise DataError(f"The luminance of videos needs PyAV ({error}): {MOTION_PACKAGES}.") from error
     images: list[np.ndarray] = []
     shown, start, end, shot = None, None, 0.0, 0.0
     try:

@@ -44,7 +44,7 @@ class Composer:
         figures: Path,
         root: Path,
         progress: Progress,
-        group_verdicts: pd.DataFrame | None = None,
+        group: Mapping[str, pd.DataFrame] | None = None,
         *,
         canvases: Mapping[str, Canvas] | None = None,
     ) -> None:
@@ -76,8 +76,9 @@ class Composer:
         self.scale: ColorScale | None = accuracy_scale(everything, label, threshold=threshold) if finite else None
         self.charts = charts(self.regions, settings.roi_set)
         main = self.regions[self.regions["metric"] == self.metric]
-        self.group_verdicts = group_verdicts
-        self.verdicts = judge_regions(main, self.single, joined_claims(results, group_verdicts))
+        self.group = group or {}
+        self.group_verdicts = self.group.get("verdicts")
+        self.verdicts = judge_regions(main, self.single, joined_claims(results, self.group_verdicts))
         self.pictures: list[Path] = []
 
     def _main(self, result: Result) -> Scores:

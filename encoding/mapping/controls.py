@@ -7,6 +7,8 @@ import pandas as pd
 from ..drawing import report as page
 from .results import Result
 
+VISION = "vision"  # knows of the stimuli, so that it is no leak where it predicts; told apart
+
 
 def controls_line(results: Sequence[Result]) -> str:
     """Summarise in one line whether the controls are at chance; "" without controls."""
@@ -23,6 +25,7 @@ def controls_line(results: Sequence[Result]) -> str:
                 above.append(f"sub-{result.subject}")
     if not made:
         return ""
+    seen = tested.pop(VISION, None)
     flagged = [f"{name} ({', '.join(who)})" for name, who in tested.items() if who]
     rest = [name for name, who in tested.items() if not who]
     line = "Controls: none could be tested"
@@ -31,8 +34,17 @@ def controls_line(results: Sequence[Result]) -> str:
         line += f"; at chance: {', '.join(rest)}" if rest else ""
     elif rest:
         line = f"Controls ({', '.join(rest)}) are at chance"
-    missing = [f"{name} ({why})" for name, why in untested.items() if name not in tested]
-    return f"{line}{f'. Not tested: {chr(59).join(missing)}' if missing else ''}."
+    known = {*tested, *([VISION] if seen is not None else [])}
+    missing = [f"{name} ({why})" for name, why in untested.items() if name not in known]
+    line = f"{line}{f'. Not tested: {chr(59).join(missing)}' if missing else ''}."
+    if seen:
+        line += (
+            f" Low-level vision (luminance, contrast, edges, change) predicts responses above chance "
+            f"({', '.join(seen)}): declare it in [compare] nuisance to see what spaces hold beyond it."
+        )
+    elif seen is not None:
+        line += " Low-level vision (luminance, contrast, edges, change) is at chance."
+    return line
 
 
 def controls_table(results: Sequence[Result]) -> list[page.Block]:
@@ -80,8 +92,9 @@ def ceiling_line(results: Sequence[Result]) -> str:
             continue
         parts.append((
             f"sub-{result.subject}",
-            f"Noise ceiling from {ceiling.n_stimuli} repeated stimuli: {ceiling.n_usable} of {ceiling.n_targets} "
-            f"targets are reliable enough to be divided by it (median ceiling of r there {ceiling.median:.2f}).",
+            f"Noise ceiling from {ceiling.n_stimuli} repeated stimuli, and for these: {ceiling.n_usable} of "
+            f"{ceiling.n_targets} targets are reliable enough to be divided by it (median ceiling of r there "
+            f"{ceiling.median:.2f}).",
         ))  # fmt: skip
     texts = list(dict.fromkeys(text for _, text in parts))
     return texts[0] if len(texts) == 1 else " ".join(f"{who}: {text}" for who, text in parts)

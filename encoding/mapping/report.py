@@ -12,6 +12,7 @@ from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.vector import alpha_chart, split_chart
 from .answer import answers
+from .bounds import beyond_line, beyond_of, beyond_table, signal_line, signal_tables
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
@@ -46,7 +47,7 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     *,
     progress: Progress,
     tests: pd.DataFrame | None = None,
-    group_verdicts: pd.DataFrame | None = None,
+    group: Mapping[str, pd.DataFrame] | None = None,
     canvases: Mapping[str, Canvas] | None = None,
     viewer: bool = False,
 ) -> list[Path]:
@@ -66,8 +67,9 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
         Called with the share of pictures that are drawn.
     tests : pandas.DataFrame, optional
         Tests of differences over participants.
-    group_verdicts : pandas.DataFrame, optional
-        Verdicts on all participants together, as of `group_verdicts`; an optional column "rsa" names the analysis.
+    group : mapping of str to pandas.DataFrame, optional
+        Tables about all participants together: "verdicts" (as of `group_verdicts`; an optional column "rsa" names the
+        analysis), "claims", "shared_signal" and "rsa_ceilings".
     canvases : mapping of str to Canvas, optional
         What the maps of each participant are drawn on; found in installed packages unless given.
     viewer : bool, optional
@@ -78,7 +80,7 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     list of Path
         The HTML file, its pictures, and the viewer.
     """
-    composer = Composer(results, settings, figures, path.parent, progress, group_verdicts, canvases=canvases)
+    composer = Composer(results, settings, figures, path.parent, progress, group, canvases=canvases)
     sections = (
         claims(composer), composer.glance(), composer.winners(), composer.accuracy(), ceiling_maps(composer),
         count_maps(composer), composer.differences(), pair_maps(composer),
@@ -126,10 +128,16 @@ def claims(composer: Composer) -> page.Section | None:
         sentences.append(NOTHING_TESTED)
     if not tested and composer.summary.settings["split"]["repeats"] == "condition":
         sentences.append(RECURRING)
-    sentences += [line for line in (controls_line(composer.results), ceiling_line(composer.results)) if line]
+    beyond = beyond_of(composer.results, composer.group)
+    nuisance = composer.summary.settings.get("compare", {}).get("nuisance", ())
+    for chart in composer.charts:
+        sentences.append(beyond_line(chart, beyond, nuisance))
+        blocks += beyond_table(chart, beyond)
+    sentences += [controls_line(composer.results), ceiling_line(composer.results), signal_line(composer.group)]
     if tested:
         sentences.append(explain_verdicts(composer.verdicts))
-    told: list[page.Block] = [page.Text("\n\n".join(sentences))] if sentences else []
+    said = [sentence for sentence in sentences if sentence]
+    told: list[page.Block] = [page.Text("\n\n".join(said))] if said else []
     intro = "Winners, colours and sentences of this page go back to these tests; everything else is description."
     return page.Section("What can be claimed", (*told, *blocks), intro)
 
@@ -143,6 +151,7 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
             if there:
                 blocks.append(_scores_table(composer, chart, metric))
     blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
+    blocks += signal_tables(composer.charts, composer.group)
     return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
 
 
@@ -241,6 +250,8 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
         found += [Warned(who, "", text) for text in _left_out(result.exclusions)]
         if summary.controls is not None and summary.controls.duplicates:
             found.append(Warned(who, "", _duplicates(summary.controls.duplicates)))
+        if summary.controls is not None and summary.controls.same_files:
+            found.append(Warned(who, "", _duplicates(summary.controls.same_files, "are files of equal content")))
     folded = fold_warnings(found, [result.subject for result in results])
     if 1 < len(results) < 10:
         folded += (
@@ -250,10 +261,10 @@ def find_warnings(results: Sequence[Result]) -> tuple[str, ...]:
     return folded
 
 
-def _duplicates(groups: Sequence[Sequence[str]]) -> str:
+def _duplicates(groups: Sequence[Sequence[str]], what: str = "have equal features in every space") -> str:
     named = ", ".join(" = ".join(group) for group in groups[:3]) + (", ..." if len(groups) > 3 else "")
     return (
-        f"{len(groups)} groups of stimuli have equal features in every space and are on both sides of a fold "
+        f"{len(groups)} groups of stimuli {what} and are on both sides of a fold "
         f"({named}). If a clip hides under several names, list it in [load] stimuli."
     )
 

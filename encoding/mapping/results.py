@@ -139,6 +139,27 @@ class Result:
         """Named spaces by similarity of stimuli, with the analysis in the column "rsa"; no rows without tests."""
         return _read_text(self.folder / RSA_VERDICTS)
 
+    def similarity_rates(self, analysis: str) -> dict[str, np.ndarray]:
+        """Read the false discovery rate of the region of every target, against chance, of an analysis of similarity.
+
+        Parameters
+        ----------
+        analysis : str
+            Its name.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_targets,)
+            By feature space; empty where it was not tested (searchlights, too few runs).
+        """
+        folder = self.folder / f"{INFERENCE}-rsa-{analysis}"
+        if not (folder / "targets.npz").is_file():
+            return {}
+        spaces = json.loads((folder / f"{INFERENCE}.json").read_text(encoding="utf-8"))["spaces"]
+        with np.load(folder / "targets.npz", allow_pickle=False) as stored:
+            rates = dict(stored).get("q", np.full((len(spaces), 0), np.nan))
+        return dict(zip(spaces, rates, strict=True)) if np.isfinite(rates).any() else {}
+
     @property
     def parcels(self) -> list[Region]:
         """Regions of all atlases as masks of targets; empty for results of versions that did not keep them."""

@@ -9,6 +9,7 @@ from ..core import Scores
 from ..drawing import report as page
 from ..drawing.scales import ColorScale, accuracy_scale, space_colors
 from ..drawing.vector import network_chart
+from .bounds import similarity_bounds
 from .composer import GROUP, INTERVAL, Composer, intervals_over_participants
 from .figures import MapFigure, group_mean
 from .results import Result
@@ -20,6 +21,10 @@ from .verdicts import headline, joined_claims, judge_regions, margin_notes
 UNTESTED_MAPS = (
     "Values of targets were not tested: all of the maps are faded, their colours show size only, and nothing is "
     "claimed."
+)
+TESTED_MAPS = (
+    "Maps show the value of each region; faded: regions that are not above chance (false discovery rate {level:g} over "
+    "regions and spaces, stimuli of whole runs exchanged). Means over participants were not tested, and are faded."
 )
 LABELS = {"pearson": "Pearson r of similarities (RSA)", "spearman": "Spearman rank r of similarities (RSA)"}
 
@@ -39,9 +44,19 @@ class _Analysis:
         self.colors = {space: known[space] for space in self.spaces}
         self.label = LABELS[choices.comparison]
         self.maps: dict[str, Scores] = {result.subject: scores_of(result, name) for result in composer.results}
+        self.passed = self._passed()
         values = [scores.values for scores in self.maps.values()]
         finite = any(np.isfinite(some).any() for some in values)
         self.scale: ColorScale | None = accuracy_scale(values, self.label) if finite and composer.drawable else None
+
+    def _passed(self) -> dict[tuple[str, str], np.ndarray]:
+        """Targets in regions that are above chance, by participant and space; empty where regions were not tested."""
+        level = self.composer.summary.settings["compare"].get("p_level", 0.05)
+        return {
+            (result.subject, space): rates <= level
+            for result in self.composer.results
+            for space, rates in result.similarity_rates(self.name).items()
+        }
 
     def section(self) -> page.Section:
         blocks: list[page.Block] = [page.Text(describe_choices(self.choices))]
@@ -51,9 +66,12 @@ class _Analysis:
         if self.scale is not None:
             blocks += self._maps(self.scale)
         blocks += [self._table(chart) for chart in charts]
+        for chart in self.composer.charts:
+            blocks += similarity_bounds(chart, self.composer.group, self.name)
         intro = "Do stimuli that are alike by their features have alike responses?"
         if self.scale is not None:
-            intro += f" {UNTESTED_MAPS}"
+            level = self.composer.summary.settings["compare"]["p_level"]
+            intro += f" {TESTED_MAPS.format(level=level) if self.passed else UNTESTED_MAPS}"
         return page.Section(f"Representational similarity: {self.name}", tuple(blocks), intro)
 
     def _keep(
@@ -93,14 +111,16 @@ class _Analysis:
         for space in self.spaces:
             for result, values, who in self._shown():
                 canvas = self.composer.canvas[(result or self.composer.results[0]).subject]
-                untested = np.zeros(len(values[space]), dtype=bool)
-                figure = canvas.accuracy(values[space], scale, f"{who}: {space}, {self.name}", untested)
+                passed = self.passed.get((result.subject, space)) if result is not None else None
+                mask = np.zeros(len(values[space]), dtype=bool) if passed is None else passed
+                figure = canvas.accuracy(values[space], scale, f"{who}: {space}, {self.name}", mask)
                 highest = np.nanmax(values[space], initial=-np.inf)
                 found = f"highest {highest:.3f}" if np.isfinite(highest) else "no value"
+                told = "not tested, so all of it is faded"
+                if passed is not None:
+                    told = f"{int(mask.sum())} targets are in regions that passed the test"
                 caption = (
-                    f"{who}, {space} ({self.name}): {found}; not tested, so all of it is faded. One scale for all "
-                    "spaces: "
-                    f"0 to {scale.vmax:g}."
+                    f"{who}, {space} ({self.name}): {found}; {told}. One scale for all spaces: 0 to {scale.vmax:g}."
                 )
                 what = f"feature-{space}_stat-rsa"
                 blocks.append(self._keep(figure, what, f"Map of {space} in {who}", caption, result))

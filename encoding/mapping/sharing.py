@@ -4,7 +4,7 @@ import re
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,8 +158,9 @@ class Scrubber:
             summary, subject=self.labels[result.subject], settings=self.anything(summary.settings), **told
         )
         tables: dict[str, Any] = {
-            name: self.table(getattr(result, name))
-            for name in ("regions", "differences", "exclusions", "claims", "verdicts")
+            one.name: self.table(getattr(result, one.name))
+            for one in fields(result)
+            if isinstance(getattr(result, one.name), pd.DataFrame)
         }
         return replace(result, summary=summary, **tables)
 

@@ -205,6 +205,8 @@ class ControlsSummary:
         Targets that they were computed on.
     duplicates : tuple of tuple of str
         Stimuli of equal features in every space that are trained on under one name and tested under another.
+    same_files : tuple of tuple of str
+        The same of stimuli whose files have equal content.
     autocorrelation : mapping of str to float or None
         Lag-1 autocorrelation within runs, of "responses" and of every feature space.
     seconds : float
@@ -216,6 +218,7 @@ class ControlsSummary:
     duplicates: tuple[tuple[str, ...], ...]
     autocorrelation: Mapping[str, float | None]
     seconds: float
+    same_files: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

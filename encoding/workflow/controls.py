@@ -1,7 +1,8 @@
 """The step of the pipeline that asks whether responses can be predicted from what knows nothing of the stimuli."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from ..comparison.controls import (
     fold_control,
     hidden_duplicates,
     run_control,
+    same_files,
     shared_control,
 )
-from ..core import DataError, FeatureSpace
+from ..core import DataError, FeatureSpace, Samples, fingerprint
+from ..core.stimuli import number_name
+from ..embedding import measure_vision
+from ..io.fetched import is_unfetched
 from ..loading import align
 from ..loading.motion import motion_of_rows
 from ..mapping import ControlsSummary, ControlSummary
@@ -22,6 +27,22 @@ from ..numerics.control_features import position_bumps, random_twin, time_waves
 from ..numerics.shared_variance import centre_runs
 from .jobs import Fitted, Job, Loaded
 
+SHOWN = {
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".tif",
+    ".tiff",
+}
 BLOCKS, WIDTH = 16, 128  # targets are read in blocks of neighbours, which costs little on disk
 
 
@@ -34,7 +55,8 @@ def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary
     columns = _some_targets(np.flatnonzero(responses.usable))
     Y = np.asarray(responses.values[:, columns], dtype=np.float64)
     folds = [(fold.train, fold.test) for fold in fitted.folds.folds]
-    found = list(_controls(job, loaded, Y, folds))
+    files = _stimulus_files(job, responses.presentations)
+    found = [*_controls(job, loaded, Y, folds), _vision(job, loaded, Y, folds, files)]
     flags = above_chance(found)
     lags = autocorrelations(Y, loaded.spaces, responses.samples.run)
     return ControlsSummary(
@@ -43,6 +65,7 @@ def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary
         hidden_duplicates(loaded.described, responses.samples, folds),
         {name: _or_none(value) for name, value in lags.items()},
         round(time.perf_counter() - began, 2),
+        same_files({name: fingerprint(path) for name, path in files.items()}, responses.samples, folds),
     )
 
 
@@ -84,21 +107,79 @@ def _as_responses(loaded: Loaded, values: np.ndarray) -> np.ndarray:
     return values
 
 
+def stimulus_prints(job: Job, loaded: Loaded) -> dict[str, str]:
+    """Identify by content the files of stimuli that controls look at; none where there are no controls."""
+    wanted = job.study.compare.controls and bool(job.study.models)
+    files = _stimulus_files(job, loaded.responses.presentations) if wanted else {}
+    return {f"file of stimulus {name!r}": fingerprint(path) for name, path in files.items()}
+
+
+def _stimulus_files(job: Job, presentations: Samples) -> dict[str, Path]:
+    """Find the files of the stimuli that were shown: in ``stimuli``, and in folders that feature spaces name."""
+    places = ["stimuli", *(source.videos for source in job.study.features if hasattr(source, "videos"))]
+    known: dict[str, Path] = {}
+    for folder in dict.fromkeys(job.places.bids_dir / place for place in places):
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            if path.suffix.lower() in SHOWN and not is_unfetched(path):
+                known.setdefault(number_name(path.stem), path)
+                known.setdefault(number_name(path.name), path)
+    shown = dict.fromkeys(presentations.stimulus.tolist())
+    return {name: known[name] for name in shown if name and name in known}
+
+
+def _vision(
+    job: Job,
+    loaded: Loaded,
+    Y: np.ndarray,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    files: Mapping[str, Path],
+) -> Control:
+    """Test luminance, contrast, edges and change of the stimuli, where all of them have a file."""
+    meaning = "luminance, contrast, edges and change of the stimuli"
+    n_shown = len(set(loaded.responses.presentations.stimulus.tolist()) - {""})
+    why = "" if files else "there are no videos or pictures of the stimuli"
+    if files and len(files) < n_shown:
+        why = f"{n_shown - len(files)} of {n_shown} stimuli have no file"
+    if not why:
+        try:
+            values = measure_vision(files.values(), job.places.work_dir / "features")
+        except DataError as error:
+            why = str(error).rstrip(".")
+    if why:
+        return Control("vision", meaning, 0, np.nan, np.nan, np.nan, why)
+    features = tuple(f"f{k}" for k in range(values.shape[1]))
+    spread = np.where(values.std(0) > 0, values.std(0), 1.0)
+    space = FeatureSpace("vision", values / spread, Samples.of_stimuli(np.array(list(files))), features)
+    return _of_stimuli(job, loaded, space, meaning, Y, folds)
+
+
 def _random(job: Job, loaded: Loaded, Y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> Control:
     """Draw random features with the size and spectrum of the widest space."""
     widest = max(loaded.described, key=lambda space: space.n_features)
     meaning = f"random numbers with the size and spectrum of {widest.name}"
     values = random_twin(widest.values, np.random.default_rng(job.study.seed)).astype(np.float32)
     space = FeatureSpace("random", values, widest.samples, tuple(f"f{k}" for k in range(values.shape[1])))
+    return _of_stimuli(job, loaded, space, meaning, Y, folds)
+
+
+def _of_stimuli(
+    job: Job,
+    loaded: Loaded,
+    space: FeatureSpace,
+    meaning: str,
+    Y: np.ndarray,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+) -> Control:
+    """Align features of stimuli as feature spaces are, and test them."""
     per_volume = loaded.responses.samples.clock == "tr"
     delays = tuple(job.study.align.delays) if per_volume else None
     try:
         X = align(space, loaded.responses, delays=delays, centre=job.study.align.centre).values.astype(np.float64)
     except DataError as error:
-        return Control("random", meaning, space.n_features, np.nan, np.nan, np.nan, str(error))
+        return Control(space.name, meaning, space.n_features, np.nan, np.nan, np.nan, str(error))
     if job.study.split.kind == "blocks":
-        return fold_control("random", meaning, X, Y, folds)
-    return shared_control("random", meaning, X, Y, loaded.responses.samples.run, folds)
+        return fold_control(space.name, meaning, X, Y, folds)
+    return shared_control(space.name, meaning, X, Y, loaded.responses.samples.run, folds)
 
 
 def _summary(control: Control, flag: bool) -> ControlSummary:

@@ -15,6 +15,7 @@ from ..comparison import (
     Resources,
     SpaceTests,
     add_confidence,
+    beyond_table,
     chance_table,
     confidence_of,
     difference_table,
@@ -30,6 +31,8 @@ from ..comparison import (
     units_of,
     verdict_table,
 )
+from ..comparison.shared_signal import MEANS_FILE, group_signal, save_region_means, similarity_ceilings
+from ..comparison.space_tests import NUISANCE
 from ..core import Atlas, FeatureSpace, Predictions, Samples, Scores
 from ..fitting.arrays import available_threads
 from ..io.atomic import atomic_folder, write_tsv
@@ -54,8 +57,9 @@ class Inferred:
 
 def tested_spaces(job: Job) -> dict[str, str]:
     """List feature spaces that have a model of their own: name of the first such model, by space."""
-    second = {name for _, name in job.study.compare.versions}
-    single = [model for model in job.study.models if len(model.bands) == 1 and model.bands[0] not in second]
+    compare = job.study.compare
+    others = {*(name for _, name in compare.versions), *compare.nuisance}
+    single = [model for model in job.study.models if len(model.bands) == 1 and model.bands[0] not in others]
     return {model.bands[0]: model.name for model in reversed(single)}
 
 
@@ -139,7 +143,9 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
             unique_permutations=settings.unique_permutations,
             seed=job.study.seed,
         ),
-        presented=Presented(described, _layout(job, loaded, use), use, versions),
+        presented=Presented(
+            described, _layout(job, loaded, use), use, versions, tuple(by_name[name] for name in settings.nuisance)
+        ),
         resources=Resources(available_threads(), compute.memory_bytes // 2, job.workers),
         progress=partial(job.progress, "tests"),
     )
@@ -148,14 +154,18 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
         difference_table(tests),
         fit_differences(fitted.predictions, atlases, pairs=job.study.pairs, level=settings.p_level),
         unique_table(tests),
-        _lost(fitted.predictions, r2, atlases, tests.spaces),
+        beyond_table(tests),
+        *_losses(fitted.predictions, r2, atlases, tests.spaces, settings.nuisance),
     ]
     claims = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return Inferred(tests, claims, verdict_table(tests))
 
 
-def save_tests(job: Job, inferred: Inferred) -> None:
-    """Copy tests to the results of the subject, where maps and the group find them."""
+def save_tests(job: Job, loaded: Loaded, atlases: Labelled, inferred: Inferred) -> None:
+    """Copy tests to the results of the subject, where maps and the group find them; write means of regions too."""
+    (job.folder / MEANS_FILE).unlink(missing_ok=True)
+    if inferred.places:
+        save_region_means(job.folder, loaded.responses, atlases)
     for old in job.folder.glob(f"{INFERENCE}*"):
         if old.name not in inferred.places:
             shutil.rmtree(old)
@@ -170,14 +180,14 @@ def save_tests(job: Job, inferred: Inferred) -> None:
 
 
 def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[str, pd.DataFrame]:
-    """Write what may be said of the group: ``claims.tsv``, ``verdicts.tsv`` and ``rsa_verdicts.tsv``."""
-    for name in ("claims", "verdicts", "rsa_verdicts"):
+    """Write what may be said of the group: claims, verdicts, and bounds of what models of shared signal can reach."""
+    for name in ("claims", "verdicts", "rsa_verdicts", "rsa_ceilings", "shared_signal"):
         (folder / f"{name}.tsv").unlink(missing_ok=True)
     if len(results) < 2:
         return {}
     names = sorted(place.name for place in results[0].folder.glob(f"{INFERENCE}*"))
-    claims, tables = [], {}
-    of_similarity = []
+    claims, tables = [], {"shared_signal": group_signal([result.folder for result in results])}
+    of_similarity, ceilings = [], []
     for name in names:
         folders = [result.folder / name for result in results]
         if not all(place.is_dir() for place in folders):
@@ -192,10 +202,15 @@ def write_group_inference(folder: Path, results: Sequence[Result]) -> Mapping[st
             analysis = name.removeprefix(f"{INFERENCE}-rsa-")
             claims.append(_of_similarity(table, analysis))
             of_similarity.append(verdicts.assign(rsa=analysis))
+            comparison = results[0].summary.rsa[analysis].comparison
+            ceilings.append(similarity_ceilings(folders, tests[0].places, analysis, comparison))
     if claims:
         tables["claims"] = pd.concat([table for table in claims if len(table)] or claims[:1], ignore_index=True)
     if of_similarity:
         tables["rsa_verdicts"] = pd.concat(of_similarity, ignore_index=True)
+    if ceilings:
+        tables["rsa_ceilings"] = pd.concat(ceilings, ignore_index=True)
+    tables = {name: table for name, table in tables.items() if len(table)}
     told = confidence_of(pd.concat([result.regions for result in results], ignore_index=True))
     for name, table in tables.items():
         write_tsv(folder / f"{name}.tsv", join_confidence(table, told))
@@ -226,16 +241,31 @@ def _layout(job: Job, loaded: Loaded, use: np.ndarray) -> FeatureSpace | None:
     return align(indicators, responses, delays=job.study.align.delays)
 
 
-def _lost(
-    predictions: Sequence[Predictions], r2: Scores | None, atlases: Labelled, spaces: Sequence[str]
-) -> pd.DataFrame:
-    """Subtract models without a space from the joint model, where both were fitted."""
+def _losses(
+    predictions: Sequence[Predictions],
+    r2: Scores | None,
+    atlases: Labelled,
+    spaces: Sequence[str],
+    nuisance: Sequence[str],
+) -> list[pd.DataFrame]:
+    """Subtract R2 of models without a space from R2 of models with it: all others, and nuisance spaces, in both."""
+    if r2 is None:
+        return []
     of_bands = {frozenset(prediction.bands): prediction.model for prediction in predictions}
     single = {p.model: p.bands[0] for p in predictions if len(p.bands) == 1}
     bands = {space: single[space] for space in spaces}
-    joint = of_bands.get(frozenset(bands.values()))
-    without = {space: of_bands.get(frozenset(bands.values()) - {band}) for space, band in bands.items()}
-    known = {space: model for space, model in without.items() if model is not None}
-    if r2 is None or joint is None or len(bands) < 2 or not known:
-        return pd.DataFrame()
-    return unique_of_fits(r2, atlases, joint, known)
+    every = frozenset(bands.values())
+    pairs = {
+        "the others": {space: (every, every - {band}) for space, band in bands.items()},
+        NUISANCE: {space: (frozenset({band, *nuisance}), frozenset(nuisance)) for space, band in bands.items()},
+    }
+    tables = []
+    for versus, of_spaces in pairs.items():
+        known = {
+            space: (of_bands[whole], of_bands[without])
+            for space, (whole, without) in of_spaces.items()
+            if whole in of_bands and without in of_bands and without
+        }
+        if known:
+            tables.append(unique_of_fits(r2, atlases, known, versus))
+    return tables

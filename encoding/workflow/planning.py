@@ -20,7 +20,12 @@ def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, An
         raise DataError(f"{output_dir}: no participant with tests ({INFERENCE}/). Run the participant level first.")
     tests = [read_tests(folder / INFERENCE) for folder in folders]
     results = [read_result(folder) for folder in folders]
-    names = [place[3] for place in tests[0].places]
+    plain = [place[3] for place in tests[0].places]
+    # The same name in another atlas or hemisphere is another region.
+    names = [
+        " ".join(filter(None, (place[0], place[3], place[4]))) if plain.count(place[3]) > 1 else place[3]
+        for place in tests[0].places
+    ]
     name = region or names[0]
     if name not in names:
         raise DataError(f"{output_dir}: no region {name!r}. {suggest(name, names)}")
@@ -33,7 +38,8 @@ def design_of_pilot(output_dir: Path, region: str | None = None) -> dict[str, An
     first, second = np.argsort(-u.mean(0))[:2].tolist()
     summary = results[0].summary
     gaps = estimate(kernels[:, first] - kernels[:, second])
-    lags = [summary.controls.autocorrelation for result in results if (summary := result.summary).controls is not None]
+    controls = [result.summary.controls for result in results]
+    lags = [found.autocorrelation for found in controls if found is not None]
     of_features = [lag.get(there[first]) for lag in lags]
     of_noise = [lag.get("responses") for lag in lags]
     known: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Tables of one participant, and of a group."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -56,8 +56,11 @@ def tables_of(
 
 def write_group_tables(
     study: Study, folder: Path, results: Sequence[Result]
-) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
-    """Write the tables of a group; return the tests of differences, where they are wanted, and the verdicts."""
+) -> tuple[pd.DataFrame | None, Mapping[str, pd.DataFrame]]:
+    """Write the tables of a group; return the tests of differences, where they are wanted, and those of inference.
+
+    The latter by name, with all verdicts joined as "verdicts".
+    """
     regions = pd.concat([result.regions for result in results], ignore_index=True)
     differences = pd.concat([result.differences for result in results], ignore_index=True)
     main = regions[regions["metric"] == study.compare.metric]
@@ -74,4 +77,5 @@ def write_group_tables(
         tests = check_differences(differences)
         write_tsv(folder / "differences_tests.tsv", join_confidence(tests, told))
     write_group_rsa(folder, results, regions, joined_verdicts(found))
-    return tests, joined_verdicts(found)
+    joined = joined_verdicts(found)
+    return tests, found if joined is None else {**found, "verdicts": joined}

@@ -12,6 +12,7 @@ from encoding.comparison.controls import (
     fold_control,
     hidden_duplicates,
     run_control,
+    same_files,
     shared_control,
 )
 from encoding.core import FeatureSpace, Samples
@@ -130,6 +131,14 @@ def test_a_clip_under_two_names_is_found_where_it_is_on_both_sides_of_a_fold():
     assert hidden_duplicates(spaces, samples, apart) == (("clip2", "clip7"),)
     assert hidden_duplicates(spaces, samples, together) == ()
     assert hidden_duplicates([spaces[1], space_of("free", rng.standard_normal((12, 2)))], samples, apart) == ()
+
+
+def test_files_of_equal_content_are_found_whatever_their_features():
+    samples = Samples(np.array([f"clip{k}" for k in range(12)]), np.arange(12.0), np.ones(12), RUN[:12], "stimulus")
+    contents = {f"clip{k}": str(k % 9) for k in range(12)}  # 0 and 9, 1 and 10, 2 and 11
+    apart = [(np.arange(6), np.arange(6, 12))]
+    assert same_files(contents, samples, apart) == (("clip0", "clip9"), ("clip1", "clip10"), ("clip11", "clip2"))
+    assert same_files(contents, samples, [(np.array([0, 9]), np.array([3]))]) == ()
 
 
 def test_nearly_equal_rows_count_and_others_do_not():

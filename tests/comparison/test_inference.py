@@ -9,6 +9,7 @@ from encoding.comparison import (
     Inference,
     Presented,
     Rsa,
+    beyond_table,
     chance_table,
     compare_similarity,
     difference_table,
@@ -441,3 +442,45 @@ def test_similarity_needs_six_runs_against_chance_and_four_for_differences(tmp_p
     assert (chance_table(found)["verdict"] == "not tested").all()
     assert "six runs" in found.notes["chance"]
     assert "at least 4 are needed" in at(verdict_table(found), "A")["note"]
+
+
+def test_what_a_space_holds_beyond_nuisance_is_told_from_what_it_shares_with_it(tmp_path):
+    rng = np.random.default_rng(22)
+    samples = shown(10, 40)
+    low, own, other = spaces_of(rng, samples, low=4, own=5, other=5)
+    # "copy" is the nuisance space again, and something that responses know nothing of
+    copy = FeatureSpace("copy", np.hstack([low.values, other.values[:, :2]]), samples, tuple("abcdef"))
+    planted = np.hstack([low.values, own.values])
+    found = [
+        infer_spaces(
+            [own, copy],
+            answers(rng, samples, planted, subject=name),
+            regions(),
+            tmp_path / name,
+            settings=Inference(0),
+            presented=Presented(nuisance=(low,)),
+        )
+        for name in ("01", "02", "03")
+    ]
+    table = beyond_table(found[0])
+    assert found[0].spaces == ("own", "copy")
+    assert at(table, "A", claim="beyond", space="own")["verdict"] == "above 0"
+    assert at(table, "A", claim="beyond", space="own")["value"] == pytest.approx(0.5 * 5 / 9, abs=0.1)
+    assert at(table, "A", claim="beyond", space="copy")["verdict"] == "not different from 0"
+    assert at(table, "A", claim="nuisance")["value"] == pytest.approx(0.5 * 4 / 9, abs=0.1)
+    assert at(chance_table(found[0]), "A", space="copy")["value"] > 0.1  # though alone it holds much
+    group = group_claims(found)
+    assert at(group, "A", claim="beyond", space="own")["verdict"] == "above 0"
+    assert at(group, "A", claim="beyond", space="copy")["verdict"] == "not different from 0"
+
+
+def test_nuisance_that_is_too_wide_is_refused_with_words(tmp_path):
+    rng = np.random.default_rng(23)
+    samples = shown(6, 10)
+    own, low = spaces_of(rng, samples, own=4, low=40)
+    found = infer_spaces(
+        [own], answers(rng, samples, own.values), regions(), tmp_path / "x", settings=Inference(0),
+        presented=Presented(nuisance=(low,)),
+    )  # fmt: skip
+    assert not len(beyond_table(found))
+    assert "beyond nuisance spaces is not estimated: both have up to 44 dimensions" in found.notes["beyond"]

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from encoding.io.atlases.catalogue import available_atlases, load_atlas, read_roi_sets
-from roi_atlases import build_schaefer, check_roi_sets
+from roi_atlases import build_schaefer, centroid_table, check_roi_sets
 
 FOLDER = Path(str(files("roi_atlases")))
 SCALES = (100, 200, 400)
@@ -317,3 +317,14 @@ def test_build_writes_the_shipped_bytes(tmp_path):
     assert len(written) == 10
     for name in written:
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("name", "space"), [("Schaefer2018-200", "fsaverage5"), ("Tian2020-S1", "MNI152NLin6Asym")])
+def test_the_table_of_centroids_is_what_its_script_prints(name, space):
+    lines = (FOLDER / "roi_centroids.tsv").read_text().splitlines()
+    listed = [tuple(line.split("\t")) for line in lines]
+    assert listed[0] == centroid_table.COLUMNS
+    atlas = load_atlas(name, space=space)
+    rows = list(centroid_table.rows_of(atlas, atlas.labels, space))
+    assert rows == [row for row in listed if row[2] == name and row[3] == space]
+    assert {(row[0], row[1]) for row in rows} == {(roi.set, roi.roi) for roi in atlas.roi_sets}

@@ -163,13 +163,13 @@ def test_chart_caption_alt_text_and_table_of_a_page_agree(make_result, tmp_path,
     group = claims_of_brain(GROUP, best, n_named=1, n_leading=2)
     page, *_ = write_report(
         results, Maps(dpi=60), tmp_path / "report.html", tmp_path / "figures", progress=lambda *_: None,
-        group_verdicts=group,
+        group={"verdicts": group},
     )  # fmt: skip
     text = unescape(page.read_text(encoding="utf-8"))
     said = {space for space, _ in re.findall(r"(\w+) is ahead in ([^.]*)\.", text)}
     assert said == ({best} if best else set())
     assert ("No difference that these data can show in all." in text) == (not best)
-    composer = Composer(results, Maps(dpi=60), tmp_path / "f", tmp_path, lambda *_: None, group)
+    composer = Composer(results, Maps(dpi=60), tmp_path / "f", tmp_path, lambda *_: None, {"verdicts": group})
     (chart,) = composer.charts
     assert margin_notes(composer.verdicts_of(chart))["all"][0] == best
     assert set(composer.verdicts_of(chart)[PLACE].columns) == set(PLACE)
