@@ -3,7 +3,7 @@
   const named = (one) =>
     one.getAttribute("aria-label") || one.getAttribute("alt") || one.textContent.trim() || one.closest("label")?.textContent.trim();
   const found = [...document.querySelectorAll("canvas, input, select, img, a, button")]
-    .filter((one) => !named(one))
+    .filter((one) => one.getClientRects().length && !named(one))
     .map((one) => `no name: ${one.outerHTML.slice(0, 200)}`);
   const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   const light = (text) => {
