@@ -200,13 +200,12 @@ def main():
     }  # fmt: skip
     name = "small" if options.small else "half" if options.half else "full"
     path = RESULTS / "shortclips.json"
-    reports = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and name != "small" else {}
+    reports = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     with threadpool_limits(1):
         for rows in measure(sizes, methods):
             reports[name] = report | {"rows": rows}
-            if name != "small":
-                path.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
-                path.with_suffix(".md").write_text(as_markdown(reports), encoding="utf-8")
+            path.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
+            path.with_suffix(".md").write_text(as_markdown(reports), encoding="utf-8")
     print(as_markdown({name: reports[name]}))
 
 

@@ -168,7 +168,9 @@ def load_subject(job: Job) -> Loaded:
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
-    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), spaces, tuple(runs))
+    there = {space.name for space in aligned}
+    described = tuple(space for space in spaces if space.name in there)
+    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), described, tuple(runs))
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -186,7 +188,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     Fitted
         Folds and predictions; none if the study has no models.
     """
-    responses = loaded.responses
+    responses, job = loaded.responses, job.with_spaces(loaded.names)
     if not job.study.models:
         return Fitted(None, (), choose_device(job.device)[1])
     shown = stimuli_of_rows(responses, job.study.align.delays)
@@ -226,10 +228,11 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     Result
         As read back from ``OUTPUT_DIR/sub-<label>``.
     """
-    atlases = labelled_targets(job, loaded)
+    job = job.with_spaces(loaded.names)
+    atlases, unfit = labelled_targets(job, loaded)
     keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
-    exclusions = (*loaded.exclusions, *fitted.exclusions, *(e for found in similar for e in found.exclusions))
+    exclusions = (*loaded.exclusions, *unfit, *fitted.exclusions, *(e for one in similar for e in one.exclusions))
     sources = content_keys(loaded.described, atlases, job.study.own_atlases)
     inputs = sources | stimulus_prints(job, loaded)
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
@@ -268,6 +271,7 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     Path
         ``OUTPUT_DIR/sub-<label>.html``.
     """
+    job = job.with_spaces(tuple(result.summary.features))
     study = job.study
     page = job.places.output_dir / f"sub-{job.subject}.html"
     canvases = canvases_of(study, job.places, [result])

@@ -110,9 +110,9 @@ BAD_INPUT = {
     "two files": (write_another_resolution, (), r"run-2: 2 files match \(.*\)\. Set `res` in \[load\]"),
     "truncated image": (truncate, (), r"run-3_space-T1w_desc-preproc_bold\.nii\.gz: cannot be read"),
     "constant features": (
-        change_table(FEATURES, lambda frame: frame.assign(a=0)),
+        change_table(FEATURES, lambda frame: frame.assign(a=0, b=0, c=0)),
         (),
-        r"FeatureSpace 'first': all 3 columns are constant",
+        r"FeatureSpace 'abc': all 9 columns are constant",
     ),
     "unknown key": (nothing, (("n_inner", "n_iner"),), r"\[split\]: unknown key 'n_iner'\. Did you mean 'n_inner'\?"),
     "unknown stimulus": (

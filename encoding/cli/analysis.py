@@ -88,10 +88,13 @@ def _stage(options: argparse.Namespace) -> int:
     }[options.name])  # fmt: skip
 
 
-def _fit(job: "Job") -> None:
+def _fit(job: "Job") -> Any:
+    """Load and fit; returns what was loaded, which tells what was left out."""
     from .. import pipeline
 
-    pipeline.fit_subject(job, pipeline.load_subject(job))
+    loaded = pipeline.load_subject(job)
+    pipeline.fit_subject(job, loaded)
+    return loaded
 
 
 def _redraw(job: "Job") -> None:
@@ -177,6 +180,7 @@ def _check_subjects(options: argparse.Namespace, study: "Study", places: "Places
     from ..loading import require_files
     from ..mapping import FACTS
     from ..workflow.checks import check_dataset
+    from ..workflow.jobs import Job
 
     sessions, filters = labels_of(options.session_label, "ses-"), filters_of(options.bids_filter_file)
     require_files(study.load, places.bids_dir, places.derivatives, subjects, sessions=sessions, bids_filters=filters)
@@ -189,6 +193,24 @@ def _check_subjects(options: argparse.Namespace, study: "Study", places: "Places
     if len(found.failed) < len(subjects):  # otherwise each says it itself, at once
         for subject, problem in found.failed.items():
             say(f"sub-{subject} will fail: {problem.removeprefix(f'sub-{subject}: ')}")
+    sound = [subject for subject in todo if subject not in found.failed]
+    _require_disk([Job(study, places, subject, sessions=tuple(sessions), filters=filters) for subject in sound])
+
+
+def _require_disk(jobs: list["Job"]) -> None:
+    """Refuse to begin where responses and predictions of all subjects cannot fit; the first one stands for the rest."""
+    from ..workflow.checks import expected_footprint
+    from ..workflow.disk import bytes_there, require_space
+
+    if not jobs:
+        return
+    try:
+        found = expected_footprint(jobs[0])
+    except EncodingError:
+        return  # said by the participant itself, which does not stop the others
+    if found is not None:
+        missing = sum(max(0, found.work - bytes_there(job.work)) for job in jobs)
+        require_space(jobs[0].places.work_dir, missing, f"the work of {len(jobs)} participants")
 
 
 def _lost(job: "Job") -> str:
@@ -200,11 +222,13 @@ def _lost(job: "Job") -> str:
 
 def _attempt(shared: tuple[Callable[["Job"], Any], bool], job: "Job") -> str:
     """Do the work of one subject; return what went wrong, or nothing."""
+    from ..workflow.jobs import left_out
+
     work, verbose = shared
     start, who, tell = time.monotonic(), f"sub-{job.subject}", getattr(job.progress, "say", say)
     try:
         with job.alone(tell):
-            work(job)
+            missing = left_out(work(job))
     except EncodingError as error:
         if verbose:
             logging.getLogger(__name__).exception("sub-%s", job.subject)
@@ -221,7 +245,7 @@ def _attempt(shared: tuple[Callable[["Job"], Any], bool], job: "Job") -> str:
     finally:
         end_line(job.progress)
     tell(f"{who}: done in {time.monotonic() - start:.0f} s")
-    return ""
+    return f"{who} is finished, but without {' Also, without '.join(missing)}" if missing else ""
 
 
 def add_embedding(commands: Any) -> None:

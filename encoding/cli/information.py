@@ -12,6 +12,7 @@ from .progress import say
 
 if TYPE_CHECKING:
     from ..config.settings import Study
+    from ..workflow.jobs import Places
 
 
 def add_information(commands: Any) -> None:
@@ -81,7 +82,28 @@ def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
         raise DataError(listed(list(found.failed.values())))
     runs = ", ".join(f"sub-{subject} {n}" for subject, n in found.runs.items())
     regions = ", ".join(f"{name} {n} regions" for name, n in found.atlases.items())
-    return [f"  files           {runs}", f"  regions         {regions or 'known once the data are read'}"]
+    return [
+        f"  files           {runs}",
+        f"  regions         {regions or 'known once the data are read'}",
+        *_needs(study, places, subjects),
+    ]
+
+
+def _needs(study: "Study", places: "Places", subjects: list[str]) -> list[str]:
+    """Describe the disk space and the memory that a run takes."""
+    from ..workflow.checks import expected_footprint
+    from ..workflow.disk import PROGRAM_BYTES, free_space, size_of
+    from ..workflow.jobs import Job
+
+    budget = study.compute.compute("cpu").memory_bytes
+    memory = f"{size_of(budget)} ([compute] memory) and about {size_of(PROGRAM_BYTES)} of the program itself"
+    found = expected_footprint(Job(study, places, subjects[0]))
+    disk = "known once the data are read"
+    if found is not None:
+        total = len(subjects) * (found.work + found.results)
+        free = size_of(free_space(places.work_dir))
+        disk = f"sub-{subjects[0]} {found}; {len(subjects)} participants like it {size_of(total)} ({free} free here)"
+    return [f"  disk            {disk}", f"  memory          at most {memory}, for each of --n-jobs"]
 
 
 def _check(options: argparse.Namespace) -> int:

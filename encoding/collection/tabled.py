@@ -118,9 +118,14 @@ class TableAnnotator:
     def __init__(self, settings: Table, answers: Answers, key: str, stimuli: Sequence[str]) -> None:
         self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
         self.answers, self._settings, self._stimuli = answers, settings, tuple(stimuli)
-        self._identity = {"kind": "table", "file": key, "odd": settings.odd, "column": settings.column}
+        self._identity: dict[str, Any] = {"kind": "table", "file": key, "odd": settings.odd, "column": settings.column}
+        # Named only where they are used, so that answers of earlier versions keep their key.
         if settings.source != "table":
             self._identity["source"] = settings.source
+        if settings.columns != COLUMNS:
+            self._identity["columns"] = list(settings.columns)
+        if settings.keys:
+            self._identity["keys"] = list(settings.keys)
         self._rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         self.repeat = np.zeros(len(answers.items), dtype=np.int64)
         for row, triplet in enumerate(np.sort(answers.items, axis=1).tolist()):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import Predictions, Responses, ScoreRow, Scores
+from ..io.arrays import take_columns
 from ..numerics.ceilings import repeat_reliability
 
 FLOOR = 0.1  # lower limit of the reliability above which a ceiling divides scores
@@ -66,7 +67,7 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
     parts = []
     try:
         for at in range(0, len(columns), COLUMNS):
-            values = responses.values[:, columns[at : at + COLUMNS]][rows]
+            values = take_columns(responses.values, columns[at : at + COLUMNS], rows)
             parts.append(repeat_reliability(values, samples.stimulus[rows], averaged=n_averaged))
     except ValueError as error:
         return Ceiling(nothing, nothing, nothing, nothing, int((counts > 1).sum()), n_averaged, f"because {error}")

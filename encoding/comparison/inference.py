@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from ..core import AlignmentError, Atlas, DataError, FeatureSpace, Responses, digest, fingerprint_array
 from ..core.progress import Progress, silent
+from ..io.arrays import hash_rows, take_columns
 from ..io.atomic import write_json
 from ..io.partial import Partial
 from ..numerics import permutation
@@ -111,8 +112,7 @@ def _key(
     presented: Presented,
 ) -> str:
     use = presented.use
-    height = max(1, (64 << 20) // (4 * max(len(responses.targets), 1)))
-    blocks = [fingerprint_array(responses.values[at : at + height]) for at in range(0, len(responses.values), height)]
+    blocks = hash_rows(responses.values)
     axes = [
         fingerprint_array(getattr(axis, name))
         for axis in (responses.samples, responses.presentations)
@@ -193,7 +193,7 @@ class _Work:
     def _chunk(self, chunk: slice, resources: Resources, progress: Progress) -> _Part:
         threads = max(resources.threads, 1)
         size = self._batch(resources.memory_bytes // threads)
-        Y = np.asarray(self.responses.values[:, self.usable[chunk]])[self.units.rows]
+        Y = take_columns(self.responses.values, self.usable[chunk], self.units.rows)
         batches = list(permutation.chunks_of(Y.shape[1], size))
         parts = []
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:

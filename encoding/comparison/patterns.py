@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import AlignmentError, DataError, Responses
+from ..io.arrays import take_columns
 
 BLOCK_BYTES = 32 << 20
 
@@ -35,8 +36,8 @@ class Patterns:
         height = max(1, BLOCK_BYTES // (4 * max(len(columns), 1)))
         for rows, number in self.shown:
             for start in range(0, len(rows), height):
-                part = [np.take(self.responses.values[row], columns) for row in rows[start : start + height]]
-                found[:, place[number[start : start + height]]] += np.stack(part).T
+                part = take_columns(self.responses.values, columns, rows[start : start + height])
+                found[:, place[number[start : start + height]]] += part.T
         counts = np.zeros(len(order), dtype=np.float32)
         for _, number in self.shown:
             counts[place[number]] += 1

@@ -26,6 +26,7 @@ from ..core import (
 )
 from ..core.progress import Progress, silent
 from ..core.workers import HERE, Workers
+from ..io.arrays import hash_rows
 from ..io.store import load, saved_with, write_object
 from ..numerics.rsa import Comparer
 from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
@@ -194,10 +195,7 @@ def _provenance(
 ) -> Provenance:
     config = asdict(settings) | {"spaces": [(space.name, kind) for space, kind in used]}
     axes = (responses.samples.stimulus, responses.samples.run, responses.targets.index, responses.targets.structure)
-    n_rows = max(1, (64 << 20) // (4 * max(len(responses.targets), 1)))
-    blocks = [
-        fingerprint_array(responses.values[start : start + n_rows]) for start in range(0, len(responses.values), n_rows)
-    ]
+    blocks = hash_rows(responses.values)
     inputs = {
         "responses": digest([responses.provenance.key, blocks, [fingerprint_array(axis) for axis in axes]]),
         "regions": digest([(*parcel[:4], fingerprint_array(parcel.mask)) for parcel in regions]),

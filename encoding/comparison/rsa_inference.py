@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..core import DataError, FeatureSpace, Responses, digest, fingerprint_array
+from ..io.arrays import hash_rows
 from ..io.atomic import atomic_folder, write_json
 from ..numerics import permutation
 from ..numerics.designs import contiguous_groups
@@ -97,8 +98,7 @@ def _key(
     responses: Responses,
     regions: Sequence[Parcel],
 ) -> str:
-    height = max(1, (64 << 20) // (4 * max(len(responses.targets), 1)))
-    blocks = [fingerprint_array(responses.values[at : at + height]) for at in range(0, len(responses.values), height)]
+    blocks = hash_rows(responses.values)
     return digest(
         [
             STEP,
@@ -234,7 +234,7 @@ class _Similarities:
             return None
         products, sums, n = products_of(read_parts(self.patterns, columns))
         values = pattern_similarity(products, sums, n, self.settings.brain).numpy()[self.left, self.right]
-        if not np.isfinite(values).all() or np.ptp(values) == 0:
+        if not len(values) or not np.isfinite(values).all() or np.ptp(values) == 0:
             return None
         return average_ranks(torch.as_tensor(values)).numpy() if self.settings.comparison == "spearman" else values
 

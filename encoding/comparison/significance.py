@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core import DataError, FeatureSpace, Responses, Scores
+from ..io.arrays import take_columns
 from ..numerics.autocorrelation import lag_one, variance_inflation
 from ..numerics.significance import discovery_rates, noise_probability
 
@@ -77,7 +78,7 @@ def check_independence(
         )
     columns = np.flatnonzero(responses.usable)
     parts = [
-        lag_one(responses.values[:, columns[at : at + COLUMNS]][test], samples.run)
+        lag_one(take_columns(responses.values, columns[at : at + COLUMNS], test), samples.run)
         for at in range(0, len(columns), COLUMNS)
     ]
     of_responses = np.concatenate(parts) if parts else np.zeros(0)

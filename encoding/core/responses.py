@@ -18,7 +18,8 @@ class Exclusion:
     Attributes
     ----------
     what : str
-        What was left out: "targets", "presentations", "volumes", "features", "stimuli", "runs".
+        What was left out: "targets", "presentations", "volumes", "features", "stimuli", "runs",
+        "feature spaces", "atlases".
     n : int
         How many.
     reason : str

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..core.errors import DataError, suggest
 from .diagnostics import draw_alphas, draw_scatter, draw_splits
-from .figure import INK, MUTED, add_axes, styled, text_width, title_height, write_title
+from .figure import INK, MUTED, add_axes, shortened, styled, text_width, title_height, write_title
 from .scales import round_up
 
 __all__ = ["draw_alphas", "draw_differences", "draw_networks", "draw_scatter", "draw_splits"]
@@ -23,6 +23,8 @@ WIDTH = 9.0  # inch
 EDGE = 0.14  # inch
 BAND = "#F6F7F8"  # every second region
 HEADING = "what can be claimed"
+# Inches that names may take: regions, models in verdicts, the words of a verdict, and models in the key.
+REGION_ROOM, MODEL_ROOM, VERDICT_ROOM, KEY_ROOM = 2.6, 1.3, 2.2, 4.0
 
 
 @styled
@@ -77,7 +79,9 @@ def draw_networks(
     n_models = len(grid.models)
     row = float(np.clip(6.2 / (len(grid.regions) * n_models), 0.1, 0.17))
     pitch = row * n_models + max(0.09, 0.5 * row)
-    left = EDGE + _widest(grid.regions, 8) + 0.14
+    regions = _names(grid.regions)
+    verdicts = {region: (model, shortened(text, VERDICT_ROOM, 7.5)) for region, (model, text) in verdicts.items()}
+    left = EDGE + _widest(regions, 8) + 0.14
     verdict_width = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
     verdict_width = max(verdict_width, _verdict_width("", HEADING)) if verdicts else 0.0
     top = title_height(title, subtitle)
@@ -104,7 +108,7 @@ def draw_networks(
     shown = np.concatenate([grid.values.ravel(), spans.ravel()])
     low, high = min(0.0, float(np.nanmin(shown))), limit or round_up(max(float(np.nanmax(shown)), 1e-6))
     axes.set_xlim(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02)
-    _finish(axes, grid.regions, label)
+    _finish(axes, regions, label)
     if verdicts:
         _annotate(axes, HEADING, 0, 10, size=7.5, color=MUTED, lift=True)
     return figure
@@ -156,7 +160,8 @@ def draw_differences(
     peak = max(float(np.nanmax(np.abs(gap), initial=0.0)) for gap in gaps.values())
     reach = round_up(peak) if peak > 0 else 1.0
     n_columns = min(3, len(chosen))
-    left, between, head = EDGE + _widest(grid.regions, 8) + 0.14, 0.28, 0.48
+    names = _names(grid.regions)
+    left, between, head = EDGE + _widest(names, 8) + 0.14, 0.28, 0.48
     panel = (WIDTH - EDGE - left - between * (n_columns - 1)) / n_columns, 0.24 * len(grid.regions)
     top, pitch = title_height(title, subtitle), head + panel[1] + 0.5
     figure = Figure(figsize=(WIDTH, top + pitch * -(-len(chosen) // n_columns) + 0.08))
@@ -168,7 +173,7 @@ def draw_differences(
             _band(axes, rank)
             _draw_row(axes, values, rank, colors=(colors[pair[0]], colors[pair[1]]), height=0.8, strong=0.3)
         axes.set_xlim(-1.06 * reach, 1.06 * reach)
-        _finish(axes, grid.regions if column == 0 else ("",) * len(grid.regions), label)
+        _finish(axes, names if column == 0 else ("",) * len(names), label)
         _name_sides(axes, pair, panel[0])
     return figure
 
@@ -247,7 +252,8 @@ def _draw_row(
 
 def _name_sides(axes: Axes, pair: tuple[str, str], width: float) -> None:
     """Label which side of zero favours which model, in two lines where one is too narrow."""
-    right, left = f"{pair[0]} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {pair[1]}"
+    first, second = (shortened(name, width - 0.3, 8, bold=True) for name in pair)
+    right, left = f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
     narrow = sum(text_width(text, 8, bold=True) for text in (left, right)) > width - 0.2
     for text, x, side, lift in ((left, 0, "left", 4), (right, 1, "right", 17 if narrow else 4)):
         axes.annotate(
@@ -297,6 +303,7 @@ def _write_verdict(axes: Axes, rank: int, name: str, color: str, text: str) -> N
     if not name:
         _annotate(axes, text, rank, 10, size=7.5, color=MUTED)
         return
+    name = shortened(name, MODEL_ROOM, 8, bold=True)
     _annotate(axes, "\N{BLACK SQUARE}", rank, 10, size=11, color=color)
     _annotate(axes, name, rank, 22, size=8, color=INK, bold=True)
     _annotate(axes, text, rank, 29 + 72 * text_width(name, 8, bold=True), size=7.5, color=MUTED)
@@ -304,6 +311,7 @@ def _write_verdict(axes: Axes, rank: int, name: str, color: str, text: str) -> N
 
 def _verdict_width(name: str, text: str) -> float:
     """Inches beside the axes that a verdict takes."""
+    name = shortened(name, MODEL_ROOM, 8, bold=True)
     return 0.2 + (0.27 + text_width(name, 8, bold=True) if name else 0.0) + text_width(text, 7.5)
 
 
@@ -312,7 +320,7 @@ def _key_rows(models: tuple[str, ...]) -> list[list[str]]:
     rows: list[list[str]] = [[]]
     used = 0.0
     for model in models:
-        step = 0.42 + text_width(model, 8)
+        step = 0.42 + text_width(shortened(model, KEY_ROOM, 8), 8)
         if rows[-1] and used + step > WIDTH - 2 * EDGE - 1.9:
             rows.append([])
             used = 0.0
@@ -328,11 +336,16 @@ def _write_key(figure: Figure, names: list[str], colors: Mapping[str, str], top:
     for name in names:
         swatch = Rectangle((x, y - size[1] / 2), *size, facecolor=colors[name], edgecolor=INK, linewidth=0.4)
         figure.add_artist(swatch)
-        figure.text(x + 0.17 / width, y, name, va="center", size=8)
-        x += (0.42 + text_width(name, 8)) / width
+        shown = shortened(name, KEY_ROOM, 8)
+        figure.text(x + 0.17 / width, y, shown, va="center", size=8)
+        x += (0.42 + text_width(shown, 8)) / width
     if with_note:
         note = "dot = subject, bar = mean"
         figure.text(1 - EDGE / width, y, note, va="center", ha="right", size=7.5, color=MUTED)
+
+
+def _names(regions: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(shortened(name, REGION_ROOM, 8) for name in regions)
 
 
 def _widest(names: tuple[str, ...], size: float, *, bold: bool = False) -> float:

@@ -10,11 +10,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ..core.errors import DataError
-from .figure import INK, MUTED, add_axes, halo, styled, title_height, write_title
+from .figure import INK, MUTED, add_axes, halo, shortened, styled, title_height, write_title
 from .scales import round_up
 
 WIDTH = 9.0  # inch
 EDGE = 0.14  # inch
+RUN_ROOM = 1.2  # inch
 WARN = "#B3261E"
 
 
@@ -79,14 +80,14 @@ def draw_scatter(
     axes.axvline(0, color=MUTED, linewidth=0.6)
     axes.plot([low, high], [low, high], color=INK, linewidth=1.0, dashes=(4, 3))
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set_xlabel(f"{label}, {names[0]}")
-    axes.set_ylabel(f"{label}, {names[1]}")
+    axes.set_xlabel(shortened(f"{label}, {names[0]}", side, 8.5))
+    axes.set_ylabel(shortened(f"{label}, {names[1]}", side, 8.5))
     axes.tick_params(length=2.5, width=0.6)
     for x, y, name, part, h, v in (
         (0.03, 0.97, names[1], bins.second, "left", "top"),
         (0.97, 0.03, names[0], bins.first, "right", "bottom"),
     ):
-        text = f"{name} higher in {part:.0%}"
+        text = f"{shortened(name, side - 1.7, 8.5, bold=True)} higher in {part:.0%}"
         axes.text(x, y, text, transform=axes.transAxes, ha=h, va=v, size=8.5, weight="bold", path_effects=halo(2.5))
     bar = figure.colorbar(mesh, cax=add_axes(figure, 0.75 + side + 0.2, top + side * 0.3, 0.11, side * 0.4))
     bar.outline.set_visible(False)
@@ -265,7 +266,7 @@ def draw_splits(fold_of_run: Mapping[str, int] | Sequence[int], *, title: str = 
     axes.pcolormesh(tones, cmap=mpl.colors.ListedColormap(["#0B3C5D", "#DCE6EE"]), edgecolors="white", linewidth=1.2)
     axes.set_ylim(n_folds, 0)
     step = max(1, -(-len(folds) // 24))
-    axes.set_xticks(np.arange(0, len(folds), step) + 0.5, labels[::step])
+    axes.set_xticks(np.arange(0, len(folds), step) + 0.5, [shortened(name, RUN_ROOM, 7) for name in labels[::step]])
     axes.set_yticks(np.arange(n_folds) + 0.5, [str(fold + 1) for fold in range(n_folds)])
     axes.set(xlabel=unit, ylabel="outer fold")
     axes.tick_params(length=0, labelsize=7)

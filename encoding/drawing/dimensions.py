@@ -11,11 +11,25 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core.errors import DataError
-from .figure import FAINT, INK, MUTED, add_axes, halo, styled, text_width, title_height, write_atomically, write_title
+from .figure import (
+    FAINT,
+    INK,
+    MUTED,
+    add_axes,
+    halo,
+    shortened,
+    styled,
+    text_width,
+    title_height,
+    write_atomically,
+    write_title,
+)
 from .scales import PALETTE
 
 WIDTH = 9.0  # inch
 EDGE = 0.14
+NAME_ROOM = 2.2  # inch
+NEAR_EDGE = 0.15  # share of the width within which names turn inwards
 ACCENT, WARN = PALETTE[0], "#B3261E"
 CATEGORY_COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E3B505", "#56B4E9", "#7A3E9D", "#5B3A1E"),
@@ -116,6 +130,7 @@ def draw_correlations(
     order = np.lexsort((-strength.max(axis=0), strength.argmax(axis=0)))
     values, significant = values[:, order], significant[:, order]
     names = [columns[k] for k in order]
+    names, rows = ([shortened(name, NAME_ROOM, 7.5) for name in some] for some in (names, rows))
     top, left = title_height(title, subtitle), EDGE + max(text_width(name, 7.5) for name in rows) + 0.14
     label_height = max(text_width(name, 7.5) for name in names) * 0.75 + 0.2
     cell = min(0.22, (WIDTH - left - EDGE - 0.75) / len(names))
@@ -168,7 +183,10 @@ def draw_map(places: np.ndarray, groups: Sequence[str], *, title: str = "", subt
         axes.scatter(x, y, s=size, color=color, linewidths=0, alpha=0.85)
     for name, color in zip(largest, CATEGORY_COLORS, strict=False):
         x, y = np.median(places[label == name], axis=0)
-        axes.text(x, y, name, color=color, weight="bold", ha="center", va="center", size=9, path_effects=halo(3))
+        share = (x - places[:, 0].min()) / max(float(np.ptp(places[:, 0])), 1e-12)
+        side = "left" if share < NEAR_EDGE else "right" if share > 1 - NEAR_EDGE else "center"
+        shown = shortened(name, NAME_ROOM, 9, bold=True)
+        axes.text(x, y, shown, color=color, weight="bold", ha=side, va="center", size=9, path_effects=halo(3))
     return figure
 
 

@@ -90,6 +90,7 @@ def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
     """Write a title and a subtitle at the upper left corner of a figure."""
     height = figure.get_size_inches()[1]
     left = 0.14 / figure.get_size_inches()[0]
+    title = shortened(title, figure.get_size_inches()[0] - 0.28, 11.5, bold=True)
     figure.text(left, 1 - 0.12 / height, title, size=11.5, weight="bold", va="top", ha="left")
     if subtitle:
         figure.text(left, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
@@ -117,6 +118,25 @@ def _unit_width(text: str, bold: bool) -> float:
     """Width of a line of text in points at a size of one point; the same names are measured for every chart."""
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
     return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100
+
+
+def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:
+    """Take characters out of the middle of a name until it fits into some inches; names differ at their ends."""
+    room = 0.95 * room  # hinting widens letters on screens
+    if text_width(text, size, bold=bold) <= room:
+        return text
+    low, high = 1, len(text)
+    while low < high:  # most characters that fit
+        kept = (low + high + 1) // 2
+        low, high = (
+            (kept, high) if text_width(_without_middle(text, kept), size, bold=bold) <= room else (low, kept - 1)
+        )
+    return _without_middle(text, low)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    front = (kept + 1) // 2
+    return f"{text[:front]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (kept - front) :]}"
 
 
 def halo(width: float = 2.0, color: str = "white") -> list[path_effects.AbstractPathEffect]:

@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .figure import INK, MUTED, add_axes, styled, text_width, title_height, write_title
+from .figure import INK, MUTED, add_axes, shortened, styled, text_width, title_height, write_title
 
 WIDTH = 9.0  # inch
 EDGE = 0.14  # inch
+NAME_ROOM = 3.0  # inch
 WARN = "#B3261E"
 GOOD = "#2E6F95"
 SLOTS = ("#2E6F95", "#E0A030", "#7A5195")
@@ -24,7 +25,12 @@ OUTCOME_COLORS = {
 
 
 def _left(names: Sequence[str]) -> float:
-    return EDGE + max(text_width(name, 8.5) for name in names) + 0.16
+    return EDGE + max(text_width(_short(name), 8.5) for name in names) + 0.16
+
+
+def _short(name: str) -> str:
+    """Shorten a name to what the left margin holds."""
+    return shortened(name, NAME_ROOM, 8.5)
 
 
 @styled
@@ -48,7 +54,7 @@ def draw_outcomes(outcomes: Mapping[str, Mapping[str, int]], *, title: str = "")
             size=8.5, weight="bold", annotation_clip=False,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("share of answers")
@@ -90,7 +96,7 @@ def draw_slots(
         axes.set_xticks(range(3), ["first", "second", "third"])
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.tick_params(length=0)
-        axes.set_title(name, size=9, weight="bold", loc="left", pad=16)
+        axes.set_title(shortened(name, pitch - 0.35, 9, bold=True), size=9, weight="bold", loc="left", pad=16)
         says = (
             f"prefers a slot, p = {p[name]:.1g}"
             if flagged[name]
@@ -113,13 +119,13 @@ def draw_repeats(
     pitch = (WIDTH - 2 * EDGE) / n_columns
     top, panel = title_height(title), 1.4
     n_rows = -(-len(names) // n_columns)
-    figure = Figure(figsize=(WIDTH, top + n_rows * (panel + 1.05)))
+    figure = Figure(figsize=(WIDTH, top + n_rows * (panel + 1.2)))
     write_title(figure, title)
     edges = np.linspace(1 / 3, 1, 21).tolist()
     for place, name in enumerate(names):
         row, column = divmod(place, n_columns)
         left = EDGE + 0.6 + column * pitch
-        axes = add_axes(figure, left, top + row * (panel + 1.05) + 0.42, pitch - 0.75, panel)
+        axes = add_axes(figure, left, top + row * (panel + 1.2) + 0.56, pitch - 0.75, panel)
         axes.hist(np.clip(per_triplet[name], 1 / 3, 1), bins=edges, color=GOOD, linewidth=0)
         mean, low, high = intervals[name]
         axes.axvspan(low, high, color=INK, alpha=0.15, linewidth=0)
@@ -128,8 +134,8 @@ def draw_repeats(
         axes.set(xlim=(1 / 3 - 0.01, 1.01), xlabel="share of the most frequent answer", ylabel="triplets")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.tick_params(length=2)
-        axes.set_title(name, size=9, weight="bold", loc="left", pad=16)
-        says = f"ceiling {mean:.1%} [{low:.1%}, {high:.1%}]; chance {chance:.1%} (dashed)"
+        axes.set_title(shortened(name, pitch - 0.65, 9, bold=True), size=9, weight="bold", loc="left", pad=25)
+        says = f"ceiling {mean:.1%} [{low:.1%}, {high:.1%}]\nchance {chance:.1%} (dashed)"
         axes.annotate(says, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", size=7.5,
                       color=MUTED)  # fmt: skip
     return figure
@@ -153,7 +159,7 @@ def draw_agreement(table: pd.DataFrame, *, title: str = "") -> Figure:
         )  # fmt: skip
     axes.axvline(1 / 3, color=INK, linewidth=0.9, dashes=(4, 3))
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xlabel="triplets on which both name the same stimulus")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(axis="x")
@@ -192,5 +198,7 @@ def draw_drift(drift: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
             last.set_horizontalalignment("right")
             if percent:
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            axes.set_title(what if axes is not slots else f"{name}: {what}", size=8.5, loc="left")
+            axes.set_title(
+                what if axes is not slots else f"{shortened(name, third - 1.6, 8.5)}: {what}", size=8.5, loc="left"
+            )
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, text_width
+from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, shortened, text_width
 from .panels import EDGE, Drawn
 from .scales import TIE, ColorScale, PairScale, WinnerScale
 
@@ -19,6 +19,7 @@ FOOTER = 0.8  # inch
 TIE_NAME = "tie"  # above chance, no space is ahead
 MOST_LABELS = 40
 SQUARE = 0.85  # inch, legend of a pair of maps
+NAME_ROOM = 2.6  # inch
 
 
 def over(colors: np.ndarray, ground: np.ndarray) -> np.ndarray:
@@ -187,7 +188,7 @@ def draw_winner_legend(
         colors = scale.rgba(np.full(64, number), ramp, np.full(64, 2 * scale.threshold))
         axes.imshow(colors[None, :, :3], aspect="auto", extent=(0, 1, 0, 1))
         axes.set_axis_off()
-        axes.text(1.12, 0.5, name, transform=axes.transAxes, va="center", size=8.5)
+        axes.text(1.12, 0.5, shortened(name, NAME_ROOM, 8.5), transform=axes.transAxes, va="center", size=8.5)
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - (top + 0.06) / height, _heading(scale), size=7.5, color=MUTED, va="center")
 
@@ -197,7 +198,7 @@ def _heading(scale: WinnerScale) -> str:
 
 
 def _column_width(scale: WinnerScale) -> float:
-    return 0.85 + max(text_width(name, 8.5) for name in scale.names)
+    return 0.85 + max(text_width(shortened(name, NAME_ROOM, 8.5), 8.5) for name in scale.names)
 
 
 def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> None:

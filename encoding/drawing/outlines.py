@@ -1,6 +1,6 @@
 """Region borders on a surface, and the placement of their names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from contourpy import contour_generator
@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from scipy import ndimage
 
-from .figure import INK, halo
+from .figure import INK, halo, shortened
 from .mesh import Mesh
 from .raster import PixelTable
 
 SMALLEST = 12.0  # mm2 in the picture: smaller islands are not drawn
+NAME_ROOM = 1.4  # inch at 8 points, about 20 characters
 SMALLEST_NAMED = 60.0  # mm2 in the picture: smaller parts of a region are drawn without its name
 PAD = 3  # pixels around a region, so that its line can close
 SMOOTHING = 2  # steps; without it the line zigzags along the triangles
@@ -77,7 +78,11 @@ def draw_names(
     axes: Axes, outlines: list[Outline], *, points: float, limits: tuple[float, float, float, float]
 ) -> None:
     """Write region names beside their regions, without overlaps, in letters of so many points whatever the scale."""
-    named = [outline for outline in outlines if outline.area >= SMALLEST_NAMED]
+    named = [
+        replace(outline, name=shortened(outline.name, NAME_ROOM, 8, bold=True))
+        for outline in outlines
+        if outline.area >= SMALLEST_NAMED
+    ]
     taken = [outline.box for outline in named]
     size = points / 0.72 / _points_per_mm(axes)
     for rank, outline in enumerate(named):

@@ -1,7 +1,9 @@
 """Geometry of slices: reorientation, bounding box, and background."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +15,8 @@ from ..core.errors import DataError, suggest
 CUTS = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}
 MARGIN = 1  # voxels around the covered box
 FINEST = 1.0  # mm, pixels of a background
+
+_LAST: dict[int, tuple[Any, tuple[np.ndarray, float, float]]] = {}  # the same image lies under all maps of a report
 
 Background = np.ndarray | tuple[np.ndarray, np.ndarray] | None
 
@@ -117,12 +121,9 @@ def sample_background(slab: Slab, background: Background, affine: np.ndarray) ->
     if background is None:
         return None
     array, own = background if isinstance(background, tuple) else (background, affine)
-    array = np.nan_to_num(np.asarray(array, dtype=float))
-    if array.ndim != 3:
-        raise DataError(f"Background of the slices has shape {array.shape}; three axes are needed.")
-    bright = array[array > array.mean()]
-    low, high = np.percentile(bright, [1, 99.5]) if bright.size else (0.0, 1.0)
-    low = min(low * 0.35, high - 1e-9)
+    if np.ndim(array) != 3:
+        raise DataError(f"Background of the slices has shape {np.shape(array)}; three axes are needed.")
+    array, low, high = _levels(array)
     same = np.allclose(own, affine)
     _, across, up = CUTS[slab.cut]
 
@@ -137,6 +138,20 @@ def sample_background(slab: Slab, background: Background, affine: np.ndarray) ->
         return np.clip((plane - low) / (high - low), 0, 1)
 
     return sample
+
+
+def _levels(array: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Return a background without NaN, and the values that are drawn black and white; the last one is remembered."""
+    known = _LAST.get(id(array))
+    if known is not None and known[0]() is array:
+        return known[1]
+    clean = np.nan_to_num(np.asarray(array, dtype=np.float32))
+    bright = clean[clean > clean.mean()]
+    low, high = np.percentile(bright, [1, 99.5]).tolist() if bright.size else (0.0, 1.0)
+    found = clean, min(low * 0.35, high - 1e-9), high
+    _LAST.clear()
+    _LAST[id(array)] = (weakref.ref(array), found)
+    return found
 
 
 def trace_voxels(covered: np.ndarray, extent: tuple[float, float, float, float]) -> list[np.ndarray]:

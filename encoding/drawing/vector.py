@@ -20,9 +20,9 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ..core.errors import DataError, suggest
-from .charts import HEADING, read_table, spans_of
+from .charts import HEADING, KEY_ROOM, MODEL_ROOM, REGION_ROOM, VERDICT_ROOM, read_table, spans_of
 from .diagnostics import scatter_bins
-from .figure import INK, MUTED, text_width, write_bytes
+from .figure import INK, MUTED, shortened, text_width, write_bytes
 from .scales import round_up
 
 WIDTH = 900.0
@@ -118,6 +118,10 @@ class _Axis:
         canvas.text(self.left + self.width / 2, bottom + 26, label, size=8.5, side="middle")
 
 
+def _short(names: Sequence[str], room: float) -> list[str]:
+    return [shortened(name, room, TEXT) for name in names]
+
+
 def _number(value: float) -> str:
     return f"{round(value, 10):g}".replace("-", "\N{MINUS SIGN}")
 
@@ -145,7 +149,9 @@ def network_chart(
     n = len(grid.models)
     row = float(np.clip(620 / (len(grid.regions) * n), 10, 17))
     pitch = row * n + max(9.0, 0.5 * row)
-    left = EDGE + max(_wide(region) for region in grid.regions) + 12
+    named_regions = _short(grid.regions, REGION_ROOM)
+    verdicts = {region: (model, shortened(text, VERDICT_ROOM, SMALL)) for region, (model, text) in verdicts.items()}
+    left = EDGE + max(_wide(region) for region in named_regions) + 12
     margin = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
     margin = max(margin, _verdict_width("", HEADING)) if verdicts else 0.0
     keys = _key_rows(grid.models)
@@ -163,7 +169,7 @@ def network_chart(
     shown = np.concatenate([grid.values.ravel(), spans.ravel()])
     low, high = min(0.0, float(np.nanmin(shown))), round_up(max(float(np.nanmax(shown)), 1e-6))
     axis = _Axis(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02, left, WIDTH - EDGE - left - margin)
-    _bands(canvas, axis, top, pitch, grid.regions)
+    _bands(canvas, axis, top, pitch, named_regions)
     axis.ticks(canvas, top, bottom, label)
     for rank, region in enumerate(grid.regions):
         middle = top + (rank + 0.5) * pitch
@@ -213,11 +219,13 @@ def _verdict(canvas: Canvas, x: float, y: float, name: str, color: str, text: st
         canvas.text(x, y, text, size=SMALL, ink=QUIET)
         return
     canvas.rect(x, y - 5, 10, 10, color, f' stroke="{INKED}" stroke-width=".6"')
+    name = shortened(name, MODEL_ROOM, TEXT, bold=True)
     canvas.text(x + 16, y, name, bold=True)
     canvas.text(x + 26 + _wide(name, bold=True), y, text, size=SMALL, ink=QUIET)
 
 
 def _verdict_width(name: str, text: str) -> float:
+    name = shortened(name, MODEL_ROOM, TEXT, bold=True)
     return 20 + (26 + _wide(name, bold=True) if name else 0.0) + _wide(text, SMALL)
 
 
@@ -226,7 +234,7 @@ def _key_rows(models: Sequence[str]) -> list[list[str]]:
     rows: list[list[str]] = [[]]
     used = 0.0
     for model in models:
-        step = 42 + _wide(model)
+        step = 42 + _wide(shortened(model, KEY_ROOM, TEXT))
         if rows[-1] and used + step > WIDTH - 2 * EDGE - 190:
             rows.append([])
             used = 0.0
@@ -239,8 +247,9 @@ def _key(canvas: Canvas, names: Sequence[str], colors: Mapping[str, str], y: flo
     x = EDGE
     for name in names:
         canvas.rect(x, y - 5.5, 11, 11, colors[name], f' stroke="{INKED}" stroke-width=".6"')
-        canvas.text(x + 17, y, name)
-        x += 42 + _wide(name)
+        shown = shortened(name, KEY_ROOM, TEXT)
+        canvas.text(x + 17, y, shown)
+        x += 42 + _wide(shown)
 
 
 def difference_chart(
@@ -264,7 +273,8 @@ def difference_chart(
     peak = max(float(np.nanmax(np.abs(gap), initial=0.0)) for gap in gaps.values())
     reach = 1.06 * (round_up(peak) if peak > 0 else 1.0)
     n_columns = min(3, len(chosen))
-    left, between, head, row = EDGE + max(_wide(region) for region in grid.regions) + 12, 28.0, 46.0, 22.0
+    regions = _short(grid.regions, REGION_ROOM)
+    left, between, head, row = EDGE + max(_wide(region) for region in regions) + 12, 28.0, 46.0, 22.0
     wide, tall = (WIDTH - EDGE - left - between * (n_columns - 1)) / n_columns, row * len(grid.regions)
     canvas = Canvas(WIDTH, 0)
     top, pitch = canvas.title(title), head + tall + 46
@@ -273,7 +283,7 @@ def difference_chart(
         line, column = divmod(place, n_columns)
         axis = _Axis(-reach, reach, left + column * (wide + between), wide)
         y = top + line * pitch + head
-        _bands(canvas, axis, y, row, grid.regions, named=column == 0)
+        _bands(canvas, axis, y, row, regions, named=column == 0)
         axis.ticks(canvas, y, y + tall, label, most=4)
         for rank, values in enumerate(gap):
             both = colors[pair[0]], colors[pair[1]]
@@ -284,7 +294,8 @@ def difference_chart(
 
 def _sides(canvas: Canvas, pair: tuple[str, str], axis: _Axis, top: float) -> None:
     """Label which side of zero favours which model, in two lines where one is too narrow."""
-    right, left = f"{pair[0]} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {pair[1]}"
+    first, second = (shortened(name, axis.width / 100 - 0.3, TEXT, bold=True) for name in pair)
+    right, left = f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
     narrow = _wide(right, bold=True) + _wide(left, bold=True) > axis.width - 20
     canvas.text(axis.left, top - 10, left, bold=True)
     canvas.text(axis.left + axis.width, top - (26 if narrow else 10), right, side="end", bold=True)

@@ -38,7 +38,7 @@ from ..core.workers import HERE, Workers
 from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
-from ..io.tables import read_stimuli
+from ..io.tables import read_names, read_stimuli
 from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
 from .sources import FeatureSource, SourceContext
 
@@ -358,10 +358,8 @@ def _join(first: Judgments, test: Judgments, source: JudgmentTable) -> Judgments
 
 
 def _names(path: Path) -> list[str]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
     if path.suffix == ".txt":
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return read_names(path)
     return read_stimuli(path).stimulus.tolist()
 
 

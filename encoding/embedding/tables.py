@@ -27,7 +27,7 @@ from ..core.settings import Count, OneOf, Rule, Text, distinct, settings
 from ..io.embeddings import SUFFIXES, read_embeddings
 from ..io.fetched import absent, require_fetched
 from ..io.store import DESCRIPTION, load
-from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, require_no_row_numbers, stimulus_column
+from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_names, read_table, require_no_row_numbers, stimulus_column
 from .sources import FeatureSource, SourceContext
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
@@ -230,7 +230,7 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     if inside is not None:
         names, lister = list(inside), "its own list"
     elif beside[0].suffix == ".txt":
-        names = _lines(beside[0])
+        names = read_names(beside[0])
         lister, files = beside[0].name, (path, beside[0])
     else:
         frame = read_table(beside[0], text=(*STIMULUS_COLUMNS, source.stimulus or ""))
@@ -244,15 +244,6 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
             f"{len(features)} feature names."
         )
     return np.asarray(names, dtype=str), values, features, files
-
-
-def _lines(path: Path) -> list[str]:
-    """Read a list of names, one a line."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as a list of stimuli ({error}). Save it as UTF-8 text.") from error
-    return [line.strip() for line in content.split("\n") if line.strip()]
 
 
 def _struct(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Path, ...]]:

@@ -23,7 +23,7 @@ from ..core import (
     versions,
 )
 from ..core.progress import Progress, silent
-from ..io.arrays import drop_pages, take_columns
+from ..io.arrays import drop_pages, put_columns, take_columns
 from ..io.partial import Partial
 from ..io.store import load, saved_with, write_object
 from .arrays import choose_arrays
@@ -500,7 +500,6 @@ def _writer(store: np.ndarray | None, chunk: np.ndarray, design: DesignMatrix) -
     first = np.concatenate([[0], np.cumsum(lengths)])
 
     def keep(fold: int, columns: np.ndarray, predicted: np.ndarray) -> None:
-        store[:, first[fold] : first[fold + 1], chunk[columns]] = predicted
-        drop_pages(store)
+        put_columns(store, slice(first[fold], first[fold + 1]), chunk[columns], predicted)
 
     return keep

@@ -135,6 +135,18 @@ def require_no_row_numbers(frame: pd.DataFrame, where: str) -> None:
         )
 
 
+def read_names(path: Path) -> list[str]:
+    """Read a list of names, one a line."""
+    if not path.is_file():
+        raise absent(path)
+    require_content(path)
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read as a list of stimuli ({error}). Save it as UTF-8 text.") from error
+    return [line.strip() for line in content.split("\n") if line.strip()]
+
+
 def _counts_rows(column: pd.Series) -> bool:
     """Return True for 0, 1, 2, ... or 1, 2, 3, ... in a column of more than two rows."""
     if len(column) < 3 or not pd.api.types.is_numeric_dtype(column):

@@ -8,6 +8,7 @@ from ..core import (
     AlignmentError,
     ConfigError,
     DataError,
+    EncodingError,
     Exclusion,
     FeatureSpace,
     Provenance,
@@ -277,15 +278,28 @@ def align_spaces(
     Returns
     -------
     spaces : tuple of FeatureSpace
-        With the samples of the responses.
+        With the samples of the responses; without those that cannot be aligned, as long as one can.
     exclusions : tuple of Exclusion
-        Constant features, and stimuli that have features but were not shown.
+        Such spaces, constant features, and stimuli that have features but were not shown.
+
+    Raises
+    ------
+    EncodingError
+        If no space can be aligned.
     """
     per_volume = responses.samples.clock == "tr"
     aligned, exclusions = [], []
+    failed: list[EncodingError] = []
     for space in spaces:
-        moved = align(space, responses, delays=tuple(delays) if per_volume else None, centre=centre)
-        kept, dropped = drop_constant(moved)
+        try:
+            moved = align(space, responses, delays=tuple(delays) if per_volume else None, centre=centre)
+            kept, dropped = drop_constant(moved)
+        except (AlignmentError, DataError) as error:
+            failed.append(error)
+            exclusions.append(Exclusion("feature spaces", 1, f"{space.name!r} was left out: {error}"))
+            continue
         aligned.append(kept)
         exclusions += [*dropped, *unused_stimuli(space, responses)]
+    if failed and not aligned:
+        raise failed[0]
     return tuple(aligned), tuple(exclusions)

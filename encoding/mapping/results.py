@@ -322,6 +322,13 @@ def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any]
         `settings`; the message names them and says what to run.
     """
     first = results[0]
+    for result in results:
+        whole = result.exclusions[result.exclusions["what"].isin(["feature spaces", "atlases"])]
+        if len(whole) and len(results) > 1:
+            raise DataError(
+                f"sub-{result.subject} was finished without a part of what was asked for: {whole['what'].iloc[0]} "
+                f"{whole['reason'].iloc[0]} Mend it. {AGAIN}, or choose other participants with --participant-label."
+            )
     for result in results[1:]:
         differ = changed_settings(first.summary.settings, result.summary.settings)
         if result.summary.settings_key != first.summary.settings_key:

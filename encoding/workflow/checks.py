@@ -16,11 +16,16 @@ from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, RunFiles
 from ..io.bids.sidecars import read_json
 from ..io.images.cifti import grayordinates_of
+from ..io.images.formats import targets_of_file, volumes_of_file
 from ..io.images.volumes import grid_of, open_volume
+from ..io.tables import read_table
 from ..loading import Betas, Blocks, Scans, find_runs
 from ..loading.bdata import SPACE
 from ..loading.bdata_files import bdata_sources
+from ..loading.events import read_presentations
 from ..loading.loader import dataset_path, stimuli_of
+from ..loading.masks import subject_voxels
+from .disk import Footprint, footprint
 from .jobs import STRUCTURES, Job, Places, PlainFolder, chosen_atlases, load_named_atlas
 
 TARGETS = {"surface": "vertex", "volume": "voxel", "cifti": "grayordinate", "bdata": "voxel"}
@@ -137,3 +142,36 @@ def _places(job: Job, runs: Sequence[RunFiles], kind: str, space: str) -> Target
     grid = grid_of(open_volume(bold)) if bold is not None and kind == "voxel" else None
     nowhere = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str), grid)
     return dataclasses.replace(nowhere, kind=kind)
+
+
+def expected_footprint(job: Job) -> Footprint | None:
+    """Estimate what one subject takes on disk, from masks, headers and events; None where only the data can tell."""
+    load, study = job.study.load, job.study
+    if not isinstance(load, Scans):
+        return None
+    index = job.index()
+    runs, _ = find_runs(load, index, job.subject, sessions=job.sessions, bids_filters=job.filters)
+    n_targets, n_rows = _size_of(job, index, runs), 0
+    for run in runs:
+        if load.per == "stimulus" and run.events is not None:
+            n_rows += len(read_presentations(run.events, run.label, stimulus=load.stimulus))
+        else:
+            n_rows += _n_volumes(load.kind, run)
+    n_outer = study.split.n_outer if isinstance(study.split.n_outer, int) else len(runs)
+    keep = study.compute.compute("cpu").keep_bytes
+    return footprint(n_rows, n_targets, study.models, n_outer=n_outer, keep_bytes=keep)
+
+
+def _size_of(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> int:
+    """Count the targets of a subject."""
+    load = job.study.load
+    if load.kind == "volume":
+        mask = load.mask if load.mask in ("brain", "none") else dataset_path(index, load.mask, job.subject)
+        return len(subject_voxels(list(runs), mask, job.subject)[0])
+    return sum(targets_of_file(load.kind, path) for path in runs[0].bold)
+
+
+def _n_volumes(kind: str, run: RunFiles) -> int:
+    if kind == "surface" and run.confounds is not None:
+        return len(read_table(run.confounds))  # a GIFTI file would have to be read whole
+    return volumes_of_file(kind, run.bold[0])

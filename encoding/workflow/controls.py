@@ -19,6 +19,7 @@ from ..comparison.controls import (
 from ..core import DataError, FeatureSpace, Samples, fingerprint
 from ..core.stimuli import number_name
 from ..embedding import measure_vision
+from ..io.arrays import take_columns
 from ..io.fetched import is_unfetched
 from ..loading import align
 from ..loading.motion import motion_of_rows
@@ -53,7 +54,7 @@ def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary
     began = time.perf_counter()
     responses = loaded.responses
     columns = _some_targets(np.flatnonzero(responses.usable))
-    Y = np.asarray(responses.values[:, columns], dtype=np.float64)
+    Y = take_columns(responses.values, columns).astype(np.float64)
     folds = [(fold.train, fold.test) for fold in fitted.folds.folds]
     files = _stimulus_files(job, responses.presentations)
     found = [*_controls(job, loaded, Y, folds), _vision(job, loaded, Y, folds, files)]

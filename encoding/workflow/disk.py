@@ -11,6 +11,8 @@ from ..io.locks import FOLDER, locked
 
 # Of each model: sums of squares and products of every target and outer fold, penalties, and weights of bands.
 SUMS = 7 * 8
+# Peak of a process beside [compute] memory: libraries, and what is read to be worked on (benchmarks/memory.py).
+PROGRAM_BYTES = 750_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Footprint:
 
     def __str__(self) -> str:
         return (
-            f"{_size(self.work)} of intermediate results ({_size(self.responses)} responses, "
-            f"{_size(self.predictions)} predictions), {_size(self.results)} of results"
+            f"{size_of(self.work)} of intermediate results ({size_of(self.responses)} responses, "
+            f"{size_of(self.predictions)} predictions), {size_of(self.results)} of results"
         )
 
 
@@ -44,14 +46,23 @@ def footprint(
     return Footprint(4 * n_samples * n_targets, predictions + sums, maps)
 
 
+def bytes_there(folder: Path) -> int:
+    """Count the bytes that a folder holds already; 0 if it is not there."""
+    return _bytes_of(folder) if folder.is_dir() else 0
+
+
+def free_space(folder: Path) -> int:
+    """Return the bytes that are free where a folder is, or would be."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.absolute().parents) if place.exists())).free
+
+
 def require_space(folder: Path, n_bytes: int, what: str) -> None:
     """Raise `DataError` if a disk has less space than is needed."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
+    free = free_space(folder)
     if free < n_bytes:
         raise DataError(
-            f"{folder}: {what} needs {_size(n_bytes)}, but {_size(free)} are free. Free some space, or choose another "
-            f"--work-dir; then run the same command again."
+            f"{folder}: {what} needs {size_of(n_bytes)}, but {size_of(free)} are free. Free some space, or choose "
+            f"another --work-dir; then run the same command again."
         )
 
 
@@ -76,5 +87,6 @@ def _bytes_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _size(n_bytes: int) -> str:
+def size_of(n_bytes: int) -> str:
+    """Write a number of bytes in megabytes or gigabytes."""
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -2,14 +2,26 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..comparison import Rsa
 from ..config.settings import Study
-from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, Responses, Targets, suggest
+from ..core import (
+    Atlas,
+    DataError,
+    EncodingError,
+    Exclusion,
+    FeatureSpace,
+    Predictions,
+    Responses,
+    Targets,
+    suggest,
+)
 from ..core.progress import StepProgress, silent_steps
 from ..core.workers import HERE, Workers
 from ..fitting import Folds
@@ -33,6 +45,8 @@ from ..io.partial import sweep_results
 from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
 
+# Exclusions of a whole part of what was asked for: the participant is finished without it, and the program says so.
+WHOLE = {"feature spaces": "feature space", "atlases": "atlas"}
 STRUCTURES = "structures"  # the atlas of what CIFTI files name
 
 
@@ -144,6 +158,47 @@ class Job:
                 sweep_results(folder)
             yield
 
+    def with_spaces(self, names: Sequence[str]) -> "Job":
+        """Leave out whatever needs other feature spaces than these.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Feature spaces that this subject has.
+
+        Returns
+        -------
+        Job
+            The same if nothing is missing.
+
+        Raises
+        ------
+        DataError
+            If no model and no analysis of similarity is left.
+        """
+        study, there = self.study, set(names)
+        if there >= {source.name for source in study.features}:
+            return self
+        models = tuple(model for model in study.models if there >= set(model.bands))
+        rsa = tuple(one for one in study.rsa if not one.spaces or there & set(one.spaces))
+        if not models and not rsa:
+            raise DataError(f"sub-{self.subject}: every model needs a feature space that was left out.")
+        known = {model.name for model in models}
+        compare = replace(
+            study.compare,
+            pairs=tuple(pair for pair in study.compare.pairs if known >= set(pair)),
+            versions=tuple(pair for pair in study.compare.versions if there >= set(pair)),
+        )
+        left = replace(
+            study,
+            features=tuple(source for source in study.features if source.name in there),
+            models=models,
+            rsa=tuple(_with_spaces(one, there) for one in rsa),
+            compare=compare,
+            auxiliary=tuple(name for name in study.auxiliary if name in known),
+        )
+        return replace(self, study=left)
+
     def index(self) -> BidsIndex:
         """Index the files of the subject.
 
@@ -155,6 +210,15 @@ class Job:
         if isinstance(self.study.load, Blocks):
             return PlainFolder(self.places.bids_dir, self.places.bids_dir)
         return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
+
+
+def _with_spaces(analysis: Rsa, there: set[str]) -> Rsa:
+    kinds = analysis.similarity
+    return replace(
+        analysis,
+        spaces=tuple(name for name in analysis.spaces if name in there),
+        similarity=kinds if isinstance(kinds, str) else {name: kinds[name] for name in kinds if name in there},
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -180,6 +244,11 @@ class Loaded:
     exclusions: tuple[Exclusion, ...]
     described: tuple[FeatureSpace, ...] = ()
     runs: tuple[RunFiles, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the feature spaces."""
+        return tuple(space.name for space in self.spaces)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -320,12 +389,33 @@ def chosen_atlases(job: Job, targets: Targets, dseg: Sequence[Path]) -> list[tup
     return chosen + [(name, name) for name in own if name not in named]
 
 
-def labelled_targets(job: Job, loaded: Loaded) -> list[tuple[Atlas | None, np.ndarray]]:
-    """Load the atlases that are asked for, with the label of every target; all targets as one come first."""
+def labelled_targets(job: Job, loaded: Loaded) -> tuple[list[tuple[Atlas | None, np.ndarray]], tuple[Exclusion, ...]]:
+    """Load the atlases that are asked for, with the label of every target; all targets as one come first.
+
+    An atlas that does not fit is left out, so that it does not take the others down.
+    """
     targets = loaded.responses.targets
     pairs: list[tuple[Atlas | None, np.ndarray]] = [(None, np.ones(len(targets), dtype=int))]
     dseg = loaded.runs[0].dseg if loaded.runs else ()
+    failed: list[Exclusion] = []
     for name, path in chosen_atlases(job, targets, dseg):
-        atlas = load_named_atlas(job, name, path, targets)
-        pairs.append((atlas, match_atlas(atlas, targets)))
-    return add_user_sets(job.study.roi_sets, pairs, targets, base=job.places.bids_dir, subject=job.subject)
+        try:
+            atlas = load_named_atlas(job, name, path, targets)
+            pairs.append((atlas, match_atlas(atlas, targets)))
+        except EncodingError as error:
+            failed.append(Exclusion("atlases", 1, f"{name!r} was left out: {error}"))
+    try:
+        pairs = add_user_sets(job.study.roi_sets, pairs, targets, base=job.places.bids_dir, subject=job.subject)
+    except EncodingError as error:
+        failed.append(Exclusion("atlases", 1, f"[[roi_set]] tables were left out: {error}"))
+    return pairs, tuple(failed)
+
+
+def left_out(found: Any) -> list[str]:
+    """List what a finished step did without, of what the configuration asks for: feature spaces and atlases."""
+    exclusions = getattr(found, "exclusions", ())
+    if isinstance(exclusions, pd.DataFrame):
+        rows = zip(exclusions["what"], exclusions["reason"], strict=True)
+    else:
+        rows = zip([one.what for one in exclusions], [one.reason for one in exclusions], strict=True)
+    return [f"{WHOLE[what]} {reason}" for what, reason in rows if what in WHOLE]

@@ -19,7 +19,7 @@ from encoding.cli import main
 from encoding.cli import parser as parser_module
 from encoding.core import DataError, FeatureSpace, Samples
 from encoding.io import locks
-from encoding.io.arrays import drop_pages, open_npy, take_columns
+from encoding.io.arrays import drop_pages, hash_rows, open_npy, put_columns, take_columns
 from encoding.io.atomic import atomic_file, atomic_folder, clean_errors, reserve, sweep, temporary_name
 from encoding.io.locks import locked
 from encoding.io.partial import Partial, sweep_results
@@ -245,6 +245,25 @@ def test_columns_are_read_without_the_rest(tmp_path):
         np.testing.assert_array_equal(take_columns(whole, columns), whole[:, columns])
         np.testing.assert_array_equal(take_columns(mapped[3:], columns), whole[3:, columns])
     assert take_columns(mapped, np.array([], dtype=int)).shape == (50, 0)
+
+
+def test_rows_and_columns_are_read_and_written_in_place(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(2, 50, 300)).astype(np.float32)
+    np.save(tmp_path / "x.npy", whole)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r+")
+    plain = whole.copy()
+    scattered = np.arange(0, 300, 1)[rng.random(300) < 0.5]
+    for columns in (np.arange(10, 40), np.array([0, 1, 7, 299]), scattered, np.array([5])):
+        content = rng.normal(size=(2, 7, len(columns)))
+        for values in (mapped, plain):
+            put_columns(values, slice(3, 10), columns, content)
+        np.testing.assert_array_equal(mapped, plain)
+    np.save(tmp_path / "y.npy", plain[0])
+    rows, columns = np.array([7, 3, 3, 49]), np.array([2, 299, 5])
+    for values in (open_npy(tmp_path / "y.npy"), plain[0]):
+        np.testing.assert_array_equal(take_columns(values, columns, rows), plain[0][rows][:, columns])
+    assert hash_rows(open_npy(tmp_path / "y.npy")) == hash_rows(plain[0])
 
 
 def resident():

@@ -8,9 +8,10 @@ from factories import write_config, write_study
 from encoding.cli import main
 from encoding.config import read_config
 from encoding.core import DataError
+from encoding.pipeline import fit_subject, load_subject
 from encoding.workflow import checks
-from encoding.workflow.checks import check_dataset
-from encoding.workflow.jobs import Places
+from encoding.workflow.checks import check_dataset, expected_footprint
+from encoding.workflow.jobs import Job, Places
 
 
 @pytest.fixture
@@ -76,6 +77,33 @@ def test_the_command_says_what_it_found(study, capsys):
     assert re.search(r"files +sub-01 \d+", capsys.readouterr().out)
     assert main(["check", str(config), str(study.root / "nowhere")]) == 1
     assert "is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["volume", "surface", "cifti"])
+def test_the_footprint_is_that_of_the_run(tmp_path, capsys, kind):
+    study = write_study(tmp_path / "bids", kinds=(kind,))
+    config = write_config(tmp_path, ('kind = "volume"', f'kind = "{kind}"'), ("dpi = 50", "atlases = []"))
+    places = Places(study.root, tmp_path / "out", tmp_path / "out" / "work")
+    job = Job(read_config(config), places, "01", "cpu")
+    expected = expected_footprint(job)
+    loaded = load_subject(job)
+    assert expected.responses == loaded.responses.values.nbytes
+    fit_subject(job, loaded)
+    there = sum(path.stat().st_size for path in job.work.glob("model-*/*") if path.name.startswith("values"))
+    assert expected.predictions >= there
+    assert main(["check", str(config), str(study.root)]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"disk +sub-01 0 MB of intermediate results .* 1 participants like it 0 MB \([\d.]+ GB free", told)
+    assert "memory          at most 8.00 GB ([compute] memory) and about 750 MB of the program itself" in told
+
+
+def test_a_disk_that_is_too_small_is_said_before_any_work(study, capsys, monkeypatch):
+    monkeypatch.setattr("encoding.workflow.disk.free_space", lambda _: 1000)
+    config = write_config(study.root.parent)
+    out = study.root.parent / "out"
+    assert main(["run", str(study.root), str(out), "participant", "--config", str(config)]) == 1
+    assert re.search(r"the work of 1 participants needs \d+ MB, but 0 MB are free", capsys.readouterr().err)
+    assert not out.exists()
 
 
 def test_run_checks_first(study, monkeypatch):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...core import EncodingError
+from ...io.arrays import take_columns
 from ...numerics.nested_correlation import decompose_validation, nested_correlations
 from ...numerics.ridge import scale_band
 from ..arrays import Arrays
@@ -33,7 +34,7 @@ def share_penalties(
             decomposed = decompose_validation(features, validation, dtype=np.dtype(arrays.dtype).type)
 
             def add(chunk: np.ndarray, rows: tuple = (train, held, decomposed)) -> np.ndarray:
-                Y = values[:, chunk]
+                Y = take_columns(values, chunk)
                 return nested_correlations(rows[2], Y[rows[0]], Y[rows[1]], task.alphas).sum(1)
 
             total += np.sum(list(arrays.each(add, chunks)), axis=0)

@@ -1,5 +1,6 @@
 """Images to draw slices on."""
 
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def background_of(path: Path | None, targets: Targets) -> Background | None:
         path = _template()
     if path is None:
         return None
+    with readable(path):
+        changed = path.stat().st_mtime_ns
+    return _read(path, changed)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, changed: int) -> Background:  # noqa: ARG001 - a new file is another key
+    """Read an image once for all maps of a report."""
     image = open_volume(path)
     with readable(path):
         return np.asarray(image.dataobj, dtype=np.float32), image.affine

@@ -15,7 +15,8 @@ from .volumes import readable
 PREFIX = "CIFTI_STRUCTURE_"
 
 
-def _load(path: Path) -> Any:
+def open_cifti(path: Path) -> Any:
+    """Open a CIFTI file without reading its data."""
     with readable(path):
         image = nib.load(path)
         if not isinstance(image, nib.Cifti2Image) or len(image.shape) != 2:
@@ -58,7 +59,7 @@ def axis_of_targets(targets: Targets) -> Any:
 
 def grayordinates_of(path: Path, space: str, density: str = "") -> Targets:
     """Read the targets of a CIFTI file off its header."""
-    return targets_of_axis(_load(path).header.get_axis(1), space, density)
+    return targets_of_axis(open_cifti(path).header.get_axis(1), space, density)
 
 
 def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
@@ -66,7 +67,7 @@ def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.nd
 
     Returns values (n_scans, n_targets).
     """
-    image = _load(path)
+    image = open_cifti(path)
     series = image.header.get_axis(0)
     if not isinstance(series, nib.cifti2.SeriesAxis):
         raise DataError(f"{path}: its rows are no time series (SeriesAxis).")

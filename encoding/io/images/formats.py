@@ -11,8 +11,8 @@ import pandas as pd
 
 from ...core import AlignmentError, ConfigError, Targets
 from ..atomic import write_json, write_tsv
-from .cifti import read_grayordinates, write_cifti, write_cifti_labels
-from .surfaces import HEMISPHERES, read_vertices, write_surface, write_surface_labels
+from .cifti import open_cifti, read_grayordinates, write_cifti, write_cifti_labels
+from .surfaces import HEMISPHERES, read_vertices, vertices_of, write_surface, write_surface_labels
 from .volumes import header_t_r, open_volume, read_voxels, volume_of, write_volume
 
 # Where BIDS wants these entities; the rest keep the order in which they are given.
@@ -80,6 +80,21 @@ def read_run(
             f"or one brain-model axis."
         )
     return RunImage(values, found, t_r)
+
+
+def targets_of_file(kind: str, path: Path) -> int:
+    """Count the vertices or grayordinates of a file."""
+    if kind == "cifti":
+        return len(open_cifti(path).header.get_axis(1))
+    return vertices_of(path)[1]
+
+
+def volumes_of_file(kind: str, path: Path) -> int:
+    """Count the volumes of a file."""
+    if kind == "volume":
+        shape = open_volume(path).shape
+        return shape[3] if len(shape) == 4 else 1
+    return len(open_cifti(path).header.get_axis(0)) if kind == "cifti" else vertices_of(path)[0]
 
 
 def surface_of(values: np.ndarray, targets: Targets) -> np.ndarray:

@@ -41,6 +41,15 @@ def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
     return np.asarray(values, dtype=np.float32), None if not step else float(step)
 
 
+def vertices_of(path: Path) -> tuple[int, int]:
+    """Count the volumes and vertices of a GIFTI file."""
+    arrays = [array.data for array in read_gifti(path).darrays]
+    if len(arrays) == 1 and arrays[0].ndim == 2:
+        n_volumes, n_vertices = _volumes_first(path, arrays[0]).shape
+        return n_volumes, n_vertices
+    return len(arrays), len(arrays[0])
+
+
 def _volumes_first(path: Path, values: np.ndarray) -> np.ndarray:
     """Arrange one array as (n_scans, n_vertices), recognising vertices by the size of known meshes."""
     known = [axis for axis, size in enumerate(values.shape) if size in MESHES]
