@@ -1,7 +1,7 @@
 """The stages in order: the file to read first.
 
     collect    collect_judgments  videos, captions, annotators -> odd-one-out judgments and their quality
-    features   make_spaces        [[features]] tables          -> feature spaces, one row per stimulus
+    features   make_spaces        [[features]] tables          -> feature spaces, per stimulus or in time
     load       load_subject       BIDS and fMRIPrep files      -> responses, and features on their clock
     fit        fit_subject        folds and [[fit]] models     -> held-out predictions
     compare    compare_subject    predictions and atlases      -> scores of targets, regions, pairs of models
@@ -27,7 +27,14 @@ from .fitting import choose_device, cross_predict_all, make_folds
 from .io.atomic import write_json, write_text
 from .io.locks import locked
 from .io.partial import sweep_results
-from .loading import align_spaces, find_runs, load_responses, stimuli_of_rows
+from .loading import (
+    align_spaces,
+    find_runs,
+    load_responses,
+    match_stimuli,
+    name_recordings,
+    stimuli_of_rows,
+)
 from .mapping import (
     Result,
     Scrubber,
@@ -165,6 +172,7 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
+    spaces, responses = match_stimuli(spaces, name_recordings(responses, spaces))
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
@@ -191,7 +199,7 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     responses, job = loaded.responses, job.with_spaces(loaded.names)
     if not job.study.models:
         return Fitted(None, (), choose_device(job.device)[1])
-    shown = stimuli_of_rows(responses, job.study.align.delays)
+    shown = stimuli_of_rows(responses, job.study.align.delays, loaded.described)
     folds = make_folds(job.study.split, responses.samples, shown)
     device, why = choose_device(job.device)
     job.progress("fit", 0.0)

@@ -169,6 +169,19 @@ def test_readme_configurations_are_good(tmp_path):
         assert read_config(path).models
 
 
+DATA = blocks((ROOT / "docs" / "data.md").read_text(encoding="utf-8"), "toml")
+
+
+@pytest.mark.parametrize("text", DATA)
+def test_configurations_of_the_page_on_data_are_accepted(text, tmp_path):
+    """Each shows the lines that differ; what all share is added."""
+    if "[[features]]" not in text:
+        text = f'[[features]]\nname = "x"\nfile = "x.tsv"\n{text}'
+    path = tmp_path / "run.toml"
+    path.write_text(f'{text}\n[[fit]]\nkind = "ridge"\nbands = "each"\n')
+    assert read_config(path).models
+
+
 DECISIONS = blocks((ROOT / "docs" / "choose.md").read_text(encoding="utf-8"), "toml")
 
 

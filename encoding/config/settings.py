@@ -25,7 +25,7 @@ from ..fitting.splits import Split
 from ..io.atlases.settings import AtlasFile, RoiGroup
 from ..loading.loader import Loader
 from ..mapping.settings import BDATA, Maps
-from .consistency import check_blocks, check_noise, distinct_names
+from .consistency import check_betas, check_blocks, check_noise, check_series, distinct_names
 from .recipes import Recipe, expand
 from .tables import TABLES, General, build, build_kind
 
@@ -243,6 +243,8 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
     _check_rsa(study, names, study.load.per == "stimulus" or study.load.kind == "betas")
     check_noise(study.compare, study.split, per_stimulus=study.load.per == "stimulus" or study.load.kind == "betas")
     check_blocks(study.split, study.load)
+    check_series(study.features, study.load)
+    check_betas(given, study.load)
     return study
 
 
@@ -272,7 +274,7 @@ def _check_rsa(study: Study, names: list[str], per_stimulus: bool) -> None:
     _unique([analysis.name for analysis in study.rsa], "[[rsa]]")
     for analysis in study.rsa:
         analysis.resolve(names)  # raises if a space is not there
-        if analysis.regions == "searchlight" and study.load.kind in ("surface", "cifti"):
+        if analysis.regions == "searchlight" and study.load.kind in ("surface", "cifti", "array"):
             raise ConfigError(
                 f"[[rsa]] {analysis.name!r}: searchlights need a volume, but [load] has kind = {study.load.kind!r}. "
                 'Set regions = "atlas".'

@@ -3,7 +3,7 @@
 from .atlas import Atlas, RoiSet
 from .axes import Grid, Samples, Targets
 from .errors import AlignmentError, ConfigError, DataError, EncodingError, SplitError, suggest
-from .features import FeatureSpace
+from .features import FeatureSpace, Placement
 from .judgments import Judgments
 from .plans import Plan
 from .predictions import FoldMoments, Predictions
@@ -24,6 +24,7 @@ __all__ = [
     "FoldMoments",
     "Grid",
     "Judgments",
+    "Placement",
     "Plan",
     "Predictions",
     "Provenance",

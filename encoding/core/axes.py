@@ -9,7 +9,7 @@ import numpy as np
 from .arrays import composed, own, same
 from .errors import AlignmentError
 
-CLOCKS = ("none", "stimulus", "tr")
+CLOCKS = ("none", "stimulus", "tr", "time")
 KINDS = ("voxel", "vertex", "grayordinate", "column")
 
 
@@ -20,16 +20,17 @@ class Samples:
     Attributes
     ----------
     stimulus : ndarray of str, shape (n_samples,)
-        Stimulus shown during each sample; "" where none was.
+        Stimulus shown during each sample; "" where none was. On the clock "time": name of the recording.
     onset : ndarray of float64, shape (n_samples,)
-        Seconds since the first volume of the run; NaN on the clock "none".
+        Seconds since the first volume of the run; NaN on the clock "none". On the clock "time": since the start of the
+        recording, NaN if its rows are volumes.
     duration : ndarray of float64, shape (n_samples,)
         Seconds; NaN on the clock "none".
     run : ndarray of str, shape (n_samples,)
-        The run, unique within a subject (``ses-01_run-02``); "" on the clock "none".
-    clock : {"none", "stimulus", "tr"}
+        The run, unique within a subject (``ses-01_run-02``); "" on the clocks "none" and "time".
+    clock : {"none", "stimulus", "tr", "time"}
         "none": one row per stimulus, not placed in time; "stimulus": one row per presentation;
-        "tr": one row per volume.
+        "tr": one row per volume; "time": many rows per recording (frames, words), not placed in runs.
 
     Raises
     ------
@@ -88,7 +89,7 @@ class Samples:
         return Samples(self.stimulus[rows], self.onset[rows], self.duration[rows], self.run[rows], self.clock)
 
     def __repr__(self) -> str:
-        in_runs = f", {len(self.runs)} runs" if self.clock != "none" else ""
+        in_runs = f", {len(self.runs)} runs" if self.clock not in ("none", "time") else ""
         return f"Samples({len(self)} rows{in_runs}, clock {self.clock!r})"
 
     def same_as(self, other: "Samples") -> bool:

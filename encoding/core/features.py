@@ -6,8 +6,36 @@ import numpy as np
 
 from .arrays import own
 from .axes import Samples
-from .errors import DataError
+from .errors import AlignmentError, DataError
 from .provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the recordings of a feature space on the clock "time" lie in runs, and how they come to volumes.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        What chooses the recording: entities of the run (``("task", "run")``), or ``("stimulus",)`` for the
+        presentations of events.
+    offset : float
+        Seconds from the first volume, or from the onset of a presentation, to the first row.
+    resample : {"mean", "sum", "last", "lanczos"}
+        How the rows of a volume become one.
+    rest : {"error", "zero", "onsets"}
+        Whether volumes that no row reaches are an error, or have the features 0; "onsets": rows have onsets of their
+        own, and volumes between them are 0.
+    """
+
+    keys: tuple[str, ...]
+    offset: float = 0.0
+    resample: str = "mean"
+    rest: str = "error"
+
+    def __post_init__(self) -> None:
+        """Make keys a tuple."""
+        object.__setattr__(self, "keys", tuple(self.keys))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -21,11 +49,13 @@ class FeatureSpace:
     values : ndarray of float32, shape (n_samples, n_features)
         Finite numbers.
     samples : Samples
-        What the rows are: stimuli, presentations, or volumes.
+        What the rows are: stimuli, presentations, volumes, or moments of recordings.
     features : tuple of str
         Names of the columns, each once.
     provenance : Provenance
         Where they come from.
+    placement : Placement, optional
+        On the clock "time": how recordings are brought to volumes.
 
     Raises
     ------
@@ -47,6 +77,7 @@ class FeatureSpace:
     samples: Samples
     features: tuple[str, ...]
     provenance: Provenance = field(default_factory=lambda: Provenance("features/1"))
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         """Check values against axes."""
@@ -62,6 +93,11 @@ class FeatureSpace:
                 f"{str(self.samples.stimulus[row])!r}. Fill or remove them."
             )
         self._check_names(owner)
+        if (self.samples.clock == "time") != (self.placement is not None):
+            raise AlignmentError(
+                f"{owner}: its rows are on the clock {self.samples.clock!r}; `placement` belongs to 'time' and to no "
+                f"other."
+            )
 
     def _check_names(self, owner: str) -> None:
         repeated = [feature for feature in set(self.features) if self.features.count(feature) > 1]

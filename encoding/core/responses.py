@@ -69,6 +69,9 @@ class Responses:
         Data that were left out.
     provenance : Provenance
         Settings and inputs.
+    extents : Samples, optional
+        The runs themselves, one row each, for features that are placed in runs: `stimulus` holds the entities of the
+        images (``sub-01_task-movie_run-1``), `onset` the first volume that was kept, `duration` up to the end.
     warnings : tuple of str
         What limits the trust in these responses, for the report.
 
@@ -97,6 +100,7 @@ class Responses:
     exclusions: tuple[Exclusion, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("responses/1"))
     warnings: tuple[str, ...] = ()
+    extents: Samples | None = None
 
     def __post_init__(self) -> None:
         """Check values against axes."""

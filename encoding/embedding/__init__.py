@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .learning import learning_curve
     from .motion import MotionEnergy, measure_motion
     from .registry import SOURCES
+    from .series import SeriesTable
     from .simulated import simulate_judgments
     from .sources import FeatureSource, SourceContext, in_order
     from .sparse import SparseEmbedding
@@ -29,6 +30,7 @@ __all__ = [
     "JudgmentTable",
     "LowLevelVision",
     "MotionEnergy",
+    "SeriesTable",
     "SourceContext",
     "SparseEmbedding",
     "agree",

@@ -3,6 +3,7 @@
 from ..core.plugins import Registry
 from .from_judgments import JudgmentTable
 from .motion import MotionEnergy
+from .series import SeriesTable
 from .sources import FeatureSource
 from .tables import ConcatTable, FeatureTable
 from .vision import LowLevelVision
@@ -12,6 +13,7 @@ SOURCES: Registry[type[FeatureSource]] = Registry(
     "encoding.sources",
     {
         "table": FeatureTable,
+        "series": SeriesTable,
         "judgments": JudgmentTable,
         "concat": ConcatTable,
         "motion_energy": MotionEnergy,

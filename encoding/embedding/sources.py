@@ -99,7 +99,8 @@ class FeatureSource(ABC):
         Returns
         -------
         FeatureSpace
-            With the name of the source and one row per stimulus (`Samples.of_stimuli`).
+            With the name of the source and one row per stimulus (`Samples.of_stimuli`), or rows on the clock "time"
+            with a `Placement`.
         """
 
 

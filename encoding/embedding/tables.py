@@ -127,6 +127,11 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
         has several rows; the message names it.
     """
     path = Path(base) / source.file
+    if "{" in source.file and not path.exists():
+        raise DataError(
+            f"Feature space {source.name!r}: file = {source.file!r} has names in braces, which a table with one row "
+            f'per stimulus has not. Set kind = "series" for one matrix per run or per stimulus.'
+        )
     if path.is_dir() and (path / DESCRIPTION).is_file():
         return _saved(source, path)
     if path.is_dir():
@@ -306,10 +311,10 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
             f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
             f'{str(names[row])!r}. Fill them, leave the rows or columns out, or set fill = "mean".'
         )
-    _check_precision(values, features, where)
+    check_precision(values, features, where)
 
 
-def _check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
+def check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
     """Refuse columns whose variation is lost in float32, such as seconds since 1970."""
     spread = np.ptp(values, axis=0) / 2
     with np.errstate(over="ignore"):
@@ -370,6 +375,12 @@ def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> Featu
     """
     parts = [known[name] for name in source.spaces]
     first = parts[0]
+    for part in parts:
+        if part.samples.clock != "none":
+            raise AlignmentError(
+                f"[[features]] {source.name!r}: {part.name!r} has many rows per recording; only spaces with one row "
+                f"per stimulus can be concatenated. Make it a band of a banded ridge, or one file."
+            )
     stimuli = first.samples.stimulus
     for part in parts[1:]:
         _same_stimuli(source, first, part)

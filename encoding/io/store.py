@@ -24,8 +24,8 @@ FORMAT = 1
 TYPES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
-        core.Atlas, core.Exclusion, core.FeatureSpace, core.FoldMoments, core.Grid, core.Judgments, core.Plan,
-        core.Predictions, core.Provenance, core.Responses, core.RoiSet, core.Samples, core.Scores,
+        core.Atlas, core.Exclusion, core.FeatureSpace, core.FoldMoments, core.Grid, core.Judgments, core.Placement,
+        core.Plan, core.Predictions, core.Provenance, core.Responses, core.RoiSet, core.Samples, core.Scores,
         core.StimulusSet, core.Targets, core.Weights,
     )
 }  # fmt: skip

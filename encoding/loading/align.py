@@ -19,6 +19,7 @@ from ..core import (
 )
 from ..numerics.cleaning import project_out
 from ..numerics.intervals import overlaps
+from .series import extents_of, in_time, placement_of, series_on_volumes, shared_recordings
 
 DELAYS = (1, 2, 3, 4)
 # What projection leaves of a feature that was nothing but drift, in parts of its size.
@@ -37,7 +38,8 @@ def align(
     On the clock "tr", column ``f@d`` holds, for the volume at time t, feature f of what was shown from t - d TR
     to t - (d - 1) TR in the same run, weighted by the time for which it was shown (a finite impulse response
     model); then the slow signals that were taken out of the responses are taken out of it. On the clock
-    "stimulus" every presentation has one row, centred over each run.
+    "stimulus" every presentation has one row, centred over each run. Recordings (clock "time") are first brought to
+    volumes as `FeatureSpace.placement` says; column ``f@d`` then holds what they give for d volumes before.
 
     Columns that become constant (a feature that never varies, or that varies with the slow signals only) are set
     to exactly 0; `drop_constant` takes them out and says so.
@@ -45,7 +47,7 @@ def align(
     Parameters
     ----------
     space : FeatureSpace
-        One row per stimulus (clock "none"), or already laid out.
+        One row per stimulus (clock "none"), many per recording ("time"), or already laid out.
     responses : Responses
         Where to.
     delays : sequence of int, optional
@@ -61,13 +63,14 @@ def align(
     Raises
     ------
     AlignmentError
-        If a stimulus was shown that has no features, or a space that is laid out already has other samples.
+        If a stimulus was shown, or a run loaded, that has no features, or a space that is laid out already has other
+        samples.
     ConfigError
         If delays are missing, negative, no integers, or repeated.
     DataError
         If no column varies.
     """
-    if space.samples.clock != "none":
+    if space.samples.clock not in ("none", "time"):
         if not space.samples.same_as(responses.samples):
             raise AlignmentError(
                 f"FeatureSpace {space.name!r} is on {space.samples!r}, but the responses are on "
@@ -75,7 +78,10 @@ def align(
             )
         return space
     per_tr = responses.samples.clock == "tr"
-    _check_stimuli(space, responses)
+    if in_time(space):
+        extents_of(space, responses)
+    else:
+        _check_stimuli(space, responses)
     used = _checked(delays) if per_tr else ()
     values = _on_volumes(space, responses, used) if per_tr else _on_presentations(space, responses, centre)
     if not np.ptp(values, axis=0).any():
@@ -143,14 +149,16 @@ def unused_stimuli(space: FeatureSpace, responses: Responses) -> tuple[Exclusion
         Empty if every stimulus was shown.
     """
     unused = np.setdiff1d(space.samples.stimulus, responses.presentations.stimulus)
-    if not len(unused):
+    if not len(unused) or (in_time(space) and placement_of(space).keys != ("stimulus",)):
         return ()
     shown = ", ".join(unused[:5].tolist()) + (", ..." if len(unused) > 5 else "")
     reason = f"feature space {space.name!r}: never shown to sub-{responses.subject} ({shown})"
     return (Exclusion("stimuli", len(unused), reason),)
 
 
-def stimuli_of_rows(responses: Responses, delays: Sequence[int] | None = DELAYS) -> tuple[np.ndarray, np.ndarray]:
+def stimuli_of_rows(
+    responses: Responses, delays: Sequence[int] | None = DELAYS, spaces: Sequence[FeatureSpace] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """List which stimuli each row can know of.
 
     Parameters
@@ -159,6 +167,8 @@ def stimuli_of_rows(responses: Responses, delays: Sequence[int] | None = DELAYS)
         The rows.
     delays : sequence of int, optional
         Delays of the features in TRs; ignored on the clock "stimulus".
+    spaces : sequence of FeatureSpace, optional
+        Feature spaces before alignment: a recording that several runs have is known to all their rows.
 
     Returns
     -------
@@ -174,6 +184,8 @@ def stimuli_of_rows(responses: Responses, delays: Sequence[int] | None = DELAYS)
         row, presentation = np.nonzero(shared.sum(axis=0))
         rows.append(here[row])
         names.append(responses.presentations.stimulus[shown[presentation]])
+    for more, known in zip((rows, names), shared_recordings(responses, spaces), strict=True):
+        more.append(known)
     order = np.argsort(np.concatenate(rows), kind="stable")
     return np.concatenate(rows)[order], np.concatenate(names)[order]
 
@@ -230,6 +242,12 @@ def _on_presentations(space: FeatureSpace, responses: Responses, centre: bool) -
 def _on_volumes(space: FeatureSpace, responses: Responses, delays: tuple[int, ...]) -> np.ndarray:
     n = space.n_features
     values = np.zeros((len(responses.samples), n * len(delays)), dtype=np.float32)
+    if in_time(space):
+        runs = responses.samples.runs
+        for run, laid_out in zip(runs, series_on_volumes(space, responses, delays), strict=True):
+            here = np.flatnonzero(responses.samples.run == run)
+            values[here] = _projected(laid_out, responses.drift[here])
+        return values
     for here, shown, shared in _each_run(responses, delays):
         features = space.values[_positions(space, responses.presentations.stimulus[shown])].astype(np.float64)
         laid_out = np.concatenate([weights @ features for weights in shared / responses.t_r], axis=1)

@@ -1,27 +1,22 @@
 """Responses per trial that were estimated elsewhere."""
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..core import AlignmentError, DataError, Exclusion, Provenance, Responses, Samples, Targets, fingerprint, versions
-from ..io.arrays import open_npy
+from ..core import DataError, Exclusion, Provenance, Responses, Samples, fingerprint, versions
 from ..io.atomic import atomic_folder
+from ..io.bids.entities import plain
 from ..io.bids.runs import BidsIndex
-from ..io.bids.sidecars import entities_of
-from ..io.images.volumes import grid_of, open_volume, read_mask, read_voxels, varying_voxels, voxel_targets
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
 from ..numerics.cleaning import zscore_rows
+from .estimates import Reader, files_of, open_estimates, paths_of
+from .events import chosen_rows
 from .loader import Betas, dataset_path, scaling_warning, stimuli_of, stimuli_path
-
-# Reads the trials of a slice: (n_trials, n_targets) of float32.
-Reader = Callable[[slice], np.ndarray]
 
 
 def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> Responses:
@@ -30,9 +25,14 @@ def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> R
     Of the settings for cleaning, only `scale_rows` applies: it z-scores every target over the trials of each
     run. Images are read run by run; a table is read whole.
     """
-    file, events = (dataset_path(index, str(path), subject) for path in (loader.file, loader.events))
-    told = _warnings(loader, subject, file)
-    inputs = {path.name: fingerprint(path) for path in (file, events)}
+    files = files_of(loader, index, subject)
+    events = dataset_path(index, str(loader.events), subject)
+    told = _warnings(loader, subject, files[0].path)
+    names = [path.name for path in (*paths_of(files), events)]
+    inputs = {
+        path.name if names.count(path.name) == 1 else path.relative_to(index.bids_dir).as_posix(): fingerprint(path)
+        for path in (*paths_of(files), events)
+    }
     if loader.mask not in ("brain", "none"):
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
@@ -40,22 +40,22 @@ def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> R
     provenance = Provenance("betas/2", loader.resolved() | {"subject": subject}, inputs, None, versions())
     if saved_with(folder, provenance.key):
         return load(folder)
-    samples = _trials(loader, index, subject, events)
-    n_trials, targets, read = _open(loader, index, subject, file)
-    if n_trials != len(samples):
+    samples = _trials(loader, index, subject, events, [file.session for file in files])
+    estimates = open_estimates(loader, index, subject, files, len(samples))
+    if estimates.n_trials != len(samples):
         raise DataError(
-            f"{file} holds {n_trials} estimates, but {events} lists {len(samples)} trials. Row i of the table must "
-            f"describe estimate i."
+            f"{' and '.join(map(str, paths_of(files)[:2]))} holds {estimates.n_trials} estimates, but {events} "
+            f"lists {len(samples)} trials. Row i of the table must describe estimate i."
         )
     with atomic_folder(folder) as temporary:
-        kept, lost = _write(temporary / "values.npy", samples, read, loader.scale_rows is True, subject)
+        kept, lost = _write(temporary / "values.npy", samples, estimates.read, loader.scale_rows is True, subject)
         if loader.scale_rows == "all":
             scale_columns(temporary / "values.npy")
             told.append(scaling_warning(subject))
         responses = Responses(
             values=np.load(temporary / "values.npy", mmap_mode="r"),
             samples=kept,
-            targets=targets,
+            targets=estimates.targets,
             presentations=kept,
             drift=np.zeros((len(kept), 0), np.float32),
             subject=subject,
@@ -82,10 +82,18 @@ def _warnings(loader: Betas, subject: str, file: Path) -> list[str]:
     return [text]
 
 
-def _trials(loader: Betas, index: BidsIndex, subject: str, path: Path) -> Samples:
-    texts = (*STIMULUS_COLUMNS, "run", "session", *([loader.stimulus] if loader.stimulus else []))
-    frame = read_table(path, text=texts)
+def _trials(loader: Betas, index: BidsIndex, subject: str, path: Path, sessions: list[str]) -> Samples:
+    """Read the table of trials; of several sessions, those that have a file."""
     where = str(path)
+    # NSD writes SUBJECT, SESSION, RUN.
+    own = {name.lower(): name for name in read_table(path).columns if name.lower() in ("run", "session", "subject")}
+    texts = (*STIMULUS_COLUMNS, *own.values(), *loader.where, *([loader.stimulus] if loader.stimulus else []))
+    frame = read_table(path, text=texts).rename(columns={name: lower for lower, name in own.items()})
+    frame = frame[chosen_rows(frame, {own_name(key): names for key, names in loader.where.items()}, where)]
+    if sessions[0] and "session" in frame.columns:
+        there = {plain(session) for session in sessions}
+        frame = frame[[plain(label.removeprefix("ses-")) in there for label in frame["session"]]]
+    frame = frame.reset_index(drop=True)
     column = stimulus_column([str(name) for name in frame.columns], loader.stimulus, where)
     if "run" not in frame.columns:
         raise DataError(f"{where}: no column 'run'. There is: {', '.join(map(str, frame.columns))}.")
@@ -107,6 +115,11 @@ def _trials(loader: Betas, index: BidsIndex, subject: str, path: Path) -> Sample
     return samples
 
 
+def own_name(column: str) -> str:
+    """Return the name that a column has here."""
+    return column.lower() if column.lower() in ("run", "session", "subject") else column
+
+
 def _run_labels(frame: pd.DataFrame, where: str) -> np.ndarray:
     for name in ("session", "run"):
         if name in frame.columns and (frame[name] == "").any():
@@ -115,51 +128,6 @@ def _run_labels(frame: pd.DataFrame, where: str) -> np.ndarray:
     if "session" in frame.columns:
         labels = "ses-" + frame["session"].str.removeprefix("ses-") + "_" + labels
     return labels.to_numpy(dtype=str)
-
-
-def _open(loader: Betas, index: BidsIndex, subject: str, file: Path) -> tuple[int, Targets, Reader]:
-    if file.name.endswith((".nii", ".nii.gz")):
-        return _open_image(loader, index, subject, file)
-    if loader.mask not in ("brain", "none"):
-        raise DataError(f"{file}: a mask ({loader.mask!r}) needs betas in a NIfTI image, not in a table.")
-    if file.suffix == ".npy":
-        values = open_npy(file)
-        if values.ndim != 2 or values.dtype.kind not in "fiu":
-            raise DataError(f"{file}: shape {values.shape} of {values.dtype}; (n_trials, n_targets) was needed.")
-        names: Any = [f"target_{i + 1}" for i in range(values.shape[1])]
-    else:
-        frame = read_table(file)
-        names = [str(name) for name in frame.columns]
-        columns = [numbers_of(frame, name, str(file)) for name in frame.columns]
-        values = np.stack(columns, axis=1).astype(np.float32)
-    return (
-        len(values),
-        Targets.of_columns(names),
-        lambda rows: np.array(values[rows], dtype=np.float32),
-    )
-
-
-def _open_image(loader: Betas, index: BidsIndex, subject: str, file: Path) -> tuple[int, Targets, Reader]:
-    image = open_volume(file)
-    grid = grid_of(image)
-    if loader.mask == "brain":
-        mask, _ = varying_voxels(file)
-    elif loader.mask == "none":
-        mask = np.ones(grid.shape, dtype=bool)
-    else:
-        path = dataset_path(index, loader.mask, subject)
-        mask, mask_grid = read_mask(path)
-        if not mask_grid.same_as(grid):
-            raise AlignmentError(
-                f"{path}: its grid {mask_grid.shape} differs in shape or affine from the grid {grid.shape} of "
-                f"{file.name}. Resample the mask."
-            )
-    if not mask.any():
-        raise DataError(f"{file}: no voxel to load (mask = {loader.mask!r}). The mask is empty.")
-    stated, _ = entities_of(file.name)
-    targets = voxel_targets(mask, grid, loader.space or stated.get("space", ""), loader.res or stated.get("res", ""))
-    n_trials = image.shape[3] if len(image.shape) == 4 else 1
-    return n_trials, targets, lambda rows: read_voxels(file, targets, rows)
 
 
 def _write(

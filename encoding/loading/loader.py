@@ -10,13 +10,14 @@ from pydantic import BeforeValidator
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from ..core import ConfigError, DataError, StimulusSet
-from ..core.settings import Count, No, Number, OneOf, Positive, Text, Unit, annotations_of, settings
+from ..core.settings import Count, CountOrZero, No, Number, OneOf, Positive, Rule, Text, Unit, annotations_of, settings
 from ..io.bids.runs import BidsIndex
+from ..io.patterns import check_file_pattern
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import read_stimuli
 from .bdata_files import check_pattern
 
-SCANS = ("volume", "surface", "cifti")
+SCANS = ("volume", "surface", "cifti", "array")
 KINDS = (*SCANS, "betas", "bdata")
 STRATEGIES = ("motion", "high_pass", "wm_csf", "global_signal", "compcor", "ica_aroma", "scrub")
 MODELS = ("basic", "power2", "derivatives", "full")
@@ -24,6 +25,12 @@ COMPCOR = ("anat_combined", "anat_separated", "temporal", "temporal_anat_combine
 NEEDS = {"n_compcor": "compcor", "fd_threshold": "scrub", "std_dvars_threshold": "scrub"}  # others: their own strategy
 SHIFT = 4.0
 NUMBER_ALONE = "{label}"
+NO_EVENTS = "none"
+# Settings that came later; at their defaults they are no part of keys, so that what was made before is found.
+LATER = (
+    "where", "combine", "event_duration", "late_events", "trim", "confounds_file", "confound_columns", "t_r",
+    "resample_mask", "key", "transpose",
+)  # fmt: skip
 
 
 Resolution = Annotated[Text, BeforeValidator(lambda label: str(label) if type(label) is int else label)]
@@ -43,6 +50,13 @@ class ConfoundOptions(TypedDict, total=False):
     std_dvars_threshold: Positive
 
 
+Patterns = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(lambda names: tuple(names) if isinstance(names, list) else names),
+    Rule("a list of one or more names or patterns", bool),
+]
+
+
 @settings("[load]")
 class Loader:
     """What to load; ``Loader(kind=...)`` makes an object of the class of that kind.
@@ -51,8 +65,8 @@ class Loader:
     """
 
     kind: Annotated[str, OneOf(KINDS)] = "volume"
-    """NIfTI images, pairs of GIFTI files or CIFTI dense time series; "betas": responses per trial that were estimated
-    elsewhere; "bdata": block means in the HDF5 files of BrainDecoderToolbox2 and bdpy."""
+    """NIfTI images, pairs of GIFTI files, CIFTI dense time series, or an array for each run; "betas": responses
+    per trial that were estimated elsewhere; "bdata": block means in the HDF5 files of BrainDecoderToolbox2 and bdpy."""
     task: Text | tuple[Text, ...] | None = None
     """Task label; several are loaded together. May be left out if the dataset has one."""
     space: Text | None = None
@@ -107,19 +121,22 @@ class Loader:
             Settings of other kinds have their defaults.
         """
         every = {field.name: field.default for cls in LOADERS.values() for field in dataclasses.fields(cls)}
-        return every | {"confound_options": {}} | dataclasses.asdict(self)
+        every |= {"confound_options": {}, "where": {}, "combine": {}}
+        found = every | dataclasses.asdict(self)
+        return {name: value for name, value in found.items() if name not in LATER or value != every[name]}
 
 
 @settings("[load]")
 class Scans(Loader):
-    """Time series in files of fMRIPrep, and how to clean them.
+    """Time series in files of fMRIPrep or elsewhere, and how to clean them.
 
     The defaults suit the output of fMRIPrep: 24 motion parameters, a high-pass at 0.008 Hz (1/128 s, with cosines that
     are made here), linear trend, z-score within run, one row per volume.
     """
 
     kind: Annotated[str, OneOf(SCANS)] = "volume"
-    """NIfTI images, pairs of GIFTI files, or CIFTI dense time series."""
+    """NIfTI images, pairs of GIFTI files, CIFTI dense time series, or ``.npy`` files (n_volumes, n_targets), one for
+    each run, which need `file` and `t_r`."""
     density: Text | None = None
     """BIDS label; may be left out if that leaves one file per run."""
     desc: Text | None = None
@@ -143,27 +160,105 @@ class Scans(Loader):
     """Clip the values of the cleaned run at this many standard deviations."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
     """Whether a missing run is an error, or is left out and reported."""
+    file: Text | None = None
+    """Pattern of the images where they are not named as in BIDS, relative to the BIDS folder, with ``{subject}``,
+    ``{session}``, ``{task}``, ``{run}``, ``{acq}``, ``{dir}``, ``{rec}``, and ``{hemi}`` (L and R, or lh and rh) for
+    surfaces: ``"{subject}/MNINonLinear/Results/{task}_{run}/{task}_{run}_Atlas.dtseries.nii"``. Needs no derivatives,
+    no sidecars, and no BIDS names; masks are then "none" or a file."""
+    t_r: Annotated[Positive, Unit("s")] | None = None
+    """Repetition time, where neither sidecars nor headers state the true one. It is compared with sidecars."""
+    events: Text | None = None
+    """Pattern of the tables of events where they are not in the BIDS folder beside the raw images:
+    ``"other/sub-{subject}_run-{run}.tsv"``. "none": there are no events; every run is one recording, and features are
+    matrices of runs (``kind = "series"``)."""
+    where: dict[Text, Patterns] = field(default_factory=dict)
+    """Events to use: for columns of the table, the values that are kept, with ``*`` and ``?``, or with ``!`` in front
+    those that are left out (``{ trial_type = ["clip*", "!clip_practice"] }``). All columns must agree."""
+    combine: dict[Text, Patterns] = field(default_factory=dict)
+    """New names for stimuli: ``{ face = ["face_*", "head"] }`` makes one stimulus of all whose names match."""
+    event_duration: Annotated[Positive, Unit("s")] | None = None
+    """Duration of every event, instead of what the table says (0, or nothing)."""
+    late_events: Annotated[str, OneOf(("error", "drop"))] = "error"
+    """Events that begin after the last volume, as in a run that was aborted: an error, or left out and reported."""
+    trim: Annotated[tuple[CountOrZero, CountOrZero], Unit("volumes")] = (0, 0)
+    """Volumes that are left out at the start and at the end of each run, such as dummy scans. Onsets of events still
+    count from the first volume of the file."""
+    confounds_file: Text | None = None
+    """Pattern of tables of confounds of one's own, one row per volume: TSV or CSV with a header, or ``.txt`` and
+    ``.1D`` with numbers only. They take the place of `confounds`."""
+    confound_columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
+    """Columns of these tables, with ``*`` and ``?``; all if left out."""
+    resample_mask: bool = False
+    """Bring a mask of another grid to that of the images, by the nearest neighbour."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""
         self._check_confounds()
+        self._check_patterns()
+        self._check_events()
         if self.per == "tr" and (self.window is not None or self.shift != SHIFT):
             raise ConfigError(
                 'shift and window belong to per = "stimulus"; with per = "tr", set `delays` of the models instead.'
             )
-        if self.kind in ("surface", "cifti") and self.mask not in ("brain", "none"):
+        if self.kind == "array" and (self.file is None or self.t_r is None):
+            raise ConfigError('kind = "array" needs file, a pattern of .npy files, and t_r.')
+        if self.kind in ("surface", "cifti", "array") and self.mask not in ("brain", "none"):
             raise ConfigError(
                 f'mask is {self.mask!r}, but for {self.kind} it can only be "brain" or "none" (both: every '
                 f"vertex with a signal)."
             )
 
     @property
+    def has_events(self) -> bool:
+        """Whether there are tables of events."""
+        return self.events != NO_EVENTS
+
+    @property
     def strategies(self) -> tuple[str, ...]:
         """Strategies for nilearn, "high_pass" among them if the file's cosines are wanted."""
+        if self.confounds_file is not None:
+            return ()
         extra = ("high_pass",) if self.high_pass == "confounds" and "high_pass" not in self.confounds else ()
         return (*self.confounds, *extra)
 
+    def _check_patterns(self) -> None:
+        for key in ("file", "events", "confounds_file"):
+            value = getattr(self, key)
+            if value is not None:
+                check_file_pattern(value, key, ("hemi",) if key == "file" else ())
+        if self.file is not None and (self.kind == "surface") != ("{hemi}" in self.file):
+            raise ConfigError(
+                f'file is {self.file!r}; {{hemi}} is needed for kind = "surface" and belongs to no other.'
+            )
+        if self.file is not None and self.kind == "volume" and self.mask == "brain":
+            raise ConfigError('file has no brain masks beside it: set mask = "none", or to the path of a mask.')
+        if self.resample_mask and self.mask in ("brain", "none"):
+            raise ConfigError(f"resample_mask does nothing with mask = {self.mask!r}; name a file in mask.")
+
+    def _check_events(self) -> None:
+        if not self.has_events:
+            if self.per != "tr":
+                raise ConfigError('events = "none" leaves no presentations; set per = "tr".')
+            wrong = [name for name in ("stimulus", "where", "combine", "event_duration") if getattr(self, name)]
+            if wrong:
+                raise ConfigError(f'{wrong[0]} does nothing with events = "none". Remove one of them.')
+        for name, patterns in self.where.items():
+            if name in ("onset", "duration"):
+                raise ConfigError(f"where: {name!r} is a time; name a column of words, such as trial_type.")
+            if all(pattern in ("!", "") for pattern in patterns):
+                raise ConfigError(f"where: {name} = {list(patterns)} chooses nothing.")
+
     def _check_confounds(self) -> None:
+        if self.confounds_file is not None:
+            given = [name for name in self.confounds if name != "motion"] + list(self.confound_options)
+            if given or self.high_pass == "confounds":
+                raise ConfigError(
+                    f'confounds_file takes the place of confounds, confound_options and high_pass = "confounds" '
+                    f"({', '.join(given) or 'confounds'}). Remove one of them."
+                )
+            return
+        if self.confound_columns is not None:
+            raise ConfigError("confound_columns are those of confounds_file, which is not given.")
         for name in self.confound_options:
             strategy = NEEDS.get(name, name)
             if strategy not in self.confounds:
@@ -195,7 +290,14 @@ class Betas(Loader):
     kind: Annotated[str, OneOf(("betas",))] = "betas"
     """Always "betas"."""
     file: Text | None = None
-    """A 4-D NIfTI image or a table with one row per trial."""
+    """Estimates of all trials, relative to the BIDS folder, or one file for each ``{session}``: 4-D NIfTI; two GIFTI or
+    MGH files of a surface with ``{hemi}`` (L and R, or lh and rh); CIFTI; an array or table (n_trials, n_targets) in
+    ``.npy``, TSV, CSV or parquet; arrays of GLMsingle and of NSD in ``.npy``, HDF5 or MATLAB files, (x, y, z, n_trials)
+    or reversed as MATLAB and h5py show them, which need `mask` for the place of voxels."""
+    key: Text | None = None
+    """Array of an HDF5 or MATLAB file; left out: ``betasmd`` (GLMsingle), ``betas`` (NSD), or the only one."""
+    where: dict[Text, Patterns] = field(default_factory=dict)
+    """Rows of `events` that belong to the estimates, by values or patterns of columns: ``{ SUBJECT = ["1"] }``."""
     events: Text | None = None
     """The table that lists the trials (columns: stimulus, ``run``, optionally ``session``, ``onset``,
     ``duration``)."""
@@ -208,6 +310,10 @@ class Betas(Loader):
             raise ConfigError('kind = "betas" needs `file` and `events`.')
         if self.per != "stimulus":
             raise ConfigError('betas have one row per trial; set per = "stimulus".')
+        check_file_pattern(self.file, "file", ("hemi",))
+        surface = "{hemi}" in self.file or self.file.endswith((".dscalar.nii", ".dtseries.nii"))
+        if surface and self.mask not in ("brain", "none"):
+            raise ConfigError(f"mask is {self.mask!r}, but {self.file!r} has no voxels; leave it out.")
 
 
 @settings("[load]")

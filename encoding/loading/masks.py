@@ -9,15 +9,20 @@ from ..io.bids.runs import RunFiles
 from ..io.images.volumes import grid_of, open_volume, read_mask, voxel_targets
 
 
-def subject_voxels(runs: list[RunFiles], mask: str | Path, subject: str) -> tuple[Targets, list[Exclusion]]:
-    """Choose the voxels that every run has."""
+def subject_voxels(
+    runs: list[RunFiles], mask: str | Path, subject: str, *, resample: bool = False
+) -> tuple[Targets, list[Exclusion]]:
+    """Choose the voxels that every run has; `resample` brings a mask of one's own to their grid."""
     grid = grid_of(open_volume(runs[0].bold[0]))
     exclusions: list[Exclusion] = []
     if mask == "none":
         inside = np.ones(grid.shape, dtype=bool)
     elif isinstance(mask, Path):
         inside, mask_grid = read_mask(mask)
-        _check_grid(mask, mask_grid, runs[0].bold[0], grid)
+        if resample and not mask_grid.same_as(grid):
+            inside = resample_mask(inside, mask_grid, grid)
+        else:
+            _check_grid(mask, mask_grid, runs[0].bold[0], grid)
     else:
         inside, exclusions = _common_brain(runs, grid, subject)
     if not inside.any():
@@ -25,6 +30,20 @@ def subject_voxels(runs: list[RunFiles], mask: str | Path, subject: str) -> tupl
         raise DataError(f"sub-{subject}: the mask is empty (no voxel {source}). Give another `mask` in [load].")
     entities = runs[0].entities
     return voxel_targets(inside, grid, entities.get("space", ""), entities.get("res", "")), exclusions
+
+
+def resample_mask(inside: np.ndarray, theirs: Grid, ours: Grid) -> np.ndarray:
+    """Look up the nearest voxel of a mask for every voxel of another grid; outside the mask's grid nothing is inside.
+
+    Shapes: `inside` (i, j, k); returns `ours.shape`.
+    """
+    places = np.indices(ours.shape).reshape(3, -1)
+    to_theirs = np.linalg.inv(theirs.affine) @ ours.affine
+    nearest = np.rint(to_theirs[:3, :3] @ places + to_theirs[:3, 3:]).astype(int)
+    within = ((nearest >= 0) & (nearest < np.array(theirs.shape)[:, None])).all(axis=0)
+    found = np.zeros(places.shape[1], bool)
+    found[within] = inside[tuple(nearest[:, within])]
+    return found.reshape(ours.shape)
 
 
 def _common_brain(runs: list[RunFiles], grid: Grid, subject: str) -> tuple[np.ndarray, list[Exclusion]]:
@@ -50,5 +69,6 @@ def _check_grid(path: Path, grid: Grid, bold: Path, expected: Grid) -> None:
     if not grid.same_as(expected):
         raise AlignmentError(
             f"{path}: its grid {grid.shape} differs in shape or affine from the grid {expected.shape} of "
-            f"{bold.name}. Resample the mask, or choose runs and masks of one space and resolution."
+            f"{bold.name}. Set resample_mask = true in [load] for a mask of your own, or choose runs "
+            f"and masks of one space and resolution."
         )

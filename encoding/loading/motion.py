@@ -25,17 +25,28 @@ def motion_of_rows(loader: Loader, responses: Responses, runs: Sequence[RunFiles
         return None
     motion = np.zeros((len(responses.samples), len(PARAMETERS) + 1))
     for run in responses.samples.runs:
-        table = read_table(files[run])  # type: ignore[arg-type]
+        path = files[run]
+        if path is None or path.suffix not in (".tsv", ".csv"):  # numbers without names
+            return None
+        table = read_table(path)
         if not {*PARAMETERS, DISPLACEMENT} <= set(table.columns):
             return None
-        columns = [numbers_of(table, name, str(files[run])) for name in (*PARAMETERS, DISPLACEMENT)]
+        columns = [numbers_of(table, name, str(path)) for name in (*PARAMETERS, DISPLACEMENT)]
         volumes = np.nan_to_num(np.stack(columns, axis=1))  # the first displacement is unknown
         rows = np.flatnonzero(responses.samples.run == run)
         samples = responses.samples[rows]
-        start = np.arange(len(volumes)) * responses.t_r
+        start = _first_volume(loader, responses, run) + np.arange(len(volumes)) * responses.t_r
         first, last = samples.onset, samples.onset + responses.t_r
         if samples.clock == "stimulus" and isinstance(loader, Scans):
             first = samples.onset + loader.shift
             last = first + window_lengths(samples, loader.window)
         motion[rows] = mean_weights(overlaps(first, last, start, start + responses.t_r)) @ volumes
     return motion
+
+
+def _first_volume(loader: Loader, responses: Responses, run: str) -> float:
+    """Return the time of the first volume of the file, which `trim` and StartTime move away from that of the extent."""
+    if responses.extents is None or not isinstance(loader, Scans):
+        return 0.0
+    onset = float(responses.extents.onset[responses.extents.run == run][0])
+    return onset - loader.trim[0] * responses.t_r

@@ -21,12 +21,14 @@ from ..core import (
 )
 from ..core.progress import Progress, silent
 from ..io.atomic import atomic_folder
-from ..io.bids.entities import plain
+from ..io.bids.entities import SHORT, plain
 from ..io.bids.index import unfetched_files
 from ..io.bids.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.bids.sidecars import find_derivatives
 from ..io.fetched import require_fetched, unfetched_error
 from ..io.images.formats import read_run
+from ..io.patterns import BRACES, find_files, fits
+from ..io.patterns import SHORT as SHORT_NAMES
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
@@ -87,6 +89,11 @@ def load_responses(
     """
     subject, folder = subject.removeprefix("sub-"), Path(folder)
     if isinstance(loader, Betas):
+        if list(sessions or ()) or bids_filters:
+            raise ConfigError(
+                "--session-label and --bids-filter-file choose images of runs; betas are chosen by `where` and the "
+                "names of files in [load]."
+            )
         return load_betas(loader, index, subject, folder)
     if isinstance(loader, Blocks):
         _no_filters(bids_filters)
@@ -96,7 +103,9 @@ def load_responses(
     runs, exclusions = _find_runs(loader, index, subject, query)
     provenance = _provenance(loader, index, subject, runs, query)
     if saved_with(folder, provenance.key):
-        return load(folder)
+        found = load(folder)
+        if found.extents is not None:  # as of version 0.2
+            return found
     with atomic_folder(folder) as temporary:
         responses = _load_runs(loader, index, subject, runs, temporary, progress)
         responses = dataclasses.replace(
@@ -223,15 +232,16 @@ def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
 def _find_runs(
     loader: Scans, index: BidsIndex, subject: str, query: RunQuery
 ) -> tuple[list[RunFiles], tuple[Exclusion, ...]]:
-    runs = index.runs(subject, query)
+    runs = [_with_own_files(loader, index, subject, run) for run in index.runs(subject, query)]
     missing = index.missing(subject, query)
     if missing and loader.missing_runs == "error":
         raise DataError(_told_missing(missing, index.skipped(subject, query), runs, loader.kind, subject))
     require_fetched(_needed(loader, runs), f"sub-{subject}")
     for run in runs:
         where = f"sub-{subject}, {run.label}"
-        _events_of(run, index, where)
-        if loader.strategies and run.confounds is None:
+        if loader.has_events:
+            _events_of(run, index, where)
+        if (loader.strategies or loader.confounds_file) and run.confounds is None:
             run_confounds(loader, run, where)
     spaces = sorted({run.entities.get("space", "none") for run in runs})
     if len(spaces) > 1:
@@ -269,10 +279,13 @@ def _needed(loader: Scans, runs: list[RunFiles]) -> list[Path]:
 def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
     inputs = {}
     for run in runs:
-        inputs[f"{run.label} metadata"] = digest([run.t_r, run.raw_t_r, dict(run.entities)])
+        begin = [] if run.start_time is None else [run.start_time]
+        inputs[f"{run.label} metadata"] = digest([run.t_r, run.raw_t_r, dict(run.entities), *begin])
         for path in run.inputs:
             if path != run.mask or loader.mask == "brain":
-                inputs[path.name] = fingerprint(path)
+                # Without BIDS, files of different runs may have one name.
+                name = path.name if path.name not in inputs else f"{run.label} {path.name}"
+                inputs[name] = fingerprint(path)
     if loader.mask not in ("brain", "none"):
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
@@ -298,25 +311,29 @@ def _load_runs(
     exclusions: list[Exclusion] = []
     if loader.kind == "volume":
         own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
-        targets, exclusions = subject_voxels(runs, loader.mask if own is None else own, subject)
+        targets, exclusions = subject_voxels(
+            runs, loader.mask if own is None else own, subject, resample=loader.resample_mask
+        )
     stimuli = stimuli_of(index, loader.stimuli, subject)
     warned: list[str] = []
-    parts, shown, t_r = [], [], None
+    parts, t_r = [], None
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
             where = f"sub-{subject}, {run.label}"
-            events = _events_of(run, index, where)
-            presentations = read_presentations(events, run.label, stimulus=loader.stimulus, stimuli=stimuli)
+            presentations = None
+            if loader.has_events:
+                events = _events_of(run, index, where)
+                presentations = read_presentations(events, run.label, loader=loader, stimuli=stimuli)
             confounds = run_confounds(loader, run, where)
             image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
-            stated, told = agreed_t_r(run, image.t_r, where)
-            warned += (*told, *told_overlaps(presentations, stated, where))
+            stated, told = agreed_t_r(run, image.t_r, where, loader.t_r)
+            overlapping = () if presentations is None else told_overlaps(presentations, stated, where)
+            warned += (*told, *overlapping)
             targets, t_r = image.targets, _same_t_r(stated, t_r, where)
-            rows = run_rows(loader, image, presentations, confounds, t_r=t_r, where=where)
+            rows = run_rows(loader, run, image, presentations, confounds, t_r=t_r, where=where)
             append(rows.values)
             # Keep what is small only; the values of the run are freed before the next is read.
             parts.append(dataclasses.replace(rows, values=np.zeros((0, 0), np.float32)))
-            shown.append(presentations)
             del image, rows
             progress(done / len(runs))
     exclusions += _blank(folder / "values.npy", parts, runs, subject)
@@ -327,21 +344,53 @@ def _load_runs(
         values=np.load(folder / "values.npy", mmap_mode="r"),
         samples=_joined([part.samples for part in parts]),
         targets=targets,  # type: ignore[arg-type]
-        presentations=_joined(shown),
+        presentations=_joined([part.presentations for part in parts]),
         drift=_padded([part.drift for part in parts]),
         subject=subject,
         task="+".join(sorted({run.entities.get("task", "") for run in runs})),
         t_r=float(t_r),  # type: ignore[arg-type]
         exclusions=(*exclusions, *(note for part in parts for note in part.exclusions)),
         warnings=tuple(warned),
+        extents=_joined([part.extent for part in parts]),
     )
+
+
+def _with_own_files(loader: Scans, index: BidsIndex, subject: str, run: RunFiles) -> RunFiles:
+    """Take events and confounds of a run from where the settings say."""
+    found: dict[str, Path | None] = {}
+    if not loader.has_events:
+        found["events"] = None
+    elif loader.events is not None:
+        found["events"] = file_of_run(loader.events, index.bids_dir, subject, run, "events")
+    if loader.confounds_file is not None:
+        found["confounds"] = file_of_run(loader.confounds_file, index.bids_dir, subject, run, "confounds_file")
+    return dataclasses.replace(run, **found) if found else run  # type: ignore[arg-type]
+
+
+def file_of_run(pattern: str, base: Path, subject: str, run: RunFiles, key: str) -> Path | None:
+    """Find the one file of a run among those that a pattern names; None if there is none."""
+    short = {"sub": subject} | {SHORT.get(name, name): value for name, value in run.entities.items()}
+    unknown = [name for name in BRACES.findall(pattern) if SHORT_NAMES[name] not in short]
+    if unknown:
+        raise DataError(
+            f"sub-{subject}, {run.label}: {key} = {pattern!r} in [load] has {{{unknown[0]}}}, which the name of its "
+            f"image ({run.bold[0].name}) does not tell. There is: {', '.join(sorted(short))}."
+        )
+    found = [path for values, path in find_files(pattern, base) if fits(values, short)]
+    if len(found) > 1:
+        raise DataError(
+            f"sub-{subject}, {run.label}: {len(found)} files are named like {key} = {pattern!r} in [load] "
+            f"({found[0].name}, {found[1].name}). Put more entities into the pattern."
+        )
+    return found[0] if found else None
 
 
 def _events_of(run: RunFiles, index: BidsIndex, where: str) -> Path:
     if run.events is None:
         raise DataError(
             f"{where}: no events.tsv in {index.bids_dir} matches {run.bold[0].name}. "
-            f"Add it, or leave the run out with a BIDS filter."
+            f"Add it, name its folder with `events` in [load], or leave the run out with a BIDS filter. With features "
+            f'in time for each run, events = "none" needs none.'
         )
     return run.events
 

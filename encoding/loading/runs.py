@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import DataError, Exclusion, Samples
-from ..io.bids.confounds import Confounds, read_confounds
+from ..io.bids.confounds import Confounds, read_confounds, read_own_confounds
 from ..io.bids.runs import RunFiles
 from ..io.images.formats import RunImage
 from ..numerics.cleaning import clean_series, cosine_drifts, linear_drift, orthonormal, zscore_rows
@@ -25,28 +25,36 @@ class RunRows:
     samples: Samples  # The rows
     drift: np.ndarray  # (n_rows, n_drift) Orthonormal basis of the slow signals; no columns on the clock "stimulus"
     exclusions: tuple[Exclusion, ...]  # What was left out
+    presentations: Samples  # What was shown
+    extent: Samples  # (1,) The run itself
 
 
-def agreed_t_r(run: RunFiles, header: float | None, where: str) -> tuple[float, tuple[str, ...]]:
+def agreed_t_r(
+    run: RunFiles, header: float | None, where: str, given: float | None = None
+) -> tuple[float, tuple[str, ...]]:
     """Compare every statement of the repetition time; in seconds, with what the report must warn of.
 
     fMRIPrep 23.2.0 wrote 1 s into every header. Sidecars of the raw and of the preprocessed run that agree therefore
-    outrank a header, and any sidecar outranks a header of exactly 1 s.
+    outrank a header, any sidecar outranks a header of exactly 1 s, and the configuration outranks any header.
     """
     _require_regular(run, where)
-    stated = {"the sidecar": run.t_r, "the raw sidecar": run.raw_t_r}
+    stated = {"t_r in [load]": given, "the sidecar": run.t_r, "the raw sidecar": run.raw_t_r}
     known = {name: value for name, value in stated.items() if value is not None}
     name = f"the header of {run.bold[0].name}"
     if header is not None:
         known[name] = header
     if not known:
         raise DataError(
-            f"{where}: neither sidecar nor header state a repetition time. Add RepetitionTime to the JSON sidecar."
+            f"{where}: neither sidecar nor header state a repetition time. Add RepetitionTime to the JSON sidecar, or "
+            f"set `t_r` in [load]."
         )
     first, t_r = next(iter(known.items()))
     warnings: tuple[str, ...] = ()
     for other, value in known.items():
         if abs(value - t_r) <= T_R_TOLERANCE:
+            continue
+        if other == name and given is not None:
+            warnings = (f"{where}: the repetition time is {t_r:g} s by t_r in [load], but {value:g} s by {name}",)
             continue
         if other == name and ((run.raw_t_r is not None and run.derived_t_r is not None) or value == 1.0):
             warnings = (
@@ -91,6 +99,10 @@ def _require_regular(run: RunFiles, where: str) -> None:
 
 def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
     """Read the confounds of a run, as far as the loader wants them."""
+    if loader.confounds_file is not None:
+        if run.confounds is None:
+            raise DataError(f"{where}: no file is named like confounds_file = {loader.confounds_file!r} in [load].")
+        return read_own_confounds(run.confounds, loader.confound_columns)
     if run.confounds is None:
         if loader.strategies:
             raise DataError(
@@ -103,18 +115,33 @@ def run_confounds(loader: Scans, run: RunFiles, where: str) -> Confounds | None:
 
 
 def run_rows(
-    loader: Scans, image: RunImage, presentations: Samples, confounds: Confounds | None, *, t_r: float, where: str
+    loader: Scans,
+    run: RunFiles,
+    image: RunImage,
+    presentations: Samples | None,
+    confounds: Confounds | None,
+    *,
+    t_r: float,
+    where: str,
 ) -> RunRows:
-    """Clean a run and take its rows."""
+    """Clean a run and take its rows; without presentations the run is the one thing that was shown."""
     n_scans = len(image.values)
     end = n_scans * t_r
-    _check_events(loader, presentations, end, where)
+    # A volume is centred on the moment that slices were shifted to.
+    begin = 0.0 if run.start_time is None else _checked_start(run.start_time, t_r, where) - t_r / 2
+    extent = Samples(
+        np.array([run.name]), np.array([begin + loader.trim[0] * t_r]),
+        np.array([(n_scans - sum(loader.trim)) * t_r]), np.array([run.label]), "stimulus",
+    )  # fmt: skip
+    presentations = extent if presentations is None else presentations
+    presentations, late = _check_events(loader, presentations, end, where)
     if confounds is not None and len(confounds.kept) != n_scans:
         raise DataError(
             f"{where}: the confounds table has {len(confounds.kept)} rows, but the image has {n_scans} volumes. "
             f"They must be of the same run."
         )
     kept = np.ones(n_scans, bool) if confounds is None else confounds.kept
+    kept, trimmed = _trim(loader, kept, where)
     drift, nuisance = _bases(loader, confounds, kept, t_r)
     free = kept.sum() - drift.shape[1] - nuisance.shape[1]
     if free < 2:
@@ -125,23 +152,54 @@ def run_rows(
     values = image.values if kept.all() else image.values[kept]
     unusable = clean_series(values, drift, nuisance, standardize=loader.standardize, despike=loader.despike)
     exclusions = [
+        *late,
+        *trimmed,
         *_early_events(loader, presentations, t_r, where),
         *_late_ends(loader, presentations, t_r, end, where),
     ]
-    if not kept.all():
-        exclusions.append(Exclusion("volumes", int(np.sum(~kept)), "scrubbed or before the steady state", where))
-    start = np.flatnonzero(kept) * t_r
+    lost = int(np.sum(~kept)) - sum(note.n for note in trimmed)
+    if lost:
+        exclusions.append(Exclusion("volumes", lost, "scrubbed or before the steady state", where))
+    start = begin + np.flatnonzero(kept) * t_r
     if loader.per == "tr":
         samples = _volume_samples(presentations, start, t_r)
-        return RunRows(values, unusable, samples, drift.astype(np.float32), tuple(exclusions))
+        return RunRows(values, unusable, samples, drift.astype(np.float32), tuple(exclusions), presentations, extent)
     rows, samples, notes = _windows(loader, values, presentations, start, t_r=t_r, end=end, where=where)
     if loader.scale_rows is True:
         unusable |= zscore_rows(rows)
-    return RunRows(rows, unusable, samples, np.zeros((len(rows), 0), np.float32), (*exclusions, *notes))
+    no_drift = np.zeros((len(rows), 0), np.float32)
+    return RunRows(rows, unusable, samples, no_drift, (*exclusions, *notes), presentations, extent)
 
 
-def _check_events(loader: Scans, presentations: Samples, end: float, where: str) -> None:
+def _checked_start(start_time: float, t_r: float, where: str) -> float:
+    """Refuse a StartTime outside the first volume."""
+    if not 0 <= start_time <= t_r + T_R_TOLERANCE:
+        raise DataError(
+            f"{where}: StartTime in the JSON sidecar is {start_time:g} s, but slices can only be shifted to a moment "
+            f"of the volume, from 0 to {t_r:g} s. Correct it, or set `trim` in [load] if volumes were dropped before."
+        )
+    return start_time
+
+
+def _trim(loader: Scans, kept: np.ndarray, where: str) -> tuple[np.ndarray, list[Exclusion]]:
+    """Leave out volumes at both ends."""
+    first, last = loader.trim
+    if not first and not last:
+        return kept, []
+    if first + last >= len(kept):
+        raise DataError(f"{where}: trim = [{first}, {last}] in [load] leaves none of its {len(kept)} volumes.")
+    inside = np.zeros(len(kept), bool)
+    inside[first : len(kept) - last] = True
+    return kept & inside, [Exclusion("volumes", first + last, f"trim = [{first}, {last}] in [load]", where)]
+
+
+def _check_events(loader: Scans, presentations: Samples, end: float, where: str) -> tuple[Samples, list[Exclusion]]:
+    """Refuse events that no volume can show, or leave them out."""
     late = presentations.onset >= end
+    notes = []
+    if late.any() and not late.all() and loader.late_events == "drop":
+        notes.append(Exclusion("presentations", int(late.sum()), f"begin after the last volume ({end:g} s)", where))
+        presentations, late = presentations[~late], late[~late]
     if late.any():
         first = int(np.flatnonzero(late)[0])
         raise DataError(
@@ -151,12 +209,15 @@ def _check_events(loader: Scans, presentations: Samples, end: float, where: str)
         )
     instant = presentations.duration == 0
     if instant.any() and (loader.per == "tr" or loader.window is None):
-        advice = "Give durations" + ("." if loader.per == "tr" else ", or set `window`.")
+        advice = "Give durations, or set `event_duration`" + ("." if loader.per == "tr" else " or `window`.")
         raise DataError(f"{where}: {instant.sum()} events have the duration 0, which covers no volume. {advice}")
+    return presentations, notes
 
 
 def _early_events(loader: Scans, presentations: Samples, t_r: float, where: str) -> list[Exclusion]:
     """Note what begins before the first volume, of which only a part was acquired."""
+    if not loader.has_events:
+        return []
     first = presentations.onset if loader.per == "tr" else presentations.onset + loader.shift
     early = first < -T_R_TOLERANCE
     if not early.any():

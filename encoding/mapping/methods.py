@@ -1,6 +1,6 @@
 """The methods section of a report, written from what was actually done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .rsa_maps import describe_choices
@@ -22,7 +22,7 @@ def describe_methods(summary: Summary) -> str:
     parts = [_responses(summary, settings["load"])]
     if summary.models:
         parts += [
-            _features(summary, settings["align"]),
+            _features(summary, settings["align"], settings.get("features", ())),
             _folds(summary, settings["split"]),
             _models(summary),
             _scores(summary),
@@ -30,6 +30,16 @@ def describe_methods(summary: Summary) -> str:
     parts += [describe_choices(choices) for choices in summary.rsa.values()]
     parts += _recipe(settings.get("recipe"))
     return "\n\n".join(parts)
+
+
+# What is written of each way from rows in time to volumes; None stands for the default.
+RESAMPLED = {
+    "mean": "means weighted by time",
+    "sum": "sums, of which every volume gets the share of its time",
+    "last": "the last row that begins in a volume",
+    "lanczos": "Lanczos interpolation with three lobes",
+    None: "means weighted by time, or Lanczos interpolation with three lobes where rows have onsets",
+}
 
 
 def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
@@ -51,6 +61,9 @@ def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
         return f"{text} {_presentations(summary, load)}".rstrip()
     options = load.get("confound_options", {})
     confounds = ", ".join(f"{name} {options.get(name, '')}".strip() for name in load["confounds"]) or "none"
+    if load.get("confounds_file"):
+        columns = ", ".join(load.get("confound_columns") or ()) or "all columns"
+        confounds = f"{columns} of the tables {load['confounds_file']!r}"
     high_pass = load["high_pass"]
     drift = {"confounds": "the cosine regressors of the confounds table", False: "no high-pass filter"}.get(
         high_pass, f"discrete cosines up to {high_pass} Hz"
@@ -78,21 +91,27 @@ def _presentations(summary: Summary, load: Mapping[str, Any]) -> str:
         return ""
     named = LISTS.get(load.get("stimuli") or "none", f"the table {load.get('stimuli')!r}")
     known = f", with repeats under other names known from {named}" if named else ""
+    if load.get("events") == "none" and load["kind"] not in ("betas", "bdata"):
+        return f"No events were used: each of {summary.n_presentations} runs is one recording."
     rows = "" if summary.clock == "stimulus" else "volumes "
     uses = ", ".join(f"{n} {rows}{use}" for use, n in summary.uses.items())
     return f"There were {summary.n_presentations} presentations of {summary.n_stimuli} stimuli{known}: {uses}."
 
 
-def _features(summary: Summary, align: Mapping[str, Any]) -> str:
+def _features(summary: Summary, align: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> str:
     spaces = ", ".join(f"{name} ({n})" for name, n in summary.features.items())
     if summary.clock == "stimulus":
         centred = "were centred over the presentations of each run" if align["centre"] else "were not centred per run"
         return f"Feature spaces (number of features): {spaces}. Features {centred}."
     delays = ", ".join(str(delay) for delay in align["delays"])
+    in_time = [source for source in sources if "resample" in source]
+    how = "by the overlap of presentations and volumes" if len(in_time) < len(sources) or not sources else ""
+    moments = ", ".join(f"{source['name']} by {RESAMPLED[source['resample']]}" for source in in_time)
+    how += (", or " if how and moments else "") + (f"from rows in time ({moments})" if moments else "")
     return (
-        f"Feature spaces (number of features after delays): {spaces}. Features were laid out on volumes by the overlap "
-        f"of presentations and volumes, delayed by {delays} volumes within runs (finite impulse response), and the "
-        f"mean, the trend and the slow cosines that had been taken out of the responses were taken out of them too."
+        f"Feature spaces (number of features after delays): {spaces}. Features were laid out on volumes {how}, "
+        f"delayed by {delays} volumes within runs (finite impulse response), and the mean, "
+        f"the trend and the slow cosines that had been taken out of the responses were taken out of them too."
     )
 
 

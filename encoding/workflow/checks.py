@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..config.settings import Study
-from ..core import Atlas, DataError, EncodingError, Targets
+from ..core import Atlas, DataError, EncodingError, FeatureSpace, Targets
+from ..embedding import SeriesTable, SourceContext
 from ..fitting.splits import check_runs
 from ..io.atlases.catalogue import add_user_sets
 from ..io.atlases.matching import check_places
-from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import BidsIndex, RunFiles
 from ..io.bids.sidecars import read_json
 from ..io.images.cifti import grayordinates_of
@@ -22,13 +22,15 @@ from ..io.tables import read_table
 from ..loading import Betas, Blocks, Scans, find_runs
 from ..loading.bdata import SPACE
 from ..loading.bdata_files import bdata_sources
+from ..loading.estimates import files_of
 from ..loading.events import read_presentations
 from ..loading.loader import dataset_path, stimuli_of
 from ..loading.masks import subject_voxels
+from ..loading.series import check_series
 from .disk import Footprint, footprint
-from .jobs import STRUCTURES, Job, Places, PlainFolder, chosen_atlases, load_named_atlas
+from .jobs import STRUCTURES, Job, Places, chosen_atlases, index_of, load_named_atlas
 
-TARGETS = {"surface": "vertex", "volume": "voxel", "cifti": "grayordinate", "bdata": "voxel"}
+TARGETS = {"surface": "vertex", "volume": "voxel", "cifti": "grayordinate", "bdata": "voxel", "array": "column"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,9 +63,8 @@ def check_dataset(
     description = places.bids_dir / "dataset_description.json"
     if description.is_file():
         read_json(description)  # its name goes into the results, and an unreadable one stops the index
-    index: BidsIndex = PlainFolder(places.bids_dir, places.bids_dir)
-    if not isinstance(study.load, Blocks):
-        index = PybidsIndex(places.bids_dir, places.derivatives, subjects=tuple(subjects))
+    index = index_of(study.load, places, subjects)
+    series = _series(study, places, problems)
     counts: dict[str, int] = {}
     regions: dict[str, int] = {}
     failed: dict[str, str] = {}
@@ -74,6 +75,8 @@ def check_dataset(
             runs, counts[subject] = _files(job, index)
             if runs and study.models and folds:
                 check_runs(study.split, [run.label for run in runs])
+            if isinstance(study.load, Scans):
+                check_series(study.load, series, runs, subject)
         if of_subject:
             failed[subject] = of_subject[0]
         elif not isinstance(study.load, Betas):  # the space of betas is known once they are read
@@ -82,6 +85,16 @@ def check_dataset(
     if problems:
         raise DataError(listed(problems))
     return Checked(counts, regions, failed)
+
+
+def _series(study: Study, places: Places, problems: list[str]) -> list[FeatureSpace]:
+    """Read the feature spaces in time, whose length is compared with that of every run."""
+    found = []
+    for source in study.features:
+        if isinstance(source, SeriesTable):
+            with _noting(problems):
+                found.append(source.make_space(SourceContext(places.bids_dir, places.output_dir)))
+    return found
 
 
 def listed(problems: Sequence[str]) -> str:
@@ -109,9 +122,8 @@ def _files(job: Job, index: BidsIndex) -> tuple[list[RunFiles], int]:
     if load.mask not in ("brain", "none"):
         dataset_path(index, load.mask, subject)
     if isinstance(load, Betas):
-        for name in (load.file, load.events):
-            dataset_path(index, str(name), subject)
-        return [], 1
+        dataset_path(index, str(load.events), subject)
+        return [], len(files_of(load, index, subject))
     runs, _ = find_runs(load, index, subject, sessions=job.sessions, bids_filters=job.filters)
     return runs, len(runs)
 
@@ -154,7 +166,7 @@ def expected_footprint(job: Job) -> Footprint | None:
     n_targets, n_rows = _size_of(job, index, runs), 0
     for run in runs:
         if load.per == "stimulus" and run.events is not None:
-            n_rows += len(read_presentations(run.events, run.label, stimulus=load.stimulus))
+            n_rows += len(read_presentations(run.events, run.label, loader=load))
         else:
             n_rows += _n_volumes(load.kind, run)
     n_outer = study.split.n_outer if isinstance(study.split.n_outer, int) else len(runs)
@@ -167,11 +179,12 @@ def _size_of(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> int:
     load = job.study.load
     if load.kind == "volume":
         mask = load.mask if load.mask in ("brain", "none") else dataset_path(index, load.mask, job.subject)
-        return len(subject_voxels(list(runs), mask, job.subject)[0])
+        resample = isinstance(load, Scans) and load.resample_mask
+        return len(subject_voxels(list(runs), mask, job.subject, resample=resample)[0])
     return sum(targets_of_file(load.kind, path) for path in runs[0].bold)
 
 
 def _n_volumes(kind: str, run: RunFiles) -> int:
-    if kind == "surface" and run.confounds is not None:
+    if kind == "surface" and run.confounds is not None and run.confounds.suffix == ".tsv":
         return len(read_table(run.confounds))  # a GIFTI file would have to be read whole
     return volumes_of_file(kind, run.bold[0])

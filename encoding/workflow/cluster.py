@@ -1,5 +1,6 @@
 """Workers on this machine, at an address, or in jobs of Slurm or Grid Engine: all of them by Dask."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from ..fitting.budget import ComputeSettings, parse_size
 if TYPE_CHECKING:
     from distributed import Client
 
+logger = logging.getLogger(__name__)
 S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -151,6 +153,7 @@ def open_workers(
         else:
             cluster = _local(compute, int(rest), stack) if kind == "local" else _queued(compute, kind)
             client = stack.enter_context(Client(stack.enter_context(cluster)))
+        logger.info("Every task is shown on %s", client.dashboard_link)
         if hear is not None:
             client.subscribe_topic(TOPIC, lambda event: hear(event[1]))
         yield DaskWorkers()

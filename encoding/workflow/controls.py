@@ -45,6 +45,7 @@ SHOWN = {
     ".tiff",
 }
 BLOCKS, WIDTH = 16, 128  # targets are read in blocks of neighbours, which costs little on disk
+LARGEST = 10**10  # rows times squared features whose spectrum is computed, some ten seconds
 
 
 def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary | None:
@@ -63,7 +64,9 @@ def control_subject(job: Job, loaded: Loaded, fitted: Fitted) -> ControlsSummary
     return ControlsSummary(
         tuple(_summary(control, flag) for control, flag in zip(found, flags, strict=True)),
         len(columns),
-        hidden_duplicates(loaded.described, responses.samples, folds),
+        hidden_duplicates(
+            [space for space in loaded.described if space.samples.clock == "none"], responses.samples, folds
+        ),
         {name: _or_none(value) for name, value in lags.items()},
         round(time.perf_counter() - began, 2),
         same_files({name: fingerprint(path) for name, path in files.items()}, responses.samples, folds),
@@ -158,8 +161,12 @@ def _random(job: Job, loaded: Loaded, Y: np.ndarray, folds: list[tuple[np.ndarra
     """Draw random features with the size and spectrum of the widest space."""
     widest = max(loaded.described, key=lambda space: space.n_features)
     meaning = f"random numbers with the size and spectrum of {widest.name}"
+    if widest.samples.clock == "time" and widest.values.size * widest.n_features > LARGEST:
+        why = f"{len(widest.values)} rows of {widest.n_features} features are too many"
+        return Control("random", meaning, widest.n_features, np.nan, np.nan, np.nan, why)
     values = random_twin(widest.values, np.random.default_rng(job.study.seed)).astype(np.float32)
-    space = FeatureSpace("random", values, widest.samples, tuple(f"f{k}" for k in range(values.shape[1])))
+    names = tuple(f"f{k}" for k in range(values.shape[1]))
+    space = FeatureSpace("random", values, widest.samples, names, placement=widest.placement)
     return _of_stimuli(job, loaded, space, meaning, Y, folds)
 
 

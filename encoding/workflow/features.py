@@ -41,7 +41,7 @@ def make_spaces(
     Returns
     -------
     tuple of FeatureSpace
-        One row per stimulus, in the order of the configuration.
+        One row per stimulus, or many per recording; in the order of the configuration.
     """
     spaces: dict[str, FeatureSpace] = {}
     for source in in_order(study.features):
@@ -59,10 +59,10 @@ def make_spaces(
 
 def _checked(source: FeatureSource, space: FeatureSpace) -> FeatureSpace:
     """Refuse what a source of another package should not return."""
-    if not isinstance(space, FeatureSpace) or (space.name, space.samples.clock) != (source.name, "none"):
+    if not isinstance(space, FeatureSpace) or space.name != source.name or space.samples.clock not in ("none", "time"):
         raise DataError(
             f"[[features]] {source.name!r}: {type(source).__name__}.make_space returned {space!r}, but a FeatureSpace "
-            f"named {source.name!r} with one row per stimulus (clock 'none') is needed."
+            f"named {source.name!r} with one row per stimulus (clock 'none') or in time ('time') is needed."
         )
     return space
 

@@ -127,7 +127,8 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
     by_name = {space.name: space for space in loaded.spaces}
     # Tables speak of models, as those of scores do; most models have the name of their space.
     spaces = [_renamed(by_name[band], models[band]) for band in by_name if band in models]
-    described = tuple(_renamed(space, models[space.name]) for space in loaded.described if space.name in models)
+    per_stimulus = [space for space in loaded.described if space.samples.clock == "none"]
+    described = tuple(_renamed(space, models[space.name]) for space in per_stimulus if space.name in models)
     uses = fitted.folds.uses(job.study.split.repeats)
     use = ~np.char.startswith(uses, "left out")
     versions = {models[first]: by_name[second] for first, second in settings.versions if first in models}

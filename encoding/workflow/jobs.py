@@ -39,10 +39,11 @@ from ..io.atlases.packages import PACKAGED
 from ..io.atlases.remote import REMOTE
 from ..io.atlases.shipped import shipped_space
 from ..io.bids.index import PybidsIndex
+from ..io.bids.patterned import PatternIndex, pattern_subjects
 from ..io.bids.runs import BidsIndex, PlainFolder, RunFiles
 from ..io.locks import locked
 from ..io.partial import sweep_results
-from ..loading import Blocks, Loader, bdata_subjects, first_bdata_file
+from ..loading import Betas, Blocks, Loader, Scans, bdata_subjects, first_bdata_file
 from ..mapping import BDATA, FACTS, SEGMENTATIONS, choose_atlases
 
 # Exclusions of a whole part of what was asked for: the participant is finished without it, and the program says so.
@@ -205,11 +206,9 @@ class Job:
         Returns
         -------
         BidsIndex
-            Of this subject only; the folder alone where responses are bdata files, which are found by their names.
+            Of this subject only; the folder alone where responses are found by the names of files.
         """
-        if isinstance(self.study.load, Blocks):
-            return PlainFolder(self.places.bids_dir, self.places.bids_dir)
-        return PybidsIndex(self.places.bids_dir, self.places.derivatives, subjects=(self.subject,))
+        return index_of(self.study.load, self.places, (self.subject,))
 
 
 def _with_spaces(analysis: Rsa, there: set[str]) -> Rsa:
@@ -294,6 +293,16 @@ class Fitted:
         return {"use": self.folds.uses(repeats), **self.folds.membership()}
 
 
+def index_of(load: Loader, places: Places, subjects: Sequence[str]) -> BidsIndex:
+    """Index the files of some subjects: by BIDS, or by patterns of names where there is no BIDS dataset."""
+    if isinstance(load, Blocks | Betas):
+        return PlainFolder(places.bids_dir, places.bids_dir)
+    if isinstance(load, Scans) and load.file is not None:
+        labels = {"space": load.space, "res": load.res, "den": load.density}
+        return PatternIndex(places.bids_dir, load.file, {name: value for name, value in labels.items() if value})
+    return PybidsIndex(places.bids_dir, places.derivatives, subjects=tuple(subjects))
+
+
 def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = None) -> list[str]:
     """List the subjects of a dataset.
 
@@ -304,7 +313,7 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     wanted : sequence of str
         Labels; all unless given.
     loader : Loader, optional
-        Settings; of the kind "bdata", subjects are those that have files, without folders of their own.
+        Settings; where files are found by their names, subjects are those that have some, without folders of their own.
 
     Returns
     -------
@@ -319,7 +328,12 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     if isinstance(loader, Blocks):
         found = bdata_subjects(str(loader.file), places.bids_dir)
         return _chosen(places.bids_dir, found, wanted, f"Files named {loader.file} are needed.")
-    return _chosen(places.bids_dir, [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()], wanted)
+    folders = [path.name for path in places.bids_dir.glob("sub-*") if path.is_dir()]
+    by_name = isinstance(loader, Scans) or not folders
+    if isinstance(loader, Scans | Betas) and by_name and loader.file is not None:
+        there = pattern_subjects(loader.file, places.bids_dir)
+        return _chosen(places.bids_dir, there, wanted, f"Files named {loader.file} are needed.")
+    return _chosen(places.bids_dir, folders, wanted)
 
 
 def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:

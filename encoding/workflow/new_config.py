@@ -3,20 +3,22 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..core import DataError
+from ..core import AlignmentError, DataError
 from ..io.bids.entities import EntityFile, natural_order, run_key
 from ..io.bids.index import PybidsIndex
-from ..io.tables import STIMULUS_COLUMNS, read_table
+from ..io.bids.runs import RunFiles, RunQuery
+from ..io.images.formats import length_of_run
+from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table
+from ..loading.names import same_names
+from .new_series import FEATURE_FOLDERS, BetasFound, SeriesCandidate, find_betas, series_of_runs, series_of_stimuli
 
 TABLES = (".tsv", ".csv", ".parquet")
-# Folders of a dataset in which people keep descriptions of stimuli.
-FEATURE_FOLDERS = ("stimuli", "features", "phenotype", "derivatives/features")
 KINDS = {".func.gii": "surface", ".dtseries.nii": "cifti", ".nii.gz": "volume", ".nii": "volume"}
 # What can be drawn as a whole comes first.
 PREFERRED = (
@@ -59,6 +61,7 @@ class Version:
     space: str
     res: str
     density: str
+    desc: str = ""  # where it is not the usual one
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -76,12 +79,14 @@ class Version:
 class _Design:
     """What is loaded, and how it is divided."""
 
-    task: str
+    tasks: tuple[str, ...]
     version: Version
     column: str  # of events, with the names of stimuli
     confounds: dict[str, str]
     repeats: str
     n_runs: int
+    per_volume: bool = False  # features are in time
+    masked: bool = True  # there are brain masks
 
 
 def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
@@ -89,24 +94,79 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
 
     The first subject with preprocessed images stands for all; `encoding check` and the run itself look at the others.
     """
-    index = PybidsIndex(bids_dir, derivatives)
+    bids_dir, derivatives = bids_dir.resolve(), derivatives.resolve() if derivatives is not None else None
     proposal = Proposal()
+    try:
+        index = PybidsIndex(bids_dir, derivatives)
+    except DataError:
+        betas = find_betas(bids_dir) if derivatives is None else None
+        if betas is None:
+            raise
+        return _of_betas(bids_dir, betas, proposal)
     subject, raw, bold, derived = _first_subject(index, proposal)
-    task = _choose_task(raw, bold, proposal)
-    bold = [file for file in bold if file.get("task") == task]
+    tasks = _choose_tasks(raw, bold, proposal)
+    task = "+".join(tasks)
+    bold = [file for file in bold if file.get("task") in tasks]
     version, runs = _choose_version(bold, proposal)
     proposal.found.append(f"sub-{subject}: {len(runs)} runs of task {task!r} as {version}")
-    shown, column = _presentations(raw, task, proposal)
+    shown, column = _presentations(raw, tasks, proposal)
     features = _features(bids_dir, shown, proposal) if len(shown) else []
-    confounds = _confounds([file for file in derived if file.get("task") == task], proposal)
+    query = RunQuery(
+        version.kind, tasks, version.space or None, version.res or None, version.density or None,
+        version.desc or ("preproc" if version.kind == "volume" else None),
+    )  # fmt: skip
+    files = index.runs(subject, query)
+    series = [] if features else _series(bids_dir, files, shown, version.kind, proposal)
+    confounds = _confounds([file for file in derived if file.get("task") in tasks], proposal)
     if len(runs) < FEWEST_RUNS:
         proposal.missing.append(
             f"runs: {len(runs)} of task {task!r}; whole runs are held out, so that three are needed at least. "
             'With fewer, set [split] kind = "blocks" by hand.'
         )
     if not proposal.missing:
-        design = _Design(task, version, column, confounds, _repeats(shown, proposal), len(runs))
-        proposal.text = _write(bids_dir, design, features)
+        by_stimulus = any("{stimulus}" in one.file for one in series)
+        repeats = _repeats(shown, proposal) if len(shown) and (features or by_stimulus) else ""
+        repeats = "condition" if repeats and series else repeats
+        column = column if features or by_stimulus else ""
+        masked = all(run.mask is not None for run in files) or version.kind != "volume"
+        design = _Design(tasks, version, column, confounds, repeats, len(runs), bool(series), masked)
+        proposal.text = _write(bids_dir, design, features, series)
+    return proposal
+
+
+def _series(
+    bids_dir: Path, runs: Sequence[RunFiles], shown: pd.DataFrame, kind: str, proposal: Proposal
+) -> list[SeriesCandidate]:
+    """Look for features in time where no table describes the stimuli; they take the place of what is missing."""
+    t_r_of = {run.label: run.t_r for run in runs}
+    found, near = series_of_runs(bids_dir, runs, t_r_of, kind)
+    if not found and len(shown):
+        t_r = next((run.t_r or length_of_run(kind, run.bold)[1] for run in runs), None)
+        found = series_of_stimuli(bids_dir, dict(zip(shown["stimulus"], shown["duration"], strict=True)), t_r)
+    if found:
+        proposal.missing = [text for text in proposal.missing if not text.startswith(("events:", "features:"))]
+    elif near and proposal.missing:
+        proposal.missing[-1] += f" Features in time that do not fit: {'; '.join(near[:5])}."
+    elif not len(shown):
+        proposal.missing[-1] += (
+            " Without events, features are needed for each run, such as features/NAME_task-TASK_run-1.npy."
+        )
+    for one in found:
+        proposal.found.append(f"feature space {one.name!r}: {one.file}, {one.what}")
+    return found
+
+
+def _of_betas(bids_dir: Path, betas: BetasFound, proposal: Proposal) -> Proposal:
+    """Propose a configuration for estimates per trial."""
+    proposal.found.append(betas.what)
+    features = _features(bids_dir, betas.shown, proposal)
+    n_runs = int(betas.shown["run"].nunique())
+    if n_runs < FEWEST_RUNS:
+        proposal.missing.append(f"runs: {n_runs} in the table of trials; three are needed at least.")
+    if not proposal.missing:
+        lines = [*_heading(bids_dir), *_of_features(features), "[load]", *betas.lines, ""]
+        lines += _rest(n_runs, _repeats(betas.shown, proposal), [one.name for one in features])
+        proposal.text = "\n".join(lines)
     return proposal
 
 
@@ -129,15 +189,22 @@ def _first_subject(
     )
 
 
-def _choose_task(raw: Sequence[EntityFile], bold: Sequence[EntityFile], proposal: Proposal) -> str:
-    """Choose the task with most runs among those with events."""
+def _choose_tasks(raw: Sequence[EntityFile], bold: Sequence[EntityFile], proposal: Proposal) -> tuple[str, ...]:
+    """Choose the task with most runs among those with events, or all where each is a story of one or two runs."""
     n_runs = Counter({task: len({run_key(file) for file in bold if file.get("task") == task}) for task in _tasks(bold)})
     with_events = {file.get("task") for file in raw if file.get("suffix") == "events"}
     best = max(n_runs, key=lambda task: (task in with_events, n_runs[task], task))
+    if max(n_runs.values()) < FEWEST_RUNS <= len(n_runs):
+        stories = tuple(
+            sorted(task for task in n_runs if (task in with_events) == (best in with_events) and task != "rest")
+        )
+        if len(stories) >= FEWEST_RUNS:
+            proposal.found.append(f"tasks: {', '.join(stories)}, of one or two runs each; all are loaded")
+            return stories
     if len(n_runs) > 1:
         listed = ", ".join(f"{task} ({n} runs)" for task, n in n_runs.most_common())
         proposal.found.append(f"tasks: {listed}; {best!r} was chosen")
-    return best
+    return (best,)
 
 
 def _tasks(files: Iterable[EntityFile]) -> set[str]:
@@ -150,12 +217,16 @@ def _choose_version(bold: Sequence[EntityFile], proposal: Proposal) -> tuple[Ver
     for file in bold:
         extension = file.get("extension")
         version = Version(KINDS[extension], file.get("space"), file.get("res"), file.get("den"))
-        if version.kind == "volume" and file.get("desc") not in ("preproc", ""):
+        if file.get("echo"):
             continue
+        if version.kind == "volume" and file.get("desc") != "preproc":
+            if any(other.get("desc") == "preproc" for other in bold):
+                continue
+            version = replace(version, desc=file.get("desc"))
         runs.setdefault(version, set()).add(run_key(file))
     if not runs:
         raise DataError(
-            f"{bold[0].path}: none of {len(bold)} images is called desc-preproc; set `desc` by hand in [load]."
+            f"{bold[0].path}: {len(bold)} images are single echoes; combine them, or choose one with a filter file."
         )
     most = max(map(len, runs.values()))
     chosen = min((version for version, keys in runs.items() if len(keys) == most), key=lambda version: version.rank)
@@ -165,13 +236,13 @@ def _choose_version(bold: Sequence[EntityFile], proposal: Proposal) -> tuple[Ver
     return chosen, sorted(runs[chosen], key=natural_order)
 
 
-def _presentations(raw: Sequence[EntityFile], task: str, proposal: Proposal) -> tuple[pd.DataFrame, str]:
+def _presentations(raw: Sequence[EntityFile], tasks: Sequence[str], proposal: Proposal) -> tuple[pd.DataFrame, str]:
     """Read events of all runs: a frame with the columns run and stimulus; and the column that names the stimuli."""
-    files = [file for file in raw if file.get("suffix") == "events" and file.get("task") == task]
-    empty = pd.DataFrame({"run": [], "stimulus": []})
+    files = [file for file in raw if file.get("suffix") == "events" and file.get("task") in tasks]
+    empty = pd.DataFrame({"run": [], "stimulus": [], "duration": []})
     if not files:
         proposal.missing.append(
-            f"events: no *_task-{task}_*_events.tsv in the dataset; they say which stimulus was shown when "
+            f"events: no *_task-{tasks[0]}_*_events.tsv in the dataset; they say which stimulus was shown when "
             "(onset, duration and a column with the name of the stimulus)."
         )
         return empty, ""
@@ -187,7 +258,9 @@ def _presentations(raw: Sequence[EntityFile], task: str, proposal: Proposal) -> 
     for file in files:
         frame = read_table(file.path, text=named)
         values = frame[named[0]].to_numpy(dtype=str) if named[0] in frame else np.array([], dtype=str)
-        parts.append(pd.DataFrame({"run": "/".join(run_key(file)), "stimulus": values[values != ""]}))
+        seconds = numbers_of(frame, "duration", str(file.path)) if "duration" in frame else np.full(len(frame), np.nan)
+        part = pd.DataFrame({"run": "/".join(run_key(file)), "stimulus": values, "duration": seconds})
+        parts.append(part[part["stimulus"] != ""])
     shown = pd.concat(parts, ignore_index=True)
     if not len(shown):
         proposal.missing.append(f"events: column {named[0]!r} is empty in all {len(files)} runs.")
@@ -240,8 +313,9 @@ def _candidate(bids_dir: Path, path: Path, wanted: set[str]) -> Candidate | None
     except DataError:
         return None  # not a table of features; a file that is named in a configuration is read with its errors
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    best = max(texts, key=lambda name: len(wanted & set(frame[name].astype(str))), default=None)
-    if best is None or not wanted & set(frame[best].astype(str)):
+    matched = {name: _matched(wanted, frame[name].astype(str)) for name in texts}
+    best = max(texts, key=lambda name: matched[name], default=None)
+    if best is None or not matched[best]:
         return None
     numeric = [
         str(name)
@@ -259,8 +333,16 @@ def _candidate(bids_dir: Path, path: Path, wanted: set[str]) -> Candidate | None
         str(best),
         tuple(numeric),
         len(numeric) == len(frame.columns) - 1,
-        len(wanted - described),
+        len(wanted) - matched[best],
     )
+
+
+def _matched(wanted: set[str], names: pd.Series) -> int:
+    """Count the stimuli that have a row under a name that is the same."""
+    try:
+        return len(same_names(sorted(wanted), names.unique().astype(str), "x"))
+    except AlignmentError:
+        return 0
 
 
 def _confounds(derived: Sequence[EntityFile], proposal: Proposal) -> dict[str, str]:
@@ -291,49 +373,79 @@ def _repeats(shown: pd.DataFrame, proposal: Proposal) -> str:
     return "condition" if everywhere else "drop_later"
 
 
-def _write(bids_dir: Path, design: _Design, features: Sequence[Candidate]) -> str:
-    version, confounds = design.version, design.confounds
-    lines = [
+def _heading(bids_dir: Path) -> list[str]:
+    return [
         f"# Written by encoding init for {bids_dir.resolve().name}. Every line can be changed;",
         "# docs/settings.md lists all settings. Check it with: encoding check FILE BIDS_DIR",
         "seed = 0",
         "",
     ]
+
+
+def _of_features(features: Sequence[Candidate], series: Sequence[SeriesCandidate] = ()) -> list[str]:
+    lines = []
     for one in features:
         lines += ["[[features]]", f'name = "{one.name}"', f"file = {_text(one.file)}"]
         lines += [f"stimulus = {_text(one.stimulus)}"] if one.stimulus not in STIMULUS_COLUMNS else []
         if not one.all_columns:
             lines += [f"columns = [{', '.join(map(_text, one.columns))}]"]
         lines += [""]
-    lines += ["[load]", f'kind = "{version.kind}"', f"task = {_text(design.task)}"]
+    for moment in series:
+        lines += ["[[features]]", f'name = "{moment.name}"', 'kind = "series"', f"file = {_text(moment.file)}"]
+        lines += [f"rate = {moment.rate:g}".ljust(34) + "# rows per second"] if moment.rate else []
+        lines += [""]
+    return lines
+
+
+def _write(
+    bids_dir: Path, design: _Design, features: Sequence[Candidate], series: Sequence[SeriesCandidate] = ()
+) -> str:
+    version, confounds = design.version, design.confounds
+    several = f"[{', '.join(map(_text, design.tasks))}]"
+    tasks = several if len(design.tasks) > 1 else _text(design.tasks[0])
+    lines = [*_heading(bids_dir), *_of_features(features, series)]
+    lines += ["[load]", f'kind = "{version.kind}"', f"task = {tasks}"]
     lines += [f"space = {_text(version.space)}"] if version.space else []
     lines += [f"res = {_text(version.res)}"] if version.res else []
     lines += [f"density = {_text(version.density)}"] if version.density else []
-    lines += ['per = "stimulus"                  # one row per presentation: the mean of its window']
-    lines += [f"stimulus = {_text(design.column)}"]
-    lines += [
-        "shift = 4.0                       # s from the onset to the start of the window: the delay of the response"
-    ]
+    lines += [f"desc = {_text(version.desc)}"] if version.desc else []
+    lines += ['mask = "none"'] if not design.masked else []
+    if design.per_volume:
+        lines += ['per = "tr"                        # one row per volume']
+        lines += ['events = "none"'] if not design.column else []
+    else:
+        lines += ['per = "stimulus"                  # one row per presentation: the mean of its window']
+        lines += [
+            "shift = 4.0                       # s from the onset to the start of the window: the delay of the response"
+        ]
+    lines += [f"stimulus = {_text(design.column)}"] if design.column else []
     lines += [f"confounds = [{', '.join(map(_text, confounds))}]"]
     options = {name: how for name, how in confounds.items() if how != "full" and name == "motion"}
     if options:
         lines += [f"confound_options = {{ {', '.join(f'{name} = {_text(how)}' for name, how in options.items())} }}"]
     lines += ["high_pass = 0.008                 # Hz", ""]
-    n_outer = min(6, design.n_runs)
-    left = design.n_runs - -(-design.n_runs // n_outer)
-    lines += ["[split]", 'kind = "runs"                     # whole runs are held out', f"n_outer = {n_outer}"]
+    if design.per_volume:
+        lines += ["[align]", "delays = [1, 2, 3, 4]             # volumes", ""]
+    names = [*(one.name for one in features), *(one.name for one in series)]
+    return "\n".join([*lines, *_rest(design.n_runs, design.repeats, names)])
+
+
+def _rest(n_runs: int, repeats: str, names: Sequence[str]) -> list[str]:
+    n_outer = min(6, n_runs)
+    left = n_runs - -(-n_runs // n_outer)
+    lines = ["[split]", 'kind = "runs"                     # whole runs are held out', f"n_outer = {n_outer}"]
     lines += [f"n_inner = {min(5, left)}"]
-    if design.repeats:
+    if repeats:
         why = {
             "condition": "all stimuli are shown in every run, as conditions of an experiment are",
             "drop_later": "of stimuli that are shown in several runs the first showing counts",
-        }[design.repeats]
-        lines += [f'repeats = "{design.repeats}"'.ljust(34) + f"# {why}"]
+        }[repeats]
+        lines += [f'repeats = "{repeats}"'.ljust(34) + f"# {why}"]
     lines += ["", "[[fit]]", 'kind = "ridge"', 'bands = "each"                    # one model per feature space', ""]
-    if len(features) > 1:
-        names = ", ".join(f'"{one.name}"' for one in features)
-        lines += ["[[fit]]", 'kind = "banded_ridge"', 'name = "joint"', f"bands = [{names}]", ""]
-    return "\n".join([*lines, "[map]", 'atlases = ["auto"]', ""])
+    if len(names) > 1:
+        bands = ", ".join(f'"{name}"' for name in names)
+        lines += ["[[fit]]", 'kind = "banded_ridge"', 'name = "joint"', f"bands = [{bands}]", ""]
+    return [*lines, "[map]", 'atlases = ["auto"]', ""]
 
 
 def _text(value: str) -> str:

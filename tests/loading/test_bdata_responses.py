@@ -369,7 +369,7 @@ def test_filters_of_bids_files_are_refused(originals, tmp_path):
         ({"labels": "{name}"}, r"labels is '\{name\}', which is not a format"),
         (
             {"kind": "volume", "file": None, "n_runs": 3},
-            "file does not belong to kind = 'volume', but to 'betas', 'bdata'",
+            "n_runs does not belong to kind = 'volume', but to 'bdata'",
         ),
     ],
 )

@@ -155,8 +155,9 @@ def test_bad_files_are_named(bids):
     with pytest.raises(DataError, match="no target has finite estimates"):
         load(bids, "same.npy")
     (bids / "m.nii.gz").touch()
+    pd.DataFrame(np.zeros((10, 3))).add_prefix("v").to_csv(bids / "same.tsv", sep="\t", index=False)
     with pytest.raises(DataError, match="needs betas in a NIfTI image"):
-        load(bids, "same.npy", mask="m.nii.gz")
+        load(bids, "same.tsv", mask="m.nii.gz")
 
 
 def test_betas_have_no_runs_of_images(bids):

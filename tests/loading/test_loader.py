@@ -10,6 +10,7 @@ from encoding.core import ConfigError, digest
 from encoding.loading import LOADERS, Loader, Scans
 
 REQUIRED = {
+    "array": {"file": "run-{run}.npy", "t_r": 2.0},
     "betas": {"file": "b.nii", "events": "e.tsv", "per": "stimulus"},
     "bdata": {"file": "s{number}.h5", "per": "stimulus"},
 }
@@ -29,7 +30,7 @@ def test_the_kind_chooses_the_class():
 
 def test_keys_of_results_hold_the_settings_of_all_kinds():
     settings = [Loader(**REQUIRED.get(name, {}), kind=name).resolved() for name in LOADERS]
-    assert {len(found) for found in settings} == {25}
+    assert {len(found) for found in settings} == {25, 26}  # arrays need a repetition time
     # As version 0.1 wrote it, so that its results are found again.
     assert digest(Loader().resolved()) == "19b9b8278c090328"
     betas = Loader(kind="betas", file="b.nii", events="e.tsv", per="stimulus", estimated_within="run")
@@ -50,7 +51,7 @@ def test_the_cosines_of_the_file_become_a_strategy():
 
 
 BAD = {
-    "kind = 'volum': 'volume', 'surface', 'cifti', 'betas' or 'bdata' is needed (did you mean 'volume'?)": {
+    "kind = 'volum': 'volume', 'surface', 'cifti', 'array', 'betas' or 'bdata' is needed (did you mean 'volume'?)": {
         "kind": "volum"
     },
     "per = 'run': 'tr' or 'stimulus'": {"per": "run"},
@@ -74,9 +75,15 @@ BAD = {
     "mask is 'm.nii', but for surface": {"kind": "surface", "mask": "m.nii"},
     "needs `file` and `events`": {"kind": "betas", "per": "stimulus"},
     'set per = "stimulus"': {"kind": "betas", "file": "b.nii", "events": "e.tsv"},
-    "file does not belong to kind = 'volume', but to 'betas', 'bdata'": {"file": "b.nii"},
-    "shift does not belong to kind = 'betas', but to 'volume', 'surface', 'cifti'": {"kind": "betas", "shift": 6.0},
-    "events does not belong to kind = 'bdata', but to 'betas'": {"kind": "bdata", "events": "e.tsv"},
+    "labels does not belong to kind = 'volume', but to 'bdata'": {"labels": "{label}"},
+    "shift does not belong to kind = 'betas', but to 'volume', 'surface', 'cifti', 'array'": {
+        "kind": "betas",
+        "shift": 6.0,
+    },
+    "events does not belong to kind = 'bdata', but to 'volume', 'surface', 'cifti', 'array', 'betas'": {
+        "kind": "bdata",
+        "events": "e.tsv",
+    },
     "unknown key 'fil'. Did you mean 'file'": {"kind": "betas", "fil": "b.nii"},
 }
 

@@ -4,6 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from nilearn.interfaces.fmriprep import load_confounds
 
 from ...core import DataError
+from ..errors import naming
 from ..tables import numbers_of, read_table
 
 STAND_IN = "sub-x_task-x_space-x_desc-preproc_bold.nii.gz"
@@ -61,6 +63,28 @@ def read_confounds(
     if not kept.any():
         raise DataError(f"{path}: no volume is left after scrubbing. Raise the thresholds in confound_options.")
     return Confounds(values, slow_values, kept)
+
+
+def read_own_confounds(path: Path, columns: Sequence[str] | None) -> Confounds:
+    """Read a table of confounds of any pipeline: chosen columns, or all of them; no volume is left out."""
+    if path.suffix in (".txt", ".1D", ".par"):
+        if columns is not None:
+            raise DataError(f"{path}: has no header, so that confound_columns cannot choose. Use a TSV with names.")
+        with naming(path, (ValueError, OSError), "cannot be read as a table of numbers", "Use a TSV with a header."):
+            values = np.loadtxt(path, ndmin=2, dtype=np.float64)
+    else:
+        frame = read_table(path)
+        names = [str(name) for name in frame.columns]
+        if columns is not None:
+            unknown = [pattern for pattern in columns if not any(fnmatchcase(name, pattern) for name in names)]
+            if unknown:
+                raise DataError(f"{path}: no column {unknown[0]!r}. There is: {', '.join(names)}.")
+            names = [name for name in names if any(fnmatchcase(name, pattern) for pattern in columns)]
+        values = np.stack([numbers_of(frame, name, str(path)) for name in names], axis=1)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise DataError(f"{path}: row {row + 1} has no value in some column. Fill it, or choose confound_columns.")
+    return Confounds(values, np.zeros((len(values), 0)), np.ones(len(values), dtype=bool))
 
 
 def _require_numbers(raw: pd.DataFrame, path: Path) -> None:

@@ -146,6 +146,10 @@ class PybidsIndex:
             if _selected(file, query)
             and all(value is None or _has(file, name, value) for name, value in wanted.items())
         ]
+        if "echo" not in query.filters:
+            # Single echoes beside their combination, which fMRIPrep writes when it is asked to.
+            combined = {run_key(file) for file in chosen if not file.get("echo")}
+            chosen = [file for file in chosen if not file.get("echo") or run_key(file) not in combined]
         if not chosen:
             asked = {"task": "+".join(query.task), **wanted, "sessions": query.sessions, "filters": query.filters}
             there = sorted({_describe_version(file) for file in files}) or [self._nothing(subject)]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...core import ConfigError, suggest
-from .entities import LONG, RUN_ENTITIES
+from ...core import ConfigError, DataError, suggest
+from .entities import LONG, RUN_ENTITIES, SHORT
 from .sidecars import seconds_of
 
 
@@ -46,6 +46,22 @@ class RunFiles:
     def t_r(self) -> float | None:
         """Repetition time by the sidecars in seconds, None if they do not say."""
         return seconds_of(self.metadata, "RepetitionTime", self.label)
+
+    @property
+    def start_time(self) -> float | None:
+        """Moment of each volume that slices were shifted to, in seconds; None if the sidecar does not say."""
+        value = self.metadata.get("StartTime")
+        if value is None or self.metadata.get("SliceTimingCorrected") is False:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise DataError(f"{self.label}: StartTime is {value!r} in the JSON sidecar, but seconds are needed.")
+        return float(value)
+
+    @property
+    def name(self) -> str:
+        """Entities of the recording as in a file name (``sub-01_task-movie_run-1``)."""
+        names = ("subject", *RUN_ENTITIES)
+        return "_".join(f"{SHORT.get(name, name)}-{self.entities[name]}" for name in names if self.entities.get(name))
 
     @property
     def inputs(self) -> tuple[Path, ...]:

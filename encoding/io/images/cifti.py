@@ -62,16 +62,27 @@ def grayordinates_of(path: Path, space: str, density: str = "") -> Targets:
     return targets_of_axis(open_cifti(path).header.get_axis(1), space, density)
 
 
-def read_grayordinates(path: Path, space: str, density: str = "") -> tuple[np.ndarray, Targets, float | None]:
-    """Read a dense time series.
+def series_length(path: Path) -> tuple[int, float | None]:
+    """Read the number of rows of a dense time series, and the seconds between them."""
+    series = open_cifti(path).header.get_axis(0)
+    if not isinstance(series, nib.cifti2.SeriesAxis):
+        return len(series), None
+    return len(series), float(series.step) if series.unit == "SECOND" else None
+
+
+def read_grayordinates(
+    path: Path, space: str, density: str = "", *, series: bool = True
+) -> tuple[np.ndarray, Targets, float | None]:
+    """Read a dense time series, or with ``series=False`` the rows of any dense file.
 
     Returns values (n_scans, n_targets).
     """
     image = open_cifti(path)
-    series = image.header.get_axis(0)
-    if not isinstance(series, nib.cifti2.SeriesAxis):
+    axis = image.header.get_axis(0)
+    in_time = isinstance(axis, nib.cifti2.SeriesAxis)
+    if series and not in_time:
         raise DataError(f"{path}: its rows are no time series (SeriesAxis).")
-    t_r = float(series.step) if series.unit == "SECOND" else None
+    t_r = float(axis.step) if in_time and axis.unit == "SECOND" else None
     with readable(path):
         values = np.asarray(image.dataobj, dtype=np.float32)
     return values, targets_of_axis(image.header.get_axis(1), space, density), t_r

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...core import AlignmentError, ConfigError, Targets
+from ...core import AlignmentError, ConfigError, DataError, Targets
+from ..arrays import open_npy
 from ..atomic import write_json, write_tsv
-from .cifti import open_cifti, read_grayordinates, write_cifti, write_cifti_labels
+from .cifti import open_cifti, read_grayordinates, series_length, write_cifti, write_cifti_labels
 from .surfaces import HEMISPHERES, read_vertices, vertices_of, write_surface, write_surface_labels
 from .volumes import header_t_r, open_volume, read_voxels, volume_of, write_volume
 
@@ -45,7 +46,7 @@ def read_run(
 
     Parameters
     ----------
-    kind : {"volume", "surface", "cifti"}
+    kind : {"volume", "surface", "cifti", "array"}
         File format.
     bold : tuple of Path
         One file, or left and right hemisphere.
@@ -72,6 +73,10 @@ def read_run(
         return RunImage(read_voxels(bold[0], targets), targets, header_t_r(open_volume(bold[0])))
     if kind == "surface":
         values, found, t_r = read_vertices(bold, space, density)
+    elif kind == "array":
+        array = _series_array(bold[0])
+        values, t_r = np.array(array, dtype=np.float32), None
+        found = Targets.of_columns(f"target_{number + 1}" for number in range(array.shape[1]))
     else:
         values, found, t_r = read_grayordinates(bold[0], space, density)
     if targets is not None and not found.same_as(targets):
@@ -82,10 +87,34 @@ def read_run(
     return RunImage(values, found, t_r)
 
 
+def length_of_run(kind: str, bold: tuple[Path, ...]) -> tuple[int | None, float | None]:
+    """Read the number of volumes and the repetition time from headers; None for what only the whole file tells."""
+    if kind == "volume":
+        image = open_volume(bold[0])
+        return (image.shape[3] if len(image.shape) == 4 else 1), header_t_r(image)
+    if kind == "array":
+        return len(_series_array(bold[0])), None
+    return series_length(bold[0]) if kind == "cifti" else (None, None)
+
+
+def _series_array(path: Path) -> np.ndarray:
+    """Open (n_volumes, n_targets) numbers."""
+    if path.suffix != ".npy":
+        raise DataError(f"{path}: time series without an image are read from .npy files (n_volumes, n_targets).")
+    values = open_npy(path)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path}: shape {values.shape} of {values.dtype}, but numbers (n_volumes, n_targets) were needed."
+        )
+    return values
+
+
 def targets_of_file(kind: str, path: Path) -> int:
     """Count the vertices or grayordinates of a file."""
     if kind == "cifti":
         return len(open_cifti(path).header.get_axis(1))
+    if kind == "array":
+        return int(_series_array(path).shape[1])
     return vertices_of(path)[1]
 
 
@@ -94,6 +123,8 @@ def volumes_of_file(kind: str, path: Path) -> int:
     if kind == "volume":
         shape = open_volume(path).shape
         return shape[3] if len(shape) == 4 else 1
+    if kind == "array":
+        return len(_series_array(path))
     return len(open_cifti(path).header.get_axis(0)) if kind == "cifti" else vertices_of(path)[0]
 
 
