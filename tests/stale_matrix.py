@@ -236,6 +236,13 @@ def also(first, *others):
 
 
 OWN = "labels, names and sets of regions are in the key of the result, as for [map] atlases"
+VALUES = "read every time; the values are in the keys of the models"
+SERIES_FIELDS = ("name", "file", "key", "columns", "rate", "offset", "trim", "resample", "rest")
+LOAD = "every setting of the table is in the key of the responses, as despike is"
+LOAD_FIELDS = (
+    *("combine", "confound_columns", "confounds_file", "event_duration", "events", "file", "late_events"),
+    *("resample_mask", "t_r", "trim", "where"),
+)
 ATLAS_FIELDS = (
     *("name", "file", "labels", "space", "map", "threshold", "resample", "both_sides", "citation", "licence"),
 )
@@ -263,6 +270,9 @@ ANALYSIS = {
         ("features", "low_level_vision", name): "measures are kept by the content of the clips, as for motion_energy"
         for name in ("name", "videos", "pattern")
     },
+    **{("features", "series", name): VALUES for name in SERIES_FIELDS},
+    **{("load", "volume", name): LOAD for name in LOAD_FIELDS},
+    **{("load", "betas", name): LOAD for name in ("key", "where")},
     **{("atlas", "", name): OWN for name in ATLAS_FIELDS},
     **{("roi_set", "", name): OWN for name in ROI_SET_FIELDS},
     ("load", "volume", "kind"): Line(
