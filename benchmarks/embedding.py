@@ -54,6 +54,7 @@ from encoding.numerics.choices import choice_logits, choice_similarity, correct_
 from encoding.numerics.matching import correlate_columns, match_columns
 from encoding.numerics.triplets import TripletLoss, make_batch
 from encoding.numerics.variational import SpikeSlab, fit_posterior
+from encoding.workflow.cluster import open_workers
 
 SEEDS = range(5)
 BIAS = (1.5, 0.0, -0.4)
@@ -150,7 +151,10 @@ def path(_: argparse.Namespace) -> dict[str, Any]:
 def seeds(_: argparse.Namespace) -> dict[str, Any]:
     judgments = simulate_judgments(planted(0), 30_000, seed=100)
     free = [SparseEmbedding(random_state=seed).fit(judgments).embedding_.shape[1] for seed in range(10)]
-    runs = [fit_consensus(SparseEmbedding(), judgments, n_jobs=jobs, resamples=3) for jobs in (1, 2, 2)]
+    runs = []
+    for jobs in (1, 2, 2):
+        with open_workers(n_jobs=jobs) as workers:
+            runs.append(fit_consensus(SparseEmbedding(), judgments, workers=workers, resamples=3))
     table = runs[0].dimensions
     return {
         "n_dims_of_ten_seeds": free,
@@ -225,11 +229,12 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     unseen = simulate_judgments(truth, 200_000, seed=1, soft=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     estimator = SparseEmbedding(threads=1)
-    found, cpu, wall = timed(
-        lambda: fit_consensus(
-            estimator, judgments, seeds=range(arguments.n_seeds), n_jobs=arguments.jobs, halves=False, resamples=0
+    with open_workers(n_jobs=arguments.jobs) as workers:
+        found, cpu, wall = timed(
+            lambda: fit_consensus(
+                estimator, judgments, seeds=range(arguments.n_seeds), workers=workers, halves=False, resamples=0
+            )
         )
-    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     first = found.runs[0]
     longer, longer_cpu, _wall = timed(

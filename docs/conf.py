@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import re
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -138,6 +139,7 @@ def api_page() -> str:
 def prepare(_app: Sphinx, _config: Config) -> None:
     """Write the pages that are made from the package, and those that live elsewhere in the repository."""
     (GENERATED / "results").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(GENERATED / "api", ignore_errors=True)  # names move
     pages = {"commands.md": commands_page(), "api.rst": api_page()}
     pages |= {f"results/{path.name}": path.read_text(encoding="utf-8") for path in RESULTS}
     pages |= {f"{name}.md": (ROOT / path).read_text(encoding="utf-8") for name, path in ELSEWHERE.items()}

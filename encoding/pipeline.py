@@ -14,6 +14,7 @@ Every step saves its result with a key of its settings and inputs, and loads it 
 outputs of the steps (`Places`, `Job`, `Loaded`, `Fitted`) are in `workflow/jobs.py`.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from .collection import collect_judgments
 from .config.settings import Study
 from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
+from .io.atomic import write_json, write_text
 from .io.locks import locked
 from .io.partial import sweep_results
 from .loading import (
@@ -35,13 +37,16 @@ from .loading import (
 )
 from .mapping import (
     Result,
+    Scrubber,
     drawing_key,
     finished_result,
     is_drawn,
+    new_labels,
     note_drawn,
     prepare_derivative,
     rates_of,
     read_result,
+    require_clean,
     require_same_settings,
     write_background,
     write_maps,
@@ -80,6 +85,7 @@ __all__ = [
     "run_compare",
     "run_group",
     "run_participant",
+    "share_report",
     "subjects_of",
 ]
 
@@ -363,8 +369,77 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
             tests=tests,
             group=found,
             canvases=canvases,
+            viewer=True,
         )
         maps = [*write_group_maps(folder, results, found.get("verdicts")), *map_components(results, folder, study)]
         note_drawn(folder, key, [*maps, *drawn])
     progress("report", 1.0)
     return page
+
+
+def share_report(
+    study: Study,
+    places: Places,
+    subjects: Sequence[str],
+    progress: StepProgress = silent_steps,
+    *,
+    frames: bool = False,
+) -> Path:
+    """Draw the report and the viewer for others: without paths, and with new labels of participants.
+
+    Parameters
+    ----------
+    study : Study
+        Settings.
+    places : Places
+        Folders; results of the participants are read.
+    subjects : sequence of str
+        Labels without ``sub-``.
+    progress : callable, optional
+        Called with the name of the step and the share done.
+    frames : bool, optional
+        Whether to add the pages of embeddings, which show frames of clips.
+
+    Returns
+    -------
+    Path
+        ``OUTPUT_DIR/shareable/report.html``. Which label was whose stands in ``logs/shareable.json`` only.
+
+    Raises
+    ------
+    DataError
+        If a participant is not finished, participants were made with different settings, or a label or a path is left.
+    """
+    output = places.output_dir
+    results = [read_result(output / f"sub-{subject}") for subject in subjects]
+    require_same_settings(results, study.resolved())
+    with locked(output / "logs", "group", sweeping=((output, "shareable"),)):
+        tests, found = write_group_tables(study, output / "group", results)
+        labels = new_labels(results)
+        folders = (
+            output,
+            places.bids_dir,
+            places.work_dir,
+            *([places.derivatives] if places.derivatives else []),
+            Path.home(),
+        )
+        scrubber, folder = Scrubber(labels, folders), output / "shareable"
+        shutil.rmtree(folder, ignore_errors=True)
+        canvases = canvases_of(study, places, results)
+        written = write_report(
+            sorted(map(scrubber.result, results), key=lambda result: result.subject),
+            study.maps,
+            folder / "report.html",
+            folder / "figures",
+            progress=partial(progress, "report"),
+            tests=tests,
+            group={name: scrubber.table(table) for name, table in found.items()},
+            canvases={labels[subject]: scrubber.canvas(canvas) for subject, canvas in canvases.items()},
+            viewer=True,
+        )
+        for page in sorted((output / "embedding").glob("*.html")) if frames else ():
+            written.append(write_text(folder / page.name, scrubber.known(page.read_text(encoding="utf-8"))))
+        require_clean(written, scrubber)
+        write_json(output / "logs" / "shareable.json", labels)
+    progress("report", 1.0)
+    return folder / "report.html"

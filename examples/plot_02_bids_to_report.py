@@ -53,16 +53,26 @@ verdicts = pd.read_csv(results / "group" / "verdicts.tsv", sep="\t")
 print(verdicts.head(8).to_string(index=False))
 
 # %%
-# Every picture of the report is also a file.
+# Every picture of the report is also a file. ``encoding figure`` draws the panel of a paper: the group, every
+# participant, the winner, on one scale.
 
-picture = next(iter(sorted((results / "sub-01" / "figures").glob("*.png"))))
-figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-axes.imshow(plt.imread(picture))
+main(["figure", str(results), "-o", str(folder / "figure.png"), "--dpi", "150"])
+figure, axes = plt.subplots(figsize=(8, 8), layout="constrained")
+axes.imshow(plt.imread(folder / "figure.png"))
+axes.set_axis_off()
+
+# %%
+# ``encoding plot`` draws any map, of this program or not.
+
+maps = sorted((results / "sub-01" / "func").glob("*model-mllm_*stat-r_*.shape.gii"))
+main(["plot", str(maps[0]), "-o", str(folder / "map.png"), "--dpi", "110"])
+picture, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+axes.imshow(plt.imread(folder / "map.png"))
 axes.set_axis_off()
 
 # %%
 # Maps say in a sidecar what they are.
 
-sidecar = next(iter(sorted((results / "sub-01" / "func").glob("*statmap.json"))))
-print(sidecar.name)
-print(json.dumps(json.loads(sidecar.read_text()), indent=1)[:800])
+sidecar = maps[0].with_name(maps[0].name.replace(".shape.gii", ".json"))
+sidecar = sidecar if sidecar.exists() else next(iter(sorted(maps[0].parent.glob("*model-mllm_*stat-r_*.json"))))
+print(json.dumps(json.loads(sidecar.read_text()), indent=1)[:900])

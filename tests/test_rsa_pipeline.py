@@ -113,7 +113,7 @@ def test_pages_tell_what_was_compared_and_nothing_of_models(two):
         assert "probability of being kept together over all third stimuli (abc)" in text
         assert "Spearman correlation over 28 pairs of 8 stimuli" in text
         assert "ridge regression" not in text
-    assert (out / "sub-01" / "figures" / "rsa-lights_chart-1.png").is_file()
+    assert (out / "sub-01" / "figures" / "rsa-lights_chart-1.svg").is_file()
     assert (out / "group" / "figures" / "group_rsa-lights_feature-abc_stat-rsa.png").is_file()
 
 

@@ -46,6 +46,27 @@ def add_analysis(commands: Any) -> None:
     report = add_command(commands, "report", _report, "redraw the reports from the results of the participants")
     add_places(report)
     add_run_options(report)
+    report.add_argument(
+        "--shareable", action="store_true",
+        help="write report and viewer for others into OUTPUT_DIR/shareable: no paths, new labels of participants",
+    )  # fmt: skip
+    report.add_argument(
+        "--frames",
+        action="store_true",
+        help="with --shareable: add the pages of embeddings, which show frames of clips",
+    )
+    viewer = add_command(
+        commands,
+        "view",
+        _view,
+        "write the page to look at maps with (viewer.html) from the results of the participants",
+    )
+    viewer.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="results of encoding run")
+    viewer.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (default: OUTPUT_DIR/viewer.html)")
+    viewer.add_argument(
+        "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL",
+        help="subjects, with or without sub- (default: all that are finished)",
+    )  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -84,8 +105,33 @@ def _redraw(job: "Job") -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    if options.frames and not options.shareable:
+        raise ConfigError("--frames goes with --shareable: the reports themselves show no frames of clips.")
+    if options.shareable:
+        return _share(options)
     failed = _each_subject(options, _redraw, finished=True)
     return _report_group(options, again=True) or failed
+
+
+def _share(options: argparse.Namespace) -> int:
+    from ..pipeline import finished_subjects, share_report
+
+    study, places = study_of(options), places_of(options, finished=True)
+    subjects = finished_subjects(places, labels_of(options.participant_label, "sub-"))
+    bar = Bar()
+    try:
+        page = share_report(study, places, subjects, bar, frames=options.frames)
+    finally:
+        bar.close()
+    print(page)
+    return 0
+
+
+def _view(options: argparse.Namespace) -> int:
+    from ..mapping import view
+
+    print(view(options.output_dir, options.output, subjects=labels_of(options.participant_label, "sub-")))
+    return 0
 
 
 def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:

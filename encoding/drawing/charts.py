@@ -71,7 +71,7 @@ def draw_networks(
     DataError
         If columns are missing, rows are doubled, a model has no colour, a verdict names another, or nothing is finite.
     """
-    grid = _read_table(table, colors, title)
+    grid = read_table(table, colors, title)
     verdicts = {} if verdicts is None else dict(verdicts)
     for region, (model, _) in verdicts.items():
         if model and model not in grid.models:
@@ -93,7 +93,7 @@ def draw_networks(
     for line, names in enumerate(keys):
         _write_key(figure, names, colors, top + 0.1 + 0.2 * line, with_note=line == len(keys) - 1)
     axes = add_axes(figure, left, top + head, WIDTH - EDGE - left - verdict_width, height)
-    spans = _spans(intervals, grid)
+    spans = spans_of(intervals, grid)
     for rank, region in enumerate(grid.regions):
         _band(axes, rank)
         named, text = verdicts.get(region, ("", ""))
@@ -149,7 +149,7 @@ def draw_differences(
     DataError
         If columns are missing, rows are doubled, a model is unknown, or there is no pair.
     """
-    grid = _read_table(table, colors, title)
+    grid = read_table(table, colors, title)
     chosen = list(combinations(grid.models, 2)) if pairs is None else list(pairs)
     for model in (model for pair in chosen for model in pair):
         if model not in grid.models:
@@ -179,7 +179,7 @@ def draw_differences(
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """A table laid out as models x regions x subjects, NaN where it has no row."""
 
     models: tuple[str, ...]
@@ -190,7 +190,7 @@ class _Grid:
         return self.values[self.models.index(model)]
 
 
-def _read_table(table: pd.DataFrame, colors: Mapping[str, str], title: str) -> _Grid:
+def read_table(table: pd.DataFrame, colors: Mapping[str, str], title: str) -> Grid:
     """Check a table; regions keep its order, models that of the colours."""
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
@@ -216,10 +216,10 @@ def _read_table(table: pd.DataFrame, colors: Mapping[str, str], title: str) -> _
         for name, names in (("model", models), ("region", regions), ("subject", subjects))
     ]
     values[tuple(places)] = table["value"].to_numpy(float)
-    return _Grid(tuple(models), tuple(map(str, regions)), values)
+    return Grid(tuple(models), tuple(map(str, regions)), values)
 
 
-def _spans(intervals: pd.DataFrame | None, grid: _Grid) -> np.ndarray:
+def spans_of(intervals: pd.DataFrame | None, grid: Grid) -> np.ndarray:
     """Arrange intervals as (models, regions, 2), NaN where there is none."""
     spans = np.full((len(grid.models), len(grid.regions), 2), np.nan)
     for row in () if intervals is None else intervals.itertuples():

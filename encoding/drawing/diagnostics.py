@@ -1,6 +1,7 @@
 """Pictures that say whether a fit can be trusted: two spaces against each other, chosen alphas, folds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
@@ -56,24 +57,15 @@ def draw_scatter(
     DataError
         If the shapes differ or no target has two finite values.
     """
-    a, b = np.ravel(np.asarray(a, dtype=float)), np.ravel(np.asarray(b, dtype=float))
-    if a.shape != b.shape:
-        raise DataError(f"Scatter of {names[0]!r} and {names[1]!r}: {a.size} and {b.size} targets, need equal numbers.")
-    both = np.isfinite(a) & np.isfinite(b)
-    if not both.any():
-        raise DataError(f"Scatter of {names[0]!r} and {names[1]!r}: no target is finite in both.")
-    a, b = a[both], b[both]
+    bins = scatter_bins(a, b, names, limit=limit, n_bins=n_bins)
     title, _, subtitle = title.partition("\n")
     top = title_height(title, subtitle) + 0.12
     side = 4.3
     figure = Figure(figsize=(6.4, top + side + 0.55))
     write_title(figure, title, subtitle=subtitle)
     axes = add_axes(figure, 0.75, top, side, side)
-    high = limit or round_up(max(float(max(a.max(), b.max())), 1e-6))
-    low = min(0.0, -round_up(max(-float(min(a.min(), b.min())), 1e-6)))
+    low, high, counts = bins.low, bins.high, bins.counts
     edges = np.linspace(low, high, n_bins + 1)
-    inside = np.clip(a, low, high), np.clip(b, low, high)
-    counts, _, _ = np.histogram2d(*inside, bins=(edges, edges))
     norm = LogNorm(1, max(counts.max(), 2))
     shades = mpl.colormaps["Blues"](np.linspace(0.25, 1, 256))
     mesh = axes.pcolormesh(
@@ -92,8 +84,8 @@ def draw_scatter(
     axes.set_ylabel(shortened(f"{label}, {names[1]}", side, 8.5))
     axes.tick_params(length=2.5, width=0.6)
     for x, y, name, part, h, v in (
-        (0.03, 0.97, names[1], np.mean(b > a), "left", "top"),
-        (0.97, 0.03, names[0], np.mean(a > b), "right", "bottom"),
+        (0.03, 0.97, names[1], bins.second, "left", "top"),
+        (0.97, 0.03, names[0], bins.first, "right", "bottom"),
     ):
         text = f"{shortened(name, side - 1.7, 8.5, bold=True)} higher in {part:.0%}"
         axes.text(x, y, text, transform=axes.transAxes, ha=h, va=v, size=8.5, weight="bold", path_effects=halo(2.5))
@@ -101,8 +93,41 @@ def draw_scatter(
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2, width=0.6)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    bar.set_label(f"targets per bin\n{a.size:,} in all", size=7.5, color=MUTED)
+    bar.set_label(f"targets per bin\n{bins.n:,} in all", size=7.5, color=MUTED)
     return figure
+
+
+@dataclass(frozen=True, eq=False)
+class ScatterBins:
+    """A histogram of pairs of values."""
+
+    low: float  # Ends of both axes
+    high: float
+    counts: np.ndarray  # (n_bins, n_bins) Of the first value by the second
+    first: float  # Part of the targets in which the first is higher
+    second: float
+    n: int  # Targets
+
+
+def scatter_bins(
+    a: np.ndarray, b: np.ndarray, names: tuple[str, str], *, limit: float | None = None, n_bins: int = 80
+) -> ScatterBins:
+    """Count pairs of values in square bins; targets where one is not finite are left out.
+
+    Shapes: `a, b` (n_targets,).
+    """
+    a, b = np.ravel(np.asarray(a, dtype=float)), np.ravel(np.asarray(b, dtype=float))
+    if a.shape != b.shape:
+        raise DataError(f"Scatter of {names[0]!r} and {names[1]!r}: {a.size} and {b.size} targets, need equal numbers.")
+    both = np.isfinite(a) & np.isfinite(b)
+    if not both.any():
+        raise DataError(f"Scatter of {names[0]!r} and {names[1]!r}: no target is finite in both.")
+    a, b = a[both], b[both]
+    high = limit or round_up(max(float(max(a.max(), b.max())), 1e-6))
+    low = min(0.0, -round_up(max(-float(min(a.min(), b.min())), 1e-6)))
+    edges = np.linspace(low, high, n_bins + 1)
+    counts, _, _ = np.histogram2d(np.clip(a, low, high), np.clip(b, low, high), bins=(edges, edges))
+    return ScatterBins(low, high, counts, float(np.mean(a > b)), float(np.mean(b > a)), a.size)
 
 
 @styled

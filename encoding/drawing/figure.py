@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
@@ -108,11 +108,16 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     return figure.add_axes(box)
 
 
-@lru_cache(maxsize=4096)
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Measure a line of text."""
+    """Measure a line of text, in inches."""
+    return size / 72 * _unit_width(text, bold) if text else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _unit_width(text: str, bold: bool) -> float:
+    """Width of a line of text in points at a size of one point; the same names are measured for every chart."""
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, size=size, prop=font, usetex=False).get_extents().width) / 72 if text else 0.0
+    return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100
 
 
 def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:
@@ -139,15 +144,17 @@ def halo(width: float = 2.0, color: str = "white") -> list[path_effects.Abstract
     return [path_effects.withStroke(linewidth=width, foreground=color)]
 
 
-def render(figure: Figure, target: BinaryIO, kind: str, *, dpi: float = 150) -> None:
-    """Write a figure into an open file; equal figures give equal bytes."""
+def render(
+    figure: Figure, target: BinaryIO, kind: str, *, dpi: float = 150, text: Mapping[str, str] | None = None
+) -> None:
+    """Write a figure into an open file, a PNG with `text` in its header; equal figures give equal bytes."""
     # Level 4 is nearly twice as fast as the usual 6, and 4% larger.
     options: dict[str, Any] = {"pil_kwargs": {"compress_level": 4}} if kind == "png" else {}
     with mpl.rc_context(LOOK):
-        figure.savefig(target, format=kind, dpi=dpi, metadata=METADATA[kind], **options)
+        figure.savefig(target, format=kind, dpi=dpi, metadata=METADATA[kind] | dict(text or {}), **options)
 
 
-def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
+def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200, text: Mapping[str, str] | None = None) -> Path:
     """Write a figure to PNG, SVG or PDF; text stays text, and equal figures give equal bytes.
 
     Parameters
@@ -158,6 +165,8 @@ def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
         Target; its suffix names the format. Missing folders are made.
     dpi : float, optional
         Dots per inch of the raster parts (150 suits screens, 300 print).
+    text : mapping of str to str, optional
+        What the header of a PNG says, by keyword; other formats leave it out.
 
     Returns
     -------
@@ -173,7 +182,18 @@ def save_figure(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
     kind = path.suffix.lstrip(".").lower()
     if kind not in METADATA:
         raise DataError(f"Figure {path.name!r}: suffix {path.suffix!r} is not one of .png, .svg, .pdf.")
-    return write_atomically(path, lambda target: render(figure, target, kind, dpi=dpi))
+    return write_atomically(
+        path, lambda target: render(figure, target, kind, dpi=dpi, text=text if kind == "png" else None)
+    )
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file in full or not at all."""
+
+    def write(target: BinaryIO) -> None:
+        target.write(content)
+
+    return write_atomically(path, write)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> Path:

@@ -1,11 +1,9 @@
 """One HTML file that holds a whole result: no network, no side files, readable without scripts."""
 
 import base64
-import io
 import math
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,14 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..core.errors import DataError
-from .figure import render, save_figure, write_atomically
+from .answer import Answer, lay_out
+from .encoded import asset, encode, open_picture
+from .figure import save_figure, write_bytes
 
 __all__ = [
+    "Chart",
     "Code",
     "DataTable",
     "Picture",
@@ -30,12 +30,10 @@ __all__ = [
     "write_report",
 ]
 
-DPI = 160  # of figures inside the report, and of files that do not tell
 COLUMN = 9.0  # inches that fill the column, so that letters are equally large in all figures
 QUALITY = 85  # of WebP
 WIDEST = 2000  # pixels; larger pictures from disk are scaled down
 MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
-READABLE = {".png", ".webp", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,35 @@ class Picture:
     def __post_init__(self):
         if not self.alt.strip():
             raise DataError(f"Picture {self.file or self.caption!r}: alt text is empty; say what the picture shows.")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as SVG, with its caption.
+
+    Attributes
+    ----------
+    svg : str
+        An ``<svg>`` element whose text is escaped; it stands in the page, in the colours of the page.
+    alt : str
+        What is to be seen, for those who cannot see it; must not be empty.
+    caption : str
+        What the reader should know.
+    subject : str
+        Subject whose chart it is; empty for charts of the group.
+    file : str
+        Path of the chart on disk, relative to the report.
+    """
+
+    svg: str
+    alt: str
+    caption: str = ""
+    subject: str = ""
+    file: str = ""
+
+    def __post_init__(self):
+        if not self.alt.strip():
+            raise DataError(f"Chart {self.file or self.caption!r}: alt text is empty; say what the chart shows.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +154,7 @@ class Code:
     subject: str = ""
 
 
-Block = Picture | DataTable | Text | Code
+Block = Picture | Chart | DataTable | Text | Code
 
 
 @dataclass(frozen=True)
@@ -138,7 +165,7 @@ class Section:
     ----------
     title : str
         Heading, also in the navigation.
-    blocks : tuple of Picture, DataTable, Text or Code
+    blocks : tuple of Picture, Chart, DataTable, Text or Code
         Contents, in order.
     intro : str
         What the section answers; stands under the heading.
@@ -169,6 +196,10 @@ class Report:
         What the reader must know before trusting a number; shown on top.
     sections : tuple of Section
         Contents, in order.
+    links : tuple of (str, str)
+        Text and address of files beside the report.
+    answers : tuple of Answer
+        What the page says first, before facts and warnings.
     """
 
     title: str
@@ -176,6 +207,8 @@ class Report:
     facts: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 def write_report(report: Report, path: Path | str) -> Path:
@@ -193,8 +226,7 @@ def write_report(report: Report, path: Path | str) -> Path:
     Path
         The file.
     """
-    page = render_report(report).encode("utf-8")
-    return write_atomically(Path(path), lambda target: _write_bytes(target, page))
+    return write_bytes(Path(path), render_report(report).encode("utf-8"))
 
 
 def render_report(report: Report) -> str:
@@ -237,10 +269,11 @@ def render_report(report: Report) -> str:
     ]
     return _template().render(
         report=report,
+        answers=[{"block": answer, **lay_out(answer)} for answer in report.answers],
         sections=sections,
         subjects=_subjects(report.sections),
-        style=Markup(_asset("report.css")),
-        script=Markup(_asset("report.js")),
+        style=Markup(asset("report.css")),
+        script=Markup(asset("report.js")),
     )
 
 
@@ -255,17 +288,15 @@ def _subjects(sections, *, everywhere: bool = False) -> list[str]:
 @cache
 def _template():
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("report.html"))
-
-
-def _asset(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+    return environment.from_string(asset("report.html"))
 
 
 def _prepare(block: Block) -> dict:
     if isinstance(block, Picture):
         data, size, inches = _encode(block)
         return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, inches / COLUMN)}
+    if isinstance(block, Chart):
+        return {"kind": "chart", "block": block, "svg": Markup(block.svg)}
     if isinstance(block, DataTable):
         return {"kind": "table", "block": block, **_lay_out(block)}
     if isinstance(block, Text):
@@ -278,34 +309,10 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _encode(picture: Picture) -> tuple[str, tuple[int, int], float]:
-    """Turn a figure or a file into base64 WebP (a fifth of a PNG), its size in pixels, and its width in inches."""
-    source: io.BytesIO | Path
-    if isinstance(picture.figure, Figure):
-        source = io.BytesIO()
-        render(picture.figure, source, "png", dpi=DPI)
-        source.seek(0)
-    else:
-        source = Path(picture.figure)
-        if source.suffix.lower() not in READABLE:
-            raise DataError(f"Picture {source}: {source.suffix!r} cannot be shown; needed one of {sorted(READABLE)}.")
-        if not source.is_file():
-            raise DataError(f"Picture {source}: there is no such file. Draw it before the report is written.")
-    with Image.open(source) as image:
-        pixels = _on_white(image)
-        inches = image.width / float(image.info.get("dpi", (DPI, DPI))[0])
-    if pixels.width > WIDEST:
-        pixels = pixels.resize((WIDEST, round(pixels.height * WIDEST / pixels.width)), Image.Resampling.LANCZOS)
-    target = io.BytesIO()
-    pixels.save(target, format="WEBP", quality=QUALITY, method=2)  # twice as fast as 4, and 4% larger
-    return base64.b64encode(target.getvalue()).decode("ascii"), pixels.size, inches
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")
+    """Turn a figure or a file into base64 WebP, its size in pixels, and its width in inches."""
+    pixels = open_picture(picture.figure)
+    inches = pixels.width / float(pixels.info["dpi"][0])
+    return *encode(pixels, WIDEST, QUALITY), inches
 
 
 def _lay_out(table: DataTable) -> dict:
@@ -350,7 +357,3 @@ def _cell(value, is_number: bool, form: str | None) -> tuple[str, str]:
     else:
         text = f"{value:.3g}"
     return text.replace("-", "\N{MINUS SIGN}"), repr(float(value))
-
-
-def _write_bytes(target, page: bytes) -> None:
-    target.write(page)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from .rsa_maps import spaces_as_models, write_rsa_maps
     from .settings import BDATA, SEGMENTATIONS, Maps, choose_atlases
+    from .sharing import Scrubber, new_labels, require_clean
     from .sidecars import group_facts, map_facts, units_of
     from .significance import rates_of
     from .summary import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         shaping_settings,
     )
     from .verdicts import joined_claims, judge_regions, rank_spaces
+    from .viewer import view
 else:
     __getattr__ = lazy_names(__name__)
 
@@ -65,6 +67,7 @@ __all__ = [
     "Region",
     "Result",
     "RsaSummary",
+    "Scrubber",
     "SolverSummary",
     "Summary",
     "Surfaces",
@@ -80,6 +83,7 @@ __all__ = [
     "judge_regions",
     "map_facts",
     "named_winner",
+    "new_labels",
     "note_drawn",
     "plot_files",
     "plot_results",
@@ -88,10 +92,12 @@ __all__ = [
     "rates_of",
     "read_parcels",
     "read_result",
+    "require_clean",
     "require_same_settings",
     "shaping_settings",
     "spaces_as_models",
     "units_of",
+    "view",
     "write_background",
     "write_maps",
     "write_parcels",

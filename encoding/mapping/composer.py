@@ -1,20 +1,24 @@
 """Draw the figures of a report on shared scales."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 from scipy import stats
 
-from ..core import Scores
+from ..core import Scores, digest, versions
 from ..core.progress import Progress
 from ..drawing import report as page
-from ..drawing.charts import draw_differences, draw_networks
-from ..drawing.diagnostics import draw_scatter
-from ..drawing.figure import save_figure
+from ..drawing.figure import save_figure, write_bytes
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
+from ..drawing.vector import difference_chart, network_chart, save_svg, scatter_chart
 from .figures import Canvas, MapFigure, canvas_of, group_mean
 from .meshes import find_surfaces
 from .results import MEANING, RULE, Result, read_group_claims
@@ -80,17 +84,43 @@ class Composer:
     def _main(self, result: Result) -> Scores:
         return result.scores[self.metric]
 
-    def keep(self, figure: Figure | MapFigure, name: str, alt: str, caption: str, subject: str = "") -> page.Picture:
-        """Save a figure and make it a block of the report."""
-        if isinstance(figure, MapFigure):
-            if figure.warning:
-                caption = f"{caption} {figure.warning}."
-                self.missed.append(f"{name}: {figure.warning}")
-            figure = figure.figure
-        path = save_figure(figure, self.figures / f"{name}.png", dpi=self.settings.dpi)
+    def keep(
+        self, figure: Figure | MapFigure | partial[MapFigure], name: str, alt: str, caption: str, subject: str = ""
+    ) -> page.Picture:
+        """Save a figure and make it a block of the report; a map yet to be drawn is not drawn twice for a subject."""
+        path, warning = self.figures / f"{name}.png", ""
+        if isinstance(figure, partial):
+            warning = self._draw_once(figure, path, subject)
+        elif isinstance(figure, MapFigure):
+            warning = figure.warning
+            save_figure(figure.figure, path, dpi=self.settings.dpi)
+        else:
+            save_figure(figure, path, dpi=self.settings.dpi)
+        if warning:
+            caption = f"{caption} {warning}."
+            self.missed.append(f"{name}: {warning}")
         self.pictures.append(path)
         self.progress(min(0.95, len(self.pictures) / self._n_expected()))
         return page.Picture(path, alt, caption, subject, path.relative_to(self.root).as_posix())
+
+    def _draw_once(self, drawing: partial[MapFigure], path: Path, subject: str) -> str:
+        """Draw a map, or copy the picture of the subject's own page where that was drawn from the same; its warning."""
+        key = drawn_from(drawing, self.settings)
+        earlier = self.root / f"sub-{subject}" / "figures" / path.name
+        told = picture_text(earlier) if subject and earlier != path and earlier.is_file() else {}
+        if told.get(INPUTS) == key:
+            write_bytes(path, earlier.read_bytes())
+            return told.get(WARNING, "")
+        found = drawing()
+        text = {INPUTS: key, WARNING: found.warning} if found.warning else {INPUTS: key}
+        save_figure(found.figure, path, dpi=self.settings.dpi, text=text)
+        return found.warning
+
+    def keep_chart(self, svg: str, name: str, alt: str, caption: str, subject: str = "") -> page.Chart:
+        """Save a chart and make it a block of the report."""
+        path = save_svg(svg, self.figures / f"{name}.svg")
+        self.pictures.append(path)
+        return page.Chart(svg, alt, caption, subject, path.relative_to(self.root).as_posix())
 
     def _n_expected(self) -> int:
         maps = (len(self.models) + len(self.pairs) + 1) if self.drawable else 0
@@ -114,22 +144,24 @@ class Composer:
             if shown.empty:
                 continue
             verdicts = self.verdicts_of(chart)
-            figure = draw_networks(
+            text = headline(verdicts) if len(self.single) > 1 else ""
+            alt = f"{chart.title}: {text}"
+            drawn = network_chart(
                 shown,
                 colors=self.colors,
                 label=f"mean {LABELS[self.metric]}",
+                alt=alt,
                 title=chart.title,
                 verdicts=margin_notes(verdicts) if len(self.single) > 1 else None,
                 intervals=intervals_over_participants(shown),
             )
-            text = headline(verdicts) if len(self.single) > 1 else ""
             several = len(self.results) > 1
             caption = (
                 "Every dot is one participant, the bar is their mean; a region's value is the mean over its targets. "
                 f"{INTERVAL if several else ''} Joint models contain the single spaces and are no candidates. {text}"
             )
             caption = " ".join(caption.split())
-            blocks.append(self.keep(figure, f"chart-{number + 1}_regions", f"{chart.title}: {text}", caption))
+            blocks.append(self.keep_chart(drawn, f"chart-{number + 1}_regions", alt, caption))
         intro = "Which feature space predicts which part of the brain, in each participant?"
         return page.Section("At a glance", tuple(blocks), intro)
 
@@ -152,7 +184,8 @@ class Composer:
             if named is None:
                 continue
             parts = named.winner, named.lead, np.where(named.tested, 1.0, np.nan)
-            figure = self.canvas[result.subject].winner(*parts, scale, f"sub-{result.subject}: space that is ahead")
+            who = f"sub-{result.subject}: space that is ahead"
+            figure = partial(self.canvas[result.subject].winner, *parts, scale, who)
             counts = [(name, int((named.winner == number).sum())) for number, name in enumerate(self.single)]
             said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
@@ -179,8 +212,9 @@ class Composer:
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
                 values = self._main(result).row(model)
-                figure = self.canvas[result.subject].accuracy(
-                    values, self.scale, f"sub-{result.subject}: {model}", self.fading.of(result, model)
+                drawing = partial(
+                    self.canvas[result.subject].accuracy,
+                    *(values, self.scale, f"sub-{result.subject}: {model}", self.fading.of(result, model)),
                 )
                 caption = (
                     f"sub-{result.subject}, {model}: {_lower(MEANING[self.metric])}. "
@@ -188,7 +222,9 @@ class Composer:
                 )
                 name = self.names(result, f"model-{model}_stat-{self.metric}")
                 blocks.append(
-                    self.keep(figure, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject)
+                    self.keep(
+                        drawing, name, f"Accuracy map of {model} in sub-{result.subject}", caption, result.subject
+                    )
                 )
         intro = f"One scale for all models and participants: 0 to {self.scale.vmax:g}. {self.fading.sentence}"
         return page.Section("Accuracy of each model", tuple(blocks), intro, columns=self.columns)
@@ -203,24 +239,29 @@ class Composer:
             if shown.empty:
                 continue
             label = f"difference in mean {LABELS[self.metric]}"
-            figure = draw_differences(shown, colors=self.colors, label=label, pairs=self.pairs, title=chart.title)
+            alt = f"{chart.title}: pairwise differences"
+            drawn = difference_chart(
+                shown, colors=self.colors, label=label, alt=alt, pairs=self.pairs, title=chart.title
+            )
             caption = (
                 "First minus second model; every dot is one participant, coloured by the model that scores higher. "
                 "Differences of fits: no test, and spaces of few dimensions are favoured."
             )
             name = f"chart-{number + 1}_differences"
-            blocks.append(self.keep(figure, name, f"{chart.title}: pairwise differences", caption))
+            blocks.append(self.keep_chart(drawn, name, alt, caption))
         blocks += self._difference_maps()
         for result in self.results:
             for a, b in self.pairs[:3]:
                 scores = self._main(result)
-                figure = draw_scatter(
-                    scores.row(a), scores.row(b), (a, b), label=LABELS[self.metric], title=f"sub-{result.subject}"
+                alt, who = (
+                    f"Accuracy of {a} against {b} for every target of sub-{result.subject}",
+                    f"sub-{result.subject}",
                 )
+                label = LABELS[self.metric]
+                drawn = scatter_chart(scores.row(a), scores.row(b), (a, b), label=label, alt=alt, title=who)
                 name = self.names(result, f"scatter-{a}-{b}")
-                alt = f"Accuracy of {a} against {b} for every target of sub-{result.subject}"
                 caption = f"sub-{result.subject}: every target's accuracy with {a} and with {b}."
-                blocks.append(self.keep(figure, name, alt, caption, result.subject))
+                blocks.append(self.keep_chart(drawn, name, alt, caption, result.subject))
         return page.Section("Pairwise differences", tuple(blocks), "The same folds and samples for both models.")
 
     def _difference_maps(self) -> list[page.Block]:
@@ -278,15 +319,14 @@ class Composer:
                     continue
                 shown = of_model.assign(model=of_model["feature"])
                 known = {name: self.colors.get(name, "#666666") for name in shown["model"].unique()}
-                figure = draw_networks(
-                    shown, colors=known, label="part of R² (product measure)", title=f"{chart.title}: parts of {model}"
-                )
+                alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
+                label, title = "part of R² (product measure)", f"{chart.title}: parts of {model}"
+                drawn = network_chart(shown, colors=known, label=label, alt=alt, title=title)
                 caption = (
                     f"What each feature space brings to {model}, counting half of what it shares with every other; "
                     f"parts add up to the R² of the model, and can be negative. Not tested."
                 )
-                alt = f"{chart.title}: explained variance of {model} divided among feature spaces"
-                blocks.append(self.keep(figure, f"chart-{number + 1}_model-{model}_parts", alt, caption))
+                blocks.append(self.keep_chart(drawn, f"chart-{number + 1}_model-{model}_parts", alt, caption))
         return page.Section("Parts of the joint model", tuple(blocks)) if blocks else None
 
     def partition(self) -> page.Section | None:
@@ -303,7 +343,8 @@ class Composer:
                 colors = {name: self.colors.get(name, "#666666") for name in alone["model"].unique()}
                 shown = pd.concat([alone, shared], ignore_index=True)
                 title = f"{chart.title}: unique to each feature space of {model}"
-                figure = draw_networks(shown, colors={**colors, "shared": SHARED}, label="part of R²", title=title)
+                alt, colors = f"{title}, and shared", {**colors, "shared": SHARED}
+                drawn = network_chart(shown, colors=colors, label="part of R²", alt=alt, title=title)
                 caption = (
                     f"R² of {model} that is lost without a feature space, and the rest, which any of several could "
                     "explain (shared). Parts add up to R², can be negative, and are all in the tables "
@@ -311,8 +352,31 @@ class Composer:
                     "tested; with few samples far below the population values."
                 )
                 name = f"chart-{number + 1}_model-{model}_partition"
-                blocks.append(self.keep(figure, name, f"{title}, and shared", caption))
+                blocks.append(self.keep_chart(drawn, name, alt, caption))
         return page.Section("Unique and shared variance", tuple(blocks)) if blocks else None
+
+
+INPUTS, WARNING = "Inputs", "Warning"  # keywords in the header of a picture
+
+
+def drawn_from(drawing: partial[MapFigure], settings: Maps) -> str:
+    """Identify a map by what it is drawn from: place, values, scale, title, settings and versions."""
+    canvas: Canvas = drawing.func.__self__  # type: ignore[attr-defined]
+    inputs = [canvas.targets.index, canvas.targets.structure, *drawing.args]
+    told = [digest_of(one.tobytes()) if isinstance(one, np.ndarray) else repr(one) for one in inputs]
+    made_by = [versions()["brain-encoding"], mpl.__version__]
+    return digest(["picture/1", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
+
+
+def digest_of(content: bytes) -> str:
+    """Identify an array by its bytes."""
+    return sha256(content).hexdigest()
+
+
+def picture_text(path: Path) -> dict[str, str]:
+    """Read what stands in the header of a PNG."""
+    with Image.open(path) as image:
+        return {str(key): str(value) for key, value in image.info.items()}
 
 
 def _lower(sentence: str) -> str:

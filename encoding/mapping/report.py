@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..core.progress import Progress
 from ..drawing import report as page
-from ..drawing.diagnostics import draw_alphas, draw_splits
+from ..drawing.vector import alpha_chart, split_chart
+from .answer import answers
 from .bounds import beyond_line, beyond_of, beyond_table, signal_line, signal_tables
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
@@ -24,6 +25,7 @@ from .settings import Maps
 from .significance import differences_tested, explain_verdicts, significant_targets, verdict_table
 from .summary import SolverSummary
 from .verdicts import NOTHING_TESTED, headline
+from .viewer import VIEWER, write_viewer
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
 LOW_EDGE, HIGH_EDGE = 0.05, 0.75
@@ -37,7 +39,7 @@ RECURRING = (
 )
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     results: Sequence[Result],
     settings: Maps,
     path: Path,
@@ -47,6 +49,7 @@ def write_report(
     tests: pd.DataFrame | None = None,
     group: Mapping[str, pd.DataFrame] | None = None,
     canvases: Mapping[str, Canvas] | None = None,
+    viewer: bool = False,
 ) -> list[Path]:
     """Draw a report of one or many participants.
 
@@ -69,11 +72,13 @@ def write_report(
         analysis), "claims", "shared_signal" and "rsa_ceilings".
     canvases : mapping of str to Canvas, optional
         What the maps of each participant are drawn on; found in installed packages unless given.
+    viewer : bool, optional
+        Whether to write the page to look at maps with beside the report, as ``viewer.html``.
 
     Returns
     -------
     list of Path
-        The HTML file and its pictures.
+        The HTML file, its pictures, and the viewer.
     """
     composer = Composer(results, settings, figures, path.parent, progress, group, canvases=canvases)
     sections = (
@@ -97,12 +102,15 @@ def write_report(
     )
     what = "Encoding models" if summary.models else "Representational similarity"
     title = what if len(results) > 1 else f"{what} of sub-{results[0].subject}"
+    beside = write_viewer(composer, path.with_name(VIEWER), report=path.name) if viewer else None
+    links = (("Turn, threshold and read out the maps in the viewer", beside.name),) if beside is not None else ()
     report = page.Report(
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
         (*find_warnings(results), *composer.not_drawn, *missed_clusters(composer)),
         tuple(section for section in sections if section is not None and section.blocks),
+        links, answers(composer),
     )  # fmt: skip
-    return [page.write_report(report, path), *composer.pictures]
+    return [page.write_report(report, path), *composer.pictures, *([beside] if beside is not None else [])]
 
 
 def claims(composer: Composer) -> page.Section | None:
@@ -169,11 +177,10 @@ def diagnostics(composer: Composer) -> page.Section:
     blocks: list[page.Block] = []
     for result in composer.results if composer.summary.n_folds else ():
         folds = {str(run): int(fold) for run, fold in result.summary.fold_of_run.items()}
-        figure = draw_splits(folds, title=f"sub-{result.subject}: outer folds")
-        caption = f"sub-{result.subject}: which runs are held out in which outer fold."
-        blocks.append(
-            composer.keep(figure, composer.names(result, "folds"), "Runs by outer fold", caption, result.subject)
-        )
+        alt, who = "Runs by outer fold", f"sub-{result.subject}"
+        chart = split_chart(folds, alt=alt, title=f"{who}: outer folds")
+        caption = f"{who}: which runs are held out in which outer fold."
+        blocks.append(composer.keep_chart(chart, composer.names(result, "folds"), alt, caption, result.subject))
     grids = {tuple(model.alphas) for model in composer.summary.models.values()}
     for number, grid in enumerate(sorted(grids)):
         counts = {
@@ -181,12 +188,13 @@ def diagnostics(composer: Composer) -> page.Section:
             for name, model in composer.summary.models.items()
             if tuple(model.alphas) == grid and name in composer.models
         }
-        figure = draw_alphas(counts, np.asarray(grid), colors=composer.colors, title="Chosen penalties")
+        alt = "Histogram of chosen penalties"
+        chart = alpha_chart(counts, np.asarray(grid), colors=composer.colors, alt=alt, title="Chosen penalties")
         caption = (
             "How often each penalty was chosen, over targets, folds and participants. "
             "Targets without signal choose the largest."
         )
-        blocks.append(composer.keep(figure, f"alphas-{number + 1}", "Histogram of chosen penalties", caption))
+        blocks.append(composer.keep_chart(chart, f"alphas-{number + 1}", alt, caption))
     for result in composer.results:
         if len(result.exclusions):
             title = f"sub-{result.subject}: what was left out, and why"

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from ..core import Scores
 from ..drawing import report as page
-from ..drawing.charts import draw_networks
 from ..drawing.scales import ColorScale, accuracy_scale, space_colors
+from ..drawing.vector import network_chart
 from .bounds import similarity_bounds
 from .composer import GROUP, INTERVAL, Composer, intervals_over_participants
 from .figures import MapFigure, group_mean
@@ -82,17 +82,19 @@ class _Analysis:
             return self.composer.keep(figure, self.composer.names(result, file), alt, caption, result.subject)
         return self.composer.keep(figure, f"group_{file}", alt, caption)
 
-    def _chart(self, number: int, chart: Chart) -> page.Picture:
+    def _chart(self, number: int, chart: Chart) -> page.Block:
         rows = chart.rows[chart.rows["value"].notna()]
         claims = joined_claims(self.composer.results, self.composer.group_verdicts, self.name)
         verdicts, rows = chart.named(judge_regions(rows, self.spaces, claims)), chart.named(rows)
         text = headline(verdicts) if len(self.spaces) > 1 else ""
         lights = self.choices.regions == "searchlight"
         value = "mean over searchlights centred in it" if lights else "similarity of its own patterns"
-        figure = draw_networks(
+        alt = f"{chart.title}: {text}"
+        drawn = network_chart(
             rows,
             colors=self.colors,
             label=self.label,
+            alt=alt,
             title=f"{chart.title}: {self.name}",
             verdicts=margin_notes(verdicts) if len(self.spaces) > 1 else None,
             intervals=intervals_over_participants(rows),
@@ -102,7 +104,7 @@ class _Analysis:
             f"Every dot is one participant, the bar is their mean; the value of a region is the {value}.{several} "
             f"{text}"
         )
-        return self.composer.keep(figure, f"rsa-{self.name}_chart-{number + 1}", f"{chart.title}: {text}", caption)
+        return self.composer.keep_chart(drawn, f"rsa-{self.name}_chart-{number + 1}", alt, caption)
 
     def _maps(self, scale: ColorScale) -> list[page.Block]:
         blocks: list[page.Block] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 MOST_REGIONS = 30
+NETWORKS = "_networks"  # end of the names of sets that only group regions to networks
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,6 +43,15 @@ class Chart:
         return table.assign(region=table["region"].map(lambda region: known.get(region, region)))
 
 
+def set_of(sets: Sequence[str], wanted: str) -> str:
+    """Choose the ROI set of an atlas that is shown; "" for none."""
+    sets = [name for name in dict.fromkeys(sets) if not name.endswith(NETWORKS)]
+    chosen = sets[0] if wanted == "auto" and sets else wanted
+    if chosen not in sets and f"{chosen}_as_released" in sets:
+        chosen = f"{chosen}_as_released"
+    return chosen if chosen in sets else ""
+
+
 def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
     """Choose which regions are shown together."""
     found = []
@@ -49,13 +59,15 @@ def charts(regions: pd.DataFrame, roi_set: str) -> list[Chart]:
         networks = rows[rows["level"] == "network"]
         if len(networks):
             found.append(Chart(f"{atlas}: networks", networks))
-        sets = [name for name in rows.loc[rows["level"] == "roi_set", "set"].unique() if not name.endswith("_networks")]
-        chosen = sets[0] if roi_set == "auto" and sets else roi_set
-        if chosen not in sets and f"{chosen}_as_released" in sets:
-            chosen = f"{chosen}_as_released"
-        if chosen in sets:
+        sets = list(rows.loc[rows["level"] == "roi_set", "set"].unique())
+        chosen = set_of(sets, roi_set)
+        if chosen:
             found.append(Chart(f"{atlas}: {chosen}", rows[(rows["level"] == "roi_set") & (rows["set"] == chosen)]))
         areas = rows[rows["level"] == "region"]
-        if not len(networks) and not sets and areas["region"].nunique() <= MOST_REGIONS:
+        if (
+            not len(networks)
+            and all(name.endswith(NETWORKS) for name in sets)
+            and areas["region"].nunique() <= MOST_REGIONS
+        ):
             found.append(Chart(f"{atlas}: regions", areas))
     return found or [Chart("All targets", regions[regions["level"] == "brain"])]

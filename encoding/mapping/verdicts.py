@@ -1,6 +1,7 @@
 """One table that says what may be claimed of every region; charts, captions, tables and pages read it."""
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,15 +36,17 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
         One row per region and subject: highest ("" where no score exceeds 0), value, runner_up, margin.
     """
     chosen = table[table["model"].isin(list(models)) & (table["feature"] == "all") & table["value"].notna()]
-    rows = []
-    for key, part in chosen.groupby(["subject", *PLACE], sort=False, dropna=False):
-        best = part.sort_values("value", ascending=False, kind="stable")
-        value = best.iloc[0]["value"]
-        second = best.iloc[1] if len(best) > 1 else None
-        margin = np.nan if second is None else value - second["value"]
-        runner_up = "" if second is None else second["model"]
-        rows.append((*key, best.iloc[0]["model"] if value > 0 else "", value, runner_up, margin))
-    return pd.DataFrame(rows, columns=["subject", *PLACE, "highest", "value", "runner_up", "margin"])
+    keys = ["subject", *PLACE]
+    group = chosen.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    ordered = chosen.iloc[np.lexsort((-chosen["value"].to_numpy(float), group))]  # equal values stay in their order
+    rank = ordered.groupby(keys, sort=False, dropna=False).cumcount().to_numpy()
+    first, second = ordered[rank == 0].reset_index(drop=True), ordered[rank == 1]
+    following = second.set_index(keys)[["model", "value"]].reindex(pd.MultiIndex.from_frame(first[keys]))
+    runner_up = following["model"].fillna("").to_numpy(object)
+    margin = first["value"].to_numpy(float) - following["value"].to_numpy(float)
+    highest = np.where(first["value"] > 0, first["model"], "")
+    found = {"highest": highest, "value": first["value"], "runner_up": runner_up, "margin": margin}
+    return first[keys].assign(**found)[["subject", *PLACE, "highest", "value", "runner_up", "margin"]]
 
 
 def joined_claims(
@@ -100,33 +103,28 @@ def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataF
     single = rank_spaces(chosen, spaces)
     means = chosen.groupby([*PLACE, "model"], sort=False, as_index=False)["value"].mean()
     pooled = rank_spaces(means.assign(subject=GROUP, feature="all"), spaces)
-    of_place = _by_place(single)
+    places = list(single[PLACE].itertuples(index=False, name=None))
+    n_subjects, n_highest = Counter(places), Counter(zip(places, single["highest"], strict=True))
     known = [*chosen["subject"].unique(), GROUP]
-    of_claims = {} if claims is None else _by_place(claims[claims["subject"].isin(known)])
+    of_claims: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for claim in [] if claims is None else claims[claims["subject"].isin(known)].to_dict("records"):
+        of_claims.setdefault(tuple(claim[name] for name in PLACE), []).append({str(k): v for k, v in claim.items()})
     rows = []
     for row in pooled.to_dict("records"):
         key = tuple(row[name] for name in PLACE)
-        here = of_place[key]
-        counts = {"n_subjects": len(here), "n_highest": int((here["highest"] == row["highest"]).sum())}
-        rows.append(row | counts | _claim(of_claims.get(key), len(here)))
+        counts = {"n_subjects": n_subjects[key], "n_highest": n_highest[key, row["highest"]]}
+        rows.append(row | counts | _claim(of_claims.get(key, []), n_subjects[key]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _by_place(table: pd.DataFrame) -> dict[Hashable, pd.DataFrame]:
-    return dict(iter(table.groupby(PLACE, sort=False)))
-
-
-def _claim(here: pd.DataFrame | None, n_subjects: int) -> dict[str, Any]:
+def _claim(here: Sequence[Mapping[str, Any]], n_subjects: int) -> dict[str, Any]:
     """Return the claim that holds for all subjects of a region."""
     empty: dict[str, Any] = dict.fromkeys([*CLAIM, *COUNTS], np.nan)
     empty |= {"tested": False, **dict.fromkeys(TEXTS, ""), "verdict": UNTESTED, "n_leading": 0, "n_named": 0}
-    if here is None:
-        return empty
-    group = here[here["subject"] == GROUP]
-    whole = group if n_subjects > 1 else here[here["subject"] != GROUP]
+    whole = [row for row in here if (row["subject"] == GROUP) == (n_subjects > 1)]
     if len(whole) != 1:
         return empty
-    found = {key: value for key, value in whole.iloc[0].items() if key in empty and pd.notna(value)}
+    found = {key: value for key, value in whole[0].items() if key in empty and pd.notna(value)}
     found["tested"] = found.get("verdict", UNTESTED) != UNTESTED
     for name in ("n_leading", "n_named"):
         if name in found:

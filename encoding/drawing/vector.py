@@ -1,0 +1,408 @@
+"""Charts as SVG: drawn in milliseconds, sharp at any size, in the colours of the page around them.
+
+Lengths are hundredths of an inch, so that 900 units fill the column of a report. Colours of marks are fixed; ink, bands
+and grid are variables of the page, with fallbacks for files that stand alone.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from markupsafe import escape
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from ..core.errors import DataError, suggest
+from .charts import HEADING, KEY_ROOM, MODEL_ROOM, REGION_ROOM, VERDICT_ROOM, read_table, spans_of
+from .diagnostics import scatter_bins
+from .figure import INK, MUTED, shortened, text_width, write_bytes
+from .scales import round_up
+
+WIDTH = 900.0
+EDGE = 14.0
+POINT = 100 / 72  # units
+TEXT = 8.0  # points
+SMALL = 7.5
+INKED, QUIET, BAND, GRID = (
+    f"var(--{name}, {color})"
+    for name, color in (("ink", INK), ("muted", MUTED), ("band", "#F6F7F8"), ("grid", "#E4E7EB"))
+)
+VARIABLE = re.compile(r"var\(--[a-z]+, ([^)]+)\)")
+
+
+@dataclass
+class Canvas:
+    """Marks of one chart, in the order of drawing."""
+
+    width: float
+    height: float
+    marks: list[str] = field(default_factory=list)
+
+    def rect(self, x: float, y: float, width: float, height: float, fill: str, extra: str = "") -> None:
+        """Draw a bar or a swatch."""
+        box = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}"'
+        self.marks.append(f'<rect {box} fill="{fill}"{extra}/>')
+
+    def line(self, points: Sequence[tuple[float, float]], ink: str, width: float, extra: str = "") -> None:
+        """Draw a line through points."""
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        self.marks.append(f'<path d="M{path}" fill="none" stroke="{ink}" stroke-width="{width}"{extra}/>')
+
+    def dot(self, x: float, y: float, fill: str) -> None:
+        """Draw one participant."""
+        self.marks.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.9" fill="{fill}" stroke="{INKED}" stroke-width=".7"/>'
+        )
+
+    def text(self, x: float, y: float, text: str, *, size: float = TEXT, ink: str = INKED, side: str = "start",
+             bold: bool = False, extra: str = "") -> None:  # fmt: skip
+        """Write a line of text; `y` is the middle of its letters."""
+        weight = ' font-weight="700"' if bold else ""
+        anchor = "" if side == "start" else f' text-anchor="{side}"'
+        self.marks.append(
+            f'<text x="{x:.1f}" y="{y + 0.36 * size * POINT:.1f}" font-size="{size * POINT:.2f}" fill="{ink}"'
+            f"{weight}{anchor}{extra}>{escape(text)}</text>"
+        )
+
+    def title(self, text: str) -> float:
+        """Write the title and return where the rest begins."""
+        if text:
+            self.text(EDGE, 20, text, size=11.5, bold=True)
+        return 38.0 if text else 8.0
+
+    def svg(self, alt: str) -> str:
+        """Return the chart as an element with a name for those who cannot see it."""
+        size = f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" height="{self.height:.0f}"'
+        font = 'font-family="system-ui, -apple-system, Segoe UI, DejaVu Sans, Helvetica, Arial, sans-serif"'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font} role="img" aria-label="{escape(alt)}">'
+            f"{''.join(self.marks)}</svg>"
+        )
+
+
+def save_svg(svg: str, path: Path) -> Path:
+    """Write a chart to a file of its own, on white, with the colours that pages replace."""
+    alone = VARIABLE.sub(r"\1", svg)
+    start = alone.index(">") + 1
+    page = f'{alone[:start]}<rect width="100%" height="100%" fill="white"/>{alone[start:]}'
+    return write_bytes(path, page.encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Values along x."""
+
+    low: float
+    high: float
+    left: float
+    width: float
+
+    def __call__(self, value: float) -> float:
+        return self.left + (value - self.low) / (self.high - self.low) * self.width
+
+    def ticks(self, canvas: Canvas, top: float, bottom: float, label: str, most: int = 5) -> None:
+        """Draw grid, ticks, the line at zero and the label."""
+        for tick in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high):
+            if self.low - 1e-9 <= tick <= self.high + 1e-9:
+                canvas.line([(self(tick), top), (self(tick), bottom)], GRID, 0.9)
+                canvas.text(self(tick), bottom + 9, _number(tick), size=SMALL, side="middle")
+        if self.low <= 0 <= self.high:
+            canvas.line([(self(0), top), (self(0), bottom)], INKED, 1.0)
+        canvas.text(self.left + self.width / 2, bottom + 26, label, size=8.5, side="middle")
+
+
+def _short(names: Sequence[str], room: float) -> list[str]:
+    return [shortened(name, room, TEXT) for name in names]
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 10):g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _wide(text: str, size: float = TEXT, *, bold: bool = False) -> float:
+    return 100 * text_width(text, size, bold=bold)
+
+
+def network_chart(
+    table: pd.DataFrame,
+    *,
+    colors: Mapping[str, str],
+    label: str,
+    alt: str,
+    title: str = "",
+    verdicts: Mapping[str, tuple[str, str]] | None = None,
+    intervals: pd.DataFrame | None = None,
+) -> str:
+    """Draw what `draw_networks` draws, as SVG."""
+    grid = read_table(table, colors, title)
+    verdicts = {} if verdicts is None else dict(verdicts)
+    for region, (model, _) in verdicts.items():
+        if model and model not in grid.models:
+            raise DataError(f"Chart {title!r}: {model!r} is named in {region!r}. {suggest(model, grid.models)}")
+    n = len(grid.models)
+    row = float(np.clip(620 / (len(grid.regions) * n), 10, 17))
+    pitch = row * n + max(9.0, 0.5 * row)
+    named_regions = _short(grid.regions, REGION_ROOM)
+    verdicts = {region: (model, shortened(text, VERDICT_ROOM, SMALL)) for region, (model, text) in verdicts.items()}
+    left = EDGE + max(_wide(region) for region in named_regions) + 12
+    margin = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
+    margin = max(margin, _verdict_width("", HEADING)) if verdicts else 0.0
+    keys = _key_rows(grid.models)
+    canvas = Canvas(WIDTH, 0)
+    top = canvas.title(title)
+    for line, names in enumerate(keys):
+        _key(canvas, names, colors, top + 10 + 20 * line)
+    canvas.text(
+        WIDTH - EDGE, top + 10 + 20 * (len(keys) - 1), "dot = subject, bar = mean", size=SMALL, ink=QUIET, side="end"
+    )
+    top += 20 * (len(keys) + 1) + 8
+    bottom = top + pitch * len(grid.regions)
+    canvas.height = bottom + 42
+    spans = spans_of(intervals, grid)
+    shown = np.concatenate([grid.values.ravel(), spans.ravel()])
+    low, high = min(0.0, float(np.nanmin(shown))), round_up(max(float(np.nanmax(shown)), 1e-6))
+    axis = _Axis(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02, left, WIDTH - EDGE - left - margin)
+    _bands(canvas, axis, top, pitch, named_regions)
+    axis.ticks(canvas, top, bottom, label)
+    for rank, region in enumerate(grid.regions):
+        middle = top + (rank + 0.5) * pitch
+        named, text = verdicts.get(region, ("", ""))
+        for place, model in enumerate(grid.models):
+            y = middle + (place - (n - 1) / 2) * row
+            strong = 0.6 if model == named else 0.25
+            _row(canvas, axis, grid.values[place, rank], y, colors=(colors[model],) * 2, height=row, strong=strong)
+            if np.isfinite(spans[place, rank]).all():
+                canvas.line([(axis(x), y) for x in spans[place, rank]], INKED, 1.2)
+        if text:
+            _verdict(canvas, WIDTH - EDGE - margin + 14, middle, named, colors.get(named, MUTED), text)
+    if verdicts:
+        canvas.text(WIDTH - EDGE - margin + 14, top - 9, HEADING, size=SMALL, ink=QUIET)
+    return canvas.svg(alt)
+
+
+def _bands(
+    canvas: Canvas, axis: _Axis, top: float, pitch: float, regions: Sequence[str], *, named: bool = True
+) -> None:
+    for rank, region in enumerate(regions):
+        if rank % 2 == 0:
+            canvas.rect(axis.left, top + rank * pitch, axis.width, pitch, BAND)
+        if named:
+            canvas.text(axis.left - 8, top + (rank + 0.5) * pitch, region, side="end")
+
+
+def _row(canvas: Canvas, axis: _Axis, values: np.ndarray, y: float, *, colors: tuple[str, str], height: float,
+         strong: float) -> None:  # fmt: skip
+    """Draw dots and their mean; the first colour is for positive values, the second for the others."""
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return
+    mean = float(values.mean())
+    x = sorted((axis(0), axis(mean)))
+    canvas.rect(
+        x[0], y - 0.31 * height, x[1] - x[0], 0.62 * height, colors[0 if mean > 0 else 1], f' fill-opacity="{strong}"'
+    )
+    if values.size > 1:
+        canvas.line([(axis(mean), y - 0.42 * height), (axis(mean), y + 0.42 * height)], INKED, 2.2)
+    for value in values:
+        canvas.dot(axis(float(value)), y, colors[0 if value > 0 else 1])
+
+
+def _verdict(canvas: Canvas, x: float, y: float, name: str, color: str, text: str) -> None:
+    if not name:
+        canvas.text(x, y, text, size=SMALL, ink=QUIET)
+        return
+    canvas.rect(x, y - 5, 10, 10, color, f' stroke="{INKED}" stroke-width=".6"')
+    name = shortened(name, MODEL_ROOM, TEXT, bold=True)
+    canvas.text(x + 16, y, name, bold=True)
+    canvas.text(x + 26 + _wide(name, bold=True), y, text, size=SMALL, ink=QUIET)
+
+
+def _verdict_width(name: str, text: str) -> float:
+    name = shortened(name, MODEL_ROOM, TEXT, bold=True)
+    return 20 + (26 + _wide(name, bold=True) if name else 0.0) + _wide(text, SMALL)
+
+
+def _key_rows(models: Sequence[str]) -> list[list[str]]:
+    """Break the names of the key into lines that leave room for its note."""
+    rows: list[list[str]] = [[]]
+    used = 0.0
+    for model in models:
+        step = 42 + _wide(shortened(model, KEY_ROOM, TEXT))
+        if rows[-1] and used + step > WIDTH - 2 * EDGE - 190:
+            rows.append([])
+            used = 0.0
+        rows[-1].append(model)
+        used += step
+    return rows
+
+
+def _key(canvas: Canvas, names: Sequence[str], colors: Mapping[str, str], y: float) -> None:
+    x = EDGE
+    for name in names:
+        canvas.rect(x, y - 5.5, 11, 11, colors[name], f' stroke="{INKED}" stroke-width=".6"')
+        shown = shortened(name, KEY_ROOM, TEXT)
+        canvas.text(x + 17, y, shown)
+        x += 42 + _wide(shown)
+
+
+def difference_chart(
+    table: pd.DataFrame,
+    *,
+    colors: Mapping[str, str],
+    label: str,
+    alt: str,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    title: str = "",
+) -> str:
+    """Draw what `draw_differences` draws, as SVG."""
+    grid = read_table(table, colors, title)
+    chosen = list(combinations(grid.models, 2)) if pairs is None else list(pairs)
+    for model in (model for pair in chosen for model in pair):
+        if model not in grid.models:
+            raise DataError(f"Chart {title!r}: no rows of model {model!r}. {suggest(model, grid.models)}")
+    if not chosen:
+        raise DataError(f"Chart {title!r}: differences need two models, but there is only {grid.models}.")
+    gaps = {pair: grid.of(pair[0]) - grid.of(pair[1]) for pair in chosen}
+    peak = max(float(np.nanmax(np.abs(gap), initial=0.0)) for gap in gaps.values())
+    reach = 1.06 * (round_up(peak) if peak > 0 else 1.0)
+    n_columns = min(3, len(chosen))
+    regions = _short(grid.regions, REGION_ROOM)
+    left, between, head, row = EDGE + max(_wide(region) for region in regions) + 12, 28.0, 46.0, 22.0
+    wide, tall = (WIDTH - EDGE - left - between * (n_columns - 1)) / n_columns, row * len(grid.regions)
+    canvas = Canvas(WIDTH, 0)
+    top, pitch = canvas.title(title), head + tall + 46
+    canvas.height = top + pitch * -(-len(chosen) // n_columns)
+    for place, (pair, gap) in enumerate(gaps.items()):
+        line, column = divmod(place, n_columns)
+        axis = _Axis(-reach, reach, left + column * (wide + between), wide)
+        y = top + line * pitch + head
+        _bands(canvas, axis, y, row, regions, named=column == 0)
+        axis.ticks(canvas, y, y + tall, label, most=4)
+        for rank, values in enumerate(gap):
+            both = colors[pair[0]], colors[pair[1]]
+            _row(canvas, axis, values, y + (rank + 0.5) * row, colors=both, height=0.8 * row, strong=0.3)
+        _sides(canvas, pair, axis, y)
+    return canvas.svg(alt)
+
+
+def _sides(canvas: Canvas, pair: tuple[str, str], axis: _Axis, top: float) -> None:
+    """Label which side of zero favours which model, in two lines where one is too narrow."""
+    first, second = (shortened(name, axis.width / 100 - 0.3, TEXT, bold=True) for name in pair)
+    right, left = f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
+    narrow = _wide(right, bold=True) + _wide(left, bold=True) > axis.width - 20
+    canvas.text(axis.left, top - 10, left, bold=True)
+    canvas.text(axis.left + axis.width, top - (26 if narrow else 10), right, side="end", bold=True)
+
+
+def scatter_chart(
+    a: np.ndarray, b: np.ndarray, names: tuple[str, str], *, label: str, alt: str, title: str = ""
+) -> str:
+    """Draw what `draw_scatter` draws, as SVG; its cells are one small picture."""
+    bins = scatter_bins(a, b, names)
+    canvas = Canvas(560, 0)
+    top, left, side = canvas.title(title) + 8, 70.0, 380.0
+    canvas.height = top + side + 42
+    shades = (255 * mpl.colormaps["Blues"](np.linspace(0.25, 1, 256))[:, :3]).round().astype(np.uint8)
+    counts = bins.counts.T[::-1]
+    part = np.log(np.maximum(counts, 1)) / np.log(max(counts.max(), 2))
+    cells = np.dstack(
+        [shades[np.clip((255 * part).astype(int), 0, 255)], np.where(counts > 0, 255, 0).astype(np.uint8)]
+    )
+    target = io.BytesIO()
+    Image.fromarray(cells, "RGBA").save(target, format="PNG", optimize=True)
+    data = base64.b64encode(target.getvalue()).decode("ascii")
+    canvas.marks.append(
+        f'<image x="{left}" y="{top}" width="{side}" height="{side}" preserveAspectRatio="none" '
+        f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+    )
+    across = _Axis(bins.low, bins.high, left, side)
+    for tick in MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(bins.low, bins.high):
+        if bins.low - 1e-9 <= tick <= bins.high + 1e-9:
+            x, y = across(tick), top + side - (across(tick) - left)
+            canvas.line([(x, top + side), (x, top + side + 3)], QUIET, 0.8)
+            canvas.line([(left - 3, y), (left, y)], QUIET, 0.8)
+            canvas.text(x, top + side + 11, _number(tick), size=SMALL, side="middle")
+            canvas.text(left - 6, y, _number(tick), size=SMALL, side="end")
+    zero = across(0)
+    canvas.line([(zero, top), (zero, top + side)], QUIET, 0.8)
+    canvas.line([(left, top + side - (zero - left)), (left + side, top + side - (zero - left))], QUIET, 0.8)
+    canvas.line([(left, top + side), (left + side, top)], INKED, 1.4, ' stroke-dasharray="6 4"')
+    canvas.text(left + side / 2, top + side + 28, f"{label}, {names[0]}", size=8.5, side="middle")
+    middle = top + side / 2
+    canvas.text(
+        16, middle, f"{label}, {names[1]}", size=8.5, side="middle", extra=f' transform="rotate(-90 16 {middle:.0f})"'
+    )
+    canvas.text(left + 10, top + 14, f"{names[1]} higher in {bins.second:.0%}", size=8.5, bold=True)
+    canvas.text(
+        left + side - 10, top + side - 14, f"{names[0]} higher in {bins.first:.0%}", size=8.5, bold=True, side="end"
+    )
+    canvas.text(left + side + 10, top + 14, f"{bins.n:,} targets", size=SMALL, ink=QUIET)
+    canvas.text(left + side + 10, top + 30, "darker: more", size=SMALL, ink=QUIET)
+    return canvas.svg(alt)
+
+
+def alpha_chart(
+    counts: Mapping[str, np.ndarray], alphas: np.ndarray, *, colors: Mapping[str, str], alt: str, title: str = "",
+    warn_above: float = 0.05,
+) -> str:  # fmt: skip
+    """Draw what `draw_alphas` draws, as SVG."""
+    shares = {name: np.asarray(count, dtype=float) / max(np.sum(count), 1) for name, count in counts.items()}
+    peak = 1.12 * max(max(float(share.max()) for share in shares.values()), 1e-6)
+    n_columns = min(4, len(counts))
+    wide, tall = (WIDTH - EDGE - 55 - 30 * (n_columns - 1)) / n_columns, 120.0
+    canvas = Canvas(WIDTH, 0)
+    top, pitch = canvas.title(title), tall + 96
+    canvas.height = top + pitch * -(-len(counts) // n_columns)
+    for rank, (name, share) in enumerate(shares.items()):
+        line, column = divmod(rank, n_columns)
+        left, y = 55 + column * (wide + 30), top + line * pitch + 44
+        canvas.text(left, y - 32, name, size=8.5, bold=True)
+        step = wide / share.size
+        for place, value in enumerate(share):
+            height = tall * value / peak
+            canvas.rect(left + (place + 0.1) * step, y + tall - height, 0.8 * step, height, colors[name])
+        canvas.line([(left, y + tall), (left + wide, y + tall)], QUIET, 0.8)
+        for place, x, side in ((0, left, "start"), (share.size - 1, left + wide, "end")):
+            loud = share[place] > warn_above
+            canvas.text(
+                x, y - 12, f"{share[place]:.0%} at the edge", size=7, side=side, bold=loud, ink=INKED if loud else QUIET
+            )
+        for place in range(0, share.size, max(1, -(-share.size // 5))):
+            canvas.text(left + (place + 0.5) * step, y + tall + 10, f"{alphas[place]:.3g}", size=7, side="middle")
+        canvas.text(left + wide / 2, y + tall + 26, "alpha", side="middle")
+        if column == 0:
+            for tick in MaxNLocator(3).tick_values(0, peak):
+                if 0 <= tick <= peak:
+                    canvas.text(left - 5, y + tall * (1 - tick / peak), f"{tick:.0%}", size=SMALL, side="end")
+    return canvas.svg(alt)
+
+
+def split_chart(fold_of_run: Mapping[str, int], *, alt: str, title: str = "") -> str:
+    """Draw what `draw_splits` draws, as SVG."""
+    runs, folds = list(fold_of_run), list(fold_of_run.values())
+    if not folds or max(folds) < 0:
+        raise DataError(f"Splits {title!r}: {len(folds)} runs, none of which is ever tested.")
+    cell = min(30.0, (WIDTH - 84) / len(folds))
+    high = min(cell, 24.0)
+    canvas = Canvas(max(84 + cell * len(folds), 400), 0)
+    top = canvas.title(title) + 22
+    canvas.height = top + high * (max(folds) + 1) + 40
+    canvas.text(70, top - 10, "dark = held out, light = trained on", size=SMALL, ink=QUIET)
+    for fold in range(max(folds) + 1):
+        canvas.text(62, top + (fold + 0.5) * high, str(fold + 1), size=7, side="end")
+        for place, of in enumerate(folds):
+            fill = "#0B3C5D" if of == fold else "#DCE6EE"
+            canvas.rect(70 + place * cell + 0.6, top + fold * high + 0.6, cell - 1.2, high - 1.2, fill)
+    bottom = top + high * (max(folds) + 1)
+    for place in range(0, len(runs), max(1, -(-len(runs) // 24))):
+        canvas.text(70 + (place + 0.5) * cell, bottom + 9, runs[place], size=7, side="middle")
+    canvas.text(70 + cell * len(folds) / 2, bottom + 26, "run", side="middle")
+    canvas.text(14, top + (bottom - top) / 2, "fold", size=SMALL)
+    return canvas.svg(alt)

@@ -1,0 +1,56 @@
+"""The answer on top of a report, from the tables of claims."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..drawing.answer import Answer, Person, Verdict
+from .composer import Composer
+from .results import Result
+from .selection import Chart
+from .verdicts import NOTHING_TESTED, PLACE, headline
+
+
+def answers(composer: Composer) -> tuple[Answer, ...]:
+    """Make a table of verdicts for every chart whose regions were tested, or say that none was; none with one space."""
+    found = []
+    for chart in composer.charts if len(composer.single) > 1 else ():
+        verdicts = composer.verdicts_of(chart)
+        if len(verdicts) and verdicts["tested"].any():
+            found.append(_answer(composer, chart, verdicts))
+    if not found and len(composer.single) > 1:
+        return (Answer("Which space is ahead", NOTHING_TESTED, ()),)
+    # Those that name a space come first: the others can wait.
+    return tuple(sorted(found, key=lambda answer: not any(row.best for row in answer.rows)))
+
+
+def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame) -> Answer:
+    several = composer.results if len(composer.results) > 1 else []
+    own = {result.subject: _by_place(result) for result in several}
+    rows = []
+    for row in verdicts.to_dict("records"):
+        place = tuple(str(row[name]) for name in PLACE)
+        people = tuple(_person(composer, subject, claims.get(place)) for subject, claims in own.items())
+        rows.append(
+            Verdict(
+                str(row["region"]), row["best"], composer.colors.get(row["best"], ""),
+                "no difference shown" if row["tested"] else "not tested",
+                float(row["lead"]), float(row["low"]), float(row["high"]), float(row["p"]), float(row["q"]),
+                f"{row['leading']} over {row['next']}" if row["leading"] and row["next"] else "", people,
+            )
+        )  # fmt: skip
+    key = tuple((name, composer.colors[name]) for name in composer.single)
+    return Answer(f"{chart.title}: which space is ahead", headline(verdicts), tuple(rows), key=key)
+
+
+def _by_place(result: Result) -> Mapping[tuple[str, ...], Mapping[str, Any]]:
+    if not len(result.verdicts):
+        return {}
+    records = result.verdicts.to_dict("records")
+    return {tuple(str(row[name]) for name in PLACE): {str(k): v for k, v in row.items()} for row in records}
+
+
+def _person(composer: Composer, subject: str, claim: Mapping[str, Any] | None) -> Person:
+    leading = str(claim.get("leading", "")) if claim else ""
+    return Person(subject, leading, composer.colors.get(leading, ""), bool(claim and claim.get("best")))
