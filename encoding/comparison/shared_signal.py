@@ -4,7 +4,7 @@ Each participant keeps a small part of its responses (similarities of some pairs
 which the group is computed without reading responses again. Nothing here is a test: the tables are bounds, and say so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from scipy import sparse
 
 from ..core import Atlas, Responses
+from ..io.arrays import BLOCK_BYTES, drop_pages, take_columns
 from ..io.atomic import atomic_file
 from ..numerics.ceilings import shared_signal
 from ..numerics.mixing import hashed
@@ -26,6 +27,7 @@ KEPT_PAIRS = 100_000  # pairs of stimuli that a participant keeps; the correlati
 KEPT_BYTES = 32 << 20
 FEWEST_STIMULI = 10
 MOST_STIMULI = 400  # for reliabilities within a participant
+COLUMNS = 2048  # targets that are read at a time
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 BOUNDS = [*PLACE, "rsa", "n_subjects", "n_pairs", "lower", "upper", "within", "note"]
 SHARED_SIGNAL = [*PLACE, "n_subjects", "n_samples", "r", "smallest", "largest", "note"]
@@ -95,12 +97,8 @@ def within_reliability(settings: Rsa, responses: Responses, columns: Sequence[np
     for place, chosen in enumerate(columns):
         if len(chosen) < settings.min_targets:
             continue
-        halves = []
-        for of_half in rows:
-            patterns = np.stack(
-                [np.mean([responses.values[row][chosen] for row in of_half[name]], axis=0) for name in names]
-            )
-            halves.append(pattern_values(settings, patterns.T, left, right))
+        parts = (_means_of_stimuli(responses.values, np.asarray(chosen), [of[name] for name in names]) for of in rows)
+        halves = [pattern_values(settings, part, left, right) for part in parts]
         if all(np.isfinite(one).all() for one in halves):
             r = float(np.corrcoef(halves[0], halves[1])[0, 1])
             reliability = 2 * r / (1 + r) if settings.repeats == "average" else r
@@ -108,9 +106,18 @@ def within_reliability(settings: Rsa, responses: Responses, columns: Sequence[np
     return found
 
 
-def pattern_values(settings: Rsa, patterns: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Similarity of patterns (n_targets, n_stimuli) for pairs, ranked where the analysis compares ranks."""
-    products, sums, n = products_of([np.asarray(patterns, dtype=np.float32)])
+def _means_of_stimuli(values: np.ndarray, columns: np.ndarray, rows: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Mean over the rows of each stimulus, (n_targets, n_stimuli), some targets at a time."""
+    every, count = np.concatenate(rows), np.array([len(some) for some in rows])
+    starts = np.concatenate([[0], np.cumsum(count)[:-1]])
+    for start in range(0, len(columns), COLUMNS):
+        taken = take_columns(values, columns[start : start + COLUMNS], every).astype(np.float64)
+        yield (np.add.reduceat(taken, starts) / count[:, None]).T.astype(np.float32)
+
+
+def pattern_values(settings: Rsa, parts: Iterable[np.ndarray], left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Similarity of patterns, parts of (n_targets, n_stimuli), for pairs; ranks where the analysis compares ranks."""
+    products, sums, n = products_of(parts)
     values = pattern_similarity(products, sums, n, settings.brain).numpy()[left, right]
     return average_ranks(torch.as_tensor(values)).numpy() if settings.comparison == "spearman" else values
 
@@ -183,9 +190,12 @@ def save_region_means(folder: Path, responses: Responses, atlases: Sequence[tupl
     masks = np.array([parcel.mask & responses.usable for _, parcel in regions]).reshape(len(regions), -1)
     sizes = masks.sum(1)
     weights = sparse.diags_array(1 / np.maximum(sizes, 1)) @ sparse.csr_array(masks, dtype=np.float64)
-    starts = range(0, len(samples), 256)
-    parts = [weights @ np.asarray(responses.values[at : at + 256], dtype=np.float64).T for at in starts]
-    rows = np.concatenate(parts, axis=1)
+    rows = np.empty((len(regions), len(samples)))
+    height = max(1, BLOCK_BYTES // (8 * max(len(responses.targets), 1)))
+    for start in range(0, len(samples), height):
+        block = np.asarray(responses.values[start : start + height], dtype=np.float64)
+        rows[:, start : start + height] = weights @ block.T
+        drop_pages(responses.values)
     sums = np.stack([np.bincount(place, row, len(names)) for row in rows])
     means = np.where(sizes[:, None] > 0, sums / np.bincount(place), np.nan)
     places = [[name, *parcel[:4]] for name, parcel in regions]
