@@ -164,7 +164,7 @@ def test_sizes_are_in_bytes(text, n_bytes):
 
 def test_the_budget_reaches_the_solver_in_bytes():
     compute = ComputeSettings("1 kB", "2 kB", "3 kB", "4 kB", verify=True).compute("cpu")
-    assert dataclasses.astuple(compute) == ("cpu", 1000, 2000, 3000, 4000, 0, True)
+    assert dataclasses.astuple(compute)[:7] == ("cpu", 1000, 2000, 3000, 4000, 0, True)
 
 
 # What is refused: the whole message, but for lists of what is known.

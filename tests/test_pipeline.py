@@ -168,7 +168,7 @@ def test_the_same_numbers_come_out_where_work_was_lost(study):
 
 @pytest.mark.parametrize(
     ("step", "share"),
-    [("load", 0.6), ("fit", 0.3), ("fit", 1.0), ("report", 0.6)],
+    [("load", 0.6), ("fit", 0.3), ("fit", 1.0), ("report", 0.5)],
 )
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(study, step, share):
     def interrupt(now, done):

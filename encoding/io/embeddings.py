@@ -58,7 +58,7 @@ def read_embeddings(path: Path, layer: str | None = None) -> tuple[np.ndarray, t
 
 
 def _matrix(path: Path, array: np.ndarray, name: str) -> np.ndarray:
-    if array.ndim != 2 or not array.size:
+    if array.ndim != 2:
         raise DataError(
             f"{path}: shape {array.shape} of {array.dtype} ({name!r}), but numbers (n_stimuli, n_features) were "
             f"needed. Average or flatten further axes, such as tokens or places, before."

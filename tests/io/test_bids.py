@@ -94,7 +94,6 @@ def test_resolutions_match_by_number(tmp_path, asked):
     [
         ("space-T1w", "space-MNI152NLin6Asym", r"Set `space` in \[load\]"),
         ("space-T1w", "space-T1w_res-2", r"Set `res` in \[load\]"),
-        ("run-1_space", "run-1_echo-1_space", "Choose echo with --bids-filter-file"),
         ("bold.nii.gz", "bold.nii", "Remove one of them"),
     ],
 )
@@ -107,6 +106,17 @@ def test_two_files_of_one_run_are_both_named(study, old, new, advice):
         labels(study)
     assert path.name in str(caught.value)
     assert other.name in str(caught.value)
+
+
+def test_two_echoes_without_their_combination_are_both_named(study):
+    path = study.find("*run-1_*desc-preproc_bold.nii.gz")
+    for echo in (1, 2):
+        shutil.copy(path, path.with_name(path.name.replace("run-1_space", f"run-1_echo-{echo}_space")))
+    path.unlink()
+    with pytest.raises(DataError, match="run-1: 2 files match.*Choose echo with --bids-filter-file") as caught:
+        labels(study)
+    assert "echo-1" in str(caught.value)
+    assert "echo-2" in str(caught.value)
 
 
 def test_two_tables_of_confounds_are_refused(study):

@@ -144,7 +144,8 @@ def test_structures_of_cifti_files_are_an_atlas(tmp_path):
     path = write_config(tmp_path, ('"volume"', '"cifti"'), ("dpi = 50", 'atlases = ["structures"]'))
     assert check_dataset(read_config(path), places, ["01"]).atlases == {"structures": 19}
     job = Job(read_config(path), places, "01")
-    (_, everything), (atlas, labels) = labelled_targets(job, load_subject(job))
+    ((_, everything), (atlas, labels)), failed = labelled_targets(job, load_subject(job))
+    assert failed == ()
     amygdala = atlas.index[atlas.region.index("Left-Amygdala")]
     assert len(everything) == 30
     assert labels.tolist() == [0] * 22 + [amygdala] * 8
