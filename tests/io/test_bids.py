@@ -113,7 +113,7 @@ def test_two_echoes_without_their_combination_are_both_named(study):
     for echo in (1, 2):
         shutil.copy(path, path.with_name(path.name.replace("run-1_space", f"run-1_echo-{echo}_space")))
     path.unlink()
-    with pytest.raises(DataError, match="run-1: 2 files match.*Choose echo with --bids-filter-file") as caught:
+    with pytest.raises(DataError, match=r"run-1: 2 files match.*Choose echo with --bids-filter-file") as caught:
         labels(study)
     assert "echo-1" in str(caught.value)
     assert "echo-2" in str(caught.value)
@@ -122,7 +122,7 @@ def test_two_echoes_without_their_combination_are_both_named(study):
 def test_two_tables_of_confounds_are_refused(study):
     path = study.find("*run-1_desc-confounds_timeseries.tsv")
     shutil.copy(path, path.with_name(path.name.replace("timeseries", "regressors")))
-    with pytest.raises(DataError, match="run-1: 2 files match"):
+    with pytest.raises(DataError, match=r"run-1: 2 files match"):
         labels(study)
 
 
