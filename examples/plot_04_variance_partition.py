@@ -7,8 +7,8 @@ do not?
 """
 
 # %%
-# The narrow spaces share two features. Targets 1 to 30 follow what is shared, 31 to 60 what only `affect` has, 61 to 90
-# the wide space.
+# The narrow spaces share two features. Targets 1 to 30 follow what is shared, 31 to 60 what only ``affect`` has, 61 to
+# 90 the wide space.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,4 +62,4 @@ axes.legend(title="explained by", frameon=False, loc="center left", bbox_to_anch
 
 # %%
 # These parts are of fits at this number of samples; the wide space is penalised more, so that its part is the most
-# shrunken. `encoding run` reports population values with intervals beside them where the spaces are narrow enough.
+# shrunken. ``encoding run`` reports population values with intervals beside them where the spaces are narrow enough.

@@ -7,8 +7,8 @@ volumes later, so that a model has several delayed copies of the features.
 """
 
 # %%
-# Five runs of a film at a TR of 2 s. `vision` has a row per volume, `sound` ten per second. Half of the targets answers
-# to each, one to three volumes later.
+# Five runs of a film at a TR of 2 s. ``vision`` has a row per volume, ``sound`` ten per second. Half of the targets
+# answers to each, one to three volumes later.
 
 import tempfile
 from pathlib import Path

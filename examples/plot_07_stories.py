@@ -7,7 +7,7 @@ and a half.
 """
 
 # %%
-# Four stories with a word every third of a second, on average. Each word has a vector of five numbers.
+# Six stories with a word about every third of a second. Each word has a vector of five numbers.
 
 import tempfile
 from pathlib import Path

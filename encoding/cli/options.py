@@ -127,6 +127,11 @@ def filters_of(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"--bids-filter-file {path}: cannot be read ({error}).") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"--bids-filter-file {path}: holds a {type(content).__name__}; an object was needed, such as "
+            f'{{"bold": {{"acquisition": "mb4"}}}}.'
+        )
     return content

@@ -78,7 +78,8 @@ def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None 
         if name not in tests.spaces:
             raise DataError(f"No tests of {name!r} for sub-{tests.subject}. {suggest(name, tests.spaces)}")
     blank = [Estimate(*np.full((3, len(tests.places)), np.nan))]
-    found = [estimate(tests.kernel(a) - tests.kernel(b)) if {a, b} <= set(tests.sets) else blank[0] for a, b in pairs]
+    there = set(tests.comparable)
+    found = [estimate(tests.kernel(a) - tests.kernel(b)) if {a, b} <= there else blank[0] for a, b in pairs]
     named = [("difference", a, b, POPULATION, _note(tests, "spaces", f"space {a}", f"space {b}")) for a, b in pairs]
     return _tested(tests, named, found)
 
@@ -159,9 +160,10 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     """
     level = float(tests.facts["settings"]["p_level"])
     n_places = len(tests.places)
-    there = [space for space in tests.spaces if space in tests.sets]
+    there = list(tests.comparable)
+    everyone = [f"space {space}" for space in tests.spaces]  # also those that could not take part
     if len(there) < 2:
-        note = _note(tests, "spaces") or "there is one feature space only"
+        note = _note(tests, "spaces", *everyone) or "there is one feature space only"
         rows = [
             (*_place(tests, place), "", "", np.nan, "", *[np.nan] * 6, int(tests.n_targets[place]), NOT_TESTED, note)
             for place in range(n_places)
@@ -181,7 +183,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
         named = known and winner[place] >= 0
         chance = float(tests.chance["p_fwe"][tests.spaces.index(first), place])
         verdict = NOT_TESTED if not known else NAMED if named else NO_DIFFERENCE
-        note = _note(tests, *(f"space {space}" for space in there)) if known else "no usable targets"
+        note = _note_by_space(tests) if known else "no usable targets"
         rows.append((
             *_place(tests, place), first if named else "", first if known else "", values[order[0, place], place],
             second if known else "", lead.value[place], low[place], high[place], p[place], q[place], chance,
@@ -317,6 +319,12 @@ def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
 
 def _place(tests: SpaceTests, place: int) -> tuple[str, ...]:
     return (tests.subject, *tests.places[place])
+
+
+def _note_by_space(tests: SpaceTests) -> str:
+    """Join the notes of all spaces, those that could not take part among them."""
+    notes = {space: tests.notes[f"space {space}"] for space in tests.spaces if f"space {space}" in tests.notes}
+    return "; ".join(f"{space}: {note}" for space, note in notes.items())
 
 
 def _note(tests: SpaceTests, *topics: str) -> str:

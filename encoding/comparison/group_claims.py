@@ -46,6 +46,7 @@ WORDS = {
     ("beyond", True): (ABOVE_0, NOT_FROM_0),
     ("beyond", False): (BELOW_0, NOT_FROM_0),
 }
+MOST_FLIPPED, N_FLIPS = 14, 9_999  # participants up to which all flips of signs are made; flips that are drawn else
 SHARED = "participants saw the same stimuli: what stimuli contribute does not average out"
 APART = "participants saw different stimuli"
 CAUTIOUS = (
@@ -116,12 +117,12 @@ def sign_flip_p(values: np.ndarray) -> float:
     Parameters
     ----------
     values : ndarray, shape (n_subjects,)
-        One value per participant, at most 20.
+        One value per participant.
 
     Returns
     -------
     float
-        Exact p; at least 2 / 2^n.
+        Exact p, at least 2 / 2^n; of more than 14 participants from 9,999 flips drawn with a fixed seed.
 
     Examples
     --------
@@ -129,9 +130,12 @@ def sign_flip_p(values: np.ndarray) -> float:
     0.0625
     """
     values = np.asarray(values, dtype=np.float64)
+    observed = abs(values.sum()) * (1 - 1e-12)
+    if len(values) > MOST_FLIPPED:
+        flips = np.random.default_rng(0).choice((1.0, -1.0), size=(N_FLIPS, len(values)))
+        return float((1 + np.sum(np.abs(flips @ values) >= observed)) / (1 + N_FLIPS))
     flips = np.array(list(product((1.0, -1.0), repeat=len(values))))
-    sums = np.abs(flips @ values)
-    return float(np.mean(sums >= abs(values.sum()) * (1 - 1e-12)))
+    return float(np.mean(np.abs(flips @ values) >= observed))
 
 
 def group_claims(
@@ -165,8 +169,10 @@ def group_claims(
     _check(tests)
     first = tests[0]
     there = [space for space in first.spaces if all(space in one.sets for one in tests)]
-    pairs = list(combinations(there, 2)) if pairs is None else [pair for pair in pairs if set(pair) <= set(there)]
+    whole = [space for space in there if all(space in one.comparable for one in tests)]
+    pairs = list(combinations(whole, 2)) if pairs is None else [pair for pair in pairs if set(pair) <= set(whole)]
     average, note = _average(tests)
+    of_spaces = _space_notes(tests)
     rows = []
     beyond = [space for space in there if all(BEYOND + space in one.sets for one in tests)]
     for claim, space, versus in [
@@ -174,9 +180,10 @@ def group_claims(
         *(("difference", a, b) for a, b in pairs),
         *(("beyond", space, NUISANCE) for space in beyond),
     ]:
-        whole = BEYOND + space if claim == "beyond" else space
-        kernels = [one.kernel(whole) - one.kernel(versus) if versus else one.kernel(whole) for one in tests]
-        rows += _rows(first, (claim, space, versus), kernels, average, level, note)
+        of = BEYOND + space if claim == "beyond" else space
+        kernels = [one.kernel(of) - one.kernel(versus) if versus else one.kernel(of) for one in tests]
+        notes = "; ".join([note, *(of_spaces[name] for name in (space, versus) if name in of_spaces)])
+        rows += _rows(first, (claim, space, versus), kernels, average, level, notes)
     table = pd.DataFrame(rows, columns=GROUP_CLAIMS)
     for claim in ("above 0", "difference", "beyond"):
         inside = (table["claim"] == claim).to_numpy()
@@ -215,7 +222,7 @@ def _rows(
         rows.append((
             *where, *named, POPULATION, n, int((column * sign[place] > 0).sum()), whole.value[place], column.min(),
             column.max(), whole.se[place], whole.df[place], low[place], high[place], p[place], np.nan,
-            sign_flip_p(column), 2.0 ** (1 - n), detected, share.value, share.low, share.high,
+            sign_flip_p(column), max(2.0 ** (1 - n), 1 / (1 + N_FLIPS)), detected, share.value, share.low, share.high,
             yes if p[place] <= level else no, note,
         ))  # fmt: skip
     return rows
@@ -240,11 +247,14 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
     """
     _check(tests)
     first = tests[0]
-    there = [space for space in first.spaces if all(space in one.sets for one in tests)]
+    there = [space for space in first.spaces if all(space in one.comparable for one in tests)]
     average, note = _average(tests)
+    of_spaces = _space_notes(tests)
+    note = "; ".join([note, *of_spaces.values()])
     n, n_places = len(tests), len(first.places)
     if len(there) < 2:
         why = "; ".join(dict.fromkeys(one.notes["spaces"] for one in tests if "spaces" in one.notes))
+        why = "; ".join([why, *of_spaces.values()] if why else of_spaces.values())
         tail = (*[np.nan] * 3, NOT_TESTED, why or "there is one feature space only")
         rows = [(*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, *tail) for where in first.places]
         return pd.DataFrame(rows, columns=GROUP_VERDICTS)
@@ -280,6 +290,16 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
             share.low, share.high, NAMED if named else NO_DIFFERENCE, note,
         ))  # fmt: skip
     return pd.DataFrame(rows, columns=GROUP_VERDICTS)
+
+
+def _space_notes(tests: Sequence[SpaceTests]) -> dict[str, str]:
+    """Return what is noted of each space, by any participant."""
+    found = {}
+    for space in tests[0].spaces:
+        notes = dict.fromkeys(one.notes[f"space {space}"] for one in tests if f"space {space}" in one.notes)
+        if notes:
+            found[space] = f"{space}: {'; '.join(notes)}"
+    return found
 
 
 def _check(tests: Sequence[SpaceTests]) -> None:

@@ -31,7 +31,7 @@ from .regions import Parcel, parcels
 from .space_sets import SpaceSets
 from .space_tests import FACTS, Inference, Presented, Resources, SpaceTests, read_tests
 
-STEP = "inference/1"
+STEP = "inference/2"
 SAVED_TARGETS = 8192
 Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
@@ -257,9 +257,11 @@ class _Work:
         single = np.stack([kernels[names[number]] for number in there])
         found = estimate(single)
         targets["u"][there], targets["u_se"][there] = found.value, found.se
-        winner, p = name_best(single, self.settings.p_level)
-        targets["winner"] = np.where(varies & (winner >= 0), np.array(there)[winner], -1.0)
-        targets["winner_p"] = p
+        whole = [place for place, number in enumerate(there) if names[number] not in self.sets.cut]
+        if whole:
+            winner, p = name_best(single[whole], self.settings.p_level)
+            targets["winner"] = np.where(varies & (winner >= 0), np.array(there)[whole][winner], -1.0)
+            targets["winner_p"] = p
         for name in ("u", "u_se", "winner_p"):
             targets[name][..., ~varies] = np.nan
         summed = [(member @ kernel.reshape(n_targets, -1)).reshape(-1, G, G) for kernel in kernels.values()]

@@ -20,7 +20,7 @@ from ..numerics.shared_variance import (
     shared_space,
 )
 from .exchange import Units
-from .space_tests import ALL, BEYOND, NUISANCE, WITHOUT, Inference, Presented
+from .space_tests import ALL, BEYOND, CUT, NUISANCE, WITHOUT, Inference, Presented
 
 FEWEST_UNRELIABLE = 1000  # samples below which versions must agree well
 SLOW_STIMULI = (
@@ -97,6 +97,12 @@ class SpaceSets:
         if presented.nuisance:
             self._beyond(first, second, {space.name: self._centred(space) for space in presented.nuisance})
 
+    @property
+    def cut(self) -> set[str]:
+        """Spaces of which only leading components are estimated."""
+        topics = (topic for topic, note in self.notes.items() if note.startswith(CUT))
+        return {topic.removeprefix("space ") for topic in topics}
+
     def _centred(self, space: FeatureSpace) -> np.ndarray:
         return centre_runs(space.values[self.units.rows], self.units.run)
 
@@ -119,8 +125,8 @@ class SpaceSets:
         if rank > self.n / 2:
             keep = max(1, self.n // 4)
             self.notes[f"space {name}"] = (
-                f"U is that of the first {keep} principal components of its {rank} dimensions, because more than half "
-                f"as many dimensions as samples ({self.n}) cannot be estimated"
+                f"{CUT} {keep} principal components of its {rank} dimensions, because more than half as many "
+                f"dimensions as samples ({self.n}) cannot be estimated: it is not compared with other spaces"
             )
             axes = np.linalg.eigh(gram)[1][:, ::-1][:, :keep]
             leading = first @ axes

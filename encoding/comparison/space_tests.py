@@ -16,6 +16,9 @@ FACTS = "inference.json"
 ALL, WITHOUT, NUISANCE, BEYOND = "all", "all without ", "nuisance", "nuisance and "
 
 
+CUT = "U is that of the first"  # how the note begins of a space that is too wide: of its leading components
+
+
 @dataclass(frozen=True, slots=True)
 class Inference:
     """Settings of tests of feature spaces.
@@ -132,6 +135,15 @@ class SpaceTests:
     def notes(self) -> Mapping[str, str]:
         """What was refused or assumed."""
         return self.facts["notes"]
+
+    @property
+    def comparable(self) -> tuple[str, ...]:
+        """Spaces of which all is estimated; components of a wider one say nothing of how it compares with others."""
+        return tuple(
+            space
+            for space in self.spaces
+            if space in self.sets and not self.notes.get(f"space {space}", "").startswith(CUT)
+        )
 
     def kernel(self, name: str) -> np.ndarray:
         """Return the kernels of a space or set, shape (n_places, n_blocks, n_blocks).

@@ -88,6 +88,14 @@ class StimulusSet:
         strangers = set(self.duplicate_of.tolist()) - set(names.tolist()) - {""}
         if strangers:
             raise DataError(f"StimulusSet: duplicate_of names {sorted(strangers)[0]!r}, which is not listed.")
+        copies = self.duplicate_of != ""
+        chained = np.flatnonzero(copies & np.isin(self.duplicate_of, self.stimulus[copies]))
+        if len(chained):
+            name, original = str(self.stimulus[chained[0]]), str(self.duplicate_of[chained[0]])
+            raise DataError(
+                f"StimulusSet: {name!r} is a copy of {original!r}, which is a copy itself. Let `duplicate_of` of all "
+                f"copies name the one original, whose own cell is empty."
+            )
 
     @classmethod
     def of_names(cls, names: list[str]) -> "StimulusSet":

@@ -91,7 +91,7 @@ def temporary_name(path: Path, prefix: str = ".tmp-") -> Path:
     return path.with_name(f"{prefix}{secrets.token_hex(TOKEN // 2)}-{path.name[-LONGEST:]}")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file or a folder is on the disk, so that a loss of power cannot take it after it was renamed."""
     number = os.open(path, os.O_RDONLY)
     try:
@@ -103,6 +103,12 @@ def _sync(path: Path) -> None:
         os.close(number)
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder and all that is in it are on the disk."""
+    for path in (*folder.rglob("*"), folder):
+        sync(path)
+
+
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Write a file under a temporary name and rename it when the block ends well."""
@@ -112,9 +118,9 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -129,12 +135,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         temporary.mkdir()
         try:
             yield temporary
-            for file in temporary.rglob("*"):
-                _sync(file)
+            sync_folder(temporary)
             if path.exists():
                 path.rename(old)
             temporary.rename(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)

@@ -55,7 +55,7 @@ def locked(
 
 def _acquire(path: Path, wait: bool, busy: str, tell: Callable[[str], None]) -> BaseFileLock:
     try:
-        return _try(FileLock(path), path, wait, busy, tell)
+        return _try(FileLock(path, fallback_to_soft=False), path, wait, busy, tell)
     except OSError as error:
         if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
             raise

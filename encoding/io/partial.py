@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic import atomic_file, clean_errors, reserve, sweep, temporary_name
+from .atomic import atomic_file, clean_errors, reserve, sweep, sync, sync_folder, temporary_name
 
 PLAN = "plan.json"
 BLOCK_BYTES = 8 << 20
@@ -57,12 +57,14 @@ class Partial:
         return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
 
     def finish(self) -> None:
-        """Rename the folder to its final name, without files that only serve to resume."""
+        """Rename the folder to its final name, without files that only serve to resume; all is on the disk then."""
+        sync_folder(self.folder)
         # Renamed before it is tidied: a process that is killed in between leaves files too many, not too few.
         old = temporary_name(self.final, ".old-")
         if self.final.exists():
             self.final.rename(old)
         self.folder.rename(self.final)
+        sync(self.final.parent)
         shutil.rmtree(old, ignore_errors=True)
         sweep(self.final)  # of workers that died while this one went on
         tidy(self.final)

@@ -132,7 +132,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise core.DataError(f"{folder}: no saved object here ({DESCRIPTION} is missing).")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors too
         raise core.DataError(f"{path}: not valid JSON ({error}). {AGAIN}") from error
     except OSError as error:
         raise core.DataError(f"{path}: cannot be read ({error.strerror}).") from error

@@ -31,9 +31,9 @@ def controls_line(results: Sequence[Result]) -> str:
     line = "Controls: none could be tested"
     if flagged:
         line = f"Controls predict responses above chance: {'; '.join(flagged)}"
-        line += f"; at chance: {', '.join(rest)}" if rest else ""
+        line += f"; not above chance: {', '.join(rest)}" if rest else ""
     elif rest:
-        line = f"Controls ({', '.join(rest)}) are at chance"
+        line = f"Controls ({', '.join(rest)}): none predicts responses above chance"
     known = {*tested, *([VISION] if seen is not None else [])}
     missing = [f"{name} ({why})" for name, why in untested.items() if name not in known]
     line = f"{line}{f'. Not tested: {chr(59).join(missing)}' if missing else ''}."
@@ -43,7 +43,7 @@ def controls_line(results: Sequence[Result]) -> str:
             f"({', '.join(seen)}): declare it in [compare] nuisance to see what spaces hold beyond it."
         )
     elif seen is not None:
-        line += " Low-level vision (luminance, contrast, edges, change) is at chance."
+        line += " Low-level vision (luminance, contrast, edges, change) is not above chance."
     return line
 
 
@@ -53,7 +53,7 @@ def controls_table(results: Sequence[Result]) -> list[page.Block]:
     rows = [
         (
             f"sub-{result.subject}", control.name, control.meaning, control.n_features, control.r, control.shared,
-            control.p, control.why_not or ("above chance" if control.above_chance else "at chance"),
+            control.p, control.why_not or ("above chance" if control.above_chance else "not above chance"),
         )
         for result in made
         for control in result.summary.controls.found  # type: ignore[union-attr]

@@ -138,7 +138,7 @@ def claims(composer: Composer) -> page.Section | None:
         sentences.append(explain_verdicts(composer.verdicts))
     said = [sentence for sentence in sentences if sentence]
     told: list[page.Block] = [page.Text("\n\n".join(said))] if said else []
-    intro = "Winners, colours and sentences of this page go back to these tests; everything else is description."
+    intro = "Names, sentences and fading of tested maps go back to these tests; everything else is description."
     return page.Section("What can be claimed", (*told, *blocks), intro)
 
 

@@ -74,7 +74,8 @@ def clean(output_dir: Path, work_dir: Path | None = None) -> int:
     freed = 0
     for folder in sorted(work.glob("sub-*")):
         busy = f"{folder}: a run is under way for {folder.name}. Wait for it, or stop it."
-        with locked(output_dir / "logs", folder.name, wait=False, busy=busy):
+        logs = output_dir / "logs"  # a run of another output folder with this work folder holds the second lock
+        with locked(logs, folder.name, wait=False, busy=busy), locked(work, folder.name, wait=False, busy=busy):
             freed += _bytes_of(folder)
             shutil.rmtree(folder)
     shutil.rmtree(work / FOLDER, ignore_errors=True)

@@ -295,6 +295,35 @@ def test_wide_spaces_are_cut_and_say_so(tmp_path):
     assert "unique parts are not estimated" in found.notes["unique"]
 
 
+def test_a_wide_space_never_loses_for_its_width(tmp_path):
+    """Two spaces of equal information: components of the wide one hold a part of it only, so that neither is ahead."""
+    rng = np.random.default_rng(10)
+    samples = shown(12, 18)
+    spaces = spaces_of(rng, samples, narrow=20, other=20, wide=150)
+    parts = [space.values @ rng.standard_normal((space.n_features, 12)) for space in (spaces[0], spaces[2])]
+    signal = sum(part / part.std(0) for part in parts)
+    values = 0.45 * signal + 0.77 * rng.standard_normal((len(samples), 12))
+    responses = answers(rng, samples, spaces[0].values)
+    responses = replace(responses, values=values.astype(np.float32), targets=Targets.of_columns(
+        [f"t{k}" for k in range(12)]))  # fmt: skip
+    regions = [(None, np.ones(12, dtype=int))]
+    found = infer_spaces(spaces, responses, regions, tmp_path / "x", settings=FEW)
+    assert found.comparable == ("narrow", "other")
+    verdicts = difference_table(found).set_index(["space", "versus"])
+    assert (verdicts.loc[[("narrow", "wide"), ("other", "wide")], "verdict"] == "not tested").all()
+    assert verdicts.loc[("narrow", "other"), "verdict"] == "ahead"
+    row = verdict_table(found).iloc[0]
+    assert row["best"] == "narrow"
+    assert "wide: U is that of the first" in row["note"]
+    assert "not compared with other spaces" in row["note"]
+    assert set(found.targets["winner"]) <= {-1.0, 0.0, 1.0}
+    alone = infer_spaces(spaces[1:], responses, regions, tmp_path / "y", settings=FEW)
+    assert verdict_table(alone).iloc[0]["verdict"] == "not tested"
+    of_group = group_verdicts([found, replace(found, subject="02")])
+    assert "wide: U is that of the first" in of_group.iloc[0]["note"]
+    assert of_group.iloc[0]["leading"] == "narrow"
+
+
 def test_versions_of_unreliable_features(tmp_path):
     rng = np.random.default_rng(10)
     samples = shown(20, 60)
@@ -398,6 +427,14 @@ def test_prevalence_is_mapped_from_exact_limits(detected, n, value, low, high):
 def test_prevalence_of_more_than_all_is_refused():
     with pytest.raises(DataError, match="6 of 5 participants"):
         prevalence(6, 5)
+
+
+def test_signs_of_many_are_drawn():
+    values = np.random.default_rng(0).standard_normal(25) + 0.5
+    drawn = sign_flip_p(values)
+    assert drawn == pytest.approx(sign_flip_p(values[::-1]), abs=0.01)
+    assert 0.0001 <= drawn < 0.05
+    assert sign_flip_p(np.ones(30)) == pytest.approx(1e-4)
 
 
 def test_sign_flips_are_exact():

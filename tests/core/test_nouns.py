@@ -276,6 +276,8 @@ def test_a_truncated_array_is_named(tmp_path):
         (lambda: scores(rows=(ScoreRow("a"), ScoreRow("a"))), DataError, "a row is listed twice"),
         (lambda: scores().row("jiont"), DataError, "no row 'jiont'. Rows: joint, joint/emotion"),
         (lambda: stimuli(duplicate_of=["", "c"]), DataError, "duplicate_of names 'c'"),
+        (lambda: stimuli(duplicate_of=["b", "a"]), DataError, "'a' is a copy of 'b', which is a copy itself"),
+        (lambda: stimuli(duplicate_of=["", "b"]), DataError, "'b' is a copy of 'b', which is a copy itself"),
     ],
 )
 def test_what_does_not_fit_is_refused(make, error, message):

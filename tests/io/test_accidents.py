@@ -17,10 +17,12 @@ import pytest
 
 from encoding.cli import main
 from encoding.cli import parser as parser_module
-from encoding.core import DataError, FeatureSpace, Samples
+from encoding.cli.options import filters_of
+from encoding.core import ConfigError, DataError, FeatureSpace, Samples
 from encoding.io import locks
 from encoding.io.arrays import drop_pages, hash_rows, open_npy, put_columns, take_columns
 from encoding.io.atomic import atomic_file, atomic_folder, clean_errors, reserve, sweep, temporary_name
+from encoding.io.bids.sidecars import read_json
 from encoding.io.locks import locked
 from encoding.io.partial import Partial, sweep_results
 from encoding.io.store import load, save
@@ -158,12 +160,12 @@ def test_one_process_at_a_time(tmp_path):
         other.stdout.close()
 
 
-def test_file_systems_without_locks_get_a_marker(tmp_path, monkeypatch):
-    class Refusing(locks.FileLock):
-        def _acquire(self):
-            raise OSError(errno.ENOLCK, "No locks available")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_file_systems_without_locks_get_a_marker(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, "No locks available")
 
-    monkeypatch.setattr(locks, "FileLock", Refusing)
+    monkeypatch.setattr("fcntl.flock", refuse)
     monkeypatch.setattr(locks, "BEAT", 0.05)
     with locked(tmp_path, "sub-01"):
         (marker,) = (tmp_path / locks.FOLDER).glob("*.soft")
@@ -321,6 +323,33 @@ class _Parser:
 
     def parse_args(self, _):
         return type("Options", (), {"verbose": False, "name": "run", "command": staticmethod(self.command)})()
+
+
+def test_clean_leaves_the_work_of_a_run_of_another_output_folder(tmp_path):
+    out = tmp_path / "out"
+    for folder in (out / "logs", out / "work" / "sub-01"):
+        folder.mkdir(parents=True)
+    (out / "dataset_description.json").write_text("{}")
+    with locked(out / "work", "sub-01"), pytest.raises(DataError, match="a run is under way for sub-01"):
+        clean(out)
+    assert (out / "work" / "sub-01").is_dir()
+    clean(out)
+    assert not (out / "work").exists()
+
+
+@pytest.mark.parametrize("text", ["9" * 5_000, "[" * 100_000, "[]"])
+def test_filter_files_that_are_none_are_refused(tmp_path, text):
+    path = tmp_path / "filter.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="--bids-filter-file"):
+        filters_of(path)
+
+
+def test_numbers_of_thousands_of_digits_are_no_traceback(tmp_path):
+    path = tmp_path / "sub-01_bold.json"
+    path.write_text('{"RepetitionTime": ' + "9" * 5_000 + "}")
+    with pytest.raises(DataError, match="not valid JSON"):
+        read_json(path)
 
 
 def test_clean_removes_intermediate_results_only(tmp_path, capsys):

@@ -24,7 +24,7 @@ def with_controls(make_result, subject, *found, **changes):
 
 def test_controls_at_chance_take_one_line(make_result):
     results = [with_controls(make_result, s, control("position"), control("random")) for s in ("01", "02")]
-    assert controls_line(results) == "Controls (position, random) are at chance."
+    assert controls_line(results) == "Controls (position, random): none predicts responses above chance."
 
 
 def test_controls_above_chance_are_named_with_their_participants(make_result):
@@ -33,22 +33,28 @@ def test_controls_above_chance_are_named_with_their_participants(make_result):
         with_controls(make_result, "02", control("position"), control("random")),
     ]
     assert controls_line(results) == (
-        "Controls predict responses above chance: position (sub-01); at chance: random. Not tested: run (3 runs)."
+        "Controls predict responses above chance: position (sub-01); not above chance: random. "
+        "Not tested: run (3 runs)."
     )
     table, lags = controls_table(results)
-    assert table.frame["verdict"].tolist() == ["above chance", "3 runs", "at chance", "at chance"]
+    assert table.frame["verdict"].tolist() == ["above chance", "3 runs", "not above chance", "not above chance"]
     assert lags.frame["responses"].tolist() == [0.3, 0.3]
 
 
 def test_low_level_vision_is_no_leak_but_a_reason_to_look_beyond_it(make_result):
     above = with_controls(make_result, "01", control("random"), control("vision", above=True))
     said = controls_line([above])
-    assert said.startswith("Controls (random) are at chance. Low-level vision")
+    assert said.startswith("Controls (random): none predicts responses above chance. Low-level vision")
     assert "predicts responses above chance (sub-01): declare it in [compare] nuisance" in said
     chance = with_controls(make_result, "01", control("random"), control("vision"))
-    assert controls_line([chance]).endswith("Low-level vision (luminance, contrast, edges, change) is at chance.")
+    assert controls_line([chance]).endswith(
+        "Low-level vision (luminance, contrast, edges, change) is not above chance."
+    )
     none = with_controls(make_result, "01", control("random"), control("vision", why_not="there are no videos"))
-    assert controls_line([none]) == "Controls (random) are at chance. Not tested: vision (there are no videos)."
+    assert (
+        controls_line([none])
+        == "Controls (random): none predicts responses above chance. Not tested: vision (there are no videos)."
+    )
 
 
 def test_files_of_equal_content_are_a_warning(make_result):

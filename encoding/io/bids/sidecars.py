@@ -36,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors too
         raise DataError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, but an object was needed.")
