@@ -129,7 +129,7 @@ def filters_of(path: Path | None) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"--bids-filter-file {path}: cannot be read ({error}).") from error
-    if not isinstance(content, dict):
+    if not content and not isinstance(content, dict):  # others are named with their part below
         raise ConfigError(
             f"--bids-filter-file {path}: holds a {type(content).__name__}; an object was needed, such as "
             f'{{"bold": {{"acquisition": "mb4"}}}}.'

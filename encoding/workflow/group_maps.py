@@ -125,7 +125,8 @@ class _Writer:
             return []
         atlas = regions[0].atlas
         rows = verdicts[(verdicts["level"] == "region") & (verdicts["atlas"] == atlas)]
-        best = {(row["region"], row["hemi"]): row["best"] for row in rows.fillna("").to_dict("records")}
+        named = rows[["region", "hemi", "best"]].astype(object).fillna("")
+        best = {(row["region"], row["hemi"]): row["best"] for row in named.to_dict("records")}
         numbers = np.zeros(len(self.targets), dtype=np.int32)
         for region in regions:
             space = best.get((region.region, region.hemi), "")
