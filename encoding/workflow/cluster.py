@@ -199,7 +199,7 @@ def _queued(compute: ComputeSettings, kind: str) -> Any:
             f"[compute] cluster = {kind!r} needs dask-jobqueue: pip install 'brain-encoding[cluster]'."
         ) from error
     threads = compute.threads or 1
-    named = {"queue": compute.queue, "account" if kind == "slurm" else "project": compute.account,
+    named: dict[str, Any] = {"queue": compute.queue, "account" if kind == "slurm" else "project": compute.account,
              "interface": compute.interface}  # fmt: skip
     cluster = {"slurm": SLURMCluster, "sge": SGECluster}[kind](
         cores=1,
@@ -210,7 +210,7 @@ def _queued(compute: ComputeSettings, kind: str) -> Any:
         local_directory=compute.scratch,
         job_script_prologue=[f"export {name}={threads}" for name in LIBRARIES],
         job_extra_directives=list(compute.job_options),
-        **{name: value for name, value in named.items() if value is not None},  # type: ignore[arg-type]
+        **{name: value for name, value in named.items() if value is not None},
     )
     cluster.adapt(minimum=compute.workers, maximum=compute.workers, interval="5s")
     return cluster
