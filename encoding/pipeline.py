@@ -14,7 +14,6 @@ Every step saves its result with a key of its settings and inputs, and loads it 
 outputs of the steps (`Places`, `Job`, `Loaded`, `Fitted`) are in `workflow/jobs.py`.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,7 @@ from .collection import collect_judgments
 from .config.settings import Study
 from .core.progress import StepProgress, silent_steps
 from .fitting import choose_device, cross_predict_all, make_folds
-from .io.atomic import write_json, write_text
+from .io.atomic import atomic_folder, write_json, write_text
 from .io.locks import locked
 from .io.partial import sweep_results
 from .loading import (
@@ -423,23 +422,22 @@ def share_report(
             *([places.derivatives] if places.derivatives else []),
             Path.home(),
         )
-        scrubber, folder = Scrubber(labels, folders), output / "shareable"
-        shutil.rmtree(folder, ignore_errors=True)
-        canvases = canvases_of(study, places, results)
-        written = write_report(
-            sorted(map(scrubber.result, results), key=lambda result: result.subject),
-            study.maps,
-            folder / "report.html",
-            folder / "figures",
-            progress=partial(progress, "report"),
-            tests=tests,
-            group={name: scrubber.table(table) for name, table in found.items()},
-            canvases={labels[subject]: scrubber.canvas(canvas) for subject, canvas in canvases.items()},
-            viewer=True,
-        )
-        for page in sorted((output / "embedding").glob("*.html")) if frames else ():
-            written.append(write_text(folder / page.name, scrubber.known(page.read_text(encoding="utf-8"))))
-        require_clean(written, scrubber)
+        scrubber, canvases = Scrubber(labels, folders), canvases_of(study, places, results)
+        with atomic_folder(output / "shareable") as folder:  # what is not clean never gets its name
+            written = write_report(
+                sorted(map(scrubber.result, results), key=lambda result: result.subject),
+                study.maps,
+                folder / "report.html",
+                folder / "figures",
+                progress=partial(progress, "report"),
+                tests=tests,
+                group={name: scrubber.table(table) for name, table in found.items()},
+                canvases={labels[subject]: scrubber.canvas(canvas) for subject, canvas in canvases.items()},
+                viewer=True,
+            )
+            for page in sorted((output / "embedding").glob("*.html")) if frames else ():
+                written.append(write_text(folder / page.name, scrubber.known(page.read_text(encoding="utf-8"))))
+            require_clean(written, scrubber)
         write_json(output / "logs" / "shareable.json", labels)
     progress("report", 1.0)
-    return folder / "report.html"
+    return output / "shareable" / "report.html"

@@ -80,6 +80,13 @@ def test_pages_of_embeddings_are_shared_only_when_asked_for(finished, capsys):
     assert main(["report", *arguments, "--shareable", "--frames"]) == 0
     text = (out / "shareable" / "kept.html").read_text()
     assert re.fullmatch(r"<p>\(path\)/frames of sub-P\d</p><img src='data:x;base64,/9j/4AAQ/Sk='>", text)
+    # A page that cannot be cleaned is not left behind, and the one before stays.
+    leak = base64.b64encode(zlib.compress(b"sub-kim7", wbits=-15)).decode()
+    (out / "embedding" / "kept.html").write_text(f'<script id="data">{leak}</script>')
+    assert main(["report", *arguments, "--shareable", "--frames"]) == 1
+    assert "still holds 'sub-kim7', which must not be shared" in capsys.readouterr().err
+    assert (out / "shareable" / "kept.html").read_text() == text
+    assert not list(out.glob(".tmp-*"))
     assert main(["report", *arguments, "--frames"]) == 1
     assert "--frames goes with --shareable" in capsys.readouterr().err
 
