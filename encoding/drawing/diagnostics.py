@@ -130,6 +130,17 @@ def scatter_bins(
     return ScatterBins(low, high, counts, float(np.mean(a > b)), float(np.mean(b > a)), a.size)
 
 
+def check_alphas(counts: Mapping[str, np.ndarray], alphas: np.ndarray) -> np.ndarray:
+    """Return the grid, or refuse one that does not rise from above 0 or counts of another length."""
+    alphas = np.asarray(alphas, dtype=float)
+    if not counts or alphas.ndim != 1 or not (np.diff(alphas) > 0).all() or alphas[0] <= 0:
+        raise DataError(f"Alphas {alphas.tolist()} of {list(counts)}: needed a rising grid above 0, and a model.")
+    for name, count in counts.items():
+        if np.shape(count) != alphas.shape:
+            raise DataError(f"Alphas of {name!r}: {np.size(count)} counts for {alphas.size} alphas.")
+    return alphas
+
+
 @styled
 def draw_alphas(
     counts: Mapping[str, np.ndarray],
@@ -164,12 +175,7 @@ def draw_alphas(
     DataError
         If the lengths do not match or there is nothing to draw.
     """
-    alphas = np.asarray(alphas, dtype=float)
-    if not counts or alphas.ndim != 1 or not (np.diff(alphas) > 0).all() or alphas[0] <= 0:
-        raise DataError(f"Alphas {alphas.tolist()} of {list(counts)}: needed a rising grid above 0, and a model.")
-    for name, count in counts.items():
-        if np.shape(count) != alphas.shape:
-            raise DataError(f"Alphas of {name!r}: {np.size(count)} counts for {alphas.size} alphas.")
+    alphas = check_alphas(counts, alphas)
     shares = {name: np.asarray(count, dtype=float) / max(np.sum(count), 1) for name, count in counts.items()}
     peak = max(max(float(share.max()) for share in shares.values()), 1e-6)
     title, _, subtitle = title.partition("\n")

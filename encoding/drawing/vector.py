@@ -21,7 +21,7 @@ from PIL import Image
 
 from ..core.errors import DataError, suggest
 from .charts import HEADING, KEY_ROOM, MODEL_ROOM, REGION_ROOM, VERDICT_ROOM, read_table, spans_of
-from .diagnostics import scatter_bins
+from .diagnostics import check_alphas, scatter_bins
 from .figure import INK, MUTED, shortened, text_width, write_bytes
 from .scales import round_up
 
@@ -353,6 +353,7 @@ def alpha_chart(
     warn_above: float = 0.05,
 ) -> str:  # fmt: skip
     """Draw what `draw_alphas` draws, as SVG."""
+    alphas = check_alphas(counts, alphas)
     shares = {name: np.asarray(count, dtype=float) / max(np.sum(count), 1) for name, count in counts.items()}
     peak = 1.12 * max(max(float(share.max()) for share in shares.values()), 1e-6)
     n_columns = min(4, len(counts))
