@@ -1,181 +1,137 @@
-"""How well each feature space predicts each network, and by how much they differ, with one dot per subject."""
+"""Charts as SVG: drawn in milliseconds, sharp at any size, in the colours of the page around them.
 
+Lengths are hundredths of an inch, so that 900 units fill the column of a report. Colours of marks are fixed; ink, bands
+and grid are variables of the page, with fallbacks for files that stand alone.
+"""
+
+import base64
+import io
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from markupsafe import escape
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from ..core.errors import DataError, suggest
-from .diagnostics import draw_alphas, draw_scatter, draw_splits
-from .figure import INK, MUTED, add_axes, shortened, styled, text_width, title_height, write_title
+from .figure import INK, MUTED, shortened, text_width, write_bytes
 from .scales import round_up
 
-__all__ = ["draw_alphas", "draw_differences", "draw_networks", "draw_scatter", "draw_splits"]
-
+WIDTH = 900.0
+EDGE = 14.0
+POINT = 100 / 72  # units
+TEXT = 8.0  # points
+SMALL = 7.5
+INKED, QUIET, BAND, GRID = (
+    f"var(--{name}, {color})"
+    for name, color in (("ink", INK), ("muted", MUTED), ("band", "#F6F7F8"), ("grid", "#E4E7EB"))
+)
 COLUMNS = ("subject", "level", "region", "model", "value")
-WIDTH = 9.0  # inch
-EDGE = 0.14  # inch
-BAND = "#F6F7F8"  # every second region
 HEADING = "what can be claimed"
 # Inches that names may take: regions, models in verdicts, the words of a verdict, and models in the key.
 REGION_ROOM, MODEL_ROOM, VERDICT_ROOM, KEY_ROOM = 2.6, 1.3, 2.2, 4.0
+NAME_ROOM, RUN_ROOM = 2.0, 1.2  # of the two models of a scatter, and of runs
+VARIABLE = re.compile(r"var\(--[a-z]+, ([^)]+)\)")
 
 
-@styled
-def draw_networks(
-    table: pd.DataFrame,
-    *,
-    colors: Mapping[str, str],
-    label: str,
-    title: str = "",
-    subtitle: str = "",
-    limit: float | None = None,
-    verdicts: Mapping[str, tuple[str, str]] | None = None,
-    intervals: pd.DataFrame | None = None,
-) -> Figure:
-    """Draw the accuracy of every feature space in every region: one dot per subject, a bar to their mean.
+@dataclass
+class Canvas:
+    """Marks of one chart, in the order of drawing."""
 
-    The chart ranks nothing itself: the right margin repeats the verdicts that it is given.
+    width: float
+    height: float
+    marks: list[str] = field(default_factory=list)
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns subject, level, region, model, value; one row each per subject, region and model, and one level.
-        Regions are drawn in the order in which they appear.
-    colors : mapping of str to str
-        Colour per model, in the order of drawing (see `space_colors`); models without rows are left out.
-    label : str
-        Quantity at the axis, for instance "mean Pearson r, held-out runs".
-    title, subtitle : str, optional
-        Text above the chart.
-    limit : float, optional
-        Upper end of the axis, to share it between figures.
-    verdicts : mapping of str to (str, str), optional
-        By region: the model that is named ("" for none), whose bar is drawn stronger, and the text beside it.
-    intervals : DataFrame, optional
-        Columns region, model, low, high: intervals of the bars, drawn as lines; NaN for none.
+    def rect(self, x: float, y: float, width: float, height: float, fill: str, extra: str = "") -> None:
+        """Draw a bar or a swatch."""
+        box = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}"'
+        self.marks.append(f'<rect {box} fill="{fill}"{extra}/>')
 
-    Returns
-    -------
-    Figure
-        The chart.
+    def line(self, points: Sequence[tuple[float, float]], ink: str, width: float, extra: str = "") -> None:
+        """Draw a line through points."""
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        self.marks.append(f'<path d="M{path}" fill="none" stroke="{ink}" stroke-width="{width}"{extra}/>')
 
-    Raises
-    ------
-    DataError
-        If columns are missing, rows are doubled, a model has no colour, a verdict names another, or nothing is finite.
-    """
-    grid = read_table(table, colors, title)
-    verdicts = {} if verdicts is None else dict(verdicts)
-    for region, (model, _) in verdicts.items():
-        if model and model not in grid.models:
-            raise DataError(f"Chart {title!r}: {model!r} is named in {region!r}. {suggest(model, grid.models)}")
-    n_models = len(grid.models)
-    row = float(np.clip(6.2 / (len(grid.regions) * n_models), 0.1, 0.17))
-    pitch = row * n_models + max(0.09, 0.5 * row)
-    regions = _names(grid.regions)
-    verdicts = {region: (model, shortened(text, VERDICT_ROOM, 7.5)) for region, (model, text) in verdicts.items()}
-    left = EDGE + _widest(regions, 8) + 0.14
-    verdict_width = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
-    verdict_width = max(verdict_width, _verdict_width("", HEADING)) if verdicts else 0.0
-    top = title_height(title, subtitle)
-    keys = _key_rows(grid.models)
-    head = 0.2 * (len(keys) + 1) + 0.08
-    height = pitch * len(grid.regions)
-    figure = Figure(figsize=(WIDTH, top + head + height + 0.55))
-    write_title(figure, title, subtitle=subtitle)
-    for line, names in enumerate(keys):
-        _write_key(figure, names, colors, top + 0.1 + 0.2 * line, with_note=line == len(keys) - 1)
-    axes = add_axes(figure, left, top + head, WIDTH - EDGE - left - verdict_width, height)
-    spans = spans_of(intervals, grid)
-    for rank, region in enumerate(grid.regions):
-        _band(axes, rank)
-        named, text = verdicts.get(region, ("", ""))
-        for place, model in enumerate(grid.models):
-            y = rank + (place - (n_models - 1) / 2) * row / pitch
-            strong = 0.6 if model == named else 0.25
-            _draw_row(axes, grid.values[place, rank], y, colors=(colors[model],) * 2, height=row / pitch, strong=strong)
-            if np.isfinite(spans[place, rank]).all():
-                axes.plot(spans[place, rank], [y, y], color=INK, linewidth=0.8, solid_capstyle="butt", zorder=3.5)
+    def dot(self, x: float, y: float, fill: str) -> None:
+        """Draw one participant."""
+        self.marks.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.9" fill="{fill}" stroke="{INKED}" stroke-width=".7"/>'
+        )
+
+    def text(self, x: float, y: float, text: str, *, size: float = TEXT, ink: str = INKED, side: str = "start",
+             bold: bool = False, extra: str = "") -> None:  # fmt: skip
+        """Write a line of text; `y` is the middle of its letters."""
+        weight = ' font-weight="700"' if bold else ""
+        anchor = "" if side == "start" else f' text-anchor="{side}"'
+        self.marks.append(
+            f'<text x="{x:.1f}" y="{y + 0.36 * size * POINT:.1f}" font-size="{size * POINT:.2f}" fill="{ink}"'
+            f"{weight}{anchor}{extra}>{escape(text)}</text>"
+        )
+
+    def title(self, text: str) -> float:
+        """Write the title and return where the rest begins."""
         if text:
-            _write_verdict(axes, rank, named, colors.get(named, MUTED), text)
-    shown = np.concatenate([grid.values.ravel(), spans.ravel()])
-    low, high = min(0.0, float(np.nanmin(shown))), limit or round_up(max(float(np.nanmax(shown)), 1e-6))
-    axes.set_xlim(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02)
-    _finish(axes, regions, label)
-    if verdicts:
-        _annotate(axes, HEADING, 0, 10, size=7.5, color=MUTED, lift=True)
-    return figure
+            room = (self.width - 2 * EDGE) / 100
+            self.text(EDGE, 20, shortened(text, room, 11.5, bold=True), size=11.5, bold=True)
+        return 38.0 if text else 8.0
+
+    def svg(self, alt: str) -> str:
+        """Return the chart as an element with a name for those who cannot see it."""
+        size = f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" height="{self.height:.0f}"'
+        font = 'font-family="system-ui, -apple-system, Segoe UI, DejaVu Sans, Helvetica, Arial, sans-serif"'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font} role="img" aria-label="{escape(alt)}">'
+            f"{''.join(self.marks)}</svg>"
+        )
 
 
-@styled
-def draw_differences(
-    table: pd.DataFrame,
-    *,
-    colors: Mapping[str, str],
-    label: str,
-    pairs: Sequence[tuple[str, str]] | None = None,
-    title: str = "",
-    subtitle: str = "",
-) -> Figure:
-    """Draw paired differences between feature spaces per region, one dot per subject, one panel per pair.
+def save_svg(svg: str, path: Path) -> Path:
+    """Write a chart to a file of its own, on white, with the colours that pages replace."""
+    alone = VARIABLE.sub(r"\1", svg)
+    start = alone.index(">") + 1
+    page = f'{alone[:start]}<rect width="100%" height="100%" fill="white"/>{alone[start:]}'
+    return write_bytes(path, page.encode("utf-8"))
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns subject, level, region, model, value; one row each per subject, region and model, and one level.
-    colors : mapping of str to str
-        Colour per model; a dot has the colour of the model that scores higher in that subject.
-    label : str
-        Quantity at the axis, for instance "difference in mean r".
-    pairs : sequence of (str, str), optional
-        First minus second; by default all pairs in the order of `colors`.
-    title, subtitle : str, optional
-        Text above the chart.
 
-    Returns
-    -------
-    Figure
-        Panels that share one symmetric axis.
+@dataclass(frozen=True)
+class _Axis:
+    """Values along x."""
 
-    Raises
-    ------
-    DataError
-        If columns are missing, rows are doubled, a model is unknown, or there is no pair.
-    """
-    grid = read_table(table, colors, title)
-    chosen = list(combinations(grid.models, 2)) if pairs is None else list(pairs)
-    for model in (model for pair in chosen for model in pair):
-        if model not in grid.models:
-            raise DataError(f"Chart {title!r}: no rows of model {model!r}. {suggest(model, grid.models)}")
-    if not chosen:
-        raise DataError(f"Chart {title!r}: differences need two models, but there is only {grid.models}.")
-    gaps = {pair: grid.of(pair[0]) - grid.of(pair[1]) for pair in chosen}
-    peak = max(float(np.nanmax(np.abs(gap), initial=0.0)) for gap in gaps.values())
-    reach = round_up(peak) if peak > 0 else 1.0
-    n_columns = min(3, len(chosen))
-    names = _names(grid.regions)
-    left, between, head = EDGE + _widest(names, 8) + 0.14, 0.28, 0.48
-    panel = (WIDTH - EDGE - left - between * (n_columns - 1)) / n_columns, 0.24 * len(grid.regions)
-    top, pitch = title_height(title, subtitle), head + panel[1] + 0.5
-    figure = Figure(figsize=(WIDTH, top + pitch * -(-len(chosen) // n_columns) + 0.08))
-    write_title(figure, title, subtitle=subtitle)
-    for place, (pair, gap) in enumerate(gaps.items()):
-        row, column = divmod(place, n_columns)
-        axes = add_axes(figure, left + column * (panel[0] + between), top + row * pitch + head, *panel)
-        for rank, values in enumerate(gap):
-            _band(axes, rank)
-            _draw_row(axes, values, rank, colors=(colors[pair[0]], colors[pair[1]]), height=0.8, strong=0.3)
-        axes.set_xlim(-1.06 * reach, 1.06 * reach)
-        _finish(axes, names if column == 0 else ("",) * len(names), label)
-        _name_sides(axes, pair, panel[0])
-    return figure
+    low: float
+    high: float
+    left: float
+    width: float
+
+    def __call__(self, value: float) -> float:
+        return self.left + (value - self.low) / (self.high - self.low) * self.width
+
+    def ticks(self, canvas: Canvas, top: float, bottom: float, label: str, most: int = 5) -> None:
+        """Draw grid, ticks, the line at zero and the label."""
+        for tick in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high):
+            if self.low - 1e-9 <= tick <= self.high + 1e-9:
+                canvas.line([(self(tick), top), (self(tick), bottom)], GRID, 0.9)
+                canvas.text(self(tick), bottom + 9, _number(tick), size=SMALL, side="middle")
+        if self.low <= 0 <= self.high:
+            canvas.line([(self(0), top), (self(0), bottom)], INKED, 1.0)
+        canvas.text(self.left + self.width / 2, bottom + 26, label, size=8.5, side="middle")
+
+
+def _short(names: Sequence[str], room: float) -> list[str]:
+    return [shortened(name, room, TEXT) for name in names]
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 10):g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _wide(text: str, size: float = TEXT, *, bold: bool = False) -> float:
+    return 100 * text_width(text, size, bold=bold)
 
 
 @dataclass(frozen=True)
@@ -187,6 +143,7 @@ class Grid:
     values: np.ndarray
 
     def of(self, model: str) -> np.ndarray:
+        """Return the values of one model, (n_regions, n_subjects)."""
         return self.values[self.models.index(model)]
 
 
@@ -228,100 +185,116 @@ def spans_of(intervals: pd.DataFrame | None, grid: Grid) -> np.ndarray:
     return spans
 
 
-def _band(axes: Axes, rank: int) -> None:
-    if rank % 2 == 0:
-        axes.axhspan(rank - 0.5, rank + 0.5, color=BAND, linewidth=0, zorder=0)
+def network_chart(
+    table: pd.DataFrame,
+    *,
+    colors: Mapping[str, str],
+    label: str,
+    alt: str,
+    title: str = "",
+    verdicts: Mapping[str, tuple[str, str]] | None = None,
+    intervals: pd.DataFrame | None = None,
+) -> str:
+    """Draw how well models predict regions: one dot per subject at its value, a bar to the mean.
+
+    `table` has the columns `COLUMNS`, of one level of regions. `verdicts` gives per region the space that is named, or
+    "", and the words beside it; `intervals` the columns region, model, low, high. Nothing is ranked here.
+    """
+    grid = read_table(table, colors, title)
+    verdicts = {} if verdicts is None else dict(verdicts)
+    for region, (model, _) in verdicts.items():
+        if model and model not in grid.models:
+            raise DataError(f"Chart {title!r}: {model!r} is named in {region!r}. {suggest(model, grid.models)}")
+    n = len(grid.models)
+    row = float(np.clip(620 / (len(grid.regions) * n), 10, 17))
+    pitch = row * n + max(9.0, 0.5 * row)
+    named_regions = _short(grid.regions, REGION_ROOM)
+    verdicts = {region: (model, shortened(text, VERDICT_ROOM, SMALL)) for region, (model, text) in verdicts.items()}
+    left = EDGE + max(_wide(region) for region in named_regions) + 12
+    margin = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
+    margin = max(margin, _verdict_width("", HEADING)) if verdicts else 0.0
+    keys = _key_rows(grid.models)
+    canvas = Canvas(WIDTH, 0)
+    top = canvas.title(title)
+    for line, names in enumerate(keys):
+        _key(canvas, names, colors, top + 10 + 20 * line)
+    canvas.text(
+        WIDTH - EDGE, top + 10 + 20 * (len(keys) - 1), "dot = subject, bar = mean", size=SMALL, ink=QUIET, side="end"
+    )
+    top += 20 * (len(keys) + 1) + 8
+    bottom = top + pitch * len(grid.regions)
+    canvas.height = bottom + 42
+    spans = spans_of(intervals, grid)
+    shown = np.concatenate([grid.values.ravel(), spans.ravel()])
+    low, high = min(0.0, float(np.nanmin(shown))), round_up(max(float(np.nanmax(shown)), 1e-6))
+    axis = _Axis(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02, left, WIDTH - EDGE - left - margin)
+    _bands(canvas, axis, top, pitch, named_regions)
+    axis.ticks(canvas, top, bottom, label)
+    for rank, region in enumerate(grid.regions):
+        middle = top + (rank + 0.5) * pitch
+        named, text = verdicts.get(region, ("", ""))
+        for place, model in enumerate(grid.models):
+            y = middle + (place - (n - 1) / 2) * row
+            strong = 0.6 if model == named else 0.25
+            _row(canvas, axis, grid.values[place, rank], y, colors=(colors[model],) * 2, height=row, strong=strong)
+            if np.isfinite(spans[place, rank]).all():
+                canvas.line([(axis(x), y) for x in spans[place, rank]], INKED, 1.2)
+        if text:
+            _verdict(canvas, WIDTH - EDGE - margin + 14, middle, named, colors.get(named, MUTED), text)
+    if verdicts:
+        canvas.text(WIDTH - EDGE - margin + 14, top - 9, HEADING, size=SMALL, ink=QUIET)
+    return canvas.svg(alt)
 
 
-def _draw_row(
-    axes: Axes, values: np.ndarray, y: float, *, colors: tuple[str, str], height: float, strong: float
+def _bands(
+    canvas: Canvas, axis: _Axis, top: float, pitch: float, regions: Sequence[str], *, named: bool = True
 ) -> None:
+    for rank, region in enumerate(regions):
+        if rank % 2 == 0:
+            canvas.rect(axis.left, top + rank * pitch, axis.width, pitch, BAND)
+        if named:
+            canvas.text(axis.left - 8, top + (rank + 0.5) * pitch, region, side="end")
+
+
+def _row(canvas: Canvas, axis: _Axis, values: np.ndarray, y: float, *, colors: tuple[str, str], height: float,
+         strong: float) -> None:  # fmt: skip
     """Draw dots and their mean; the first colour is for positive values, the second for the others."""
     values = values[np.isfinite(values)]
     if not values.size:
         return
     mean = float(values.mean())
-    color = colors[0 if mean > 0 else 1]
-    axes.barh(y, mean, height=0.62 * height, color=color, alpha=strong, linewidth=0, zorder=1)
-    if values.size > 1:
-        tick = [y - 0.42 * height, y + 0.42 * height]
-        axes.plot([mean, mean], tick, color=INK, linewidth=1.6, solid_capstyle="butt", zorder=5)
-    hues = [colors[0 if value > 0 else 1] for value in values]
-    axes.scatter(values, np.full(values.size, y), s=17, c=hues, edgecolors=INK, linewidths=0.45, zorder=4)
-
-
-def _name_sides(axes: Axes, pair: tuple[str, str], width: float) -> None:
-    """Label which side of zero favours which model, in two lines where one is too narrow."""
-    first, second = (shortened(name, width - 0.3, 8, bold=True) for name in pair)
-    right, left = f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
-    narrow = sum(text_width(text, 8, bold=True) for text in (left, right)) > width - 0.2
-    for text, x, side, lift in ((left, 0, "left", 4), (right, 1, "right", 17 if narrow else 4)):
-        axes.annotate(
-            text,
-            (x, 1),
-            xycoords="axes fraction",
-            xytext=(0, lift),
-            textcoords="offset points",
-            ha=side,
-            size=8,
-            weight="bold",
-        )
-
-
-def _finish(axes: Axes, regions: tuple[str, ...], label: str) -> None:
-    axes.set_ylim(len(regions) - 0.5, -0.5)
-    axes.set_yticks(range(len(regions)), list(regions))
-    axes.tick_params(axis="y", length=0, pad=6)
-    axes.tick_params(axis="x", length=2.5, width=0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.grid(axis="x")
-    axes.axvline(0, color=INK, linewidth=0.9, zorder=3)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.set_xlabel(label)
-
-
-def _annotate(
-    axes: Axes, text: str, rank: float, shift: float, *, size: float, color: str, bold: bool = False, lift: bool = False
-) -> None:
-    """Write beside the right edge of the axes, at a region, or (lifted) above the first."""
-    axes.annotate(
-        text,
-        (1, 1 if lift else rank),
-        xycoords=("axes fraction", "axes fraction" if lift else "data"),
-        xytext=(shift, 5 if lift else 0),
-        textcoords="offset points",
-        va="bottom" if lift else "center",
-        size=size,
-        color=color,
-        weight="bold" if bold else "normal",
-        annotation_clip=False,
+    x = sorted((axis(0), axis(mean)))
+    canvas.rect(
+        x[0], y - 0.31 * height, x[1] - x[0], 0.62 * height, colors[0 if mean > 0 else 1], f' fill-opacity="{strong}"'
     )
+    if values.size > 1:
+        canvas.line([(axis(mean), y - 0.42 * height), (axis(mean), y + 0.42 * height)], INKED, 2.2)
+    for value in values:
+        canvas.dot(axis(float(value)), y, colors[0 if value > 0 else 1])
 
 
-def _write_verdict(axes: Axes, rank: int, name: str, color: str, text: str) -> None:
+def _verdict(canvas: Canvas, x: float, y: float, name: str, color: str, text: str) -> None:
     if not name:
-        _annotate(axes, text, rank, 10, size=7.5, color=MUTED)
+        canvas.text(x, y, text, size=SMALL, ink=QUIET)
         return
-    name = shortened(name, MODEL_ROOM, 8, bold=True)
-    _annotate(axes, "\N{BLACK SQUARE}", rank, 10, size=11, color=color)
-    _annotate(axes, name, rank, 22, size=8, color=INK, bold=True)
-    _annotate(axes, text, rank, 29 + 72 * text_width(name, 8, bold=True), size=7.5, color=MUTED)
+    canvas.rect(x, y - 5, 10, 10, color, f' stroke="{INKED}" stroke-width=".6"')
+    name = shortened(name, MODEL_ROOM, TEXT, bold=True)
+    canvas.text(x + 16, y, name, bold=True)
+    canvas.text(x + 26 + _wide(name, bold=True), y, text, size=SMALL, ink=QUIET)
 
 
 def _verdict_width(name: str, text: str) -> float:
-    """Inches beside the axes that a verdict takes."""
-    name = shortened(name, MODEL_ROOM, 8, bold=True)
-    return 0.2 + (0.27 + text_width(name, 8, bold=True) if name else 0.0) + text_width(text, 7.5)
+    name = shortened(name, MODEL_ROOM, TEXT, bold=True)
+    return 20 + (26 + _wide(name, bold=True) if name else 0.0) + _wide(text, SMALL)
 
 
-def _key_rows(models: tuple[str, ...]) -> list[list[str]]:
+def _key_rows(models: Sequence[str]) -> list[list[str]]:
     """Break the names of the key into lines that leave room for its note."""
     rows: list[list[str]] = [[]]
     used = 0.0
     for model in models:
-        step = 0.42 + text_width(shortened(model, KEY_ROOM, 8), 8)
-        if rows[-1] and used + step > WIDTH - 2 * EDGE - 1.9:
+        step = 42 + _wide(shortened(model, KEY_ROOM, TEXT))
+        if rows[-1] and used + step > WIDTH - 2 * EDGE - 190:
             rows.append([])
             used = 0.0
         rows[-1].append(model)
@@ -329,24 +302,219 @@ def _key_rows(models: tuple[str, ...]) -> list[list[str]]:
     return rows
 
 
-def _write_key(figure: Figure, names: list[str], colors: Mapping[str, str], top: float, *, with_note: bool) -> None:
-    width, height = figure.get_size_inches()
-    x, y = EDGE / width, 1 - top / height
-    size = 0.11 / width, 0.11 / height
+def _key(canvas: Canvas, names: Sequence[str], colors: Mapping[str, str], y: float) -> None:
+    x = EDGE
     for name in names:
-        swatch = Rectangle((x, y - size[1] / 2), *size, facecolor=colors[name], edgecolor=INK, linewidth=0.4)
-        figure.add_artist(swatch)
-        shown = shortened(name, KEY_ROOM, 8)
-        figure.text(x + 0.17 / width, y, shown, va="center", size=8)
-        x += (0.42 + text_width(shown, 8)) / width
-    if with_note:
-        note = "dot = subject, bar = mean"
-        figure.text(1 - EDGE / width, y, note, va="center", ha="right", size=7.5, color=MUTED)
+        canvas.rect(x, y - 5.5, 11, 11, colors[name], f' stroke="{INKED}" stroke-width=".6"')
+        shown = shortened(name, KEY_ROOM, TEXT)
+        canvas.text(x + 17, y, shown)
+        x += 42 + _wide(shown)
 
 
-def _names(regions: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(shortened(name, REGION_ROOM, 8) for name in regions)
+def difference_chart(
+    table: pd.DataFrame,
+    *,
+    colors: Mapping[str, str],
+    label: str,
+    alt: str,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    title: str = "",
+) -> str:
+    """Draw differences of pairs of models within subjects, all pairs of them on one scale."""
+    grid = read_table(table, colors, title)
+    chosen = list(combinations(grid.models, 2)) if pairs is None else list(pairs)
+    for model in (model for pair in chosen for model in pair):
+        if model not in grid.models:
+            raise DataError(f"Chart {title!r}: no rows of model {model!r}. {suggest(model, grid.models)}")
+    if not chosen:
+        raise DataError(f"Chart {title!r}: differences need two models, but there is only {grid.models}.")
+    gaps = {pair: grid.of(pair[0]) - grid.of(pair[1]) for pair in chosen}
+    peak = max(float(np.nanmax(np.abs(gap), initial=0.0)) for gap in gaps.values())
+    reach = 1.06 * (round_up(peak) if peak > 0 else 1.0)
+    n_columns = min(3, len(chosen))
+    regions = _short(grid.regions, REGION_ROOM)
+    left, between, head, row = EDGE + max(_wide(region) for region in regions) + 12, 28.0, 46.0, 22.0
+    wide, tall = (WIDTH - EDGE - left - between * (n_columns - 1)) / n_columns, row * len(grid.regions)
+    canvas = Canvas(WIDTH, 0)
+    top, pitch = canvas.title(title), head + tall + 46
+    canvas.height = top + pitch * -(-len(chosen) // n_columns)
+    for place, (pair, gap) in enumerate(gaps.items()):
+        line, column = divmod(place, n_columns)
+        axis = _Axis(-reach, reach, left + column * (wide + between), wide)
+        y = top + line * pitch + head
+        _bands(canvas, axis, y, row, regions, named=column == 0)
+        axis.ticks(canvas, y, y + tall, label, most=4)
+        for rank, values in enumerate(gap):
+            both = colors[pair[0]], colors[pair[1]]
+            _row(canvas, axis, values, y + (rank + 0.5) * row, colors=both, height=0.8 * row, strong=0.3)
+        _sides(canvas, pair, axis, y)
+    return canvas.svg(alt)
 
 
-def _widest(names: tuple[str, ...], size: float, *, bold: bool = False) -> float:
-    return max(text_width(name, size, bold=bold) for name in names)
+def _sides(canvas: Canvas, pair: tuple[str, str], axis: _Axis, top: float) -> None:
+    """Label which side of zero favours which model, in two lines where one is too narrow."""
+    first, second = (shortened(name, axis.width / 100 - 0.3, TEXT, bold=True) for name in pair)
+    right, left = f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
+    narrow = _wide(right, bold=True) + _wide(left, bold=True) > axis.width - 20
+    canvas.text(axis.left, top - 10, left, bold=True)
+    canvas.text(axis.left + axis.width, top - (26 if narrow else 10), right, side="end", bold=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ScatterBins:
+    """A histogram of pairs of values."""
+
+    low: float  # Ends of both axes
+    high: float
+    counts: np.ndarray  # (n_bins, n_bins) Of the first value by the second
+    first: float  # Part of the targets in which the first is higher
+    second: float
+    n: int  # Targets
+
+
+def scatter_bins(
+    a: np.ndarray, b: np.ndarray, names: tuple[str, str], *, limit: float | None = None, n_bins: int = 80
+) -> ScatterBins:
+    """Count pairs of values in square bins; targets where one is not finite are left out.
+
+    Shapes: `a, b` (n_targets,).
+    """
+    a, b = np.ravel(np.asarray(a, dtype=float)), np.ravel(np.asarray(b, dtype=float))
+    if a.shape != b.shape:
+        raise DataError(f"Scatter of {names[0]!r} and {names[1]!r}: {a.size} and {b.size} targets, need equal numbers.")
+    both = np.isfinite(a) & np.isfinite(b)
+    if not both.any():
+        raise DataError(f"Scatter of {names[0]!r} and {names[1]!r}: no target is finite in both.")
+    a, b = a[both], b[both]
+    high = limit or round_up(max(float(max(a.max(), b.max())), 1e-6))
+    low = min(0.0, -round_up(max(-float(min(a.min(), b.min())), 1e-6)))
+    edges = np.linspace(low, high, n_bins + 1)
+    counts, _, _ = np.histogram2d(np.clip(a, low, high), np.clip(b, low, high), bins=(edges, edges))
+    return ScatterBins(low, high, counts, float(np.mean(a > b)), float(np.mean(b > a)), a.size)
+
+
+def scatter_chart(
+    a: np.ndarray, b: np.ndarray, names: tuple[str, str], *, label: str, alt: str, title: str = ""
+) -> str:
+    """Draw two models against each other, target by target; the cells of the histogram are one small picture."""
+    bins = scatter_bins(a, b, names)
+    names = shortened(names[0], NAME_ROOM, 8.5, bold=True), shortened(names[1], NAME_ROOM, 8.5, bold=True)
+    canvas = Canvas(560, 0)
+    top, left, side = canvas.title(title) + 8, 70.0, 380.0
+    canvas.height = top + side + 42
+    shades = (255 * mpl.colormaps["Blues"](np.linspace(0.25, 1, 256))[:, :3]).round().astype(np.uint8)
+    counts = bins.counts.T[::-1]
+    part = np.log(np.maximum(counts, 1)) / np.log(max(counts.max(), 2))
+    cells = np.dstack(
+        [shades[np.clip((255 * part).astype(int), 0, 255)], np.where(counts > 0, 255, 0).astype(np.uint8)]
+    )
+    target = io.BytesIO()
+    Image.fromarray(cells, "RGBA").save(target, format="PNG", optimize=True)
+    data = base64.b64encode(target.getvalue()).decode("ascii")
+    canvas.marks.append(
+        f'<image x="{left}" y="{top}" width="{side}" height="{side}" preserveAspectRatio="none" '
+        f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+    )
+    across = _Axis(bins.low, bins.high, left, side)
+    for tick in MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(bins.low, bins.high):
+        if bins.low - 1e-9 <= tick <= bins.high + 1e-9:
+            x, y = across(tick), top + side - (across(tick) - left)
+            canvas.line([(x, top + side), (x, top + side + 3)], QUIET, 0.8)
+            canvas.line([(left - 3, y), (left, y)], QUIET, 0.8)
+            canvas.text(x, top + side + 11, _number(tick), size=SMALL, side="middle")
+            canvas.text(left - 6, y, _number(tick), size=SMALL, side="end")
+    zero = across(0)
+    canvas.line([(zero, top), (zero, top + side)], QUIET, 0.8)
+    canvas.line([(left, top + side - (zero - left)), (left + side, top + side - (zero - left))], QUIET, 0.8)
+    canvas.line([(left, top + side), (left + side, top)], INKED, 1.4, ' stroke-dasharray="6 4"')
+    canvas.text(left + side / 2, top + side + 28, f"{label}, {names[0]}", size=8.5, side="middle")
+    middle = top + side / 2
+    canvas.text(
+        16, middle, f"{label}, {names[1]}", size=8.5, side="middle", extra=f' transform="rotate(-90 16 {middle:.0f})"'
+    )
+    canvas.text(left + 10, top + 14, f"{names[1]} higher in {bins.second:.0%}", size=8.5, bold=True)
+    canvas.text(
+        left + side - 10, top + side - 14, f"{names[0]} higher in {bins.first:.0%}", size=8.5, bold=True, side="end"
+    )
+    canvas.text(left + side + 10, top + 14, f"{bins.n:,} targets", size=SMALL, ink=QUIET)
+    canvas.text(left + side + 10, top + 30, "darker: more", size=SMALL, ink=QUIET)
+    return canvas.svg(alt)
+
+
+def check_alphas(counts: Mapping[str, np.ndarray], alphas: np.ndarray) -> np.ndarray:
+    """Return the grid, or refuse one that does not rise from above 0 or counts of another length."""
+    alphas = np.asarray(alphas, dtype=float)
+    if not counts or alphas.ndim != 1 or not (np.diff(alphas) > 0).all() or alphas[0] <= 0:
+        raise DataError(f"Alphas {alphas.tolist()} of {list(counts)}: needed a rising grid above 0, and a model.")
+    for name, count in counts.items():
+        if np.shape(count) != alphas.shape:
+            raise DataError(f"Alphas of {name!r}: {np.size(count)} counts for {alphas.size} alphas.")
+    return alphas
+
+
+def alpha_chart(
+    counts: Mapping[str, np.ndarray], alphas: np.ndarray, *, colors: Mapping[str, str], alt: str, title: str = "",
+    warn_above: float = 0.05,
+) -> str:  # fmt: skip
+    """Draw how often each penalty was chosen; many at an edge of the grid mean that it is too narrow."""
+    alphas = check_alphas(counts, alphas)
+    shares = {name: np.asarray(count, dtype=float) / max(np.sum(count), 1) for name, count in counts.items()}
+    peak = 1.12 * max(max(float(share.max()) for share in shares.values()), 1e-6)
+    n_columns = min(4, len(counts))
+    wide, tall = (WIDTH - EDGE - 55 - 30 * (n_columns - 1)) / n_columns, 120.0
+    canvas = Canvas(WIDTH, 0)
+    top, pitch = canvas.title(title), tall + 96
+    canvas.height = top + pitch * -(-len(counts) // n_columns)
+    for rank, (name, share) in enumerate(shares.items()):
+        line, column = divmod(rank, n_columns)
+        left, y = 55 + column * (wide + 30), top + line * pitch + 44
+        canvas.text(left, y - 32, name, size=8.5, bold=True)
+        step = wide / share.size
+        for place, value in enumerate(share):
+            height = tall * value / peak
+            canvas.rect(left + (place + 0.1) * step, y + tall - height, 0.8 * step, height, colors[name])
+        canvas.line([(left, y + tall), (left + wide, y + tall)], QUIET, 0.8)
+        for place, x, side in ((0, left, "start"), (share.size - 1, left + wide, "end")):
+            loud = share[place] > warn_above
+            canvas.text(
+                x, y - 12, f"{share[place]:.0%} at the edge", size=7, side=side, bold=loud, ink=INKED if loud else QUIET
+            )
+        for place in range(0, share.size, max(1, -(-share.size // 5))):
+            canvas.text(left + (place + 0.5) * step, y + tall + 10, f"{alphas[place]:.3g}", size=7, side="middle")
+        canvas.text(left + wide / 2, y + tall + 26, "alpha", side="middle")
+        if column == 0:
+            for tick in MaxNLocator(3).tick_values(0, peak):
+                if 0 <= tick <= peak:
+                    canvas.text(left - 5, y + tall * (1 - tick / peak), f"{tick:.0%}", size=SMALL, side="end")
+    return canvas.svg(alt)
+
+
+def split_chart(fold_of_run: Mapping[str, int], *, alt: str, title: str = "") -> str:
+    """Draw which runs each fold holds out."""
+    runs, folds = list(fold_of_run), list(fold_of_run.values())
+    if not folds or max(folds) < 0:
+        raise DataError(f"Splits {title!r}: {len(folds)} runs, none of which is ever tested.")
+    cell = min(30.0, (WIDTH - 84) / len(folds))
+    high = min(cell, 24.0)
+    canvas = Canvas(max(84 + cell * len(folds), 400), 0)
+    top = canvas.title(title) + 22
+    step = max(1, -(-len(runs) // 24))
+    names = [shortened(name, RUN_ROOM, 7) for name in runs]
+    longest = max(_wide(name, 7) for name in names)
+    upright = longest > 0.95 * step * cell  # side by side they would touch
+    below = longest + 8 if upright else 16.0
+    canvas.height = top + high * (max(folds) + 1) + below + 24
+    canvas.text(70, top - 10, "dark = held out, light = trained on", size=SMALL, ink=QUIET)
+    for fold in range(max(folds) + 1):
+        canvas.text(62, top + (fold + 0.5) * high, str(fold + 1), size=7, side="end")
+        for place, of in enumerate(folds):
+            fill = "#0B3C5D" if of == fold else "#DCE6EE"
+            canvas.rect(70 + place * cell + 0.6, top + fold * high + 0.6, cell - 1.2, high - 1.2, fill)
+    bottom = top + high * (max(folds) + 1)
+    for place in range(0, len(runs), step):
+        x, y = 70 + (place + 0.5) * cell, bottom + (6 if upright else 9)
+        turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if upright else ""
+        canvas.text(x, y, names[place], size=7, side="end" if upright else "middle", extra=turned)
+    canvas.text(70 + cell * len(folds) / 2, bottom + below + 10, "run", side="middle")
+    canvas.text(14, top + (bottom - top) / 2, "fold", size=SMALL)
+    return canvas.svg(alt)

@@ -16,9 +16,9 @@ from scipy import stats
 from ..core import Scores, digest, versions
 from ..core.progress import Progress
 from ..drawing import report as page
+from ..drawing.charts import difference_chart, network_chart, save_svg, scatter_chart
 from ..drawing.figure import save_figure, write_bytes
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
-from ..drawing.vector import difference_chart, network_chart, save_svg, scatter_chart
 from .figures import Canvas, MapFigure, canvas_of, group_mean
 from .meshes import find_surfaces
 from .results import MEANING, RULE, Result, read_group_claims

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..core.progress import Progress
 from ..drawing import report as page
-from ..drawing.vector import alpha_chart, split_chart
+from ..drawing.charts import alpha_chart, split_chart
 from .answer import answers
 from .bounds import beyond_line, beyond_of, beyond_table, signal_line, signal_tables
 from .composer import Composer

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from ..core import Scores
 from ..drawing import report as page
+from ..drawing.charts import network_chart
 from ..drawing.scales import ColorScale, accuracy_scale, space_colors
-from ..drawing.vector import network_chart
 from .bounds import similarity_bounds
 from .composer import GROUP, INTERVAL, Composer, intervals_over_participants
 from .figures import MapFigure, group_mean

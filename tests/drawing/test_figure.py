@@ -4,17 +4,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from encoding.core.errors import DataError
-from encoding.drawing.charts import draw_networks
+from encoding.drawing.dimensions import draw_similarity
 from encoding.drawing.figure import save_figure, text_width, write_atomically
-from encoding.drawing.scales import space_colors
-
-from .conftest import MODELS
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_equal_figures_give_equal_bytes(kind, table, tmp_path):
     for name in ("a", "b"):
-        figure = draw_networks(table, colors=space_colors(MODELS), label="r", title="T")
+        figure = draw_similarity(np.arange(4) / 4, np.arange(4) / 5, title="T")
         save_figure(figure, tmp_path / name / f"figure.{kind}", dpi=60)
     one, other = ((tmp_path / name / f"figure.{kind}").read_bytes() for name in ("a", "b"))
     assert one == other
@@ -23,13 +20,13 @@ def test_equal_figures_give_equal_bytes(kind, table, tmp_path):
 
 
 def test_text_stays_text_in_svg(table, tmp_path):
-    figure = draw_networks(table, colors=space_colors(MODELS), label="mean Pearson r")
-    assert "mean Pearson r" in save_figure(figure, tmp_path / "f.svg").read_text()
+    figure = draw_similarity(np.arange(4) / 4, np.arange(4) / 5)
+    assert "predicted similarity" in save_figure(figure, tmp_path / "f.svg").read_text()
 
 
 def test_look_does_not_depend_on_the_users_settings(table, tmp_path):
     def draw(name):
-        figure = draw_networks(table, colors=space_colors(MODELS), label="r")
+        figure = draw_similarity(np.arange(4) / 4, np.arange(4) / 5)
         return save_figure(figure, tmp_path / name, dpi=60).read_bytes()
 
     plain = draw("a.png")

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from encoding.drawing.charts import draw_differences, draw_networks, draw_scatter, draw_splits
+from encoding.drawing.charts import difference_chart, network_chart, scatter_chart, split_chart
 from encoding.drawing.dimensions import draw_contact_sheet, draw_correlations, draw_map
 from encoding.drawing.figure import shortened, text_width
 from encoding.drawing.judgments import draw_agreement, draw_drift, draw_outcomes, draw_repeats, draw_slots
 from encoding.drawing.scales import WinnerScale, accuracy_scale
 from encoding.drawing.surface import draw_surface, draw_winner
+
+from .test_charts import outside as outside_chart
 
 RNG = np.random.default_rng(0)
 
@@ -19,6 +21,7 @@ def long(end):
     return f"{'superior_temporal_sulcus_' * 5}"[: 120 - len(end)] + end
 
 
+TITLE = long("t")
 MODELS = tuple(long(f"_model_{k}") for k in range(3))
 REGIONS = tuple(long(f"_region_{k}") for k in range(4))
 COLORS = dict(zip(MODELS, ("#1b6ca8", "#d1495b", "#66a182"), strict=True))
@@ -36,12 +39,6 @@ def drift():
 
 
 DRAWINGS = {
-    "networks": lambda: draw_networks(
-        TABLE, colors=COLORS, label="r", title=long("t"), verdicts={REGIONS[0]: (MODELS[0], long("v"))}
-    ),
-    "differences": lambda: draw_differences(TABLE, colors=COLORS, label="difference in r", title=long("t")),
-    "scatter": lambda: draw_scatter(RNG.random(90), RNG.random(90), MODELS[:2], label="Pearson r", title=long("t")),
-    "splits": lambda: draw_splits({name: k for k, name in enumerate(REGIONS)}, title=long("t")),
     "correlations": lambda: draw_correlations(
         RNG.uniform(-1, 1, (4, 3)), REGIONS, MODELS, significant=np.zeros((4, 3), bool), title=long("t")
     ),
@@ -73,6 +70,21 @@ def outside(figure):
         if box.x0 < whole.x0 - 2 or box.x1 > whole.x1 + 2 or box.y0 < whole.y0 - 2 or box.y1 > whole.y1 + 2:
             found.append(text.get_text())
     return found
+
+
+CHARTS = {
+    "networks": lambda: network_chart(
+        TABLE, colors=COLORS, label="r", title=TITLE, alt="x", verdicts={REGIONS[0]: (MODELS[0], long("v"))}
+    ),
+    "differences": lambda: difference_chart(TABLE, colors=COLORS, label="difference in r", title=TITLE, alt="x"),
+    "scatter": lambda: scatter_chart(RNG.random(90), RNG.random(90), MODELS[:2], label="r", title=TITLE, alt="x"),
+    "splits": lambda: split_chart({name: k for k, name in enumerate(REGIONS)}, title=TITLE, alt="x"),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_long_names_stay_inside_charts(name):
+    assert outside_chart(CHARTS[name]()) == []
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

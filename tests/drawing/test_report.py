@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from encoding.core.errors import DataError
-from encoding.drawing.charts import draw_networks
+from encoding.drawing.dimensions import draw_correlations
 from encoding.drawing.report import (
     Code,
     DataTable,
@@ -22,9 +22,6 @@ from encoding.drawing.report import (
     save_figure,
     write_report,
 )
-from encoding.drawing.scales import space_colors
-
-from .conftest import MODELS
 
 EVIL = "<script>alert('x')</script>\" onload=\"y & <b>"
 
@@ -46,7 +43,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def report(table):
-    figure = draw_networks(table, colors=space_colors(MODELS), label="r", title="T")
+    figure = draw_correlations(np.eye(2), ["a", "b"], ["c", "d"], significant=np.eye(2, dtype=bool), title="T")
     frame = pd.DataFrame({"region": ["V1", "b-c"], "r": [0.12345, np.nan], "n": [12345, -2], "ok": [True, False]})
     return Report(
         "Two spaces",
