@@ -160,7 +160,7 @@ class Toolbox:
         return rsatoolbox.rdm.compare(self.models, rdm, method=self.method)
 
     def timed(self, centres):
-        """Say how long one takes."""
+        """Format the time that one takes."""
         self.one(centres[0])
         clock = Clock()
         for centre in centres:

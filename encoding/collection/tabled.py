@@ -171,7 +171,7 @@ class TableAnnotator:
         yield {}
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:  # noqa: ARG002
-        """Look answers up: the k-th row about a triplet for its k-th repeat."""
+        """Find answers: the k-th row about a triplet for its k-th repeat."""
         found, kept = [], self.answers
         for trial in trials:
             rows = self._rows.get(tuple(sorted(trial.items)), [])

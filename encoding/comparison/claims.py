@@ -303,7 +303,7 @@ def _tested(
 
 
 def _from_0(table: pd.DataFrame) -> pd.DataFrame:
-    """Say that estimates lie above or below 0, where there is nothing that they are ahead of."""
+    """Reword verdicts as above or below 0, where there is nothing to be ahead of."""
     return table.assign(verdict=table["verdict"].replace({AHEAD: ABOVE_0, BEHIND: BELOW_0, NO_DIFFERENCE: NOT_FROM_0}))
 
 

@@ -64,7 +64,7 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
 
 
 def add_confidence(table: pd.DataFrame, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> pd.DataFrame:
-    """Say in a table of regions how far each can be trusted, in a column at its end.
+    """Add a last column to a table of regions: how far each can be trusted.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class Cuts:
     missed: tuple[Cluster, ...]  # On no slice, the strongest first
 
     def warning(self) -> str:
-        """Say which clusters are on no slice; empty if all are."""
+        """Describe the clusters that are on no slice; empty if there is none."""
         if not self.missed:
             return ""
         first = self.missed[0]

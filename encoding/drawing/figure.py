@@ -121,7 +121,7 @@ def _unit_width(text: str, bold: bool) -> float:
 
 
 def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:
-    """Take characters out of the middle of a name until it fits into some inches; names differ at their ends."""
+    """Shorten a name in its middle until it fits into some inches; names differ at their ends."""
     room = 0.95 * room  # hinting widens letters on screens
     if text_width(text, size, bold=bold) <= room:
         return text

@@ -64,7 +64,7 @@ def heading_block(text: str, width: float, size: float = 9.5) -> Drawn:
 
 
 def beside(blocks: Sequence[Block], gap: float = BETWEEN) -> Drawn:
-    """Put blocks in a row, their upper edges at one height."""
+    """Arrange blocks in a row, upper edges aligned."""
 
     def draw(figure: Figure, left: float, top: float) -> None:
         for block in blocks:
@@ -76,7 +76,7 @@ def beside(blocks: Sequence[Block], gap: float = BETWEEN) -> Drawn:
 
 
 def below(blocks: Sequence[Block], gap: float = 0.02) -> Drawn:
-    """Put blocks below each other, their left edges in one line."""
+    """Stack blocks, left edges aligned."""
 
     def draw(figure: Figure, left: float, top: float) -> None:
         for block in blocks:

@@ -498,7 +498,7 @@ def _named(weights: Weights, name: str, spaces: Sequence[FeatureSpace]) -> Featu
 
 
 def _columns(weights: Weights, space: FeatureSpace, wanted: Sequence[str]) -> np.ndarray:
-    """Take the features that were fitted, by their names."""
+    """Select the features that were fitted, by their names."""
     place: Mapping[str, int] = {feature: number for number, feature in enumerate(space.features)}
     missing = [feature for feature in wanted if feature not in place]
     if missing:

@@ -189,7 +189,7 @@ class Scans(Loader):
     confound_columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
     """Columns of these tables, with ``*`` and ``?``; all if left out."""
     resample_mask: bool = False
-    """Bring a mask of another grid to that of the images, by the nearest neighbour."""
+    """Resample a mask to the grid of the images, by the nearest neighbour."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""

@@ -33,7 +33,7 @@ def subject_voxels(
 
 
 def resample_mask(inside: np.ndarray, theirs: Grid, ours: Grid) -> np.ndarray:
-    """Look up the nearest voxel of a mask for every voxel of another grid; outside the mask's grid nothing is inside.
+    """Find the nearest voxel of a mask for every voxel of another grid; outside the mask's grid nothing is inside.
 
     Shapes: `inside` (i, j, k); returns `ours.shape`.
     """

@@ -356,7 +356,7 @@ def _load_runs(
 
 
 def _with_own_files(loader: Scans, index: BidsIndex, subject: str, run: RunFiles) -> RunFiles:
-    """Take events and confounds of a run from where the settings say."""
+    """Find events and confounds of a run where the settings say."""
     found: dict[str, Path | None] = {}
     if not loader.has_events:
         found["events"] = None

@@ -20,7 +20,7 @@ def beyond_of(results: Sequence[Result], group: Mapping[str, pd.DataFrame]) -> p
 
 
 def beyond_line(chart: Chart, claims: pd.DataFrame, nuisance: Sequence[str]) -> str:
-    """Say in which regions of a chart each space holds signal beyond nuisance spaces; "" without claims."""
+    """List the regions of a chart in which each space holds signal beyond nuisance spaces; "" without claims."""
     here = _of_chart(claims, chart)
     if here.empty:
         return ""
@@ -54,7 +54,7 @@ def beyond_table(chart: Chart, claims: pd.DataFrame) -> list[page.Block]:
 
 
 def signal_line(group: Mapping[str, pd.DataFrame]) -> str:
-    """Say how large the signal is that participants share, in region means; "" where that was not computed."""
+    """Describe the signal that participants share in region means; "" where it was not computed."""
     table = group.get("shared_signal", pd.DataFrame())
     known = table[table["r"].notna()] if len(table) else table
     if not len(known):

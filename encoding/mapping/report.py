@@ -219,7 +219,7 @@ def about(composer: Composer) -> page.Section:
 
 
 def missed_clusters(composer: Composer) -> tuple[str, ...]:
-    """Say of how many maps a cluster above the line is on no slice."""
+    """Count the maps in which a cluster above the line is on no slice, as a warning."""
     if not composer.missed:
         return ()
     n = len(composer.missed)

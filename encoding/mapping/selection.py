@@ -28,7 +28,7 @@ class Chart:
         return [(str(model), self.named(of_model)) for model, of_model in rows.groupby("model", sort=False)]
 
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Put the confidence in a region behind its name, in a table of regions of this chart that will be shown.
+        """Append the confidence in a region to its name, in a table of regions of this chart that will be shown.
 
         What stands behind a comma ("low: sphere of 4 mm, centre not checked") is left to the tables on disk.
         """

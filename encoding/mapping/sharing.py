@@ -1,4 +1,4 @@
-"""Take out of results what must not leave the house: labels of participants, and where files lie."""
+"""Remove what must not be shared from results: labels of participants, and the paths of files."""
 
 import re
 import zlib
@@ -22,7 +22,7 @@ PACKED = re.compile(r'id="data">([^<]*)<')
 
 
 def new_labels(results: Sequence[Result]) -> dict[str, str]:
-    """Give every participant a new label, in an order that does not follow from the old ones.
+    """Assign every participant a new label, in an order that does not follow from the old ones.
 
     Parameters
     ----------

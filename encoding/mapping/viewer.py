@@ -247,7 +247,7 @@ def _shrunk(plane: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _stills(composer: Composer, scale: ColorScale) -> tuple[Still, ...]:
-    """Take the pictures that the report has drawn, or draw them where there is none yet."""
+    """Use the pictures that the report has drawn; draw those that are missing."""
     found = []
     for result in composer.results:
         canvas, scores = composer.canvas[result.subject], result.scores[composer.metric]

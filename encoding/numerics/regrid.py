@@ -12,7 +12,7 @@ TOLERANCE = 1e-6  # seconds; below it, times that were written as decimals are e
 def regrid(
     values: np.ndarray, start: np.ndarray, duration: np.ndarray, *, first: float, step: float, n_steps: int, method: str
 ) -> np.ndarray:
-    """Bring rows to intervals of equal length, ``first + k step`` to ``first + (k + 1) step``.
+    """Resample rows to intervals of equal length, ``first + k step`` to ``first + (k + 1) step``.
 
     "mean" and "sum" weight a row by the share of its duration inside the interval, or count it whole where it begins
     if it has no duration; "last" takes the row that begins last inside; "lanczos" interpolates from the middle of rows

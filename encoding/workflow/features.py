@@ -70,7 +70,7 @@ def _checked(source: FeatureSource, space: FeatureSpace) -> FeatureSpace:
 def fill_spaces(
     study: Study, spaces: Sequence[FeatureSpace], responses: Responses
 ) -> tuple[tuple[FeatureSpace, ...], tuple[Exclusion, ...]]:
-    """Give stimuli without features the mean of the others, in spaces whose settings ask for it.
+    """Fill stimuli without features by the mean of the others, in spaces whose settings ask for it.
 
     Parameters
     ----------

@@ -480,7 +480,7 @@ def _inner(part: Samples, inner_cv: Any) -> tuple[tuple[np.ndarray, np.ndarray],
 
 @contextmanager
 def _kept(folder: str | Path | None) -> Iterator[Path]:
-    """Give a folder for results: the one that is asked for, or one that goes away."""
+    """Open a folder for results: the one that is asked for, or a temporary one."""
     if folder is not None:
         yield Path(folder)
         return

@@ -137,7 +137,7 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
 def _series(
     bids_dir: Path, runs: Sequence[RunFiles], shown: pd.DataFrame, kind: str, proposal: Proposal
 ) -> list[SeriesCandidate]:
-    """Look for features in time where no table describes the stimuli; they take the place of what is missing."""
+    """Search for features in time where no table describes the stimuli, in place of what is missing."""
     t_r_of = {run.label: run.t_r for run in runs}
     found, near = series_of_runs(bids_dir, runs, t_r_of, kind)
     if not found and len(shown):

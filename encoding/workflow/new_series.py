@@ -95,7 +95,7 @@ def series_of_stimuli(bids_dir: Path, shown: Mapping[str, float], t_r: float | N
 def _rate(
     parts: Mapping[str, SeriesFile], volumes: Mapping[str, int], seconds: Mapping[str, float]
 ) -> tuple[float | None, str]:
-    """Tell what rows are: words, volumes, or moments at a rate that all recordings share; "" if neither."""
+    """Guess what rows are: words, volumes, or samples at a rate that all recordings share; "" if none of these."""
     first = next(iter(parts.values()))
     n_features = first.values.shape[1]
     if first.onset is not None:
@@ -126,7 +126,7 @@ def _files(bids_dir: Path) -> Iterator[Path]:
 
 
 def _pattern(path: Path, bids_dir: Path, runs: Sequence[RunFiles]) -> str:
-    """Put entities of the runs into braces."""
+    """Replace entities of the runs by their names in braces."""
     name = path.relative_to(bids_dir).as_posix()
     for short, long in ENTITIES.items():
         name = re.sub(rf"(?<![a-zA-Z0-9]){short}-[A-Za-z0-9]+", f"{short}-{{{long}}}", name)

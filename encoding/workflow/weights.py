@@ -181,7 +181,7 @@ def predict_new_stimuli(weights: Weights, files: Mapping[str, Path], base: Path)
 
 
 def _in_order_of(first: FeatureSpace, space: FeatureSpace) -> FeatureSpace:
-    """Put stimuli in the order of the first space; stimuli that it does not have are left out."""
+    """Sort stimuli in the order of the first space; stimuli that it lacks are left out."""
     place = {name: row for row, name in enumerate(space.samples.stimulus.tolist())}
     missing = [name for name in first.samples.stimulus.tolist() if name not in place]
     if missing:
@@ -259,7 +259,7 @@ def predict_loaded(weights: Weights, loaded: Loaded) -> tuple[Predictions, dict[
 
 
 def _whole(weights: Weights, space: FeatureSpace, loaded: Loaded) -> FeatureSpace:
-    """Give back the columns that are constant here and were left out; aligned, they are exactly zero."""
+    """Restore columns that were left out because they are constant here; aligned, they are exactly zero."""
     wanted = weights.features[weights.spaces.index(space.name)]
     place = {name: number for number, name in enumerate(space.features)}
     lost = [name for name in wanted if name not in place]

@@ -159,7 +159,7 @@ def read_bunch(bunch: Any, about: AtlasFile) -> ReadFiles:
 
 
 def _by_volume(name: str, rows: list[Row], most: int) -> list[Row]:
-    """Give the rows of a probabilistic atlas the numbers of their volumes, 1..n, in the order of the table."""
+    """Renumber the rows of a probabilistic atlas by volume, 1..n, in the order of the table."""
     rows = [row for row in rows if not (row["index"] == "0" and row["name"].lower().startswith("background"))]
     if len(rows) < most:
         raise DataError(

@@ -149,7 +149,7 @@ def _read_volume(path: Path, space: str, threshold: float | None, grid: Grid | N
 def labels_of_volume(
     image: Any, path: Path, space: str, *, threshold: float | None = None, grid: Grid | None = None
 ) -> LabelImage:
-    """Take labels from a volume that is open; `path` names it in messages."""
+    """Read labels from a volume that is open; `path` names it in messages."""
     shape = image.shape[:3] + tuple(n for n in image.shape[3:] if n != 1)
     if len(shape) == 4 and len(image.shape) == 4:
         volume, affine = most_probable(path.name, image, threshold, grid), image.affine if grid is None else grid.affine

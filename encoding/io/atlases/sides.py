@@ -21,7 +21,7 @@ SIDED = re.compile(r"(?:^|[^a-z])(?:l|r|lh|rh|left|right)(?:[^a-z]|$)", re.I)  #
 def separate_sides(
     name: str, labels: np.ndarray, targets: Targets, names: Mapping[str, Sequence[Row]], both_sides: str | None
 ) -> tuple[np.ndarray, list[Row]]:
-    """Give regions of the right hemisphere numbers of their own where both hemispheres share one.
+    """Renumber regions of the right hemisphere where both hemispheres share a number.
 
     On surfaces and in CIFTI structures a number that each side names is split, unless `both_sides` is "join". One row
     for both sides stays one region, which is said unless it is wanted or the table has a column of hemispheres. In
@@ -126,7 +126,7 @@ def _only_side(number: int, lies: Mapping[str, set[int]]) -> str:
 
 
 def _named_apart(rows: list[Row], name: str) -> list[Row]:
-    """Put the hemisphere in front of names that occur on both sides."""
+    """Prefix names that occur on both sides with the hemisphere."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["name"]] = counts.get(row["name"], 0) + 1

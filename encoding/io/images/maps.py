@@ -207,7 +207,7 @@ def _title(path: Path, number: int, n: int, described: str) -> str:
 
 
 def color_wheel(numbers: Sequence[int]) -> dict[int, str]:
-    """Give labels without colours some: neighbours in number differ much in hue."""
+    """Choose colours for labels that have none: neighbours in number differ much in hue."""
     wheel = {}
     for rank, number in enumerate(numbers):
         hue, light = (rank * 0.618034) % 1.0, (0.55, 0.75, 0.4)[rank % 3]
