@@ -61,7 +61,7 @@ from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
 from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
-from .workflow.summary import comparison_key, content_keys, summarise
+from .workflow.summary import comparison_key, content_keys, require_present_tables, summarise, table_keys
 from .workflow.tables import tables_of, write_group_tables
 from .workflow.weights import keep_weights, map_components, map_weights, weights_key
 
@@ -171,13 +171,14 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
+    tables = table_keys(spaces)
     spaces, responses = match_stimuli(spaces, name_recordings(responses, spaces))
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
     aligned, exclusions = align_spaces(spaces, responses, delays=settings.delays, centre=settings.centre)
     there = {space.name for space in aligned}
     described = tuple(space for space in spaces if space.name in there)
-    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), described, tuple(runs))
+    return Loaded(responses, aligned, (*responses.exclusions, *filled, *exclusions), described, tuple(runs), tables)
 
 
 def fit_subject(job: Job, loaded: Loaded) -> Fitted:
@@ -240,7 +241,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *unfit, *fitted.exclusions, *(e for one in similar for e in one.exclusions))
-    sources = content_keys(loaded.described, atlases, job.study.own_atlases)
+    sources = {**loaded.tables, **content_keys(loaded.described, atlases, job.study.own_atlases)}
     inputs = sources | stimulus_prints(job, loaded)
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
@@ -320,7 +321,7 @@ def run_group(
     *,
     again: bool = False,
 ) -> Path:
-    """Summarise the results of participants and draw the report; reads nothing else.
+    """Summarise the results of participants and draw the report; of the dataset, only feature tables are looked at.
 
     Parameters
     ----------
@@ -343,7 +344,8 @@ def run_group(
     Raises
     ------
     DataError
-        If a participant is not finished, or participants were made with different settings.
+        If a participant is not finished, participants were made with different settings, or a feature table was changed
+        since.
     """
     with locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),)):
         sweep_results(places.output_dir / "group")
@@ -353,6 +355,7 @@ def run_group(
 def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: StepProgress, *, again: bool) -> Path:
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
+    require_present_tables(study, places, results)
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, found = write_group_tables(study, folder, results)
     canvases = canvases_of(study, places, results)
@@ -412,6 +415,7 @@ def share_report(
     output = places.output_dir
     results = [read_result(output / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
+    require_present_tables(study, places, results)
     with locked(output / "logs", "group", sweeping=((output, "shareable"),)):
         tests, found = write_group_tables(study, output / "group", results)
         labels = new_labels(results)

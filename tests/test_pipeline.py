@@ -265,6 +265,24 @@ def test_group_reads_only_what_participants_wrote(pair):
     assert won["best"].isna().all()  # three runs allow no test of the spaces themselves
 
 
+def test_group_refuses_participants_made_before_a_table_was_changed(study):
+    job = job_of(study)
+    run_participant(job)
+    (table,) = (study.root / source.file for source in job.study.features if source.name == "abc")
+    before = table.read_text()
+    lines = before.splitlines()
+    cells = lines[1].split("\t")
+    cells[-1] = str(float(cells[-1]) + 1)
+    table.write_text("\n".join([lines[0], "\t".join(cells), *lines[2:]]) + "\n")
+    with pytest.raises(DataError, match="sub-01 was made before the table of feature space 'abc' was changed"):
+        run_group(job.study, job.places, ["01"], silent)
+    assert not (job.places.output_dir / "report.html").exists()
+    table.write_text(before.replace("\n", "\r\n"))  # the same numbers
+    run_group(job.study, job.places, ["01"], silent)
+    table.unlink()  # where only results are
+    run_group(job.study, job.places, ["01"], silent, again=True)
+
+
 def test_group_refuses_participants_that_differ(pair, tmp_path):
     out = tmp_path / "out"
     for name in ("01", "02"):

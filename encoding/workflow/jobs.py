@@ -1,6 +1,6 @@
 """Inputs and outputs of the pipeline's steps for one subject."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -236,6 +236,8 @@ class Loaded:
         The same before alignment, one row per stimulus.
     runs : tuple of RunFiles
         Files of the runs that were loaded; empty for betas and bdata.
+    tables : mapping of str to str
+        Content of every feature space as its source gives it.
     """
 
     responses: Responses
@@ -243,6 +245,7 @@ class Loaded:
     exclusions: tuple[Exclusion, ...]
     described: tuple[FeatureSpace, ...] = ()
     runs: tuple[RunFiles, ...] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

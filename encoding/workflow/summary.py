@@ -5,18 +5,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..comparison import RsaResult
-from ..core import Atlas, Exclusion, FeatureSpace, Predictions, digest, fingerprint_array, versions
+from ..config.settings import Study
+from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, digest, fingerprint_array, versions
+from ..embedding import SourceContext, in_order
 from ..fitting import EncodingModel
 from ..mapping import (
     BDATA,
     DiscoverySummary,
     ModelSummary,
+    Result,
     RsaSummary,
     SolverSummary,
     Summary,
     shaping_settings,
 )
-from .jobs import Fitted, Job, Loaded
+from ..mapping.summary import AGAIN
+from .jobs import Fitted, Job, Loaded, Places
 
 
 def comparison_key(
@@ -64,6 +68,35 @@ def content_keys(
     known = [atlas for atlas, _ in atlases if atlas is not None]
     shared = [atlas for atlas in known if not atlas.name.startswith(BDATA) and atlas.name not in own]
     return keys | {f"regions of atlas {atlas.name!r}": _table_key(atlas) for atlas in shared}
+
+
+def table_keys(spaces: Sequence[FeatureSpace]) -> dict[str, str]:
+    """Identify feature spaces as their sources give them, before they are matched with what was shown."""
+    return {f"table of {name}": key for name, key in content_keys(spaces, ()).items()}
+
+
+def require_present_tables(study: Study, places: Places, results: Sequence[Result]) -> None:
+    """Refuse participants that were made before a feature table was changed.
+
+    Tables that are not there are not compared: a group may be run where only results are. What is computed or learned
+    is known by its files and settings when participants are made.
+    """
+    made: dict[str, FeatureSpace] = {}
+    for source in in_order(study.features):
+        file, needed = getattr(source, "file", None), set().union(*source.needs().values())
+        there = bool(needed) if not isinstance(file, str) else "{" not in file and (places.bids_dir / file).exists()
+        if there and not source.slow and needed <= set(made):
+            made[source.name] = source.make_space(
+                SourceContext(places.bids_dir, places.output_dir / "embedding", dict(made))
+            )
+    now = table_keys(list(made.values()))
+    for result in results:
+        changed = [name for name, key in now.items() if result.summary.sources.get(name, key) != key]
+        if changed:
+            raise DataError(
+                f"sub-{result.subject} was made before the {changed[0]} was changed ({len(changed)} such tables). "
+                f"{AGAIN} for all participants: what is still the same is not made again."
+            )
 
 
 def summarise(
