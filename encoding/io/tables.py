@@ -22,7 +22,9 @@ MISSING = ("n/a", "")
 STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimulus_id", "video_id", "video")
 # What pandas calls a column without a name, also after the table was written again, and what it and R call row numbers.
 NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+|_level_\d+)?|)")
-ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1"}
+ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1", "id", "#", "no", "no.", "nr", "nr."}
+# Characters that nobody sees, which make two names of one: zero-width blanks and joiners, marks of direction and order.
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 
 
 def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -74,6 +76,10 @@ def _delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
     else:
         header, cells = _cells_of_csv(content.decode("utf-8"), path)
     names = _checked_names(header, path)
+    if all(_is_number(name) for name in names):
+        raise DataError(f"{path}: its first line holds numbers ({', '.join(names[:3])}), but names were needed.")
+    if path.suffix == ".tsv" and all(_is_quoted(name) for name in names):
+        raise DataError(f"{path}: its cells are in quotation marks, which BIDS does not know. Write them without.")
     wrong = next((row for row, n in enumerate(cells) if n != len(names)), None)
     if wrong is not None:
         what = "is empty" if not lines[wrong].strip() else f"has {cells[wrong]} cells"
@@ -119,10 +125,43 @@ def _checked_names(columns: Sequence[str], path: Path) -> list[str]:
     return names
 
 
-def require_no_row_numbers(frame: pd.DataFrame, where: str) -> None:
-    """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns."""
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.lower() not in ("nan", "inf", "infinity")  # which may be names
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+
+
+def require_plain_names(names: Sequence[str], where: str) -> None:
+    """Refuse names of stimuli that are in quotation marks throughout, or hold characters that nobody sees."""
+    given = [name for name in names if name]
+    if given and all(_is_quoted(name) for name in given):
+        raise DataError(
+            f"{where}: the names of stimuli are in quotation marks ({given[0]}), which BIDS does not know. Write them "
+            f"without."
+        )
+    hidden = next((name for name in given if INVISIBLE.search(name)), None)
+    if hidden is not None:
+        raise DataError(f"{where}: the name {hidden.encode('unicode_escape').decode()!r} holds a character that cannot "
+                        f"be seen. Remove it.")  # fmt: skip
+
+
+def require_no_row_numbers(frame: pd.DataFrame, where: str, stimulus: str | None = None) -> None:
+    """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns.
+
+    They write them first: a column before that of the stimuli numbers rows whatever its name is.
+    """
     columns = [str(name) for name in frame.columns]
-    counted = [name for name in columns if name.lower() in ROW_NUMBERS and _counts_rows(frame[name])]
+    before = set(columns[: columns.index(stimulus)]) if stimulus in columns else set()
+    suspect = [
+        name for name in columns if name.lower() in ROW_NUMBERS or (name in before and not NAMELESS.fullmatch(name))
+    ]
+    counted = [name for name in suspect if _counts_rows(frame[name])]
     if counted:
         raise DataError(
             f"{where}: column {counted[0]!r} only numbers the rows. Remove it, or list the features in `columns`."
@@ -162,6 +201,13 @@ def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
     bad = values.isna() & frame[column].notna()
     if frame[column].dtype.kind in "mM" or np.iscomplexobj(values):
         bad[:] = True  # times would count as nanoseconds
+    if frame[column].dtype.kind in "iu":
+        large = ~values.between(-(2**53), 2**53)
+        if large.any():
+            raise DataError(
+                f"{where}: column {column!r} holds {values[large].iloc[0]}, and numbers beyond 2^53 lose their last "
+                f"digits. Subtract an offset, or leave the column out if it is an identifier."
+            )
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
@@ -193,7 +239,11 @@ def read_stimuli(path: str | Path) -> StimulusSet:
     def words(name: str) -> np.ndarray:
         return frame[name].to_numpy(dtype=str) if name in frame.columns else empty
 
+    require_plain_names(frame[column].tolist(), str(path))
     duration = numbers_of(frame, "duration", str(path)) if "duration" in frame.columns else np.full(n, np.nan)
+    if (duration < 0).any():
+        row = int(np.flatnonzero(duration < 0)[0])
+        raise DataError(f"{path}: the duration in row {row + 1} is {duration[row]:g} s; 0 or more was needed.")
     try:
         return StimulusSet(
             frame[column].to_numpy(dtype=str), words("path"), duration, words("duplicate_of"), words("split")
