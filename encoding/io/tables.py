@@ -40,7 +40,8 @@ def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
     except DataError:
         raise
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}).") from error
+        advice = " Save it as UTF-8 text." if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(f"{path}: cannot be read as a table ({error}).{advice}") from error
     for name in text:
         if name in frame.columns:
             frame[name] = frame[name].astype(object).where(frame[name].notna(), "").astype(str).str.strip()
@@ -147,8 +148,8 @@ def require_plain_names(names: Sequence[str], where: str) -> None:
         )
     hidden = next((name for name in given if INVISIBLE.search(name)), None)
     if hidden is not None:
-        raise DataError(f"{where}: the name {hidden.encode('unicode_escape').decode()!r} holds a character that cannot "
-                        f"be seen. Remove it.")  # fmt: skip
+        shown = hidden.encode("unicode_escape").decode()
+        raise DataError(f"{where}: the name '{shown}' holds a character that cannot be seen. Remove it.")
 
 
 def require_no_row_numbers(frame: pd.DataFrame, where: str, stimulus: str | None = None) -> None:

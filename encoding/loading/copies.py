@@ -52,7 +52,9 @@ class Copies:
 
     def _within(self, prints: list[bytes], where: str) -> list[str]:
         first: dict[bytes, int] = {}
-        copies = [(place, first[one]) for place, one in enumerate(prints) if first.setdefault(one, place) != place]
+        copies = [
+            (place, first[one]) for place, one in enumerate(prints) if one and first.setdefault(one, place) != place
+        ]
         if not copies:
             return []
         place, original = copies[0]

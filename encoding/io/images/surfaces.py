@@ -40,7 +40,7 @@ def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
         raise DataError(f"{path}: its header says {stated}, but it stands where {GIFTI_NAMES[structure]} was expected.")
     kinds = {nib.nifti1.intent_codes.niistring[array.intent] for array in image.darrays} & set(NO_SERIES)
     if kinds:
-        raise DataError(f"{path}: holds {NO_SERIES[kinds.pop()]}, but one value per vertex and volume was needed.")
+        raise DataError(f"{path}: holds {NO_SERIES[min(kinds)]}, but one value per vertex and volume was needed.")
     arrays = [array.data for array in image.darrays]
     if len({array.shape for array in arrays}) > 1:
         raise DataError(f"{path}: its data arrays differ in length. The file is damaged; make it again.")
