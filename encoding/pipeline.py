@@ -14,7 +14,7 @@ Every step saves its result with a key of its settings and inputs, and loads it 
 outputs of the steps (`Places`, `Job`, `Loaded`, `Fitted`) are in `workflow/jobs.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ from .workflow.controls import control_subject, stimulus_prints
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
-from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, held, labelled_targets, subjects_of
 from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
 from .workflow.summary import comparison_key, content_keys, require_present_tables, summarise, table_keys
@@ -320,6 +320,7 @@ def run_group(
     progress: StepProgress = silent_steps,
     *,
     again: bool = False,
+    tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
 ) -> Path:
     """Summarise the results of participants and draw the report; of the dataset, only feature tables are looked at.
 
@@ -335,6 +336,8 @@ def run_group(
         Called with the name of the step and the share done.
     again : bool, optional
         Whether to draw again what is up to date.
+    tell : callable, optional
+        Called with a sentence if a participant that is being made has to be waited for.
 
     Returns
     -------
@@ -347,7 +350,10 @@ def run_group(
         If a participant is not finished, participants were made with different settings, or a feature table was changed
         since.
     """
-    with locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),)):
+    with (
+        locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),), tell=tell),
+        held(places, subjects, tell),
+    ):
         sweep_results(places.output_dir / "group")
         return _run_group(study, places, subjects, progress, again=again)
 
@@ -413,10 +419,10 @@ def share_report(
         If a participant is not finished, participants were made with different settings, or a label or a path is left.
     """
     output = places.output_dir
-    results = [read_result(output / f"sub-{subject}") for subject in subjects]
-    require_same_settings(results, study.resolved())
-    require_present_tables(study, places, results)
-    with locked(output / "logs", "group", sweeping=((output, "shareable"),)):
+    with locked(output / "logs", "group", sweeping=((output, "shareable"),)), held(places, subjects):
+        results = [read_result(output / f"sub-{subject}") for subject in subjects]
+        require_same_settings(results, study.resolved())
+        require_present_tables(study, places, results)
         tests, found = write_group_tables(study, output / "group", results)
         labels = new_labels(results)
         folders = (
