@@ -61,7 +61,15 @@ from .workflow.inference import infer_all, save_tests
 from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, held, labelled_targets, subjects_of
 from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
-from .workflow.summary import comparison_key, content_keys, require_present_tables, summarise, table_keys
+from .workflow.summary import (
+    comparison_key,
+    content_keys,
+    input_keys,
+    require_different,
+    require_present_tables,
+    summarise,
+    table_keys,
+)
 from .workflow.tables import tables_of, write_group_tables
 from .workflow.weights import keep_weights, map_components, map_weights, weights_key
 
@@ -171,7 +179,7 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
-    tables = table_keys(spaces)
+    tables = table_keys(spaces, job.subject) | input_keys(job.study, job.places, spaces)
     spaces, responses = match_stimuli(spaces, name_recordings(responses, spaces))
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
@@ -241,7 +249,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *unfit, *fitted.exclusions, *(e for one in similar for e in one.exclusions))
-    sources = {**loaded.tables, **content_keys(loaded.described, atlases, job.study.own_atlases)}
+    sources = {**loaded.tables, **content_keys(loaded.described, atlases, job.study.own_atlases, job.subject)}
     inputs = sources | stimulus_prints(job, loaded)
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
@@ -362,6 +370,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     require_present_tables(study, places, results)
+    require_different(results)
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, found = write_group_tables(study, folder, results)
     canvases = canvases_of(study, places, results)
