@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from encoding.collection.people import read_people
+from encoding.collection.ratings_judge import _table
 from encoding.core import EncodingError, FeatureSpace, Samples
 from encoding.embedding import FeatureTable, embed
 from encoding.io.bids.confounds import read_confounds, read_own_confounds
@@ -25,6 +27,7 @@ from encoding.io.judgments.files import read_judgments
 from encoding.io.judgments.triplets import read_triplets
 from encoding.io.label_tables import read_label_rows
 from encoding.io.region_tables import read_table as read_regions
+from encoding.io.series_files import read_series
 from encoding.io.store import load, save
 from encoding.io.tables import read_stimuli
 from encoding.loading.events import read_presentations
@@ -385,6 +388,22 @@ BAD = {
     "Judgments: an unknown format": (text("j.json", "{}", read_judgments), "judgments are read from .parquet"),
     "Store of answers: no database": (text("answers.sqlite", "text" * 500, AnswerStore), "cannot be used as a store"),
     "Store of answers: missing": (lambda top: AnswerStore(top / "a.sqlite", read_only=True), "no answers here yet"),
+    "Answers of people: reaction times with commas": (
+        text("p.tsv", "item_1\trt\na\t1,234\n", lambda path: read_people(path, {})),
+        "holds '1,234' in row 1; a reaction time",
+    ),
+    "Answers of people: another encoding": (
+        text("p.json", '[{"rt": 1, "who": "é"}]'.encode("latin-1"), lambda path: read_people(path, {})),
+        "not valid JSON",
+    ),
+    "Ratings of a judge: row numbers": (
+        text("r.csv", ",stimulus,x\n0,a,1\n1,b,2\n", lambda path: _table(path, None, None)),
+        "column 1 has no name",
+    ),
+    "Features in time: decimal commas": (
+        text("w.tsv", "onset\tx\n0\t0,5\n1\t0,7\n", read_series),
+        "column 'x' holds '0,5' in row 1",
+    ),
     "Triplets: an unknown stimulus": (
         triplets("item_1\titem_2\titem_3\todd\na\tb\tz\ta\n"),
         "row 1, item_3: no stimulus 'z'",
