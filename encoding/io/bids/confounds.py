@@ -85,6 +85,8 @@ def read_own_confounds(path: Path, columns: Sequence[str] | None) -> Confounds:
         else:
             require_no_row_numbers(frame, str(path))
         values = np.stack([numbers_of(frame, name, str(path)) for name in names], axis=1)
+    if not values.size:
+        raise DataError(f"{path}: shape {values.shape}; at least one row and one column are needed.")
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise DataError(f"{path}: row {row + 1} has no value in some column. Fill it, or choose confound_columns.")
