@@ -42,7 +42,8 @@ def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
         frame = _parquet(path) if path.suffix == ".parquet" else _delimited(path, text)
     except DataError:
         raise
-    except (OSError, ValueError, csv.Error) as error:
+    # Of pyarrow, errors are of many kinds.
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, csv.Error) as error:
         advice = " Save it as UTF-8 text." if isinstance(error, UnicodeDecodeError) else ""
         raise DataError(f"{path}: cannot be read as a table ({error}).{advice}") from error
     for name in text:

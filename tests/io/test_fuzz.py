@@ -319,6 +319,18 @@ def test_judgments_in_parquet(top, parquet, changes):
         assert ((found.choice >= -1) & (found.choice <= 2)).all()
 
 
+@fuzzed
+@given(edits)
+def test_feature_tables_in_parquet(top, changes):
+    path = top / "good.f.parquet"
+    if not path.is_file():
+        pd.DataFrame({"stimulus": ["a", "b"], "x": [1.5, 2.5]}).to_parquet(path, compression=None)
+    (top / "f.parquet").write_bytes(spoiled(path.read_bytes(), changes))
+    found = outcome(embed, FeatureTable("f", "f.parquet"), top)
+    if found is not None:
+        assert np.isfinite(found.values).all()
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -78,7 +78,7 @@ def number_column(table: pa.Table, name: str, path: Path) -> np.ndarray:
     """Read a column of numbers; missing ones are NaN."""
     try:
         return table[name].cast(pa.float64()).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except pa.lib.ArrowException as error:
         raise DataError(f"{path}: column {name!r} is {table[name].type}; numbers were needed ({error}).") from error
 
 

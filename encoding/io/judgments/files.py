@@ -323,13 +323,13 @@ def _of_numbers(
 def _parquet(path: Path, split: str) -> Judgments:
     try:
         table = pa.parquet.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, pa.lib.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}).") from error
     for name in (*ITEMS, "choice"):
         if name not in table.column_names:
             raise DataError(f"{path}: no column {name!r}. There is: {', '.join(table.column_names)}.")
     n = table.num_rows
-    meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
+    meta = _meta(table, path)
     coded = [factorised(table[name]) for name in ITEMS]
     if not meta:  # names as others write them
         coded = [(codes, [name.strip() for name in names]) for codes, names in coded]
@@ -350,6 +350,18 @@ def _parquet(path: Path, split: str) -> Judgments:
         text_column(table, "annotator", constant("", str, n)),
         Provenance(**meta) if meta else Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
     )  # fmt: skip
+
+
+def _meta(table: pa.Table, path: Path) -> dict[str, Any]:
+    """Read what we wrote into the header of a file."""
+    known = {"stimuli", "step", "config", "inputs", "seed", "versions"}
+    try:
+        meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: its header is damaged ({error}). Export it again.") from error
+    if not isinstance(meta, dict) or (meta and set(meta) != known):
+        raise DataError(f"{path}: its header is damaged. Export it again.")
+    return meta
 
 
 def words(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
