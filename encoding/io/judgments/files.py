@@ -359,7 +359,7 @@ def _meta(table: pa.Table, path: Path) -> dict[str, Any]:
         meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: its header is damaged ({error}). Export it again.") from error
-    if not isinstance(meta, dict) or (meta and set(meta) != known):
+    if not isinstance(meta, dict) or not set(meta) <= known or (meta and "step" not in meta):
         raise DataError(f"{path}: its header is damaged. Export it again.")
     return meta
 
