@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import stale_matrix as matrix
-from factories import write_study
+from factories import planted_judgments, write_study
 from PIL import Image
 from stale_matrix import DRAWN, EVERYTHING, LOADED, TESTS, VOLUMES, World, block, number_of, text, toml_of, voxel
 
@@ -97,12 +97,13 @@ def formats(top):
         savemat(place / "folder" / f"{name}.mat", {"feat": row})
         picture = Image.fromarray(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8) // (1 + CLIPS.index(name)))
         picture.save(place / "pictures" / f"{name}.png")
-    items = np.array([rng.permutation(8)[:3] for _ in range(400)])
+    items = planted_judgments(rng, 24, 3000)
     np.savetxt(place / "train_90.txt", items, fmt="%d")
-    (place / "names.txt").write_text("\n".join(CLIPS) + "\n")
-    table = pd.DataFrame(np.array(CLIPS)[items], columns=["item_1", "item_2", "item_3"]).assign(choice=2)
+    named = [*CLIPS, *(f"other{k}" for k in range(16))]
+    (place / "names.txt").write_text("\n".join(named) + "\n")
+    table = pd.DataFrame(np.array(named)[items], columns=["item_1", "item_2", "item_3"]).assign(choice=2)
     table.to_parquet(place / "judgments.parquet")
-    few = {"n_dims": 2, "lambdas": [0.01]}
+    few = {"n_dims": 2, "lambdas": [0.001]}
     features = [
         {"name": "csv", "file": "f/csv.csv"},
         {"name": "parquet", "file": "f/parquet.parquet"},

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from factories import planted_judgments
 from PIL import Image
 
 from encoding.config import parse_config
@@ -25,14 +26,15 @@ name = "learned"
 file = "train_90.txt"
 stimuli = "names.txt"
 n_dims = 2
-lambdas = [0.01]
+lambdas = [0.001]
 [[features]]
 kind = "judgments"
 name = "simulated"
 ratings = "abc"
-n_judgments = 300
+n_judgments = 3000
+temperature = 0.1
 n_dims = 2
-lambdas = [0.01]
+lambdas = [0.001]
 [[features]]
 kind = "low_level_vision"
 name = "vision"
@@ -52,7 +54,7 @@ kind = "volume"
 kind = "ridge"
 bands = "each"
 """
-NAMES = [f"s{number}" for number in range(12)]
+NAMES = [f"s{number:02d}" for number in range(24)]
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +64,10 @@ def base(tmp_path_factory):
     root = top / "bids"
     (root / "pictures").mkdir(parents=True)
     (root / "words").mkdir()
-    frame = pd.DataFrame(rng.random((12, 3)).round(3), columns=list("abc"))
+    frame = pd.DataFrame(rng.random((24, 3)).round(3), columns=list("abc"))
     frame.insert(0, "stimulus", NAMES)
     frame.to_csv(root / "abc.tsv", sep="\t", index=False)
-    items = np.array([rng.permutation(12)[:3] for _ in range(300)])
-    np.savetxt(root / "train_90.txt", items, fmt="%d")
+    np.savetxt(root / "train_90.txt", planted_judgments(rng, 24, 2000), fmt="%d")
     (root / "names.txt").write_text("\n".join(NAMES) + "\n")
     for number, name in enumerate(NAMES[:3]):
         Image.fromarray(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8) // (number + 1)).save(
@@ -142,7 +143,7 @@ def test_changed_files_are_refused_by_name(made, name):
 
 
 def test_changed_pictures_are_refused(made):
-    path = made.root / "pictures" / "s0.png"
+    path = made.root / "pictures" / "s00.png"
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path)
     with pytest.raises(DataError, match="inputs of feature space 'vision' was changed"):
         made.check()

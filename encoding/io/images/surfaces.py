@@ -38,7 +38,7 @@ def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
     stated = image.meta.get("AnatomicalStructurePrimary") or first.meta.get("AnatomicalStructurePrimary")
     if stated in set(GIFTI_NAMES.values()) - {GIFTI_NAMES[structure]}:
         raise DataError(f"{path}: its header says {stated}, but it stands where {GIFTI_NAMES[structure]} was expected.")
-    kinds = {nib.nifti1.intent_codes.niistring[array.intent] for array in image.darrays} & set(NO_SERIES)
+    kinds = {str(nib.nifti1.intent_codes.niistring[array.intent]) for array in image.darrays} & set(NO_SERIES)
     if kinds:
         raise DataError(f"{path}: holds {NO_SERIES[min(kinds)]}, but one value per vertex and volume was needed.")
     arrays = [array.data for array in image.darrays]

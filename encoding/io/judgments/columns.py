@@ -29,7 +29,9 @@ def text_column(table: pa.Table, name: str, default: np.ndarray) -> np.ndarray:
     return np.asarray(names, dtype=str)[codes]
 
 
-def settled(table: pa.Table, choice: np.ndarray, split: str, path: Path) -> tuple[np.ndarray, ...]:
+def settled(
+    table: pa.Table, choice: np.ndarray, split: str, path: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Read outcome, weight, repeat and split of every judgment, with their defaults."""
     n = table.num_rows
 
