@@ -122,12 +122,13 @@ def results():
 def page_of(kinds):
     """Write the numbers of examples as a page."""
     total = {name: sum(tally.get(name, 0) for tally in kinds.values()) for name in ("read", "refused", "cpu_seconds")}
+    n, minutes = total["read"] + total["refused"], total["cpu_seconds"] / 60
     lines = [
         "# Fuzz",
         "",
-        f"Files with random faults, made by `tests/io/test_fuzz.py` (`make test-slow`): {total['read'] + total['refused']:,} "
-        f"readings in {total['cpu_seconds'] / 60:.1f} processor minutes. Each was refused with an error of ours, or read as "
-        "what it is by a second reader of a few lines; nothing else.",
+        f"Files with random faults, made by `tests/io/test_fuzz.py` (`make test-slow`): {n:,} readings in {minutes:.1f}",
+        "processor minutes. Each was refused with an error of ours, or read as what it is by a second reader of a few",
+        "lines; nothing else.",
         "",
         "| Kind of file | Refused | Read right | Processor seconds |",
         "| --- | --- | --- | --- |",
