@@ -126,7 +126,7 @@ def page_of(kinds):
     lines = [
         "# Fuzz",
         "",
-        f"Files with random faults, made by `tests/io/test_fuzz.py` (`make test-slow`): {n:,} readings in {minutes:.1f}",
+        f"Files with random faults, made by `tests/io/test_fuzz.py`: {n:,} readings in {minutes:.1f}",
         "processor minutes. Each was refused with an error of ours, or read as what it is by a second reader of a few",
         "lines; nothing else.",
         "",
