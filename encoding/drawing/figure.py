@@ -11,8 +11,8 @@ import matplotlib as mpl
 import matplotlib.patheffects as path_effects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import LoadFlags
 
 from ..core.errors import DataError
 
@@ -116,8 +116,10 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 @lru_cache(maxsize=4096)
 def _unit_width(text: str, bold: bool) -> float:
     """Width of a line of text in points at a size of one point; the same names are measured for every chart."""
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100
+    font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
+    font.set_size(100, 72)
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    return float(font.get_width_height()[0]) / 64 / 100
 
 
 def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:

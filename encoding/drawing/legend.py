@@ -88,13 +88,16 @@ def number_footer(values: np.ndarray, scale: ColorScale, width: float, note: str
         note += f"\nat or below {max(scale.vmin, 0):g}: not coloured"
     note += "\nfaded: did not pass" if faded else ""
 
+    below, above = scale.two_sided and bool((finite < scale.vmin).any()), bool((finite > scale.vmax).any())
+    counts = len(finite), np.size(values)
+
     def draw(figure: Figure, left: float, top: float) -> None:
         x = left + ((width - bar) / 2 if width > 8 else width - bar - 0.35)
-        below = scale.two_sided and bool((finite < scale.vmin).any())
-        draw_color_bar(figure, scale, (x, top + 0.02, bar), below=below, above=bool((finite > scale.vmax).any()))
-        _write_note(figure, left, top, note, n_covered=len(finite), n=np.size(values))
+        draw_color_bar(figure, scale, (x, top + 0.02, bar), below=below, above=above)
+        _write_note(figure, left, top, note, n_covered=counts[0], n=counts[1])
 
-    return Drawn(width, max(FOOTER, 0.2 + 0.16 * (note.count("\n") + 1)), draw)
+    key = ("number", scale, note, below, above, counts[0] < counts[1])
+    return Drawn(width, max(FOOTER, 0.2 + 0.16 * (note.count("\n") + 1)), draw, key=key)
 
 
 def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = False) -> Drawn:
@@ -107,7 +110,7 @@ def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = F
         draw_winner_legend(figure, scale, place, n_columns=n_columns, ties=ties)
         _write_note(figure, left, top, note)
 
-    return Drawn(width, max(high + 0.2, FOOTER), draw)
+    return Drawn(width, max(high + 0.2, FOOTER), draw, key=("winner", scale, note, ties))
 
 
 def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
@@ -118,7 +121,7 @@ def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
         draw_square(figure, scale, place)
         _write_note(figure, left, top, note)
 
-    return Drawn(width, SQUARE + 0.66, draw)
+    return Drawn(width, SQUARE + 0.66, draw, key=("pair", scale, note))
 
 
 def labels_footer(entries: Sequence[tuple[str, str]], width: float, note: str) -> Drawn:

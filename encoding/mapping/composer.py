@@ -17,6 +17,7 @@ from ..core import Scores, digest, versions
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import difference_chart, network_chart, save_svg, scatter_chart
+from ..drawing.composed import to_png
 from ..drawing.figure import save_figure, write_bytes
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
 from .figures import Canvas, MapFigure, canvas_of, group_mean
@@ -93,7 +94,7 @@ class Composer:
             warning = self._draw_once(figure, path, subject)
         elif isinstance(figure, MapFigure):
             warning = figure.warning
-            save_figure(figure.figure, path, dpi=self.settings.dpi)
+            self._save(figure, path)
         else:
             save_figure(figure, path, dpi=self.settings.dpi)
         if warning:
@@ -113,8 +114,14 @@ class Composer:
             return told.get(WARNING, "")
         found = drawing()
         text = {INPUTS: key, WARNING: found.warning} if found.warning else {INPUTS: key}
-        save_figure(found.figure, path, dpi=self.settings.dpi, text=text)
+        self._save(found, path, text)
         return found.warning
+
+    def _save(self, figure: MapFigure, path: Path, text: Mapping[str, str] | None = None) -> None:
+        pixels, dpi = figure.pixels(self.settings.dpi), self.settings.dpi
+        content = to_png(pixels, dpi=dpi, text=text)
+        page.remember(content, pixels, dpi)
+        write_bytes(path, content)
 
     def keep_chart(self, svg: str, name: str, alt: str, caption: str, subject: str = "") -> page.Chart:
         """Save a chart and make it a block of the report."""
@@ -365,7 +372,7 @@ def drawn_from(drawing: partial[MapFigure], settings: Maps) -> str:
     inputs = [canvas.targets.index, canvas.targets.structure, *drawing.args]
     told = [digest_of(one.tobytes()) if isinstance(one, np.ndarray) else repr(one) for one in inputs]
     made_by = [versions()["brain-encoding"], mpl.__version__]
-    return digest(["picture/1", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
+    return digest(["picture/2", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
 
 
 def digest_of(content: bytes) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..core import Targets
+from ..drawing.composed import compose
 from ..drawing.figure import styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
 from ..drawing.legend import number_footer, pair_footer, winner_footer
@@ -34,8 +35,20 @@ PROJECTED = "projected: the volume sampled onto the surface, for display only; n
 class MapFigure:
     """A figure, and what it does not show."""
 
-    figure: Figure
+    blocks: tuple[Block, ...]
+    title: str
+    subtitle: str
     warning: str = ""  # Which clusters are on no slice
+
+    @property
+    @styled
+    def figure(self) -> Figure:
+        """The figure of matplotlib, with lines and letters for print."""
+        return stack(self.blocks, title=self.title, subtitle=self.subtitle, width=WIDTH)
+
+    def pixels(self, dpi: float) -> np.ndarray:
+        """Paint the same as RGB, (rows, columns, 3), in a quarter of the time."""
+        return compose(self.blocks, title=self.title, subtitle=self.subtitle, width=WIDTH, dpi=dpi)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -176,7 +189,7 @@ class Canvas:
         blocks.append(footer("\n".join(notes)))
         if warning:
             blocks.append(note_block(f"{warning}.", WIDTH - 2 * EDGE))
-        return MapFigure(stack(blocks, title=head, subtitle=subtitle, width=WIDTH), warning)
+        return MapFigure(tuple(blocks), head, subtitle, warning)
 
     def blocks(self, layer: Layer, width: float) -> tuple[list[Block], list[str], str]:
         """Lay out brains and slices.
@@ -219,7 +232,10 @@ class Canvas:
             affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
             mni = self.targets.space.startswith("MNI") or self.targets.kind == "grayordinate"
             ground = background_of(self.background, self.targets)
-            style_ = VolumeStyle(self.settings.slices, self.settings.glass, mni, width, ground)
+            masks = {name: volume_of(mask.astype(float), self.targets)[0] for name, mask in self.outlines.items()}
+            regions = {name: np.nan_to_num(mask) > 0.5 for name, mask in masks.items()}
+            regions = {name: mask for name, mask in regions.items() if mask.any()}
+            style_ = VolumeStyle(self.settings.slices, self.settings.glass, mni, width, ground, regions)
             inside = layer.map(lambda values: volume_of(values, self.targets)[0].astype(float))
             found, cuts, voxels = volume_blocks(inside, affine, style_)
             blocks += found
