@@ -185,7 +185,7 @@ def spans_of(intervals: pd.DataFrame | None, grid: Grid) -> np.ndarray:
     return spans
 
 
-def network_chart(
+def network_chart(  # noqa: PLR0913 - what is shown, in which words
     table: pd.DataFrame,
     *,
     colors: Mapping[str, str],

@@ -117,7 +117,7 @@ def volume_blocks(
         if row:
             ground = sample_background(slab.at(plane), style.background, affine)
             names = {cut.index: cut.name for cut in row}
-            blocks.append(_row(slab.at(plane), layer, turned, ground, names, style.width, regions))
+            blocks.append(_row(slab.at(plane), layer, turned, ground, names=names, width=style.width, regions=regions))
     return blocks, cuts, _voxels(slab)
 
 
@@ -151,11 +151,12 @@ def _sampled(slab: Slab, layer: Layer, turned: dict[str, np.ndarray], index: int
     return layer.paint({name: slab.take(turned[name], index) for name in layer.arrays})[0]
 
 
-def _row(  # noqa: PLR0913 - what is shown, on what, and how wide
+def _row(
     slab: Slab,
     layer: Layer,
     turned: dict[str, np.ndarray],
     ground: Callable[[int], np.ndarray] | None,
+    *,
     names: dict[int, str],
     width: float,
     regions: Mapping[str, np.ndarray],

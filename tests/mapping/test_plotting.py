@@ -1,5 +1,7 @@
 """Figures of map files and of results: what is drawn is what the files hold, at sizes that can be read in print."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -293,12 +295,13 @@ def test_sections_on_two_spaces_ceilings_and_counts(tmp_path, make_result, verti
 def test_prevalences_of_the_group_are_charted_with_their_limits(tmp_path, make_result, vertices):
     n = len(vertices)
     results = [make_result(f"0{k}", np.full(n, 0.3), np.full(n, 0.1), targets=vertices) for k in (1, 2)]
-    regions = results[0].regions
-    place = regions.loc[regions["level"] == "network", ["atlas", "level", "set", "region", "hemi"]].iloc[0].to_dict()
+    settings = Maps(dpi=50, views=("lateral",))
+    empty = Composer(results, settings, tmp_path / "figures", tmp_path, quiet)
+    assert prevalence_charts(empty) == []
+    place = empty.charts[0].rows[["atlas", "level", "set", "region", "hemi"]].iloc[0].to_dict()
     row = {**place, "claim": "above 0", "space": "mllm", "n_subjects": 2, "prevalence": 0.5}
     limits = {"prevalence_low": 0.125, "prevalence_high": 0.75}
     table = pd.DataFrame([{**row, **limits}, {**row, "claim": "difference", "prevalence": 1.0}])
-    settings = Maps(dpi=50, views=("lateral",))
     composer = Composer(results, settings, tmp_path / "figures", tmp_path, quiet, {"claims": table})
     (chart,) = prevalence_charts(composer)
     assert "bar = estimate, line = 95% interval" in chart.svg
