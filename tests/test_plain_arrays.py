@@ -14,6 +14,7 @@ import pytest
 from nilearn.datasets import load_fsaverage
 from nilearn.maskers import NiftiMasker
 from nilearn.surface import SurfaceImage
+from scipy import sparse
 from sklearn import linear_model
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -156,6 +157,34 @@ def test_permutation_test_finds_what_was_planted_and_nothing_else():
     assert chance.to_dict() == {"a": "not above chance", "b": "above chance"}
 
 
+def test_the_ceiling_is_what_the_true_signal_reaches():
+    """Data of known reliability: 0.5 for one presentation, 5 / 6 for a mean of five, and none."""
+    rng = np.random.default_rng(3)
+    signal = rng.standard_normal((200, 40)) * (np.arange(40) < 30)
+    Y = signal + rng.standard_normal((5, 200, 40))
+    found = encoding.noise_ceiling(Y, n_averaged=5)
+    assert found["reliability"][:30].mean() == pytest.approx(5 / 6, abs=0.01)
+    assert ((found["low"] < 5 / 6) & (found["high"] > 5 / 6))[:30].sum() >= 26
+    assert found["r"][30:].isna().all()
+    reached = [np.corrcoef(signal[:, t], Y.mean(0)[:, t])[0, 1] for t in range(30)]
+    assert found["r"][:30].mean() == pytest.approx(np.mean(reached), abs=0.01)
+    order = rng.permutation(1000)
+    rows = {"groups": np.repeat(range(5), 200)[order], "stimuli": np.tile(np.arange(200), 5)[order]}
+    long = encoding.noise_ceiling(Y.reshape(1000, 40)[order], **rows, n_averaged=5)
+    np.testing.assert_allclose(long, found, rtol=1e-4)
+    assert long.attrs["n_stimuli"] == 200
+
+
+def test_ceilings_without_repeats_are_refused():
+    Y = np.random.default_rng(0).standard_normal((40, 2))
+    with pytest.raises(DataError, match=r"no noise ceiling, because 0 stimuli were shown more than once; 10 are"):
+        encoding.noise_ceiling(Y, np.repeat([1, 2], 20), [f"s{k // 2}" for k in range(40)])  # repeats within a run
+    with pytest.raises(AlignmentError, match="stimuli is None, but the stimulus of each row"):
+        encoding.noise_ceiling(Y, np.repeat([1, 2], 20))
+    with pytest.raises(AlignmentError, match="leave out `groups` and `stimuli`"):
+        encoding.noise_ceiling(Y[None], np.repeat([1, 2], 20))
+
+
 def volume(n=5):
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     mask = np.zeros((n, n, n), np.uint8)
@@ -246,7 +275,7 @@ def test_estimators_fit_into_scikit_learn():
 def test_the_page_about_arrays_runs(tmp_path, monkeypatch, capsys):
     page = Path(__file__).resolve().parents[1] / "docs" / "arrays.md"
     code = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(code) == 8
+    assert len(code) == 9
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in code:
@@ -283,3 +312,41 @@ def test_names_complete_before_they_are_imported():
         "assert not {'sklearn', 'scipy', 'torch', 'nibabel', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# What numpy would read as something else
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: np.ma.masked_greater(a, 1.0), "is a masked array with [0-9]+ masked values"),
+        (lambda a: a + 1j, "holds complex128, but real numbers were needed"),
+        (lambda a: a.astype(str), "holds <U[0-9]+, but real numbers"),
+        (lambda a: (a * 100).astype("datetime64[s]"), r"holds datetime64\[s\], but real numbers"),
+        (lambda a: sparse.csr_matrix(a), r"is sparse \(csr_matrix\).*pass \.toarray\(\)"),
+        (lambda a: np.full(a.shape, {}, dtype=object), "cannot be read as numbers"),
+        (lambda a: a + 1e9, "cannot be held in float32"),
+    ],
+    ids=["masked", "complex", "text", "dates", "sparse", "objects", "offset"],
+)
+def test_arrays_that_numpy_would_change_without_a_word_are_refused(change, message):
+    X, Y = planted()
+    for given in ((change(X["a"]), Y), (X["a"], change(Y))):
+        with pytest.raises(encoding.EncodingError, match=message):
+            encoding.cross_validate(*given, groups=RUNS)
+
+
+def test_a_masked_array_without_masked_values_is_read():
+    X, Y = planted()
+    plain = encoding.cross_validate(X["a"], Y, groups=RUNS).to_frame()
+    masked = encoding.cross_validate(np.ma.masked_greater(X["a"], 1e9), Y.astype("f8"), groups=RUNS).to_frame()
+    pd.testing.assert_frame_equal(plain, masked)
+    assert len(repr(encoding.cross_validate(X["a"], Y, groups=RUNS))) < 200
+
+
+def test_a_constant_in_the_targets_changes_no_coefficient():
+    X, Y = planted()
+    plain, moved = (encoding.RidgeCV(fit_intercept=True).fit(X["a"], Y + offset) for offset in (0.0, 1e8))
+    np.testing.assert_allclose(plain.coef_, moved.coef_, atol=1e-5)
+    np.testing.assert_allclose(moved.intercept_ - plain.intercept_, 1e8, rtol=1e-9)
