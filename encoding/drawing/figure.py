@@ -25,6 +25,8 @@ FAINT = "#D5D9DE"  # grid and frames
 UNDERLAY = "#DCDCDC"  # mean grey of brain tissue without data on it
 UNCOVERED = "#F3F3F1"  # brain that was not measured
 
+SLIM = 5.5  # inch: narrower figures have smaller titles
+
 # Settings that change a picture; the others (windows, folders, back ends) stay the user's.
 PICTORIAL = (
     *("axes", "figure", "font", "grid", "hatch", "image", "lines", "mathtext", "patch"),
@@ -88,12 +90,12 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
     """Write a title and a subtitle at the upper left corner of a figure."""
-    height = figure.get_size_inches()[1]
-    left = 0.14 / figure.get_size_inches()[0]
-    title = shortened(title, figure.get_size_inches()[0] - 0.28, 11.5, bold=True)
-    figure.text(left, 1 - 0.12 / height, title, size=11.5, weight="bold", va="top", ha="left")
+    width, height = figure.get_size_inches()
+    size = 11.5 if width > SLIM else 9.5
+    title = shortened(title, width - 0.28, size, bold=True)
+    figure.text(0.14 / width, 1 - 0.12 / height, title, size=size, weight="bold", va="top", ha="left")
     if subtitle:
-        figure.text(left, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
+        figure.text(0.14 / width, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
 
 
 def title_height(title: str, subtitle: str = "") -> float:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, shortened, text_width
+from .figure import INK, MUTED, SLIM, UNCOVERED, UNDERLAY, add_axes, shortened, text_width
 from .panels import EDGE, Drawn
 from .scales import TIE, ColorScale, PairScale, WinnerScale
 
@@ -83,7 +83,7 @@ def _mark_thresholds(axes: Axes, scale: ColorScale) -> None:
 def number_footer(values: np.ndarray, scale: ColorScale, width: float, note: str, *, faded: bool = False) -> Drawn:
     """Colour bar of a map of numbers, with notes at its left."""
     finite = np.asarray(values)[np.isfinite(values)]
-    bar = min(0.36 * 9.0, 0.5 * width)
+    bar = min(0.36 * 9.0, (0.44 if width < SLIM else 0.48) * width)
     if not scale.two_sided:
         note += f"\nat or below {max(scale.vmin, 0):g}: not coloured"
     note += "\nfaded: did not pass" if faded else ""
@@ -101,16 +101,19 @@ def number_footer(values: np.ndarray, scale: ColorScale, width: float, note: str
 
 
 def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = False) -> Drawn:
-    """Ramps of a winner map, with notes at their left."""
-    wide, high, n_columns = winner_legend_size(scale, width - 2.7, ties=ties)
+    """Ramps of a winner map, with notes at their left, or below them in narrow figures."""
+    slim = width < SLIM
+    wide, high, n_columns = winner_legend_size(scale, width - (2 * EDGE if slim else 2.7), ties=ties)
     note += "\nnot coloured: no space can be named"
+    place = (EDGE, high + 0.02) if slim else (width - wide - EDGE, 0.0)
 
     def draw(figure: Figure, left: float, top: float) -> None:
-        place = (left + width - wide - EDGE, top + 0.06)
-        draw_winner_legend(figure, scale, place, n_columns=n_columns, ties=ties)
-        _write_note(figure, left, top, note)
+        legend = (left + place[0], top + 0.06)
+        draw_winner_legend(figure, scale, legend, n_columns=n_columns, ties=ties)
+        _write_note(figure, left, top + place[1], note)
 
-    return Drawn(width, max(high + 0.2, FOOTER), draw, key=("winner", scale, note, ties))
+    tall = high + 0.2 + (0.16 * (note.count("\n") + 1) if slim else 0.0)
+    return Drawn(width, max(tall, FOOTER), draw, key=("winner", scale, note, ties))
 
 
 def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
@@ -155,8 +158,9 @@ def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) ->
     axes.imshow(picture, extent=(0, scale.vmax, 0, scale.vmax), origin="lower", aspect="auto")
     axes.set(xticks=[0, scale.vmax], yticks=[0, scale.vmax])
     axes.tick_params(length=2, pad=2, width=0.6)
-    axes.set_xlabel(scale.names[0], color=scale.colors[0], size=8, weight="bold", labelpad=0)
-    axes.set_ylabel(scale.names[1], color=scale.colors[1], size=8, weight="bold", labelpad=0)
+    first, second = (shortened(name, SQUARE + 0.2, 8, bold=True) for name in scale.names)
+    axes.set_xlabel(first, color=scale.colors[0], size=8, weight="bold", labelpad=0)
+    axes.set_ylabel(second, color=scale.colors[1], size=8, weight="bold", labelpad=0)
     axes.set_title(scale.label, size=7.5, color=MUTED, pad=3)
     return axes
 

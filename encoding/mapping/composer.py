@@ -214,7 +214,7 @@ class Composer:
             if self.shared:
                 mean = group_mean([self._main(r).row(model) for r in self.results])
                 canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, self.scale, f"{model}: {GROUP} (n = {len(self.results)})")
+                figure = canvas.accuracy(mean, self.scale, f"{model}: mean of {len(self.results)} participants")
                 caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}; the mean was not tested."
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
@@ -286,7 +286,7 @@ class Composer:
                 mean = group_mean([maps[a, b, r.subject] for r in self.results])
                 shown, told = self._shown(mean, (a, b), read_group_claims(self.results), self.results[0])
                 canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})", shown)
+                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: mean of {len(self.results)} participants", shown)
                 caption = f"{a} minus {b}, {GROUP}. {told} Maps of single participants are on their own pages."
                 blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
                 continue
@@ -372,7 +372,7 @@ def drawn_from(drawing: partial[MapFigure], settings: Maps) -> str:
     inputs = [canvas.targets.index, canvas.targets.structure, *drawing.args]
     told = [digest_of(one.tobytes()) if isinstance(one, np.ndarray) else repr(one) for one in inputs]
     made_by = [versions()["brain-encoding"], mpl.__version__]
-    return digest(["picture/2", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
+    return digest(["picture/3", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
 
 
 def digest_of(content: bytes) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ..drawing import report as page
 from ..drawing.charts import network_chart
 from ..drawing.scales import ColorScale, PairScale
-from .composer import GROUP, LABELS, Composer
+from .composer import LABELS, Composer
 from .figures import group_mean
 from .results import Result
 from .verdicts import PLACE
@@ -75,7 +75,7 @@ def _shown(composer: Composer, a: str, b: str) -> list[tuple[Result | None, np.n
     scores = [(result, result.scores[composer.metric]) for result in composer.results]
     if composer.shared:
         means = [group_mean([of_one.row(name) for _, of_one in scores]) for name in (a, b)]
-        return [(None, means[0], means[1], f"{GROUP} (n = {len(scores)})")]
+        return [(None, means[0], means[1], f"mean of {len(scores)} participants")]
     return [(result, of_one.row(a), of_one.row(b), f"sub-{result.subject}") for result, of_one in scores]
 
 
@@ -130,7 +130,7 @@ def count_maps(composer: Composer) -> list[page.Block]:
     for number, space in enumerate(known[0].spaces):
         passed = np.sum([np.nan_to_num(test.q[number], nan=1.0) <= test.level for test in known], axis=0)
         shown = np.where(np.all([np.isfinite(test.q[number]) for test in known], axis=0), passed, np.nan)
-        figure = canvas.accuracy(shown, scale, f"{space}: participants in whom it is above chance (n = {n})")
+        figure = canvas.accuracy(shown, scale, f"{space}: how many of {n} are above chance")
         caption = (
             f"{space}: number of participants in whom a target is above chance (false discovery rate at most "
             f"{known[0].level:g} over targets and spaces); all {n} in {int((passed == n).sum())} targets, at least one "
