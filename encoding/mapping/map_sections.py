@@ -91,7 +91,8 @@ def prevalence_charts(composer: Composer) -> list[page.Block]:
     if claims is None or not len(claims) or len(composer.results) < 2:
         return []
     rows = claims[(claims["claim"] == "above 0") & claims["prevalence"].notna()]
-    rows = rows[rows["space"].isin(composer.models)].rename(columns={"space": "model", "prevalence": "value"})
+    rows = rows[rows["space"].isin(composer.models)].drop(columns="value")
+    rows = rows.rename(columns={"space": "model", "prevalence": "value"})
     blocks: list[page.Block] = []
     for number, chart in enumerate(composer.charts):
         shown = chart.named(chart.rows[PLACE].drop_duplicates().merge(rows, on=PLACE)).assign(subject="")

@@ -418,7 +418,11 @@ def test_a_flipped_volume_is_refused_by_the_names_of_its_sides(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda v: np.where(v == 0, np.nan, v), ""), (lambda v: v * 1.00001, ""), (lambda v: v * 1.01, "not whole")],
+    [
+        (lambda v: np.where(v == 0, np.nan, v), "the first is nan. A label image is needed, with 0"),
+        (lambda v: v * 1.00001, ""),
+        (lambda v: v * 1.01, "not whole"),
+    ],
     ids=["NaN outside", "rounded by a scale factor", "not labels"],
 )
 def test_labels_as_floats(tmp_path, truth, change, message):

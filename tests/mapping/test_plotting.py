@@ -299,7 +299,7 @@ def test_prevalences_of_the_group_are_charted_with_their_limits(tmp_path, make_r
     empty = Composer(results, settings, tmp_path / "figures", tmp_path, quiet)
     assert prevalence_charts(empty) == []
     place = empty.charts[0].rows[["atlas", "level", "set", "region", "hemi"]].iloc[0].to_dict()
-    row = {**place, "claim": "above 0", "space": "mllm", "n_subjects": 2, "prevalence": 0.5}
+    row = {**place, "claim": "above 0", "space": "mllm", "value": 0.03, "n_subjects": 2, "prevalence": 0.5}
     limits = {"prevalence_low": 0.125, "prevalence_high": 0.75}
     table = pd.DataFrame([{**row, **limits}, {**row, "claim": "difference", "prevalence": 1.0}])
     composer = Composer(results, settings, tmp_path / "figures", tmp_path, quiet, {"claims": table})

@@ -129,10 +129,9 @@ def _values(path: Path, image: Any) -> np.ndarray:
 
 
 def _whole(path: Path, values: np.ndarray) -> np.ndarray:
-    """Convert to int32, refusing what would change by it; NaN, which others write outside of regions, is 0."""
+    """Convert to int32, refusing what would change by it."""
     limits = np.iinfo(np.int32)
     if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), 0, values)
         near = np.round(values)
         values = np.where(np.abs(values - near) < ROUNDING, near, values)  # a scale factor of the header rounds
     fits = np.isfinite(values) & (values >= limits.min) & (values <= limits.max)
@@ -140,7 +139,8 @@ def _whole(path: Path, values: np.ndarray) -> np.ndarray:
     if not fits.all():
         raise DataError(
             f"Atlas {path.name}: {np.sum(~fits)} values are not whole numbers of 32 bits, the first is "
-            f"{values[~fits][0]}. A label image is needed, resampled with nearest neighbour."
+            f"{values[~fits][0]}. A label image is needed, with 0 where there is no region, resampled with nearest "
+            f"neighbour."
         )
     labels = values.astype(np.int32)
     if not labels.any():
