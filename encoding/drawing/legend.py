@@ -158,9 +158,9 @@ def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) ->
     axes.imshow(picture, extent=(0, scale.vmax, 0, scale.vmax), origin="lower", aspect="auto")
     axes.set(xticks=[0, scale.vmax], yticks=[0, scale.vmax])
     axes.tick_params(length=2, pad=2, width=0.6)
-    first, second = (shortened(name, SQUARE + 0.2, 8, bold=True) for name in scale.names)
-    axes.set_xlabel(first, color=scale.colors[0], size=8, weight="bold", labelpad=0)
-    axes.set_ylabel(second, color=scale.colors[1], size=8, weight="bold", labelpad=0)
+    across, up = (shortened(name, SQUARE + 0.2, 8, bold=True) for name in scale.names)
+    axes.set_xlabel(across, color=scale.colors[0], size=8, weight="bold", labelpad=0)
+    axes.set_ylabel(up, color=scale.colors[1], size=8, weight="bold", labelpad=0)
     axes.set_title(scale.label, size=7.5, color=MUTED, pad=3)
     return axes
 

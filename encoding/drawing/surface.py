@@ -184,8 +184,8 @@ def surface_block(
         for place, (x, y, wide, tall), inch in places
     )
     lines = tuple((name, sha256(np.asarray(mask).tobytes()).hexdigest()) for name, mask in outlines.items())
-    key = ("surface", meshes, style.shape, style.px_per_mm, style.dpi, views, lines)
-    key += (outline_labels, letters, captions, gap, style.wide)
+    shown = (style.shape, style.px_per_mm, style.dpi, style.wide, outline_labels, letters, captions, gap)
+    key = ("surface", meshes, views, lines, shown)
     whole, bare = (partial(put, whole=kind) for kind in (True, False))
     return Drawn(style.width, height, whole, paintings, bare, key)
 
