@@ -161,7 +161,7 @@ def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) ->
     across, up = (shortened(name, SQUARE + 0.2, 8, bold=True) for name in scale.names)
     axes.set_xlabel(across, color=scale.colors[0], size=8, weight="bold", labelpad=0)
     axes.set_ylabel(up, color=scale.colors[1], size=8, weight="bold", labelpad=0)
-    axes.set_title(scale.label, size=7.5, color=MUTED, pad=3)
+    axes.set_title(scale.label, size=7.5, color=MUTED, pad=7)
     return axes
 
 
