@@ -17,6 +17,8 @@ from .base import Found, Problem, finish_search
 from .wide_grid import NONE, Grid
 
 BATCH = 1024
+# Rounding of a kernel, as a share of the smallest penalty, that changes no loss by more than some 1e-6.
+HARMLESS = 1e-4
 T = TypeVar("T")
 
 
@@ -59,6 +61,16 @@ class WideFeatures:
         parts = [np.arange(self.X.shape[1])[task.bands[band]] for band in grid.narrow]
         self.columns = np.concatenate([np.arange(0), *parts])
         self.narrow_bands = [slice(a, b) for a, b in pairwise(np.cumsum([0, *map(len, parts)]).tolist())]
+        self.dtype = problem.arrays.dtype
+
+    def precision(self, n_train: int) -> str:
+        """Return the precision of products of scaled wide features; they are added up in float64.
+
+        A scaled band has the mean square 1 in every training row. Rounding it to float32 changes its kernel by a
+        matrix of norm ``2^-24 sqrt(n_train)`` or so, which must be small beside the smallest penalty.
+        """
+        rounding = 2.0**-24 * np.sqrt(n_train)
+        return "float32" if self.dtype == "float32" and rounding <= HARMLESS * self.grid.penalties[0] else "float64"
 
     @cached_property
     def kernels(self) -> list[np.ndarray]:
@@ -102,15 +114,18 @@ class WideRows:
 
     def _multiplied(self, band: slice, held: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Multiply the scaled features of a band, some columns at a time so that copies stay small."""
-        n = len(self.train)
-        made = [np.zeros((n, n)), *(np.zeros((len(rows), n)) for rows in held)]
+        sets = (self.train, *held)
+        edges = np.cumsum([0, *map(len, sets)]).tolist()
+        # All rows at once: a product with its own transpose takes half the operations.
+        total = np.zeros((edges[-1], edges[-1]))
+        Z = np.empty((edges[-1], COLUMNS_AT_ONCE), dtype=self.of.precision(len(self.train)))
         for first in range(band.start, band.stop, COLUMNS_AT_ONCE):
             some = slice(first, min(first + COLUMNS_AT_ONCE, band.stop))
-            Z = self.scaled(self.train, some)
-            made[0] += Z @ Z.T
-            for total, rows in zip(made[1:], held, strict=True):
-                total += self.scaled(rows, some) @ Z.T
-        return made
+            part = Z[:, : some.stop - first]
+            for rows, (start, stop) in zip(sets, pairwise(edges), strict=True):
+                part[start:stop] = self.scaled(rows, some)
+            total += part @ part.T
+        return [total[start:stop, : edges[1]].copy() for start, stop in pairwise(edges)]
 
     def basis(self, mixture: int, kernels: list[list[np.ndarray]], held: Sequence[np.ndarray]) -> WideBasis:
         """Decompose one mixture of the wide kernels."""
