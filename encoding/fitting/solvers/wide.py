@@ -134,9 +134,9 @@ class FoldBasis:
 class WideFold:
     """One outer fold of a model: refit on its training rows and prediction of what it holds out.
 
-    A target's fit is ``beta`` of the narrow features and ``left = (Y~ - Z~ beta) / (s + l)`` in the eigenvectors U of its
-    wide kernel: the wide band predicts ``K_vt U left`` and has the weights ``X_t'U left``, products whose terms are all of
-    the size of the responses at most, so that float32 holds them.
+    A target's fit is ``beta`` of the narrow features and ``left = (Y~ - Z~ beta) / (s + l)`` in the eigenvectors U of
+    its wide kernel: the wide band predicts ``K_vt U left`` and has the weights ``X_t'U left``, products whose terms are
+    all of the size of the responses at most, so that float32 holds them.
     """
 
     def __init__(self, problem: Problem, features: WideFeatures, k: int, kept: Kept) -> None:

@@ -122,10 +122,10 @@ class WideRows:
         for first in range(band.start, band.stop, COLUMNS_AT_ONCE):
             some = slice(first, min(first + COLUMNS_AT_ONCE, band.stop))
             part = Z[:, : some.stop - first]
-            for rows, (start, stop) in zip(sets, pairwise(edges), strict=True):
-                part[start:stop] = self.scaled(rows, some)
+            for rows, (top, bottom) in zip(sets, pairwise(edges), strict=True):
+                part[top:bottom] = self.scaled(rows, some)
             total += part @ part.T
-        return [total[start:stop, : edges[1]].copy() for start, stop in pairwise(edges)]
+        return [total[top:bottom, : edges[1]].copy() for top, bottom in pairwise(edges)]
 
     def basis(self, mixture: int, kernels: list[list[np.ndarray]], held: Sequence[np.ndarray]) -> WideBasis:
         """Decompose one mixture of the wide kernels."""
