@@ -166,7 +166,9 @@ def run_shards(
         Shards to divide the plan into.
     workers : Workers
         As of `encoding.open_workers`.
-    retry_errors, retry
+    retry_errors : bool, optional
+        As for `run_collection`.
+    retry : tuple of str, optional
         As for `run_collection`.
 
     Returns

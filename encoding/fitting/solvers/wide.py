@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...numerics.designs import COLUMNS_AT_ONCE
 from ...numerics.held_out import OuterFeatures, Refit, prepare_refit, refit_all
 from ...numerics.metrics import fold_sums
 from ...numerics.ridge_search import band_scale
@@ -24,7 +23,7 @@ from ..design import average
 from .base import Bytes, Fit, Keep, OneTaskSolver, Problem, Size
 from .refit import in_units, stack_sums
 from .wide_grid import NONE, SHARES, choose_wide, count_grid_operations, count_weightings, is_wide, make_grid
-from .wide_search import BATCH, Kept, WideFeatures, WideRows, WideSearch, kernel_bytes
+from .wide_search import BATCH, WIDE_COLUMNS, Kept, WideFeatures, WideRows, WideSearch, kernel_bytes
 
 
 class WideSolver(OneTaskSolver):
@@ -164,14 +163,17 @@ class WideFold:
         grid, rows, features = self.grid, self.rows, self.features
         out = np.zeros((features.X.shape[1], Y.shape[1]), dtype=features.dtype)
         for mixture, columns, beta, left in self._solve(Y, candidate, alpha):
-            vectors = self._basis(mixture).vectors
+            basis = self._basis(mixture)
+            precision = features.precision(len(rows.train), float(basis.values.mean()))
+            vectors = basis.vectors.astype(precision, copy=False)
             for band, weight in zip(grid.wide, grid.mixtures[mixture], strict=True):
                 whole = features.bands[band]
-                for first in range(whole.start, whole.stop if weight else whole.start, COLUMNS_AT_ONCE):
-                    some = slice(first, min(first + COLUMNS_AT_ONCE, whole.stop))
-                    turned = (weight * rows.scaled(rows.train, some).T) @ vectors
-                    turned *= rows.factor[some, None]
-                    out[some, columns] = turned.astype(features.dtype) @ left
+                for first in range(whole.start, whole.stop if weight else whole.start, WIDE_COLUMNS):
+                    some = slice(first, min(first + WIDE_COLUMNS, whole.stop))
+                    Z = np.empty((len(rows.train), some.stop - first), dtype=precision)
+                    turned = rows.scaled(rows.train, some, out=Z).T @ vectors
+                    turned *= (weight * rows.factor[some, None]).astype(precision)
+                    out[some, columns] = turned.astype(features.dtype, copy=False) @ left
             out[np.ix_(features.columns, columns)] = beta * rows.factor[features.columns, None]
         return out
 
