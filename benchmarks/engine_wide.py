@@ -147,7 +147,7 @@ def wide_rows(row, rival, folder):
     """Note times for every case and number of targets; himalaya is measured with few candidates and extrapolated."""
     for n, case, n_targets, draws in CELLS:
         name = f"wide, {case}"
-        found = cell(folder, f"wide-{case}-{n}-{n_targets}", lambda: measure(n, case, n_targets, draws))  # noqa: B023
+        found = cell(folder, f"wide-{case}-{n}-{n_targets}", partial(measure, n, case, n_targets, draws))
         size, theirs = f"n = {found['n']}, T = {n_targets}", found["per_candidate"]
         for scale, tried, ours, searched in found["ours"]:
             how = "features scaled in every inner fold" if scale else "features as they are"
@@ -163,18 +163,20 @@ def wide_rows(row, rival, folder):
             row(name, f"{size}: agreement with himalaya", 0.0, reach="1e-5", note=f"{found['agreement']:.1e}")
 
 
+def growth_point(what, size):
+    """Time one outer fold, features scaled in every inner fold, with one size that is not the usual one."""
+    sizes = USUAL | {what: size}
+    data = Data(sizes["samples"], (*WIDTHS, sizes["width"]), sizes["targets"])
+    (fit, _), seconds = seconds_of(fit_one, data, True, sizes["draws"])
+    return [len(fit.each) if what == "draws" else size, seconds]
+
+
 def growth(folder):
-    """Processor seconds of one outer fold, features scaled in every inner fold, against every size."""
-
-    def one(what, size):
-        sizes = USUAL | {what: size}
-        data = Data(sizes["samples"], (*WIDTHS, sizes["width"]), sizes["targets"])
-        (fit, _), seconds = seconds_of(fit_one, data, True, sizes["draws"])
-        return [len(fit.each) if what == "draws" else size, seconds]
-
-    label = {"draws": "weightings"}
+    """Processor seconds against every size."""
     return {
-        label.get(what, what): [cell(folder, f"growth-{what}-{size}", lambda: one(what, size)) for size in sizes]  # noqa: B023
+        "weightings" if what == "draws" else what: [
+            cell(folder, f"growth-{what}-{size}", partial(growth_point, what, size)) for size in sizes
+        ]
         for what, sizes in GROWTH.items()
     }
 
@@ -206,7 +208,7 @@ def quality_rows(row, folder):
         found = cell(
             folder,
             f"quality-{'-'.join(map(str, widths))}-{n}-{n_targets}",
-            lambda: quality(widths, n, n_targets),  # noqa: B023
+            partial(quality, widths, n, n_targets),
         )
         score, his = found["himalaya"]
         size = f"n = {found['n']}, T = {n_targets}"
