@@ -32,6 +32,7 @@ class WideSolver(OneTaskSolver):
     name: ClassVar[str] = "wide"
     checked: ClassVar[bool] = True
     regrids: ClassVar[bool] = True
+    ratios: ClassVar[tuple[float, ...]] = SHARES
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
