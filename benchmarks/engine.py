@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from engine_memory import memory_rows
+from engine_memory import memory_rows, wide_memory_rows
 from engine_wide import growth, quality_rows, wide_rows
 from engine_workload import WIDTHS, Workload, make_workload
 from threadpoolctl import threadpool_limits
@@ -445,6 +445,7 @@ def main():
         "w2": lambda: w2(wide(), n),
         "wide": lambda: wide_rows(row, rival, options.cells),
         "wide_scores": lambda: quality_rows(row, options.cells),
+        "wide_memory": lambda: wide_memory_rows(row, options.out),
         "wide_growth": lambda: growth(options.cells),
         "single": lambda: single_space(load(), n),
         "subsets": lambda: subsets(load(), arrays, min(n, 8192)),
