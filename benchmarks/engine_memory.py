@@ -16,7 +16,7 @@ from encoding.fitting import BandedRidge, Compute, cross_predict
 
 SIZES = (20_000, 60_000, 200_000)
 # One wide band: rows, widths, numbers of targets, candidates
-WIDE = (1000, (*WIDTHS, 3000), (2000, 8000, 32_000), 5)
+WIDE = (1000, (*WIDTHS, 3000), (2000, 6000, 18_000), 5)
 BUDGET = 1 << 30
 
 
