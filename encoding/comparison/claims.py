@@ -26,7 +26,7 @@ VERDICTS = [
 POPULATION, FITS = "the spaces themselves", "these fits on new runs"
 ABOVE, NOT_ABOVE, NOT_TESTED = "above chance", "not above chance", "not tested"
 AHEAD, BEHIND, NO_DIFFERENCE = "ahead", "behind", "no difference that these data can show"
-ABOVE_0, BELOW_0, NOT_FROM_0 = "above 0", "below 0", "not different from 0"
+ABOVE_0, BELOW_0, NOT_FROM_0, NOT_ABOVE_0 = "above 0", "below 0", "not different from 0", "not above 0"
 NAMED = "best"
 
 
@@ -71,7 +71,7 @@ def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None 
     -------
     pandas.DataFrame
         One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and
-        the false discovery rate over all regions and pairs (q).
+        the false discovery rate over all regions and pairs (q); the verdict goes by q.
     """
     pairs = list(combinations(tests.spaces, 2)) if pairs is None else list(pairs)
     for name in dict.fromkeys(name for pair in pairs for name in pair):
@@ -97,8 +97,8 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
     pandas.DataFrame
         Per region one row of each space (claim "unique", versus "the others"): U of all spaces less U of all others;
         one row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together.
-        With 95% intervals, two-sided p and q over all of them. Population values: what fits reach with so many samples
-        is less.
+        With 95% intervals, two-sided p, and q over all regions and spaces of a claim, by which the verdict goes.
+        Population values: what fits reach with so many samples is less.
     """
     if ALL not in tests.sets or any(WITHOUT + space not in tests.sets for space in tests.spaces):
         return pd.DataFrame(columns=CLAIMS)
@@ -129,8 +129,9 @@ def beyond_table(tests: SpaceTests) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Per region one row of the nuisance spaces together (claim "nuisance": their U), and one row of each space (claim
-        "beyond"): U of the space and the nuisance spaces together less U of the latter. With 95% intervals, two-sided p
-        and q over all of them. No rows where no nuisance space was declared, or their U was refused.
+        "beyond"): U of the space and the nuisance spaces together less U of the latter. With 95% intervals, two-sided
+        p, and q over all regions and spaces of a claim, by which the verdict goes. No rows where no nuisance space was
+        declared, or their U was refused.
     """
     there = [space for space in tests.spaces if BEYOND + space in tests.sets]
     if NUISANCE not in tests.sets or not there:
@@ -155,8 +156,8 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     pandas.DataFrame
         One row per region: "best" (the named space, or empty), "leading" (the largest U, named or not) with its "u",
         "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over
-        all regions, "p_chance" (of the leading space against chance, corrected for all regions and spaces), the verdict
-        ("best", "no difference that these data can show", "not tested") and a note.
+        all regions, by which a space is named, "p_chance" (of the leading space against chance, corrected for all
+        regions and spaces), the verdict ("best", "no difference that these data can show", "not tested") and a note.
     """
     level = float(tests.facts["settings"]["p_level"])
     n_places = len(tests.places)
@@ -170,7 +171,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
         ]
         return pd.DataFrame(rows, columns=VERDICTS)
     kernels = np.stack([tests.kernel(space) for space in there])
-    winner, p = name_best(kernels, level)
+    p = name_best(kernels, level)[1]
     values = estimate(kernels).value
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=0, kind="stable")
     lead = estimate(kernels[order[0], np.arange(n_places)] - kernels[order[1], np.arange(n_places)])
@@ -180,7 +181,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     for place in range(n_places):
         first, second = there[order[0, place]], there[order[1, place]]
         known = np.isfinite(p[place])
-        named = known and winner[place] >= 0
+        named = known and q[place] <= level
         chance = float(tests.chance["p_fwe"][tests.spaces.index(first), place])
         verdict = NOT_TESTED if not known else NAMED if named else NO_DIFFERENCE
         note = _note_by_space(tests) if known else "no usable targets"
@@ -210,13 +211,13 @@ def fit_differences(
     pairs : sequence of (str, str)
         Models to compare.
     level : float
-        Largest p that is called a difference.
+        Largest false discovery rate that is called a difference.
 
     Returns
     -------
     pandas.DataFrame
         One row per region and pair (claim "fits"): difference of r with its 95% interval, two-sided p, and q over all
-        regions and pairs. NaN with a single fold.
+        regions and pairs, by which the verdict goes. NaN with a single fold.
     """
     if not predictions:
         return pd.DataFrame(columns=CLAIMS)
@@ -308,13 +309,16 @@ def _from_0(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Add q over all rows, and the verdict."""
+    """Add q over all regions and pairs of each claim, and the verdict by it."""
     if not len(table):
         return table
-    p, value = table["p"].to_numpy(float), table["value"].to_numpy(float)
-    verdict = np.where(p <= level, np.where(value > 0, AHEAD, BEHIND), NO_DIFFERENCE)
-    verdict = np.where(np.isfinite(p), verdict, NOT_TESTED)
-    return table.assign(q=discovery_rates(p), verdict=verdict)
+    p, value, q = table["p"].to_numpy(float), table["value"].to_numpy(float), np.full(len(table), np.nan)
+    for claim in table["claim"].unique():
+        rows = (table["claim"] == claim).to_numpy()
+        q[rows] = discovery_rates(p[rows])
+    verdict = np.where(q <= level, np.where(value > 0, AHEAD, BEHIND), NO_DIFFERENCE)
+    verdict = np.where(np.isfinite(q), verdict, NOT_TESTED)
+    return table.assign(q=q, verdict=verdict)
 
 
 def _place(tests: SpaceTests, place: int) -> tuple[str, ...]:

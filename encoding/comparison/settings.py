@@ -66,7 +66,8 @@ class Comparison:
     best space. What every other space holds beyond all of them together is estimated, and models of each space with
     them, and of them alone, are fitted too, for the difference in held-out R2."""
     p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
-    """Largest p at which a space is named the best, and largest false discovery rate of "above chance"."""
+    """Largest false discovery rate, over all regions (or targets) and pairs or spaces, at which a space is named the
+    best, "ahead", "above 0" or "above chance"."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""

@@ -153,7 +153,7 @@ def test_maps_of_tests_name_a_space_where_it_is_ahead_and_above_chance(make_resu
     p[1, 0] = 0.5
     p[:, 7] = 0.5  # nothing is above chance: no tie either
     winner = np.array([1, 1, 0, 0, -1, -1, -1, -1])
-    tests = TargetTests(("ratings", "mllm"), u, p, p, winner, 0.05, {"chance": "stationary"})
+    tests = TargetTests(("ratings", "mllm"), u, p, p, winner, 0.05, {"chance": "stationary"}, ("ratings", "mllm"))
     files = write_maps(
         tmp_path / "func", {"sub": "01", "task": "video"}, {"r": result.scores["r"]},
         metric="r", pairs=[], tests=tests,

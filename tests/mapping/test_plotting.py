@@ -175,7 +175,9 @@ def test_what_cannot_be_drawn_is_named(tmp_path, vertices):
 def passed_of(n):
     u, q = np.full((2, n), 0.1), np.full((2, n), 0.5)
     q[:, : n // 2] = 0.001
-    return TargetTests(("ratings", "mllm"), u, q, q, np.where(np.arange(n) < n // 4, 1, -1), 0.05, {})
+    return TargetTests(
+        ("ratings", "mllm"), u, q, q, np.where(np.arange(n) < n // 4, 1, -1), 0.05, {}, ("ratings", "mllm")
+    )
 
 
 def test_the_panel_shows_all_participants_on_one_scale(tmp_path, make_result, vertices, monkeypatch):
