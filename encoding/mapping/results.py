@@ -64,6 +64,10 @@ class TargetTests:
         What was refused or assumed, by subject.
     compared : tuple of str
         Spaces that took part where one was looked for that is ahead; others were refused, or are too wide.
+    exchanged : str
+        What was exchanged under the null: "runs", "runs and shifts", "stimuli", or "nothing".
+    n_permutations : int
+        Number of draws.
     """
 
     spaces: tuple[str, ...]
@@ -74,6 +78,8 @@ class TargetTests:
     level: float
     notes: Mapping[str, str]
     compared: tuple[str, ...]
+    exchanged: str = "runs"
+    n_permutations: int = 0
 
     @property
     def known(self) -> np.ndarray:
@@ -186,7 +192,8 @@ class Result:
         level = float(facts["settings"]["p_level"])
         estimated = [name for name, row in zip(self.tested, u, strict=True) if np.isfinite(row).any()]
         compared = tuple(facts.get("compared", estimated))
-        return TargetTests(self.tested, u, p_fwe, q, found["winner"].astype(int), level, facts["notes"], compared)
+        winner, scheme = found["winner"].astype(int), (facts["exchanged"], int(facts["n_permutations"]))
+        return TargetTests(self.tested, u, p_fwe, q, winner, level, facts["notes"], compared, *scheme)
 
     @property
     def background(self) -> Path | None:
