@@ -115,7 +115,8 @@ def infer_all(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: S
 
 
 def _of_similarity(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    return table.assign(claim="rsa " + table["claim"], estimand=f"similarity {name}")
+    people = ", mean over people" if "n_subjects" in table else ""
+    return table.assign(claim="rsa " + table["claim"], estimand=f"similarity {name}{people}")
 
 
 def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: Scores | None) -> Inferred:
