@@ -127,11 +127,20 @@ def equal(
     return found
 
 
-def fold_correlations(X: np.ndarray, Y: np.ndarray, run: np.ndarray, n_folds: int = 6) -> np.ndarray:
-    """Correlate held-out responses with nested ridge, shape (n_folds, n_targets); penalties from four inner folds."""
+def fold_correlations(
+    X: np.ndarray, Y: np.ndarray, run: np.ndarray, n_folds: int = 6, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Correlate held-out responses with nested ridge, shape (n_folds, n_targets); penalties from four inner folds.
+
+    Of `rows` only where given: those of drawn runs, whose copies stay in one fold; folds without rows are left out.
+    """
     labels = np.unique(run)
     fold = np.array([k * n_folds // len(labels) for k in range(len(labels))])[np.searchsorted(labels, run)]
     X, Y = centre_runs(X, run), centre_runs(Y, run)
+    if rows is not None:
+        X, Y = X[rows], Y[rows]
+        fold = np.unique(fold[rows], return_inverse=True)[1]
+        n_folds = int(fold.max()) + 1
     grams = np.stack([X[fold == k].T @ X[fold == k] for k in range(n_folds)])
     cross = np.stack([X[fold == k].T @ Y[fold == k] for k in range(n_folds)])
     found = []
@@ -244,6 +253,34 @@ def fit_difference(
     return {"folds": r[0] - r[1]}
 
 
+def drawn_fits(
+    rng: np.random.Generator, design: Design, dims: tuple[int, int], shares: tuple[float, float], n_draws: int
+) -> dict[str, np.ndarray]:
+    """Difference of fits of one data set, with its standard error from fits to drawn runs."""
+    fixed = np.random.default_rng(12345)
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    Y = sum(signal(fixed, X, share, N_TARGETS) for X, share in zip(spaces, shares, strict=True))
+    Y = Y + np.sqrt(1 - sum(shares)) * noise_of(rng, design)
+    run, n_runs, drawn = design.run, len(design.runs), []
+    for _ in range(n_draws):
+        rows = np.concatenate([np.flatnonzero(run == k) for k in np.sort(rng.integers(0, n_runs, n_runs))])
+        r = [fold_correlations(X, Y, run, rows=rows).mean(0) for X in spaces]
+        drawn.append(r[0] - r[1])
+    r = [fold_correlations(X, Y, run).mean(0) for X in spaces]
+    of_regions = np.stack(drawn).reshape(n_draws, -1, REGION).mean(-1)
+    half = stats.t.ppf(0.975, n_runs - 1)
+    widths = half * np.stack(drawn).std(0, ddof=1), half * of_regions.std(0, ddof=1)
+    return {"value": r[0] - r[1], "target": widths[0], "region": widths[1]}
+
+
+def coverage_of_draws(found: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
+    """Compare the intervals of all data sets with the truth, the mean over data sets."""
+    value = np.stack(found["value"])
+    values = {"target": value, "region": value.reshape(len(value), -1, REGION).mean(-1)}
+    inside = {name: np.abs(each - each.mean(0)) <= np.stack(found[name]) for name, each in values.items()}
+    return {f"coverage, {name}": each.mean(1).tolist() for name, each in inside.items()}
+
+
 def coverage_of_fits(found: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
     """Compare the intervals of all data sets with the truth."""
     folds = np.stack(found["folds"])
@@ -259,7 +296,10 @@ def coverage_of_fits(found: dict[str, list[np.ndarray]]) -> dict[str, list[float
     return rates
 
 
-FINISH: dict[str, Callable[[dict[str, list[Any]]], dict[str, list[float]]]] = {"fit_difference": coverage_of_fits}
+FINISH: dict[str, Callable[[dict[str, list[Any]]], dict[str, list[float]]]] = {
+    "fit_difference": coverage_of_fits,
+    "drawn_fits": coverage_of_draws,
+}
 
 
 def rest(rng: np.random.Generator) -> dict[str, float]:
@@ -404,6 +444,8 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901, PLR0912 - a 
     add("five participants", "power: .06 v .03, shared stimuli, n 2196", 200, participants, **five)
     fits = {"design": Design(TWELVE, 0.3, 0.5), "dims": (30, 14), "shares": (0.1, 0.05)}
     add("these fits on new runs", "30 v 14, .1 v .05, n 216, six folds", 400, fit_difference, **fits)
+    what = "the same, bootstrap of runs, 40 draws"
+    add("these fits on new runs", what, 100, drawn_fits, **fits, n_draws=40)
     for name, n, design, dims in null_designs():
         null(name, n, design, dims)
     add("recurring stimuli", "24 stimuli in 6 runs, AR .5", 200, recurring, n_stimuli=24, n_runs=6)

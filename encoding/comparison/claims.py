@@ -1,7 +1,7 @@
 """Tables of what may be said about one subject: every sentence, colour and winner of a report comes from here."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -194,13 +194,19 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
 
 
 def fit_differences(
-    predictions: Sequence[Predictions], atlases: Labelled, *, pairs: Sequence[tuple[str, str]], level: float = 0.05
+    predictions: Sequence[Predictions],
+    atlases: Labelled,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    level: float = 0.05,
+    draws: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Compare models pair by pair, as statements about these fits on new runs.
 
     The difference of the mean correlation of a region is taken in every outer fold. Training sets of folds overlap, so
     that its variance is (1 / K + 1 / (K - 1)) s^2, with Student's t of K - 1 degrees of freedom (Nadeau and Bengio
-    2003). A model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
+    2003); or it is that over fits to runs drawn with replacement, with as many degrees as there are runs less one. A
+    model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
 
     Parameters
     ----------
@@ -212,6 +218,8 @@ def fit_differences(
         Models to compare.
     level : float
         Largest false discovery rate that is called a difference.
+    draws : ndarray, shape (n_draws, n_regions * n_pairs), optional
+        The same differences (`region_differences`) of fits to drawn runs.
 
     Returns
     -------
@@ -221,30 +229,47 @@ def fit_differences(
     """
     if not predictions:
         return pd.DataFrame(columns=CLAIMS)
-    by_fold = {p.model: fold_correlations(p) for p in predictions}
-    subject = predictions[0].subject
+    subject, samples = predictions[0].subject, predictions[0].samples
     n_folds = len(predictions[0].moments.n)
     note = "" if n_folds > 1 else "one outer fold has no spread over folds; use folds of runs to compare fits"
+    if draws is not None:
+        note = f"interval from fits to {len(draws)} draws of runs with replacement"
+    each, counts = region_differences(predictions, atlases, pairs)
+    places = [(atlas.name if atlas else "", *parcel[:4]) for atlas, of in atlases for parcel in parcels(atlas, of)]
     rows = []
+    for number, (place, (a, b)) in enumerate(product(places, pairs)):
+        n = int(counts[number])
+        value = float(each[:, number].mean()) if n else np.nan
+        se = df = low = high = p = np.nan
+        if n_folds > 1 and n:
+            df = n_folds - 1.0
+            se = float(np.sqrt((1 / n_folds + 1 / df) * each[:, number].var(ddof=1)))
+            if draws is not None:
+                df, se = len(samples.runs) - 1.0, float(draws[:, number].std(ddof=1))
+            half = stats.t.ppf(0.975, df) * se
+            low, high = value - half, value + half
+            p = float(2 * stats.t.sf(abs(value) / se, df)) if se > 0 else np.nan
+        rows.append((subject, *place, "fits", a, b, FITS, value, se, df, low, high, p, *[np.nan] * 3, n, "", note))
+    return _judged(pd.DataFrame(rows, columns=CLAIMS), level)
+
+
+def region_differences(
+    predictions: Sequence[Predictions], atlases: Labelled, pairs: Sequence[tuple[str, str]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average the difference of correlations over the targets of every region, in every outer fold.
+
+    Returns (n_folds, n_regions * n_pairs), pairs varying fastest, and the targets of each.
+    """
+    by_fold = {p.model: fold_correlations(p) for p in predictions}
+    means, counts = [], []
     for atlas, labels in atlases:
         for parcel in parcels(atlas, labels):
             for a, b in pairs:
                 folds = (by_fold[a] - by_fold[b])[:, parcel.mask]
                 finite = np.isfinite(folds)
-                each = np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1)
-                n = int(finite.any(0).sum())
-                value = float(each.mean()) if n else np.nan
-                se = df = low = high = p = np.nan
-                if n_folds > 1 and n:
-                    df = n_folds - 1.0
-                    se = float(np.sqrt((1 / n_folds + 1 / df) * each.var(ddof=1)))
-                    half = stats.t.ppf(0.975, df) * se
-                    low, high = value - half, value + half
-                    p = float(2 * stats.t.sf(abs(value) / se, df)) if se > 0 else np.nan
-                place = (subject, atlas.name if atlas else "", *parcel[:4])
-                rows.append((*place, "fits", a, b, FITS, value, se, df, low, high, p, *[np.nan] * 3, n, "", note))
-    table = pd.DataFrame(rows, columns=CLAIMS)
-    return _judged(table, level)
+                means.append(np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1))
+                counts.append(int(finite.any(0).sum()))
+    return np.stack(means, axis=1), np.array(counts)
 
 
 def unique_of_fits(
