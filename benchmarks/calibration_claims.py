@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from calibration_data import N_DRAWS, SIX, STUDY, TWELVE, Design, kernel, noise_of, series, signal
 
@@ -25,7 +26,7 @@ from encoding.comparison import (
     unique_table,
     verdict_table,
 )
-from encoding.core import FeatureSpace, Responses, Samples, Targets
+from encoding.core import Atlas, FeatureSpace, Responses, Samples, Targets
 from encoding.numerics.rsa import average_ranks
 from encoding.numerics.rsa_inference import similarity_kernel
 from encoding.numerics.shared_variance import centre_runs, estimate, over_participants
@@ -107,27 +108,38 @@ def _count(counts: dict[str, list[int]], word: str, *, said: bool, wrong: bool, 
     of_word[2] += alone
 
 
-def winner_maps(
-    rng: np.random.Generator, design: Design, kinds: tuple[tuple[float, ...], ...], dims: tuple[int, int]
-) -> dict[str, float]:
-    """Coloured targets of a winner map: named at the rate over targets, and above chance, corrected for all."""
-    spaces = [series(rng, design.runs, p, design.features) for p in dims]
-    shares = np.repeat(kinds_of(kinds), SIZE, axis=0)[:, :2].T
-    n = shares.shape[1]
-    Y = sum(signal(rng, X, share, n) for X, share in zip(spaces, shares, strict=True))
-    Y = Y + np.sqrt(1 - shares.sum(0)) * noise_of(rng, design, n)
+def inferred(
+    rng: np.random.Generator, design: Design, spaces: list[np.ndarray], shares: np.ndarray, size: int
+) -> SpaceTests:
+    """Run all tests on regions of so many targets, whose shares are given, (n_regions, n_spaces)."""
+    of_targets = np.repeat(shares, size, axis=0).T
+    n = of_targets.shape[1]
+    Y = sum(signal(rng, X, share, n) for X, share in zip(spaces, of_targets, strict=True))
+    Y = Y + np.sqrt(1 - of_targets.sum(0)) * noise_of(rng, design, n)
     rows = len(Y)
     names, run = np.array([f"s{k}" for k in range(rows)]), np.array([f"r{k:02d}" for k in design.run])
     samples = Samples(names, np.arange(rows) * 8.0, np.full(rows, 8.0), run, "stimulus")
     made = [
         FeatureSpace(name, X, samples, tuple(f"{name}{k}" for k in range(X.shape[1])))
-        for name, X in zip("ab", spaces, strict=True)
+        for name, X in zip("abcd", spaces, strict=False)
     ]
     targets = Targets.of_columns([f"t{k}" for k in range(n)])
     responses = Responses(Y, samples, targets, samples, np.zeros((rows, 0), np.float32), "01", "video", 2.0)
+    numbers = np.arange(1, len(shares) + 1)
+    of_region, blank = np.repeat(numbers, size), ("",) * len(numbers)
+    atlas = Atlas("toy", of_region, targets, numbers, tuple(f"R{k}" for k in numbers - 1), blank, blank, blank)
     with tempfile.TemporaryDirectory() as folder:
         settings = Inference(N_DRAWS, unique=False, seed=int(rng.integers(1 << 30)))
-        tests = infer_spaces(made, responses, [(None, np.ones(n, int))], folder, settings=settings)
+        return infer_spaces(made, responses, [(atlas, of_region)], folder, settings=settings)
+
+
+def winner_maps(
+    rng: np.random.Generator, design: Design, kinds: tuple[tuple[float, ...], ...], dims: tuple[int, int]
+) -> dict[str, float]:
+    """Coloured targets of a winner map: named at the rate over targets, and above chance, corrected for all."""
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    of_regions = kinds_of(kinds)[:, :2]
+    tests, shares = inferred(rng, design, spaces, of_regions, SIZE), np.repeat(of_regions, SIZE, axis=0).T
     winner = tests.targets["winner"].astype(int)
     leading = np.nan_to_num(tests.targets["u"]).argmax(0)
     above = np.take_along_axis(tests.targets["p_fwe"], np.maximum(winner, 0)[None], axis=0)[0] <= 0.05
@@ -142,6 +154,51 @@ def winner_maps(
         "share wrong by p": float((alone & (leading != best)).sum() / max(alone.sum(), 1)),
         "planted that are coloured": float(coloured[best >= 0].mean()) if (best >= 0).any() else 0.0,
     }
+
+
+def study(rng: np.random.Generator, design: Design, dims: tuple[int, ...], n_subjects: int) -> dict[str, float]:
+    """Plant sixteen regions, in each of which one of four spaces leads by .02 to .03, and leave four without signal."""
+    n_planted, n_empty, size = 16, 4, 20
+    best = np.concatenate([np.arange(n_planted) % len(dims), np.full(n_empty, -1)])
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    tests = []
+    for _ in range(n_subjects):
+        shares = np.full((len(best), len(dims)), 0.02)
+        shares[np.arange(n_planted), best[:n_planted]] = rng.uniform(0.04, 0.05, n_planted)
+        shares[n_planted:] = 0.0
+        tests.append(inferred(rng, design, spaces, shares, size))
+    of_targets, found = np.repeat(best, size), {name: [] for name in ("planted", "empty", "own", "winner", "wrong")}
+    named = []
+    for one in tests:
+        named.append(_named(verdict_table(one), best))
+        q, winner = one.targets["q"], one.targets["winner"].astype(int)
+        above = np.take_along_axis(one.targets["p_fwe"], np.maximum(winner, 0)[None], axis=0)[0] <= 0.05
+        coloured = (winner >= 0) & above
+        found["empty"].append((q[:, of_targets < 0] <= 0.01).mean())
+        found["own"].append((q[best.repeat(size)[of_targets >= 0], np.flatnonzero(of_targets >= 0)] <= 0.01).mean())
+        found["winner"].append(coloured[of_targets >= 0].mean())
+        found["wrong"].append((coloured & (winner != of_targets)).sum() / max(coloured.sum(), 1))
+    group = _named(group_verdicts(tests), best)
+    single = np.mean(named, axis=0)
+    return {
+        "named as planted, one participant": single[0],
+        "wrongly, or without signal, one participant": single[1],
+        "named as planted, group": group[0],
+        "wrongly, or without signal, group": group[1],
+        "targets without signal coloured, spaces (q <= .01)": float(np.mean(found["empty"])),
+        "planted targets coloured, spaces": float(np.mean(found["own"])),
+        "planted targets coloured, winner map": float(np.mean(found["winner"])),
+        "share wrong of the coloured, winner map": float(np.mean(found["wrong"])),
+    }
+
+
+def _named(verdicts: pd.DataFrame, best: np.ndarray) -> tuple[float, float]:
+    """Share of planted regions that are named as planted, and of all that are named otherwise."""
+    rows = verdicts[verdicts["level"] == "region"].set_index("region")["best"]
+    given = [rows[f"R{number}"] for number in range(len(best))]
+    right = np.array([name == "abcd"[k] for name, k in zip(given, best, strict=True)]) & (best >= 0)
+    said = np.array([bool(name) for name in given])
+    return float(right[best >= 0].mean()), float((said & ~right).mean())
 
 
 def tie(rng: np.random.Generator, design: Design, dims: tuple[int, ...], share: float) -> dict[str, float]:
@@ -196,7 +253,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return average_ranks(torch.as_tensor(values)).numpy()
 
 
-def cells() -> Iterator[tuple[str, str, int, Callable[..., dict[str, float]], dict[str, Any]]]:
+def cells() -> Iterator[tuple[str, str, int, Callable[..., dict[str, float]], dict[str, Any]]]:  # noqa: C901 - a list
     """List tables, names, data sets, questions and their parameters."""
     mixed = (NOTHING, ALIKE, LEADS)
     for n_subjects, who, n in ((1, "one participant", 400), (5, "five participants", 200)):
@@ -206,6 +263,9 @@ def cells() -> Iterator[tuple[str, str, int, Callable[..., dict[str, float]], di
     for what, kinds in (("no signal", (NOTHING,)), ("two equal spaces", (ALIKE,)), ("thirds", mixed)):
         parameters = {"design": Design(TWELVE, 0.3, 0.5), "kinds": kinds, "dims": (10, 14)}
         yield "winner maps", f"{what}, n 216", 300, winner_maps, parameters
+    for noise, ar in (("white", (0.0, 0.0)), ("AR .3/.5", (0.3, 0.5))):
+        parameters = {"design": Design(STUDY, *ar), "dims": (14, 34, 30, 30), "n_subjects": 5}
+        yield "study size", f"five participants of 61 x 36, {noise}", 6, study, parameters
     for what, runs, share, n in (("216", TWELVE, 0.1, 300), ("2196", STUDY, 0.03, 100)):
         for dims in ((14, 34), (14, 34, 30)):
             parameters = {"design": Design(runs, 0.3, 0.5), "dims": dims, "share": share}

@@ -7,7 +7,7 @@ import numpy as np
 from ..core import FeatureSpace, Responses, SplitError
 from .folds import Fold, Folds
 
-FEWEST_RUNS = 5
+FEWEST_RUNS = 4
 ATTEMPTS = 100
 
 
@@ -31,7 +31,7 @@ def draw_runs(folds: Folds, rng: np.random.Generator) -> tuple[np.ndarray, Folds
     Raises
     ------
     SplitError
-        If folds divide runs, test averages, or are of fewer than five runs.
+        If folds divide runs, test averages, or are of fewer than four runs.
     """
     runs = np.array(folds.samples.runs)
     if folds.gap is not None or len(folds.folds) < 2 or len(runs) < FEWEST_RUNS:

@@ -52,7 +52,7 @@ def test_features_and_responses_move_together():
 @pytest.mark.parametrize(
     ("n_runs", "settings", "told"),
     [
-        (4, {}, "needs at least two outer folds of whole runs, and 5 runs; these are 4 folds of 4 runs"),
+        (3, {}, "needs at least two outer folds of whole runs, and 4 runs; these are 3 folds of 3 runs"),
         (6, {"kind": "fixed", "test_runs": ("r05",)}, "these are 1 folds of 6 runs"),
         (1, {"kind": "blocks", "n_outer": 2, "n_inner": 2, "gap": 0.0}, "2 folds of 1 runs, which they divide"),
     ],
