@@ -1,6 +1,6 @@
 """Time and memory of the tests of feature spaces and of the controls, at the size of the study.
 
-    python benchmarks/inference_cost.py [--sizes 4096 16384] [--threads 2] [--results benchmarks/results]
+    python benchmarks/inference_cost.py [--sizes 2048 8192] [--threads 2] [--results benchmarks/results]
 
 Simulated responses (61 runs of 36 presentations) with four spaces (14, 34, 30 and 30 dimensions). Every size is a
 process of its own, so that its peak memory is its own. Tests are `infer_spaces` with 1,000 draws, all of it: U of every
@@ -113,7 +113,7 @@ def measured(function, *arguments):
 def main() -> None:
     """Measure all sizes and write results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[4096, 16384])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2048, 8192])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
