@@ -227,7 +227,7 @@ def fit_differences(
         One row per region and pair (claim "fits"): difference of r with its 95% interval, two-sided p, and q over all
         regions and pairs, by which the verdict goes. NaN with a single fold.
     """
-    if not predictions:
+    if not predictions or not pairs:
         return pd.DataFrame(columns=CLAIMS)
     subject, samples = predictions[0].subject, predictions[0].samples
     n_folds = len(predictions[0].moments.n)
@@ -269,7 +269,8 @@ def region_differences(
                 finite = np.isfinite(folds)
                 means.append(np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1))
                 counts.append(int(finite.any(0).sum()))
-    return np.stack(means, axis=1), np.array(counts)
+    n_folds = len(predictions[0].moments.n)
+    return np.array(means).reshape(-1, n_folds).T, np.array(counts, dtype=int)
 
 
 def unique_of_fits(
