@@ -164,7 +164,9 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
             atlases,
             pairs=job.study.pairs,
             level=settings.p_level,
-            draws=_drawn_fits(job, loaded, fitted, atlases) if settings.fits == "bootstrap" and job.study.pairs else None,
+            draws=_drawn_fits(job, loaded, fitted, atlases)
+            if settings.fits == "bootstrap" and job.study.pairs
+            else None,
         ),
         unique_table(tests),
         beyond_table(tests),
