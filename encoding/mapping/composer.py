@@ -25,7 +25,7 @@ from .meshes import find_surfaces
 from .results import MEANING, RULE, Result, read_group_claims
 from .selection import Chart, charts
 from .settings import Maps
-from .significance import fading_of, named_targets, shown_differences
+from .significance import fading_of, named_targets, shown_differences, why_no_winners
 from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
@@ -180,7 +180,9 @@ class Composer:
         tested = {subject: named for subject, named in found.items() if named is not None}
         title = "Which space is ahead where"
         if not tested:
-            return page.Section(title, (page.Text(f"{NOTHING_TESTED} There is no map of the best space."),))
+            why = " ".join(dict.fromkeys(text for text in map(why_no_winners, self.results) if text))
+            told = f"{NOTHING_TESTED} There is no map of the best space. {why}".strip()
+            return page.Section(title, (page.Text(told),))
         leads = np.concatenate([named.lead[named.winner >= 0] for named in tested.values()])
         full = round_up(float(np.median(leads))) if leads.size and np.median(leads) > 0 else 0.01
         colors = tuple(self.colors[name] for name in self.single)
@@ -197,7 +199,7 @@ class Composer:
             said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
                 f"sub-{result.subject}: {said} of {int(named.tested.sum())} targets. Coloured where {RULE}; full "
-                f"colour from a lead of {full:g} in U on."
+                f"colour from a lead of {full:g} in U on.{f' {named.note}.' if named.note else ''}"
             )
             alt = f"Map of the space that is ahead in sub-{result.subject}: {said} targets"
             blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))

@@ -177,7 +177,9 @@ def test_what_cannot_be_drawn_is_named(tmp_path, vertices):
 def passed_of(n):
     u, q = np.full((2, n), 0.1), np.full((2, n), 0.5)
     q[:, : n // 2] = 0.001
-    return TargetTests(("ratings", "mllm"), u, q, q, np.where(np.arange(n) < n // 4, 1, -1), 0.05, {})
+    return TargetTests(
+        ("ratings", "mllm"), u, q, q, np.where(np.arange(n) < n // 4, 1, -1), 0.05, {}, ("ratings", "mllm")
+    )
 
 
 def test_the_panel_shows_all_participants_on_one_scale(tmp_path, make_result, vertices, monkeypatch):
@@ -312,3 +314,28 @@ def test_prevalences_of_the_group_are_charted_with_their_limits(tmp_path, make_r
     (line,) = [xs for xs in lines if len(xs) == 2 and 0.8 < (xs[1] - xs[0]) / bars[0] < 1.6]
     assert (line[1] - line[0]) / bars[0] == pytest.approx((0.75 - 0.125) / 0.5, abs=0.01)
     assert "An estimate, not a test" in chart.caption
+
+
+def test_what_has_no_test_says_so_where_it_is_shown(tmp_path, make_result, vertices):
+    """Means over participants, and the division of variance, have no null: nothing may be read as a claim."""
+    n = len(vertices)
+    results = [make_result(f"0{k}", np.full(n, 0.3), np.full(n, 0.1), targets=vertices) for k in (1, 2)]
+    for result in results:
+        first = result.regions.iloc[:1].assign(model="mllm")
+        parts = [
+            first.assign(metric=metric, feature=feature, value=0.1)
+            for metric, features in (("partition_r2", ("a", "b", "a+b")), ("split_r2", ("a", "b")))
+            for feature in features
+        ]
+        object.__setattr__(result, "regions", pd.concat([result.regions, *parts], ignore_index=True))
+    composer = Composer(results, Maps(dpi=50, views=("lateral",)), tmp_path / "figures", tmp_path, quiet)
+    accuracy = [block.caption for block in composer.accuracy().blocks]
+    means = [caption for caption in accuracy if "mean of participants" in caption]
+    assert len(means) == 2
+    assert all(caption.endswith("the mean was not tested.") for caption in means)
+    assert all("targets, not tested" in caption for caption in accuracy if caption not in means)
+    assert [block.caption.count("Not tested") for block in composer.partition().blocks] == [1]
+    assert [block.caption.count("Not tested.") for block in composer.parts().blocks] == [1]
+    differences = [block.caption for block in composer.differences().blocks]
+    assert any("Differences of fits: no test" in caption for caption in differences)
+    assert any("Not tested: colours show size only." in caption for caption in differences)
