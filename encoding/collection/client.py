@@ -51,6 +51,7 @@ QUOTA = re.compile(r"exceeded your current quota", re.IGNORECASE)  # also said o
 DELAY = re.compile(r"retry[_ ]?(delay|in|after)|per minute", re.IGNORECASE)
 LOCKED = re.compile(
     r"api[-_ ]?key|permission|authenti|authoriz|credential|subscription|billing|not supported in your (country|region)"
+    r"|unsupported_country"
     r"|access (to|denied)|access_denied|invalid token|account",
     re.IGNORECASE,
 )
@@ -254,9 +255,10 @@ class Client:
         first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
         error = content.get("error") or first.get("error")
         if error:
-            code = error.get("code", error.get("status")) if isinstance(error, dict) else None
-            code = int(code) if isinstance(code, int | float) or (isinstance(code, str) and code.isdigit()) else 0
-            self._raise(code if code >= 400 else 502, headers, text, attempt)
+            code = _status(error.get("code", error.get("status")) if isinstance(error, dict) else None)
+            if not code:  # no number, or none of HTTP's
+                code = 400 if POLICY.search(text[:100_000].decode("utf-8", "replace")) else 502
+            self._raise(code, headers, text, attempt)
         if not choices:
             if POLICY.search(text[:100_000].decode("utf-8", "replace")):
                 raise Failed(f"status 200: {self._excerpt(text)}", attempt, refused=True, status=200)
@@ -335,6 +337,14 @@ def _proxy(url: str) -> str | None:
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _status(code: Any) -> int:
+    """Return the status of HTTP that an error in a body names as a number or in digits; 0 if it names none."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == 3:
+        code = int(code)
+    known = isinstance(code, int | float) and not isinstance(code, bool) and 400 <= code < 600  # not NaN either
+    return int(code) if known else 0
 
 
 def _retry_after(value: str | None) -> float | None:
