@@ -316,6 +316,8 @@ def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captio
     [
         "The answer is a close call", "The answer is not A", "The answer is A or B.", "Is the answer A?", "A dog barks",
         "Answer: A man walks", "<think>B</think>", "I think a is odd", "The answer is D", "answer", "Apples are odd",
+        "A) sad B) glad C) calm", "A: dog B: cat C: sun", "Option A. Option B. Option C.", "A. B. C.",
+        "(A) or (B)", "B\nWait, actually A", "The answer is B. Hmm, the answer is A or C.", "The answer is (A) or (B)",
         "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "\\boxed{D}", "Answer: B, C", "Answer: **B**, or C",
     ],
 )  # fmt: skip
@@ -331,7 +333,10 @@ def test_words_that_are_no_answers(text):
         "C is the odd one out because A and B are alike.", "I choose C.",
         "The answer is A. No: the answer is C.", "A: sad\nB: glad\nC: calm\n\nAnswer: C",
         "```json\n{\"choice\":\"C\"}\n```",
-        "$\\boxed{\\text{C}}$", "thinking A</think>\n\nC", "[THINK]A[/THINK]C", "Final answer: Option C",
+        "$\\boxed{\\text{C}}$", "thinking A</think>\n\nC", "[THINK]A[/THINK]C", "C</s>",
+        "<answer>C</answer>", "The answer is: **C) the dog**", "C, because A and B are alike",
+        "Thinking: A is odd. Final: C", "The answer is C, not A.", "A is odd? No, the answer is C.",
+        "Final answer: Option C",
         "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>C",
     ],
 )  # fmt: skip

@@ -179,7 +179,7 @@ def test_a_model_that_sees_gets_the_frames(model_that_sees, tmp_path):
 
 
 def sees(folder):
-    """A chat server around the model: pictures as they are, of clips so many frames, and the probability of a letter."""
+    """A chat server around the model: pictures, so many frames of clips, and probabilities of a letter."""
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
