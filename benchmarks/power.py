@@ -8,7 +8,7 @@
 Truth, judges and test triplets are those of `encoding collect power`. "needed" is the number of judgments at which a
 design reaches the test cross-entropy that random triplets reach with their largest number, between two numbers on a
 logarithmic scale; of several seeds, the mean curve and the range over seeds. A run that is interrupted keeps what it
-has: one entry per size, design and seed.
+has: one entry per size, design and seed, and per number of judgments where those take long.
 """
 
 import argparse
@@ -47,18 +47,28 @@ def main() -> None:
         power = SIZES[size]
         for seed in range(power.seeds):
             for design in power.designs:
-                name = f"{size}/{design}/{seed}"
-                if name in found["cells"] or options.most <= 0:
-                    continue
-                options.most -= 1
-                start = time.process_time()
-                table = simulate_power(replace(power, designs=(design,), seeds=1, first_seed=seed))
-                cpu = time.process_time() - start
-                found["cells"][name] = {"cpu_seconds": cpu, "rows": table.to_dict("records")}
-                write_json(path, {**found, "versions": versions()})
-                print(f"{name}: {cpu:.0f} s of processor", flush=True)
+                for numbers in parts_of(power, design):
+                    whole = f"{size}/{design}/{seed}"
+                    name = whole if numbers == power.numbers else f"{whole}/{numbers[0]}"
+                    if name in found["cells"] or options.most <= 0:
+                        continue
+                    options.most -= 1
+                    start = time.process_time()
+                    how = {"designs": (design,), "numbers": numbers, "seeds": 1, "first_seed": seed}
+                    table = simulate_power(replace(power, **how))
+                    cpu = time.process_time() - start
+                    found["cells"][name] = {"cpu_seconds": cpu, "rows": table.to_dict("records")}
+                    write_json(path, {**found, "versions": versions()})
+                    print(f"{name}: {cpu:.0f} s of processor", flush=True)
     write_text(options.results / "power.md", written(found["cells"]))
     draw(found["cells"], options.results / "power.svg")
+
+
+def parts_of(power: Power, design: str) -> list[tuple[int, ...]]:
+    """Return the numbers of judgments that are simulated at once: many stimuli take a minute for each number."""
+    if design in ("active", "uncertain") or power.n_stimuli < 1000:
+        return [power.numbers]
+    return [(number,) for number in power.numbers]
 
 
 def rows_of(cells: dict, size: str) -> pd.DataFrame:

@@ -411,7 +411,7 @@ def _next(options: argparse.Namespace) -> int:
     from ..workflow.power import write_next
 
     path, n = write_next(_open(options), options.annotator, options.most, uniform=options.uniform)
-    print(f'{path}: {n:,} triplets; ask them with kind = "file" in [design]')
+    print(f'{path}: {n:,} new triplets; ask them with kind = "file" and validation = 0.25 in [design]')
     return 0
 
 

@@ -118,7 +118,7 @@ def read_answers(
     twice = (a == b) | (b == c) | (a == c)
     catching = np.array([name not in ("", "nan", "None", "n/a") for name in expected], dtype=bool) | twice
     passed = []
-    for row in np.flatnonzero(catching):
+    for row in np.flatnonzero(catching).tolist():
         if expected[row] in ("", "nan", "None", "n/a"):  # of a clip shown twice and another, the other is odd
             values, counts = np.unique(items[row], return_counts=True)
             wanted = int(values[counts == 1][0]) if (counts == 1).any() else -1

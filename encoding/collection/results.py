@@ -232,10 +232,12 @@ def unknown_participants(opened: Opened) -> list[str]:
     """Warn of participants that a table about participants does not know, and say who is left out."""
     said = []
     for settings in opened.collection.annotators:
-        annotator = opened.annotator(name_of(settings)) if isinstance(settings, Table) else None
-        if annotator is None or not isinstance(annotator, TableAnnotator) or annotator.about is None:
+        if not isinstance(settings, Table) or not settings.demographics:
             continue
-        table = annotator.about
+        annotator = opened.annotator(name_of(settings))
+        table = annotator.about if isinstance(annotator, TableAnnotator) else None
+        if table is None:
+            continue
         unknown = table.loc[table.drop(columns="participant").isna().all(axis=1), "participant"].tolist()
         if unknown:
             said.append(f"{settings.demographics}: {len(unknown)} of {len(table)} participants are not in it: "

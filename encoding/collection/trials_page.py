@@ -170,8 +170,8 @@ def _judges(found: list[Source]) -> tuple[list[dict[str, Any]], list[dict[str, A
             rows = [{key: value if math.isfinite(value) else None for key, value in row.items()} for row in rows]
             drift.append({"judge": source.annotator, "parts": rows, "p": p if math.isfinite(p) else None})
     agreement = judge_agreement(Judgments.concat(parts)) if len(parts) > 1 else None
-    rows = [] if agreement is None else agreement.fillna(0).to_dict("records")
-    return drift, rows
+    pairs = [] if agreement is None else agreement.fillna(0).to_dict("records")
+    return drift, [{str(key): value for key, value in row.items()} for row in pairs]
 
 
 def _pictures(opened: Opened, used: set[str]) -> dict[str, list[str]]:

@@ -8,18 +8,23 @@ import numpy as np
 import pandas as pd
 
 from ..collection import Design, Opened, export_collection, exported, make_plan, name_of
+from ..collection.designs import read_trained
 from ..collection.results import file_name
 from ..core import ConfigError, DataError, Judgments
 from ..embedding import SparseEmbedding
 from ..io.atomic import write_text
 from ..numerics.choices import choice_logits, log_probabilities
 from ..numerics.mixing import Permutation
+from ..numerics.mixing import uniform as drawn_uniformly
 from ..numerics.triplet_ranks import count_triplets, rank_triplets, unrank_triplets
 
 DESIGNS = ("balanced", "random", "active", "uncertain")
 N_TEST = 4_000  # simulated triplets on which embeddings are compared, none of them learned from
 POOL = 20  # triplets that are considered for each that an active round asks
 COMMITTEE, PART = 3, 0.7  # embeddings that an active round compares, and the share of judgments that each learns from
+VALIDATION = (
+    0.25  # of the triplets drawn by chance: penalties that are chosen by others too suit those, not all triplets
+)
 TRUTH, ANSWERS, TEST, ROUNDS, PARTS = 1, 2, 3, 4, 5  # streams of random numbers
 
 
@@ -69,7 +74,7 @@ def simulate_power(power: Power, *, watch: Callable[[str], None] = lambda text: 
                     found = _active(power, design, truth, test, learned, noise=noise, seed=seed)
                 else:
                     drawn = (_drawn(design, n, power.n_stimuli, seed, learned) for n in sorted(power.numbers))
-                    found = [_fit(truth, items, test, noise, seed) for items in drawn]
+                    found = [_fit(truth, _judged(truth, items, noise, seed), test, noise, seed) for items in drawn]
                 rows += [row | {"design": design} for row in found]
     return pd.DataFrame(rows)
 
@@ -86,7 +91,7 @@ def choose_triplets(
     committee: Sequence[np.ndarray], asked: np.ndarray, n: int, *, uniform: float = 0.3, seed: int = 0,
     allowed: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Choose the triplets of the next round: those that embeddings disagree about, and some by chance.
+    """Choose the triplets of the next round: those that embeddings disagree about, and last some by chance.
 
     What an answer tells is the entropy of the mean of the predictions less the mean of their entropies: a triplet that
     all embeddings call a toss-up tells nothing. Of one embedding alone it is the entropy.
@@ -132,6 +137,11 @@ def write_next(opened: Opened, annotator: str, n: int, *, uniform: float = 0.3) 
     more = choose_triplets(committee, before, n, uniform=uniform, seed=seed)
     names = np.array(opened.plan.stimuli, dtype=object)
     table = pd.DataFrame(names[np.concatenate((unrank_triplets(before), more))], columns=["item_1", "item_2", "item_3"])
+    earlier = read_trained(opened.collection.design, opened.plan.stimuli, opened.collection.base)
+    chosen = np.zeros(len(table), dtype=bool)
+    chosen[: len(before)] = np.isin(before, earlier) if earlier is not None else False
+    chosen[len(before) : len(table) - round(uniform * n)] = True
+    table["split"] = np.where(chosen, "train", "n/a")  # neither tests nor penalties may rest on what was chosen
     path = folder / "next.tsv"
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))
     return path, len(more)
@@ -172,17 +182,27 @@ def _drawn(design: str, n: int, n_stimuli: int, seed: int, learned: np.ndarray |
     return items[:n]
 
 
-def _judged(truth: np.ndarray, items: np.ndarray, noise: float, seed: int) -> Judgments:
-    """Draw the answers; the same triplet has the same answer in every design, as of one judge."""
+def _judged(
+    truth: np.ndarray, items: np.ndarray, noise: float, seed: int, chance: np.ndarray | None = None
+) -> Judgments:
+    """Draw the answers; the same triplet has the same answer in every design, as of one judge.
+
+    Validation judgments are declared where triplets were chosen: some of those drawn by chance (n,).
+    """
     shown = np.sort(items, axis=1)
     draws = np.random.default_rng((ANSWERS, seed)).random(1 << 20)
     draw = draws[rank_triplets(shown) * 2654435761 % (1 << 20)]
     p = np.exp(log_probabilities(choice_logits(truth @ truth.T, shown) / noise))
     choice = (draw[:, None] > np.cumsum(p, axis=1)).sum(axis=1).clip(0, 2)
     n = len(shown)
+    split = np.full(n, "")
+    if chance is not None:
+        split = np.where(
+            chance & (drawn_uniformly(rank_triplets(shown), seed, PARTS) < VALIDATION), "validation", "train"
+        )
     return Judgments(
         tuple(map(str, range(len(truth)))), shown, choice, np.full((n, 3), np.nan), np.full(n, "valid"), np.ones(n),
-        np.zeros(n), np.full(n, ""), np.full(n, "simulated"),
+        np.zeros(n), split, np.full(n, "simulated"),
     )  # fmt: skip
 
 
@@ -196,9 +216,9 @@ def _learned(judgments: Judgments, n_dims: int, seed: int) -> np.ndarray:
         return np.zeros((len(judgments.stimuli), 0))
 
 
-def _fit(truth: np.ndarray, items: np.ndarray, test: np.ndarray, noise: float, seed: int) -> dict[str, float]:
-    X = _learned(_judged(truth, items, noise, seed), truth.shape[1], seed)
-    return _scores(truth, X, test) | {"noise": noise, "judgments": len(items), "seed": seed}
+def _fit(truth: np.ndarray, judged: Judgments, test: np.ndarray, noise: float, seed: int) -> dict[str, float]:
+    X = _learned(judged, truth.shape[1], seed)
+    return _scores(truth, X, test) | {"noise": noise, "judgments": len(judged), "seed": seed}
 
 
 def _scores(truth: np.ndarray, X: np.ndarray, test: np.ndarray) -> dict[str, float]:
@@ -231,17 +251,19 @@ def _active(
     """Ask in rounds, each chosen by the embeddings of the last; the first is a random design of the least number."""
     numbers: Sequence[int] = sorted(power.numbers)
     items = _drawn("random", numbers[0], len(truth), seed, learned)
+    chance = np.ones(len(items), dtype=bool)
     rows = []
     for number in numbers:
         steps = np.linspace(len(items), number, power.rounds + 1).astype(int)[1:] if number > len(items) else [number]
         for step in steps:
             if step > len(items):
-                judged = _judged(truth, items, noise, seed)
+                judged = _judged(truth, items, noise, seed, chance)
                 parts = [judged] if design == "uncertain" else _parts(judged, seed + step)
                 committee = [_learned(part, truth.shape[1], seed) for part in parts]
                 asked = rank_triplets(items) if learned is not None else np.union1d(rank_triplets(items), test)
                 more = choose_triplets(committee, asked, step - len(items), uniform=power.uniform,
                                        seed=seed + step, allowed=learned)  # fmt: skip
                 items = np.concatenate((items, more))
-        rows.append(_fit(truth, items, test, noise, seed))
+                chance = np.concatenate((chance, np.arange(len(more)) >= len(more) - round(power.uniform * len(more))))
+        rows.append(_fit(truth, _judged(truth, items, noise, seed, chance), test, noise, seed))
     return rows

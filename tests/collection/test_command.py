@@ -323,9 +323,28 @@ def test_power_and_the_next_round(tmp_path, capsys):
     assert len(table) == 120 + 50
     asked = load(tmp_path / "out" / "plan")
     names = np.sort(np.array(asked.stimuli)[asked.items], axis=1).tolist()
-    rows = np.sort(table.to_numpy().astype(str), axis=1).tolist()
+    rows = np.sort(table[["item_1", "item_2", "item_3"]].to_numpy().astype(str), axis=1).tolist()
     assert sorted(rows[:120]) == sorted(names)
     assert not {tuple(row) for row in rows[120:]} & {tuple(row) for row in names}
+    assert (table["split"] == "train").tolist() == [*[False] * 120, *[True] * 35, *[False] * 15]
+    # The next round: what was chosen is for training, in this round and in all that follow.
+    text = (
+        Path(config)
+        .read_text(encoding="utf-8")
+        .replace("n_triplets = 120", 'kind = "file"\nfile = "out/next.tsv"\nvalidation = 0.25')
+    )
+    Path(config).write_text(text, encoding="utf-8")
+    chosen = {tuple(row) for row in rows[120:155]}
+    for most in (0, 20):
+        assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+        plan = load(tmp_path / "out" / "plan")
+        triplets = [tuple(row) for row in np.sort(np.array(plan.stimuli)[plan.items], axis=1).tolist()]
+        assert {int(plan.split[k]) for k, triplet in enumerate(triplets) if triplet in chosen} == {0}
+        assert 0.2 < (plan.split > 0).mean() < 0.45
+        if not most:
+            assert main(["collect", "run", "--config", config]) == 0
+            assert main(["collect", "next", "--config", config, "--most", "20"]) == 0
+    assert len(plan) == 190
 
 
 def test_a_model_that_changes_under_its_name_is_pointed_out(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, assert_quiet, chromium, shoot, start
@@ -99,6 +100,8 @@ def test_filters_change_what_they_should_and_nothing_is_asked_for(tmp_path):
             await tab.run("get('filter').reset(); show(); get('judges').open = true")
             assert await tab.run("document.querySelectorAll('#drift svg').length") == 2
             assert await tab.run("document.querySelectorAll('#agreement tr').length") == 2
+            accessible = (Path(__file__).parents[1] / "accessible.js").read_text(encoding="utf-8")
+            assert await tab.run(accessible) == []
             await shoot(tab, tmp_path / "pictures", "trials")
             # By the keyboard and the mouse, as a person would.
             await tab.run("get('judges').open = false; get('together').scrollIntoView()")
