@@ -38,6 +38,7 @@ COLOURS = dict(zip(ORDER, ("#555555", "#1f77b4", "#d62728", "#e0a030"), strict=T
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=tuple(SIZES), default=tuple(SIZES))
+    parser.add_argument("--designs", nargs="+", choices=ORDER, default=ORDER)
     parser.add_argument("--most", type=int, default=10**6, metavar="N", help="new entries in this run")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
@@ -46,7 +47,7 @@ def main() -> None:
     for size in options.only:
         power = SIZES[size]
         for seed in range(power.seeds):
-            for design in power.designs:
+            for design in (name for name in power.designs if name in options.designs):
                 for numbers in parts_of(power, design):
                     whole = f"{size}/{design}/{seed}"
                     name = whole if numbers == power.numbers else f"{whole}/{numbers[0]}"

@@ -187,6 +187,11 @@ class ChatAnnotator:
         return [await self._ask(trial, ledger) for trial in trials]
 
     @property
+    def lessons(self) -> tuple[str, ...]:
+        """What requests leave out or write otherwise, since the server did not take it."""
+        return tuple(self._habits.learned)
+
+    @property
     def one_turn(self) -> bool:
         """Whether a trial is one request."""
         return len(self._turns) == 1

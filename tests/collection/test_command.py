@@ -347,6 +347,26 @@ def test_power_and_the_next_round(tmp_path, capsys):
     assert len(plan) == 190
 
 
+def test_what_a_server_does_not_take_is_said_when_planning(tmp_path, capsys):
+    from test_servers import error, reply, serving
+
+    def answer(request):
+        if "temperature" in request:
+            return 400, error("Unsupported value: 'temperature' does not support 0 with this model."), {}
+        if request["messages"][0]["role"] == "system":
+            return 400, error("System role not supported"), {}
+        return 200, reply("B"), {}
+
+    with serving(answer) as (url, _):
+        config = write(tmp_path, MODEL.format(url=url).replace("captions-letter", "captions-text"), show="captions")
+        assert main(["collect", "plan", "--config", config]) == 0
+        out = capsys.readouterr().out
+        assert "adapted         no temperature; the system message is put before the first question" in out
+        assert "20 trials asked (20 valid)" in out
+        assert main(["collect", "run", "--config", config]) == 0
+    assert "adapted to the server: no temperature" in capsys.readouterr().out
+
+
 def test_a_model_that_changes_under_its_name_is_pointed_out(tmp_path, capsys):
     from test_servers import reply, serving
 

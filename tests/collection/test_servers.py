@@ -364,6 +364,9 @@ def test_parameters_that_a_model_refuses_are_left_out_from_then_on(tmp_path, nam
         annotator = OpenAI("toy", "captions-text", url=url, seed=1, concurrency=1).open(contents)
         progress = collect(plan, shown, contents, annotator, store)
         assert store.spent(1)["requests"] == 21
+        (run,) = store.runs(1)
+        assert run["notes"]["adapted"] == list(progress.lessons)
+        assert name in progress.lessons[0]
     assert progress.outcomes["valid"] == 20
     assert [name in body for body, _, _ in seen] == [True, *[False] * 20]
     assert not instead or all(instead in body for body, _, _ in seen[1:])

@@ -238,6 +238,11 @@ class AnswerStore:
             statement = "INSERT INTO runs (setting, started, seen, requests, notes) VALUES (?, ?, ?, ?, ?)"
             return int(self.base.execute(statement, row).lastrowid or 0)
 
+    def note(self, run: int, notes: Mapping[str, Any]) -> None:
+        """Replace the notes of a run (JSON)."""
+        with self.transaction():
+            self.base.execute("UPDATE runs SET notes = ? WHERE id = ?", (json.dumps(notes, sort_keys=True), run))
+
     def runs(self, setting: int) -> list[dict[str, Any]]:
         """Return the runs of a setting, each with "started", "seen" (s since 1970), "requests" and "notes"."""
         rows = self.base.execute(
