@@ -8,6 +8,9 @@ penalties. Responses follow one space, the other, or both. What is compared, on 
 - kernel: `BandedRidgeCV(method="kernel")` at the same candidates, penalties and folds: the same scores are expected;
 - wide: `BandedRidgeCV(method="wide")`, which tries a grid of its own, with the same number of folds.
 
+With ``--same``, himalaya gets the very weights and penalties of the grid of "wide", so that the scores of each of its
+candidates can be compared, in every target; "kernel" gets some of them. What was fitted is kept in ``--work``.
+
 Run it alone: ``nice -n 15 python benchmarks/shortclips.py``; results go to ``benchmarks/results/shortclips.*``.
 """
 
@@ -25,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from encoding.core import versions
 from encoding.fitting import BandedRidgeCV
+from encoding.fitting.solvers.wide_grid import SHARES, SPACING
 from encoding.numerics.ridge_search import draw_candidates
 
 DELAYS = (1, 2, 3, 4)
@@ -71,7 +75,7 @@ def timed(function):
     return result, time.process_time() - start, time.perf_counter() - wall
 
 
-def by_himalaya(spaces, Y, n_train, folds, gammas):
+def by_himalaya(spaces, Y, n_train, folds, gammas, alphas=ALPHAS):
     """Fit and predict as the tutorials do: one linear kernel per space, dual solutions, targets in batches."""
     from himalaya.backend import set_backend
     from himalaya.kernel_ridge import MultipleKernelRidgeCV
@@ -81,17 +85,17 @@ def by_himalaya(spaces, Y, n_train, folds, gammas):
     across = np.stack([X[n_train:] @ X[:n_train].T for X in spaces])
     model = MultipleKernelRidgeCV(
         kernels="precomputed", cv=folds,
-        solver_params={"n_iter": gammas.astype(np.float32), "alphas": ALPHAS.astype(np.float32), "n_targets_batch": 500,
+        solver_params={"n_iter": gammas.astype(np.float32), "alphas": alphas.astype(np.float32), "n_targets_batch": 500,
                        "n_alphas_batch": 5, "n_targets_batch_refit": 500, "progress_bar": False},
     )  # fmt: skip
     model.fit(train, Y[:n_train])
     return model.cv_scores_.numpy(), model.predict(across).numpy()
 
 
-def by_us(spaces, Y, n_train, folds, method, n_iter):
+def by_us(spaces, Y, n_train, folds, method, n_iter, *, alphas=ALPHAS):
     X = np.concatenate(spaces, axis=1)
     groups = np.repeat(range(len(spaces)), [part.shape[1] for part in spaces])
-    model = BandedRidgeCV(groups, alphas=ALPHAS, n_iter=n_iter, cv=folds, method=method, random_state=0)
+    model = BandedRidgeCV(groups, alphas=alphas, n_iter=n_iter, cv=folds, method=method, random_state=0)
     model.fit(X[:n_train], Y[:n_train])
     return model.cv_scores_, model.predict(X[n_train:])
 
@@ -144,9 +148,86 @@ def measure(sizes, methods):
         yield rows
 
 
+def measure_same(sizes, work):
+    """Compare the score of every weighting at its best penalty, and test scores where the choice is the same."""
+    spaces, Y, run = make_twin(**sizes["twin"])
+    n_train = sizes["twin"]["n_train"]
+    folds = inner_folds(run, sizes["n_splits"])
+    step = int(np.ceil(np.log(SPACING) / np.log(ALPHAS[1] / ALPHAS[0])))
+    alphas = ALPHAS[::-step][::-1]  # "wide" thins penalties from the largest down
+    # A weight of zero has no logarithm, which himalaya takes; so small a one changes no score.
+    gammas = np.maximum(np.array([[share, 1 - share] for share in SHARES]), 1e-9)
+    some = [k for k, share in enumerate(SHARES) if share in sizes["kernel_shares"]]
+    jobs = {
+        "himalaya": lambda: by_himalaya(spaces, Y, n_train, folds, gammas, alphas),
+        "wide": lambda: by_us(spaces, Y, n_train, folds, "wide", 20, alphas=alphas),
+        "kernel": lambda: by_us(spaces, Y, n_train, folds, "kernel", gammas[some], alphas=alphas),
+    }
+    variance, held, rows, kept = Y[:n_train].var(0), Y[n_train:], [], {}
+    for name, job in jobs.items():
+        path = work / f"{name}.npz"
+        if not path.is_file():
+            (scores, predicted), cpu, wall = timed(job)
+            if name == "wide":  # a row per weighting and penalty, himalaya has one per weighting
+                scores = scores.reshape(len(gammas), len(alphas), -1).max(1)
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            np.savez(path, scores=scores, r=correlations(held, predicted), numbers=[cpu, wall, memory])
+        with np.load(path) as found:
+            kept[name] = found["scores"] / variance, found["r"]
+            cpu, wall, memory = found["numbers"].tolist()
+        row = {"method": name, "cpu_s": cpu, "wall_s": wall, "peak_bytes_so_far": memory,
+               "n_weightings": len(kept[name][0]), "median_r": float(np.median(kept[name][1]))}  # fmt: skip
+        if name != "himalaya":
+            reference = kept["himalaya"][0][some if name == "kernel" else slice(None)]
+            differences = np.abs(kept[name][0] - reference)
+            row["largest_difference_of_cv_score"] = float(differences.max())
+            row["largest_difference_of_best_score"] = float(np.abs(kept[name][0].max(0) - reference.max(0)).max())
+            chosen = kept["himalaya"][0].argmax(0)
+            own = np.array(some)[kept[name][0].argmax(0)] if name == "kernel" else kept[name][0].argmax(0)
+            same = own == chosen
+            row["same_choice"] = float(same.mean())
+            r = np.abs(kept[name][1] - kept["himalaya"][1])[same]
+            row |= {"median_difference_of_test_r": float(np.median(r)), "share_within": float((r <= 1e-4).mean()),
+                    "largest_difference_of_test_r": float(r.max())}  # fmt: skip
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        yield rows
+
+
+def same_as_markdown(report):
+    """Describe the comparison at the same candidates."""
+    sizes, twin = report["sizes"], report["sizes"]["twin"]
+    lines = [
+        "## The same candidates",
+        "",
+        f"{twin['n_train']:,} + {twin['n_test']} rows, {' + '.join(f'{w:,}' for w in twin['widths'])} features with "
+        f"{len(DELAYS)} delays, {twin['n_targets']:,} targets, {sizes['n_splits']} inner folds, one thread: all "
+        f'{len(SHARES)} weightings and all penalties of the grid of "wide", given to himalaya. {report["note"]}',
+        "",
+        "| method | weightings | CPU s | median test r | largest difference of CV scores | same choice | "
+        "difference of test r there: median, largest | within 1e-4 | peak GB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        cells = [row["method"], str(row["n_weightings"]), f"{row['cpu_s']:.0f}", f"{row['median_r']:.4f}"]
+        if "same_choice" in row:
+            cells += [
+                f"{row['largest_difference_of_cv_score']:.1e}", f"{row['same_choice']:.4f}",
+                f"{row['median_difference_of_test_r']:.1e}, {row['largest_difference_of_test_r']:.1e}",
+                f"{row['share_within']:.4f}",
+            ]  # fmt: skip
+        else:
+            cells += [""] * 4
+        cells.append(f"{row['peak_bytes_so_far'] / 1e9:.1f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def as_markdown(reports):
     lines = ["# shortclips twin", ""]
-    for report in reports.values():
+    for name, report in reports.items():
+        if name.startswith("same"):
+            continue
         twin, sizes = report["sizes"]["twin"], report["sizes"]
         lines += [
             f"{twin['n_train']:,} training rows in {twin['n_runs']} runs, {twin['n_test']} test rows averaged over "
@@ -173,8 +254,12 @@ def as_markdown(reports):
         "Differences are the largest from himalaya, those of CV scores in variances of a target; memory is that of",
         'all methods so far, in this order. Only "kernel" tries the candidates that himalaya tries, so that its scores',
         'can be compared one by one. "wide" tries ratios and penalties of its own: single targets differ either way.',
+        "",
     ]
-    return "\n".join(lines) + "\n"
+    for name, report in reports.items():
+        if name.startswith("same"):
+            lines += same_as_markdown(report)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def main():
@@ -184,6 +269,9 @@ def main():
     parser.add_argument("--splits", type=int, default=5, help="inner folds (5)")
     parser.add_argument("--measured", type=int, default=20, help="candidates that are measured, of 20")
     parser.add_argument("--methods", nargs="+", default=["wide", "himalaya", "kernel"])
+    parser.add_argument("--same", action="store_true", help="give himalaya the candidates of wide")
+    parser.add_argument("--work", type=Path, help="folder of what --same has fitted, to go on from")
+    parser.add_argument("--kernel-shares", type=float, nargs="*", default=[0.25, 0.75], help="weightings of kernel")
     parser.add_argument("--note", default="")
     options = parser.parse_args()
     twin = {"n_train": 3600, "n_test": 270, "n_targets": 2000, "widths": [1705, 6555], "n_runs": 12, "n_repeats": 10}
@@ -200,9 +288,13 @@ def main():
     }  # fmt: skip
     name = "small" if options.small else "half" if options.half else "full"
     path = RESULTS / "shortclips.json"
+    if options.same:
+        name = f"same-{name}"
+        sizes["kernel_shares"] = options.kernel_shares
+        options.work.mkdir(parents=True, exist_ok=True)
     reports = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     with threadpool_limits(1):
-        for rows in measure(sizes, methods):
+        for rows in measure_same(sizes, options.work) if options.same else measure(sizes, methods):
             reports[name] = report | {"rows": rows}
             path.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
             path.with_suffix(".md").write_text(as_markdown(reports), encoding="utf-8")

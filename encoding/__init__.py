@@ -9,8 +9,8 @@ The stages, in order, each a subpackage that knows none of the others:
 ``mapping``     brain maps and the report
 
 `encoding.pipeline` runs them one after the other: the file to read first. `cross_validate`, `variance_partition`,
-`permutation_test`, `rsa` and `draw_map` do the same with plain arrays, without files; `plot_files` and `plot_results`
-draw figures of map files and of results.
+`permutation_test`, `noise_ceiling`, `rsa` and `draw_map` do the same with plain arrays, without files; `plot_files` and
+`plot_results` draw figures of map files and of results.
 """
 
 from typing import TYPE_CHECKING
@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from .mapping.own_image import draw_map
     from .mapping.panel import plot_results
     from .mapping.plotting import plot_files
-    from .workflow.from_arrays import CrossValidation, cross_validate, permutation_test, rsa, variance_partition
+    from .workflow.from_arrays import (
+        CrossValidation,
+        cross_validate,
+        noise_ceiling,
+        permutation_test,
+        rsa,
+        variance_partition,
+    )
 else:
     __getattr__ = _lazy_names(__name__)
 
@@ -65,6 +72,7 @@ __all__ = [
     "cross_validate",
     "draw_map",
     "load",
+    "noise_ceiling",
     "permutation_test",
     "plot_files",
     "plot_results",

@@ -156,6 +156,34 @@ def test_permutation_test_finds_what_was_planted_and_nothing_else():
     assert chance.to_dict() == {"a": "not above chance", "b": "above chance"}
 
 
+def test_the_ceiling_is_what_the_true_signal_reaches():
+    """Data of known reliability: 0.5 for one presentation, 5 / 6 for a mean of five, and none."""
+    rng = np.random.default_rng(3)
+    signal = rng.standard_normal((200, 40)) * (np.arange(40) < 30)
+    Y = signal + rng.standard_normal((5, 200, 40))
+    found = encoding.noise_ceiling(Y, n_averaged=5)
+    assert found["reliability"][:30].mean() == pytest.approx(5 / 6, abs=0.01)
+    assert ((found["low"] < 5 / 6) & (found["high"] > 5 / 6))[:30].sum() >= 26
+    assert found["r"][30:].isna().all()
+    reached = [np.corrcoef(signal[:, t], Y.mean(0)[:, t])[0, 1] for t in range(30)]
+    assert found["r"][:30].mean() == pytest.approx(np.mean(reached), abs=0.01)
+    order = rng.permutation(1000)
+    rows = {"groups": np.repeat(range(5), 200)[order], "stimuli": np.tile(np.arange(200), 5)[order]}
+    long = encoding.noise_ceiling(Y.reshape(1000, 40)[order], **rows, n_averaged=5)
+    np.testing.assert_allclose(long, found, rtol=1e-4)
+    assert long.attrs["n_stimuli"] == 200
+
+
+def test_ceilings_without_repeats_are_refused():
+    Y = np.random.default_rng(0).standard_normal((40, 2))
+    with pytest.raises(DataError, match=r"no noise ceiling, because 0 stimuli were shown more than once; 10 are"):
+        encoding.noise_ceiling(Y, np.repeat([1, 2], 20), [f"s{k // 2}" for k in range(40)])  # repeats within a run
+    with pytest.raises(AlignmentError, match="stimuli is None, but the stimulus of each row"):
+        encoding.noise_ceiling(Y, np.repeat([1, 2], 20))
+    with pytest.raises(AlignmentError, match="leave out `groups` and `stimuli`"):
+        encoding.noise_ceiling(Y[None], np.repeat([1, 2], 20))
+
+
 def volume(n=5):
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     mask = np.zeros((n, n, n), np.uint8)
@@ -246,7 +274,7 @@ def test_estimators_fit_into_scikit_learn():
 def test_the_page_about_arrays_runs(tmp_path, monkeypatch, capsys):
     page = Path(__file__).resolve().parents[1] / "docs" / "arrays.md"
     code = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(code) == 8
+    assert len(code) == 9
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in code:

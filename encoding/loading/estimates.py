@@ -26,6 +26,7 @@ from ..io.images.volumes import (
     voxel_targets,
 )
 from ..io.patterns import find_files
+from ..io.pickled import is_pickled, read_pickled_arrays
 from ..io.tables import numbers_of, read_table
 from .loader import Betas, dataset_path
 
@@ -249,25 +250,19 @@ def _mask_targets(loader: Betas, path: Path) -> Targets:
 
 def _values(loader: Betas, file: Path) -> tuple[Any, str]:
     """Open the array of a file; HDF5 is read when it is asked for."""
-    if file.suffix == ".npy":
+    if file.suffix == ".npy" and not is_pickled(file):
         if loader.key is not None:
             raise DataError(
-                f"{file}: key = {loader.key!r} names an array of an HDF5 or MATLAB file, and this is neither."
+                f"{file}: key = {loader.key!r} names an array of a file that holds several, and this holds one."
             )
-        try:
-            values = open_npy(file)
-        except DataError as error:
-            if "Python objects" not in str(error):
-                raise
-            raise DataError(
-                f"{file}: holds Python objects, as GLMsingle saves by default, and these are never read. Save the "
-                f"array, numpy.save('betas.npy', numpy.load('{file.name}', allow_pickle=True).item()['betasmd']), or "
-                f"run GLMsingle with wanthdf5 = 1."
-            ) from error
+        values = open_npy(file)
         if values.dtype.kind not in "fiu":
             raise DataError(f"{file}: shape {values.shape} of {values.dtype}; (n_trials, n_targets) was needed.")
         return values, ""
-    arrays = _matlab_5(file) if file.suffix == ".mat" and not _is_hdf5(file) else _hdf5(file)
+    if file.suffix == ".npy":
+        arrays = read_pickled_arrays(file)
+    else:
+        arrays = _matlab_5(file) if file.suffix == ".mat" and not _is_hdf5(file) else _hdf5(file)
     names = [name for name in arrays if arrays[name].ndim in (2, 4) and max(arrays[name].shape) > 1]
     wanted = loader.key or next((name for name in KNOWN if name in arrays), "")
     if not wanted and len(names) == 1:

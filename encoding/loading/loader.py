@@ -295,7 +295,8 @@ class Betas(Loader):
     ``.npy``, TSV, CSV or parquet; arrays of GLMsingle and of NSD in ``.npy``, HDF5 or MATLAB files, (x, y, z, n_trials)
     or reversed as MATLAB and h5py show them, which need `mask` for the place of voxels."""
     key: Text | None = None
-    """Array of an HDF5 or MATLAB file; left out: ``betasmd`` (GLMsingle), ``betas`` (NSD), or the only one."""
+    """Array of an HDF5 or MATLAB file, or of the ``.npy`` that GLMsingle saves; left out: ``betasmd`` (GLMsingle),
+    ``betas`` (NSD), or the only one."""
     where: dict[Text, Patterns] = field(default_factory=dict)
     """Rows of `events` that belong to the estimates, by values or patterns of columns: ``{ SUBJECT = ["1"] }``."""
     events: Text | None = None

@@ -28,6 +28,9 @@ from ..comparison import (
     infer_spaces,
     score_regions,
 )
+from ..comparison import (
+    noise_ceiling as ceiling_of,
+)
 from ..core import (
     AlignmentError,
     Atlas,
@@ -350,6 +353,65 @@ def permutation_test(
         table = pd.concat([one for one in tables if len(one)], ignore_index=True)
     table.attrs["notes"] = dict(tests.notes)
     return table
+
+
+def noise_ceiling(
+    Y: Any, groups: Any = None, stimuli: Any = None, *, n_averaged: float = 1.0, targets: Any = None
+) -> pd.DataFrame:
+    """Estimate from repeated stimuli how well any model could predict every target, with an interval.
+
+    Parameters
+    ----------
+    Y : array of shape (n_samples, n_targets), or (n_repeats, n_stimuli, n_targets)
+        Responses to single presentations. With three axes, every repeat is a run of its own.
+    groups : sequence of shape (n_samples,), optional
+        Run of every row; not needed with three axes. Repeats within a run share noise: the first of them counts.
+    stimuli : sequence of str, shape (n_samples,), optional
+        Stimulus of every row; not needed with three axes.
+    n_averaged : float, default=1.0
+        Presentations over which the responses that a model is tested on are averaged.
+    targets : Targets, mask image, path, fitted masker, or sequence of str, optional
+        What the columns of Y are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per target: "reliability" (the largest R2), "low" and "high" (its 95% interval over stimuli, which takes
+        stimuli as independent: that of neighbouring volumes of a film is too narrow), and "r" (the largest correlation;
+        NaN where "low" is not above 0.1, so that no score is divided by noise). ``frame.attrs`` has "n_stimuli".
+
+    Raises
+    ------
+    DataError
+        If fewer than ten stimuli were shown in several runs.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> signal = np.append(rng.standard_normal((50, 1)), np.zeros((50, 1)), axis=1)
+    >>> Y = signal + rng.standard_normal((4, 50, 2))  # four repeats of 50 stimuli; the second target has no signal
+    >>> encoding.noise_ceiling(Y, n_averaged=4)["r"].round(1).tolist()
+    [0.9, nan]
+    """
+    if not hasattr(Y, "columns") and np.ndim(Y) == 3:
+        if groups is not None or stimuli is not None:
+            raise AlignmentError(
+                f"Y has shape {np.shape(Y)}, its first axes are repeats and stimuli: leave out `groups` and `stimuli`."
+            )
+        n_repeats, n_stimuli = np.shape(Y)[:2]
+        Y = np.reshape(Y, (n_repeats * n_stimuli, -1))
+        groups, stimuli = np.repeat(np.arange(n_repeats), n_stimuli), np.tile(np.arange(n_stimuli), n_repeats)
+    if stimuli is None:
+        raise AlignmentError("stimuli is None, but the stimulus of each row of Y was needed to know which are repeats.")
+    data = ArrayData(np.zeros((len(Y), 1)), Y, groups, targets, stimuli)
+    found = ceiling_of(data.responses, n_averaged=n_averaged)
+    if found.why_not:
+        raise DataError(f"Y: there is no noise ceiling, {found.why_not}, in different runs (`groups`).")
+    columns = {"reliability": found.reliability, "low": found.low, "high": found.high, "r": found.r}
+    frame = frame_of(columns, data.responses.targets)
+    frame.attrs["n_stimuli"] = found.n_stimuli
+    return frame
 
 
 def rsa(  # noqa: PLR0913 - each of them is a choice of its own

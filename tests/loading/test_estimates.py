@@ -1,5 +1,7 @@
 """Betas of every program, without BIDS: a file of estimates, a table of trials, and a mask; the planted space wins."""
 
+from pathlib import Path
+
 import h5py
 import nibabel as nib
 import numpy as np
@@ -132,6 +134,15 @@ def write_npy_of_glmsingle(folder, values, image):
     return 'file = "betas.npy"\nmask = "mask.nii.gz"'
 
 
+@writer("GLMsingle npy")
+def write_glmsingle_npy(folder, values, image):
+    """As GLMsingle saves by default: a dictionary of results, which numpy pickles."""
+    results = {"HRFindex": image[..., 0].astype(np.int64), "betasmd": image, "R2": image[..., 0], "pcnum": np.int64(3)}
+    results |= {"pcregressors": [np.ones((4, 2))], "rrbadness": None, "FRACvalue": np.ones(image.shape[:3])}
+    np.save(folder / "TYPED_FITHRF_GLMDENOISE_RR.npy", results)
+    return 'file = "TYPED_FITHRF_GLMDENOISE_RR.npy"\nmask = "mask.nii.gz"'
+
+
 @writer("NSD hdf5")
 def write_nsd_hdf5(folder, values, image):
     half = N_TRIALS // 2
@@ -230,8 +241,8 @@ def test_what_is_refused(folder):
     lines = write(folder, "npy of GLMsingle", values)
     with pytest.raises(DataError, match=r"an array does not tell where its voxels lie\. Set `mask`"):
         responses_of(folder, 'file = "betas.npy"')
-    np.save(folder / "object.npy", np.array({"betasmd": values}, dtype=object))
-    with pytest.raises(DataError, match=r"as GLMsingle saves by default, and these are never read\. Save the array"):
+    np.save(folder / "object.npy", np.array({"betasmd": [Path("values")]}, dtype=object))
+    with pytest.raises(DataError, match=r"asks for pathlib\.PosixPath.*Save the array itself with numpy\.save"):
         responses_of(folder, 'file = "object.npy"\nmask = "mask.nii.gz"')
     nib.save(nib.Nifti1Image(np.ones((2, 2, 2), np.uint8), AFFINE), folder / "small.nii.gz")
     with pytest.raises(
