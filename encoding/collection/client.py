@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
 import random
@@ -34,6 +35,7 @@ LONGEST_WAIT = 900.0  # s; a server that wants more is left alone until somebody
 FIRST_WAIT, MOST_WAIT = 0.5, 30.0  # s
 MOST_BYTES = 16 << 20  # of a body, once it is unpacked
 EXCERPT = 300  # characters of a body that are kept
+AT_ONCE = 1 << 20  # bytes of a request that are given to the socket in one piece
 # How servers say that they decline for what a request holds, that there is no money left, that a key is wrong.
 POLICY = re.compile(
     r"content[_ ]?(filter|policy|management|moderation)|moderat|flagged|safety|usage polic|violat\w* .{0,40}polic"
@@ -217,7 +219,8 @@ class Client:
         assert self._session is not None
         try:
             where = self._where(path)
-            async with self._session.post(where, data=body, allow_redirects=False, proxy=self._proxy) as response:
+            data = body if len(body) < AT_ONCE else io.BytesIO(body)  # which is sent in pieces
+            async with self._session.post(where, data=data, allow_redirects=False, proxy=self._proxy) as response:
                 status, headers = response.status, response.headers
                 text = await _body(response)
         except TimeoutError:

@@ -118,13 +118,13 @@ def read_answers(
     twice = (a == b) | (b == c) | (a == c)
     catching = np.array([name not in ("", "nan", "None", "n/a") for name in expected], dtype=bool) | twice
     passed = []
-    for row in np.flatnonzero(catching).tolist():
-        if expected[row] in ("", "nan", "None", "n/a"):  # of a clip shown twice and another, the other is odd
-            values, counts = np.unique(items[row], return_counts=True)
+    for place in np.flatnonzero(catching).tolist():
+        if expected[place] in ("", "nan", "None", "n/a"):  # of a clip shown twice and another, the other is odd
+            values, counts = np.unique(items[place], return_counts=True)
             wanted = int(values[counts == 1][0]) if (counts == 1).any() else -1
         else:
-            wanted = find(expected[row])
-        passed.append((participant[row], bool(odd[row] == wanted)))
+            wanted = find(expected[place])
+        passed.append((participant[place], bool(odd[place] == wanted)))
     if catching.any():
         left_out["catch trials"] = int(catching.sum())
     kept = ~catching

@@ -255,7 +255,7 @@ def test_pictures_and_videos_are_seen_before_the_clock_runs(tmp_path):
                 for name, (x, y) in zip(names, boxes, strict=True):  # each in its place, in its colour
                     k = int(name[1:])
                     assert np.abs(pixels[int(y), int(x)] - (60 * k, 90, 200 - 60 * k)).max() < 25
-                await tab.press("ArrowRight")
+                await tab.press("3")
                 await tab.until("state.place === 1")
                 assert await tab.run("state.rows[0].slot") == 2
                 assert_quiet(tab, page)
