@@ -64,12 +64,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept; default: one that is deleted")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--most", type=int, default=len(STEPS), metavar="N", help="new steps in this run")
+    parser.add_argument("--seconds", type=float, default=1e9, help="no step begins later than this")
     parser.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:
         return write_answers(options.folder)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="collection-large-"))
     folder.mkdir(parents=True, exist_ok=True)
+    begun = time.perf_counter()
     kept = folder / "found.json"
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     server = subprocess.Popen([sys.executable, str(LOOPBACK)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -80,7 +82,7 @@ def main() -> None:
         (folder / "stimuli.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / "run.toml").write_text(CONFIG.format(n=options.rows, url=url), encoding="utf-8")
         for name, arguments in STEPS.items():
-            if name not in found and options.most > 0:
+            if name not in found and options.most > 0 and time.perf_counter() - begun < options.seconds:
                 options.most -= 1
                 found[name] = measured(folder, arguments)
                 print(name, json.dumps(found[name]), flush=True)

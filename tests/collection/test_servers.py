@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from test_runner import setup
@@ -254,6 +255,39 @@ BEHAVIOURS = [
     ("quota in a body", 200, error("no money", code="insufficient_quota"), "stop"),
     ("elsewhere", 308, (b"", {"Location": "https://other/v1"}), "stop"),
 ]
+
+
+USUAL = b', "usage": {"prompt_tokens": 9, "completion_tokens": 1}'
+TABLE = Path(__file__).parents[2] / "benchmarks" / "results" / "servers.md"
+
+
+def behaviours_as_markdown():
+    """The table for people: what a server does, and the outcome of the trial; "stop" ends a run."""
+    lines = [
+        "# What servers do, and what becomes of the trial", "",
+        "Every row is a test (`tests/collection/test_servers.py`, which also writes this table: `python "
+        "tests/collection/test_servers.py`). A run goes on after all but \"stop\", after which the next request would "
+        "fare no better.", "", "| behaviour | status | body | headers | outcome |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, status, content, outcome in BEHAVIOURS:
+        body, headers = content if isinstance(content, tuple) else (content, {})
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        common = b'"model": "toy", "choices": [{"index": 0, "message": {"role": "assistant", '
+        text = text.replace(common, b'..., "message": {').replace(USUAL, b"...")
+        short = text[:90].decode("latin-1").encode("unicode_escape").decode().replace("|", "/").replace("`", "'")
+        shown = f"`{short}`" if text else ""
+        if "Content-Encoding" in headers:
+            shown = "packed"
+        elif len(text) > 90:
+            shown += f" ... {len(text):,} bytes"
+        listed = ", ".join(f"{key}: {value}" for key, value in headers.items())
+        lines.append(f"| {name} | {status} | {shown} | {listed} | {outcome} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_of_behaviours_is_that_of_the_tests():
+    assert len(BEHAVIOURS) > 100
+    assert TABLE.read_text(encoding="utf-8") == behaviours_as_markdown()
 
 
 @pytest.mark.parametrize(("status", "body", "outcome"), [row[1:] for row in BEHAVIOURS], ids=[r[0] for r in BEHAVIOURS])
@@ -651,3 +685,7 @@ def test_replicates_of_one_judge_are_asked_apart_and_pooled(tmp_path, names, cap
     assert max(reliability, key=reliability.get) != "hot"
     assert reliability["hot"] < 0.8 < min(value for name, value in reliability.items() if name != "hot")
     assert len(pooled) == 60
+
+
+if __name__ == "__main__":
+    TABLE.write_text(behaviours_as_markdown(), encoding="utf-8")
