@@ -133,6 +133,7 @@ class ChatAnnotator:
         self._turns = [_Template(turn, framed=prompt.shows == "frames") for turn in prompt.turns]
         self._habits = Habits(settings.model, dict(settings.extra))
         self._room = Room(MOST_UNDER_WAY)
+        self._turn = self._roomy if any(contents.images) else self._send  # captions take no memory to speak of
         self._client: Client | None = None
         self._soft = False  # whether any reply had probabilities
         self._served: dict[tuple[Any, Any], tuple[str, str] | None] = {}
@@ -259,10 +260,8 @@ class ChatAnnotator:
             served=self._server_of(reply.content),
         )  # fmt: skip
 
-    async def _turn(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
+    async def _roomy(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
         """Send one turn, once there is room for it in memory."""
-        if not self._contents.images[trial.shown[0]]:
-            return await self._send(trial, turn, said, ledger)
         size = sum(len(self._shown(content)) for content in trial.shown)
         await self._room.enter(size)
         try:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from annotated_types import Interval
 
 from ..core import ConfigError, DataError, Plan, Provenance, digest, fingerprint
 from ..core.settings import NotNegative, OneOf, Rule, Text, settings
@@ -56,7 +57,7 @@ class Table:
     """Column of the time that it took (s; milliseconds in programs of browsers); a usual name if left out."""
     answered: str = ""
     """Column of when it was; a usual name if left out."""
-    first_item: Annotated[int, OneOf((0, 1))] | None = None
+    first_item: Annotated[int, Interval(ge=0, le=1)] | None = None
     """Items are numbers of rows of the table of stimuli, counted from 0 or from 1. Left out: they are names; in tables
     of the source "things" they are numbers from 1."""
     demographics: str = ""

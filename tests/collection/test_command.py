@@ -307,8 +307,8 @@ def test_page_of_trials_and_soft_and_averaged_files(tmp_path, capsys):
 def test_power_and_the_next_round(tmp_path, capsys):
     config = write(
         tmp_path,
-        COSINE + "temperature = 0.1\n",
-        **{"subset = 4": "subset = 0", "repeated = 5": "repeated = 0", "n_triplets = 120": "n_triplets = 400"},
+        COSINE + "temperature = 0.02\n",
+        **{"subset = 4": "subset = 0", "repeated = 5": "repeated = 0", "n_triplets = 120": "n_triplets = 900"},
     )
     frames = [pd.read_csv(tmp_path / name, sep="\t") for name in ("stimuli.tsv", "ratings.tsv")]
     for name, frame in zip(("stimuli.tsv", "ratings.tsv"), frames, strict=True):
@@ -322,21 +322,21 @@ def test_power_and_the_next_round(tmp_path, capsys):
     assert main(["collect", "run", "--config", config]) == 0
     assert main(["collect", "next", "--config", config, "--most", "50"]) == 0
     table = pd.read_csv(tmp_path / "out" / "next.tsv", sep="\t")
-    assert len(table) == 400 + 50
+    assert len(table) == 900 + 50
     asked = load(tmp_path / "out" / "plan")
     names = np.sort(np.array(asked.stimuli)[asked.items], axis=1).tolist()
     rows = np.sort(table[["item_1", "item_2", "item_3"]].to_numpy().astype(str), axis=1).tolist()
-    assert sorted(rows[:400]) == sorted(names)
-    assert not {tuple(row) for row in rows[400:]} & {tuple(row) for row in names}
-    assert (table["split"] == "train").tolist() == [*[False] * 400, *[True] * 35, *[False] * 15]
+    assert sorted(rows[:900]) == sorted(names)
+    assert not {tuple(row) for row in rows[900:]} & {tuple(row) for row in names}
+    assert (table["split"] == "train").tolist() == [*[False] * 900, *[True] * 35, *[False] * 15]
     # The next round: what was chosen is for training, in this round and in all that follow.
     text = (
         Path(config)
         .read_text(encoding="utf-8")
-        .replace("n_triplets = 400", 'kind = "file"\nfile = "out/next.tsv"\nvalidation = 0.25')
+        .replace("n_triplets = 900", 'kind = "file"\nfile = "out/next.tsv"\nvalidation = 0.25')
     )
     Path(config).write_text(text, encoding="utf-8")
-    chosen = {tuple(row) for row in rows[400:435]}
+    chosen = {tuple(row) for row in rows[900:935]}
     for most in (0, 20):
         assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
         plan = load(tmp_path / "out" / "plan")
@@ -346,7 +346,7 @@ def test_power_and_the_next_round(tmp_path, capsys):
         if not most:
             assert main(["collect", "run", "--config", config]) == 0
             assert main(["collect", "next", "--config", config, "--most", "20"]) == 0
-    assert len(plan) == 470
+    assert len(plan) == 970
 
 
 def test_what_a_server_does_not_take_is_said_when_planning(tmp_path, capsys):
