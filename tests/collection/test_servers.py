@@ -658,7 +658,7 @@ def test_replicates_of_one_judge_are_asked_apart_and_pooled(tmp_path, names, cap
     from encoding.collection import Source, export, exported, pool
     from encoding.core import Judgments
 
-    plan, shown, contents = setup(names, captions, n_triplets=60)
+    plan, shown, contents = setup(names, captions, n_triplets=30)
 
     def answer(request):
         lines = request["messages"][-1]["content"].splitlines()
@@ -675,16 +675,16 @@ def test_replicates_of_one_judge_are_asked_apart_and_pooled(tmp_path, names, cap
         for name, more in replicates.items():
             settings = OpenAI("toy", **({"prompt": "captions-text", "url": url, "name": name} | more))
             annotator = settings.open(contents)
-            assert collect(plan, shown, contents, annotator, store).outcomes["valid"] == 60
+            assert collect(plan, shown, contents, annotator, store).outcomes["valid"] == 30
             setting = store.find_setting(annotator.identity())
             export(Source(plan, shown, contents, store, setting, name), tmp_path / name)
             parts.append(exported(tmp_path / name))
-    assert len(seen) == 60 * len(replicates)  # none was taken for another
-    assert sum("You are a painter." in body["messages"][0]["content"] for body, _, _ in seen) == 60
+    assert len(seen) == 30 * len(replicates)  # none was taken for another
+    assert sum("You are a painter." in body["messages"][0]["content"] for body, _, _ in seen) == 30
     pooled, reliability = pool(Judgments.concat(parts))
     assert max(reliability, key=reliability.get) != "hot"
     assert reliability["hot"] < 0.8 < min(value for name, value in reliability.items() if name != "hot")
-    assert len(pooled) == 60
+    assert len(pooled) == 30
 
 
 if __name__ == "__main__":

@@ -347,10 +347,21 @@ class AnswerStore:
             sums: dict[str, float] = json.loads(kept[1]) if kept else dict.fromkeys((*TAKEN, *OUTCOMES), 0.0)
             if upto < last:
                 sums = self._added(setting, upto, last, sums)
-                if not self.base.execute("PRAGMA query_only").fetchone()[0]:
-                    row = (setting, last, json.dumps(sums))
-                    self.base.execute("INSERT OR REPLACE INTO summaries (setting, upto, sums) VALUES (?, ?, ?)", row)
+                self._keep_summary(setting, last, sums)
             return sums
+
+    def _keep_summary(self, setting: int, last: int, sums: Mapping[str, float]) -> None:
+        """Keep sums for the next time, also where nothing else is written: they are made of what is there."""
+        read_only = self.base.execute("PRAGMA query_only").fetchone()[0]
+        row = (setting, last, json.dumps(sums))
+        try:
+            self.base.execute("PRAGMA query_only = 0")
+            self.base.execute("INSERT OR REPLACE INTO summaries (setting, upto, sums) VALUES (?, ?, ?)", row)
+        except sqlite3.OperationalError:  # a folder that may not be written to, or a process that is writing for long
+            if not read_only:
+                raise
+        finally:
+            self.base.execute(f"PRAGMA query_only = {read_only}")
 
     def _added(self, setting: int, upto: int, last: int, sums: dict[str, float]) -> dict[str, float]:
         newer = self.base.execute(
