@@ -92,33 +92,36 @@ def written(cells: dict) -> str:
             continue
         mean = table.groupby(["design", "judgments"])[["accuracy", "loss", "similarity", "dims"]].mean()
         spread = table.groupby(["design", "judgments"])["loss"].std()
-        seeds = table["seed"].nunique()
         most = max(power.numbers)
-        goal = table[(table["design"] == "random") & (table["judgments"] == most)].groupby("seed")["loss"].mean()
         cpu = sum(cell["cpu_seconds"] for name, cell in cells.items() if name.startswith(f"{size}/"))
+        designs = [design for design in ORDER if design in set(table["design"])]
+        seeds = {design: sorted(table.loc[table["design"] == design, "seed"].unique()) for design in designs}
         lines += [
-            f"## {power.n_stimuli:,} stimuli, {power.n_dims} dimensions, {seeds} seed{'s' if seeds > 1 else ''}", "",
+            f"## {power.n_stimuli:,} stimuli, {power.n_dims} dimensions", "",
             f"The truth itself: accuracy {table['best_accuracy'].mean():.3f}, cross-entropy "
             f"{table['best_loss'].mean():.3f}. {cpu / 60:.1f} minutes of processor.", "",
-            "| design | judgments | accuracy | cross-entropy | SD over seeds | similarity r | dimensions |",
-            "|---|---|---|---|---|---|---|",
+            "| design | seeds | judgments | accuracy | cross-entropy | SD over seeds | similarity r | dimensions |",
+            "|---|---|---|---|---|---|---|---|",
         ]  # fmt: skip
-        designs = [design for design in ORDER if design in set(table["design"])]
         for design in designs:
             for n, row in mean.loc[design].iterrows():
                 sd = spread.loc[(design, n)]
                 lines.append(
-                    f"| {design} | {n:,} | {row['accuracy']:.3f} | {row['loss']:.4f} | "
+                    f"| {design} | {len(seeds[design])} | {n:,} | {row['accuracy']:.3f} | {row['loss']:.4f} | "
                     f"{f'{sd:.4f}' if math.isfinite(sd) else '-'} | {row['similarity']:.3f} | {row['dims']:.1f} |"
                 )
-        lines += ["", f"Judgments needed for the cross-entropy of {most:,} random ones ({goal.mean():.4f}):", "",
-                  "| design | judgments | share of random | range over seeds |", "|---|---|---|---|"]  # fmt: skip
+        goal = table[(table["design"] == "random") & (table["judgments"] == most)].groupby("seed")["loss"].mean()
+        lines += [
+            "", f"Judgments needed for the cross-entropy of {most:,} random ones, by the mean of the same seeds:", "",
+            "| design | seeds | judgments | share of random | range over seeds |", "|---|---|---|---|---|",
+        ]  # fmt: skip
         for design in designs:
-            n = needed(table, goal.mean(), design)
-            each = [needed(table[table["seed"] == seed], goal[seed], design) for seed in goal.index]
+            own = table[table["design"] == design]
+            n = needed(own, goal[seeds[design]].mean(), design)
+            each = [needed(own[own["seed"] == seed], goal[seed], design) for seed in seeds[design]]
             span = f"{number(min(each))} to {number(max(each))}" if len(each) > 1 else "-"
             share = f"{n / most:.2f}" if math.isfinite(n) else "-"
-            lines.append(f"| {design} | {number(n)} | {share} | {span} |")
+            lines.append(f"| {design} | {len(each)} | {number(n)} | {share} | {span} |")
         lines.append("")
     return "\n".join(lines)
 
