@@ -85,8 +85,8 @@ def written(cells: dict) -> str:
     lines = ["# How many judgments", "", "By `benchmarks/power.py`; a judge of temperature 1, hard answers. \"active\" "
              "is what `encoding collect next` does: triplets that three embeddings, each of 70 % of the judgments, "
              "disagree about, and 30 % by chance. \"uncertain\" takes those of which one embedding is least certain.",
-             "", "Their penalties are chosen by a quarter of the triplets drawn by chance: chosen by all, one of five seeds "
-             "ended at a cross-entropy of .646 instead of .554.", "",
+             "", "Their penalties are chosen by a quarter of the triplets drawn by chance: chosen by all, one of five "
+             "seeds ended at a cross-entropy of .646 instead of .554.", "",
              "![Test cross-entropy against judgments](power.svg)", ""]  # fmt: skip
     for size, power in SIZES.items():
         table = rows_of(cells, size)
