@@ -5,8 +5,8 @@ import doctest
 import importlib
 import re
 import runpy
-import shutil
 import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
