@@ -113,6 +113,17 @@ def test_links_lead_somewhere(path):
     links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
     local = [link for link in links if not re.match(r"[a-z]+:", link)]
     assert [link for link in local if not (path.parent / link).exists()] == []
+    parts = re.findall(r"\]\(([^)\s#:]*)#([^)\s]+)\)", text)
+    assert [
+        f"{file}#{part}" for file, part in parts if part not in headings(path.parent / file if file else path)
+    ] == []
+
+
+def headings(path: Path) -> set[str]:
+    """Anchors of a page: its headings in small letters, without punctuation, with dashes for blanks."""
+    lines = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
+    titles = [line.lstrip("#").strip() for line in lines if re.match(r"#{1,6} ", line)]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_readme_shows_a_picture():
