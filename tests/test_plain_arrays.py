@@ -14,6 +14,7 @@ import pytest
 from nilearn.datasets import load_fsaverage
 from nilearn.maskers import NiftiMasker
 from nilearn.surface import SurfaceImage
+from scipy import sparse
 from sklearn import linear_model
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -311,3 +312,41 @@ def test_names_complete_before_they_are_imported():
         "assert not {'sklearn', 'scipy', 'torch', 'nibabel', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# What numpy would read as something else
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: np.ma.masked_greater(a, 1.0), "is a masked array with [0-9]+ masked values"),
+        (lambda a: a + 1j, "holds complex128, but real numbers were needed"),
+        (lambda a: a.astype(str), "holds <U[0-9]+, but real numbers"),
+        (lambda a: (a * 100).astype("datetime64[s]"), r"holds datetime64\[s\], but real numbers"),
+        (lambda a: sparse.csr_matrix(a), r"is sparse \(csr_matrix\).*pass \.toarray\(\)"),
+        (lambda a: np.full(a.shape, {}, dtype=object), "cannot be read as numbers"),
+        (lambda a: a + 1e9, "cannot be held in float32"),
+    ],
+    ids=["masked", "complex", "text", "dates", "sparse", "objects", "offset"],
+)
+def test_arrays_that_numpy_would_change_without_a_word_are_refused(change, message):
+    X, Y = planted()
+    for given in ((change(X["a"]), Y), (X["a"], change(Y))):
+        with pytest.raises(encoding.EncodingError, match=message):
+            encoding.cross_validate(*given, groups=RUNS)
+
+
+def test_a_masked_array_without_masked_values_is_read():
+    X, Y = planted()
+    plain = encoding.cross_validate(X["a"], Y, groups=RUNS).to_frame()
+    masked = encoding.cross_validate(np.ma.masked_greater(X["a"], 1e9), Y.astype("f8"), groups=RUNS).to_frame()
+    pd.testing.assert_frame_equal(plain, masked)
+    assert len(repr(encoding.cross_validate(X["a"], Y, groups=RUNS))) < 200
+
+
+def test_a_constant_in_the_targets_changes_no_coefficient():
+    X, Y = planted()
+    plain, moved = (encoding.RidgeCV(fit_intercept=True).fit(X["a"], Y + offset) for offset in (0.0, 1e8))
+    np.testing.assert_allclose(plain.coef_, moved.coef_, atol=1e-5)
+    np.testing.assert_allclose(moved.intercept_ - plain.intercept_, 1e8, rtol=1e-9)

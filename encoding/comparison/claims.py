@@ -161,9 +161,9 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     level = float(tests.facts["settings"]["p_level"])
     n_places = len(tests.places)
     there = list(tests.comparable)
-    everyone = [f"space {space}" for space in tests.spaces]  # also those that could not take part
     if len(there) < 2:
-        note = _note(tests, "spaces", *everyone) or "there is one feature space only"
+        told = (_note(tests, "spaces"), _note_by_space(tests))  # also of spaces that could not take part
+        note = "; ".join(filter(None, told)) or "there is one feature space only"
         rows = [
             (*_place(tests, place), "", "", np.nan, "", *[np.nan] * 6, int(tests.n_targets[place]), NOT_TESTED, note)
             for place in range(n_places)

@@ -71,6 +71,9 @@ class RsaResult:
     exclusions: tuple[Exclusion, ...]
     facts: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"RsaResult({self.settings.name!r}, {self.scores!r}, {len(self.table)} rows of regions)"
+
 
 def compare_similarity(
     settings: Rsa,

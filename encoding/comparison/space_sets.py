@@ -125,8 +125,8 @@ class SpaceSets:
         if rank > self.n / 2:
             keep = max(1, self.n // 4)
             self.notes[f"space {name}"] = (
-                f"{CUT} {keep} principal components of its {rank} dimensions, because more than half as many "
-                f"dimensions as samples ({self.n}) cannot be estimated: it is not compared with other spaces"
+                f"{CUT} {keep} principal components of its {rank} dimensions, which are more than half of "
+                f"the {self.n} samples: not compared with other spaces"
             )
             axes = np.linalg.eigh(gram)[1][:, ::-1][:, :keep]
             leading = first @ axes

@@ -314,7 +314,7 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
     check_precision(values, features, where)
 
 
-def check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -> None:
+def check_precision(values: np.ndarray, features: tuple[str, ...], where: str, what: str = "features") -> None:
     """Refuse columns whose variation is lost in float32, such as seconds since 1970."""
     spread = np.ptp(values, axis=0) / 2
     with np.errstate(over="ignore"):
@@ -324,7 +324,7 @@ def check_precision(values: np.ndarray, features: tuple[str, ...], where: str) -
     if lost.any():
         column = int(np.flatnonzero(lost)[0])
         raise DataError(
-            f"{where}: {lost.sum()} features cannot be held in float32, the first is {features[column]!r}: it runs "
+            f"{where}: {lost.sum()} {what} cannot be held in float32, the first is {features[column]!r}: it runs "
             f"from {values[:, column].min():.9g} to {values[:, column].max():.9g}. Subtract a constant from "
             f"the column, or change its unit."
         )

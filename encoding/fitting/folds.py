@@ -27,6 +27,9 @@ class Fold:
     inner: tuple[tuple[np.ndarray, np.ndarray], ...]
     average: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Fold({len(self.train)} rows train, {len(self.test)} test, {len(self.inner)} inner folds)"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Folds:
@@ -69,6 +72,10 @@ class Folds:
         tested = np.concatenate([fold.test for fold in self.folds])
         if len(np.unique(tested)) != len(tested):
             raise SplitError("A sample is tested in more than one outer fold; scores would count it twice.")
+
+    def __repr__(self) -> str:
+        inner = sorted({len(fold.inner) for fold in self.folds})
+        return f"Folds({len(self.folds)} outer, {' or '.join(map(str, inner))} inner, {self.samples!r})"
 
     def _check_rows(self, fold: Fold, where: str) -> None:
         """Check that rows exist and are listed once, and that averages count from 0."""

@@ -7,6 +7,7 @@ files a quoted cell must end in the line in which it begins. pandas alone would 
 import csv
 import io
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ MISSING = ("n/a", "")
 STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimulus_id", "video_id", "video")
 # What pandas calls a column without a name, also after the table was written again, and what it and R call row numbers.
 NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+|_level_\d+)?|)")
+EXCERPT = reprlib.Repr()
+EXCERPT.maxstring = 60  # a file that is no table has cells of any length
 ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1"}
 
 
@@ -164,8 +167,10 @@ def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
         bad[:] = True  # times would count as nanoseconds
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
+        alone = " It is the only column: are the cells separated by tabs?" if len(frame.columns) == 1 else ""
         raise DataError(
-            f"{where}: column {column!r} holds {frame[column].iloc[row]!r} in row {row + 1}; a number was needed."
+            f"{where}: column {EXCERPT.repr(column)} holds {EXCERPT.repr(frame[column].iloc[row])} in row {row + 1}; "
+            f"a number was needed.{alone}"
         )
     return values.to_numpy(dtype=np.float64)
 

@@ -6,26 +6,37 @@ from typing import Any
 import pandas as pd
 
 from ..drawing.answer import Answer, Person, Verdict
+from .bounds import chance_line, chance_of
 from .composer import Composer
 from .results import Result
 from .selection import Chart
-from .verdicts import NOTHING_TESTED, PLACE, headline
+from .verdicts import PLACE, headline, untested
+
+NO_CHANCE = "No space was tested against chance: nothing is claimed about where responses are predicted."
 
 
 def answers(composer: Composer) -> tuple[Answer, ...]:
-    """Make a table of verdicts for every chart whose regions were tested, or say that none was; none with one space."""
+    """Make a table of verdicts for every chart whose regions were tested, or say why none was, and what is tested."""
+    if not composer.single:
+        return ()
+    chance = chance_of(composer.results, composer.group)
     found = []
     for chart in composer.charts if len(composer.single) > 1 else ():
         verdicts = composer.verdicts_of(chart)
         if len(verdicts) and verdicts["tested"].any():
-            found.append(_answer(composer, chart, verdicts))
-    if not found and len(composer.single) > 1:
-        return (Answer("Which space is ahead", NOTHING_TESTED, ()),)
+            found.append(_answer(composer, chart, verdicts, chance_line(chart, chance, named=False)))
+    if not found:
+        several = len(composer.single) > 1
+        told = [untested(composer.verdicts)] if several else []
+        lines = {chart.title: chance_line(chart, chance, named=not several) for chart in composer.charts}
+        told += [f"{chart}: {line}" if line else NO_CHANCE for chart, line in lines.items()]
+        title = "Which space is ahead" if several else f"Where {composer.single[0]} predicts responses"
+        return (Answer(title, " ".join(dict.fromkeys(told)), ()),)
     # Those that name a space come first: the others can wait.
     return tuple(sorted(found, key=lambda answer: not any(row.best for row in answer.rows)))
 
 
-def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame) -> Answer:
+def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame, chance: str) -> Answer:
     several = composer.results if len(composer.results) > 1 else []
     own = {result.subject: _by_place(result) for result in several}
     rows = []
@@ -41,7 +52,9 @@ def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame) -> Answer:
             )
         )  # fmt: skip
     key = tuple((name, composer.colors[name]) for name in composer.single)
-    return Answer(f"{chart.title}: which space is ahead", headline(verdicts), tuple(rows), key=key)
+    return Answer(
+        f"{chart.title}: which space is ahead", f"{headline(verdicts)} {chance}".rstrip(), tuple(rows), key=key
+    )
 
 
 def _by_place(result: Result) -> Mapping[tuple[str, ...], Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the report says beside winners: signal beyond nuisance spaces, and bounds of what any model could reach."""
+"""What the report says beside winners: spaces against chance, beyond nuisance spaces, and bounds of any model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +11,67 @@ from .selection import Chart
 from .verdicts import PLACE
 
 BEYOND, ABOVE_0 = "beyond", "above 0"
+CHANCE = ("chance", ABOVE_0)  # claims of one participant, and of a group
+ABOVE, NOT_TESTED = ("above chance", ABOVE_0), "not tested"  # verdicts
+
+
+def chance_of(results: Sequence[Result], group: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Select the claims about single spaces: of the only participant, or of the group; may be empty."""
+    claims = results[0].claims if len(results) == 1 else group.get("claims", pd.DataFrame())
+    return claims[claims["claim"].isin(CHANCE)] if len(claims) else claims
+
+
+def chance_line(chart: Chart, claims: pd.DataFrame, *, named: bool) -> str:
+    """Count, or name, the regions of a chart in which each space predicts responses; "" without claims."""
+    here = _of_chart(claims, chart)
+    if here.empty:
+        return ""
+    if here["region"].nunique() == 1:
+        return f"{'; '.join(here['space'].str.cat(here['verdict'], ' '))}."
+    found = []
+    for space, rows in here.groupby("space", sort=False):
+        tested = rows[rows["verdict"] != NOT_TESTED]
+        above = [str(region) for region in tested.loc[tested["verdict"].isin(ABOVE), "region"]]
+        where = f" ({', '.join(above)})" if named and above else ""
+        found.append(f"{space} in {len(above)} of {len(tested)}{where}" if len(tested) else f"{space} was not tested")
+    kind = "Above chance" if (here["claim"] == CHANCE[0]).any() else "U above 0 in the mean of participants"
+    return f"{kind}: {'; '.join(found)} regions."
+
+
+def chance_table(chart: Chart, claims: pd.DataFrame) -> list[page.Block]:
+    """Table of U of every space in every region, with its interval and test; none without claims."""
+    here = _of_chart(claims, chart)
+    if here.empty:
+        return []
+    here = chart.named(here)
+    of_group = "n_ahead" in here
+    frame = pd.DataFrame({
+        "region": here["region"],
+        "space": here["space"],
+        "U (95% interval)": [_estimate(*values) for values in here[["value", "low", "high"]].to_numpy(float)],
+        "p": here["p"],
+        "q": here["q"],
+        **({"above 0 in": [f"{a} of {n}" for a, n in zip(here["n_ahead"], here["n_subjects"], strict=True)]}
+           if of_group else {"p, corrected": here["p_fwe"]}),
+        "verdict": here["verdict"],
+    })  # fmt: skip
+    test = (
+        "p of the mean over participants, one-sided, with the variance over participants and stimuli"
+        if of_group
+        else "p against chance, one-sided, by exchanging what the methods name; corrected: for all regions and spaces"
+    )
+    caption = (
+        f"{chart.title}: U, the variance that runs share through each space; {test}; q over all regions and spaces"
+    )
+    formats = {name: ".3f" for name in ("p", "q", "p, corrected") if name in frame}
+    return [page.DataTable(frame, caption, formats=formats)]
+
+
+def chance_notes(claims: pd.DataFrame) -> list[str]:
+    """List what was assumed or refused of all spaces; what is noted of single ones stands beside the verdicts."""
+    notes = [{*note.split("; ")} for note in claims["note"].fillna("")] if len(claims) else []
+    first = claims["note"].iloc[0].split("; ") if notes and isinstance(claims["note"].iloc[0], str) else []
+    return [f"{note[0].upper()}{note[1:]}." for note in first if note and all(note in found for found in notes)]
 
 
 def beyond_of(results: Sequence[Result], group: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

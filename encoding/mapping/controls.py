@@ -36,7 +36,7 @@ def controls_line(results: Sequence[Result]) -> str:
         line = f"Controls ({', '.join(rest)}): none predicts responses above chance"
     known = {*tested, *([VISION] if seen is not None else [])}
     missing = [f"{name} ({why})" for name, why in untested.items() if name not in known]
-    line = f"{line}{f'. Not tested: {chr(59).join(missing)}' if missing else ''}."
+    line += f". Not tested: {'; '.join(missing)}." if missing else "."
     if seen:
         line += (
             f" Low-level vision (luminance, contrast, edges, change) predicts responses above chance "

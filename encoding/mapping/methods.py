@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .results import TargetTests
 from .rsa_maps import describe_choices
+from .significance import EXCHANGED
 from .summary import Summary
 
 LISTS = {
@@ -16,8 +18,8 @@ LISTS = {
 }
 
 
-def describe_methods(summary: Summary) -> str:
-    """Write the methods of a run in words that can go into a paper."""
+def describe_methods(summary: Summary, tests: TargetTests | None = None) -> str:
+    """Write the methods of a run in words that can go into a paper; `tests` are those of feature spaces."""
     settings = summary.settings
     parts = [_responses(summary, settings["load"])]
     if summary.models:
@@ -26,6 +28,7 @@ def describe_methods(summary: Summary) -> str:
             _folds(summary, settings["split"]),
             _models(summary),
             _scores(summary),
+            *_of_spaces(tests),
         ]
     parts += [describe_choices(choices) for choices in summary.rsa.values()]
     parts += _recipe(settings.get("recipe"))
@@ -237,6 +240,31 @@ def _tests(summary: Summary) -> str:
             "discovery rate over all regions and pairs; they do not generalise over stimuli, and name no winner."
         )
     return text
+
+
+def _of_spaces(tests: TargetTests | None) -> list[str]:
+    """Describe the tests of feature spaces."""
+    if tests is None:
+        return []
+    text = (
+        "U is the share of the variance of responses that is linear in a feature space and shared by runs: the mean "
+        "over pairs of different runs of C_r' inv(S) C_s, with C_r the products of features and responses of run r and "
+        "S those of features over all runs, scaled so that it is unbiased in the number of features."
+    )
+    if tests.exchanged in EXCHANGED and tests.n_permutations:
+        text += (
+            f" Against chance, the same statistic was drawn {tests.n_permutations:,} times under the null by "
+            f"exchanging {EXCHANGED[tests.exchanged]}. p is corrected for all targets and feature spaces by their "
+            "maximum (family-wise error), or over them by the false discovery rate (Benjamini & Hochberg 1995) of p "
+            "from Pearson III distributions with pooled skewness."
+        )
+    if len(tests.spaces) > 1:
+        text += (
+            f" A feature space is named where its U is above 0 (one-sided p times the number of spaces at most "
+            f"{tests.level:g}) and above that of every other space (two-sided p at most {tests.level:g} each), with "
+            "the variance of U over runs."
+        )
+    return [text]
 
 
 def _recipe(recipe: Mapping[str, Any] | None) -> list[str]:

@@ -12,7 +12,17 @@ from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import alpha_chart, split_chart
 from .answer import answers
-from .bounds import beyond_line, beyond_of, beyond_table, signal_line, signal_tables
+from .bounds import (
+    beyond_line,
+    beyond_of,
+    beyond_table,
+    chance_line,
+    chance_notes,
+    chance_of,
+    chance_table,
+    signal_line,
+    signal_tables,
+)
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
@@ -24,7 +34,7 @@ from .selection import Chart
 from .settings import Maps
 from .significance import differences_tested, explain_verdicts, significant_targets, verdict_table
 from .summary import SolverSummary
-from .verdicts import NOTHING_TESTED, headline
+from .verdicts import headline, untested
 from .viewer import VIEWER, write_viewer
 
 KINDS = {"voxel": "voxels", "vertex": "vertices", "grayordinate": "grayordinates", "column": "columns"}
@@ -34,8 +44,7 @@ FEW_SAMPLES = 100
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 RECURRING = (
     'The same stimuli recur in training and held-out data (repeats = "condition"). Random features that tell stimuli '
-    "apart predict such responses too, so that no accuracy on this page says anything about the features: nothing is "
-    "claimed."
+    "apart predict such responses too, so that no accuracy on this page says anything about the features"
 )
 
 
@@ -125,17 +134,23 @@ def claims(composer: Composer) -> page.Section | None:
             sentences.append(f"{chart.title}: {headline(verdicts)}")
             blocks.append(verdict_table(chart.title, verdicts))
     if not tested and len(composer.single) > 1:
-        sentences.append(NOTHING_TESTED)
-    if not tested and composer.summary.settings["split"]["repeats"] == "condition":
-        sentences.append(RECURRING)
+        sentences.append(untested(composer.verdicts))
+    chance = chance_of(composer.results, composer.group)
+    for chart in composer.charts:
+        line = chance_line(chart, chance, named=True)
+        sentences.append(f"{chart.title}: {line}" if line else "")
+    explained = explain_verdicts(composer.verdicts) if tested else ""
+    sentences.append(" ".join(note for note in chance_notes(chance) if note not in explained))
+    if composer.summary.settings["split"]["repeats"] == "condition":
+        rest = "the tests do, since they exchange features between stimuli" if len(chance) else "nothing is claimed"
+        sentences.append(f"{RECURRING}: {rest}.")
     beyond = beyond_of(composer.results, composer.group)
     nuisance = composer.summary.settings.get("compare", {}).get("nuisance", ())
     for chart in composer.charts:
         sentences.append(beyond_line(chart, beyond, nuisance))
         blocks += beyond_table(chart, beyond)
     sentences += [controls_line(composer.results), ceiling_line(composer.results), signal_line(composer.group)]
-    if tested:
-        sentences.append(explain_verdicts(composer.verdicts))
+    sentences.append(explained)
     said = [sentence for sentence in sentences if sentence]
     told: list[page.Block] = [page.Text("\n\n".join(said))] if said else []
     intro = "Names, sentences and fading of tested maps go back to these tests; everything else is description."
@@ -150,6 +165,9 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
         for metric, there in over.items():
             if there:
                 blocks.append(_scores_table(composer, chart, metric))
+    chance = chance_of(composer.results, composer.group)
+    for chart in composer.charts:
+        blocks += chance_table(chart, chance)
     blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
     blocks += signal_tables(composer.charts, composer.group)
     return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
@@ -209,7 +227,7 @@ def about(composer: Composer) -> page.Section:
     versions = "\n".join(f"{name} {version}" for name, version in summary.versions.items())
     versions += f"\ndevice: {summary.device}\nseed: {summary.settings['seed']}"
     blocks: list[page.Block] = [
-        page.Text(describe_methods(composer.summary)),
+        page.Text(describe_methods(composer.summary, composer.results[0].tests)),
         page.Code(composer.summary.config, "Configuration, as given"),
     ]
     if composer.summary.expanded:

@@ -62,6 +62,10 @@ class TargetTests:
         Largest p of the rule.
     notes : mapping of str to str
         What was refused or assumed, by subject.
+    exchanged : str
+        What was exchanged under the null: "runs", "runs and shifts", "stimuli", or "nothing".
+    n_permutations : int
+        Number of draws.
     """
 
     spaces: tuple[str, ...]
@@ -71,6 +75,8 @@ class TargetTests:
     winner: np.ndarray
     level: float
     notes: Mapping[str, str]
+    exchanged: str = "runs"
+    n_permutations: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -175,7 +181,8 @@ class Result:
         nothing = np.full(found["u"].shape, np.nan, dtype=np.float32)
         u, p_fwe, q = (found.get(name, nothing) for name in ("u", "p_fwe", "q"))
         level = float(facts["settings"]["p_level"])
-        return TargetTests(self.tested, u, p_fwe, q, found["winner"].astype(int), level, facts["notes"])
+        winner, scheme = found["winner"].astype(int), (facts["exchanged"], int(facts["n_permutations"]))
+        return TargetTests(self.tested, u, p_fwe, q, winner, level, facts["notes"], *scheme)
 
     @property
     def background(self) -> Path | None:

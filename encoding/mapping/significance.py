@@ -13,7 +13,7 @@ from .parcels import COLUMNS, Region
 from .results import Result, named_winner, tied
 from .selection import Chart
 from .settings import Maps
-from .verdicts import NOTHING_TESTED, PLACE
+from .verdicts import PLACE, untested
 
 
 def rates_of(result: Result, model: str) -> np.ndarray | None:
@@ -38,6 +38,12 @@ def rates_of(result: Result, model: str) -> np.ndarray | None:
     return discovery_rates(noise_probability(values, np.asarray(result.summary.n_tested), pooled=metric == "pooled_r"))
 
 
+# How draws under the null are made, as captions and methods say it
+EXCHANGED = {
+    "runs": "features of whole runs",
+    "runs and shifts": "features of whole runs and shifting them in a circle, after slow time is projected out",
+    "stimuli": "features between stimuli, alike in all runs",
+}
 UNTESTED_TARGETS = "Targets were not tested: colours show size only, and nothing is claimed of any target."
 
 
@@ -100,7 +106,9 @@ def _rates_of_model(result: Result, model: str) -> tuple[np.ndarray | None, str]
     if tests is None or model not in tests.spaces:
         return None, ""
     q = tests.q[tests.spaces.index(model)]
-    return (q, "test of the feature space against chance, by exchanging runs") if np.isfinite(q).any() else (None, "")
+    if not np.isfinite(q).any():
+        return None, ""
+    return q, f"test of the feature space against chance, by exchanging {EXCHANGED[tests.exchanged]}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -222,7 +230,7 @@ def explain_verdicts(verdicts: pd.DataFrame) -> str:
 def verdict_table(title: str, verdicts: pd.DataFrame) -> page.Block:
     """Table of what may be claimed of the regions of one chart; a sentence where nothing was tested."""
     if not verdicts["tested"].any():
-        return page.Text(f"{title}: {NOTHING_TESTED}")
+        return page.Text(f"{title}: {untested(verdicts)}")
     several = int(verdicts["n_subjects"].max()) > 1
     rows = []
     for row in verdicts.to_dict("records"):

@@ -139,13 +139,13 @@ def headline(verdicts: pd.DataFrame) -> str:
     if verdicts.empty:
         return ""
     if not verdicts["tested"].any():
-        return NOTHING_TESTED
+        return untested(verdicts)
     wins: dict[str, list[str]] = {}
-    undecided, untested = [], []
+    undecided, rest = [], []
     for row in verdicts.to_dict("records"):
         where = str(row["region"])
         if not row["tested"]:
-            untested.append(where)
+            rest.append(where)
         elif row["best"]:
             count = f" ({row['n_leading']}/{row['n_subjects']})" if row["n_subjects"] > 1 else ""
             wins.setdefault(row["best"], []).append(f"{where}{count}")
@@ -154,9 +154,15 @@ def headline(verdicts: pd.DataFrame) -> str:
     found = [f"{space} is ahead in {', '.join(where)}." for space, where in wins.items()]
     if undecided:
         found.append(f"{NO_DIFFERENCE.capitalize()} in {', '.join(undecided)}.")
-    if untested:
-        found.append(f"Not tested: {', '.join(untested)}.")
+    if rest:
+        found.append(f"Not tested: {', '.join(rest)}.")
     return " ".join(found)
+
+
+def untested(verdicts: pd.DataFrame) -> str:
+    """Say that no spaces were compared, and why if that is known."""
+    notes = [note for note in dict.fromkeys(verdicts["note"]) if note] if len(verdicts) else []
+    return f"No spaces were compared: {'; '.join(notes)}." if notes else NOTHING_TESTED
 
 
 def margin_notes(verdicts: pd.DataFrame) -> dict[str, tuple[str, str]]:

@@ -7,10 +7,29 @@ import numpy as np
 import pandas as pd
 
 from ..core import AlignmentError, DataError, FeatureSpace, Responses, Samples, Targets
+from ..embedding.tables import check_precision
 from ..fitting import BandedRidge, EncodingModel, Ridge
 from ..io.images.in_memory import targets_of_mask
 
 SUBJECT = "array"
+
+
+def plain_numbers(values: Any, name: str) -> np.ndarray:
+    """Return an array of real numbers; refuse what numpy would turn into others without a word."""
+    if hasattr(values, "toarray"):
+        raise DataError(f"{name} is sparse ({type(values).__name__}), but a dense array was needed: pass .toarray().")
+    if np.ma.is_masked(values):
+        raise DataError(
+            f"{name} is a masked array with {np.ma.count_masked(values)} masked values, which would be read as if they "
+            "were not. Fill them, or leave the rows or columns out."
+        )
+    given = np.asarray(values)
+    if given.dtype.kind not in "biufO":
+        raise DataError(f"{name} holds {given.dtype}, but real numbers were needed.")
+    try:
+        return given if given.dtype.kind == "f" and given.dtype.itemsize >= 4 else given.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} cannot be read as numbers ({error}).") from error
 
 
 class ArrayData:
@@ -18,7 +37,7 @@ class ArrayData:
 
     def __init__(self, X: Any, Y: Any, groups: Any, targets: Any, stimuli: Any) -> None:
         columns = [str(name) for name in Y.columns] if hasattr(Y, "columns") else None
-        Y = np.asarray(Y, dtype=np.float32)
+        Y = plain_numbers(Y, "Y")
         Y = Y[:, None] if Y.ndim == 1 else Y
         if Y.ndim != 2:
             raise AlignmentError(f"Y has shape {Y.shape}, but (n_samples, n_targets) was needed.")
@@ -41,6 +60,9 @@ class ArrayData:
         samples = Samples(names, position, np.ones(n), run, "stimulus")
         self.spaces = [self._space(name, values, samples) for name, values in name_spaces(X).items()]
         where = as_targets(columns if targets is None and columns else targets, Y.shape[1])
+        if Y.dtype != np.float32:
+            known = np.isfinite(Y).all(axis=0)
+            check_precision(Y[:, known], tuple(f"column {k}" for k in np.flatnonzero(known)), "Y", "targets")
         self.responses = Responses(Y, samples, where, samples, np.zeros((n, 0)), SUBJECT, "array", float("nan"))
         self.described = self._per_stimulus(samples)
 
@@ -50,14 +72,17 @@ class ArrayData:
             values, features = values.values, values.features
         else:
             features = tuple(map(str, values.columns)) if hasattr(values, "columns") else ()
-            values = np.asarray(values, dtype=np.float64)
+            values = plain_numbers(values, f"X[{name!r}]").astype(np.float64, copy=False)
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != len(samples):
             raise AlignmentError(
                 f"X[{name!r}] has shape {values.shape}, but Y has {len(samples)} rows; (n_samples, n_features) with "
                 f"the same rows was needed."
             )
-        return FeatureSpace(name, values, samples, features or tuple(f"{name}_{k + 1}" for k in range(values.shape[1])))
+        features = features or tuple(f"{name}_{k + 1}" for k in range(values.shape[1]))
+        known = np.isfinite(values).all(axis=0)
+        check_precision(values[:, known], tuple(np.array(features)[known]), f"X[{name!r}]")
+        return FeatureSpace(name, values, samples, features)
 
     def _per_stimulus(self, samples: Samples) -> tuple[FeatureSpace, ...]:
         """Make spaces of one row per stimulus; none where rows of a stimulus differ."""

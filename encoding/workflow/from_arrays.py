@@ -87,6 +87,11 @@ class CrossValidation:
     folds: Folds
     weights: Mapping[str, Weights] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        models = ", ".join(one.model for one in self.predictions)
+        n_targets = len(self.predictions[0].targets) if self.predictions else 0
+        return f"CrossValidation(models {models}, {n_targets} targets, {self.folds!r})"
+
     def scores(self, metric: str = "r") -> Scores:
         """Score every model in every target.
 

@@ -119,6 +119,13 @@ def test_two_echoes_without_their_combination_are_both_named(study):
     assert "echo-2" in str(caught.value)
 
 
+def test_a_folder_that_holds_a_link_to_itself_is_read_once(study):
+    before = labels(study)
+    path = study.find("*run-1_*desc-preproc_bold.nii.gz")
+    (path.parent / "again").symlink_to(path.parent)
+    assert labels(study) == before
+
+
 def test_two_tables_of_confounds_are_refused(study):
     path = study.find("*run-1_desc-confounds_timeseries.tsv")
     shutil.copy(path, path.with_name(path.name.replace("timeseries", "regressors")))

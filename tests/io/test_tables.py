@@ -32,6 +32,12 @@ def test_numbers_that_are_none_are_shown(tmp_path):
     path.write_text("stim_id\tjoy\na\t1\nb\thigh\n")
     with pytest.raises(DataError, match="column 'joy' holds 'high' in row 2; a number was needed"):
         numbers_of(read_table(path), "joy", "x")
+    path.write_text(f"{';'.join('abcdefgh' * 20)}\n{';'.join('12345678' * 20)}\n")
+    table = read_table(path)
+    with pytest.raises(DataError, match="It is the only column: are the cells separated by tabs") as caught:
+        numbers_of(table, str(table.columns[0]), "x")
+    assert len(str(caught.value)) < 300
+    path.write_text("stim_id\tjoy\na\t1\nb\thigh\n")
     with pytest.raises(DataError, match=r"no column 'fear'\. There is: stim_id, joy"):
         numbers_of(read_table(path), "fear", "x")
 

@@ -1,6 +1,7 @@
 """Sentences beyond winners say what the tables of claims and bounds hold, and nothing where there is no table."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,10 @@ from encoding.mapping.bounds import (
     beyond_line,
     beyond_of,
     beyond_table,
+    chance_line,
+    chance_notes,
+    chance_of,
+    chance_table,
     signal_line,
     signal_tables,
     similarity_bounds,
@@ -66,6 +71,58 @@ def test_without_claims_about_nuisance_nothing_is_said(make_result):
     assert signal_line({}) == ""
     assert signal_tables([CHART], {}) == []
     assert similarity_bounds(CHART, {}, "patterns") == []
+
+
+def against_chance(rng, claim="chance"):
+    rows = []
+    for region in (*REGIONS, "elsewhere"):
+        for space in ("one", "two"):
+            verdict = ["above chance", "not above chance", "not tested"][rng.integers(3)]
+            value = np.nan if verdict == "not tested" else rng.normal()
+            of = {"claim": claim, "space": space, "value": value, "low": value - 1, "high": value + 1, "p": 0.2}
+            of |= {"p_fwe": 0.3, "q": 0.25, "verdict": verdict, "note": f"assumed; {space} is odd"}
+            rows += [place(region) | of, place(region) | of | {"claim": "difference", "verdict": "above chance"}]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_spaces_said_to_be_above_chance_are_so_in_the_table(make_result, seed):
+    table = against_chance(np.random.default_rng(seed))
+    results = [replace(make_result("01", [0.1] * 4, [0.2] * 4), claims=table)]
+    found = chance_of(results, {})
+    named, counted = chance_line(CHART, found, named=True), chance_line(CHART, found, named=False)
+    assert named.startswith("Above chance: one ")
+    here = table[(table["claim"] == "chance") & table["region"].isin(REGIONS)]
+    for space, rows in here.groupby("space"):
+        above = rows.loc[rows["verdict"] == "above chance", "region"].tolist()
+        n_tested = int((rows["verdict"] != "not tested").sum())
+        whole = f"{space} in {len(above)} of {n_tested}"
+        assert (whole if n_tested else f"{space} was not tested") in counted
+        assert (f"{whole} ({', '.join(above)})" if above else whole if n_tested else "not tested") in named
+    (block,) = chance_table(CHART, found)
+    assert block.frame["verdict"].tolist() == here["verdict"].tolist()
+    assert chance_notes(found) == ["Assumed."]
+
+
+def test_a_chart_of_one_region_gives_the_verdict_of_each_space(make_result):
+    table = against_chance(np.random.default_rng(3))
+    chart = Chart("All targets", pd.DataFrame([place("elsewhere")]))
+    results = [replace(make_result("01", [0.1] * 4, [0.2] * 4), claims=table)]
+    one, two = table[(table["claim"] == "chance") & (table["region"] == "elsewhere")]["verdict"]
+    assert chance_line(chart, chance_of(results, {}), named=True) == f"one {one}; two {two}."
+
+
+def test_of_several_participants_it_is_the_claim_of_the_group(make_result):
+    results = [make_result("01", [0.1] * 4, [0.2] * 4), make_result("02", [0.1] * 4, [0.2] * 4)]
+    table = against_chance(np.random.default_rng(3), "above 0").assign(n_ahead=1, n_subjects=2)
+    found = chance_of(results, {"claims": table})
+    assert chance_line(CHART, found, named=False).startswith("U above 0 in the mean of participants: one in ")
+    (block,) = chance_table(CHART, found)
+    assert set(block.frame["above 0 in"]) == {"1 of 2"}
+    assert "the variance over participants and stimuli" in block.caption
+    assert chance_line(CHART, chance_of(results, {}), named=True) == ""
+    assert chance_table(CHART, chance_of(results, {})) == []
+    assert chance_notes(chance_of(results, {})) == []
 
 
 def test_shared_signal_is_a_number_and_no_claim():

@@ -306,6 +306,19 @@ def test_methods_name_the_solvers(make_result):
     assert "Where a decomposition failed (mllm), himalaya was used." in text
 
 
+def test_methods_name_the_test_that_was_made(make_result):
+    summary = make_result("01", [0.1], [0.2]).summary
+    nothing = np.zeros((2, 1))
+    tests = TargetTests(("ratings", "mllm"), nothing, nothing, nothing, np.zeros(1, int), 0.05, {}, "runs", 1000)
+    told = describe_methods(summary, tests)
+    assert "drawn 1,000 times under the null by exchanging features of whole runs" in told
+    assert "two-sided p at most 0.05 each" in told
+    stimuli = describe_methods(summary, replace(tests, exchanged="stimuli"))
+    assert "exchanging features between stimuli, alike in all runs" in stimuli
+    assert "Against chance" not in describe_methods(summary, replace(tests, exchanged="nothing", n_permutations=0))
+    assert "U is the share" not in describe_methods(summary)
+
+
 def test_few_samples_are_reported(make_result):
     (warning,) = find_warnings([make_result("01", [0.1], [0.2], n_samples=24)])
     assert warning == "sub-01: 24 samples are few: scores of single targets are mostly noise."

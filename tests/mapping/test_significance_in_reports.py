@@ -90,7 +90,13 @@ def tested(make_result):
     folder.mkdir()
     arrays = {name: getattr(tests, name) for name in ("u", "p_fwe", "q", "winner")}
     np.savez(folder / "targets.npz", **arrays)
-    told = {"spaces": list(tests.spaces), "settings": {"p_level": tests.level}, "notes": {}}
+    told = {
+        "spaces": list(tests.spaces),
+        "settings": {"p_level": tests.level},
+        "notes": {},
+        "exchanged": "runs",
+        "n_permutations": 1000,
+    }
     (folder / "inference.json").write_text(json.dumps(told))
     return read_result(result.folder)
 
@@ -108,7 +114,7 @@ def test_maps_fade_what_did_not_pass_the_test_of_their_own_space(tested):
     fading = fading_of([tested], Maps(), MODELS)
     assert fading.of(tested, "mllm").tolist() == [True, False, False, False]
     assert fading.of(tested, "ratings").tolist() == [False, False, True, False]
-    assert "by exchanging runs" in fading.sentence
+    assert "by exchanging features of whole runs" in fading.sentence
 
 
 def test_regions_as_released_take_the_place_of_the_corrected_ones():

@@ -85,6 +85,14 @@ def test_without_tests_nothing_is_claimed_however_large_the_lead():
     assert NOTHING_TESTED in verdict_table("Toy", verdicts).text
 
 
+def test_where_no_spaces_were_compared_the_reason_is_said():
+    table = scores_table({("01", "V1", "a"): 0.9, ("01", "V1", "b"): 0.1})
+    claims = pd.DataFrame([claim("01", "V1", verdict="not tested", note="b is too wide")])
+    verdicts = judge_regions(table, SPACES, claims)
+    assert headline(verdicts) == "No spaces were compared: b is too wide."
+    assert "b is too wide" in verdict_table("Toy", verdicts).text
+
+
 def test_of_several_subjects_the_claim_is_that_of_the_group():
     claims = pd.DataFrame([
         claim("01", "V1", best="a", p=0.01), claim("02", "V1"), claim(GROUP, "V1", n_named=1, n_leading=2),

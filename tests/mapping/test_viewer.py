@@ -103,7 +103,13 @@ def write_participant(output, subject, targets, seed):
     tests |= {"p_fwe": np.where(won, 0.01, 1.0) * np.ones((3, 1)), "q": np.where(won, 0.001, 1.0) * np.ones((3, 1))}
     (folder / "inference").mkdir(exist_ok=True)
     np.savez(folder / "inference" / "targets.npz", **tests)
-    facts = {"spaces": list(SPACES), "settings": {"p_level": 0.05}, "notes": {}}
+    facts = {
+        "spaces": list(SPACES),
+        "settings": {"p_level": 0.05},
+        "notes": {},
+        "exchanged": "runs",
+        "n_permutations": 1000,
+    }
     (folder / "inference" / "inference.json").write_text(json.dumps(facts))
     write_parcels(folder, parcels_of(targets))
     write_maps(folder / "func", {"sub": subject, "task": "video"}, result.scores, metric="r", pairs=())

@@ -107,10 +107,11 @@ def one_per_hemisphere(files: list[EntityFile], where: str) -> tuple[EntityFile,
 
 
 def single(files: list[EntityFile], where: str) -> EntityFile:
-    """Insist on one file."""
-    if len(files) == 1:
+    """Insist on one file; links to one file, of a folder that holds a link to itself say, are one."""
+    different = list({file.path.resolve(): file for file in reversed(files)}.values())
+    if len(different) == 1:
         return files[0]
-    a, b = files[:2]
+    a, b = different[:2]
     differ = sorted(name for name in {*a.entities, *b.entities} if plain(a.get(name)) != plain(b.get(name)))
     settings = [f"`{SETTINGS[name]}`" for name in differ if name in SETTINGS]
     others = [name for name in differ if name not in (*SETTINGS, "extension", "suffix")]
@@ -120,7 +121,8 @@ def single(files: list[EntityFile], where: str) -> EntityFile:
         advice = f"Choose {' or '.join(others)} with --bids-filter-file."
     else:
         advice = "Remove one of them."
-    raise DataError(f"{where}: {len(files)} files match ({a.path.name}, {b.path.name}). {advice}")
+    shown = (a.path.name, b.path.name) if a.path.name != b.path.name else (a.path, b.path)
+    raise DataError(f"{where}: {len(different)} files match ({', '.join(map(str, shown))}). {advice}")
 
 
 def only(files: list[EntityFile], where: str) -> Path | None:
