@@ -56,5 +56,5 @@ predicted = weights.predict(new.to_numpy())
 print(pd.DataFrame(predicted[:, [0, 25, 50]], index=new.index, columns=["t1", "t26", "t51"]).round(1))
 
 # %%
-# With files, ``keep_weights`` is a key of ``[[fit]]``, ``encoding predict`` does the last step, and the report maps single
-# features. Weights of correlated features are not importances: where features share variance, compare spaces.
+# With files, ``keep_weights`` is a key of ``[[fit]]``, ``encoding predict`` does the last step, and the report maps
+# single features. Weights of correlated features are not importances: where features share variance, compare spaces.
