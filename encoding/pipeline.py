@@ -14,7 +14,7 @@ Every step saves its result with a key of its settings and inputs, and loads it 
 outputs of the steps (`Places`, `Job`, `Loaded`, `Fitted`) are in `workflow/jobs.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,10 +58,18 @@ from .workflow.controls import control_subject, stimulus_prints
 from .workflow.features import fill_spaces, make_spaces
 from .workflow.group_maps import write_group_maps
 from .workflow.inference import infer_all, save_tests
-from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, labelled_targets, subjects_of
+from .workflow.jobs import Fitted, Job, Loaded, Places, finished_subjects, held, labelled_targets, subjects_of
 from .workflow.maps import canvases_of, keep_parcels
 from .workflow.scores import joined_scores, rsa_subject, score_models
-from .workflow.summary import comparison_key, content_keys, require_present_tables, summarise, table_keys
+from .workflow.summary import (
+    comparison_key,
+    content_keys,
+    input_keys,
+    require_different,
+    require_present_tables,
+    summarise,
+    table_keys,
+)
 from .workflow.tables import tables_of, write_group_tables
 from .workflow.weights import keep_weights, map_components, map_weights, weights_key
 
@@ -171,7 +179,7 @@ def load_subject(job: Job) -> Loaded:
         bids_filters=job.filters,
         progress=partial(job.progress, "load"),
     )
-    tables = table_keys(spaces)
+    tables = table_keys(spaces, job.subject) | input_keys(job.study, job.places, spaces)
     spaces, responses = match_stimuli(spaces, name_recordings(responses, spaces))
     spaces, filled = fill_spaces(job.study, spaces, responses)
     settings = job.study.align
@@ -241,7 +249,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     keep_parcels(job, atlases)
     similar = rsa_subject(job, loaded, atlases)
     exclusions = (*loaded.exclusions, *unfit, *fitted.exclusions, *(e for one in similar for e in one.exclusions))
-    sources = {**loaded.tables, **content_keys(loaded.described, atlases, job.study.own_atlases)}
+    sources = {**loaded.tables, **content_keys(loaded.described, atlases, job.study.own_atlases, job.subject)}
     inputs = sources | stimulus_prints(job, loaded)
     key = comparison_key(job, fitted, atlases, exclusions, loaded.responses.warnings, similar, sources=inputs)
     done = finished_result(job.folder, key)
@@ -320,6 +328,7 @@ def run_group(
     progress: StepProgress = silent_steps,
     *,
     again: bool = False,
+    tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
 ) -> Path:
     """Summarise the results of participants and draw the report; of the dataset, only feature tables are looked at.
 
@@ -335,6 +344,8 @@ def run_group(
         Called with the name of the step and the share done.
     again : bool, optional
         Whether to draw again what is up to date.
+    tell : callable, optional
+        Called with a sentence if a participant that is being made has to be waited for.
 
     Returns
     -------
@@ -347,7 +358,10 @@ def run_group(
         If a participant is not finished, participants were made with different settings, or a feature table was changed
         since.
     """
-    with locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),)):
+    with (
+        locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),), tell=tell),
+        held(places, subjects, tell),
+    ):
         sweep_results(places.output_dir / "group")
         return _run_group(study, places, subjects, progress, again=again)
 
@@ -356,6 +370,7 @@ def _run_group(study: Study, places: Places, subjects: Sequence[str], progress: 
     results = [read_result(places.output_dir / f"sub-{subject}") for subject in subjects]
     require_same_settings(results, study.resolved())
     require_present_tables(study, places, results)
+    require_different(results)
     folder, page = places.output_dir / "group", places.output_dir / "report.html"
     tests, found = write_group_tables(study, folder, results)
     canvases = canvases_of(study, places, results)
@@ -413,10 +428,10 @@ def share_report(
         If a participant is not finished, participants were made with different settings, or a label or a path is left.
     """
     output = places.output_dir
-    results = [read_result(output / f"sub-{subject}") for subject in subjects]
-    require_same_settings(results, study.resolved())
-    require_present_tables(study, places, results)
-    with locked(output / "logs", "group", sweeping=((output, "shareable"),)):
+    with locked(output / "logs", "group", sweeping=((output, "shareable"),)), held(places, subjects):
+        results = [read_result(output / f"sub-{subject}") for subject in subjects]
+        require_same_settings(results, study.resolved())
+        require_present_tables(study, places, results)
         tests, found = write_group_tables(study, output / "group", results)
         labels = new_labels(results)
         folders = (

@@ -124,6 +124,15 @@ def write_study(
     return study
 
 
+def planted_judgments(rng, n_stimuli, n_judgments):
+    """Triplets of numbers, the odd one last: stimuli are of two groups, and the one of another group is odd."""
+    rows = np.array([rng.permutation(n_stimuli)[:3] for _ in range(n_judgments)])
+    group = rows % 2
+    alone = np.where(group.sum(axis=1) == 1, group.argmax(axis=1), group.argmin(axis=1))
+    place = np.array([(1, 2, 0), (0, 2, 1), (0, 1, 2)])[alone]
+    return np.take_along_axis(rows, place, axis=1)
+
+
 def make_events(order):
     """Blocks of 8 s with 4 s of rest, the first after 6 s; rest has a row of its own."""
     onset = LEAD + np.arange(len(order)) * (BLOCK + REST)

@@ -571,46 +571,6 @@ def block(path):
         file["dataset"][0, 0] += 1  # a voxel; labels come last
 
 
-# Files of every kind: where, what, and the steps that run again.
-FILES = {
-    "a volume": ("volumes", "derivatives/**/*run-2_space-T1w_desc-preproc_bold.nii.gz", voxel, LOADED),
-    "a mask": ("volumes", "derivatives/**/*run-2_space-T1w_desc-brain_mask.nii.gz", voxel, LOADED),
-    "a volume of another space": ("volumes", "derivatives/**/*run-2_space-MNI_desc-preproc_bold.nii.gz", voxel, ()),
-    "confounds": ("volumes", "derivatives/**/*run-2_desc-confounds_timeseries.tsv", number_of("trans_x"), LOADED),
-    "events": ("volumes", "sub-01/func/*run-2_events.tsv", text("\t8.0\t", "\t7.5\t"), LOADED),
-    "a sidecar, not its repetition time": (
-        *("volumes", "sub-01/func/*run-2_bold.json", text('"TaskName"', '"Note": 1, "TaskName"')),
-        (),
-    ),
-    "features": ("volumes", "stimuli/feature-abc.tsv", number_of("b"), {ABC, JOINT, TESTS} | DRAWN),
-    "labels": ("volumes", "space-T1w_parts.nii.gz", voxel, {TESTS} | DRAWN),
-    "names of regions": ("volumes", "space-T1w_parts.tsv", text("two", "second"), {TESTS} | DRAWN),
-    "a file that nobody reads": ("volumes", "participants.tsv", lambda path: path.write_text("x"), ()),
-    "betas": ("betas", "betas.nii.gz", voxel, LOADED),
-    "trials": ("betas", "trials.tsv", text("clip4", "clip3"), LOADED),
-    "bdata": ("bdata", "fmri_Subject1.h5", block, EVERYTHING),
-}
-
-
-def mismatches_of_files(world, top):
-    """Change every file of one world; returns those after which other steps ran than are listed."""
-    made, wrong = WORLDS[world](top), []
-    for name, (where, pattern, change, steps) in FILES.items():
-        if where != world:
-            continue
-        paths = sorted(made.root.glob(pattern)) or [made.root / pattern]
-        assert len(paths) == 1, paths
-        path, before = paths[0], paths[0].read_bytes() if paths[0].is_file() else None
-        change(path)
-        again = made.again(lambda content: None)  # noqa: ARG005
-        path.unlink()
-        if before is not None:
-            path.write_bytes(before)
-        if again != set(steps):
-            wrong.append((name, f"again {sorted(again - set(steps))}", f"not {sorted(set(steps) - again)}"))
-    return wrong
-
-
 def mismatches(world, top, only=None):
     """Make every change of one world; returns the settings after which other steps ran than are listed."""
     made, wrong = WORLDS[world](top), []

@@ -141,7 +141,7 @@ def _report_group(options: argparse.Namespace, *, again: bool = False) -> int:
     subjects = finished_subjects(places, labels_of(options.participant_label, "sub-"))
     bar = Bar()
     try:
-        page = run_group(study, places, subjects, bar, again=again)
+        page = run_group(study, places, subjects, bar, again=again, tell=say)
     finally:
         bar.close()
     say(f"{len(subjects)} participants: {', '.join(subjects)}")
@@ -200,7 +200,7 @@ def _check_subjects(options: argparse.Namespace, study: "Study", places: "Places
 def _require_disk(jobs: list["Job"]) -> None:
     """Refuse to begin where responses and predictions of all subjects cannot fit; the first one stands for the rest."""
     from ..workflow.checks import expected_footprint
-    from ..workflow.disk import bytes_there, require_space
+    from ..workflow.disk import WEIGHTS, bytes_there, require_space
 
     if not jobs:
         return
@@ -209,7 +209,12 @@ def _require_disk(jobs: list["Job"]) -> None:
     except EncodingError:
         return  # said by the participant itself, which does not stop the others
     if found is not None:
-        missing = sum(max(0, found.work - bytes_there(job.work)) for job in jobs)
+        places = [
+            (size, folder)
+            for job in jobs
+            for size, folder in ((found.work, job.work), (found.weights, job.folder / WEIGHTS))
+        ]
+        missing = sum(max(0, size - bytes_there(folder)) for size, folder in places)
         require_space(jobs[0].places.work_dir, missing, f"the work of {len(jobs)} participants")
 
 

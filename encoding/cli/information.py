@@ -30,6 +30,7 @@ def add_information(commands: Any) -> None:
         "-w", "--work-dir", "--work_dir", type=Path, metavar="WORK_DIR",
         help="where intermediate results are (default: OUTPUT_DIR/work)",
     )  # fmt: skip
+    clean.add_argument("--weights", action="store_true", help="also the weights that keep_weights asked for")
     schema = add_command(commands, "schema", _schema, "print a JSON schema of configurations, for editors")
     schema.add_argument(
         "--format", choices=("json", "markdown"), default="json", help="or a page of all settings (default: json)"
@@ -100,7 +101,7 @@ def _needs(study: "Study", places: "Places", subjects: list[str]) -> list[str]:
     found = expected_footprint(Job(study, places, subjects[0]))
     disk = "known once the data are read"
     if found is not None:
-        total = len(subjects) * (found.work + found.results)
+        total = len(subjects) * (found.work + found.results + found.weights)
         free = size_of(free_space(places.work_dir))
         disk = f"sub-{subjects[0]} {found}; {len(subjects)} participants like it {size_of(total)} ({free} free here)"
     return [f"  disk            {disk}", f"  memory          at most {memory}, for each of --n-jobs"]
@@ -143,10 +144,13 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from ..workflow.disk import clean
+    from ..workflow.disk import clean, size_of, weight_bytes
 
-    freed = clean(options.output_dir, options.work_dir)
-    print(f"{options.output_dir}: {freed / 1e6:.0f} MB of intermediate results removed")
+    freed = clean(options.output_dir, options.work_dir, weights=options.weights)
+    what = "intermediate results and weights" if options.weights else "intermediate results"
+    print(f"{options.output_dir}: {size_of(freed)} of {what} removed")
+    if kept := weight_bytes(options.output_dir):
+        print(f"{options.output_dir}: {size_of(kept)} of weights (keep_weights) stay; --weights removes them too")
     return 0
 
 

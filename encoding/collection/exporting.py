@@ -1,6 +1,6 @@
 """Answers of a store as judgments about a plan: Parquet, and the files of triplets that SPoSE and VICE read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,19 @@ COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tries")
 # All answers are held at once while they are put in order: these need no more digits.
 SMALL = dict.fromkeys(("p1", "p2", "p3", "mass", "latency"), np.float32) | dict.fromkeys(COUNTS, np.int32)
 FILES = {"train": "train_90", "validation": "validation", "test": "test_10", "subset": "subset"}
+
+
+class _Names:
+    """Names in alphabetical order: numbers of the store tell who came first, which must not shape what is written."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self.sorted = sorted(set(names.values()))
+        self._numbers = np.array(sorted(names), dtype=np.int64)
+        self._places = np.array([self.sorted.index(names[number]) for number in sorted(names)], dtype=np.int64)
+
+    def column(self, numbers: np.ndarray) -> Any:
+        """Make a column of names from numbers of the store, (n_rows,)."""
+        return words(self._places[np.searchsorted(self._numbers, numbers)], self.sorted)
 
 
 @dataclass(frozen=True)
@@ -59,11 +72,9 @@ class Source:
     excluded: np.ndarray | None = None
 
     @cached_property
-    def names(self) -> tuple[tuple[list[int], list[str]], tuple[list[int], list[str]]]:
-        """Numbers and names of participants, and of models with their fingerprint."""
-        people, models = self.store.participants(), self.store.models()
-        return (sorted(people), [people[key] for key in sorted(people)]), (
-            sorted(models), [models[key] for key in sorted(models)])  # fmt: skip
+    def names(self) -> tuple["_Names", "_Names"]:
+        """Names of participants, and of models with their fingerprint, by their numbers in the store."""
+        return _Names(self.store.participants()), _Names(self.store.models())
 
     def answers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return row of the plan, identifier in the store and choice of every answer to the plan.
@@ -250,8 +261,7 @@ def _columns(part: dict[str, np.ndarray], source: Source) -> dict[str, Any]:
     if source.excluded is not None:
         weight[source.excluded[row]] = 0
     people, models = source.names
-    columns |= {"participant": words(np.searchsorted(people[0], part["participant"]), people[1])}
-    columns |= {"model": words(np.searchsorted(models[0], part["served"]), models[1])}
+    columns |= {"participant": people.column(part["participant"]), "model": models.column(part["served"])}
     columns |= {"reaction_time": part["reaction"].astype(np.float32)}
     columns |= {"weight": weight, "repeat": plan.repeat[row].astype(np.int32)}
     columns |= {"annotator": words(np.zeros(len(row), dtype=np.int32), (source.annotator,))}

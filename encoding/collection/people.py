@@ -64,6 +64,8 @@ SOURCES = {
     "things": Source((("image1", "image2", "image3"), *ITEMS), ("choice", "odd"), ("subject_id", "session_id", *PEOPLE),
                      ("RT", "rt"), ("date", "datetime"), 1e-3, 1),
 }  # fmt: skip
+# What programs write where nobody answered in time.
+NO_TIME = {"", "n/a", "na", "nan", "none", "null", "undefined", "timeout", "-", "[]"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def read_answers(
     items = np.array([[_number(name, place, path) for name in row] for row in listed], dtype=np.int64).reshape(-1, 3)
     slots = _slots(said, listed, keys, kind.first, path)
     odd = items[np.arange(len(items)), slots]
-    reaction = _seconds(frame.loc[rows, rt], kind.unit) if rt else np.full(len(items), np.nan)
+    reaction = _seconds(frame.loc[rows, rt], kind.unit, path) if rt else np.full(len(items), np.nan)
     answered = _since_1970(frame.loc[rows, when]) if when else np.full(len(items), np.nan)
     expected = frame.loc[rows, "expected"].fillna("").astype(str).tolist() if "expected" in frame else [""] * len(items)
     a, b, c = items.T
@@ -129,7 +131,7 @@ def read_people(path: Path, names: Mapping[str, Any]) -> tuple[list[str], np.nda
     unknown = np.full(len(frame), np.nan)
     return (
         frame[who].fillna("").astype(str).tolist() if who else [""] * len(frame),
-        _seconds(frame[rt], 1.0) if rt else unknown,
+        _seconds(frame[rt], 1.0, path) if rt else unknown,
         _since_1970(frame[when]) if when else unknown,
     )
 
@@ -141,8 +143,8 @@ def _frame(path: Path, source: str) -> pd.DataFrame:
             raise DataError(f"{path}: no .json, .csv or .tsv file of a participant here.")
         return pd.concat([_frame(file, source) for file in files], ignore_index=True)
     if path.suffix in (".json", ".jsonl"):
-        text = path.read_text(encoding="utf-8")
         try:
+            text = path.read_text(encoding="utf-8-sig")
             content = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
         except ValueError as error:
             raise DataError(f"{path}: not valid JSON ({error}).") from error
@@ -260,8 +262,18 @@ def _each(slots: list[int], texts: list[str], listed: list[list[str]], keys: Seq
     return np.array(slots, dtype=np.int64)
 
 
-def _seconds(values: pd.Series, unit: float) -> np.ndarray:
-    return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64) * unit
+def _seconds(values: pd.Series, unit: float, path: Path) -> np.ndarray:
+    """Read reaction times; what is no number and does not say that there is none is refused, such as 1,234."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    texts = values.astype(str).str.strip()
+    odd = numbers.isna() & values.notna() & ~texts.str.lower().isin(NO_TIME)
+    if odd.any():
+        row = int(np.flatnonzero(odd)[0])
+        raise DataError(
+            f"{path}: column {values.name!r} holds {texts.iloc[row]!r} in row {int(values.index[row]) + 1}; a reaction "
+            f"time as a plain number was needed, or n/a."
+        )
+    return numbers.to_numpy(dtype=np.float64) * unit
 
 
 def _since_1970(values: pd.Series) -> np.ndarray:

@@ -65,10 +65,20 @@ def read_ratings(
 
 
 def _table(path: Path, stimulus: str | None, columns: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
-    from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
+    from ..io.tables import (
+        STIMULUS_COLUMNS,
+        numbers_of,
+        read_table,
+        require_no_row_numbers,
+        require_plain_names,
+        stimulus_column,
+    )
 
     frame = read_table(path, text=(*STIMULUS_COLUMNS, stimulus or ""))
     column = stimulus_column([str(name) for name in frame.columns], stimulus, str(path))
+    require_plain_names(frame[column].tolist(), str(path))
+    if not columns:
+        require_no_row_numbers(frame, str(path), column)
     wanted = list(columns) if columns else [name for name in frame.columns if name != column]
     values = np.stack([numbers_of(frame, name, str(path)) for name in wanted], axis=1)
     return frame[column].tolist(), values

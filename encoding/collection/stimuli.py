@@ -13,7 +13,7 @@ from ..core.settings import Count, CountOrZero, NotNegative, OneOf, Text, Unit, 
 from ..core.stimuli import number_name
 from ..io.clips import inside
 from ..io.stimulus_lists import LISTS, list_path, read_list
-from ..io.tables import STIMULUS_COLUMNS, read_stimuli, read_table, stimulus_column
+from ..io.tables import STIMULUS_COLUMNS, read_stimuli, read_table, require_plain_names, stimulus_column
 from .contents import POLICIES, Contents, of_captions, of_frames, of_names, of_videos
 from .frames import FrameTable, Framing, take_frames
 
@@ -133,6 +133,7 @@ def read_captions(settings: Stimuli, base: str | Path) -> dict[str, list[str]]:
         raise DataError(f"{path}: no column of captions ({', '.join(TEXTS)}, caption_1, ...). There is: {columns}.")
     frame = read_table(path, text=(*texts, *STIMULUS_COLUMNS))
     key = stimulus_column(columns, None, str(path))
+    require_plain_names(frame[key].tolist(), str(path))
     captions: dict[str, list[str]] = {}
     names = [number_name(name) if settings.table in LISTS else name for name in frame[key].tolist()]
     for name, row in zip(names, frame[texts].to_numpy().tolist(), strict=True):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
@@ -196,6 +197,20 @@ def write_bytes(path: Path, content: bytes) -> Path:
     return write_atomically(path, write)
 
 
+def _sync(number: int) -> None:
+    """Wait until a file or folder is on the disk, so that a loss of power cannot empty it once it has its name."""
+    with suppress(OSError):  # not on every file system
+        os.fsync(number)
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(number)
+    finally:
+        os.close(number)
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> Path:
     """Write a file under a temporary name and rename it when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -203,10 +218,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> Path:
     try:
         with os.fdopen(handle, "wb") as target:
             write(target)
+            target.flush()
+            _sync(target.fileno())
         umask = os.umask(0)
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only their owner can read
         Path(name).replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

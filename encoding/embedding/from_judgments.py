@@ -161,6 +161,21 @@ class JudgmentTable(FeatureSource):
         if self.frames is not None and not (base / self.frames).is_dir():
             raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
 
+    def inputs_key(self, context: SourceContext) -> str:
+        """Identify judgments and settings.
+
+        Parameters
+        ----------
+        context : SourceContext
+            Folders and other feature spaces.
+
+        Returns
+        -------
+        str
+            Equal if the space would be the same.
+        """
+        return _provenance(self, context.base, context.spaces).key
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Learn dimensions, or load what was learned."""
         return learn(

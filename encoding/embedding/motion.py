@@ -69,6 +69,22 @@ class MotionEnergy(FeatureSource):
         """Find the clips."""
         clips_of(self, base)
 
+    def inputs_key(self, context: SourceContext) -> str:
+        """Identify clips and settings; names of folders do not count.
+
+        Parameters
+        ----------
+        context : SourceContext
+            Folders and other feature spaces.
+
+        Returns
+        -------
+        str
+            Equal if the space would be the same.
+        """
+        clips = clips_of(self, context.base)
+        return digest([STEP, _measured(self), list(clips), [fingerprint(path) for path in clips.values()]])
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Measure all clips, or load what was measured."""
         return measure_motion(self, context.base, context.folder, progress=context.progress)
@@ -105,9 +121,7 @@ def measure_motion(
         If there is no clip, two name one stimulus, one cannot be decoded, or pymoten is not installed.
     """
     names = clips_of(source, base)
-    settings = {
-        key: value for key, value in dataclasses.asdict(source).items() if key not in ("name", "videos", "pattern")
-    }
+    settings = _measured(source)
     place = Path(folder) / f"motion-{digest([STEP, settings])}"
     pyramid: Any = None
     rows, prints = [], []
@@ -125,6 +139,13 @@ def measure_motion(
     provenance = Provenance(STEP, settings | {"name": source.name}, {"videos": digest(prints)}, None, versions())
     features = tuple(f"{source.name}_{number + 1}" for number in range(len(rows[0])))
     return FeatureSpace(source.name, np.stack(rows), Samples.of_stimuli(np.asarray(list(names))), features, provenance)
+
+
+def _measured(source: MotionEnergy) -> dict[str, Any]:
+    """Return the settings that what is measured depends on."""
+    return {
+        name: value for name, value in dataclasses.asdict(source).items() if name not in ("name", "videos", "pattern")
+    }
 
 
 def clips_of(source: Any, base: str | Path) -> dict[str, Path]:

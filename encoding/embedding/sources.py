@@ -87,6 +87,29 @@ class FeatureSource(ABC):
             If a file is missing or cannot be used.
         """
 
+    def inputs_key(self, context: SourceContext) -> str | None:  # noqa: ARG002
+        """Identify the files and settings that a computed space follows from, without computing it.
+
+        By it a group finds participants that were made before an input changed. Spaces that are not `slow` are made and
+        compared by content instead.
+
+        Parameters
+        ----------
+        context : SourceContext
+            Folders and other feature spaces, as for `make_space`.
+
+        Returns
+        -------
+        str or None
+            None, the default, if that cannot be told; nothing is compared then.
+
+        Raises
+        ------
+        DataError
+            If a file is missing.
+        """
+        return None
+
     @abstractmethod
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Read or compute the feature space.

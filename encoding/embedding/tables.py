@@ -27,7 +27,15 @@ from ..core.settings import Count, OneOf, Rule, Text, distinct, settings
 from ..io.embeddings import SUFFIXES, read_embeddings
 from ..io.fetched import absent, require_fetched
 from ..io.store import DESCRIPTION, load
-from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_names, read_table, require_no_row_numbers, stimulus_column
+from ..io.tables import (
+    STIMULUS_COLUMNS,
+    numbers_of,
+    read_names,
+    read_table,
+    require_no_row_numbers,
+    require_plain_names,
+    stimulus_column,
+)
 from .sources import FeatureSource, SourceContext
 
 # Stimulus ids of the emotion-video study, which is what such files are released for.
@@ -175,7 +183,7 @@ def _table(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     if not features:
         raise DataError(f"{where}: no column beside {stimulus!r}; at least one feature is needed.")
     if source.columns is None:
-        require_no_row_numbers(frame, where)
+        require_no_row_numbers(frame, where, stimulus)
     for name in features:
         if name not in frame.columns:
             raise DataError(
@@ -299,6 +307,7 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
         )
     if not values.size:
         raise DataError(f"{where}: {values.shape[0]} stimuli and {values.shape[1]} features; at least one is needed.")
+    require_plain_names(names.tolist(), where)
     series = pd.Series(composed(names))
     repeated = series[series.duplicated()].unique()
     if len(repeated):

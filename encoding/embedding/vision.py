@@ -42,6 +42,22 @@ class LowLevelVision(FeatureSource):
         """Find the clips."""
         clips_of(self, base)
 
+    def inputs_key(self, context: SourceContext) -> str:
+        """Identify the clips.
+
+        Parameters
+        ----------
+        context : SourceContext
+            Folders and other feature spaces.
+
+        Returns
+        -------
+        str
+            Equal if the space would be the same.
+        """
+        clips = clips_of(self, context.base)
+        return digest([STEP, list(clips), [fingerprint(path) for path in clips.values()]])
+
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Measure all clips, or load what was measured."""
         clips = clips_of(self, context.base)

@@ -82,21 +82,40 @@ def _fsl(path: Path, text: str) -> list[Row]:
 
 def _csv(path: Path, text: str) -> list[Row]:
     """Read a CSV, with commas or semicolons, whose columns have any of the usual names."""
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if line.strip()]
     delimiter = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
-    reader = csv.DictReader(lines, delimiter=delimiter)
-    named = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
-    rows = list(reader)
+    header, *cells = _cells(path, lines, delimiter)
+    named = {name.lower(): name for name in header}
+    rows = [dict(zip(header, line, strict=True)) for line in cells]
     if "index" not in named and "id" not in named and rows and "label" in named and "name" in named:
         named["index"] = named.pop("label")  # label is the number where there is a name too
     found = {key: next((named[a] for a in known if a in named), None) for key, known in COLUMNS.items()}
     if found["index"] is None or found["name"] is None:
         raise DataError(
             f"Table {path.name}: no column for the {'number' if found['index'] is None else 'name'} of a region; it "
-            f"has {', '.join(reader.fieldnames or []) or 'none'}. Call the columns index and name."
+            f"has {', '.join(header) or 'none'}. Call the columns index and name."
         )
     kept = {key: column for key, column in found.items() if column is not None}
     return _some(path, [{key: (row[column] or "").strip() for key, column in kept.items()} for row in rows])
+
+
+def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Take lines apart; a lone quotation mark must not join them, and each needs as many cells as the header."""
+    rows: list[list[str]] = []
+    for number, line in enumerate(lines or [""], start=1):
+        try:
+            row = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True), [""])]
+        except csv.Error as error:
+            raise DataError(
+                f"Table {path.name}, line {number}: a quotation mark without its partner ({error})."
+            ) from error
+        if rows and len(row) != len(rows[0]):
+            raise DataError(f"Table {path.name}, line {number}: {len(row)} cells, but the header has {len(rows[0])}.")
+        rows.append(row)
+    twice = next((name for name in rows[0] if rows[0].count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"Table {path.name}: {rows[0].count(twice)} columns are called {twice!r}. Keep one.")
+    return rows
 
 
 def _lines(path: Path, text: str) -> list[Row]:

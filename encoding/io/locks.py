@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from ..core import DataError
-from .atomic import clean_errors, sweep
+from .atomic import clean_errors, sweep, temporary_name
 
 FOLDER = ".locks"
 # Errors of file systems that have no locks of the kernel.
@@ -79,11 +79,35 @@ def _try(lock: BaseFileLock, path: Path, wait: bool, busy: str, tell: Callable[[
 
 
 def _break_dead(path: Path) -> None:
-    """Remove a marker whose owner gave no sign of life; filelock itself does so for processes of this host."""
-    marker = Path(f"{path}.soft")
-    with suppress(OSError):  # there is none, or its owner removed it meanwhile
-        if time.time() - marker.stat().st_mtime > LEASE:
-            marker.unlink()
+    """Remove a marker whose owner gave no sign of life; filelock itself does so for processes of this host.
+
+    Of several that wait, one at a time looks and removes: another could remove the marker that the first one has made
+    meanwhile.
+    """
+    marker, turn = Path(f"{path}.soft"), Path(f"{path}.break")
+    if not _is_dead(marker):
+        return
+    try:
+        os.close(os.open(turn, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        if _is_dead(turn):  # it was killed in its turn; renaming succeeds for one only
+            with suppress(OSError):
+                left = temporary_name(turn, ".old-")
+                turn.rename(left)
+                left.unlink()
+        return
+    try:
+        if _is_dead(marker):
+            marker.unlink(missing_ok=True)
+    finally:
+        turn.unlink(missing_ok=True)
+
+
+def _is_dead(marker: Path) -> bool:
+    try:
+        return time.time() - marker.stat().st_mtime > LEASE
+    except OSError:  # there is none, or its owner removed it meanwhile
+        return False
 
 
 def _owner(path: Path) -> str:

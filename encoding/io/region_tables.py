@@ -100,6 +100,9 @@ def make_table(rows: list[dict[str, str]], name: str) -> RegionTable:
     numbered = [(index, row) for index, row in numbered if index != 0]
     index = tuple(number for number, _ in numbered)
     region = tuple(row["name"].strip() for _, row in numbered)
+    empty = next((number for number, called in zip(index, region, strict=True) if called.lower() in ("", "n/a")), None)
+    if empty is not None:
+        raise DataError(f"Table {name}: region {empty} has no name.")
     _check_unique(index, name, "index", "Number the regions of the right hemisphere after those of the left.")
     _check_unique(region, name, "name", "Add the hemisphere to the name.")
     return RegionTable(
@@ -133,10 +136,9 @@ def _centroids(rows: list[dict[str, str]], name: str) -> tuple[tuple[float, floa
 
 
 def _integer(text: str, name: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DataError(f"Table {name}: index {text!r} is not a whole number.") from None
+    if not re.fullmatch(r"-?[0-9]{1,9}", text.strip()):  # not int(): it knows 1_0, and digits of other scripts
+        raise DataError(f"Table {name}: index {text!r} is not a whole number of up to nine digits.")
+    return int(text)
 
 
 def _check_unique(values: tuple, name: str, column: str, advice: str) -> None:

@@ -25,7 +25,9 @@ STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimul
 NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+|_level_\d+)?|)")
 EXCERPT = reprlib.Repr()
 EXCERPT.maxstring = 60  # a file that is no table has cells of any length
-ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1"}
+ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1", "id", "#", "no", "no.", "nr", "nr."}
+# Characters that nobody sees, which make two names of one: zero-width blanks and joiners, marks of direction and order.
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 
 
 def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -40,8 +42,10 @@ def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
         frame = _parquet(path) if path.suffix == ".parquet" else _delimited(path, text)
     except DataError:
         raise
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}).") from error
+    # Of pyarrow, errors are of many kinds.
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, csv.Error) as error:
+        advice = " Save it as UTF-8 text." if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(f"{path}: cannot be read as a table ({error}).{advice}") from error
     for name in text:
         if name in frame.columns:
             frame[name] = frame[name].astype(object).where(frame[name].notna(), "").astype(str).str.strip()
@@ -77,6 +81,10 @@ def _delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
     else:
         header, cells = _cells_of_csv(content.decode("utf-8"), path)
     names = _checked_names(header, path)
+    if all(_is_number(name) for name in names):
+        raise DataError(f"{path}: its first line holds numbers ({', '.join(names[:3])}), but names were needed.")
+    if path.suffix == ".tsv" and all(_is_quoted(name) for name in names):
+        raise DataError(f"{path}: its cells are in quotation marks, which BIDS does not know. Write them without.")
     wrong = next((row for row, n in enumerate(cells) if n != len(names)), None)
     if wrong is not None:
         what = "is empty" if not lines[wrong].strip() else f"has {cells[wrong]} cells"
@@ -122,10 +130,43 @@ def _checked_names(columns: Sequence[str], path: Path) -> list[str]:
     return names
 
 
-def require_no_row_numbers(frame: pd.DataFrame, where: str) -> None:
-    """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns."""
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.lower() not in ("nan", "inf", "infinity")  # which may be names
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+
+
+def require_plain_names(names: Sequence[str], where: str) -> None:
+    """Refuse names of stimuli that are in quotation marks throughout, or hold characters that nobody sees."""
+    given = [name for name in names if name]
+    if given and all(_is_quoted(name) for name in given):
+        raise DataError(
+            f"{where}: the names of stimuli are in quotation marks ({given[0]}), which BIDS does not know. Write them "
+            f"without."
+        )
+    hidden = next((name for name in given if INVISIBLE.search(name)), None)
+    if hidden is not None:
+        shown = hidden.encode("unicode_escape").decode()
+        raise DataError(f"{where}: the name '{shown}' holds a character that cannot be seen. Remove it.")
+
+
+def require_no_row_numbers(frame: pd.DataFrame, where: str, stimulus: str | None = None) -> None:
+    """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns.
+
+    They write them first: a column before that of the stimuli numbers rows whatever its name is.
+    """
     columns = [str(name) for name in frame.columns]
-    counted = [name for name in columns if name.lower() in ROW_NUMBERS and _counts_rows(frame[name])]
+    before = set(columns[: columns.index(stimulus)]) if stimulus in columns else set()
+    suspect = [
+        name for name in columns if name.lower() in ROW_NUMBERS or (name in before and not NAMELESS.fullmatch(name))
+    ]
+    counted = [name for name in suspect if _counts_rows(frame[name])]
     if counted:
         raise DataError(
             f"{where}: column {counted[0]!r} only numbers the rows. Remove it, or list the features in `columns`."
@@ -165,6 +206,13 @@ def numbers_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
     bad = values.isna() & frame[column].notna()
     if frame[column].dtype.kind in "mM" or np.iscomplexobj(values):
         bad[:] = True  # times would count as nanoseconds
+    if frame[column].dtype.kind in "iu":
+        large = ~values.between(-(2**53), 2**53)
+        if large.any():
+            raise DataError(
+                f"{where}: column {column!r} holds {values[large].iloc[0]}, and numbers beyond 2^53 lose their last "
+                f"digits. Subtract an offset, or leave the column out if it is an identifier."
+            )
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         alone = " It is the only column: are the cells separated by tabs?" if len(frame.columns) == 1 else ""
@@ -198,7 +246,11 @@ def read_stimuli(path: str | Path) -> StimulusSet:
     def words(name: str) -> np.ndarray:
         return frame[name].to_numpy(dtype=str) if name in frame.columns else empty
 
+    require_plain_names(frame[column].tolist(), str(path))
     duration = numbers_of(frame, "duration", str(path)) if "duration" in frame.columns else np.full(n, np.nan)
+    if (duration < 0).any():
+        row = int(np.flatnonzero(duration < 0)[0])
+        raise DataError(f"{path}: the duration in row {row + 1} is {duration[row]:g} s; 0 or more was needed.")
     try:
         return StimulusSet(
             frame[column].to_numpy(dtype=str), words("path"), duration, words("duplicate_of"), words("split")

@@ -29,6 +29,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..numerics.cleaning import zscore_rows
 from .bdata_files import bdata_sources, chosen_sessions
+from .copies import Copies
 from .loader import Blocks, scaling_warning, stimuli_of, stimuli_path
 
 # The files lie in the subject's own space unless the settings say otherwise.
@@ -247,7 +248,9 @@ def load_bdata(
     targets, columns = _common_targets(loader, [path for _, path in sources])
     with atomic_folder(folder) as temporary:
         per_run = loader.scale_rows is True
-        lost = _write(temporary / "values.npy", pieces, columns, scale_rows=per_run, subject=subject, progress=progress)
+        lost, told = _write(
+            temporary / "values.npy", pieces, columns, scale_rows=per_run, subject=subject, progress=progress
+        )
         if loader.scale_rows == "all":
             scale_columns(temporary / "values.npy")
         responses = Responses(
@@ -260,7 +263,7 @@ def load_bdata(
             task="+".join(loader.tasks),
             t_r=float("nan"),
             exclusions=(*exclusions, *skipped, *lost),
-            warnings=(scaling_warning(subject),) if loader.scale_rows == "all" else (),
+            warnings=(*told, *([scaling_warning(subject)] if loader.scale_rows == "all" else [])),
             provenance=provenance,
         )
         write_object(responses, temporary)
@@ -313,8 +316,9 @@ def _write(
     scale_rows: bool,
     subject: str,
     progress: Progress,
-) -> list[Exclusion]:
+) -> tuple[list[Exclusion], list[str]]:
     """Append run after run to the array; targets that are unusable in any run become NaN from top to bottom."""
+    copies, told = Copies(subject, "blocks"), list[str]()
     unusable: np.ndarray | None = None
     done, n_runs = 0, sum(len(set(piece.run.tolist())) for piece in pieces)
     with npy_rows(path) as append:
@@ -327,6 +331,7 @@ def _write(
                         raise DataError(f"sub-{subject}, {label}: {len(here)} blocks in {piece.path}; 2 are needed.")
                     rows = slice(int(here[0]) + piece.first, int(here[-1]) + 1 + piece.first)
                     values = bdata.read(rows, columns[piece.path])
+                    told += copies.add(values, label)
                     bad = zscore_rows(values) if scale_rows else _constant(values)
                     unusable = bad if unusable is None else unusable | bad
                     append(values)
@@ -335,9 +340,10 @@ def _write(
     if unusable is None or unusable.all():
         raise DataError(f"sub-{subject}: no voxel has finite responses that vary within every run.")
     if not unusable.any():
-        return []
+        return [], told
     blank_columns(path, unusable)
-    return [Exclusion("targets", int(unusable.sum()), f"sub-{subject}: constant or not finite in at least one run")]
+    reason = f"sub-{subject}: constant or not finite in at least one run"
+    return [Exclusion("targets", int(unusable.sum()), reason)], told
 
 
 def _constant(values: np.ndarray) -> np.ndarray:

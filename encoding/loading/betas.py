@@ -14,6 +14,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from ..io.tables import STIMULUS_COLUMNS, numbers_of, read_table, stimulus_column
 from ..numerics.cleaning import zscore_rows
+from .copies import Copies
 from .estimates import Reader, files_of, open_estimates, paths_of
 from .events import chosen_rows
 from .loader import Betas, dataset_path, scaling_warning, stimuli_of, stimuli_path
@@ -48,7 +49,10 @@ def load_betas(loader: Betas, index: BidsIndex, subject: str, folder: Path) -> R
             f"lists {len(samples)} trials. Row i of the table must describe estimate i."
         )
     with atomic_folder(folder) as temporary:
-        kept, lost = _write(temporary / "values.npy", samples, estimates.read, loader.scale_rows is True, subject)
+        kept, lost, copied = _write(
+            temporary / "values.npy", samples, estimates.read, loader.scale_rows is True, subject
+        )
+        told += copied
         if loader.scale_rows == "all":
             scale_columns(temporary / "values.npy")
             told.append(scaling_warning(subject))
@@ -132,7 +136,8 @@ def _run_labels(frame: pd.DataFrame, where: str) -> np.ndarray:
 
 def _write(
     path: Path, samples: Samples, read: Reader, scale_rows: bool, subject: str
-) -> tuple[Samples, list[Exclusion]]:
+) -> tuple[Samples, list[Exclusion], list[str]]:
+    copies, told = Copies(subject, "trials"), list[str]()
     shown = samples.stimulus != ""
     exclusions, unusable = [], None
     if not shown.all():
@@ -143,6 +148,7 @@ def _write(
             values = read(slice(here[0], here[-1] + 1))[shown[here]]
             if len(values) < 2:
                 raise DataError(f"sub-{subject}, {run}: {len(values)} trials; at least 2 are needed.")
+            told += copies.add(values, run)
             bad = (
                 zscore_rows(values)
                 if scale_rows
@@ -156,4 +162,4 @@ def _write(
         blank_columns(path, unusable)
         reason = f"sub-{subject}: estimates constant or not finite in at least one run"
         exclusions.append(Exclusion("targets", int(unusable.sum()), reason))
-    return samples[shown], exclusions
+    return samples[shown], exclusions, told

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from ..core import ConfigError, DataError, Samples, StimulusSet
-from ..io.tables import numbers_of, read_table, stimulus_column
+from ..io.tables import numbers_of, read_table, require_plain_names, stimulus_column
 from .loader import Scans
 
 DEFAULT_COLUMNS = ("stim_id", "stim_file")
+# What R, SPSS, Excel and Python write where BIDS wants n/a; as stimuli, rest would become something that was shown.
+NOT_SHOWN = {"na", "n.a.", "nan", "none", "null", "-", "--", "#n/a", "<na>", "nil"}
 
 
 def read_presentations(
@@ -39,6 +41,8 @@ def read_presentations(
     if not len(rows):
         among = "" if chosen.all() else f" that `where` chooses ({chosen.sum()})"
         raise DataError(f"{where}: no stimulus in column {column!r} of its {len(frame)} rows{among}.")
+    require_plain_names(shown[rows].tolist(), where)
+    _require_shown(shown, rows, column, where)
     _check_times(onset, duration, rows, shown, where)
     rows = rows[np.argsort(onset[rows], kind="stable")]
     twice = np.flatnonzero((np.diff(onset[rows]) == 0) & (shown[rows][1:] == shown[rows][:-1]))
@@ -50,6 +54,17 @@ def read_presentations(
         )
     named = shown[rows] if stimuli is None else stimuli.canonical(shown[rows])
     return Samples(named, onset[rows], duration[rows], np.full(len(rows), run), "stimulus")
+
+
+def _require_shown(shown: np.ndarray, rows: np.ndarray, column: str, where: str) -> None:
+    """Refuse rows that most likely show nothing, under a name that is not the one of BIDS for it."""
+    names = shown[rows].tolist()
+    odd = next((name for name in names if name.lower() in NOT_SHOWN or name == "N/A"), None)
+    if odd is not None:
+        raise DataError(
+            f"{where}: {names.count(odd)} rows have {odd!r} in column {column!r}. Where nothing was shown, BIDS wants "
+            f"n/a; a stimulus needs another name, which `combine` in [load] can give."
+        )
 
 
 def chosen_rows(frame: pd.DataFrame, where: Mapping[str, Sequence[str]], path: str) -> np.ndarray:

@@ -27,12 +27,14 @@ from ..io.bids.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.bids.sidecars import find_derivatives
 from ..io.fetched import require_fetched, unfetched_error
 from ..io.images.formats import read_run
+from ..io.images.volumes import open_volume, told_forms
 from ..io.patterns import BRACES, find_files, fits
 from ..io.patterns import SHORT as SHORT_NAMES
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .betas import load_betas
+from .copies import Copies
 from .events import read_presentations
 from .loader import Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
@@ -102,6 +104,7 @@ def load_responses(
     query = _query(loader, sessions, bids_filters)
     runs, exclusions = _find_runs(loader, index, subject, query)
     provenance = _provenance(loader, index, subject, runs, query)
+    _require_different(runs, provenance, subject)
     if saved_with(folder, provenance.key):
         found = load(folder)
         if found.extents is not None:  # as of version 0.2
@@ -298,6 +301,23 @@ def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFil
     return Provenance("load/2", config, inputs, None, versions())
 
 
+def _require_different(runs: list[RunFiles], provenance: Provenance, subject: str) -> None:
+    """Refuse runs whose images are one file under two names, before any is read."""
+    seen: dict[str, str] = {}
+    for run in runs:
+        # Without BIDS, files of different runs may have one name, as in `_provenance`.
+        found = [
+            provenance.inputs.get(f"{run.label} {path.name}", provenance.inputs.get(path.name)) for path in run.bold
+        ]
+        other = seen.setdefault("+".join(map(str, found)), run.label)
+        if other != run.label:
+            raise DataError(
+                f"sub-{subject}: {run.label} and {other} have the same image, byte by byte ({run.bold[0].name}). One "
+                f"is a copy under another name: what is held out would be learned from. Replace it, or remove it and "
+                f"leave its number out."
+            )
+
+
 def _load_runs(
     loader: Scans,
     index: BidsIndex,
@@ -316,6 +336,7 @@ def _load_runs(
         )
     stimuli = stimuli_of(index, loader.stimuli, subject)
     warned: list[str] = []
+    copies = Copies(subject)
     parts, t_r = [], None
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
@@ -326,6 +347,9 @@ def _load_runs(
                 presentations = read_presentations(events, run.label, loader=loader, stimuli=stimuli)
             confounds = run_confounds(loader, run, where)
             image = read_run(loader.kind, run.bold, targets, **_labels_of(run))
+            warned += (*copies.add(image.values, run.label), *copies.add_confounds(confounds, run.label))
+            if loader.kind == "volume":
+                warned += told_forms(open_volume(run.bold[0]), where)
             stated, told = agreed_t_r(run, image.t_r, where, loader.t_r)
             overlapping = () if presentations is None else told_overlaps(presentations, stated, where)
             warned += (*told, *overlapping)

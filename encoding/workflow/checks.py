@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config.settings import Study
 from ..core import Atlas, DataError, EncodingError, FeatureSpace, Targets
-from ..embedding import SeriesTable, SourceContext
+from ..embedding import SeriesTable, SourceContext, in_order
 from ..fitting.splits import check_runs
 from ..io.atlases.catalogue import add_user_sets
 from ..io.atlases.matching import check_places
@@ -171,7 +171,20 @@ def expected_footprint(job: Job) -> Footprint | None:
             n_rows += _n_volumes(load.kind, run)
     n_outer = study.split.n_outer if isinstance(study.split.n_outer, int) else len(runs)
     keep = study.compute.compute("cpu").keep_bytes
-    return footprint(n_rows, n_targets, study.models, n_outer=n_outer, keep_bytes=keep)
+    return footprint(n_rows, n_targets, study.models, n_outer=n_outer, keep_bytes=keep, n_features=_columns(job))
+
+
+def _columns(job: Job) -> dict[str, int]:
+    """Count the columns of the feature spaces as they are fitted; those that are learned or measured are not known."""
+    study = job.study
+    wanted = {band for model in study.models if getattr(model, "keep_weights", "no") != "no" for band in model.bands}
+    copies = len(study.align.delays) if study.load.per == "tr" else 1
+    made: dict[str, FeatureSpace] = {}
+    for source in in_order(study.features) if wanted else ():
+        if not source.slow and set().union(*source.needs().values()) <= set(made):
+            context = SourceContext(job.places.bids_dir, job.places.output_dir / "embedding", dict(made))
+            made[source.name] = source.make_space(context)
+    return {name: copies * space.n_features for name, space in made.items() if name in wanted}
 
 
 def _size_of(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> int:

@@ -1,7 +1,7 @@
 """How much disk a run takes, and what of it may be given back."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from ..core import DataError
 from ..fitting import EncodingModel
 from ..io.locks import FOLDER, locked
 
+WEIGHTS = "weights"  # folder of a participant's results
 # Of each model: sums of squares and products of every target and outer fold, penalties, and weights of bands.
 SUMS = 7 * 8
 # Peak of a process beside [compute] memory: libraries, and what is read to be worked on (benchmarks/memory.py).
@@ -22,6 +23,7 @@ class Footprint:
     responses: int  # Cleaned responses
     predictions: int  # Held-out predictions and the sums that scores are made of
     results: int  # Scores, maps and tables, which stay; the other two may be removed by ``encoding clean``
+    weights: int = 0  # What ``keep_weights`` asks for, which stays unless it is named
 
     @property
     def work(self) -> int:
@@ -29,21 +31,33 @@ class Footprint:
         return self.responses + self.predictions
 
     def __str__(self) -> str:
+        kept = f", {size_of(self.weights)} of weights" if self.weights else ""
         return (
             f"{size_of(self.work)} of intermediate results ({size_of(self.responses)} responses, "
-            f"{size_of(self.predictions)} predictions), {size_of(self.results)} of results"
+            f"{size_of(self.predictions)} predictions), {size_of(self.results)} of results{kept}"
         )
 
 
 def footprint(
-    n_samples: int, n_targets: int, models: Sequence[EncodingModel], *, n_outer: int, keep_bytes: int = 2 << 30
+    n_samples: int,
+    n_targets: int,
+    models: Sequence[EncodingModel],
+    *,
+    n_outer: int,
+    keep_bytes: int = 2 << 30,
+    n_features: Mapping[str, int] | None = None,
 ) -> Footprint:
-    """Estimate the disk space that one participant takes."""
+    """Estimate the disk space that one participant takes; `n_features` are the columns of every feature space."""
     kept = [4 * len(model.bands) * n_samples * n_targets for model in models]
     predictions = sum(size for size in kept if size <= keep_bytes)
     sums = sum(n_outer * n_targets * (SUMS + 4 * len(model.bands)) for model in models)
     maps = sum((5 + len(model.bands)) * 2 * 4 * n_targets for model in models)
-    return Footprint(4 * n_samples * n_targets, predictions + sums, maps)
+    known = n_features or {}
+    weights = 0
+    for model in models:
+        n_sets = {"mean": 1, "folds": n_outer}.get(getattr(model, "keep_weights", "no"), 0)
+        weights += n_sets * n_targets * (4 * sum(known.get(band, 0) for band in model.bands) + 8)
+    return Footprint(4 * n_samples * n_targets, predictions + sums, maps, weights)
 
 
 def bytes_there(folder: Path) -> int:
@@ -66,8 +80,11 @@ def require_space(folder: Path, n_bytes: int, what: str) -> None:
         )
 
 
-def clean(output_dir: Path, work_dir: Path | None = None) -> int:
-    """Remove intermediate results, which a later run would make again; results, embeddings and reports stay."""
+def clean(output_dir: Path, work_dir: Path | None = None, *, weights: bool = False) -> int:
+    """Remove intermediate results, which a later run would make again; results, embeddings and reports stay.
+
+    `weights` removes what ``keep_weights`` asked for too.
+    """
     work = work_dir or output_dir / "work"
     if not (output_dir / "dataset_description.json").is_file() or not (output_dir / "logs").is_dir():
         raise DataError(f"{output_dir}: no folder of results (dataset_description.json and logs/ are needed).")
@@ -78,10 +95,21 @@ def clean(output_dir: Path, work_dir: Path | None = None) -> int:
         with locked(logs, folder.name, wait=False, busy=busy), locked(work, folder.name, wait=False, busy=busy):
             freed += _bytes_of(folder)
             shutil.rmtree(folder)
+    for folder in sorted(output_dir.glob(f"sub-*/{WEIGHTS}")) if weights else []:
+        subject = folder.parent.name
+        busy = f"{folder}: a run is under way for {subject}. Wait for it, or stop it."
+        with locked(output_dir / "logs", subject, wait=False, busy=busy):
+            freed += _bytes_of(folder)
+            shutil.rmtree(folder)
     shutil.rmtree(work / FOLDER, ignore_errors=True)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
     return freed
+
+
+def weight_bytes(output_dir: Path) -> int:
+    """Count the bytes of the weights of all participants."""
+    return sum(_bytes_of(folder) for folder in output_dir.glob(f"sub-*/{WEIGHTS}"))
 
 
 def _bytes_of(folder: Path) -> int:

@@ -211,6 +211,22 @@ class Job:
         return index_of(self.study.load, self.places, (self.subject,))
 
 
+@contextmanager
+def held(
+    places: Places,
+    subjects: Sequence[str],
+    tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+) -> Iterator[None]:
+    """Hold the locks of participants while their results are read, so that none is written meanwhile.
+
+    Who makes a participant holds the lock of that one only, so that nobody can wait for each other.
+    """
+    with ExitStack() as stack:
+        for subject in sorted(set(subjects)):
+            stack.enter_context(locked(places.output_dir / "logs", f"sub-{subject}", tell=tell))
+        yield
+
+
 def _with_spaces(analysis: Rsa, there: set[str]) -> Rsa:
     kinds = analysis.similarity
     return replace(

@@ -1,14 +1,28 @@
 """Summarise a participant's run: counts, folds, penalties, settings, versions."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from ..comparison import RsaResult
 from ..config.settings import Study
-from ..core import Atlas, DataError, Exclusion, FeatureSpace, Predictions, digest, fingerprint_array, versions
-from ..embedding import SourceContext, in_order
+from ..core import (
+    Atlas,
+    DataError,
+    EncodingError,
+    Exclusion,
+    FeatureSpace,
+    Predictions,
+    digest,
+    fingerprint_array,
+    versions,
+)
+from ..embedding import FeatureSource, SourceContext, in_order
 from ..fitting import EncodingModel
+from ..io.patterns import find_files, plain_label
+from ..io.store import load
 from ..mapping import (
     BDATA,
     DiscoverySummary,
@@ -53,50 +67,112 @@ def _table_key(atlas: Atlas | None) -> str:
 
 
 def content_keys(
-    spaces: Sequence[FeatureSpace], atlases: Sequence[tuple[Atlas | None, np.ndarray]], own: Sequence[str] = ()
+    spaces: Sequence[FeatureSpace],
+    atlases: Sequence[tuple[Atlas | None, np.ndarray]],
+    own: Sequence[str] = (),
+    subject: str = "",
 ) -> dict[str, str]:
     """Identify by content what all participants of a group must share: feature spaces and tables of regions.
 
-    Masks in bdata files and atlases named in `own` are a participant's own, and may lack regions.
+    Masks in bdata files, atlases named in `own`, and recordings of one participant are a participant's own, and may
+    differ: recordings stand under a name with `subject`.
     """
-    keys = {
-        f"feature space {space.name!r}": digest(
-            [space.features, fingerprint_array(space.values), space.samples.stimulus.tolist()]
-        )
-        for space in spaces
-    }
+    keys = {f"feature space {space.name!r}{_whose(space, subject)}": _space_key(space, subject) for space in spaces}
     known = [atlas for atlas, _ in atlases if atlas is not None]
     shared = [atlas for atlas in known if not atlas.name.startswith(BDATA) and atlas.name not in own]
     return keys | {f"regions of atlas {atlas.name!r}": _table_key(atlas) for atlas in shared}
 
 
-def table_keys(spaces: Sequence[FeatureSpace]) -> dict[str, str]:
+def _whose(space: FeatureSpace, subject: str) -> str:
+    one = subject and space.placement is not None and "subject" in space.placement.keys
+    return f" of sub-{subject}" if one else ""
+
+
+def _space_key(space: FeatureSpace, subject: str) -> str:
+    """Identify a feature space by content; of recordings of all participants, those of one."""
+    samples, placement = space.samples, space.placement
+    if placement is None:
+        return digest([space.features, fingerprint_array(space.values), samples.stimulus.tolist()])
+    rows = np.arange(len(samples))
+    if _whose(space, subject):
+        label = f"sub-{plain_label(subject)}"
+        rows = np.flatnonzero([label in name.split("_") for name in samples.stimulus.tolist()])
+    times = [fingerprint_array(np.ascontiguousarray(part[rows])) for part in (samples.onset, samples.duration)]
+    placed = [list(placement.keys), placement.offset, placement.resample, placement.rest]
+    values = fingerprint_array(np.ascontiguousarray(space.values[rows]))
+    return digest([space.features, values, samples.stimulus[rows].tolist(), times, placed])
+
+
+def table_keys(spaces: Sequence[FeatureSpace], subject: str = "") -> dict[str, str]:
     """Identify feature spaces as their sources give them, before they are matched with what was shown."""
-    return {f"table of {name}": key for name, key in content_keys(spaces, ()).items()}
+    return {f"table of {name}": key for name, key in content_keys(spaces, (), subject=subject).items()}
+
+
+def input_keys(study: Study, places: Places, spaces: Sequence[FeatureSpace]) -> dict[str, str]:
+    """Identify what computed feature spaces follow from; those whose files are not there, or not told, are left out."""
+    context = SourceContext(places.bids_dir, places.output_dir / "embedding", {space.name: space for space in spaces})
+    found = {}
+    for source in study.features:
+        if source.slow and {name for names in source.needs().values() for name in names} <= set(context.spaces):
+            with suppress(EncodingError, OSError):
+                found[f"inputs of feature space {source.name!r}"] = source.inputs_key(context)
+    return {name: key for name, key in found.items() if key is not None}
 
 
 def require_present_tables(study: Study, places: Places, results: Sequence[Result]) -> None:
-    """Refuse participants that were made before a feature table was changed.
+    """Refuse participants that were made before a feature table, judgments or clips were changed.
 
-    Tables that are not there are not compared: a group may be run where only results are. What is computed or learned
-    is known by its files and settings when participants are made.
+    Files that are not there are not compared: a group may be run where only results are.
     """
     made: dict[str, FeatureSpace] = {}
     for source in in_order(study.features):
-        file, needed = getattr(source, "file", None), set().union(*source.needs().values())
-        there = bool(needed) if not isinstance(file, str) else "{" not in file and (places.bids_dir / file).exists()
-        if there and not source.slow and needed <= set(made):
-            made[source.name] = source.make_space(
-                SourceContext(places.bids_dir, places.output_dir / "embedding", dict(made))
-            )
-    now = table_keys(list(made.values()))
+        context = SourceContext(places.bids_dir, places.output_dir / "embedding", dict(made))
+        needed = {name for names in source.needs().values() for name in names}
+        if not source.slow and needed <= set(made) and _is_there(source, places.bids_dir, bool(needed)):
+            made[source.name] = source.make_space(context)
+        elif source.slow:
+            # What was learned or measured for participants, which what follows from it is made of.
+            kept = _kept(places.output_dir / "embedding" / source.name)
+            made |= {} if kept is None else {source.name: kept}
+    learned = {source.name for source in study.features if source.slow}
+    inputs = input_keys(study, places, tuple(made.values()))
+    tables = [space for space in made.values() if space.name not in learned]
     for result in results:
+        now = table_keys(tables, result.subject) | inputs
         changed = [name for name, key in now.items() if result.summary.sources.get(name, key) != key]
         if changed:
             raise DataError(
                 f"sub-{result.subject} was made before the {changed[0]} was changed ({len(changed)} such tables). "
                 f"{AGAIN} for all participants: what is still the same is not made again."
             )
+
+
+def require_different(results: Sequence[Result]) -> None:
+    """Refuse participants whose scores are, number by number, those of another one: copies count twice in a group."""
+    seen: dict[str, str] = {}
+    for result in results:
+        values = [fingerprint_array(np.asarray(scores.values)) for _, scores in sorted(result.scores.items())]
+        other = seen.setdefault(digest(values), result.subject)
+        if other != result.subject:
+            raise DataError(
+                f"sub-{result.subject} has the scores of sub-{other}, number by number: one is a copy of the other. "
+                f"Choose one of them with --participant-label, or mend the dataset."
+            )
+
+
+def _is_there(source: FeatureSource, base: Path, made_of_others: bool) -> bool:
+    """Return True if the file of a source is there, or one of those that its pattern names."""
+    file = getattr(source, "file", None)
+    if not isinstance(file, str):
+        return made_of_others
+    return bool(find_files(file, base)) if "{" in file else (base / file).exists()
+
+
+def _kept(folder: Path) -> FeatureSpace | None:
+    with suppress(EncodingError, OSError):
+        found = load(folder)
+        return found if isinstance(found, FeatureSpace) else None
+    return None
 
 
 def summarise(

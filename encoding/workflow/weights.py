@@ -33,9 +33,9 @@ from ..io.store import load, save
 from ..mapping import Result
 from ..mapping.tuning import write_components, write_loadings, write_tuning
 from ..numerics.metrics import fold_sums
+from .disk import WEIGHTS
 from .jobs import Fitted, Job, Loaded
 
-WEIGHTS = "weights"
 SCORED = ("r", "r2")
 
 

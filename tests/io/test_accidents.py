@@ -19,6 +19,7 @@ from encoding.cli import main
 from encoding.cli import parser as parser_module
 from encoding.cli.options import filters_of
 from encoding.core import ConfigError, DataError, FeatureSpace, Samples
+from encoding.fitting import Ridge
 from encoding.io import locks
 from encoding.io.arrays import drop_pages, hash_rows, open_npy, put_columns, take_columns
 from encoding.io.atomic import atomic_file, atomic_folder, clean_errors, reserve, sweep, temporary_name
@@ -133,6 +134,10 @@ def test_the_footprint_adds_up():
     found = footprint(100, 1000, (), n_outer=3)
     assert (found.responses, found.predictions, found.results) == (400_000, 0, 0)
     assert str(found) == "0 MB of intermediate results (0 MB responses, 0 MB predictions), 0 MB of results"
+    models = [Ridge(("a", "b"), keep_weights="folds"), Ridge(("a",), keep_weights="mean"), Ridge(("b",))]
+    found = footprint(100, 1000, models, n_outer=3, n_features={"a": 5, "b": 7})
+    assert found.weights == 3 * 1000 * (4 * 12 + 8) + 1000 * (4 * 5 + 8)
+    assert str(found).endswith(" of results, 0 MB of weights")
 
 
 # Locks.
@@ -180,6 +185,43 @@ def test_file_systems_without_locks_get_a_marker(tmp_path, monkeypatch, number):
     os.utime(marker, (0, 0))
     with locked(tmp_path, "sub-01", wait=False):
         assert str(os.getpid()) in marker.read_text()
+
+
+def test_a_marker_is_broken_by_one_at_a_time_and_never_the_next_one(tmp_path):
+    path = tmp_path / "sub-01.lock"
+    marker, turn = Path(f"{path}.soft"), Path(f"{path}.break")
+    marker.write_text("4711\nanother-host\n")
+    locks._break_dead(path)  # it gave signs of life
+    assert marker.exists()
+    os.utime(marker, (0, 0))
+    turn.touch()  # somebody else is at it, and may have removed it and made another meanwhile
+    locks._break_dead(path)
+    assert marker.exists()
+    os.utime(turn, (0, 0))  # that one was killed
+    locks._break_dead(path)
+    assert not turn.exists()
+    locks._break_dead(path)
+    assert not marker.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_never_removes_the_marker_of_the_next_owner(tmp_path, monkeypatch):
+    path = tmp_path / "sub-01.lock"
+    marker = Path(f"{path}.soft")
+    marker.write_text("4711\nanother-host\n")
+    os.utime(marker, (0, 0))
+    opened = os.open
+
+    def overtaken(name, *more):
+        number = opened(name, *more)
+        if str(name).endswith(".break"):  # between the look and the turn, another one broke it and took over
+            marker.unlink()
+            marker.write_text("7\nhere\n")
+        return number
+
+    monkeypatch.setattr(os, "open", overtaken)
+    locks._break_dead(path)
+    assert marker.read_text() == "7\nhere\n"
 
 
 # Damaged results.
@@ -356,10 +398,11 @@ def test_clean_removes_intermediate_results_only(tmp_path, capsys):
     out = tmp_path / "out"
     with pytest.raises(DataError, match="no folder of results"):
         clean(out)
-    for name in ("logs", "sub-01", "work/sub-01/responses", "embedding"):
+    for name in ("logs", "sub-01/weights/joint", "work/sub-01/responses", "embedding"):
         (out / name).mkdir(parents=True)
     (out / "dataset_description.json").write_text("{}")
     (out / "work" / "sub-01" / "responses" / "values.npy").write_bytes(b"x" * 3_000_000)
+    (out / "sub-01" / "weights" / "joint" / "values.npy").write_bytes(b"x" * 2_000_000)
     code = (
         "import sys, time; from encoding.io.locks import locked\n"
         "with locked(sys.argv[1], 'sub-01'):\n    print('held', flush=True); time.sleep(60)"
@@ -374,5 +417,10 @@ def test_clean_removes_intermediate_results_only(tmp_path, capsys):
         other.wait()
         other.stdout.close()
     assert main(["clean", str(out)]) == 0
-    assert "3 MB of intermediate results removed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "3 MB of intermediate results removed" in told
+    assert "2 MB of weights (keep_weights) stay; --weights removes them too" in told
     assert sorted(path.name for path in out.iterdir()) == ["dataset_description.json", "embedding", "logs", "sub-01"]
+    assert main(["clean", str(out), "--weights"]) == 0
+    assert capsys.readouterr().out == f"{out}: 2 MB of intermediate results and weights removed\n"
+    assert not list((out / "sub-01").iterdir())

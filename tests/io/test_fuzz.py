@@ -1,11 +1,17 @@
 """Files with random faults: an error of ours or the right answer, nothing else.
 
-`ENCODING_FUZZ` sets the number of examples of each kind; the suite tries few, a long run many.
+`ENCODING_FUZZ` sets the number of examples of each kind; the suite tries few, a long run many. The right answer is that
+of a reader of a few lines, which knows cells between tabs and nothing else. `ENCODING_FUZZ_RESULTS` names a JSON file
+into which the numbers of examples go.
 """
 
 import json
 import os
+import re
 import tempfile
+import time
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +23,11 @@ from hypothesis import strategies as st
 from encoding.core import EncodingError, FeatureSpace, Samples
 from encoding.embedding import FeatureTable, embed
 from encoding.io.arrays import open_npy
-from encoding.io.bids.confounds import read_confounds
+from encoding.io.bids.confounds import read_confounds, read_own_confounds
 from encoding.io.bids.sidecars import read_sidecar, seconds_of
 from encoding.io.judgments.files import read_judgments
+from encoding.io.judgments.triplets import read_triplets
+from encoding.io.label_tables import read_label_rows
 from encoding.io.region_tables import read_table as read_regions
 from encoding.io.store import describe, load, save
 from encoding.io.tables import read_stimuli
@@ -75,12 +83,52 @@ def lines_of(content):
     return len(content.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n").splitlines())
 
 
-def outcome(read, *arguments):
-    """Return the result, or None after an error of ours."""
+TALLY = {}
+
+
+def outcome(read, *arguments, **options):
+    """Return the result, or None after an error of ours, and count which of the two it was."""
+    kind = os.environ.get("PYTEST_CURRENT_TEST", "").split("::")[-1].split(" ")[0]
+    tally = TALLY.setdefault(kind, Counter())
     try:
-        return read(*arguments)
+        found = read(*arguments, **options)
     except EncodingError:
+        tally["refused"] += 1
         return None
+    tally["read"] += 1
+    return found
+
+
+@pytest.fixture(autouse=True)
+def cpu_seconds(request):
+    begin = time.process_time()
+    yield
+    TALLY.setdefault(request.node.name, Counter())["cpu_seconds"] += time.process_time() - begin
+
+
+@pytest.fixture(scope="module", autouse=True)
+def results():
+    """Write how many examples each kind of file was given, after all of them."""
+    yield
+    if place := os.environ.get("ENCODING_FUZZ_RESULTS"):
+        kinds = {kind.removeprefix("test_"): dict(tally) for kind, tally in TALLY.items()}
+        Path(place).write_text(json.dumps({"examples": EXAMPLES, "kinds": kinds}, indent=2) + "\n")
+
+
+def cells_of(content, separator="\t"):
+    """Read a table as an editor shows it: header, and rows of cells."""
+    text = content.decode("utf-8-sig").rstrip("\r\n")
+    rows = [[cell.strip() for cell in line.split(separator)] for line in re.split("\r\n|\n|\r", text)]
+    return rows[0], rows[1:]
+
+
+def column_of(content, name, separator="\t"):
+    header, rows = cells_of(content, separator)
+    return [row[header.index(name)] for row in rows]
+
+
+def numbers(cells):
+    return np.array([float(cell) if cell not in ("", "n/a") else np.nan for cell in cells])
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +160,14 @@ def test_events(top, changes):
         assert (found.duration >= 0).all()
         assert all(name and name == name.strip() for name in found.stimulus.tolist())
         assert (np.diff(found.onset) >= 0).all()
+        header, _ = cells_of(content)
+        shown = column_of(content, "stim_id" if "stim_id" in header else "stim_file")
+        rows = [row for row, name in enumerate(shown) if name not in ("", "n/a")]
+        onset, duration = (numbers(column_of(content, name))[rows] for name in ("onset", "duration"))
+        order = np.argsort(onset, kind="stable")
+        assert found.stimulus.tolist() == [unicodedata.normalize("NFC", shown[rows[k]]) for k in order]
+        np.testing.assert_allclose(found.onset, onset[order], rtol=1e-12)
+        np.testing.assert_allclose(found.duration, duration[order], rtol=1e-12)
 
 
 @fuzzed
@@ -124,6 +180,10 @@ def test_feature_tables(top, changes, suffix):
         assert len(found.samples) == lines_of(content) - 1
         assert len(set(found.samples.stimulus.tolist())) == len(found.samples)
         assert np.isfinite(found.values).all()
+        if suffix == ".tsv":
+            for name, column in zip(found.features, found.values.T, strict=True):
+                truth = [{"True": "1", "False": "0"}.get(cell, cell) for cell in column_of(content, name)]
+                np.testing.assert_allclose(column, numbers(truth), rtol=1e-6)
 
 
 @fuzzed
@@ -146,6 +206,73 @@ def test_region_tables(top, changes):
         assert len(set(found.index)) == len(found.index) == len(found.region) <= lines_of(content) - 1
 
 
+LABELS = {
+    ".tsv": b"index\tname\themi\n1\tV1\tL\n2\tV2\tR\n3\tV3\tn/a\n",
+    ".csv": b'index,name,color\n1,"V1, left",#ff0000\n2,V2,#00ff00\n3,V3,\n',
+    ".txt": b"1 V1\n2 V2\n3 V3\n",
+    ".lut": b"0 Unknown 0 0 0 0\n1 V1 255 0 0 0\n2 V2 0 255 0 0\n",
+    ".xml": b"<?xml version='1.0'?><atlas><header><type>Label</type></header><data>"
+    b"<label index='1'>V1</label><label index='2'>V2</label></data></atlas>",
+}
+
+
+@fuzzed
+@given(edits, st.sampled_from(list(LABELS)))
+def test_label_tables(top, changes, suffix):
+    content = spoiled(LABELS[suffix], changes)
+    path = top / f"labels{suffix}"
+    path.write_bytes(content)
+    found = outcome(read_label_rows, path)
+    if found is not None:
+        assert suffix == ".xml" or len(found) <= lines_of(content)
+        if suffix in (".tsv", ".csv"):  # a row is a line
+            assert len(found) == sum(1 for line in content.decode("utf-8-sig").splitlines() if line.strip()) - 1
+        assert all({"index", "name"} <= set(row) and "\n" not in row["name"] for row in found if suffix != ".xml")
+
+
+@fuzzed
+@given(edits, st.sampled_from([".tsv", ".csv", ".txt", ".1D"]))
+def test_confounds_of_ones_own(top, changes, suffix):
+    separator = {".tsv": "\t", ".csv": ","}.get(suffix, " ")
+    lines = ["a0 b0 c0", *(f"{k}.25 {k * k} -{k}e-2" for k in range(2, 8))][suffix in (".txt", ".1D") :]
+    content = spoiled("\n".join(lines).replace(" ", separator).encode() + b"\n", changes)
+    (top / f"own{suffix}").write_bytes(content)
+    found = outcome(read_own_confounds, top / f"own{suffix}", None)
+    if found is not None:
+        assert np.isfinite(found.values).all()
+        if suffix == ".tsv":
+            _, rows = cells_of(content)
+            np.testing.assert_allclose(found.values, [numbers(row) for row in rows], rtol=1e-12)
+
+
+@fuzzed
+@given(edits, st.sampled_from(["\t", ",", ";", " "]), st.sampled_from([".tsv", ".csv", ".txt"]))
+def test_judgments_with_a_header(top, changes, separator, suffix):
+    rows = ["item_1 item_2 item_3 choice probability_1 probability_2 probability_3", "a b c b 0.25 0.5 0.25",
+            "d b a d 0.5 0.25 0.25", "c d e n/a n/a n/a n/a"]  # fmt: skip
+    content = spoiled("\n".join(rows).replace(" ", separator).encode() + b"\n", changes)
+    (top / f"h{suffix}").write_bytes(content)
+    found = outcome(read_judgments, top / f"h{suffix}")
+    if found is not None:
+        assert len(found) <= lines_of(content)
+        assert all(name.strip() for name in found.stimuli)
+        known = np.flatnonzero(np.isfinite(found.probabilities).all(axis=1) & (found.choice >= 0))
+        assert (found.probabilities[known, found.choice[known]] > 0).all()
+
+
+@fuzzed
+@given(edits)
+def test_triplets(top, changes):
+    content = spoiled(b"item_1\titem_2\titem_3\todd\na\tb\tc\tc\nb\tc\td\tb\n", changes)
+    (top / "triplets.tsv").write_bytes(content)
+    found = outcome(read_triplets, top / "triplets.tsv", list("abcd"), odd="odd")
+    if found is not None:
+        names = np.array(list("abcd"))
+        for column, items in zip(("item_1", "item_2", "item_3"), found[0].T, strict=True):
+            assert names[items].tolist() == column_of(content, column)
+        assert names[found[1]].tolist() == column_of(content, "odd")
+
+
 @fuzzed
 @given(edits)
 def test_confounds(top, changes):
@@ -158,6 +285,9 @@ def test_confounds(top, changes):
         if found is not None:
             assert len(found.kept) == len(found.values) == lines_of(content) - 1
             assert np.isfinite(found.values[found.kept]).all()
+        if found is not None and strategies:
+            truth = np.stack([numbers(column_of(content, name)) for name in sorted(names)], axis=1)
+            np.testing.assert_allclose(found.values, truth, rtol=1e-12)
 
 
 @fuzzed
@@ -187,6 +317,18 @@ def test_judgments_in_parquet(top, parquet, changes):
     found = outcome(read_judgments, top / "j.parquet")
     if found is not None:
         assert ((found.choice >= -1) & (found.choice <= 2)).all()
+
+
+@fuzzed
+@given(edits)
+def test_feature_tables_in_parquet(top, changes):
+    path = top / "good.f.parquet"
+    if not path.is_file():
+        pd.DataFrame({"stimulus": ["a", "b"], "x": [1.5, 2.5]}).to_parquet(path, compression=None)
+    (top / "f.parquet").write_bytes(spoiled(path.read_bytes(), changes))
+    found = outcome(embed, FeatureTable("f", "f.parquet"), top)
+    if found is not None:
+        assert np.isfinite(found.values).all()
 
 
 values = st.recursive(

@@ -60,7 +60,7 @@ def test_hemispheres_are_read_left_then_right(tmp_path):
 @pytest.mark.parametrize(("written", "t_r"), [("800", 0.8), ("0.8", 0.8), (None, None)])
 def test_gifti_steps_may_be_milliseconds(tmp_path, written, t_r):
     for hemi, structure in zip("LR", ("CortexLeft", "CortexRight"), strict=True):
-        write_gifti(tmp_path / f"{hemi}.func.gii", VALUES, structure, written)
+        write_gifti(tmp_path / f"{hemi}.func.gii", VALUES if hemi == "L" else -VALUES, structure, written)
     paths = tuple(tmp_path / f"{hemi}.func.gii" for hemi in "LR")
     assert read_run("surface", paths, None).t_r == t_r
 

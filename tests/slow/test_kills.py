@@ -64,6 +64,20 @@ def killed(seconds, *arguments):
     return True
 
 
+def kill_often(rng, seconds, command, begin_again, note):
+    """Kill a command `KILLS` times while it runs, at random times; what was left serves the next, which may finish."""
+    hits = attempts = 0
+    while hits < KILLS and attempts < 10 * KILLS:
+        attempts += 1
+        if killed(rng.uniform(0, seconds), *command(hits)):
+            hits += 1
+        else:
+            begin_again(hits)  # there was nothing left to do
+    note("kills that hit a running process", f"{hits} of {KILLS}")
+    note("runs", attempts)
+    assert hits == KILLS
+
+
 def bytes_of(folder):
     """Hash every file of a folder of results, logs apart: they hold the time."""
     return {
@@ -80,8 +94,9 @@ def without_times(path):
         return re.sub(rb'"seconds": [0-9.e-]+', b"", content)
     if path.suffix == ".html":
         return re.sub(rb"[0-9.]+ s(econds)?\b", b"", content)
-    if path.name.endswith("_path.tsv"):
-        return pd.read_csv(path, sep="\t").drop(columns="cpu_seconds").to_csv().encode()
+    if path.suffix == ".tsv" and b"seconds" in content.split(b"\n", 1)[0]:
+        frame = pd.read_csv(path, sep="\t")
+        return frame.drop(columns=[name for name in frame.columns if "seconds" in name]).to_csv().encode()
     return content
 
 
@@ -120,16 +135,15 @@ def undisturbed(study, tmp_path_factory):
     return out, seconds, alone
 
 
-def test_a_participant_that_is_killed_goes_on(study, undisturbed, tmp_path):
+def test_a_participant_that_is_killed_goes_on(study, undisturbed, tmp_path, record_property):
     reference, seconds, _ = undisturbed
-    rng, hits = random.Random(0), 0
-    for number in range(KILLS):
-        out = tmp_path / f"out{number % 3}"  # three folders take turns, so that damage adds up
-        hit = killed(rng.uniform(0, seconds), *command(study, out))
-        hits += hit
-        if number % 10 == 9 or not hit:
-            shutil.rmtree(out, ignore_errors=True)  # begin again
-    assert hits >= KILLS // 3
+    kill_often(
+        random.Random(0),
+        seconds,
+        lambda number: command(study, tmp_path / f"out{number % 3}"),  # they take turns, so that damage adds up
+        lambda number: shutil.rmtree(tmp_path / f"out{number % 3}"),
+        record_property,
+    )
     expected = {k: v for k, v in bytes_of(reference).items() if "sub-01" in k and "group" not in k}
     for out in [tmp_path / f"out{number}" for number in range(3)]:
         assert run(*command(study, out)) == 0
@@ -137,14 +151,18 @@ def test_a_participant_that_is_killed_goes_on(study, undisturbed, tmp_path):
         assert left_over(out) == []
 
 
-def test_a_group_that_is_killed_goes_on(study, undisturbed, tmp_path):
+def test_a_group_that_is_killed_goes_on(study, undisturbed, tmp_path, record_property):
     reference, _, seconds = undisturbed
     out = tmp_path / "out"
     shutil.copytree(reference, out)
     shutil.rmtree(out / "group")
-    rng = random.Random(1)
-    for _ in range(KILLS):
-        killed(rng.uniform(0, seconds), *command(study, out, level="group"))
+    kill_often(
+        random.Random(1),
+        seconds,
+        lambda number: command(study, out, level="group"),  # noqa: ARG005
+        lambda number: shutil.rmtree(out / "group"),  # noqa: ARG005
+        record_property,
+    )
     assert run(*command(study, out, level="group")) == 0
     assert bytes_of(out) == bytes_of(reference)
     assert left_over(out) == []
@@ -172,15 +190,18 @@ def embedding(folder):
     return config
 
 
-def test_an_embedding_that_is_killed_is_learned_again(study, tmp_path):
+def test_an_embedding_that_is_killed_is_learned_again(study, tmp_path, record_property):
     config = embedding(tmp_path)
     reference, out = tmp_path / "reference", tmp_path / "out"
     seconds = timed(lambda: run("embed", study.root, reference, "--config", config))
     assert (reference / "embedding" / "learned.html").is_file()
-    rng = random.Random(2)
-    for _ in range(KILLS):
-        if killed(rng.uniform(0, seconds), "embed", study.root, out, "--config", config) is False:
-            shutil.rmtree(out)
+    kill_often(
+        random.Random(2),
+        seconds,
+        lambda number: ("embed", study.root, out, "--config", config),  # noqa: ARG005
+        lambda number: shutil.rmtree(out),  # noqa: ARG005
+        record_property,
+    )
     assert run("embed", study.root, out, "--config", config) == 0
     ours, theirs = bytes_of(out / "embedding"), bytes_of(reference / "embedding")
     assert ours.keys() == theirs.keys()
@@ -221,12 +242,26 @@ def collection(tmp_path):
     return make
 
 
-def test_a_collection_that_is_killed_loses_no_answer(collection):
+def test_a_collection_that_is_killed_loses_no_answer(collection, record_property):
     reference, disturbed = collection("reference"), collection("disturbed")
     seconds = timed(lambda: run("collect", "all", "--config", reference / "collect.toml"))
-    rng = random.Random(3)
-    for _ in range(KILLS):
-        killed(rng.uniform(0, seconds), "collect", "all", "--config", disturbed / "collect.toml")
+    kept = []
+
+    def begin_again(_):
+        """Look at what is there, and begin a collection anew."""
+        (answers,) = disturbed.rglob("answers.sqlite")
+        with AnswerStore(answers, read_only=True) as store:
+            kept.append(store.base.execute("SELECT count(*) FROM answers").fetchone()[0])
+        shutil.rmtree(disturbed / "judgments")
+
+    kill_often(
+        random.Random(3),
+        seconds,
+        lambda number: ("collect", "all", "--config", disturbed / "collect.toml"),  # noqa: ARG005
+        begin_again,
+        record_property,
+    )
+    assert set(kept) <= {3000}  # whoever finished had all of them
     assert run("collect", "all", "--config", disturbed / "collect.toml") == 0
     for name in ("train_90.npy", "train_90.txt"):
         ours, theirs = (next(folder.rglob(name)).read_bytes() for folder in (disturbed, reference))
@@ -236,10 +271,11 @@ def test_a_collection_that_is_killed_loses_no_answer(collection):
     assert np.array_equal(first.choice, second.choice)
 
 
-def test_two_collectors_do_not_ask_twice(collection):
+def test_two_collectors_do_not_ask_twice(collection, record_property):
     folder = collection("both")
     both = [start("collect", "all", "--config", folder / "collect.toml") for _ in range(2)]
     codes = sorted(wait(number) for number in both)
+    record_property("exit codes", codes)
     assert codes in ([0, 0], [0, 1])
     with AnswerStore(next(folder.rglob("answers.sqlite")), read_only=True) as store:
         assert store.base.execute("SELECT count(*) FROM answers").fetchone()[0] == 3000
@@ -300,7 +336,7 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def test_a_full_disk_is_said_and_the_run_goes_on_after_it(study, undisturbed, small_disk):
+def test_a_full_disk_is_said_and_the_run_goes_on_after_it(study, undisturbed, small_disk, record_property):
     reference, *_ = undisturbed
     size = sum(path.stat().st_size for path in reference.rglob("*") if path.is_file()) / 1e6
     expected = {k: v for k, v in bytes_of(reference).items() if "sub-01" in k and "group" not in k}
@@ -315,6 +351,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_after_it(study, undisturbed, sm
             assert run(*command(study, place / "out")) == 0
         assert {k: v for k, v in bytes_of(place / "out").items() if "sub-01" in k} == expected
         assert left_over(place / "out") == []
+    record_property("disks that were full", f"{codes.count(1)} of {len(codes)}")
     assert codes.count(1) >= 5
 
 

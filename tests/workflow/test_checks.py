@@ -1,17 +1,21 @@
 """A check of a dataset finds, without an image, what would fail after hours of fitting."""
 
 import re
+import threading
+import time
 
+import numpy as np
 import pytest
 from factories import write_config, write_study
 
 from encoding.cli import main
 from encoding.config import read_config
 from encoding.core import DataError
+from encoding.io.locks import locked
 from encoding.pipeline import fit_subject, load_subject
 from encoding.workflow import checks
 from encoding.workflow.checks import check_dataset, expected_footprint
-from encoding.workflow.jobs import Job, Places
+from encoding.workflow.jobs import Job, Places, held
 
 
 @pytest.fixture
@@ -97,6 +101,21 @@ def test_the_footprint_is_that_of_the_run(tmp_path, capsys, kind):
     assert "memory          at most 8.00 GB ([compute] memory) and about 750 MB of the program itself" in told
 
 
+def test_the_footprint_counts_weights(tmp_path):
+    study = write_study(tmp_path / "bids")
+    config = write_config(
+        tmp_path, ('bands = "each"', 'bands = "each"\nkeep_weights = "folds"'), ("dpi = 50", "atlases = []")
+    )
+    places = Places(study.root, tmp_path / "out", tmp_path / "out" / "work")
+    job = Job(read_config(config), places, "01", "cpu")
+    expected = expected_footprint(job)
+    fit_subject(job, load_subject(job))
+    files = [path for path in (job.folder / "weights").rglob("*.npy") if path.name.startswith(("values", "intercept"))]
+    there = sum(np.load(path).nbytes for path in files)
+    assert len(files) == 4
+    assert expected.weights == there
+
+
 def test_a_disk_that_is_too_small_is_said_before_any_work(study, capsys, monkeypatch):
     monkeypatch.setattr("encoding.workflow.disk.free_space", lambda _: 1000)
     config = write_config(study.root.parent)
@@ -118,3 +137,21 @@ def test_run_checks_first(study, monkeypatch):
 
 def _stop():
     raise DataError("stopped")
+
+
+def test_a_group_waits_for_a_participant_that_is_being_made(tmp_path):
+    places, told, seen = Places(tmp_path / "bids", tmp_path / "out", tmp_path / "out" / "work"), [], []
+
+    def group():
+        with held(places, ["02", "01"], told.append):
+            seen.append("read")
+
+    with locked(tmp_path / "out" / "logs", "sub-02"):
+        thread = threading.Thread(target=group)
+        thread.start()
+        while not told:
+            time.sleep(0.01)
+        assert seen == []
+        assert re.fullmatch(r"waiting for process \d+ on .* to finish sub-02", told[0])
+    thread.join()
+    assert seen == ["read"]

@@ -14,7 +14,7 @@ from nilearn.interfaces.fmriprep import load_confounds
 
 from ...core import DataError
 from ..errors import naming
-from ..tables import numbers_of, read_table
+from ..tables import numbers_of, read_table, require_no_row_numbers
 
 STAND_IN = "sub-x_task-x_space-x_desc-preproc_bold.nii.gz"
 AROMA = "sub-x_task-x_space-x_desc-smoothAROMAnonaggr_bold.nii.gz"
@@ -48,11 +48,13 @@ def read_confounds(
         if sample_mask is not None:
             kept[:] = False
             kept[sample_mask] = True
+        _require_first(raw, [str(name) for name in frame.columns], path)
         slow = [name for name in frame.columns if name in cosines]
         other = [name for name in frame.columns if name not in cosines]
         values, slow_values = (frame[names].to_numpy(dtype=np.float64) for names in (other, slow))
     else:
         early = [str(name) for name in raw.columns if str(name).startswith("non_steady_state")]
+        _require_marks(raw, early, path)
         kept = ~np.any([numbers_of(raw, name, str(path)) > 0 for name in early], axis=0) & np.ones(len(raw), bool)
         values = slow_values = np.zeros((len(raw), 0))
     if not np.isfinite(values[kept]).all():
@@ -80,11 +82,28 @@ def read_own_confounds(path: Path, columns: Sequence[str] | None) -> Confounds:
             if unknown:
                 raise DataError(f"{path}: no column {unknown[0]!r}. There is: {', '.join(names)}.")
             names = [name for name in names if any(fnmatchcase(name, pattern) for pattern in columns)]
+        else:
+            require_no_row_numbers(frame, str(path))
         values = np.stack([numbers_of(frame, name, str(path)) for name in names], axis=1)
+    if not values.size:
+        raise DataError(f"{path}: shape {values.shape}; at least one row and one column are needed.")
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise DataError(f"{path}: row {row + 1} has no value in some column. Fill it, or choose confound_columns.")
     return Confounds(values, np.zeros((len(values), 0)), np.ones(len(values), dtype=bool))
+
+
+def _require_first(raw: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+    """Refuse a gap in the first row that nilearn would fill: only what is a difference has no first value."""
+    gaps = [name for name in names if name in raw.columns and pd.isna(raw[name].iloc[0]) and "derivative" not in name]
+    if gaps:
+        raise DataError(f"{path}: {gaps[0]!r} has no value in its first row ({len(gaps)} such columns). Make it again.")
+
+
+def _require_marks(raw: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+    gaps = [name for name in names if raw[name].isna().any()]
+    if gaps:
+        raise DataError(f"{path}: {gaps[0]!r} does not say of every volume whether it was steady. Make it again.")
 
 
 def _require_numbers(raw: pd.DataFrame, path: Path) -> None:

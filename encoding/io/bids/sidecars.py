@@ -24,23 +24,38 @@ def seconds_of(metadata: Mapping[str, Any], key: str, where: str) -> float | Non
     """Read a time from the content of a sidecar."""
     value = metadata.get(key)
     if value is None:
+        other = next((name for name in metadata if name.lower() == key.lower() and name != key), None)
+        if other is not None:
+            raise DataError(f"{where}: the JSON sidecar has {other!r}, but BIDS spells it {key}. Correct it.")
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{where}: {key} is {value!r} in the JSON sidecar, but a number of seconds is needed.")
-    if not 0 < value < float("inf"):
-        raise DataError(f"{where}: {key} is {value} in the JSON sidecar, but a number of seconds above 0 is needed.")
+    if not 0 < value < 1e9:  # also infinity, NaN, and whole numbers that no float holds
+        raise DataError(
+            f"{where}: {key} is {str(value)[:20]} in the JSON sidecar, but a number of seconds above 0 is needed."
+        )
     return float(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_only_once)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors too
         raise DataError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, but an object was needed.")
     return content
+
+
+def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; a key that stands twice with different values says nothing."""
+    made: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in made and made[name] != value:
+            raise ValueError(f"{name!r} stands twice, as {made[name]!r} and as {value!r}")
+        made[name] = value
+    return made
 
 
 def read_sidecar(path: Path, root: Path) -> dict[str, Any]:

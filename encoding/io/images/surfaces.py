@@ -14,6 +14,12 @@ from .volumes import readable
 HEMISPHERES = ("CORTEX_LEFT", "CORTEX_RIGHT")
 # Vertices per hemisphere of fsaverage3 to fsaverage, and of fsLR at 4k, 8k, 32k and 59k.
 MESHES = (642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292)
+SAME_STEP = 1e-3  # seconds
+# What GIFTI files hold that are no time series, by their intent.
+NO_SERIES = {
+    "NIFTI_INTENT_POINTSET": "coordinates of a surface", "NIFTI_INTENT_TRIANGLE": "triangles of a surface",
+    "NIFTI_INTENT_LABEL": "labels",
+}  # fmt: skip
 GIFTI_NAMES = {"CORTEX_LEFT": "CortexLeft", "CORTEX_RIGHT": "CortexRight"}
 
 
@@ -32,13 +38,28 @@ def _series(path: Path, structure: str) -> tuple[np.ndarray, float | None]:
     stated = image.meta.get("AnatomicalStructurePrimary") or first.meta.get("AnatomicalStructurePrimary")
     if stated in set(GIFTI_NAMES.values()) - {GIFTI_NAMES[structure]}:
         raise DataError(f"{path}: its header says {stated}, but it stands where {GIFTI_NAMES[structure]} was expected.")
+    kinds = {str(nib.nifti1.intent_codes.niistring[array.intent]) for array in image.darrays} & set(NO_SERIES)
+    if kinds:
+        raise DataError(f"{path}: holds {NO_SERIES[min(kinds)]}, but one value per vertex and volume was needed.")
     arrays = [array.data for array in image.darrays]
     if len({array.shape for array in arrays}) > 1:
         raise DataError(f"{path}: its data arrays differ in length. The file is damaged; make it again.")
+    if arrays[0].ndim > 2 or (arrays[0].ndim == 2 and len(arrays) > 1):
+        raise DataError(f"{path}: {len(arrays)} arrays of shape {arrays[0].shape}; one per volume was needed.")
     # fMRIPrep writes one array per volume; some tools write one array of vertices by volumes.
     values = _volumes_first(path, arrays[0]) if len(arrays) == 1 and arrays[0].ndim == 2 else np.stack(arrays)
-    step = image.meta.get("TimeStep") or first.meta.get("TimeStep")
-    return np.asarray(values, dtype=np.float32), None if not step else float(step)
+    return np.asarray(values, dtype=np.float32), _step(path, image.meta.get("TimeStep") or first.meta.get("TimeStep"))
+
+
+def _step(path: Path, text: str | None) -> float | None:
+    """Read the time between volumes; above 50 it is in milliseconds, and 0 stands for nothing."""
+    try:
+        step = float(text or 0)
+    except ValueError:
+        step = np.nan
+    if not np.isfinite(step):
+        raise DataError(f"{path}: TimeStep in its header is {text!r}; a number was needed.")
+    return None if step <= 0 else step / 1000 if step > 50 else step
 
 
 def vertices_of(path: Path) -> tuple[int, int]:
@@ -68,7 +89,16 @@ def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tup
 
     Returns values (n_scans, n_vertices).
     """
-    (left, step), (right, _) = (_series(path, structure) for path, structure in zip(paths, HEMISPHERES, strict=True))
+    (left, t_r), (right, other) = (_series(path, side) for path, side in zip(paths, HEMISPHERES, strict=True))
+    if t_r is not None and other is not None and abs(t_r - other) > SAME_STEP:
+        raise DataError(
+            f"{paths[0].name} has a TimeStep of {t_r:g} s, but {paths[1].name} of {other:g} s. The hemispheres must be "
+            f"of the same run."
+        )
+    if np.array_equal(left, right) and np.ptp(left) > 0:
+        raise DataError(
+            f"{paths[0]} and {paths[1].name} hold the same numbers: one hemisphere was saved twice. Make them again."
+        )
     if left.shape[0] != right.shape[0]:
         raise DataError(
             f"{paths[0].name} has {left.shape[0]} volumes, but {paths[1].name} has {right.shape[0]}. "
@@ -83,8 +113,7 @@ def read_vertices(paths: tuple[Path, ...], space: str, density: str = "") -> tup
         n_vertices=sizes,
         density=density,
     )
-    t_r = None if step is None or step <= 0 else step / 1000 if step > 50 else step
-    return np.concatenate([left, right], axis=1), targets, t_r
+    return np.concatenate([left, right], axis=1), targets, other if t_r is None else t_r
 
 
 def write_surface(path: Path, values: np.ndarray, structure: str, name: str = "") -> Path:

@@ -47,7 +47,30 @@ def open_volume(path: Path) -> Any:
                 f"{path}: its voxels are {image.get_data_dtype()}, but one real number per voxel was needed. Save "
                 f"magnitudes, or one channel."
             )
+        _require_finite_affine(path, image)
     return image
+
+
+def told_forms(image: Any, where: str) -> tuple[str, ...]:
+    """Return warnings of headers that do not say where the voxels are, or say it twice and differently."""
+    header = image.header
+    sform, s_code = header.get_sform(coded=True)
+    qform, q_code = header.get_qform(coded=True)
+    if not s_code and not q_code:
+        return (
+            f"{where}: the header of {Path(image.get_filename()).name} does not say where its voxels are (sform_code "
+            f"and qform_code are 0); millimetres and sides of the brain are guesses",
+        )
+    if s_code != q_code or sform is None or qform is None:
+        return ()
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in image.shape[:3]], [1])).reshape(4, -1)
+    apart = float(np.linalg.norm((sform - qform)[:3] @ corners, axis=0).max())
+    if apart <= 0.5 * float(min(header.get_zooms()[:3])):
+        return ()
+    return (
+        f"{where}: sform and qform of {Path(image.get_filename()).name} put its voxels up to {apart:.1f} mm apart; the "
+        f"sform was followed",
+    )
 
 
 def grid_of(image: Any) -> Grid:
@@ -72,11 +95,49 @@ def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
     image = open_volume(path)
     with readable(path):
         data = np.asarray(image.dataobj)
+        _require_end(path, image)
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
     if data.ndim != 3:
         raise DataError(f"{path}: a mask must have three dimensions, but this has shape {data.shape}.")
-    return np.nan_to_num(data) > 0, grid_of(image)
+    data = np.nan_to_num(data)
+    if (data < 0).any():
+        raise DataError(f"{path}: holds {data.min():g}; a mask holds 0 outside, and a number above 0 inside.")
+    if data.dtype.kind == "f" and ((data % 1 != 0) & (data != data.max())).any():
+        raise DataError(
+            f"{path}: holds fractions from {data[data > 0].min():.3g} to {data.max():.3g}, and does not say where the "
+            f"mask ends. Make a mask of them, such as of all above 0.5, and save that."
+        )
+    return data > 0, grid_of(image)
+
+
+def _require_end(path: Path, image: Any) -> None:
+    """Refuse a file that goes on for volumes that its header does not count, or whose compressed bytes are damaged.
+
+    Only at the end of a gzip stream its checksum is compared, so that all of it is read once the last volume was.
+    """
+    if path.suffix not in (".gz", ".nii"):
+        return
+    end = int(image.dataobj.offset) + int(np.prod(image.shape)) * image.get_data_dtype().itemsize
+    volume = int(np.prod(image.shape[:3])) * image.get_data_dtype().itemsize
+    if path.suffix == ".gz":
+        more = 0
+        with image.dataobj._get_fileobj() as stream:
+            stream.seek(end)
+            while block := stream.read(1 << 20):
+                more += len(block)
+    else:
+        more = path.stat().st_size - end
+    if more >= volume:
+        raise DataError(
+            f"{path}: its header says {'x'.join(map(str, image.shape))} voxels, but {more / volume:.3g} more volumes "
+            f"follow. One of the two is wrong; make or download it again."
+        )
+
+
+def _require_finite_affine(path: Path, image: Any) -> None:
+    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
+        raise DataError(f"{path}: its affine is {np.round(image.affine, 3).tolist()}, which places no voxels.")
 
 
 def voxel_targets(mask: np.ndarray, grid: Grid, space: str, density: str = "") -> Targets:
@@ -106,8 +167,12 @@ def read_voxels(path: Path, targets: Targets, volumes: slice = slice(None)) -> n
     where = np.unravel_index(targets.index, grid.shape)
     first, last, _ = volumes.indices(image.shape[3])
     values = np.empty((last - first, len(targets)), dtype=np.float32)
-    for start, block in _blocks(path, image, first, last):
-        values[start - first : start - first + block.shape[3]] = block[where].T
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is left out as not finite
+        for start, block in _blocks(path, image, first, last):
+            values[start - first : start - first + block.shape[3]] = block[where].T
+    if last == image.shape[3]:
+        with readable(path):
+            _require_end(path, image)
     return values
 
 

@@ -1,6 +1,5 @@
 """Judgments from files of all kinds: Parquet, rows of numbers with the odd item last, and saved `Judgments`."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,12 +22,12 @@ from ..fetched import absent, require_content
 from ..store import DESCRIPTION, load
 from ..tables import read_table
 from .answers import AnswerStore
+from .columns import constant, factorised, read_choices, read_probabilities, require_same_odd, settled, text_column
 
 META = b"encoding.judgments"
 ITEMS = ("item_1", "item_2", "item_3")
 # Numbers up to here may name items that occur in no triplet.
 MOST_UNSEEN = 10_000
-UNSURE = 0.02  # by how much probabilities may miss 1: they are often written with two digits
 NUMBERS = (".txt", ".npy", ".csv", ".tsv")
 WORDS = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -189,11 +188,31 @@ def _with_header(path: Path) -> pd.DataFrame | None:
             if all(name.isalnum() and not name.isdigit() for name in names) or set(CHOICE_NAMES) & set(names):
                 if (path.suffix, separator) in ((".tsv", "\t"), (".csv", ",")):
                     return read_table(path, text=names)
-                # A lone quotation mark would join all lines up to the next.
-                return pd.read_csv(path, sep=separator, dtype=str, engine="python" if len(separator) > 1 else "c",
-                                   keep_default_na=False, quoting=csv.QUOTE_NONE)  # fmt: skip
+                return _separated(path, separator)
             return None
     return None
+
+
+def _separated(path: Path, separator: str) -> pd.DataFrame:
+    """Read a table with blanks or semicolons between its cells; a lone quotation mark must not join lines."""
+    try:
+        content = path.read_text(encoding="utf-8-sig").rstrip()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}). Save it as UTF-8 text.") from error
+    lines = [line.split() if separator != ";" else line.split(separator) for line in content.split("\n")]
+    rows = [[_without_marks(cell.strip()) for cell in line] for line in lines]
+    header = rows[0]
+    wrong = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
+    if wrong is not None:
+        raise DataError(
+            f"{path}: line {wrong + 1} has {len(rows[wrong])} cells, but the header has {len(header)}. Names with "
+            f"blanks need tabs between cells."
+        )
+    return pd.DataFrame(rows[1:], columns=header, dtype=str)
+
+
+def _without_marks(cell: str) -> str:
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def _of_table(
@@ -203,7 +222,10 @@ def _of_table(
     columns = next((names for names in ITEM_NAMES if set(names) <= set(table.columns)), None)
     if columns is None:
         raise DataError(f"{path}: no columns {', '.join(ITEMS)}. There is: {', '.join(table.columns)}.")
+    if not len(table):
+        raise DataError(f"{path}: a header, but no row.")
     cells = table[list(columns)].apply(lambda column: column.str.strip())
+    _require_items(path, cells.to_numpy())
     answer = table[next(name for name in CHOICE_NAMES if name in table.columns)].str.strip()
     numbered = bool(cells.apply(lambda column: column.str.fullmatch(r"\d+").all()).all())
     names: tuple[str, ...]
@@ -222,12 +244,29 @@ def _of_table(
     choice = _positions(path, answer, cells)
     annotators = next((name for name in ANNOTATOR_NAMES if name in table.columns), None)
     n = len(table)
-    who = _same("", str, n) if annotators is None else table[annotators].to_numpy(str)
+    who = constant("", str, n) if annotators is None else table[annotators].to_numpy(str)
+    known = [name for name in SCHEMA.names[5:12] if name in table.columns]
+    more = pa.table({name: _cells(table[name], name) for name in known} | {"row": np.arange(n)})
     return Judgments(
-        names, items, choice, np.broadcast_to(np.float32(np.nan), (n, 3)), np.where(choice >= 0, "valid", "error"),
-        _same(1, np.float32, n), _same(0, np.int32, n), _same(split, str, n), who,
+        names, items, choice, read_probabilities(more, choice, path),
+        *settled(more, choice, split, path), who,
         Provenance("read_judgments/1", {"count_from": count_from}, {path.name: fingerprint(path)}),
     )  # fmt: skip
+
+
+def _cells(column: pd.Series, name: str) -> list[str | None]:
+    """Return the cells of a text table; numbers may be missing."""
+    cells = column.astype(str).str.strip().tolist()
+    missing = ("", "n/a", "na", "nan") if name not in ("outcome", "split") else ()
+    return [None if cell.lower() in missing else cell for cell in cells]
+
+
+def _require_items(path: Path, cells: np.ndarray) -> None:
+    """Refuse rows of (n, 3) names of which one is missing."""
+    empty = np.isin(cells, ("", "n/a")).any(axis=1)
+    if empty.any():
+        row = int(np.flatnonzero(empty)[0])
+        raise DataError(f"{path}: row {row + 1} names {cells[row].tolist()} ({empty.sum()} such rows); three needed.")
 
 
 def _positions(path: Path, answer: pd.Series, cells: pd.DataFrame) -> np.ndarray:
@@ -275,112 +314,54 @@ def _of_numbers(
     names = tuple(map(str, range(count_from, n_items + count_from))) if stimuli is None else tuple(stimuli)
     n = len(rows)
     return Judgments(
-        names, rows, _same(2, np.int8, n), np.broadcast_to(np.float32(np.nan), (n, 3)), _same("valid", str, n),
-        _same(1, np.float32, n), _same(0, np.int32, n), _same(split, str, n), _same("", str, n),
+        names, rows, constant(2, np.int8, n), np.broadcast_to(np.float32(np.nan), (n, 3)), constant("valid", str, n),
+        constant(1, np.float32, n), constant(0, np.int32, n), constant(split, str, n), constant("", str, n),
         Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
     )  # fmt: skip
-
-
-def _same(value: object, dtype: type, n: int) -> np.ndarray:
-    """Return a column of one value, which takes no memory."""
-    return np.broadcast_to(np.asarray(value, dtype=dtype), (n,))
 
 
 def _parquet(path: Path, split: str) -> Judgments:
     try:
         table = pa.parquet.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, pa.lib.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}).") from error
     for name in (*ITEMS, "choice"):
         if name not in table.column_names:
             raise DataError(f"{path}: no column {name!r}. There is: {', '.join(table.column_names)}.")
     n = table.num_rows
-    meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
-    coded = [_words(table[name]) for name in ITEMS]
+    meta = _meta(table, path)
+    coded = [factorised(table[name]) for name in ITEMS]
+    if not meta:  # names as others write them
+        coded = [(codes, [name.strip() for name in names]) for codes, names in coded]
+    for codes, names in coded:
+        if "" in names and np.isin(codes, [k for k, name in enumerate(names) if not name]).any():
+            row = int(np.flatnonzero(np.isin(codes, [k for k, name in enumerate(names) if not name]))[0])
+            raise DataError(f"{path}: row {row + 1} does not name three items.")
     stimuli = meta.pop("stimuli", None) or sorted({name for _, names in coded for name in names})
     place = {name: number for number, name in enumerate(stimuli)}
     unknown = {name for _, names in coded for name in names} - set(place)
     if unknown:
         raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(stimuli)} that the file lists.")
     items = np.stack([np.array([place[name] for name in names])[codes] for codes, names in coded], axis=1)
-    choice = _choices(table, path)
-    probabilities = _probabilities(table, path)
-
-    def text(name: str, default: np.ndarray) -> np.ndarray:
-        if name not in table.column_names:
-            return default
-        codes, names = _words(table[name])
-        return np.asarray(names, dtype=str)[codes]
-
-    def number(name: str, default: int) -> np.ndarray:
-        if name not in table.column_names:
-            return np.full(n, default)
-        values = _numbers(table, name, path)
-        bad = ~np.isfinite(values) | (values < 0)
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise DataError(f"{path}: {name} of row {row + 1} is {values[row]}; a number of 0 or more was needed.")
-        return values
-
+    choice = read_choices(table, path)
+    require_same_odd(table, choice, [(codes, names) for codes, names in coded], path)
     return Judgments(
-        tuple(stimuli), items, choice, probabilities, text("outcome", np.where(choice >= 0, "valid", "error")),
-        number("weight", 1), number("repeat", 0), text("split", _same(split, str, n)),
-        text("annotator", _same("", str, n)),
+        tuple(stimuli), items, choice, read_probabilities(table, choice, path), *settled(table, choice, split, path),
+        text_column(table, "annotator", constant("", str, n)),
         Provenance(**meta) if meta else Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
     )  # fmt: skip
 
 
-def _numbers(table: pa.Table, name: str, path: Path) -> np.ndarray:
-    """Read a column of numbers; missing ones are NaN."""
+def _meta(table: pa.Table, path: Path) -> dict[str, Any]:
+    """Read what we wrote into the header of a file."""
+    known = {"stimuli", "step", "config", "inputs", "seed", "versions"}
     try:
-        return table[name].cast(pa.float64()).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{path}: column {name!r} is {table[name].type}; numbers were needed ({error}).") from error
-
-
-def _choices(table: pa.Table, path: Path) -> np.ndarray:
-    """Read slots; a missing one is -1, not the first slot."""
-    choice = np.nan_to_num(_numbers(table, "choice", path), nan=-1.0)
-    strange = ~np.isin(choice, (-1, 0, 1, 2))
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0])
-        raise DataError(f"{path}: row {row + 1} has the choice {choice[row]:g}, but 0, 1, 2 or -1 were needed.")
-    return choice.astype(np.int8)
-
-
-def _probabilities(table: pa.Table, path: Path) -> np.ndarray:
-    """Read probabilities; refuse rows that are no distribution: logarithms, scores, or zeros for what is not known."""
-    probabilities = np.full((table.num_rows, 3), np.nan, dtype=np.float32)
-    for slot in range(3):
-        if f"probability_{slot + 1}" in table.column_names:
-            # Beyond float32 they are no probabilities either, and are refused below.
-            with np.errstate(over="ignore"):
-                probabilities[:, slot] = _numbers(table, f"probability_{slot + 1}", path)
-    known = ~np.isnan(probabilities)
-    with np.errstate(invalid="ignore"):
-        wrong = (probabilities < 0) | (probabilities > 1 + UNSURE)
-        sums = probabilities.sum(axis=1)
-    bad = wrong.any(axis=1) | (known.any(axis=1) & ~known.all(axis=1)) | (np.abs(sums - 1) > UNSURE)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({bad.sum()} such rows); three "
-            f"numbers from 0 to 1 that add up to 1 were needed, or none. Are they logarithms?"
-        )
-    return probabilities
-
-
-def _words(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Factorise a column of names; a missing name is ""."""
-    column = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        return np.zeros(0, np.int64), [""]
-    names, codes = whole.dictionary.cast(pa.string()).to_pylist(), whole.indices
-    if codes.null_count:
-        names.append("")
-        codes = codes.cast(pa.int64()).fill_null(len(names) - 1)
-    return codes.to_numpy(zero_copy_only=False).astype(np.int64), names
+        meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: its header is damaged ({error}). Export it again.") from error
+    if not isinstance(meta, dict) or not set(meta) <= known or (meta and "step" not in meta):
+        raise DataError(f"{path}: its header is damaged. Export it again.")
+    return meta
 
 
 def words(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:

@@ -1,0 +1,170 @@
+"""Columns of tables of judgments: read, and checked against each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ...core import DataError
+from ...core.plans import SPLITS
+
+UNSURE = 0.02  # by how much probabilities may miss 1: they are often written with two digits
+# Orders in which columns of probabilities may stand; that of the slots comes first.
+ORDERS = np.array([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+CERTAIN = 20.0  # log likelihood by which another order must fit better: 1 in 10^8 by chance, whatever the choices
+LEAST = 1e-12  # probability that stands for 0
+
+
+def constant(value: object, dtype: type, n: int) -> np.ndarray:
+    """Return a column of one value, which takes no memory."""
+    return np.broadcast_to(np.asarray(value, dtype=dtype), (n,))
+
+
+def text_column(table: pa.Table, name: str, default: np.ndarray) -> np.ndarray:
+    """Read a column of names, or the default where there is none."""
+    if name not in table.column_names:
+        return default
+    codes, names = factorised(table[name])
+    return np.asarray(names, dtype=str)[codes]
+
+
+def settled(
+    table: pa.Table, choice: np.ndarray, split: str, path: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Read outcome, weight, repeat and split of every judgment, with their defaults."""
+    n = table.num_rows
+
+    def number(name: str, default: int, *, whole: bool) -> np.ndarray:
+        if name not in table.column_names:
+            return constant(default, np.int32 if whole else np.float32, n)
+        values = number_column(table, name, path)
+        with np.errstate(invalid="ignore"):
+            bad = ~np.isfinite(values) | (values < 0) | (whole & ((values % 1 != 0) | (values > 1e9)))
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            kind = "whole number" if whole else "number"
+            raise DataError(f"{path}: {name} of row {row + 1} is {values[row]}; a {kind} of 0 or more was needed.")
+        return values
+
+    parts = text_column(table, "split", constant(split, str, n))
+    unknown = sorted(set(np.unique(parts).tolist()) - {"", *SPLITS, split})
+    if unknown:
+        raise DataError(f"{path}: split {unknown[0]!r} is none of {', '.join(SPLITS)}, or nothing.")
+    outcome = text_column(table, "outcome", np.where(choice >= 0, "valid", "error"))
+    return outcome, number("weight", 1, whole=False), number("repeat", 0, whole=True), parts
+
+
+def require_same_odd(
+    table: pa.Table, choice: np.ndarray, items: Sequence[tuple[np.ndarray, list[str]]], path: Path
+) -> None:
+    """Refuse rows whose column `odd` names another item than the slot that was chosen."""
+    if "odd" not in table.column_names:
+        return
+    codes, names = factorised(table["odd"])
+    odd = np.char.strip(np.asarray(names, dtype=str))[codes]
+    chosen = np.full(len(choice), "", dtype=object)
+    for slot, (item, known) in enumerate(items):
+        here = choice == slot
+        chosen[here] = np.asarray(known, dtype=object)[item[here]]
+    bad = (odd != "") & (odd != chosen.astype(str))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{path}: row {row + 1} calls {str(odd[row])!r} odd, but its choice is slot {choice[row]}, "
+            f"{str(chosen[row])!r} ({bad.sum()} such rows). Slots count from 0."
+        )
+
+
+def number_column(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    """Read a column of numbers; missing ones are NaN."""
+    try:
+        return table[name].cast(pa.float64()).to_numpy()
+    except pa.lib.ArrowException as error:
+        raise DataError(f"{path}: column {name!r} is {table[name].type}; numbers were needed ({error}).") from error
+
+
+def read_choices(table: pa.Table, path: Path) -> np.ndarray:
+    """Read slots; a missing one is -1, not the first slot."""
+    if pa.types.is_boolean(table["choice"].type):
+        raise DataError(f"{path}: column 'choice' holds true and false, but a slot (0, 1, 2) or -1 was needed.")
+    choice = np.nan_to_num(number_column(table, "choice", path), nan=-1.0)
+    strange = ~np.isin(choice, (-1, 0, 1, 2))
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise DataError(f"{path}: row {row + 1} has the choice {choice[row]:g}, but 0, 1, 2 or -1 were needed.")
+    return choice.astype(np.int8)
+
+
+def read_probabilities(table: pa.Table, choice: np.ndarray, path: Path) -> np.ndarray:
+    """Read probabilities; refuse rows that are no distribution, or under which the recorded choice was impossible.
+
+    Logarithms, scores, or zeros for what is not known are no distribution. A choice that is merely less probable than
+    another is what drawing from the probabilities gives; who takes the most probable one has contradictions in every
+    row, which `require_likely` tells.
+    """
+    probabilities = np.full((table.num_rows, 3), np.nan, dtype=np.float32)
+    for slot in range(3):
+        if f"probability_{slot + 1}" in table.column_names:
+            # Beyond float32 they are no probabilities either, and are refused below.
+            with np.errstate(over="ignore"):
+                probabilities[:, slot] = number_column(table, f"probability_{slot + 1}", path)
+    known = ~np.isnan(probabilities)
+    with np.errstate(invalid="ignore"):
+        wrong = (probabilities < 0) | (probabilities > 1 + UNSURE)
+        sums = probabilities.sum(axis=1)
+    bad = wrong.any(axis=1) | (known.any(axis=1) & ~known.all(axis=1)) | (np.abs(sums - 1) > UNSURE)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({bad.sum()} such rows); three "
+            f"numbers from 0 to 1 that add up to 1 were needed, or none. Are they logarithms?"
+        )
+    unsaid = known.all(axis=1) & (choice < 0)
+    if "outcome" not in table.column_names and unsaid.any():
+        raise DataError(
+            f"{path}: row {int(np.flatnonzero(unsaid)[0]) + 1} has probabilities, but no choice ({unsaid.sum()} such "
+            f"rows). Write the slot that was chosen, or an `outcome` other than valid."
+        )
+    require_likely(probabilities, choice, path)
+    return probabilities
+
+
+def require_likely(probabilities: np.ndarray, choice: np.ndarray, path: Path) -> None:
+    """Refuse choices that their probabilities (n, 3) rule out, and columns in another order than the slots."""
+    known = np.isfinite(probabilities).all(axis=1)
+    chosen = np.flatnonzero(known & (choice >= 0))
+    if not len(chosen):
+        return
+    rows, slots = probabilities[chosen], choice[chosen].astype(np.int64)
+    own = rows[np.arange(len(rows)), slots]
+    if (own <= 0).any():
+        row = int(chosen[np.flatnonzero(own <= 0)[0]])
+        raise DataError(
+            f"{path}: row {row + 1} chose slot {choice[row]}, whose probability is 0 ({probabilities[row].tolist()}; "
+            f"{int((own <= 0).sum())} such rows). probability_1 belongs to slot 0, which item_1 names."
+        )
+    # If choices are drawn from probabilities, or are the most probable ones, no other order is likely to fit better.
+    places = np.arange(len(rows))
+    fits = [float(np.log(np.maximum(rows[places, order[slots]], LEAST)).sum()) for order in ORDERS]
+    best = ORDERS[int(np.argmax(fits))]
+    if max(fits) - fits[0] > CERTAIN:
+        agree = float(np.mean(rows.argmax(axis=1) == slots))
+        raise DataError(
+            f"{path}: choices and probabilities contradict: only {agree:.0%} of {len(rows)} choices are the most "
+            f"probable slot, and they would fit probability_{best[0] + 1}, _{best[1] + 1} and _{best[2] + 1} for the "
+            f"slots 0, 1 and 2. Slot 0 is item_1 and has probability_1."
+        )
+
+
+def factorised(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Factorise a column of names; a missing name is ""."""
+    column = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        return np.zeros(0, np.int64), [""]
+    names, codes = whole.dictionary.cast(pa.string()).to_pylist(), whole.indices
+    if codes.null_count:
+        names.append("")
+        codes = codes.cast(pa.int64()).fill_null(len(names) - 1)
+    return codes.to_numpy(zero_copy_only=False).astype(np.int64), names
