@@ -78,7 +78,7 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/pytest -q tests/test_docstrings.py tests/test_documentation.py::test_links_lead_somewhere
+	$(BIN)/pytest -q tests/test_docstrings.py tests/test_documentation.py::test_links_lead_somewhere tests/test_examples.py
 
 .venv/.installed-docs: .venv/.installed-dev
 	@echo "installing what the documentation needs"

@@ -127,7 +127,13 @@ def _parsers(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.Argume
 
 def api_page() -> str:
     """List all public names, package by package."""
-    lines = ["API", "===", ""]
+    lines = [
+        "API",
+        "===",
+        "",
+        "Examples share some names, such as ``job``, ``result`` and ``judgments``, made by these lines:",
+    ]
+    lines += ["", ".. literalinclude:: ../api_setup.py", "   :language: python", ""]
     seen: set[int] = set()
     for name, title in PACKAGES.items():
         module = importlib.import_module(name)

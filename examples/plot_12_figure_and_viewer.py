@@ -54,7 +54,7 @@ main(["run", str(dataset), str(results), "participant", "--config", str(config),
 # One call draws the panel: the mean of participants, every participant, the winner where the tests name one, two spaces
 # at once. All maps of accuracy have one scale. ``encoding figure results -o figure.pdf`` does the same.
 
-figure = encoding.plot_results(results, folder / "figure.pdf", mesh="inflated")
+figure = encoding.plot_results(results, folder / "figure.pdf")
 print(sorted(path.name for path in folder.glob("figure.*")))
 
 # %%

@@ -33,7 +33,14 @@ Keys = Annotated[tuple[Text, ...], Rule("a list of three keys", lambda names: le
 
 @settings("[[annotator]]")
 class Table:
-    """An annotator that looks answers up: judgments that people have given already."""
+    """An annotator that looks answers up: judgments that people have given already.
+
+    Examples
+    --------
+    >>> from encoding.collection import Table
+    >>> Table("people.csv", odd="named", column="odd").name
+    'people'
+    """
 
     file: Text
     """Table of names, or file of 0-based numbers, one row per judgment; or a folder with a table per participant."""
@@ -245,6 +252,15 @@ def check_convention(items: np.ndarray, ratings: np.ndarray) -> Convention:
     ------
     DataError
         If the file has no rows.
+
+    Examples
+    --------
+    >>> from encoding.collection import check_convention
+    >>> order = {name: k for k, name in enumerate(ratings.samples.stimulus)}
+    >>> values = ratings.values[[order[name] for name in judgments.stimuli]]
+    >>> last = np.array([[*np.delete(row, odd), row[odd]] for row, odd in zip(judgments.items, judgments.choice)])
+    >>> check_convention(last, values)[0]
+    'last'
     """
     from scipy.stats import binomtest
 
