@@ -3,9 +3,10 @@
     python benchmarks/calibration.py [--work FOLDER] [--results benchmarks/results] [--only TEXT] [--scale 1.0]
 
 A cell is one design and one question. Cells are computed in three rounds, a tenth of the data sets first. What is
-finished is kept in the work folder and not computed again, and the tables are written anew after every step, so that an
-interrupted run has said all that it knows. Targets of one data
-set share features and noise: intervals are over data sets, exact binomial for rates of data sets ("any target ...").
+finished is kept in the work folder and not computed again, nor is what the committed results hold of a cell of the same
+name, question and parameters; tables are written anew after every step, so that an interrupted run has said all that it
+knows. Targets of one data set share features and noise: intervals are over data sets, exact binomial for rates of data
+sets ("any target ...").
 
 The generator has nothing in common with `encoding.simulate`: Gaussian features and noise of first-order autocorrelation
 within runs, targets in regions of 25 that share a third of their noise.
@@ -15,22 +16,39 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import calibration_claims
 import numpy as np
+from calibration_data import (
+    N_DRAWS,
+    N_TARGETS,
+    REGION,
+    SIX,
+    STUDY,
+    TWELVE,
+    Design,
+    cleaned,
+    features_of,
+    kernel,
+    noise_of,
+    regions,
+    series,
+    signal,
+)
 from scipy import stats
 
 from encoding.comparison import name_best
 from encoding.core import digest, versions
 from encoding.io.atomic import write_json, write_text
 from encoding.numerics import permutation
-from encoding.numerics.cleaning import project_out
 from encoding.numerics.rsa_inference import exchanged, similarity_kernel
 from encoding.numerics.shared_variance import (
     Estimate,
-    blocks_of_runs,
     centre_runs,
     estimate,
     over_participants,
@@ -39,98 +57,7 @@ from encoding.numerics.shared_variance import (
 )
 from encoding.numerics.significance import discovery_rates
 
-N_TARGETS, REGION = 200, 25
 ROUNDS = (0.1, 0.3, 1.0)  # shares of the data sets of all cells, so that every cell soon has some
-N_DRAWS = 199
-SHARED_NOISE = 1 / 3
-
-
-@dataclass(frozen=True)
-class Design:
-    """Runs of some lengths, on a clock, with autocorrelated noise and features."""
-
-    runs: tuple[int, ...]
-    noise: float = 0.0
-    features: float = 0.0
-    clock: str = "stimulus"
-    common: float = 0.0
-    mixed: bool = False
-
-    @property
-    def run(self) -> np.ndarray:
-        """Run of each row."""
-        return np.repeat(np.arange(len(self.runs)), self.runs)
-
-
-def series(rng: np.random.Generator, lengths: tuple[int, ...], n: int, ar: float | np.ndarray) -> np.ndarray:
-    """Draw first-order autocorrelated columns of unit variance, every run on its own."""
-    parts = []
-    for length in lengths:
-        values = rng.standard_normal((length, n))
-        if np.any(ar):
-            for t in range(1, length):
-                values[t] = ar * values[t - 1] + np.sqrt(1 - np.square(ar)) * values[t]
-        parts.append(values)
-    return np.concatenate(parts)
-
-
-def noise_of(rng: np.random.Generator, design: Design, n_targets: int = N_TARGETS) -> np.ndarray:
-    """Draw noise in which the targets of a region share a third of the variance."""
-    ar: float | np.ndarray = design.noise
-    if design.mixed:
-        ar = np.repeat([0.0, 0.8], [n_targets // 2, n_targets - n_targets // 2])
-    own = series(rng, design.runs, n_targets, ar)
-    of_region = series(rng, design.runs, max(1, n_targets // REGION), design.noise)
-    member = np.minimum(np.arange(n_targets) // REGION, of_region.shape[1] - 1)
-    values = np.sqrt(1 - SHARED_NOISE) * own + np.sqrt(SHARED_NOISE) * of_region[:, member]
-    if design.common:
-        course = series(rng, (max(design.runs),), n_targets, 0.95)
-        values += design.common * np.concatenate([course[:length] for length in design.runs])
-    return values
-
-
-def features_of(rng: np.random.Generator, design: Design, p: int) -> np.ndarray:
-    """Draw features; on the clock of volumes four delays of features that last for four volumes."""
-    if design.clock == "stimulus":
-        values = series(rng, design.runs, p, design.features)
-        if design.common:
-            course = series(rng, (max(design.runs),), p, 0.95)
-            values += design.common * np.concatenate([course[:length] for length in design.runs])
-        return values
-    parts = []
-    for length in design.runs:
-        shown = np.repeat(rng.standard_normal((length // 4 + 1, p)), 4, axis=0)[:length]
-        shown[rng.random(length) < 0.2] = 0.0
-        parts.append(
-            np.concatenate([np.roll(shown, d, axis=0) * (np.arange(length) >= d)[:, None] for d in (1, 2, 3, 4)], 1)
-        )
-    return np.concatenate(parts)
-
-
-def cleaned(values: np.ndarray, design: Design) -> np.ndarray:
-    """Centre every run; on the clock of volumes, also detrend it."""
-    if design.clock == "stimulus":
-        return centre_runs(values, design.run)
-    parts = np.split(values, np.cumsum(design.runs)[:-1])
-    bases = [np.linalg.qr(np.vander(np.linspace(-1, 1, len(part)), 2))[0] for part in parts]
-    return np.concatenate([project_out(part, basis) for part, basis in zip(parts, bases, strict=True)])
-
-
-def signal(rng: np.random.Generator, X: np.ndarray, share: float | np.ndarray, n_targets: int) -> np.ndarray:
-    """Make responses that are linear in features of unit variance, each with a share of the variance."""
-    weights = rng.standard_normal((X.shape[1], n_targets))
-    weights /= np.linalg.norm(weights, axis=0)
-    return np.sqrt(share) * (X @ weights)
-
-
-def kernel(X: np.ndarray, Y: np.ndarray, run: np.ndarray) -> np.ndarray:
-    """Multiply products of different runs, from raw rows."""
-    return shared_kernel(shared_space(centre_runs(X, run), blocks_of_runs(run)), centre_runs(Y, run))
-
-
-def regions(kernels: np.ndarray) -> np.ndarray:
-    """Average kernels over the targets of each region."""
-    return kernels.reshape(-1, REGION, *kernels.shape[1:]).mean(1)
 
 
 # Questions: one data set to named numbers ---------------------------------------------------------------------------
@@ -200,11 +127,20 @@ def equal(
     return found
 
 
-def fold_correlations(X: np.ndarray, Y: np.ndarray, run: np.ndarray, n_folds: int = 6) -> np.ndarray:
-    """Correlate held-out responses with nested ridge, shape (n_folds, n_targets); penalties from four inner folds."""
+def fold_correlations(
+    X: np.ndarray, Y: np.ndarray, run: np.ndarray, n_folds: int = 6, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Correlate held-out responses with nested ridge, shape (n_folds, n_targets); penalties from four inner folds.
+
+    Of `rows` only where given: those of drawn runs, whose copies stay in one fold; folds without rows are left out.
+    """
     labels = np.unique(run)
     fold = np.array([k * n_folds // len(labels) for k in range(len(labels))])[np.searchsorted(labels, run)]
     X, Y = centre_runs(X, run), centre_runs(Y, run)
+    if rows is not None:
+        X, Y = X[rows], Y[rows]
+        fold = np.unique(fold[rows], return_inverse=True)[1]
+        n_folds = int(fold.max()) + 1
     grams = np.stack([X[fold == k].T @ X[fold == k] for k in range(n_folds)])
     cross = np.stack([X[fold == k].T @ Y[fold == k] for k in range(n_folds)])
     found = []
@@ -305,38 +241,65 @@ def participants(
     }
 
 
-@dataclass
-class Fits:
-    """Coverage of the difference of fits on new runs; the truth is its mean over all data sets."""
+def fit_difference(
+    rng: np.random.Generator, design: Design, dims: tuple[int, int], shares: tuple[float, float]
+) -> dict[str, np.ndarray]:
+    """Difference of fits in the folds of one data set; the truth is its mean over all data sets."""
+    fixed = np.random.default_rng(12345)
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    Y = sum(signal(fixed, X, share, N_TARGETS) for X, share in zip(spaces, shares, strict=True))
+    Y = Y + np.sqrt(1 - sum(shares)) * noise_of(rng, design)
+    r = [fold_correlations(X, Y, design.run) for X in spaces]
+    return {"folds": r[0] - r[1]}
 
-    design: Design
-    dims: tuple[int, int]
-    shares: tuple[float, float]
-    folds: list[np.ndarray] = field(default_factory=list)
 
-    def __call__(self, rng: np.random.Generator) -> dict[str, float]:
-        """Keep the differences of one data set."""
-        fixed = np.random.default_rng(12345)
-        spaces = [series(rng, self.design.runs, p, self.design.features) for p in self.dims]
-        Y = sum(signal(fixed, X, share, N_TARGETS) for X, share in zip(spaces, self.shares, strict=True))
-        Y = Y + np.sqrt(1 - sum(self.shares)) * noise_of(rng, self.design)
-        r = [fold_correlations(X, Y, self.design.run) for X in spaces]
-        self.folds.append(r[0] - r[1])
-        return {}
+def drawn_fits(
+    rng: np.random.Generator, design: Design, dims: tuple[int, int], shares: tuple[float, float], n_draws: int
+) -> dict[str, np.ndarray]:
+    """Difference of fits of one data set, with its standard error from fits to drawn runs."""
+    fixed = np.random.default_rng(12345)
+    spaces = [series(rng, design.runs, p, design.features) for p in dims]
+    Y = sum(signal(fixed, X, share, N_TARGETS) for X, share in zip(spaces, shares, strict=True))
+    Y = Y + np.sqrt(1 - sum(shares)) * noise_of(rng, design)
+    run, n_runs, drawn = design.run, len(design.runs), []
+    for _ in range(n_draws):
+        rows = np.concatenate([np.flatnonzero(run == k) for k in np.sort(rng.integers(0, n_runs, n_runs))])
+        r = [fold_correlations(X, Y, run, rows=rows).mean(0) for X in spaces]
+        drawn.append(r[0] - r[1])
+    r = [fold_correlations(X, Y, run).mean(0) for X in spaces]
+    of_regions = np.stack(drawn).reshape(n_draws, -1, REGION).mean(-1)
+    half = stats.t.ppf(0.975, n_runs - 1)
+    widths = half * np.stack(drawn).std(0, ddof=1), half * of_regions.std(0, ddof=1)
+    return {"value": r[0] - r[1], "target": widths[0], "region": widths[1]}
 
-    def finish(self) -> dict[str, list[float]]:
-        """Compare intervals of all data sets with the truth."""
-        folds = np.stack(self.folds)
-        truth, K = folds.mean((0, 1)), folds.shape[1]
-        means = {"target": folds, "region": folds.reshape(*folds.shape[:2], -1, REGION).mean(-1)}
-        truths = {"target": truth, "region": truth.reshape(-1, REGION).mean(-1)}
-        found = {}
-        for what, values in means.items():
-            se = np.sqrt((1 / K + 1 / (K - 1)) * values.var(1, ddof=1))
-            half = stats.t.ppf(0.975, K - 1) * se
-            inside = np.abs(values.mean(1) - truths[what]) <= half
-            found[f"coverage, {what}"] = inside.mean(1).tolist()
-        return found
+
+def coverage_of_draws(found: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
+    """Compare the intervals of all data sets with the truth, the mean over data sets."""
+    value = np.stack(found["value"])
+    values = {"target": value, "region": value.reshape(len(value), -1, REGION).mean(-1)}
+    inside = {name: np.abs(each - each.mean(0)) <= np.stack(found[name]) for name, each in values.items()}
+    return {f"coverage, {name}": each.mean(1).tolist() for name, each in inside.items()}
+
+
+def coverage_of_fits(found: dict[str, list[np.ndarray]]) -> dict[str, list[float]]:
+    """Compare the intervals of all data sets with the truth."""
+    folds = np.stack(found["folds"])
+    truth, K = folds.mean((0, 1)), folds.shape[1]
+    means = {"target": folds, "region": folds.reshape(*folds.shape[:2], -1, REGION).mean(-1)}
+    truths = {"target": truth, "region": truth.reshape(-1, REGION).mean(-1)}
+    rates = {}
+    for what, values in means.items():
+        se = np.sqrt((1 / K + 1 / (K - 1)) * values.var(1, ddof=1))
+        half = stats.t.ppf(0.975, K - 1) * se
+        inside = np.abs(values.mean(1) - truths[what]) <= half
+        rates[f"coverage, {what}"] = inside.mean(1).tolist()
+    return rates
+
+
+FINISH: dict[str, Callable[[dict[str, list[Any]]], dict[str, list[float]]]] = {
+    "fit_difference": coverage_of_fits,
+    "drawn_fits": coverage_of_draws,
+}
 
 
 def rest(rng: np.random.Generator) -> dict[str, float]:
@@ -409,19 +372,47 @@ def cost(rng: np.random.Generator) -> dict[str, float]:
 
 # Cells --------------------------------------------------------------------------------------------------------------
 
-SIX, TWELVE, STUDY = (36,) * 6, (18,) * 12, (36,) * 61
-Question = Callable[[np.random.Generator], dict[str, float]]
+Question = partial[dict[str, float]]
 
 
-def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
-    """List all cells: name to (table, data sets, question), the most important first."""
+def null_designs() -> Iterator[tuple[str, int, Design, tuple[int, ...]]]:
+    """List designs without any signal: name, data sets, design and dimensions of the spaces."""
+    yield "6 x 36, white", 200, Design(SIX), (30, 14)
+    yield "6 x 36, AR .3/.5", 200, Design(SIX, 0.3, 0.5), (30, 14)
+    yield "12 x 18, white", 200, Design(TWELVE), (30, 14)
+    yield "12 x 18, AR .3/.5", 200, Design(TWELVE, 0.3, 0.5), (30, 14)
+    yield "61 x 36, white", 1000, Design(STUDY), (30, 14)
+    yield "61 x 36, AR .3/.5", 200, Design(STUDY, 0.3, 0.5), (30, 14)
+    yield "61 x 36, AR .5/.8", 200, Design(STUDY, 0.5, 0.8), (30, 14)
+    yield "5 x 43, AR .5/.8 (runs and shifts)", 200, Design((43,) * 5, 0.5, 0.8), (30, 14)
+    yield "5 x 43, white (runs and shifts)", 200, Design((43,) * 5), (30, 14)
+    yield "4 x 54, AR .5/.8 (runs and shifts)", 200, Design((54,) * 4, 0.5, 0.8), (30, 14)
+    yield "3 x 72, AR .5/.8 (runs and shifts)", 400, Design((72,) * 3, 0.5, 0.8), (30, 14)
+    yield "3 x 72, white (runs and shifts)", 200, Design((72,) * 3), (30, 14)
+    yield "12 x 18, AR .5/.8, spaces wider than n / 2 (150, 200)", 300, Design(TWELVE, 0.5, 0.8), (150, 200)
+    yield "volumes 8 x 250, four delays, white", 200, Design((250,) * 8, clock="tr"), (8, 5)
+    yield "volumes 8 x 250, four delays, AR .5", 200, Design((250,) * 8, 0.5, clock="tr"), (8, 5)
+    yield "6 x 36, a time course common to all runs", 200, Design(SIX, 0.3, 0.5, common=0.5), (30, 14)
+    yield (
+        "5 x 43, a time course common to all runs (runs and shifts)",
+        200,
+        Design((43,) * 5, 0.3, 0.5, common=0.5),
+        (30, 14),
+    )
+    yield "12 x 18, targets of unequal autocorrelation", 200, Design(TWELVE, 0.5, 0.8, mixed=True), (30, 14)
+    yield "unequal runs (8 x 20, 8 x 12)", 200, Design((20, 12) * 8, 0.5, 0.8), (30, 14)
+    yield "unequal runs (34 to 36 rows)", 200, Design((36, 35, 34) * 3, 0.5, 0.8), (30, 14)
+
+
+def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901, PLR0912 - a list
+    """List all cells: name to (table, data sets, question with its parameters), the most important first."""
     found: dict[str, tuple[str, int, Question]] = {}
 
-    def add(table: str, name: str, n: int, question: Question) -> None:
-        found[f"{table}: {name}"] = (table, n, question)
+    def add(table: str, name: str, n: int, question: Callable[..., dict[str, float]], **parameters: Any) -> None:
+        found[f"{table}: {name}"] = (table, n, partial(question, **parameters))
 
     def null(name: str, n: int, design: Design, dims: tuple[int, ...] = (30, 14)) -> None:
-        add("chance", name, n, lambda rng: chance(rng, design, dims))
+        add("chance", name, n, chance, design=design, dims=dims)
 
     null("6 x 36, AR .5/.8", 1300, Design(SIX, 0.5, 0.8))
     null("12 x 18, AR .5/.8", 1300, Design(TWELVE, 0.5, 0.8))
@@ -430,81 +421,74 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901
         for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
             design = Design(runs if name == "2196" else TWELVE, *ar)
             for dims in ((30, 30), (14, 34)):
-                add("equal spaces", f"{dims[0]} v {dims[1]}, n {name}, {noise}", 400 if name == "216" else 200,
-                    lambda rng, d=design, k=dims, s=share: equal(rng, d, k, s, True))  # fmt: skip
+                n = 400 if name == "216" else 200
+                what = f"{dims[0]} v {dims[1]}, n {name}, {noise}"
+                add("equal spaces", what, n, equal, design=design, dims=dims, share=share, fits=True)
     four = (14, 34, 30, 30)
     for name, runs, n, share in (("216", SIX, 400, 0.1), ("2196", STUDY, 200, 0.03)):
         design = Design(runs, 0.5, 0.5)
-        add("naming", f"no signal, n {name}", n, lambda rng, d=design: naming(rng, d, four, (0.0,) * 4))
-        add("naming", f"four equal spaces, n {name}", n, lambda rng, d=design, s=share: naming(rng, d, four, (s,) * 4))
-    add("naming", ".05 v .03, n 2196", 200, lambda rng: naming(rng, Design(STUDY), (30, 30), (0.05, 0.03)))
-    add("naming", ".2 v .1, n 216", 200, lambda rng: naming(rng, Design(SIX), (30, 30), (0.2, 0.1)))
+        add("naming", f"no signal, n {name}", n, naming, design=design, dims=four, shares=(0.0,) * 4)
+        add("naming", f"four equal spaces, n {name}", n, naming, design=design, dims=four, shares=(share,) * 4)
+    add("naming", ".05 v .03, n 2196", 200, naming, design=Design(STUDY), dims=(30, 30), shares=(0.05, 0.03))
+    add("naming", ".2 v .1, n 216", 200, naming, design=Design(SIX), dims=(30, 30), shares=(0.2, 0.1))
     for correlation in (0.3, 0.6, 0.9):
-        add("unique variance", f"correlation {correlation}, n 216", 750,
-            lambda rng, c=correlation: unique(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
-        add("unique variance", f"correlation {correlation}, n 2196", 750,
-            lambda rng, c=correlation: unique(rng, Design(STUDY, 0.3, 0.5), c))  # fmt: skip
+        for name, runs in (("216", TWELVE), ("2196", STUDY)):
+            what, design = f"correlation {correlation}, n {name}", Design(runs, 0.3, 0.5)
+            add("unique variance", what, 750, unique, design=design, correlation=correlation)
+    five = {"design": Design(TWELVE, 0.3), "shares": (0.1, 0.1)}
     for dims in ((30, 30), (14, 34)):
-        add("five participants", f"equal {dims[0]} v {dims[1]}, shared stimuli, n 216", 300,
-            lambda rng, k=dims: participants(rng, Design(TWELVE, 0.3), k, (0.1, 0.1), True))  # fmt: skip
-        add("five participants", f"equal {dims[0]} v {dims[1]}, other stimuli, n 216", 300,
-            lambda rng, k=dims: participants(rng, Design(TWELVE, 0.3), k, (0.1, 0.1), False))  # fmt: skip
-    add("five participants", "power: .06 v .03, shared stimuli, n 2196", 200,
-        lambda rng: participants(rng, Design(STUDY, 0.3), (30, 30), (0.06, 0.03), True))  # fmt: skip
-    add(
-        "these fits on new runs",
-        "30 v 14, .1 v .05, n 216, six folds",
-        400,
-        Fits(Design(TWELVE, 0.3, 0.5), (30, 14), (0.1, 0.05)),
-    )
-    null("6 x 36, white", 200, Design(SIX))
-    null("6 x 36, AR .3/.5", 200, Design(SIX, 0.3, 0.5))
-    null("12 x 18, white", 200, Design(TWELVE))
-    null("12 x 18, AR .3/.5", 200, Design(TWELVE, 0.3, 0.5))
-    null("61 x 36, white", 200, Design(STUDY))
-    null("61 x 36, AR .3/.5", 200, Design(STUDY, 0.3, 0.5))
-    null("61 x 36, AR .5/.8", 200, Design(STUDY, 0.5, 0.8))
-    null("5 x 43, AR .5/.8 (runs and shifts)", 200, Design((43,) * 5, 0.5, 0.8))
-    null("5 x 43, white (runs and shifts)", 200, Design((43,) * 5))
-    null("4 x 54, AR .5/.8 (runs and shifts)", 200, Design((54,) * 4, 0.5, 0.8))
-    null("volumes 8 x 250, four delays, white", 200, Design((250,) * 8, clock="tr"), (8, 5))
-    null("volumes 8 x 250, four delays, AR .5", 200, Design((250,) * 8, 0.5, clock="tr"), (8, 5))
-    null("6 x 36, a time course common to all runs", 200, Design(SIX, 0.3, 0.5, common=0.5))
-    null("5 x 43, a time course common to all runs (runs and shifts)", 200, Design((43,) * 5, 0.3, 0.5, common=0.5))
-    null("12 x 18, targets of unequal autocorrelation", 200, Design(TWELVE, 0.5, 0.8, mixed=True))
-    null("unequal runs (8 x 20, 8 x 12)", 200, Design((20, 12) * 8, 0.5, 0.8))
-    null("unequal runs (34 to 36 rows)", 200, Design((36, 35, 34) * 3, 0.5, 0.8))
-    add("recurring stimuli", "24 stimuli in 6 runs, AR .5", 200, lambda rng: recurring(rng, 24, 6))
-    add("recurring stimuli", "60 stimuli in 4 runs, AR .5", 200, lambda rng: recurring(rng, 60, 4))
+        for stimuli, shared in (("shared", True), ("other", False)):
+            what = f"equal {dims[0]} v {dims[1]}, {stimuli} stimuli, n 216"
+            add("five participants", what, 300, participants, dims=dims, shared=shared, **five)
+    five = {"design": Design(STUDY, 0.3), "dims": (30, 30), "shares": (0.06, 0.03), "shared": True}
+    add("five participants", "power: .06 v .03, shared stimuli, n 2196", 200, participants, **five)
+    fits = {"design": Design(TWELVE, 0.3, 0.5), "dims": (30, 14), "shares": (0.1, 0.05)}
+    add("these fits on new runs", "30 v 14, .1 v .05, n 216, six folds", 400, fit_difference, **fits)
+    what = "the same, bootstrap of runs, 40 draws"
+    add("these fits on new runs", what, 100, drawn_fits, **fits, n_draws=40)
+    for name, n, design, dims in null_designs():
+        null(name, n, design, dims)
+    add("recurring stimuli", "24 stimuli in 6 runs, AR .5", 200, recurring, n_stimuli=24, n_runs=6)
+    add("recurring stimuli", "60 stimuli in 4 runs, AR .5", 200, recurring, n_stimuli=60, n_runs=4)
     for noise, ar in (("white", (0.0, 0.0)), ("AR .5/.5", (0.5, 0.5))):
-        add("equal spaces", f"30 v 300, n 2196, {noise}", 200,
-            lambda rng, a=ar: equal(rng, Design(STUDY, *a), (30, 300), 0.03, False))  # fmt: skip
+        wide = {"design": Design(STUDY, *ar), "dims": (30, 300), "share": 0.03, "fits": False}
+        add("equal spaces", f"30 v 300, n 2196, {noise}", 200, equal, **wide)
     for name, strength in (("no relation", 0.0), ("equal models", 0.5), ("equal strong models", 1.0)):
         for runs in (SIX, TWELVE):
-            add("similarity of stimuli", f"{name}, {len(runs)} x {runs[0]}, AR .3/.5", 1000,
-                lambda rng, r=runs, s=strength: similarity(rng, Design(r, 0.3, 0.5), s))  # fmt: skip
+            what, design = f"{name}, {len(runs)} x {runs[0]}, AR .3/.5", Design(runs, 0.3, 0.5)
+            add("similarity of stimuli", what, 1000, similarity, design=design, strength=strength)
     for correlation in (0.0, 0.9):
-        add("residual band", f"correlation {correlation}, 12 x 18", 200,
-            lambda rng, c=correlation: residual_band(rng, Design(TWELVE, 0.3, 0.5), c))  # fmt: skip
+        what, design = f"correlation {correlation}, 12 x 18", Design(TWELVE, 0.3, 0.5)
+        add("residual band", what, 200, residual_band, design=design, correlation=correlation)
     add("real rest", "8 x 81 volumes, random features, 1,000 vertices", 200, rest)
+    for table, name, n, question, parameters in calibration_claims.cells():
+        add(table, name, n, question, **parameters)
     add("cost", "1,000 draws, 4 spaces, n 2196", 1, cost)
     return found
 
 
-def compute(name: str, n: int, question: Question, before: dict) -> dict:
+def key_of(name: str, question: Question) -> str:
+    """Identify a cell by its name, its question and all parameters."""
+    parameters = {key: asdict(value) if is_dataclass(value) else value for key, value in question.keywords.items()}
+    return digest([name, question.func.__name__, parameters, N_TARGETS, REGION, N_DRAWS])
+
+
+def compute(name: str, n: int, question: Question, before: dict[str, Any]) -> dict[str, Any]:
     """Add data sets to a cell until it has n; every data set has a seed of its own."""
     start = time.process_time()
-    key = int(digest([name]), 16) % (1 << 32)
-    finish = getattr(question, "finish", None)
-    values: dict[str, list[float]] = {} if finish is not None else before.get("values", {})
-    first = 0 if finish is not None else before.get("n", 0)
+    seed = int(digest([name]), 16) % (1 << 32)
+    finish = FINISH.get(question.func.__name__)
+    values: dict[str, list[Any]] = {} if finish is not None else before.get("values", {})
+    # Without the values of earlier data sets (only their summary is committed) all are made again.
+    first = before.get("n", 0) if values else 0
     for number in range(first, n):
-        for measure, value in question(np.random.default_rng([key, number])).items():
+        for measure, value in question(np.random.default_rng([seed, number])).items():
             values.setdefault(measure, []).append(value)
     if finish is not None:
-        values = finish()
-    seconds = before.get("seconds", 0.0) + time.process_time() - start
+        values = finish(values)
+    seconds = (before.get("seconds", 0.0) if first else 0.0) + time.process_time() - start
     return {
+        "key": key_of(name, question),
         "n": n,
         "seconds": seconds,
         "measures": {m: _summary(m, np.array(v)) for m, v in values.items()},
@@ -566,21 +550,27 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the data sets of each cell")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    every = {name: cell for name, cell in cells().items() if options.only in name}
+    every = cells()
 
-    def finished() -> dict[str, dict]:
+    def finished() -> dict[str, dict[str, Any]]:
+        """Read the cells of the work folder and of the committed results, whichever has more data sets."""
+        committed = options.results / "calibration.json"
+        kept = json.loads(committed.read_text(encoding="utf-8"))["cells"] if committed.is_file() else {}
         found = {}
-        for name in every:
+        for name, (_, _, question) in every.items():
             path = options.work / f"{_file(name)}.json"
-            if path.is_file():
-                found[name] = json.loads(path.read_text(encoding="utf-8"))
+            own = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            alike = [one for one in (own, kept.get(name, {})) if one.get("key") == key_of(name, question)]
+            if alike:
+                found[name] = max(alike, key=lambda one: one["n"])
         return found
 
     for share in ROUNDS:
         for name, (_, n, question) in every.items():
             before = finished().get(name, {})
-            wanted = max(1, round(n * options.scale * (1.0 if hasattr(question, "finish") else share)))
-            if before.get("n", 0) < wanted:
+            whole = question.func.__name__ in FINISH
+            wanted = max(1, round(n * options.scale * (1.0 if whole else share)))
+            if before.get("n", 0) < wanted and options.only in name:
                 write_json(options.work / f"{_file(name)}.json", compute(name, wanted, question, before))
                 done = finished()
                 print(f"{name}: {wanted} data sets, {done[name]['seconds']:.0f} s", flush=True)

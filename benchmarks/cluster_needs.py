@@ -3,9 +3,10 @@
     python benchmarks/cluster_needs.py                         # an emotion-video study of 5 participants
     python benchmarks/cluster_needs.py --subjects 200 --targets 90000 --samples 3000
 
-The constants are measured where it runs, in about a minute: how long a target takes in a fit of four narrow spaces, how
-fast the disk of `--folder` is (put it where results will be), and what one task of the scheduler costs. The rest is
-counting. Workers are taken to be like this machine's processors; the disk is one for all, which is what limits most.
+The constants are measured where it runs, in about two minutes: how long a target takes in a fit of four narrow spaces,
+and a byte of responses in loading, how fast the disk of `--folder` is (put it where results will be), and what one task
+of the scheduler costs. The rest is counting. Workers are taken to be like this machine's processors; the disk is one
+for all, which is what limits most.
 """
 
 import argparse
@@ -13,19 +14,40 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from encoding import pipeline
+from encoding.config.settings import read_config
 from encoding.core import FeatureSpace, Provenance, Responses, Samples, Targets
 from encoding.fitting import BandedRidge, Compute, Split, cross_predict, make_folds
 from encoding.loading import stimuli_of_rows
+from encoding.simulate import PRESETS
+from encoding.simulate.dataset import simulate_volumes
 from encoding.workflow.cluster import open_workers
 
 WORKERS = (1, 2, 4, 10, 30, 100, 300, 1000)
 CHUNK = 32_000_000  # bytes of responses in a task, as `[compute] chunk`
 KEEP = 2_000_000_000  # bytes of predictions, as `[compute] keep_predictions`
 WIDTHS = (30, 30, 34, 14)
+LOAD = """[[features]]
+name = "category"
+file = "stimuli/feature-category.tsv"
+
+[load]
+task = "video"
+space = "MNI152NLin2009cAsym"
+res = "{res}"
+stimulus = "stim_id"
+stimuli = "none"
+per = "stimulus"
+
+[[fit]]
+kind = "ridge"
+bands = ["category"]
+"""
 
 
 def nothing(shared, item):
@@ -74,6 +96,22 @@ def measure_disk(folder, n_bytes=200_000_000):
     start = time.perf_counter()
     path.read_bytes()
     return written, n_bytes / (time.perf_counter() - start)
+
+
+def measure_load(folder, voxels):
+    """Processor seconds per byte of responses that cleaning and reading take, from two sizes of the same runs."""
+    found = []
+    for millimetres in voxels:
+        size = replace(PRESETS["tiny"], n_runs=6, n_blocks=30, volume_mm=millimetres)
+        root = simulate_volumes(folder / f"load-{millimetres:g}", size, 0, 1)
+        config = folder / f"load-{millimetres:g}.toml"
+        config.write_text(LOAD.format(res=f"{millimetres:g}".replace(".", "p")), encoding="utf-8")
+        places = pipeline.Places(root, folder / "out", folder / f"work-{millimetres:g}")
+        start = time.process_time()
+        loaded = pipeline.load_subject(pipeline.Job(read_config(config), places, "01", "cpu"))
+        found.append((time.process_time() - start, loaded.responses.values.nbytes))
+    (few, small), (many, large) = found
+    return max(many - few, 0.0) / (large - small)
 
 
 def measure_tasks(n=300):
@@ -136,10 +174,10 @@ def main(arguments=None):
         n_samples, n_targets, n = (120, 50, 6) if given.quick else (given.samples, 500, 100)
         target, fixed = measure_fit(Path(name), n_samples, n_targets, n)
         write, read = measure_disk(Path(name), 2_000_000 if given.quick else 200_000_000)
+        load = measure_load(Path(name), (12.0, 8.0) if given.quick else (6.0, 3.0))
     task, started = measure_tasks(20 if given.quick else 300)
-    # Cleaning a gigabyte of responses, measured on 61 runs of 20,000 targets: 40 processor seconds.
     constants = {"target": target, "fixed": fixed, "read": read, "write": write, "task": task, "started": started,
-                 "load": 40e-9, "network": given.network * 1e9}  # fmt: skip
+                 "load": load, "network": given.network * 1e9}  # fmt: skip
     rows = [needs(study, constants, n_workers) for n_workers in WORKERS]
     print(json.dumps({name: float(f"{value:.3g}") for name, value in constants.items()}))
     print(f"{given.subjects} participants, {given.samples} samples, {given.targets} targets, {given.models} models")

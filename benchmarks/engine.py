@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from engine_memory import memory_rows
-from engine_wide import quality_rows, wide_rows
+from engine_memory import memory_rows, wide_memory_rows
+from engine_wide import growth, quality_rows, wide_rows
 from engine_workload import WIDTHS, Workload, make_workload
 from threadpoolctl import threadpool_limits
 
@@ -431,6 +431,10 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--targets", type=int, default=N_TARGETS)
     parser.add_argument("--only", nargs="*", default=())
+    parser.add_argument("--cells", type=Path, default=Path("benchmarks/cells"), help="what was measured of wide bands")
+    parser.add_argument(
+        "--kept", action="store_true", help="of wide bands, take what is in --cells and measure nothing"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -442,8 +446,10 @@ def main():
         "w1": lambda: w1(load(), arrays, n),
         "agreement": lambda: agreement(load()),
         "w2": lambda: w2(wide(), n),
-        "wide": lambda: wide_rows(row, rival),
-        "wide_scores": lambda: quality_rows(row),
+        "wide": lambda: wide_rows(row, rival, options.cells, measure=not options.kept),
+        "wide_scores": lambda: quality_rows(row, options.cells, measure=not options.kept),
+        "wide_memory": lambda: wide_memory_rows(row, options.out),
+        "wide_growth": lambda: growth(options.cells, measure=not options.kept),
         "single": lambda: single_space(load(), n),
         "subsets": lambda: subsets(load(), arrays, min(n, 8192)),
         "memory": lambda: memory_rows(row, options.out),

@@ -13,6 +13,8 @@ plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.righ
 def draw_all(result, folder):
     if "scaling" in result:
         draw_scaling(result["scaling"], folder / "engine_scaling.png")
+    if "wide_growth" in result:
+        draw_scaling(result["wide_growth"], folder / "engine_wide_growth.png")
     if "search" in result:
         draw_search(result["search"], folder / "engine_search.png")
     if "memory" in result:

@@ -1,11 +1,16 @@
-"""Time wide bands beside narrow ones against himalaya, and check that both agree at the same penalties."""
+"""Time wide bands beside narrow ones against himalaya, and check that both agree at the same penalties.
 
+Every size is a cell of its own, kept in a folder as soon as it is measured, so that a run that is cut short goes on.
+"""
+
+import json
 import time
+from functools import partial
 
 import numpy as np
 from engine_workload import WIDTHS, make_workload
 
-from encoding.fitting import BandedRidgeCV, Fold
+from encoding.fitting import Fold
 from encoding.fitting.arrays import Arrays
 from encoding.fitting.design import DesignMatrix
 from encoding.fitting.rows import lay_out
@@ -15,7 +20,25 @@ from encoding.numerics.ridge_search import draw_candidates
 
 ALPHAS = np.logspace(-1, 5, 13)
 N_CANDIDATES = 100
-CASES = {"6,555 + 108": (*WIDTHS, 6555), "2,000 + 108": (*WIDTHS, 2000), "2,000 + 2,000 + 108": (*WIDTHS, 2000, 2000)}
+ONE, OTHER = "6,555 + 108", "2,000 + 108"
+CASES = {ONE: (*WIDTHS, 6555), OTHER: (*WIDTHS, 2000)}
+# Rows in all (a sixth of them held out), case, numbers of targets, and draws that set how dense the grid is: with 13
+# it has about as many weightings as himalaya's 100 draws, with 100 it is as dense among the narrow bands as they are.
+CELLS = [
+    (2093, ONE, 2000, (13, 100)),
+    (2093, ONE, 20_000, (13,)),
+    (2093, OTHER, 2000, (13, 100)),
+    (2093, OTHER, 20_000, (13,)),
+    (4320, OTHER, 2000, (13,)),
+    (4320, ONE, 2000, (13,)),
+    (4320, OTHER, 20_000, (13,)),
+]
+# Growth: one thing changes at a time.
+USUAL = {"targets": 1000, "samples": 900, "width": 1200, "draws": 13}
+GROWTH = {
+    "targets": (500, 1000, 2000, 4000, 8000), "samples": (450, 900, 1800, 3600), "width": (600, 1200, 2400, 4800),
+    "draws": (5, 13, 40, 120),
+}  # fmt: skip
 
 
 def seconds_of(function, *arguments):
@@ -24,96 +47,222 @@ def seconds_of(function, *arguments):
     return result, time.process_time() - before
 
 
-def solver_of(load, *, scale, n_iter=N_CANDIDATES):
+def cell(folder, name, make, *, measure=True):
+    """Return what is in the folder under a name, or make it (JSON) and keep it; None if nothing is to be made."""
+    path = folder / f"{name}.json"
+    if not path.exists() and not measure:
+        return None
+    if not path.exists():
+        made = make()
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(made) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+class Data:
+    """Features and responses of the first outer fold, scaled once, outside of what is timed."""
+
+    def __init__(self, n, widths, n_targets, seed=1):
+        load = make_workload(n, widths, n_targets, seed=seed, noise="mixed")
+        self.X, self.Y = load.scaled(0)
+        self.bands, self.inner, self.groups = load.bands, load.inner(0), load.groups
+
+    def kernels(self):
+        """Kernels of all bands (n_bands, n, n), for himalaya."""
+        return np.stack([self.X[:, band] @ self.X[:, band].T for band in self.bands]).astype(np.float32)
+
+
+def solver_of(data, *, scale, n_iter=N_CANDIDATES):
     """Make the solver of one outer fold as the pipeline does (scaling in every inner fold) or as the estimator does."""
-    X, _ = load.scaled(0)
+    X, inner = data.X.astype(np.float64), data.inner
     rows, none = np.arange(len(X)), np.arange(0)
-    inner = load.inner(0)
-    X = X.astype(np.float64)
     design = DesignMatrix(
         X, {}, lay_out(X, [(rows, inner)], [none]), (Fold(rows, none, tuple(inner), none),), scale=scale
     )
-    gammas = draw_candidates(len(load.bands), n_iter, np.random.default_rng(0))
-    task = Task(np.arange(X.shape[1]), load.bands, gammas, ALPHAS)
+    gammas = draw_candidates(len(data.bands), n_iter, np.random.default_rng(0))
+    task = Task(np.arange(X.shape[1]), data.bands, gammas, ALPHAS)
     return WideSolver(Problem(design, (task,), Arrays(), details=True))
 
 
-def fit_one(load, n_targets, scale, n_iter):
-    return solver_of(load, scale=scale, n_iter=n_iter).fit(load.scaled(0)[1][:, :n_targets], [None])[0]
+def fit_one(data, scale, n_iter):
+    """Search and refit with weights; note the seconds of the search."""
+    solver, searched = solver_of(data, scale=scale, n_iter=n_iter), []
+    run = solver.search.run
+
+    def timed(*arguments, **named):
+        found, seconds = seconds_of(partial(run, *arguments, **named))
+        searched.append(seconds)
+        return found
+
+    solver.search.run = timed
+    return solver.fit(data.Y, [None])[0], searched[0]
 
 
-def himalaya(load, kernels, n_targets, n_candidates, gammas=None, alphas=ALPHAS):
-    """One candidate several times: the first is refitted, the others improve nothing and are not."""
+def himalaya(data, kernels, n_targets, gammas, alphas=ALPHAS):
     from himalaya.backend import set_backend
     from himalaya.kernel_ridge import MultipleKernelRidgeCV
 
     set_backend("torch")
-    if gammas is None:
-        gammas = np.repeat(np.full((1, len(load.bands)), 1 / len(load.bands)), n_candidates, axis=0)
     batch = 2000
     return MultipleKernelRidgeCV(
-        kernels="precomputed", fit_intercept=True, cv=load.inner(0),
+        kernels="precomputed", fit_intercept=True, cv=data.inner,
         solver_params={"n_iter": gammas.astype(np.float32), "alphas": np.asarray(alphas, dtype=np.float32),
                        "n_targets_batch": batch, "n_targets_batch_refit": batch, "progress_bar": False},
-    ).fit(kernels, load.scaled(0)[1][:, :n_targets].astype(np.float32))  # fmt: skip
+    ).fit(kernels, data.Y[:, :n_targets].astype(np.float32))  # fmt: skip
 
 
-def per_candidate(load, kernels, n_targets):
-    """Seconds of himalaya for one candidate more, from four against one."""
-    few, many = (seconds_of(himalaya, load, kernels, n_targets, n)[1] for n in (1, 4))
-    return (many - few) / 3
+def per_candidate(data, kernels):
+    """Seconds of himalaya for one more candidate, from three against one; equal ones improve nothing: no refit."""
+    equal = np.full((1, len(data.bands)), 1 / len(data.bands))
+    few, many = (seconds_of(himalaya, data, kernels, data.Y.shape[1], np.repeat(equal, n, axis=0))[1] for n in (1, 3))
+    return (many - few) / 2
 
 
-def agreement(load, kernels, fit, targets):
+def agreement(data, kernels, fit, targets):
     """Largest difference of inner scores at the chosen weights and penalties, in units of the target's variance."""
     largest = 0.0
-    Y = load.scaled(0)[1]
     for t in targets:
         gamma, alpha = fit.gammas[0][:, t], fit.alphas[0, t]
         with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
-            reference = himalaya(load, kernels, t + 1, 1, gamma[None], [alpha]).cv_scores_[0, t]
-        largest = max(largest, abs(fit.scores[0, t] * fit.unit[t] ** 2 - reference) / Y[:, t].var())
+            reference = himalaya(data, kernels, t + 1, gamma[None], [alpha]).cv_scores_[0, t]
+        largest = max(largest, abs(fit.scores[0, t] * fit.unit[t] ** 2 - reference) / data.Y[:, t].var())
     return float(largest)
 
 
-def wide_rows(row, rival, n=2093, sizes=(2000, 20_000), cases=tuple(CASES)):
+def measure_size(n, case, n_targets, draws):
+    """Time one size; himalaya with few candidates."""
+    data = Data(n, CASES[case], n_targets)
+    kernels = data.kernels()
+    found = {"n": len(data.X), "per_candidate": per_candidate(data, kernels), "ours": []}
+    for n_iter in draws:
+        for scale in (False, True):
+            (fit, searched), seconds = seconds_of(fit_one, data, scale, n_iter)
+            found["ours"].append([scale, len(fit.each), seconds, searched])
+            if not scale and "agreement" not in found and n_targets <= 2000:
+                found["agreement"] = agreement(data, kernels, fit, (0, 3, 7, 12))
+    return found
+
+
+def wide_rows(row, rival, folder, *, measure=True):
     """Note times for every case and number of targets; himalaya is measured with few candidates and extrapolated."""
-    for case in cases:
-        load = make_workload(n, CASES[case], max(sizes), seed=1, noise="mixed")
-        X, Y = load.scaled(0)
-        kernels = np.stack([X[:, band] @ X[:, band].T for band in load.bands]).astype(np.float32)
-        name, reach = f"wide, {case}", "40x" if len(load.bands) == len(WIDTHS) + 1 else "10x"
-        for n_targets in sizes:
-            size = f"n = {len(X)}, T = {n_targets}"
-            theirs = per_candidate(load, kernels, n_targets)
-            # The grid of 13 draws has as many weightings as himalaya's 100; that of 100 is as dense as they are.
-            for scale, n_iter in ((False, 13), (True, 13), (False, N_CANDIDATES), (True, N_CANDIDATES)):
-                fit, ours = seconds_of(fit_one, load, n_targets, scale, n_iter)
-                tried = len(fit.each)
-                how = "features scaled in every inner fold" if scale else "features as they are"
-                note = f"himalaya takes {theirs:.1f} s for one weighting, so {N_CANDIDATES} take "
-                note += f"{N_CANDIDATES * theirs / ours:.0f} times as long as this"
-                row(name, f"{size}: engine, {tried} weightings, {how}, with weights", ours, note=note)
-                rival(name, f"{size}: himalaya, {tried} weightings", tried * theirs, ours, "candidates", reach)
-            if n_targets == min(sizes):
-                fit = solver_of(load, scale=False).fit(Y[:, :64], [None])[0]
-                found = agreement(load, kernels, fit, (0, 5, 10, 20, 40, 63))
-                row(name, "agreement with himalaya at the same penalties", 0.0, reach="1e-5", note=f"{found:.1e}")
+    for n, case, n_targets, draws in CELLS:
+        name = f"wide, {case}"
+        key = f"wide-{case}-{n}-{n_targets}"
+        found = cell(folder, key, partial(measure_size, n, case, n_targets, draws), measure=measure)
+        if found is None:
+            continue
+        size, theirs = f"n = {found['n']}, T = {n_targets}", found["per_candidate"]
+        for scale, tried, ours, searched in found["ours"]:
+            how = "features scaled in every inner fold" if scale else "features as they are"
+            note = f"himalaya takes {theirs:.2f} s for one weighting and no refit; with the refit and the weights of "
+            note += (
+                f"all features the engine takes {ours:.1f} s, {tried * theirs / ours:.1f} times less than its search"
+            )
+            row(name, f"{size}: search of the engine, {tried} weightings, {how}", searched, note=note)
+            rival(
+                name, f"{size}: search of himalaya, {tried} weightings", tried * theirs, searched, "candidates", "40x"
+            )
+        if "agreement" in found:
+            row(name, f"{size}: agreement with himalaya", 0.0, reach="1e-5", note=f"{found['agreement']:.1e}")
 
 
-def quality_rows(row, n=1000, n_targets=200):
-    """Compare mean inner scores with those of random draws, which himalaya would try; exact kernels score them here."""
-    for widths in ((*WIDTHS, 1200), (*WIDTHS, 700, 700)):
-        load = make_workload(n, widths, n_targets, seed=0, noise="mixed")
-        X, Y = load.scaled(0)
-        settings = {"alphas": ALPHAS, "cv": load.inner(0), "fit_intercept": True, "n_iter": N_CANDIDATES}
-        scores, seconds, tried = {}, {}, {}
-        for method in ("wide", "kernel"):
-            model = BandedRidgeCV(load.groups, method=method, random_state=0, **settings)
-            _, seconds[method] = seconds_of(model.fit, X, Y)
-            tried[method] = len(model.cv_scores_)
-            scores[method] = float((model.cv_scores_.max(0) / Y.var(0)).mean())
-        note = f"{scores['wide']:.4f} of the variance; {N_CANDIDATES} random weightings (exact kernels): "
-        note += f"{scores['kernel']:.4f} in {seconds['kernel']:.1f} s"
+def growth_point(what, size):
+    """Time one outer fold, features scaled in every inner fold, with one size that is not the usual one."""
+    sizes = USUAL | {what: size}
+    data = Data(sizes["samples"], (*WIDTHS, sizes["width"]), sizes["targets"])
+    (fit, _), seconds = seconds_of(fit_one, data, True, sizes["draws"])
+    return [len(fit.each) if what == "draws" else size, seconds]
+
+
+def growth(folder, *, measure=True):
+    """Processor seconds against every size."""
+    found = {}
+    for what, sizes in GROWTH.items():
+        points = [
+            cell(folder, f"growth-{what}-{size}", partial(growth_point, what, size), measure=measure) for size in sizes
+        ]
+        found["weightings" if what == "draws" else what] = [point for point in points if point]
+    return found
+
+
+def quality(widths, n=1000, n_targets=200):
+    """Run himalaya's 100 draws and the grid, both in full; compare mean inner scores in units of the variance."""
+    data = Data(n, widths, n_targets, seed=0)
+    gammas = draw_candidates(len(widths), N_CANDIDATES, np.random.default_rng(0))
+    theirs, his = seconds_of(himalaya, data, data.kernels(), n_targets, gammas)
+    found = {
+        "n": len(data.X),
+        "himalaya": [float((np.asarray(theirs.cv_scores_).max(0) / data.Y.var(0)).mean()), his],
+        "ours": [],
+    }
+    for n_iter in (13, N_CANDIDATES):
+        (fit, _), seconds = seconds_of(fit_one, data, False, n_iter)
+        score = float((fit.scores[0] * fit.unit**2 / data.Y.var(0)).mean())
+        found["ours"].append([len(fit.each), score, seconds])
+    return found
+
+
+QUALITY = [((*WIDTHS, 1200), 1000, 200), ((*WIDTHS, 700, 700), 1000, 200)]
+# Two wide bands at full size: widths, rows in all, targets, targets whose draws are all run by himalaya, draws at once
+TWO = (*WIDTHS, 2000, 2000)
+TWO_ROWS, TWO_TARGETS, TWO_SCORED, TWO_PART = 2093, 2000, 100, 25
+
+
+def two_draws(first):
+    """Run some of himalaya's draws on some targets; return the best score of each so far."""
+    data = Data(TWO_ROWS, TWO, TWO_TARGETS)
+    gammas = draw_candidates(len(TWO), N_CANDIDATES, np.random.default_rng(0))[first : first + TWO_PART]
+    scores = np.asarray(himalaya(data, data.kernels(), TWO_SCORED, gammas).cv_scores_)
+    return scores.max(0).tolist()
+
+
+def two_times():
+    """Time one draw of himalaya, and the whole grid with refit and weights, on all targets."""
+    data = Data(TWO_ROWS, TWO, TWO_TARGETS)
+    theirs = per_candidate(data, data.kernels())
+    (fit, searched), seconds = seconds_of(fit_one, data, False, N_CANDIDATES)
+    variance = data.Y.var(0).astype(np.float64)
+    score = (fit.scores[0] * fit.unit**2 / variance)[:TWO_SCORED]
+    return {
+        "n": len(data.X), "per_candidate": theirs, "tried": len(fit.each), "seconds": seconds, "searched": searched,
+        "score": float(score.mean()), "variance": variance[:TWO_SCORED].tolist(),
+    }  # fmt: skip
+
+
+def two_rows(row, folder, *, measure=True):
+    """Note inner scores and processor seconds of two wide bands at full size."""
+    found = cell(folder, "two-times", two_times, measure=measure)
+    starts = range(0, N_CANDIDATES, TWO_PART)
+    draws = [cell(folder, f"two-draws-{first}", partial(two_draws, first), measure=measure) for first in starts]
+    if found is None or None in draws:
+        return
+    score = float((np.max(draws, axis=0) / found["variance"]).mean())
+    name, size = f"wide, mean inner score, {' + '.join(map(str, TWO))}", f"n = {found['n']}, T = {TWO_TARGETS}"
+    his = N_CANDIDATES * found["per_candidate"]
+    scored = f"over {TWO_SCORED} of the targets, whose draws were all run"
+    row(name, f"{size}: search of himalaya, {N_CANDIDATES} random weightings", his, extrapolated="candidates",
+        note=f"score {score:.5f} {scored}; {found['per_candidate']:.2f} s for one weighting")  # fmt: skip
+    note = f"score {found['score']:.5f}; {found['seconds']:.1f} s with the refit and the weights of all features"
+    row(name, f"{size}: search of the engine, {found['tried']} weightings", found["searched"], against=his, reach="10x",
+        note=note)  # fmt: skip
+
+
+def quality_rows(row, folder, *, measure=True):
+    """Note inner scores and processor seconds of both, extrapolated for the largest size only."""
+    two_rows(row, folder, measure=measure)
+    for widths, n, n_targets in QUALITY:
         name = f"wide, mean inner score, {' + '.join(map(str, widths))}"
-        row(name, f"n = {len(X)}, T = {n_targets}: engine, {tried['wide']} weightings", seconds["wide"], note=note)
+        key = f"quality-{'-'.join(map(str, widths))}-{n}-{n_targets}"
+        found = cell(folder, key, partial(quality, widths, n, n_targets), measure=measure)
+        if found is None:
+            continue
+        score, his = found["himalaya"]
+        size = f"n = {found['n']}, T = {n_targets}"
+        reach = "10x" if len(widths) == len(WIDTHS) + 2 else ""
+        row(name, f"{size}: himalaya, {N_CANDIDATES} random weightings, all run", his, note=f"score {score:.5f}")
+        for tried, ours, seconds in found["ours"]:
+            row(
+                name, f"{size}: engine, {tried} weightings", seconds, against=his, reach=reach, note=f"score {ours:.5f}"
+            )

@@ -10,6 +10,11 @@ fitting and comparison with the configurations that come with the study (surface
 - Is the mean held-out r of the regions without a signal within the central 95% of the same mean after circular shifts
   of the responses within runs? Every shift goes through the whole fit, choice of penalties included.
 
+- How many planted regions are named by the tests, of each subject and of the group, and is any named wrongly, or a null
+  region?
+- What share of the targets without signal is coloured, by the masks of the report: of each space's map (false discovery
+  rate at most `[compare] level`), and of the winner map?
+
 The second question is asked of the mean over the subjects of a study, and of each subject. It is answered with no in
 one of twenty cases where all is well: studies beyond the first show whether it is more. The same mean of the planted
 regions, each by its planted space, shows that it is answered with no where there is a signal.
@@ -29,7 +34,7 @@ import pandas as pd
 import torch
 
 from encoding.collection import collect_judgments
-from encoding.comparison import evaluate
+from encoding.comparison import evaluate, group_verdicts, read_tests
 from encoding.config import Study, read_config
 from encoding.config.collect import read_collection
 from encoding.core import Grid, Responses, Targets, versions
@@ -37,7 +42,7 @@ from encoding.fitting import Compute, choose_device, cross_predict
 from encoding.io.atlases.catalogue import load_atlas
 from encoding.io.atlases.matching import match_atlas
 from encoding.io.atomic import write_json, write_text
-from encoding.mapping import rank_spaces
+from encoding.mapping import INFERENCE, Result, named_winner, rank_spaces
 from encoding.numerics.resampling import circular_shift
 from encoding.pipeline import Job, Places, compare_subject, fit_subject, load_subject, subjects_of
 from encoding.simulate import PRESETS, simulate
@@ -61,6 +66,8 @@ class Recovery:
         four spaces, and over all targets of planted regions and the space that is planted there.
     n_null, n_planted : int
         How many targets these are.
+    claims : dict
+        Counts of named regions and shares of coloured targets, see `claimed`.
     """
 
     winners: pd.DataFrame
@@ -68,6 +75,7 @@ class Recovery:
     planted: np.ndarray
     n_null: int
     n_planted: int
+    claims: dict[str, float]
 
 
 def essential(study: Study) -> Study:
@@ -126,7 +134,42 @@ def recover(job: Job, n_shifts: int, seed: int) -> Recovery:
         own_r.mean(1),
         len(null),
         own_r.shape[1],
+        claimed(result, atlas.name, truth, planted),
     )
+
+
+def names_of(verdicts: pd.DataFrame, atlas: str, truth: dict[str, str]) -> dict[str, int]:
+    """Count the regions that are named as planted, otherwise, and without signal."""
+    rows = verdicts[(verdicts["atlas"] == atlas) & (verdicts["level"] == "region")]
+    best, planted = rows["best"].fillna("").to_numpy(), rows["region"].map(truth).to_numpy()
+    return {
+        "planted regions": int((planted != "").sum()),
+        "named as planted": int(((best == planted) & (planted != "")).sum()),
+        "named wrongly": int(((best != planted) & (best != "") & (planted != "")).sum()),
+        "null regions": int((planted == "").sum()),
+        "null regions named": int(((best != "") & (planted == "")).sum()),
+    }
+
+
+def claimed(result: Result, atlas: str, truth: dict[str, str], planted: np.ndarray) -> dict[str, float]:
+    """Count what one report names and colours, in regions; outside of them mixtures of all spaces are planted."""
+    tests, level = result.tests, result.summary.settings["compare"]["level"]
+    usable = np.isfinite(tests.q).all(axis=0)
+    empty, real = usable & (planted == ""), usable & np.isin(planted, tests.spaces)
+    found: dict[str, float] = names_of(result.verdicts, atlas, truth)
+    coloured = np.nan_to_num(tests.q, nan=1.0) <= level
+    own = np.stack([planted == space for space in tests.spaces]) & usable
+    found["share of targets of null regions coloured, mean of spaces"] = float(coloured[:, empty].mean())
+    found["share of planted targets coloured, by their space"] = float(coloured[own].mean())
+    winner = named_winner(tests)
+    right = np.array(
+        [number >= 0 and tests.spaces[number] == true for number, true in zip(winner, planted, strict=True)]
+    )
+    said = (winner >= 0) & (empty | real)
+    found["winner map: targets of null regions coloured"] = int((winner[empty] >= 0).sum())
+    found["winner map: share wrong of the coloured in regions"] = float((said & ~right).sum() / max(said.sum(), 1))
+    found["winner map: share of planted targets coloured"] = float((winner[real] >= 0).mean())
+    return found
 
 
 def shifts_within_runs(run: np.ndarray, n_shifts: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -156,6 +199,7 @@ def summary_of(found: Recovery) -> dict:
     return {
         "n_regions": len(won),
         "n_recovered": int((won["lead"] > 0).sum()),
+        "claims": found.claims,
         "smallest_lead": float(won["lead"].min()),
         "closest_region": str(won.loc[won["lead"].idxmin(), "region"]),
         "planted": place_of(found.planted) | {"n_targets": found.n_planted},
@@ -173,12 +217,16 @@ def measure(root: Path, out: Path, n_shifts: int, seed: int, *, whole: bool) -> 
         jobs = [Job(study, places, subject) for subject in subjects_of(places, ())]
         found = {job.subject: recover(job, n_shifts, seed) for job in jobs}
         facts = json.loads((jobs[0].folder / "facts.json").read_text())
+        table = pd.read_csv(root / "truth" / "planted.tsv", sep="\t").set_index("roi")["winner"].fillna("").to_dict()
+        own = next(path for path in study.maps.atlases if path.startswith("truth/"))
+        group = group_verdicts([read_tests(job.folder / INFERENCE) for job in jobs])
         kinds.append(
             {
                 "seed": seed,
                 "kind": study.load.kind,
                 "sizes": {name: facts[name] for name in ("n_samples", "n_targets", "n_usable", "n_folds")},
                 "subjects": {subject: summary_of(recovery) for subject, recovery in found.items()},
+                "group": names_of(group, load_atlas(root / own).name, table),
                 "null": place_of(np.mean([recovery.null for recovery in found.values()], axis=0)),
                 "regions": regions_of(pd.concat([recovery.winners for recovery in found.values()])),
                 "seconds": round(time.perf_counter() - start, 1),
@@ -248,6 +296,7 @@ def markdown(how: dict, kinds: Sequence[dict]) -> str:
             f"| {kind['kind']} | mean | | | | | {null['r']:.4f} | {null['low']:.4f} to {null['high']:.4f} "
             f"| {null['percentile']:.1f} |"
         )
+    lines += claims_table(kinds)
     lines += ["", "Regions over all studies and subjects:", ""]
     lines += ["| data | region | planted | mean r of the winner | mean lead | recovered |", "|---|---|---|---|---|---|"]
     found = pd.concat([pd.DataFrame(kind["regions"]).assign(kind=kind["kind"]) for kind in kinds])
@@ -263,6 +312,32 @@ def markdown(how: dict, kinds: Sequence[dict]) -> str:
     )
     seconds = sum(kind["seconds"] for kind in kinds)
     return "\n".join([*lines, "", f"Sizes of one subject: {sizes}. {seconds:.0f} s without simulation.", ""])
+
+
+def claims_table(kinds: Sequence[dict]) -> list[str]:
+    """Tables of what tests name and maps colour."""
+    lines = ["", "What the tests name (false discovery rate over regions at most 0.05):", ""]
+    lines += ["| seed | data | who | named as planted | wrongly | null regions named |", "|---|---|---|---|---|---|"]
+    for kind in kinds:
+        everyone = {name: s["claims"] for name, s in kind["subjects"].items()} | {"group": kind["group"]}
+        for who, found in everyone.items():
+            lines.append(
+                f"| {kind['seed']} | {kind['kind']} | {who} | {found['named as planted']} of "
+                f"{found['planted regions']} | {found['named wrongly']} | {found['null regions named']} of "
+                f"{found['null regions']} |"
+            )
+    several = [s["claims"] for kind in kinds for s in kind["subjects"].values()]
+    shares = [name for name in several[0] if "share" in name or "winner map" in name]
+    lines += [
+        "",
+        "What maps colour, mean and largest of single participants (spaces: false discovery rate at most 0.01):",
+        "",
+    ]
+    lines += ["| | mean | largest |", "|---|---|---|"]
+    for name in shares:
+        values = np.array([found[name] for found in several], dtype=float)
+        lines.append(f"| {name} | {values.mean():.4f} | {values.max():.4f} |")
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

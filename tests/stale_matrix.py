@@ -420,6 +420,10 @@ ANALYSIS = {
     ("compare", "", "inference"): line("volumes", "compare", "inference", False, DRAWN),
     ("compare", "", "n_permutations"): line("volumes", "compare", "n_permutations", 30, {TESTS} | DRAWN),
     ("compare", "", "unique_permutations"): line("volumes", "compare", "unique_permutations", 20, {TESTS} | DRAWN),
+    ("compare", "", "fits"): line("volumes", "compare", "fits", "bootstrap", DRAWN),
+    ("compare", "", "n_bootstrap"): Line(
+        "volumes", also(put("compare", "fits", "bootstrap"), put("compare", "n_bootstrap", 20)), frozenset(DRAWN)
+    ),
     ("compare", "", "versions"): line("volumes", "compare", "versions", [["abc", "first"]], {TESTS} | DRAWN),
     ("compare", "", "p_level"): line("volumes", "compare", "p_level", 0.04, {TESTS} | DRAWN),
     ("map", "", "atlases"): line("volumes", "map", "atlases", ["space-T1w_other.nii.gz"], {TESTS} | DRAWN),

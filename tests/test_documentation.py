@@ -6,6 +6,7 @@ import importlib
 import re
 import runpy
 import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -85,7 +86,9 @@ def test_readme_commands_parse():
 def example(tmp_path_factory):
     """Folder in which the README's Python was run, with a small study where it expects the demo."""
     folder = tmp_path_factory.mktemp("readme")
-    simulate(folder / "demo" / "dataset", preset="tiny")
+    dataset = folder / "demo" / "dataset"
+    simulate(dataset, preset="tiny")
+    shutil.copy(dataset / "run_volume.toml", dataset / "run.toml")  # a thousand voxels are drawn sooner than a cortex
     script = folder / "example.py"
     script.write_text("\n".join(blocks(README, "python")), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 from test_pipeline import job_of
 
 from encoding.cli import main
@@ -14,6 +15,8 @@ from encoding.mapping import read_result
 from encoding.numerics.shared_variance import estimate
 from encoding.pipeline import Job, Places, run_compare
 from encoding.workflow.planning import design_of_pilot
+
+DRAWN = 'fits = "bootstrap"\nn_bootstrap = 20\n'
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def pilot(tmp_path_factory):
         Image.fromarray(picture).convert("RGB").save(study.root / "stimuli" / f"clip{number}.png")
     changes = (
         ('task = "video"', 'task = "video"\nper = "stimulus"'),
-        ("[align]\ndelays = [1, 2, 3]\n", "[compare]\nn_permutations = 99\n"),
+        ("[align]\ndelays = [1, 2, 3]\n", f"[compare]\nn_permutations = 99\n{DRAWN}"),
         ('repeats = "condition"\n', ""),
     )
     for subject in subjects:
@@ -73,6 +76,15 @@ def test_power_from_a_pilot_is_that_of_its_estimates(pilot, capsys):
     assert -0.5 < design["noise_autocorrelation"] < 0.5
     assert 1 <= design["n_targets"] <= 1000
     assert design["subject_sd"] >= 0
+
+
+def test_intervals_of_fits_come_from_drawn_runs(pilot):
+    claims = read_result(pilot / "sub-01").claims
+    fits = claims[claims["claim"] == "fits"]
+    assert (fits["df"] == 9).all()  # ten runs
+    assert (fits["note"] == "interval from fits to 20 draws of runs with replacement").all()
+    assert np.allclose((fits["high"] - fits["low"]) / 2, stats.t.ppf(0.975, 9) * fits["se"], atol=1e-5)
+    assert (fits["se"] > 0).all()
 
 
 def test_controls_look_at_the_files_of_stimuli(pilot):

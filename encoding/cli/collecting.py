@@ -1,6 +1,7 @@
 """Commands that collect judgments: collect all, plan, run, batch, status, check, export, merge."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from .options import add_command
 from .progress import say
 
 if TYPE_CHECKING:
-    from ..collection import Opened, RunStatus
+    from ..collection import Collection, Opened, RunStatus
 
 RETRIED = ("unparsed", "truncated", "error", "refused")
 
@@ -39,6 +40,10 @@ def add_collecting(commands: Any) -> None:
         metavar="K/N",
         help="only part K of N, to divide the work among machines",
     )
+    run.add_argument(
+        "--n-jobs", "--n_jobs", type=int, default=1, metavar="N",
+        help="workers on this machine, each with a shard, merged in the end (default: 1; 0: one per processor)",
+    )  # fmt: skip
     run.add_argument(
         "--retry-errors", "--retry_errors", action="store_true", help="ask again the trials that ended in an error"
     )
@@ -273,6 +278,11 @@ def _run(options: argparse.Namespace) -> int:
     collection = opened.collection
     chosen = [collection.annotator(options.annotator)] if options.annotator else list(collection.annotators)
     complete = True
+    n_jobs = options.n_jobs if options.n_jobs > 0 else os.cpu_count() or 1
+    if n_jobs > 1:
+        if options.shard != (1, 1):
+            raise ConfigError("--n-jobs makes shards of its own: leave --shard out.")
+        return _run_shards(options, collection, [name_of(settings) for settings in chosen], n_jobs)
     for settings in chosen:
         name = name_of(settings)
         bar = _Bar(name, collection.budget.currency)
@@ -285,6 +295,25 @@ def _run(options: argparse.Namespace) -> int:
         complete &= done.reason == "finished" and (not done.asked or done.outcomes["valid"] > 0)
         if done.reason == "interrupted":
             return 130
+    return 0 if complete else 1
+
+
+def _run_shards(options: argparse.Namespace, collection: "Collection", names: list[str], n_jobs: int) -> int:
+    """Ask by several workers."""
+    from ..collection import run_shards
+    from ..workflow.cluster import open_workers
+
+    complete = True
+    with open_workers(n_jobs=n_jobs) as workers:
+        for name in names:
+            found = run_shards(
+                collection, name, n_jobs, workers, retry_errors=options.retry_errors, retry=options.retry
+            )
+            reasons = ", ".join(dict.fromkeys(one.reason for one in found))
+            asked, left, planned = (sum(getattr(one, what) for one in found) for what in ("asked", "left", "planned"))
+            valid = sum(one.outcomes["valid"] for one in found)
+            print(f"{name}: {reasons}; {valid:,} valid of {asked:,} asked; {left:,} of {planned:,} trials left")
+            complete &= reasons == "finished" and (not asked or valid > 0)
     return 0 if complete else 1
 
 

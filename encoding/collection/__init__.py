@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .asking import collect_judgments, dry_run, merge_shards, run_collection
+    from .asking import collect_judgments, dry_run, merge_shards, run_collection, run_shards
     from .baselines import Colours, Words
     from .batches import fetch_batches, read_batch, send_batches, write_batches
     from .budget import Budget
@@ -85,6 +85,7 @@ __all__ = [
     "read_batch",
     "repeat_agreement",
     "run_collection",
+    "run_shards",
     "send_batches",
     "slot_use",
     "status",

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..core import DataError
+from ..core import ConfigError, DataError
+from ..core.workers import Workers
 from ..io.judgments.answers import AnswerStore, merge_stores
 from .batches import waiting
 from .budget import Budget, Meter
@@ -15,7 +16,7 @@ from .openai import ChatAnnotator
 from .results import check_collection
 from .runner import RunStatus, collect
 from .schedule import schedule, sharing
-from .study import STORE, Collection, Opened, name_of, plan_collection
+from .study import STORE, Collection, Opened, name_of, open_collection, plan_collection
 from .trials import Annotator, Trial
 
 WRITING = 2e-5  # s to store one answer
@@ -159,6 +160,58 @@ def run_collection(
         asking = opened.asking(shard=shard, retry_errors=retry_errors, retry=retry, waiting=waiting(opened, annotator))
         plan, shown = opened.trials(annotator)
         return collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
+
+
+def run_shards(
+    collection: Collection, name: str, n_shards: int, workers: Workers, *, retry_errors: bool = False,
+    retry: tuple[str, ...] = (),
+) -> list[RunStatus]:  # fmt: skip
+    """Ask an annotator on several workers, a shard of the plan each, and merge their stores.
+
+    Parameters
+    ----------
+    collection : Collection
+        Settings; the plan is read by every worker.
+    name : str
+        Annotator; needed if there are several.
+    n_shards : int
+        Shards to divide the plan into.
+    workers : Workers
+        As of `encoding.open_workers`.
+    retry_errors : bool, optional
+        As for `run_collection`.
+    retry : tuple of str, optional
+        As for `run_collection`.
+
+    Returns
+    -------
+    list of RunStatus
+        What was done in every shard.
+
+    Raises
+    ------
+    ConfigError
+        If something is limited that shards would have to share: the budget, or requests per minute.
+    """
+    limits = {f"[budget] {key}": getattr(collection.budget, key) for key in ("requests", "tokens", "money", "hours")}
+    limits[f"per_minute of {name or 'the annotator'}"] = getattr(collection.annotator(name), "per_minute", 0)
+    for limit, value in limits.items():
+        if value:
+            raise ConfigError(
+                f"{limit} = {value:g}, but {n_shards} workers would each spend as much. Take the limit out, or use one "
+                "worker, which asks a server many trials at once too."
+            )
+    shared = (collection, name, n_shards, retry_errors, retry)
+    found = list(workers.map(_run_shard, shared, range(1, n_shards + 1)))
+    merge_shards(open_collection(collection))
+    return found
+
+
+def _run_shard(shared: tuple[Collection, str, int, bool, tuple[str, ...]], number: int) -> RunStatus:
+    collection, name, count, retry_errors, retry = shared
+    return run_collection(
+        open_collection(collection), name, shard=(number, count), retry_errors=retry_errors, retry=retry
+    )
 
 
 def merge_shards(opened: Opened) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Tables of what may be said about one subject: every sentence, colour and winner of a report comes from here."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ VERDICTS = [
 POPULATION, FITS = "the spaces themselves", "these fits on new runs"
 ABOVE, NOT_ABOVE, NOT_TESTED = "above chance", "not above chance", "not tested"
 AHEAD, BEHIND, NO_DIFFERENCE = "ahead", "behind", "no difference that these data can show"
-ABOVE_0, BELOW_0, NOT_FROM_0 = "above 0", "below 0", "not different from 0"
+ABOVE_0, BELOW_0, NOT_FROM_0, NOT_ABOVE_0 = "above 0", "below 0", "not different from 0", "not above 0"
 NAMED = "best"
 
 
@@ -77,7 +77,7 @@ def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None 
     -------
     pandas.DataFrame
         One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and
-        the false discovery rate over all regions and pairs (q).
+        the false discovery rate over all regions and pairs (q); the verdict goes by q.
 
     Examples
     --------
@@ -109,8 +109,8 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
     pandas.DataFrame
         Per region one row of each space (claim "unique", versus "the others"): U of all spaces less U of all others;
         one row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together.
-        With 95% intervals, two-sided p and q over all of them. Population values: what fits reach with so many samples
-        is less.
+        With 95% intervals, two-sided p, and q over all regions and spaces of a claim, by which the verdict goes.
+        Population values: what fits reach with so many samples is less.
 
     Examples
     --------
@@ -147,8 +147,9 @@ def beyond_table(tests: SpaceTests) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Per region one row of the nuisance spaces together (claim "nuisance": their U), and one row of each space (claim
-        "beyond"): U of the space and the nuisance spaces together less U of the latter. With 95% intervals, two-sided p
-        and q over all of them. No rows where no nuisance space was declared, or their U was refused.
+        "beyond"): U of the space and the nuisance spaces together less U of the latter. With 95% intervals, two-sided
+        p, and q over all regions and spaces of a claim, by which the verdict goes. No rows where no nuisance space was
+        declared, or their U was refused.
 
     Examples
     --------
@@ -179,8 +180,8 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     pandas.DataFrame
         One row per region: "best" (the named space, or empty), "leading" (the largest U, named or not) with its "u",
         "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over
-        all regions, "p_chance" (of the leading space against chance, corrected for all regions and spaces), the verdict
-        ("best", "no difference that these data can show", "not tested") and a note.
+        all regions, by which a space is named, "p_chance" (of the leading space against chance, corrected for all
+        regions and spaces), the verdict ("best", "no difference that these data can show", "not tested") and a note.
 
     Examples
     --------
@@ -200,7 +201,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
         ]
         return pd.DataFrame(rows, columns=VERDICTS)
     kernels = np.stack([tests.kernel(space) for space in there])
-    winner, p = name_best(kernels, level)
+    p = name_best(kernels, level)[1]
     values = estimate(kernels).value
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=0, kind="stable")
     lead = estimate(kernels[order[0], np.arange(n_places)] - kernels[order[1], np.arange(n_places)])
@@ -210,7 +211,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     for place in range(n_places):
         first, second = there[order[0, place]], there[order[1, place]]
         known = np.isfinite(p[place])
-        named = known and winner[place] >= 0
+        named = known and q[place] <= level
         chance = float(tests.chance["p_fwe"][tests.spaces.index(first), place])
         verdict = NOT_TESTED if not known else NAMED if named else NO_DIFFERENCE
         note = _note_by_space(tests) if known else "no usable targets"
@@ -223,13 +224,19 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
 
 
 def fit_differences(
-    predictions: Sequence[Predictions], atlases: Labelled, *, pairs: Sequence[tuple[str, str]], level: float = 0.05
+    predictions: Sequence[Predictions],
+    atlases: Labelled,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    level: float = 0.05,
+    draws: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Compare models pair by pair, as statements about these fits on new runs.
 
     The difference of the mean correlation of a region is taken in every outer fold. Training sets of folds overlap, so
     that its variance is (1 / K + 1 / (K - 1)) s^2, with Student's t of K - 1 degrees of freedom (Nadeau and Bengio
-    2003). A model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
+    2003); or it is that over fits to runs drawn with replacement, with as many degrees as there are runs less one. A
+    model that needs fewer samples is ahead here though its space may hold no more: see `difference_table`.
 
     Parameters
     ----------
@@ -240,13 +247,15 @@ def fit_differences(
     pairs : sequence of (str, str)
         Models to compare.
     level : float
-        Largest p that is called a difference.
+        Largest false discovery rate that is called a difference.
+    draws : ndarray, shape (n_draws, n_regions * n_pairs), optional
+        The same differences (`region_differences`) of fits to drawn runs.
 
     Returns
     -------
     pandas.DataFrame
         One row per region and pair (claim "fits"): difference of r with its 95% interval, two-sided p, and q over all
-        regions and pairs. NaN with a single fold.
+        regions and pairs, by which the verdict goes. NaN with a single fold.
 
     Examples
     --------
@@ -255,32 +264,50 @@ def fit_differences(
     >>> len(fit_differences(fitted.predictions, [everything], pairs=[("mllm", "category")]))
     1
     """
-    if not predictions:
+    if not predictions or not pairs:
         return pd.DataFrame(columns=CLAIMS)
-    by_fold = {p.model: fold_correlations(p) for p in predictions}
-    subject = predictions[0].subject
+    subject, samples = predictions[0].subject, predictions[0].samples
     n_folds = len(predictions[0].moments.n)
     note = "" if n_folds > 1 else "one outer fold has no spread over folds; use folds of runs to compare fits"
+    if draws is not None:
+        note = f"interval from fits to {len(draws)} draws of runs with replacement"
+    each, counts = region_differences(predictions, atlases, pairs)
+    places = [(atlas.name if atlas else "", *parcel[:4]) for atlas, of in atlases for parcel in parcels(atlas, of)]
     rows = []
+    for number, (place, (a, b)) in enumerate(product(places, pairs)):
+        n = int(counts[number])
+        value = float(each[:, number].mean()) if n else np.nan
+        se = df = low = high = p = np.nan
+        if n_folds > 1 and n:
+            df = n_folds - 1.0
+            se = float(np.sqrt((1 / n_folds + 1 / df) * each[:, number].var(ddof=1)))
+            if draws is not None:
+                df, se = len(samples.runs) - 1.0, float(draws[:, number].std(ddof=1))
+            half = stats.t.ppf(0.975, df) * se
+            low, high = value - half, value + half
+            p = float(2 * stats.t.sf(abs(value) / se, df)) if se > 0 else np.nan
+        rows.append((subject, *place, "fits", a, b, FITS, value, se, df, low, high, p, *[np.nan] * 3, n, "", note))
+    return _judged(pd.DataFrame(rows, columns=CLAIMS), level)
+
+
+def region_differences(
+    predictions: Sequence[Predictions], atlases: Labelled, pairs: Sequence[tuple[str, str]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average the difference of correlations over the targets of every region, in every outer fold.
+
+    Returns (n_folds, n_regions * n_pairs), pairs varying fastest, and the targets of each.
+    """
+    by_fold = {p.model: fold_correlations(p) for p in predictions}
+    means, counts = [], []
     for atlas, labels in atlases:
         for parcel in parcels(atlas, labels):
             for a, b in pairs:
                 folds = (by_fold[a] - by_fold[b])[:, parcel.mask]
                 finite = np.isfinite(folds)
-                each = np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1)
-                n = int(finite.any(0).sum())
-                value = float(each.mean()) if n else np.nan
-                se = df = low = high = p = np.nan
-                if n_folds > 1 and n:
-                    df = n_folds - 1.0
-                    se = float(np.sqrt((1 / n_folds + 1 / df) * each.var(ddof=1)))
-                    half = stats.t.ppf(0.975, df) * se
-                    low, high = value - half, value + half
-                    p = float(2 * stats.t.sf(abs(value) / se, df)) if se > 0 else np.nan
-                place = (subject, atlas.name if atlas else "", *parcel[:4])
-                rows.append((*place, "fits", a, b, FITS, value, se, df, low, high, p, *[np.nan] * 3, n, "", note))
-    table = pd.DataFrame(rows, columns=CLAIMS)
-    return _judged(table, level)
+                means.append(np.where(finite, folds, 0).sum(1) / np.maximum(finite.sum(1), 1))
+                counts.append(int(finite.any(0).sum()))
+    n_folds = len(predictions[0].moments.n)
+    return np.array(means).reshape(-1, n_folds).T, np.array(counts, dtype=int)
 
 
 def unique_of_fits(
@@ -353,13 +380,16 @@ def _from_0(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Add q over all rows, and the verdict."""
+    """Add q over all regions and pairs of each claim, and the verdict by it."""
     if not len(table):
         return table
-    p, value = table["p"].to_numpy(float), table["value"].to_numpy(float)
-    verdict = np.where(p <= level, np.where(value > 0, AHEAD, BEHIND), NO_DIFFERENCE)
-    verdict = np.where(np.isfinite(p), verdict, NOT_TESTED)
-    return table.assign(q=discovery_rates(p), verdict=verdict)
+    p, value, q = table["p"].to_numpy(float), table["value"].to_numpy(float), np.full(len(table), np.nan)
+    for claim in table["claim"].unique():
+        rows = (table["claim"] == claim).to_numpy()
+        q[rows] = discovery_rates(p[rows])
+    verdict = np.where(q <= level, np.where(value > 0, AHEAD, BEHIND), NO_DIFFERENCE)
+    verdict = np.where(np.isfinite(q), verdict, NOT_TESTED)
+    return table.assign(q=q, verdict=verdict)
 
 
 def _place(tests: SpaceTests, place: int) -> tuple[str, ...]:

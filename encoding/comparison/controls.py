@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from ..core import FeatureSpace, Samples
+from ..numerics import permutation
 from ..numerics.autocorrelation import lag_one
 from ..numerics.control_features import equal_rows, held_out_r
 from ..numerics.metrics import fisher_mean
@@ -14,6 +15,8 @@ from ..numerics.shared_variance import FEWEST_BLOCKS, blocks_of_runs, centre_run
 
 LEVEL = 0.05  # of all controls of one subject together
 N_DRAWS = 999
+N_EXCHANGES, MOST_TARGETS, MOST_COMPONENTS = 399, 256, 64  # of exchanges of runs: these take a second or two
+SAME = 1e-5  # draws that differ by less than this share of their mean are one arrangement: all runs have one value
 FEWEST_RUNS = 5  # of which 120 orders exist
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
@@ -34,10 +37,11 @@ class Control:
 
 
 def shared_control(name: str, meaning: str, X: np.ndarray, Y: np.ndarray, run: np.ndarray, folds: Pairs) -> Control:
-    """Test whether features explain variance that different runs share, averaged over targets.
+    """Test whether features explain variance that different runs share, in targets and in their mean.
 
-    The products of different runs have independent noise, so that no autocorrelation within runs makes them differ from
-    0; a time course that runs share does.
+    Products of different runs have independent noise, so that no autocorrelation within runs makes them differ from 0;
+    a time course that runs share does. Features that differ between runs are exchanged between them; those that are the
+    same in all (position in the run) are tested by the variance over runs.
     """
     rows = np.unique(np.concatenate([np.concatenate(pair) for pair in folds]))
     X, Y, labels = centre_runs(X[rows], run[rows]), centre_runs(Y[rows], run[rows]), run[rows]
@@ -50,9 +54,39 @@ def shared_control(name: str, meaning: str, X: np.ndarray, Y: np.ndarray, run: n
         return Control(name, meaning, X.shape[1], r, np.nan, np.nan, f"{len(blocks)} runs; {FEWEST_BLOCKS} are needed")
     if not X.any():
         return Control(name, meaning, X.shape[1], r, np.nan, np.nan, "too few samples, or nothing varies within runs")
-    kernel = shared_kernel(shared_space(X, blocks), Y).mean(0)
-    found = estimate(kernel)
-    return Control(name, meaning, X.shape[1], r, float(found.value), float(found.p_above()))
+    space = shared_space(X, blocks)
+    found = estimate(shared_kernel(space, Y).mean(0))
+    p = _exchange(X, Y, labels)
+    if p is None:  # of the mean over targets, and of the mean response, which a leak of one sign is clearest in
+        of_mean = estimate(shared_kernel(space, Y.mean(1, keepdims=True))).p_above()
+        p = min(1.0, 2 * float(np.fmin(found.p_above(), of_mean[0])))
+    return Control(name, meaning, X.shape[1], r, float(found.value), p)
+
+
+def _exchange(X: np.ndarray, Y: np.ndarray, run: np.ndarray) -> float | None:
+    """Exchange runs of features; None where there are too few, or features are alike in all.
+
+    The statistic is the largest of three, each in standard deviations over draws: mean and maximum over targets of
+    their standardised statistics, and that of the mean response.
+    """
+    rows = [np.flatnonzero(run == label) for label in dict.fromkeys(run.tolist())]
+    if len(rows) < permutation.FEWEST_UNITS:
+        return None
+    scheme = permutation.exchange_units([[one] for one in rows], 0)
+    if scheme.kind != "runs":
+        return None
+    chosen = Y[:, :: -(-Y.shape[1] // MOST_TARGETS)]
+    responses = permutation.prepare_rows(np.concatenate([chosen, Y.mean(1, keepdims=True)], axis=1), scheme)
+    features = permutation.prepare_rows(_components(X, MOST_COMPONENTS), scheme)
+    draws = permutation.UnitDraws([features], scheme, N_EXCHANGES).statistics(responses)[:, 0].astype(np.float64)
+    spread = draws.std(0)
+    varies = spread > SAME * np.abs(draws).max(0)
+    if not varies[-1] or not varies[:-1].any():
+        return None
+    z = ((draws - draws.mean(0)) / np.where(varies, spread, 1.0))[:, varies]
+    three = np.stack([z[:, :-1].mean(1), z[:, :-1].max(1), z[:, -1]])
+    largest = ((three - three.mean(1, keepdims=True)) / three.std(1, keepdims=True)).max(0)
+    return float((1 + np.sum(largest[1:] >= largest[0] - 1e-5)) / len(largest))
 
 
 def run_control(name: str, meaning: str, Y: np.ndarray, run: np.ndarray) -> Control:
@@ -98,10 +132,14 @@ def _mean_r(X: np.ndarray, Y: np.ndarray, folds: Pairs) -> float:
 def _leading(X: np.ndarray, most: int) -> np.ndarray:
     """Project on the leading principal components where there are many columns: U needs far fewer than rows."""
     varying = X[:, X.std(0) > 0]
-    if varying.shape[1] <= 2 * most:
-        return varying
-    _, _, right = np.linalg.svd(varying, full_matrices=False)
-    return varying @ right[:most].T
+    return varying if varying.shape[1] <= 2 * most else _components(varying, most)
+
+
+def _components(X: np.ndarray, most: int) -> np.ndarray:
+    """Scores on the leading principal components, at most so many; X itself where it has no more columns."""
+    if X.shape[1] <= most:
+        return X
+    return X @ np.linalg.eigh(X.T @ X)[1][:, ::-1][:, :most]
 
 
 Groups = tuple[tuple[str, ...], ...]

@@ -12,19 +12,18 @@ from ..core import AlignmentError, DataError
 from ..numerics.shared_variance import Estimate, estimate, over_participants
 from ..numerics.significance import discovery_rates
 from .claims import (
-    ABOVE,
     ABOVE_0,
     AHEAD,
     BEHIND,
     BELOW_0,
     NAMED,
     NO_DIFFERENCE,
-    NOT_ABOVE,
+    NOT_ABOVE_0,
     NOT_FROM_0,
     NOT_TESTED,
     POPULATION,
+    verdict_table,
 )
-from .naming import name_best
 from .space_tests import BEYOND, NUISANCE, SpaceTests
 
 PLACE = ["atlas", "level", "set", "region", "hemi"]
@@ -35,12 +34,13 @@ GROUP_CLAIMS = [
 ]  # fmt: skip
 GROUP_VERDICTS = [
     *PLACE, "best", "leading", "u", "next", "lead", "low", "high", "p", "q", "n_subjects", "n_leading", "n_named",
-    "prevalence", "prevalence_low", "prevalence_high", "verdict", "note",
+    "n_detected", "prevalence", "prevalence_low", "prevalence_high", "verdict", "note",
 ]  # fmt: skip
-# Verdicts by claim and sign: what is said where p is at most the level, and otherwise
+OF_PEOPLE = f"{POPULATION}, mean over people"
+# Verdicts by claim and sign: what is said where q is at most the level, and otherwise
 WORDS = {
-    ("above 0", True): (ABOVE, NOT_ABOVE),
-    ("above 0", False): (ABOVE, NOT_ABOVE),
+    ("above 0", True): (ABOVE_0, NOT_ABOVE_0),
+    ("above 0", False): (ABOVE_0, NOT_ABOVE_0),
     ("difference", True): (AHEAD, NO_DIFFERENCE),
     ("difference", False): (BEHIND, NO_DIFFERENCE),
     ("beyond", True): (ABOVE_0, NOT_FROM_0),
@@ -49,9 +49,10 @@ WORDS = {
 MOST_FLIPPED, N_FLIPS = 14, 9_999  # participants up to which all flips of signs are made; flips that are drawn else
 SHARED = "participants saw the same stimuli: what stimuli contribute does not average out"
 APART = "participants saw different stimuli"
-CAUTIOUS = (
-    "participants saw the same stimuli in different runs: the variance over runs is added in full, which is cautious"
-)
+CAUTIOUS = "the variance over runs is added in full, which is cautious"
+REORDERED = f"participants saw the same stimuli in different runs: {CAUTIOUS}"
+UNKNOWN = f"what participants saw in common is not in these results of an older version: {CAUTIOUS}"
+PARTLY = "participants saw {shared} of {n} stimuli in common (some lack runs, or saw others): " + CAUTIOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +158,17 @@ def group_claims(
     pairs : sequence of (str, str), optional
         Spaces to compare; all pairs unless given.
     level : float
-        Largest p that is called a difference, and level of the tests that prevalence counts.
+        Largest false discovery rate that is called a difference, and level of the tests that prevalence counts.
 
     Returns
     -------
     pandas.DataFrame
-        One row per region and space (claim "above 0", one-sided), pair (claim "difference", two-sided), and space
-        beyond declared nuisance spaces (claim "beyond", two-sided): mean over participants with the 95% interval and p
-        of the two-way variance (participants and stimuli), q over all regions of the claim, in how many participants it
-        is above 0 and in how many significantly so, the prevalence of detectable effects with its interval, and an
-        exact sign flip with the smallest p that it can give.
+        One row per region and space (claim "above 0", one-sided: the mean U of people is above 0), pair (claim
+        "difference", two-sided), and space beyond declared nuisance spaces (claim "beyond", two-sided): mean over
+        participants with the 95% interval and p of the two-way variance (participants and stimuli), q over all regions
+        and spaces or pairs of the claim, by which the verdict goes; in how many participants it is above 0 and in how
+        many p of this region alone is at most the level ("n_detected"), the prevalence of effects that are so
+        detectable with its interval, and an exact sign flip with the smallest p that it can give.
 
     Raises
     ------
@@ -201,7 +203,14 @@ def group_claims(
     for claim in ("above 0", "difference", "beyond"):
         inside = (table["claim"] == claim).to_numpy()
         table.loc[inside, "q"] = discovery_rates(table.loc[inside, "p"].to_numpy(float))
-    return table
+    said = zip(table["claim"], table["value"], table["q"], strict=True)
+    return table.assign(verdict=[_word(claim, value, q, level) for claim, value, q in said])
+
+
+def _word(claim: str, value: float, q: float, level: float) -> str:
+    if not np.isfinite(q):
+        return NOT_TESTED
+    return WORDS[claim, value > 0][0 if q <= level else 1]
 
 
 def _rows(
@@ -227,16 +236,15 @@ def _rows(
         column = values[:, place]
         if not np.isfinite(column).all():
             blank = [np.nan] * 15
-            rows.append((*where, *named, POPULATION, n, 0, *blank, NOT_TESTED, "no usable targets in a participant"))
+            rows.append((*where, *named, OF_PEOPLE, n, 0, *blank, NOT_TESTED, "no usable targets in a participant"))
             continue
         detected = int(((of_each[:, place] <= level) & (column * sign[place] > 0)).sum())
         share = prevalence(detected, n, level=level if one_sided else level / 2)
-        yes, no = WORDS[named[0], bool(whole.value[place] > 0)]
         rows.append((
-            *where, *named, POPULATION, n, int((column * sign[place] > 0).sum()), whole.value[place], column.min(),
+            *where, *named, OF_PEOPLE, n, int((column * sign[place] > 0).sum()), whole.value[place], column.min(),
             column.max(), whole.se[place], whole.df[place], low[place], high[place], p[place], np.nan,
             sign_flip_p(column), max(2.0 ** (1 - n), 1 / (1 + N_FLIPS)), detected, share.value, share.low, share.high,
-            yes if p[place] <= level else no, note,
+            "", note,
         ))  # fmt: skip
     return rows
 
@@ -249,14 +257,16 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
     tests : sequence of SpaceTests
         Participants.
     level : float
-        Largest p of the naming rule: the largest mean U is above 0 (one-sided p times the number of spaces) and ahead
-        of every other (two-sided), with the two-way variance over participants and stimuli.
+        Largest false discovery rate, over all regions, of the naming rule: the largest mean U is above 0 (one-sided p
+        times the number of spaces) and ahead of every other (two-sided), with the two-way variance over participants
+        and stimuli.
 
     Returns
     -------
     pandas.DataFrame
         One row per region: as of `verdict_table`, with the number of participants in whom the leading space has the
-        largest U ("n_leading") or is named ("n_named"), and the prevalence of participants in whom it would be named.
+        largest U ("n_leading"), is named in their own table ("n_named"), or passes the rule in this region alone, at p
+        ("n_detected"), and the prevalence of people in whom it would pass the latter.
 
     Examples
     --------
@@ -275,7 +285,7 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
         why = "; ".join(dict.fromkeys(one.notes["spaces"] for one in tests if "spaces" in one.notes))
         why = "; ".join([why, *of_spaces.values()] if why else of_spaces.values())
         tail = (*[np.nan] * 3, NOT_TESTED, why or "there is one feature space only")
-        rows = [(*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, *tail) for where in first.places]
+        rows = [(*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, 0, *tail) for where in first.places]
         return pd.DataFrame(rows, columns=GROUP_VERDICTS)
     single = [np.stack([one.kernel(space) for space in there]) for one in tests]
     alone = [average([kernels[k] for kernels in single]) for k in range(len(there))]
@@ -290,22 +300,24 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
     p = np.where(known, p, np.nan)
     lead = average([kernels[best, place] - kernels[second, place] for kernels in single])
     low, high = lead.interval()
-    winners = np.stack([name_best(kernels, level)[0] for kernels in single])
-    leaders = np.stack([estimate(kernels).value.argmax(0) for kernels in single])
-    n_named, n_leading = (winners == best).sum(0), (leaders == best).sum(0)
+    own = [verdict_table(one) for one in tests]
     q = discovery_rates(p)
     rows = []
     for at, where in enumerate(first.places):
         if not known[at]:
             tail = (*[np.nan] * 3, NOT_TESTED, "no usable targets in a participant")
-            rows.append((*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, *tail))
+            rows.append((*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, 0, *tail))
             continue
-        named = p[at] <= level
-        # Pure noise is named in less than one region in a hundred; 0.01 is what the mapping takes off.
-        share = prevalence(int(n_named[at]), n, level=0.01)
+        named, leader = q[at] <= level, there[best[at]]
+        theirs = [table.iloc[at] for table in own]
+        n_leading = sum(row["leading"] == leader for row in theirs)
+        n_named = sum(row["best"] == leader for row in theirs)
+        n_detected = sum(row["leading"] == leader and row["p"] <= level for row in theirs)
+        # Whoever has another best space, or a tie, sees this one ahead of it in half of `level` of cases at most.
+        share = prevalence(n_detected, n, level=level / 2)
         rows.append((
-            *where, there[best[at]] if named else "", there[best[at]], values[best[at], at], there[second[at]],
-            lead.value[at], low[at], high[at], p[at], q[at], n, int(n_leading[at]), int(n_named[at]), share.value,
+            *where, leader if named else "", leader, values[best[at], at], there[second[at]],
+            lead.value[at], low[at], high[at], p[at], q[at], n, n_leading, n_named, n_detected, share.value,
             share.low, share.high, NAMED if named else NO_DIFFERENCE, note,
         ))  # fmt: skip
     return pd.DataFrame(rows, columns=GROUP_VERDICTS)
@@ -341,9 +353,15 @@ def _average(tests: Sequence[SpaceTests]) -> tuple[Callable[[Sequence[np.ndarray
             np.stack([kernel[..., order, :][..., order] for kernel, order in zip(kernels, orders, strict=True)]),
             shared=True,
         ), SHARED
-    if len({one.facts["stimuli"] for one in tests}) == len(tests):
+    if not all("stimulus_keys" in one.facts for one in tests):
+        return lambda kernels: _apart(kernels, common=True), UNKNOWN
+    seen = [set(one.facts["stimulus_keys"]) for one in tests]
+    everything, common = set().union(*seen), set.intersection(*seen)
+    if sum(map(len, seen)) == len(everything):
         return lambda kernels: _apart(kernels, common=False), APART
-    return lambda kernels: _apart(kernels, common=True), CAUTIOUS
+    same = len(common) == len(everything)
+    note = REORDERED if same else PARTLY.format(shared=len(common), n=len(everything))
+    return lambda kernels: _apart(kernels, common=True), note
 
 
 def _apart(kernels: Sequence[np.ndarray], *, common: bool) -> Estimate:

@@ -31,7 +31,7 @@ from .regions import Parcel, parcels
 from .space_sets import SpaceSets
 from .space_tests import FACTS, Inference, Presented, Resources, SpaceTests, read_tests
 
-STEP = "inference/2"
+STEP = "inference/3"
 SAVED_TARGETS = 8192
 Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
@@ -265,9 +265,9 @@ class _Work:
         found = estimate(single)
         targets["u"][there], targets["u_se"][there] = found.value, found.se
         whole = [place for place, number in enumerate(there) if names[number] not in self.sets.cut]
-        if whole:
-            winner, p = name_best(single[whole], self.settings.p_level)
-            targets["winner"] = np.where(varies & (winner >= 0), np.array(there)[whole][winner], -1.0)
+        if len(whole) > 1:
+            leading, p = name_best(single[whole], 1.0)  # whoever passes at q, over all targets, is left at the end
+            targets["winner"] = np.where(varies & (leading >= 0), np.array(there)[whole][leading], -1.0)
             targets["winner_p"] = p
         for name in ("u", "u_se", "winner_p"):
             targets[name][..., ~varies] = np.nan
@@ -297,6 +297,9 @@ class _Work:
                 bands = np.sum([part["bands"] for part in parts], axis=0)[..., full]
                 chance["unique_p"] = _spread(permutation.summarise(bands).p, full)
         targets.pop("skewness", None)
+        compared = [name for name in self.names if name in self.sets.sets and name not in self.sets.cut]
+        targets |= self._named(targets, [self.names.index(name) for name in compared])
+        stimuli = sorted(set().union(*self.units.stimuli))
         facts = {
             "key": key,
             "subject": self.responses.subject,
@@ -307,7 +310,9 @@ class _Work:
             "n_units": len(self.units.members),
             "n_blocks": len(self.sets.blocks),
             "blocks": [digest(names) for names in self.sets.block_stimuli],
-            "stimuli": digest(sorted(set().union(*self.units.stimuli))),
+            "stimuli": digest(stimuli),
+            "stimulus_keys": [digest(name)[:12] for name in stimuli],
+            "compared": compared,
             "ranks": self.sets.ranks,
             "notes": self.sets.notes | self.chance.notes,
             "settings": asdict(self.settings),
@@ -321,6 +326,14 @@ class _Work:
         )
         write_json(partial.folder / FACTS, facts)
         partial.finish()
+
+    def _named(self, targets: Mapping[str, np.ndarray], compared: Sequence[int]) -> dict[str, np.ndarray]:
+        """Name a space where the rule passes at the false discovery rate, over targets with a space above chance."""
+        p, level = targets["winner_p"], self.settings.p_level
+        if "p_fwe" in targets:
+            p = np.where((targets["p_fwe"][list(compared)] <= level).any(0), p, np.nan)
+        q = discovery_rates(p)
+        return {"winner": np.where(q <= level, targets["winner"], -1.0), "winner_q": q}
 
 
 def _test_chunk(shared: tuple[_Work, Partial, Resources], number: int) -> None:

@@ -30,7 +30,7 @@ from .settings import Rsa
 from .shared_signal import kept_pairs, save_pairs, within_reliability
 from .space_tests import FACTS, Inference, SpaceTests, read_tests
 
-STEP = "rsa inference/2"
+STEP = "rsa inference/3"
 CHUNK_BYTES = 256 << 20
 DRAWN_PAIRS = 2 * 10**8  # pairs of stimuli times draws, beyond which there are fewer draws than asked for
 FEWEST_DRAWS = 200
@@ -279,6 +279,7 @@ class _Similarities:
                 for number in range(int(self.blocks.max()) + 1)
             ],
             "stimuli": digest(sorted(self.patterns.stimulus.tolist())),
+            "stimulus_keys": [digest(name)[:12] for name in sorted(set(self.patterns.stimulus.tolist()))],
             "ranks": {},
             "notes": self.notes,
             "settings": asdict(self.inference),

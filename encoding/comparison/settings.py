@@ -13,6 +13,7 @@ from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
 METRICS = ("r", "pooled_r", "r2")
 SIGNIFICANCE = ("none", "noise")
 GROUP_TESTS = ("none", "paired_t")
+FIT_INTERVALS = ("nadeau_bengio", "bootstrap")
 REGIONS = ("searchlight", "atlas")
 REPEATS = ("average", "first")
 FEWEST = 3  # targets that a correlation of patterns needs
@@ -72,8 +73,15 @@ class Comparison:
     """Feature spaces of no interest (luminance, motion energy, sound level). They are fitted, but no candidates for the
     best space. What every other space holds beyond all of them together is estimated, and models of each space with
     them, and of them alone, are fitted too, for the difference in held-out R2."""
+    fits: Annotated[str, OneOf(FIT_INTERVALS)] = "nadeau_bengio"
+    """Interval of differences of held-out r (test "fits"): "nadeau_bengio", from the outer folds, allowing for training
+    sets that overlap; or "bootstrap", from fits made again to `n_bootstrap` draws of the runs with replacement, each of
+    which takes as long as all fits."""
+    n_bootstrap: Annotated[int, Interval(ge=20, le=100_000)] = 100
+    """Draws of `fits = "bootstrap"`."""
     p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
-    """Largest p at which a space is named the best, and largest false discovery rate of "above chance"."""
+    """Largest false discovery rate, over all regions (or targets) and pairs or spaces, at which a space is named the
+    best, "ahead", "above 0" or "above chance"."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""

@@ -28,7 +28,7 @@ class Inference:
     n_permutations : int
         Draws against chance; 0 makes none.
     p_level : float
-        Largest p at which a space is named, or called above chance.
+        Largest false discovery rate at which a space is named, or called ahead or above chance.
     unique : bool
         Whether what each space adds to all others is estimated.
     unique_permutations : int
@@ -128,15 +128,17 @@ class SpaceTests:
     targets : mapping of str to ndarray, shape (n_spaces, n_targets)
         Per target: "u" and "u_se"; "z", "p", "p_fwe" (corrected for all targets and spaces) and "q" (false discovery
         rate over all targets and spaces) against chance; "unique_p" of what each adds, where it was tested; of shape
-        (n_targets,) "winner" (position of the space that the naming rule names, -1 for none) and "winner_p". NaN where
-        a target is not usable or there is no test.
+        (n_targets,) "winner" (position of the space that is named, -1 for none), "winner_p" and "winner_q". NaN where
+        a target is not usable or there is no test. "winner_q" is the false discovery rate of winner_p over the targets
+        in which a space is above chance (p_fwe at most the level); a space is named where it is at most the level.
     kernels : ndarray, shape (n_places, n_sets, n_blocks, n_blocks)
         Mean kernels of regions; without blocks where U is refused.
     chance : mapping of str to ndarray, shape (n_spaces, n_places)
         "z", "p", "p_fwe" and "q" of regions, corrected for all regions and spaces; "unique_p" of what each space adds.
     facts : mapping
         "units", "n_units", "n_blocks", "blocks" (the stimuli of each), "exchanged", "n_permutations", "n_orders",
-        "ranks", and "notes": what was refused or assumed, by subject; JSON.
+        "ranks", "compared" (spaces that were compared in targets), "stimulus_keys" (an identity of each stimulus), and
+        "notes": what was refused or assumed, by subject; JSON.
 
     Examples
     --------

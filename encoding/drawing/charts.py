@@ -185,7 +185,7 @@ def spans_of(intervals: pd.DataFrame | None, grid: Grid) -> np.ndarray:
     return spans
 
 
-def network_chart(
+def network_chart(  # noqa: PLR0913 - what is shown, in which words
     table: pd.DataFrame,
     *,
     colors: Mapping[str, str],
@@ -194,11 +194,14 @@ def network_chart(
     title: str = "",
     verdicts: Mapping[str, tuple[str, str]] | None = None,
     intervals: pd.DataFrame | None = None,
+    key: str = "dot = subject, bar = mean",
+    highest: float | None = None,
 ) -> str:
     """Draw how well models predict regions: one dot per subject at its value, a bar to the mean.
 
     `table` has the columns `COLUMNS`, of one level of regions. `verdicts` gives per region the space that is named, or
-    "", and the words beside it; `intervals` the columns region, model, low, high. Nothing is ranked here.
+    "", and the words beside it; `intervals` the columns region, model, low, high. `key` says what marks are, `highest`
+    where the axis ends. Nothing is ranked here.
     """
     grid = read_table(table, colors, title)
     verdicts = {} if verdicts is None else dict(verdicts)
@@ -218,15 +221,13 @@ def network_chart(
     top = canvas.title(title)
     for line, names in enumerate(keys):
         _key(canvas, names, colors, top + 10 + 20 * line)
-    canvas.text(
-        WIDTH - EDGE, top + 10 + 20 * (len(keys) - 1), "dot = subject, bar = mean", size=SMALL, ink=QUIET, side="end"
-    )
+    canvas.text(WIDTH - EDGE, top + 10 + 20 * (len(keys) - 1), key, size=SMALL, ink=QUIET, side="end")
     top += 20 * (len(keys) + 1) + 8
     bottom = top + pitch * len(grid.regions)
     canvas.height = bottom + 42
     spans = spans_of(intervals, grid)
     shown = np.concatenate([grid.values.ravel(), spans.ravel()])
-    low, high = min(0.0, float(np.nanmin(shown))), round_up(max(float(np.nanmax(shown)), 1e-6))
+    low, high = min(0.0, float(np.nanmin(shown))), highest or round_up(max(float(np.nanmax(shown)), 1e-6))
     axis = _Axis(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02, left, WIDTH - EDGE - left - margin)
     _bands(canvas, axis, top, pitch, named_regions)
     axis.ticks(canvas, top, bottom, label)

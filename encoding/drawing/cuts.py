@@ -103,9 +103,14 @@ def find_clusters(strength: np.ndarray, above: np.ndarray, affine: np.ndarray) -
 
 
 def choose_cuts(
-    slab: Slab, clusters: Sequence[Cluster], wanted: int | Sequence[str], *, structures: bool = False
+    slab: Slab,
+    clusters: Sequence[Cluster],
+    wanted: int | Sequence[str],
+    *,
+    structures: bool = False,
+    regions: Mapping[str, np.ndarray] | None = None,
 ) -> Cuts:
-    """Choose slices in all three planes: named structures, then peaks by height, then what lies between.
+    """Choose slices in all three planes: named structures, outlined regions, peaks by height, then what lies between.
 
     A number is the most slices, the same for each plane; or positions such as "z=-9" are taken as they are.
     """
@@ -119,6 +124,7 @@ def choose_cuts(
         most = max(1, wanted // len(planes))
         if structures:
             _take_structures(slab, chosen, min(most, 3))
+        _take_regions(chosen, regions or {}, most)
         _take_peaks(chosen, clusters, most)
         for plane in planes:
             _fill(slab, plane, chosen[plane], most)
@@ -160,6 +166,18 @@ def _take_structures(slab: Slab, chosen: dict[str, dict[int, str]], most: int) -
             around = tuple(slice(max(v - 2, 0), v + 3) for v in voxel)
             if inside and slab.covered[around].any():
                 of_plane.setdefault(int(voxel[axis]), name)
+
+
+def _take_regions(chosen: dict[str, dict[int, str]], regions: Mapping[str, np.ndarray], most: int) -> None:
+    """Cut through the middle of every region, (x, y, z), that is on no slice yet, while there is room."""
+    for mask in regions.values():
+        where = np.argwhere(mask)
+        room = [plane for plane, of_plane in chosen.items() if len(of_plane) < most]
+        seen = any(index in where[:, CUTS[plane][0]] for plane, of_plane in chosen.items() for index in of_plane)
+        if len(where) and room and not seen:
+            plane = min(room, key=lambda name: len(chosen[name]))
+            values, counts = np.unique(where[:, CUTS[plane][0]], return_counts=True)
+            chosen[plane][int(values[np.argmax(counts)])] = ""
 
 
 def _take_peaks(chosen: dict[str, dict[int, str]], clusters: Sequence[Cluster], most: int) -> None:

@@ -12,8 +12,8 @@ import matplotlib as mpl
 import matplotlib.patheffects as path_effects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import LoadFlags
 
 from ..core.errors import DataError
 
@@ -25,6 +25,8 @@ MUTED = "#6A737D"  # labels of axes, notes
 FAINT = "#D5D9DE"  # grid and frames
 UNDERLAY = "#DCDCDC"  # mean grey of brain tissue without data on it
 UNCOVERED = "#F3F3F1"  # brain that was not measured
+
+SLIM = 5.5  # inch: narrower figures have smaller titles
 
 # Settings that change a picture; the others (windows, folders, back ends) stay the user's.
 PICTORIAL = (
@@ -89,12 +91,12 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 def write_title(figure: Figure, title: str, *, subtitle: str = "") -> None:
     """Write a title and a subtitle at the upper left corner of a figure."""
-    height = figure.get_size_inches()[1]
-    left = 0.14 / figure.get_size_inches()[0]
-    title = shortened(title, figure.get_size_inches()[0] - 0.28, 11.5, bold=True)
-    figure.text(left, 1 - 0.12 / height, title, size=11.5, weight="bold", va="top", ha="left")
+    width, height = figure.get_size_inches()
+    size = 11.5 if width > SLIM else 9.5
+    title = shortened(title, width - 0.28, size, bold=True)
+    figure.text(0.14 / width, 1 - 0.12 / height, title, size=size, weight="bold", va="top", ha="left")
     if subtitle:
-        figure.text(left, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
+        figure.text(0.14 / width, 1 - 0.36 / height, subtitle, size=8.5, color=MUTED, va="top", ha="left")
 
 
 def title_height(title: str, subtitle: str = "") -> float:
@@ -117,8 +119,10 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 @lru_cache(maxsize=4096)
 def _unit_width(text: str, bold: bool) -> float:
     """Width of a line of text in points at a size of one point; the same names are measured for every chart."""
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100
+    font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
+    font.set_size(100, 72)
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    return float(font.get_width_height()[0]) / 64 / 100
 
 
 def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:

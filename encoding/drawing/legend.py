@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from .figure import INK, MUTED, UNCOVERED, UNDERLAY, add_axes, shortened, text_width
+from .figure import INK, MUTED, SLIM, UNCOVERED, UNDERLAY, add_axes, shortened, text_width
 from .panels import EDGE, Drawn
 from .scales import TIE, ColorScale, PairScale, WinnerScale
 
@@ -83,31 +83,37 @@ def _mark_thresholds(axes: Axes, scale: ColorScale) -> None:
 def number_footer(values: np.ndarray, scale: ColorScale, width: float, note: str, *, faded: bool = False) -> Drawn:
     """Colour bar of a map of numbers, with notes at its left."""
     finite = np.asarray(values)[np.isfinite(values)]
-    bar = min(0.36 * 9.0, 0.5 * width)
+    bar = min(0.36 * 9.0, (0.44 if width < SLIM else 0.48) * width)
     if not scale.two_sided:
         note += f"\nat or below {max(scale.vmin, 0):g}: not coloured"
     note += "\nfaded: did not pass" if faded else ""
 
+    below, above = scale.two_sided and bool((finite < scale.vmin).any()), bool((finite > scale.vmax).any())
+    counts = len(finite), np.size(values)
+
     def draw(figure: Figure, left: float, top: float) -> None:
         x = left + ((width - bar) / 2 if width > 8 else width - bar - 0.35)
-        below = scale.two_sided and bool((finite < scale.vmin).any())
-        draw_color_bar(figure, scale, (x, top + 0.02, bar), below=below, above=bool((finite > scale.vmax).any()))
-        _write_note(figure, left, top, note, n_covered=len(finite), n=np.size(values))
+        draw_color_bar(figure, scale, (x, top + 0.02, bar), below=below, above=above)
+        _write_note(figure, left, top, note, n_covered=counts[0], n=counts[1])
 
-    return Drawn(width, max(FOOTER, 0.2 + 0.16 * (note.count("\n") + 1)), draw)
+    key = ("number", scale, note, below, above, counts[0] < counts[1])
+    return Drawn(width, max(FOOTER, 0.2 + 0.16 * (note.count("\n") + 1)), draw, key=key)
 
 
 def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = False) -> Drawn:
-    """Ramps of a winner map, with notes at their left."""
-    wide, high, n_columns = winner_legend_size(scale, width - 2.7, ties=ties)
+    """Ramps of a winner map, with notes at their left, or below them in narrow figures."""
+    slim = width < SLIM
+    wide, high, n_columns = winner_legend_size(scale, width - (2 * EDGE if slim else 2.7), ties=ties)
     note += "\nnot coloured: no space can be named"
+    place = (EDGE, high + 0.02) if slim else (width - wide - EDGE, 0.0)
 
     def draw(figure: Figure, left: float, top: float) -> None:
-        place = (left + width - wide - EDGE, top + 0.06)
-        draw_winner_legend(figure, scale, place, n_columns=n_columns, ties=ties)
-        _write_note(figure, left, top, note)
+        legend = (left + place[0], top + 0.06)
+        draw_winner_legend(figure, scale, legend, n_columns=n_columns, ties=ties)
+        _write_note(figure, left, top + place[1], note)
 
-    return Drawn(width, max(high + 0.2, FOOTER), draw)
+    tall = high + 0.2 + (0.16 * (note.count("\n") + 1) if slim else 0.0)
+    return Drawn(width, max(tall, FOOTER), draw, key=("winner", scale, note, ties))
 
 
 def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
@@ -118,7 +124,7 @@ def pair_footer(scale: PairScale, width: float, note: str) -> Drawn:
         draw_square(figure, scale, place)
         _write_note(figure, left, top, note)
 
-    return Drawn(width, SQUARE + 0.66, draw)
+    return Drawn(width, SQUARE + 0.66, draw, key=("pair", scale, note))
 
 
 def labels_footer(entries: Sequence[tuple[str, str]], width: float, note: str) -> Drawn:
@@ -152,9 +158,10 @@ def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) ->
     axes.imshow(picture, extent=(0, scale.vmax, 0, scale.vmax), origin="lower", aspect="auto")
     axes.set(xticks=[0, scale.vmax], yticks=[0, scale.vmax])
     axes.tick_params(length=2, pad=2, width=0.6)
-    axes.set_xlabel(scale.names[0], color=scale.colors[0], size=8, weight="bold", labelpad=0)
-    axes.set_ylabel(scale.names[1], color=scale.colors[1], size=8, weight="bold", labelpad=0)
-    axes.set_title(scale.label, size=7.5, color=MUTED, pad=3)
+    across, up = (shortened(name, SQUARE + 0.2, 8, bold=True) for name in scale.names)
+    axes.set_xlabel(across, color=scale.colors[0], size=8, weight="bold", labelpad=0)
+    axes.set_ylabel(up, color=scale.colors[1], size=8, weight="bold", labelpad=0)
+    axes.set_title(scale.label, size=7.5, color=MUTED, pad=7)
     return axes
 
 

@@ -1,9 +1,10 @@
 """Figures made of blocks: each knows its size in inches and draws itself at a place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from .figure import INK, MUTED, title_height, write_title
@@ -31,12 +32,26 @@ class Block(Protocol):
 
 
 @dataclass(frozen=True)
+class Painting:
+    """Pixels inside a block, made at the resolution that a figure is written with."""
+
+    x: float  # Middle, in inches from the left edge of the block
+    y: float  # Middle, in inches from its upper edge
+    paint: Callable[[float], np.ndarray]  # Dots per inch to RGB of the shape (rows, columns, 3), uint8
+
+
+@dataclass(frozen=True)
 class Drawn:
     """A block made of a size and a function."""
 
     width: float  # inch
     height: float  # inch
     draw: Callable[[Figure, float, float], None]  # figure, left, top
+    # What pixels are made of instead: paintings, and lines and letters over them. Blocks with equal keys have equal
+    # lines and letters, which are then drawn once.
+    paintings: tuple[Painting, ...] = ()
+    letter: Callable[[Figure, float, float], None] | None = None  # As `draw`, without paintings; `draw` unless given
+    key: Hashable | None = None
 
 
 def note_block(text: str, width: float, size: float = 7.5) -> Drawn:
@@ -48,7 +63,7 @@ def note_block(text: str, width: float, size: float = 7.5) -> Drawn:
         place = left / wide, 1 - top / high
         figure.text(*place, text, size=size, color=MUTED, va="top", ha="left", linespacing=1.5)
 
-    return Drawn(width, lines * size * 1.5 / 72 + 0.02, draw)
+    return Drawn(width, lines * size * 1.5 / 72 + 0.02, draw, key=("note", text, size))
 
 
 def heading_block(text: str, width: float, size: float = 9.5) -> Drawn:
@@ -89,14 +104,20 @@ def below(blocks: Sequence[Block], gap: float = 0.02) -> Drawn:
 
 def stack(blocks: Sequence[Block], *, title: str = "", subtitle: str = "", width: float | None = None) -> Figure:
     """Draw blocks below each other, each in the middle; the figure is as large as they need."""
-    content = max(block.width for block in blocks)
-    width = width or content + 2 * EDGE
-    top = title_height(title, subtitle) + 0.06
-    height = top + sum(block.height for block in blocks) + BETWEEN * (len(blocks) - 1) + 0.1
+    tops, height = place_below(blocks, title, subtitle)
+    width = width or max(block.width for block in blocks) + 2 * EDGE
     figure = Figure(figsize=(width, height))
     if title:
         write_title(figure, title, subtitle=subtitle)
-    for block in blocks:
+    for block, top in zip(blocks, tops, strict=True):
         block.draw(figure, (width - block.width) / 2, top)
-        top += block.height + BETWEEN
     return figure
+
+
+def place_below(blocks: Sequence[Block], title: str, subtitle: str) -> tuple[list[float], float]:
+    """Return the upper edges of blocks below each other and a title, and the height of the figure, in inches."""
+    top, tops = title_height(title, subtitle) + 0.06, []
+    for block in blocks:
+        tops.append(top)
+        top += block.height + BETWEEN
+    return tops, top - BETWEEN + 0.1

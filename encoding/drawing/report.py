@@ -4,6 +4,7 @@ import base64
 import math
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ..core.errors import DataError
 from .answer import Answer, lay_out
@@ -33,6 +35,8 @@ __all__ = [
 COLUMN = 9.0  # inches that fill the column, so that letters are equally large in all figures
 QUALITY = 85  # of WebP
 WIDEST = 2000  # pixels; larger pictures from disk are scaled down
+MOST_ENCODED = 512  # pictures that are kept encoded, of about 60 kB; pages of participants and of the group share some
+_ENCODED: dict[bytes, tuple[str, tuple[int, int], float]] = {}
 MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
 
 
@@ -310,9 +314,29 @@ def _paragraphs(text: str) -> list[str]:
 
 def _encode(picture: Picture) -> tuple[str, tuple[int, int], float]:
     """Turn a figure or a file into base64 WebP, its size in pixels, and its width in inches."""
-    pixels = open_picture(picture.figure)
-    inches = pixels.width / float(pixels.info["dpi"][0])
-    return *encode(pixels, WIDEST, QUALITY), inches
+    if isinstance(picture.figure, Figure) or not Path(picture.figure).is_file():
+        return _encoded(open_picture(picture.figure))
+    place = sha256(Path(picture.figure).read_bytes()).digest()
+    if place not in _ENCODED:
+        _keep(place, open_picture(picture.figure))
+    return _ENCODED[place]
+
+
+def remember(png: bytes, pixels: np.ndarray, dpi: float) -> None:
+    """Encode the pixels of a file that a page is going to show, so that it need not be read again."""
+    image = Image.fromarray(pixels)
+    image.info["dpi"] = (dpi, dpi)
+    _keep(sha256(png).digest(), image)
+
+
+def _keep(place: bytes, image: Image.Image) -> None:
+    _ENCODED[place] = _encoded(image)
+    while len(_ENCODED) > MOST_ENCODED:
+        del _ENCODED[next(iter(_ENCODED))]
+
+
+def _encoded(image: Image.Image) -> tuple[str, tuple[int, int], float]:
+    return *encode(image, WIDEST, QUALITY), image.width / float(image.info["dpi"][0])
 
 
 def _lay_out(table: DataTable) -> dict:

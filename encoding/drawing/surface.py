@@ -1,7 +1,9 @@
 """Maps on cortical surfaces, rendered without a 3-D engine by looking up the vertices under each pixel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from .layers import Layer, number_layer, winner_layer
 from .legend import number_footer, over, winner_footer
 from .mesh import FLAT, HEMISPHERES, Meshes, fsaverage
 from .outlines import draw_names, draw_outlines, trace
-from .panels import EDGE, Drawn, stack
+from .panels import EDGE, Drawn, Painting, stack
 from .raster import PixelTable, pixel_table, view_axes, view_span
 from .scales import ColorScale, WinnerScale
 
@@ -152,11 +154,7 @@ def surface_block(
         if view == FLAT and FLAT not in meshes.surfaces:
             raise DataError(f"{meshes.name} has no flat map here. Leave {FLAT!r} out of the views.")
     rows = _rows(views, wide=style.wide)
-    spans = {
-        (view, side): view_span(meshes.load(FLAT if view == FLAT else style.shape, side), side, view)
-        for view in views
-        for side in HEMISPHERES
-    }
+    spans = {(view, side): _span(meshes, style.shape, view, side) for view in views for side in HEMISPHERES}
     boxes = [_fit(row, spans, style.width - 2 * edge, gap) for row in rows]
     folded = [inch for row, (inch, _) in zip(rows, boxes, strict=True) if row[0][0] != FLAT]
     heights = []
@@ -168,20 +166,33 @@ def surface_block(
     head = LETTERS if letters else 0.02
     height = head + sum(heights) + gap * len(rows)
 
-    def draw(figure: Figure, left: float, top: float) -> None:
-        y = top + head
-        for number, row in enumerate(rows):
-            inch, tall = boxes[number]
-            wide = (style.width - 2 * edge - gap * (len(row) - 1)) / len(row)
-            for column, place in enumerate(row):
-                x = left + edge + column * (wide + gap)
-                axes = add_axes(figure, x, y, wide, tall)
-                painted.panel(axes, place, (wide / inch, tall / inch), inch)
-                if letters and number == 0 and place in (row[0], row[-1]):
-                    _letter(figure, place[1], x + wide / 2, top + 0.14)
-            y += tall + gap
+    places, y = [], head  # of panels: left and upper edge, width and height, all in inches
+    for (inch, tall), row in zip(boxes, rows, strict=True):
+        wide = (style.width - 2 * edge - gap * (len(row) - 1)) / len(row)
+        places += [(place, (edge + n * (wide + gap), y, wide, tall), inch) for n, place in enumerate(row)]
+        y += tall + gap
 
-    return Drawn(style.width, height, draw)
+    def put(figure: Figure, left: float, top: float, *, whole: bool) -> None:
+        for place, (x, y, wide, tall), inch in places:
+            axes = add_axes(figure, left + x, top + y, wide, tall)
+            painted.panel(axes, place, (wide / inch, tall / inch), inch, whole=whole)
+            if letters and place in (rows[0][0], rows[0][-1]):
+                _letter(figure, place[1], left + x + wide / 2, top + 0.14)
+
+    paintings = tuple(
+        Painting(x + wide / 2, y + tall / 2, partial(painted.picture, place, inch))
+        for place, (x, y, wide, tall), inch in places
+    )
+    lines = tuple((name, sha256(np.asarray(mask).tobytes()).hexdigest()) for name, mask in outlines.items())
+    shown = (style.shape, style.px_per_mm, style.dpi, style.wide, outline_labels, letters, captions, gap)
+    key = ("surface", meshes, views, lines, shown)
+    whole, bare = (partial(put, whole=kind) for kind in (True, False))
+    return Drawn(style.width, height, whole, paintings, bare, key)
+
+
+@lru_cache(maxsize=256)
+def _span(meshes: Meshes, shape: str, view: str, side: str) -> np.ndarray:
+    return view_span(meshes.load(FLAT if view == FLAT else shape, side), side, view)
 
 
 def _rows(views: tuple[str, ...], *, wide: bool) -> list[list[Place]]:
@@ -218,29 +229,34 @@ class _Painted:
     labels: bool  # Whether outlines are named
     captions: bool  # Whether views are named
 
-    def panel(self, axes: Axes, place: Place, span: tuple[float, float], inch: float) -> None:
-        """Paint sulci, then data; where nothing was measured, pale stripes; then outlines."""
-        view, hemisphere = place
-        meshes, shape = self.style.meshes, FLAT if view == FLAT else self.style.shape
-        px_per_mm = self.style.px_per_mm or max(round(self.style.dpi * inch, 3), CLOSE)
-        table = pixel_table(
-            shape, hemisphere, view, px_per_mm=px_per_mm, cache_folder=self.style.cache_folder, meshes=meshes
-        )
-        mesh, half = meshes.load(shape, hemisphere), meshes.half(hemisphere)
-        depth = np.tanh(2.2 * table.interpolate(mesh.sulci))
-        grey = (0.85 - 0.08 * depth) * (0.78 + 0.22 * np.clip(table.facing, 0, 1) ** 0.6)
+    def ground(self, place: Place, inch: float) -> "_Ground":
+        """Return what a panel shows where there is no data, at the resolution of the style."""
+        style, (view, hemisphere) = self.style, place
+        px_per_mm = style.px_per_mm or max(round(style.dpi * inch, 3), CLOSE)
+        shape = FLAT if view == FLAT else style.shape
+        return _ground(style.meshes, shape, hemisphere, view, px_per_mm, style.cache_folder)
+
+    def picture(self, place: Place, inch: float, dpi: float | None = None) -> np.ndarray:
+        """Paint sulci, then data; where nothing was measured, pale stripes: RGB, (rows, columns, 3), uint8."""
+        painted = self if dpi is None else replace(self, style=replace(self.style, dpi=dpi, px_per_mm=None))
+        ground = painted.ground(place, inch)
+        table, half = ground.table, self.style.meshes.half(place[1])
         sampled = {
             name: vote(table, array[half]) if name in self.layer.labels else table.interpolate(array[half])
             for name, array in self.layer.arrays.items()
         }
         colors, covered = self.layer.paint(sampled)
-        row, column = np.divmod(table.pixel, table.shape[1])
-        stripe = ((row + column) / table.px_per_mm % HATCH) < 0.28 * HATCH
-        ground = np.where(covered, grey, np.where(stripe, 0.84, 0.95))
-        seen = over(colors, np.repeat(ground[:, None], 3, axis=1))
-        picture = table.image(np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8), 255)
+        below = np.where(covered, ground.sulci, ground.stripes)
+        seen = over(colors.astype(np.float32, copy=False), below[:, None])
+        return table.image(np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8), 255)
+
+    def panel(self, axes: Axes, place: Place, span: tuple[float, float], inch: float, *, whole: bool) -> None:
+        """Draw the painting, if `whole`, then outlines and names."""
+        view, hemisphere = place
+        table = self.ground(place, inch).table
+        if whole:
+            axes.imshow(self.picture(place, inch), extent=table.extent, interpolation="antialiased")
         left, right, bottom, top = table.extent
-        axes.imshow(picture, extent=table.extent, interpolation="antialiased")
         middle, centre = (left + right) / 2, (bottom + top) / 2
         axes.set_xlim(middle - span[0] / 2, middle + span[0] / 2)
         axes.set_ylim(centre - span[1] / 2, centre + span[1] / 2)
@@ -248,9 +264,34 @@ class _Painted:
         axes.set_label(f"{hemisphere} {view}")
         if self.captions:
             axes.text(0.5, -0.005, view, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top")
+        if not self.outlines:
+            return
+        meshes = self.style.meshes
+        mesh, half = meshes.load(FLAT if view == FLAT else self.style.shape, hemisphere), meshes.half(hemisphere)
         traced = [trace(table, mesh, np.asarray(mask)[half] > 0, name) for name, mask in self.outlines.items()]
         visible = [outline for outline in traced if outline is not None]
         if visible:
             draw_outlines(axes, visible)
             if self.labels:
                 draw_names(axes, visible, points=7.0, limits=(*axes.get_xlim(), *axes.get_ylim()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """What lies under the data of one view."""
+
+    table: PixelTable
+    sulci: np.ndarray  # (n_pixels,) Grey of the cortex
+    stripes: np.ndarray  # (n_pixels,) Grey where nothing was measured
+
+
+@lru_cache(maxsize=64)
+def _ground(
+    meshes: Meshes, shape: str, hemisphere: str, view: str, px_per_mm: float, cache_folder: Path | None
+) -> _Ground:
+    table = pixel_table(shape, hemisphere, view, px_per_mm=px_per_mm, cache_folder=cache_folder, meshes=meshes)
+    depth = np.tanh(2.2 * table.interpolate(meshes.load(shape, hemisphere).sulci))
+    grey = (0.85 - 0.08 * depth) * (0.78 + 0.22 * np.clip(table.facing, 0, 1) ** 0.6)
+    row, column = np.divmod(table.pixel, table.shape[1])
+    stripe = ((row + column) / table.px_per_mm % HATCH) < 0.28 * HATCH
+    return _Ground(table, grey.astype(np.float32), np.where(stripe, 0.84, 0.95).astype(np.float32))

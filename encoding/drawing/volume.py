@@ -1,6 +1,6 @@
 """Maps in volumes, drawn as labelled slices without interpolation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from .cuts import LETTERS, Cuts, choose_cuts, find_clusters
-from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, styled
+from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, halo, shortened, styled
 from .layers import Layer, number_layer, winner_layer
 from .legend import number_footer, over, winner_footer
 from .panels import EDGE, Drawn, stack
@@ -20,6 +20,8 @@ from .scales import ColorScale, WinnerScale
 from .slices import CUTS, Background, Slab, choose_slices, sample_background, trace_voxels, turn_upright
 from .surface import require_names
 
+OUTLINE = "_outline "  # before the names of regions, among the arrays of a layer
+NAME_ROOM = 1.0  # inch
 GAP = 0.06  # inch between slices
 WIDTH = 9.0  # inch
 NARROW = 6.6  # inch, of a figure with a single slice
@@ -41,6 +43,7 @@ class VolumeStyle:
     mni: bool = False  # Whether coordinates are those of MNI space, so that named structures can be found
     width: float = WIDTH  # inch
     background: Background = field(default=None, repr=False)  # What slices are drawn on
+    outlines: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # (x, y, z) Regions by name
 
 
 @styled
@@ -102,9 +105,10 @@ def volume_blocks(
 
     Shapes: arrays of `layer` (x, y, z), `affine` (4, 4).
     """
-    slab, turned, strength, above = _turned(layer, affine, title)
+    slab, turned, strength, above = _turned(layer, affine, title, style.outlines)
     clusters = find_clusters(strength, above, slab.affine)
-    cuts = choose_cuts(slab, clusters, style.slices, structures=style.mni)
+    regions = {name: turned[OUTLINE + name] > 0.5 for name in style.outlines}
+    cuts = choose_cuts(slab, clusters, style.slices, structures=style.mni, regions=regions)
     blocks = []
     if style.glass and len({cut.plane for cut in cuts.cuts}) > 1:
         blocks.append(_glass(slab, layer, turned, np.where(above, strength, -np.inf), style.width))
@@ -113,7 +117,7 @@ def volume_blocks(
         if row:
             ground = sample_background(slab.at(plane), style.background, affine)
             names = {cut.index: cut.name for cut in row}
-            blocks.append(_row(slab.at(plane), layer, turned, ground, names, style.width))
+            blocks.append(_row(slab.at(plane), layer, turned, ground, names=names, width=style.width, regions=regions))
     return blocks, cuts, _voxels(slab)
 
 
@@ -126,9 +130,12 @@ def glass_block(layer: Layer, affine: np.ndarray, width: float) -> Drawn:
     return _glass(slab, layer, turned, np.where(above, strength, -np.inf), width, captions=False)
 
 
-def _turned(layer: Layer, affine: np.ndarray, title: str) -> tuple[Slab, dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Reorient a layer; return also its strength, and what is above the line."""
+def _turned(
+    layer: Layer, affine: np.ndarray, title: str, outlines: Mapping[str, np.ndarray] | None = None
+) -> tuple[Slab, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Reorient a layer and regions; return also its strength, and what is above the line."""
     extra = {"_strength": layer.strength}
+    extra |= {OUTLINE + name: np.asarray(mask, dtype=float) for name, mask in (outlines or {}).items()}
     if layer.above is not None:
         extra["_above"] = layer.above
     slab, turned = turn_upright({**layer.arrays, **extra}, layer.measured, affine, "axial", title)
@@ -149,8 +156,10 @@ def _row(
     layer: Layer,
     turned: dict[str, np.ndarray],
     ground: Callable[[int], np.ndarray] | None,
+    *,
     names: dict[int, str],
     width: float,
+    regions: Mapping[str, np.ndarray],
 ) -> Drawn:
     """Slices of one plane at one scale, in as many rows as they need."""
     extent = slab.extent()
@@ -159,6 +168,8 @@ def _row(
     n_rows = -(-len(names) // n_columns)
     inch = min((width - 2 * EDGE - GAP * (n_columns - 1)) / n_columns / wide, 2.1 / high)
     content = n_columns * wide * inch + GAP * (n_columns - 1)
+    sizes = {name: [int(slab.take(mask, index).sum()) for index in names] for name, mask in regions.items()}
+    largest = {name: list(names)[int(np.argmax(counts))] for name, counts in sizes.items()}
 
     def draw(figure: Figure, left: float, top: float) -> None:
         x0 = left + (width - content) / 2
@@ -168,12 +179,31 @@ def _row(
             axes = add_axes(figure, x, y, wide * inch, high * inch)
             _paint_slice(axes, slab, index, _sampled(slab, layer, turned, index), ground)
             _label_slice(axes, slab, index, with_sides=rank == 0, with_ticks=False)
+            for region, mask in regions.items():
+                _outline(axes, slab.take(mask, index), slab.extent(), region if largest[region] == index else "")
             if name:
                 axes.text(
                     0.5, -0.01, name, transform=axes.transAxes, size=7, color=MUTED, ha="center", va="top"
                 )  # fmt: skip
 
     return Drawn(width, n_rows * (high * inch + LABEL) + (n_rows - 1) * GAP + 0.08, draw)
+
+
+def _outline(axes: Axes, inside: np.ndarray, extent: tuple[float, float, float, float], name: str) -> None:
+    """Draw the border of a region along voxels, and its name above its largest part."""
+    if not inside.any():
+        return
+    lines = trace_voxels(inside, extent)
+    axes.add_collection(LineCollection(lines, colors="black", linewidths=1.6, alpha=0.6, capstyle="round"))
+    axes.add_collection(LineCollection(lines, colors="white", linewidths=0.8, capstyle="round"))
+    if name:
+        parts, _ = ndimage.label(inside)
+        rows, columns = np.nonzero(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
+        x = extent[0] + (columns.mean() + 0.5) * (extent[1] - extent[0]) / inside.shape[1]
+        y = extent[2] + (rows.max() + 1.5) * (extent[3] - extent[2]) / inside.shape[0]
+        axes.text(
+            x, y, shortened(name, NAME_ROOM, 6.5), size=6.5, color=INK, ha="center", va="bottom", path_effects=halo(1.6)
+        )
 
 
 def _glass(

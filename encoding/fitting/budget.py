@@ -99,7 +99,8 @@ class ComputeSettings:
     account: Text | None = None
     """Account (Slurm) or project (Grid Engine) of the jobs."""
     job_options: tuple[Text, ...] = ()
-    """Further options of the jobs, such as "--exclude=node7"."""
+    """Further options of the jobs, such as "--exclude=node7"; with "sge" and several threads a parallel environment is
+    needed, such as "-pe smp 4"."""
     interface: Text | None = None
     """Network interface that workers and this process reach each other by, such as "ib0"."""
     scratch: Text | None = None

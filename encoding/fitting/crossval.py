@@ -415,6 +415,9 @@ def _provenance(
     config = {"model": settings, "kind": type(model).__name__, "keep": keep}
     if method != "auto" and SOLVERS[method].regrids:
         config["solver"] = method
+        # What it tries besides the settings of the model.
+        if ratios := getattr(SOLVERS[method], "ratios", ()):
+            config["ratios"] = list(ratios)
     rows = [[fingerprint_array(part) for part in (f.train, f.test, f.average)] for f in folds.folds]
     inner = [[[fingerprint_array(part) for part in pair] for pair in f.inner] for f in folds.folds]
     inputs = {"responses": identity, "folds": digest([rows, inner])}

@@ -125,6 +125,7 @@ def _lines(path: Path, text: str) -> list[Row]:
         found = [pattern.fullmatch(line) for line in lines]
         if lines and all(found):
             rows = [[match[at] for at in order] for match in found if match]
+            _require_names(path, [row[1] for row in rows])
             return [_colored(index, name, rgb) for index, name, *rgb in rows]
     pairs = list(zip(lines[::2], lines[1::2], strict=False))
     matches = [WORKBENCH.fullmatch(second) for _, second in pairs]
@@ -133,11 +134,21 @@ def _lines(path: Path, text: str) -> list[Row]:
         return [_colored(m[1], name.strip(), [m[2], m[3], m[4]]) for (name, _), m in named if m]
     numbered = [NUMBERED.fullmatch(line) for line in lines]
     if lines and all(numbered):
+        _require_names(path, [match[2] for match in numbered if match])
         return [{"index": match[1], "name": match[2]} for match in numbered if match]
     if lines and not any(numbered) and not any("\t" in line or "," in line for line in lines):
         return [{"index": str(n), "name": line.strip()} for n, line in enumerate(lines, start=1)]
     odd = next((n for n, match in enumerate(numbered, start=1) if not match), 1)
     raise DataError(f"Table {path.name}: the format is not known (line {odd} is the first odd one). Give {KNOWN}.")
+
+
+def _require_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse a table of colours alone, whose numbers would be taken for names."""
+    if all(re.fullmatch(r"[\d\s.,;]+", name) for name in names):
+        raise DataError(
+            f"Table {path.name}: it has numbers and colours but no names (the first is {names[0]!r}). Give {KNOWN}; or "
+            f'set labels = "numbers", which calls regions by their numbers.'
+        )
 
 
 def _colored(index: str, name: str, rgb: Sequence[str]) -> Row:

@@ -17,6 +17,7 @@ from ..core import Scores, digest, versions
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import difference_chart, network_chart, save_svg, scatter_chart
+from ..drawing.composed import to_png
 from ..drawing.figure import save_figure, write_bytes
 from ..drawing.scales import ColorScale, WinnerScale, accuracy_scale, difference_scale, round_up, space_colors
 from .figures import Canvas, MapFigure, canvas_of, group_mean
@@ -24,7 +25,7 @@ from .meshes import find_surfaces
 from .results import MEANING, RULE, Result, read_group_claims
 from .selection import Chart, charts
 from .settings import Maps
-from .significance import fading_of, named_targets, shown_differences
+from .significance import fading_of, named_targets, shown_differences, why_no_winners
 from .verdicts import NOTHING_TESTED, PLACE, headline, joined_claims, judge_regions, margin_notes
 
 LABELS = {"r": "Pearson r, held out", "pooled_r": "pooled Pearson r, held out", "r2": "R², held out"}
@@ -93,7 +94,7 @@ class Composer:
             warning = self._draw_once(figure, path, subject)
         elif isinstance(figure, MapFigure):
             warning = figure.warning
-            save_figure(figure.figure, path, dpi=self.settings.dpi)
+            self._save(figure, path)
         else:
             save_figure(figure, path, dpi=self.settings.dpi)
         if warning:
@@ -113,8 +114,14 @@ class Composer:
             return told.get(WARNING, "")
         found = drawing()
         text = {INPUTS: key, WARNING: found.warning} if found.warning else {INPUTS: key}
-        save_figure(found.figure, path, dpi=self.settings.dpi, text=text)
+        self._save(found, path, text)
         return found.warning
+
+    def _save(self, figure: MapFigure, path: Path, text: Mapping[str, str] | None = None) -> None:
+        pixels, dpi = figure.pixels(self.settings.dpi), self.settings.dpi
+        content = to_png(pixels, dpi=dpi, text=text)
+        page.remember(content, pixels, dpi)
+        write_bytes(path, content)
 
     def keep_chart(self, svg: str, name: str, alt: str, caption: str, subject: str = "") -> page.Chart:
         """Save a chart and make it a block of the report."""
@@ -173,7 +180,9 @@ class Composer:
         tested = {subject: named for subject, named in found.items() if named is not None}
         title = "Which space is ahead where"
         if not tested:
-            return page.Section(title, (page.Text(f"{NOTHING_TESTED} There is no map of the best space."),))
+            why = " ".join(dict.fromkeys(text for text in map(why_no_winners, self.results) if text))
+            told = f"{NOTHING_TESTED} There is no map of the best space. {why}".strip()
+            return page.Section(title, (page.Text(told),))
         leads = np.concatenate([named.lead[named.winner >= 0] for named in tested.values()])
         full = round_up(float(np.median(leads))) if leads.size and np.median(leads) > 0 else 0.01
         colors = tuple(self.colors[name] for name in self.single)
@@ -190,7 +199,7 @@ class Composer:
             said = ", ".join(f"{name} in {n}" for name, n in counts if n) or "no space in any"
             caption = (
                 f"sub-{result.subject}: {said} of {int(named.tested.sum())} targets. Coloured where {RULE}; full "
-                f"colour from a lead of {full:g} in U on."
+                f"colour from a lead of {full:g} in U on.{f' {named.note}.' if named.note else ''}"
             )
             alt = f"Map of the space that is ahead in sub-{result.subject}: {said} targets"
             blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))
@@ -207,7 +216,7 @@ class Composer:
             if self.shared:
                 mean = group_mean([self._main(r).row(model) for r in self.results])
                 canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, self.scale, f"{model}: {GROUP} (n = {len(self.results)})")
+                figure = canvas.accuracy(mean, self.scale, f"{model}: mean of {len(self.results)} participants")
                 caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}; the mean was not tested."
                 blocks.append(self.keep(figure, f"group_model-{model}_mean", f"Mean accuracy map of {model}", caption))
             for result in self.results:
@@ -279,7 +288,7 @@ class Composer:
                 mean = group_mean([maps[a, b, r.subject] for r in self.results])
                 shown, told = self._shown(mean, (a, b), read_group_claims(self.results), self.results[0])
                 canvas = self.canvas[self.results[0].subject]
-                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: {GROUP} (n = {len(self.results)})", shown)
+                figure = canvas.accuracy(mean, scale, f"{a} minus {b}: mean of {len(self.results)} participants", shown)
                 caption = f"{a} minus {b}, {GROUP}. {told} Maps of single participants are on their own pages."
                 blocks.append(self.keep(figure, f"group_diff-{a}-{b}", f"Mean of {a} minus {b}", caption))
                 continue
@@ -365,7 +374,7 @@ def drawn_from(drawing: partial[MapFigure], settings: Maps) -> str:
     inputs = [canvas.targets.index, canvas.targets.structure, *drawing.args]
     told = [digest_of(one.tobytes()) if isinstance(one, np.ndarray) else repr(one) for one in inputs]
     made_by = [versions()["brain-encoding"], mpl.__version__]
-    return digest(["picture/1", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
+    return digest(["picture/3", drawing.func.__name__, *canvas.identity, *told, asdict(settings), *made_by])
 
 
 def digest_of(content: bytes) -> str:

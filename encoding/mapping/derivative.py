@@ -141,7 +141,7 @@ def drawing_key(
     shown = [result.summary.key for result in results]
     drawn_on = [canvas.identity for canvas in (canvases or {}).values()]
     mapped = [list(weights)] if weights else []
-    return digest(["map/3", versions()["brain-encoding"], shown, asdict(settings), drawn_on, *mapped])
+    return digest(["map/4", versions()["brain-encoding"], shown, asdict(settings), drawn_on, *mapped])
 
 
 def is_drawn(folder: Path, key: str) -> bool:

@@ -1,14 +1,16 @@
-"""Further maps of a report: accuracy over the noise ceiling, two spaces at once, and counts of participants."""
+"""Further parts of a report: accuracy over the noise ceiling, two spaces at once, and counts of participants."""
 
 from itertools import combinations
 
 import numpy as np
 
 from ..drawing import report as page
+from ..drawing.charts import network_chart
 from ..drawing.scales import ColorScale, PairScale
-from .composer import GROUP, LABELS, Composer
+from .composer import LABELS, Composer
 from .figures import group_mean
 from .results import Result
+from .verdicts import PLACE
 
 OVER, CEILING = "over_ceiling", "ceiling"
 MOST_PAIRS = 3  # two spaces at once: of the first three spaces
@@ -73,25 +75,63 @@ def _shown(composer: Composer, a: str, b: str) -> list[tuple[Result | None, np.n
     scores = [(result, result.scores[composer.metric]) for result in composer.results]
     if composer.shared:
         means = [group_mean([of_one.row(name) for _, of_one in scores]) for name in (a, b)]
-        return [(None, means[0], means[1], f"{GROUP} (n = {len(scores)})")]
+        return [(None, means[0], means[1], f"mean of {len(scores)} participants")]
     return [(result, of_one.row(a), of_one.row(b), f"sub-{result.subject}") for result, of_one in scores]
 
 
-def count_maps(composer: Composer) -> page.Section | None:
-    """Map in how many participants each space is above chance; None unless all were tested on the same targets."""
+def counts(composer: Composer) -> page.Section | None:
+    """Chart prevalences of regions and map counts of participants; None without tests of the group."""
+    blocks = (*prevalence_charts(composer), *count_maps(composer))
+    return page.Section("In how many participants", blocks, columns=composer.columns) if blocks else None
+
+
+def prevalence_charts(composer: Composer) -> list[page.Block]:
+    """Chart the estimated prevalence of every space in every region, from the claims of the group."""
+    claims = composer.group.get("claims")
+    if claims is None or not len(claims) or len(composer.results) < 2:
+        return []
+    rows = claims[(claims["claim"] == "above 0") & claims["prevalence"].notna()]
+    rows = rows[rows["space"].isin(composer.models)].drop(columns="value")
+    rows = rows.rename(columns={"space": "model", "prevalence": "value"})
+    blocks: list[page.Block] = []
+    for number, chart in enumerate(composer.charts):
+        shown = chart.named(chart.rows[PLACE].drop_duplicates().merge(rows, on=PLACE)).assign(subject="")
+        if shown.empty:
+            continue
+        n = int(shown["n_subjects"].max())
+        alt = f"{chart.title}: estimated share of people in whom each space is above chance"
+        spans = shown.rename(columns={"prevalence_low": "low", "prevalence_high": "high"})
+        drawn = network_chart(
+            shown[["subject", "level", "region", "model", "value"]],
+            colors={name: composer.colors[name] for name in composer.models if name in set(shown["model"])},
+            label="share of people", alt=alt, title=f"{chart.title}: prevalence", highest=1.0,
+            intervals=spans[["region", "model", "low", "high"]], key="bar = estimate, line = 95% interval",
+        )  # fmt: skip
+        caption = (
+            f"Estimated share of people in whom each space would be above chance in a region with as much data, from "
+            f"the number of participants in whom it is; lines are exact 95% intervals, wide with {n} participants. An "
+            f"estimate, not a test."
+        )
+        blocks.append(composer.keep_chart(drawn, f"chart-{number + 1}_prevalence", alt, caption))
+    return blocks
+
+
+def count_maps(composer: Composer) -> list[page.Block]:
+    """Map in how many participants each space is above chance; none unless all were tested on the same targets."""
     tests = [result.tests for result in composer.results]
     known = [test for test in tests if test is not None and np.isfinite(test.q).any()]
     if not composer.shared or len(known) < len(tests) or len({test.spaces for test in known}) > 1:
-        return None
+        return []
     if not composer.drawable:
-        return None
-    n, blocks = len(known), []
+        return []
+    n = len(known)
+    blocks: list[page.Block] = []
     scale = ColorScale(0.0, float(n), "viridis", "participants above chance")
     canvas = composer.canvas[composer.results[0].subject]
     for number, space in enumerate(known[0].spaces):
         passed = np.sum([np.nan_to_num(test.q[number], nan=1.0) <= test.level for test in known], axis=0)
         shown = np.where(np.all([np.isfinite(test.q[number]) for test in known], axis=0), passed, np.nan)
-        figure = canvas.accuracy(shown, scale, f"{space}: participants in whom it is above chance (n = {n})")
+        figure = canvas.accuracy(shown, scale, f"{space}: how many of {n} are above chance")
         caption = (
             f"{space}: number of participants in whom a target is above chance (false discovery rate at most "
             f"{known[0].level:g} over targets and spaces); all {n} in {int((passed == n).sum())} targets, at least one "
@@ -99,4 +139,4 @@ def count_maps(composer: Composer) -> page.Section | None:
         )
         name = f"group_model-{space}_count"
         blocks.append(composer.keep(figure, name, f"Participants in whom {space} is above chance", caption))
-    return page.Section("In how many participants", tuple(blocks), columns=composer.columns)
+    return blocks

@@ -129,11 +129,11 @@ def _write_tests(writer: _Writer, tests: TargetTests, targets: Targets) -> list[
                 more = {"FeatureSpace": space, "Notes": dict(tests.notes)}
                 what = space, "all", stat
                 written += writer.write(what, row.astype(np.float32), targets, TOLD[stat], [space], more)
-    if len(tests.spaces) > 1:
+    if len(tests.compared) > 1:
         numbers, table = winner_labels(tests)
         described = (
-            f"The feature space that is ahead: {RULE}. Tie: a space is above chance, and none is ahead. 0: no space "
-            f"can be named"
+            f"The feature space that is ahead of {len(tests.compared)} ({', '.join(tests.compared)}): {RULE}. Tie: a "
+            f"space is above chance, and none is ahead. 0: no space can be named"
         )
         told = writer.told(described, [], ["winner"]) | {"Units": "label", "Threshold": tests.level}
         told["Levels"] = {str(number): name for number, name, _ in table}

@@ -260,9 +260,10 @@ def _of_spaces(tests: TargetTests | None) -> list[str]:
         )
     if len(tests.spaces) > 1:
         text += (
-            f" A feature space is named where its U is above 0 (one-sided p times the number of spaces at most "
-            f"{tests.level:g}) and above that of every other space (two-sided p at most {tests.level:g} each), with "
-            "the variance of U over runs."
+            f" A feature space is named where its U is above 0 (one-sided p times the number of spaces) and above that "
+            f"of every other space (two-sided p), with the variance of U over runs: where the largest of these p has a "
+            f"false discovery rate over regions (in maps, over targets with a space above chance) of at most "
+            f"{tests.level:g}."
         )
     return [text]
 

@@ -26,7 +26,7 @@ from .bounds import (
 from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
-from .map_sections import ceiling_maps, count_maps, pair_maps
+from .map_sections import ceiling_maps, counts, pair_maps
 from .methods import describe_methods
 from .results import Result
 from .rsa_section import similarity_sections
@@ -99,7 +99,7 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     composer = Composer(results, settings, figures, path.parent, progress, group, canvases=canvases)
     sections = (
         claims(composer), composer.glance(), composer.winners(), composer.accuracy(), ceiling_maps(composer),
-        count_maps(composer), composer.differences(), pair_maps(composer),
+        counts(composer), composer.differences(), pair_maps(composer),
         composer.parts(), composer.partition(), *similarity_sections(composer), tables(composer, tests),
         diagnostics(composer), about(composer),
     )  # fmt: skip

@@ -29,8 +29,8 @@ TEXT = (
     *("best", "leading", "next", "verdict", "note"),
 )
 RULE = (
-    "U of the space is above 0 and above that of every other space, and the space is above chance, corrected for all "
-    "targets and spaces"
+    "U of the space is above 0 and above that of every other space (false discovery rate over the targets with a space "
+    "above chance), and the space is above chance, corrected for all targets and spaces"
 )
 RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {
@@ -59,9 +59,11 @@ class TargetTests:
     winner : ndarray of int, shape (n_targets,)
         Position of the space that the naming rule names; -1 for none.
     level : float
-        Largest p of the rule.
+        Largest p and false discovery rate of the rule.
     notes : mapping of str to str
         What was refused or assumed, by subject.
+    compared : tuple of str
+        Spaces that took part where one was looked for that is ahead; others were refused, or are too wide.
     exchanged : str
         What was exchanged under the null: "runs", "runs and shifts", "stimuli", or "nothing".
     n_permutations : int
@@ -80,8 +82,15 @@ class TargetTests:
     winner: np.ndarray
     level: float
     notes: Mapping[str, str]
+    compared: tuple[str, ...]
     exchanged: str = "runs"
     n_permutations: int = 0
+
+    @property
+    def known(self) -> np.ndarray:
+        """Mask of the targets in which spaces were compared, shape (n_targets,)."""
+        rows = [self.spaces.index(space) for space in self.compared]
+        return np.isfinite(self.u[rows]).all(axis=0) if len(rows) > 1 else np.zeros(self.u.shape[1], dtype=bool)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -191,8 +200,10 @@ class Result:
         nothing = np.full(found["u"].shape, np.nan, dtype=np.float32)
         u, p_fwe, q = (found.get(name, nothing) for name in ("u", "p_fwe", "q"))
         level = float(facts["settings"]["p_level"])
+        estimated = [name for name, row in zip(self.tested, u, strict=True) if np.isfinite(row).any()]
+        compared = tuple(facts.get("compared", estimated))
         winner, scheme = found["winner"].astype(int), (facts["exchanged"], int(facts["n_permutations"]))
-        return TargetTests(self.tested, u, p_fwe, q, winner, level, facts["notes"], *scheme)
+        return TargetTests(self.tested, u, p_fwe, q, winner, level, facts["notes"], compared, *scheme)
 
     @property
     def background(self) -> Path | None:
@@ -428,8 +439,9 @@ def write_background(folder: Path, responses: Responses, bold: Path | None) -> P
 
 def tied(tests: TargetTests) -> np.ndarray:
     """Find the targets in which a space is above chance, corrected for all, and none is ahead."""
-    above = (np.nan_to_num(tests.p_fwe, nan=1.0) <= tests.level).any(axis=0)
-    return above & np.isfinite(tests.u).all(axis=0) & (named_winner(tests) < 0)
+    rows = [tests.spaces.index(space) for space in tests.compared]
+    above = (np.nan_to_num(tests.p_fwe[rows], nan=1.0) <= tests.level).any(axis=0)
+    return above & tests.known & (named_winner(tests) < 0)
 
 
 def named_winner(tests: TargetTests) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..drawing import report as page
 from ..drawing.charts import network_chart
 from ..drawing.scales import ColorScale, accuracy_scale, space_colors
 from .bounds import similarity_bounds
-from .composer import GROUP, INTERVAL, Composer, intervals_over_participants
+from .composer import INTERVAL, Composer, intervals_over_participants
 from .figures import MapFigure, group_mean
 from .results import Result
 from .rsa_maps import describe_choices, scores_of, spaces_as_models
@@ -131,7 +131,7 @@ class _Analysis:
         results = self.composer.results
         if self.composer.shared:
             mean = {s: group_mean([self.maps[r.subject].row(s) for r in results]) for s in self.spaces}
-            yield None, mean, f"{GROUP} (n = {len(results)})"
+            yield None, mean, f"mean of {len(results)} participants"
         for result in results:
             yield result, {s: self.maps[result.subject].row(s) for s in self.spaces}, f"sub-{result.subject}"
 

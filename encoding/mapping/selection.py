@@ -30,7 +30,7 @@ class Chart:
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
         """Append the confidence in a region to its name, in a table of regions of this chart that will be shown.
 
-        What stands behind a comma ("low: sphere of 4 mm, centre not checked") is left to the tables on disk.
+        What stands behind a comma ("low: sphere of 4 mm, centre within 3 mm of ...") is left to the tables on disk.
         """
         if "confidence" not in self.rows or "region" not in table:
             return table

@@ -63,7 +63,7 @@ class Maps:
     """Whether the strongest voxel of every line of sight is drawn too, from three sides."""
     project: bool = True
     """Whether volumes are also sampled onto the cortical surface, for display."""
-    dpi: Annotated[int, Interval(ge=50, le=1200), Unit("dots per inch")] = 130
+    dpi: Annotated[int, Interval(ge=50, le=1200), Unit("dots per inch")] = 200
     """Resolution of PNG figures, in dots per inch."""
     as_released: bool = False
     """Take the groups of areas of Horikawa et al. (2020) as in their released file, in which ACC and Insula are

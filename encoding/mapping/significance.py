@@ -10,7 +10,7 @@ from ..drawing import report as page
 from ..drawing.scales import TIE
 from ..numerics.significance import discovery_rates, noise_probability
 from .parcels import COLUMNS, Region
-from .results import Result, named_winner, tied
+from .results import Result, TargetTests, named_winner, tied
 from .selection import Chart
 from .settings import Maps
 from .verdicts import PLACE, untested
@@ -160,19 +160,40 @@ class Named:
     winner: np.ndarray  # (n_targets,) Position among the models; -1 where none can be named, `TIE` for a tie
     lead: np.ndarray  # (n_targets,) Its lead over the second in U
     tested: np.ndarray  # (n_targets,) Targets that were tested
+    note: str  # Which spaces took no part, and why; "" where all did
 
 
 def named_targets(result: Result, models: Sequence[str]) -> Named | None:
-    """Find the targets in which a space is ahead; None where that was not tested."""
+    """Find the targets in which a space is ahead; None where that was not tested, or of less than two spaces."""
     tests = result.tests
-    if tests is None or not np.isfinite(tests.u).any() or not np.isfinite(tests.p_fwe).any():
+    if tests is None or not tests.known.any() or not np.isfinite(tests.p_fwe).any():
         return None
     number = np.array([models.index(space) for space in tests.spaces] + [-1])
     winner = np.where(tied(tests), TIE, number[named_winner(tests)])
-    known = np.isfinite(tests.u).all(0)
-    ordered = np.sort(np.where(known, tests.u, 0.0), axis=0)
-    lead = ordered[-1] - ordered[-2] if len(ordered) > 1 else ordered[-1]
-    return Named(winner, lead, known)
+    rows = [tests.spaces.index(space) for space in tests.compared]
+    ordered = np.sort(np.where(tests.known, tests.u[rows], 0.0), axis=0)
+    return Named(winner, ordered[-1] - ordered[-2], tests.known, _left_out(tests))
+
+
+def _left_out(tests: TargetTests) -> str:
+    """Name the spaces that were not compared with others, and why."""
+    found = []
+    for space in tests.spaces:
+        if space not in tests.compared:
+            why = tests.notes.get(f"space {space}", "") or tests.notes.get("spaces", "") or "no target has an estimate"
+            found.append(f"{space} took no part ({why})")
+    return "; ".join(found)
+
+
+def why_no_winners(result: Result) -> str:
+    """Say why no map of the best space can be drawn, for tests that were made; "" where none were."""
+    tests = result.tests
+    if tests is None:
+        return ""
+    if len(tests.compared) < 2:
+        return f"sub-{result.subject}: fewer than two spaces can be compared: {_left_out(tests)}."
+    told = tests.notes.get("chance", "")
+    return f"sub-{result.subject}: {told}." if told and not np.isfinite(tests.p_fwe).any() else ""
 
 
 def significant_targets(results: Sequence[Result]) -> list[page.Block]:
@@ -216,13 +237,14 @@ def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> l
 
 EXPLAINED = (
     "U is the variance that is linear in a space and shared by runs, an estimate of what unlimited data would explain. "
-    "A space is named where its U is above 0 and ahead of that of every other space; p is the largest that this rule "
-    "asks for, q the false discovery rate over all regions of all atlases. The lead is the difference of U of the two "
-    "leading spaces."
+    "A space is named where its U is above 0 and ahead of that of every other space: p is the largest that this rule "
+    "asks for in the region alone; what is named goes by q, its false discovery rate over all regions of all atlases. "
+    "The lead is the difference of U of the two leading spaces."
 )
 EXPLAINED_GROUP = (
     " Leads, named in: participants in whom the leading space leads (in brackets above), and is named by their own "
-    "data. Prevalence: 95% interval of the share of people in whom it would be named with as much data."
+    "data. Prevalence: 95% interval of the share of people in whom the rule would pass in the region alone, at p, with "
+    "as much data."
 )
 
 

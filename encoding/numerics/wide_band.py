@@ -61,20 +61,29 @@ def shrink(values: np.ndarray, penalty: float) -> np.ndarray:
     return 1.0 / (values / penalty + 1.0)
 
 
-def make_step(basis: WideBasis, penalty: float, varies: np.ndarray) -> WideStep:
-    """Eliminate the wide band at one penalty, in float64; `varies` marks the features that vary in training."""
+def make_step(basis: WideBasis, penalty: float, varies: np.ndarray, dtype: Any = np.float64) -> WideStep:
+    """Eliminate the wide band at one penalty, in float64; `varies` marks the features that vary in training.
+
+    What rotated responses are multiplied by is rounded to `dtype`.
+    """
     D = shrink(basis.values, penalty)
     weighted = basis.narrow * D[:, None]
     ratio = D / penalty
-    hats = [part * ratio for part in basis.across]
-    rests = [Z - hat @ basis.narrow for Z, hat in zip(basis.held, hats, strict=True)]
+    eliminated = basis.narrow * ratio[:, None]
+    rests = [Z - part @ eliminated for Z, part in zip(basis.held, basis.across, strict=True)]
     scaled = Scaled(
         np.zeros(len(varies)),
         varies.astype(np.float64),
         basis.narrow.T @ weighted,
         tuple(rest.T @ rest / len(rest) for rest in rests),
     )
-    return WideStep(np.concatenate([*hats, weighted.T]), tuple(rest.T / max(len(rest), 1) for rest in rests), scaled)
+    project = np.empty((sum(map(len, rests)) + len(varies), len(D)), dtype=dtype)
+    first = 0
+    for part in basis.across:
+        np.multiply(part, ratio, out=project[first : first + len(part)], casting="same_kind")
+        first += len(part)
+    project[first:] = weighted.T
+    return WideStep(project, tuple(rest.T / max(len(rest), 1) for rest in rests), scaled)
 
 
 def eliminate(xp: Any, step: WideStep, rotated: Any, held: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:

@@ -205,22 +205,37 @@ def _queued(compute: ComputeSettings, kind: str) -> Any:
         raise ConfigError(
             f"[compute] cluster = {kind!r} needs dask-jobqueue: pip install 'brain-encoding[cluster]'."
         ) from error
-    threads = compute.threads or 1
-    named: dict[str, Any] = {"queue": compute.queue, "account" if kind == "slurm" else "project": compute.account,
-             "interface": compute.interface}  # fmt: skip
-    cluster = {"slurm": SLURMCluster, "sge": SGECluster}[kind](
-        cores=1,
-        processes=1,
-        job_cpu=threads,
-        memory=f"{_memory(compute)} B",
-        walltime=compute.walltime,
-        local_directory=compute.scratch,
-        job_script_prologue=[f"export {name}={threads}" for name in LIBRARIES],
-        job_extra_directives=list(compute.job_options),
-        **{name: value for name, value in named.items() if value is not None},
-    )
+    cluster = {"slurm": SLURMCluster, "sge": SGECluster}[kind](**_job_settings(compute, kind))
     cluster.adapt(minimum=compute.workers, maximum=compute.workers, interval="5s")
     return cluster
+
+
+def _job_settings(compute: ComputeSettings, kind: str) -> dict[str, Any]:
+    """Translate settings to those of a dask-jobqueue cluster; both schedulers are told threads and memory."""
+    threads, memory = compute.threads or 1, _memory(compute)
+    settings: dict[str, Any] = {
+        "cores": 1,
+        "processes": 1,
+        "memory": f"{memory} B",
+        "walltime": compute.walltime,
+        "local_directory": compute.scratch,
+        "job_script_prologue": [f"export {name}={threads}" for name in LIBRARIES],
+        "job_extra_directives": list(compute.job_options),
+        "queue": compute.queue,
+        "interface": compute.interface,
+    }
+    if kind == "slurm":
+        settings |= {"job_cpu": threads, "account": compute.account}
+    else:
+        # Parallel environments have no common name, so that only users can ask for the slots of several threads.
+        if threads > 1 and not any(option.startswith("-pe ") for option in compute.job_options):
+            raise ConfigError(
+                f"[compute] threads = {threads} with cluster = 'sge': jobs of Grid Engine have one slot unless a "
+                f'parallel environment is named. Add it, such as job_options = ["-pe smp {threads}"]; `qconf -spl` '
+                "lists them."
+            )
+        settings |= {"project": compute.account, "resource_spec": f"mem_free={memory >> 20}M"}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _memory(compute: ComputeSettings) -> int:

@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -31,11 +32,15 @@ from ..comparison import (
     units_of,
     verdict_table,
 )
+from ..comparison.claims import region_differences
 from ..comparison.shared_signal import MEANS_FILE, group_signal, save_region_means, similarity_ceilings
 from ..comparison.space_tests import NUISANCE
-from ..core import Atlas, FeatureSpace, Predictions, Samples, Scores
+from ..core import Atlas, DataError, FeatureSpace, Predictions, Samples, Scores, digest, fingerprint_array
+from ..fitting import cross_predict_all
 from ..fitting.arrays import available_threads
+from ..fitting.bootstrap import draw_runs, take_rows
 from ..io.atomic import atomic_folder, write_tsv
+from ..io.partial import Partial
 from ..loading import align
 from ..mapping import INFERENCE, Result
 from .jobs import Fitted, Job, Loaded
@@ -121,7 +126,8 @@ def infer_all(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: S
 
 
 def _of_similarity(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    return table.assign(claim="rsa " + table["claim"], estimand=f"similarity {name}")
+    people = ", mean over people" if "n_subjects" in table else ""
+    return table.assign(claim="rsa " + table["claim"], estimand=f"similarity {name}{people}")
 
 
 def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: Scores | None) -> Inferred:
@@ -159,13 +165,59 @@ def infer_subject(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r
     parts = [
         chance_table(tests),
         difference_table(tests),
-        fit_differences(fitted.predictions, atlases, pairs=job.study.pairs, level=settings.p_level),
+        fit_differences(
+            fitted.predictions,
+            atlases,
+            pairs=job.study.pairs,
+            level=settings.p_level,
+            draws=_drawn_fits(job, loaded, fitted, atlases)
+            if settings.fits == "bootstrap" and job.study.pairs
+            else None,
+        ),
         unique_table(tests),
         beyond_table(tests),
         *_losses(fitted.predictions, r2, atlases, tests.spaces, settings.nuisance),
     ]
     claims = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return Inferred(tests, claims, verdict_table(tests))
+
+
+def _drawn_fits(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled) -> np.ndarray:
+    """Fit the compared models again to every draw of runs; differences of regions and pairs, (n_draws, n)."""
+    assert fitted.folds is not None
+    settings, pairs = job.study.compare, job.study.pairs
+    models = [model for model in job.study.models if any(model.name in pair for pair in pairs)]
+    used = {p.model: p for p in fitted.predictions}
+    labels = [fingerprint_array(values) for _, values in atlases]
+    key = digest([[used[model.name].provenance.key for model in models], pairs, labels, job.study.seed])
+    partial_result = Partial(job.work / "drawn-fits", {"key": key})
+    compute, found = job.study.compute.compute("cpu", job.workers), []
+    needed = 4 * len(loaded.responses.samples) * len(loaded.responses.targets)
+    if needed > compute.memory_bytes // 2:
+        raise DataError(
+            f'[compare] fits = "bootstrap": drawn responses of sub-{job.subject} take {needed / 2**30:.1f} GiB, but at '
+            f"most half of [compute] memory ({compute.memory_bytes / 2**30:.1f} GiB) is for them. Raise it, or set "
+            'fits = "nadeau_bengio".'
+        )
+    for number in range(settings.n_bootstrap):
+        if not partial_result.has(number):
+            rows, folds = draw_runs(fitted.folds, np.random.default_rng([job.study.seed, 7, number]))
+            spaces, responses = take_rows(list(loaded.spaces), loaded.responses, rows)
+            with TemporaryDirectory(dir=job.work, prefix=".drawn-") as folder:
+                places = [Path(folder) / model.name for model in models]
+                drawn = cross_predict_all(
+                    models,
+                    spaces,
+                    responses,
+                    folds,
+                    places,
+                    seed=job.study.seed,
+                    compute=replace(compute, keep_bytes=0),
+                )
+                partial_result.write(number, {"mean": region_differences(drawn, atlases, pairs)[0].mean(0)})
+        found.append(partial_result.read(number)["mean"])
+        job.progress("fits to drawn runs", (number + 1) / settings.n_bootstrap)
+    return np.stack(found)
 
 
 def save_tests(job: Job, loaded: Loaded, atlases: Labelled, inferred: Inferred) -> None:

@@ -19,6 +19,7 @@ from encoding.config.collect import read_collection, resolved
 from encoding.core import ConfigError
 from encoding.io.judgments.files import read_judgments
 from encoding.io.store import load
+from encoding.workflow import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -115,6 +116,33 @@ def test_model_with_costs_shards_and_merging(tmp_path, capsys):
     table = pd.read_parquet(tmp_path / "out" / "export" / "toy-model-1" / "judgments.parquet")
     odd = table[["item_1", "item_2", "item_3"]].astype(str).to_numpy()[np.arange(139), table["choice"]]
     assert table["odd"].astype(str).tolist() == odd.tolist()
+
+
+def test_workers_ask_shards_and_end_with_the_same_judgments(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "PROCESSES", False)
+    found = []
+    for folder, jobs in (("one", "1"), ("many", "3")):
+        (tmp_path / folder).mkdir()
+        config = write(tmp_path / folder)
+        assert main(["collect", "plan", "--config", config]) == 0
+        assert main(["collect", "run", "--config", config, "--n-jobs", jobs]) == 0
+        assert "finished; 119 valid" in capsys.readouterr().out
+        assert main(["collect", "export", "--config", config]) == 0
+        found.append(read_judgments(tmp_path / folder / "out" / "export" / "cosine" / "judgments.parquet"))
+    np.testing.assert_array_equal(found[0].items, found[1].items)
+    np.testing.assert_array_equal(found[0].choice, found[1].choice)
+    assert main(["collect", "run", "--config", config, "--n-jobs", "2", "--shard", "1/2"]) == 1
+    assert "leave --shard out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["[budget]\nrequests = 100", "per_minute = 10\n\n[budget]"])
+def test_workers_do_not_multiply_what_is_limited(tmp_path, capsys, monkeypatch, limit):
+    monkeypatch.setattr(cluster, "PROCESSES", False)
+    model = MODEL.format(url="http://127.0.0.1:9/v1")
+    config = write(tmp_path, model, show="captions", **{"[budget]": limit})
+    assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+    assert main(["collect", "run", "--config", config, "--n-jobs", "2"]) == 1
+    assert "2 workers would each spend as much" in capsys.readouterr().err
 
 
 def test_a_server_that_is_down_gives_exit_status_1_and_keeps_the_plan(tmp_path, capsys):

@@ -9,6 +9,7 @@ from encoding.comparison import (
     Inference,
     Presented,
     Rsa,
+    SpaceTests,
     beyond_table,
     chance_table,
     compare_similarity,
@@ -29,6 +30,7 @@ from encoding.comparison import (
 from encoding.core import AlignmentError, Atlas, DataError, FeatureSpace, Responses, Samples, Targets
 from encoding.numerics import permutation
 from encoding.numerics.shared_variance import estimate
+from encoding.numerics.significance import discovery_rates
 
 FEW = Inference(n_permutations=99)
 N_TARGETS = 24
@@ -129,7 +131,7 @@ def test_differences_unique_and_shared_parts_agree(tests):
 
 def test_targets_have_what_maps_need(tests):
     targets = tests[0].targets
-    assert set(targets) == {"u", "u_se", "z", "p", "p_fwe", "q", "winner", "winner_p"}
+    assert set(targets) == {"u", "u_se", "z", "p", "p_fwe", "q", "winner", "winner_p", "winner_q"}
     assert (targets["p_fwe"][0, :8] <= 0.05).sum() >= 6
     assert (targets["winner"][8:] == -1).sum() >= 15
     assert set(targets["winner"][:8]) <= {0.0, -1.0}
@@ -159,14 +161,103 @@ def test_order_of_blocks_is_of_no_matter_to_a_group(tests):
 
 
 def test_other_stimuli_are_told_apart(tests):
-    others = [
-        replace(one, facts={**one.facts, "blocks": [k], "stimuli": k}) for k, one in zip("abc", tests, strict=True)
+    def seen(*keys):
+        """Give the participants some stimuli each, in blocks that do not match."""
+        facts = [{"blocks": [number], "stimulus_keys": list(own)} for number, own in enumerate(keys)]
+        return group_claims([replace(one, facts={**one.facts, **f}) for one, f in zip(tests, facts, strict=True)])
+
+    others = seen("abc", "def", "ghi")
+    assert (others["note"] == "participants saw different stimuli").all()
+    reordered, partly = seen("abc", "cab", "bca"), seen("abcd", "abc", "bcd")  # one lacks the last run, one the first
+    assert reordered["note"].str.startswith("participants saw the same stimuli in different runs").all()
+    assert partly["note"].str.startswith("participants saw 2 of 4 stimuli in common (some lack runs").all()
+    for cautious in (reordered, partly):
+        assert cautious["note"].str.contains("cautious").all()
+        assert (cautious["se"] >= others["se"] - 1e-12).all()
+    old = [
+        {k: v for k, v in one.facts.items() if k != "stimulus_keys"} | {"blocks": [n]} for n, one in enumerate(tests)
     ]
-    assert (group_claims(others)["note"] == "participants saw different stimuli").all()
-    mixed = [replace(one, facts={**one.facts, "blocks": [k]}) for k, one in zip("abc", tests, strict=True)]
-    cautious = group_claims(mixed)
-    assert cautious["note"].str.contains("cautious").all()
-    assert (cautious["se"] >= group_claims(others)["se"] - 1e-12).all()
+    told = group_claims([replace(one, facts=facts) for one, facts in zip(tests, old, strict=True)])["note"]
+    assert told.str.contains("not in these results of an older version").all()
+
+
+# Words go by the false discovery rate over all regions and pairs of the analysis
+
+
+def of_kernels(spread, leads, *, n_blocks=12, subject="01", seed=0):
+    """Tests of spaces "a" and "b" whose U are the given ones, in as many regions; noise of a size in every product."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((len(leads), 2, n_blocks, n_blocks)) * spread
+    kernels = 0.1 + (noise + noise.transpose(0, 1, 3, 2)) / 2
+    kernels[:, 0] += np.asarray(leads)[:, None, None]
+    places = tuple(("toy", "region", "", f"R{k}", "L") for k in range(len(leads)))
+    facts = {"settings": {"p_level": 0.05}, "notes": {}, "blocks": list(range(n_blocks)), "stimulus_keys": list("xyz")}
+    chance = {name: np.full((2, len(leads)), 0.2) for name in ("z", "p", "p_fwe", "q")}
+    return SpaceTests(subject, ("a", "b"), ("a", "b"), places, np.ones(len(leads), int), {}, kernels, chance, facts)
+
+
+def test_words_go_by_q_and_never_by_p_alone():
+    """Where one region of forty passes by itself, nothing is said of it; where all are like it, of all."""
+    leads, alone = [0.0] * 40, []
+    for seed in range(80):  # without any difference, regions with p at most .05 are common, with q at most .05 rare
+        one = of_kernels(0.2, leads, seed=seed)
+        table, verdicts = difference_table(one), verdict_table(one)
+        for found, yes in ((table, ["ahead", "behind"]), (verdicts, ["best"])):
+            assert (found["verdict"].isin(yes) == (found["q"] <= 0.05)).all()
+        assert ((verdicts["best"] != "") == (verdicts["q"] <= 0.05)).all()
+        alone.append(((table["p"] <= 0.05).any(), (table["q"] <= 0.05).any()))
+        if seed >= 15:
+            continue
+        people = [of_kernels(0.2, leads, subject=f"{k}", seed=1000 * seed + k) for k in range(3)]
+        group, named = group_claims(people), group_verdicts(people)
+        words = {"above 0": {"above 0": True, "not above 0": False}}
+        words["difference"] = {"ahead": True, "behind": True, "no difference that these data can show": False}
+        for claim, of_claim in words.items():
+            rows = group[group["claim"] == claim]
+            assert (rows["verdict"].map(of_claim) == (rows["q"] <= 0.05)).all()
+        assert ((named["best"] != "") == (named["q"] <= 0.05)).all()
+        assert (group["estimand"] == "the spaces themselves, mean over people").all()
+    by_p, by_q = np.mean(alone, axis=0)
+    assert by_p > 0.25
+    assert by_q < 0.1
+    strong = of_kernels(0.2, [0.3] * 20)
+    assert (verdict_table(strong)["best"] == "a").all()
+    assert (difference_table(strong)["verdict"] == "ahead").all()
+
+
+def test_a_group_counts_the_names_of_each_table_and_detections_at_p():
+    people = [of_kernels(0.2, [0.08] + [0.0] * 19, subject=f"{k}", seed=k) for k in range(5)]
+    row = group_verdicts(people).iloc[0]
+    own = [verdict_table(one).iloc[0] for one in people]
+    assert row["n_named"] == sum(one["best"] == row["leading"] for one in own)
+    detected = sum(one["leading"] == row["leading"] and one["p"] <= 0.05 for one in own)
+    assert row["n_detected"] == detected > row["n_named"]
+    assert row["prevalence"] == pytest.approx(prevalence(detected, 5, level=0.025).value)
+
+
+def test_targets_are_named_at_a_rate_over_those_with_a_space_above_chance(tests):
+    one = tests[0]
+    with_space = (one.targets["p_fwe"] <= 0.05).any(0)
+    q = one.targets["winner_q"]
+    assert np.array_equal(np.isfinite(q), with_space)
+    assert np.allclose(q[with_space], discovery_rates(one.targets["winner_p"].astype(float))[with_space]) is False
+    assert np.allclose(q[with_space], discovery_rates(one.targets["winner_p"][with_space].astype(float)), atol=1e-6)
+    assert np.array_equal(one.targets["winner"] >= 0, np.nan_to_num(q, nan=1.0) <= 0.05)
+
+
+def test_a_refused_space_is_not_compared_and_hides_no_winner(tmp_path):
+    rng = np.random.default_rng(11)
+    samples = shown(8, 30)
+    spaces = spaces_of(rng, samples, a=10, b=24)
+    flat = FeatureSpace("flat", np.repeat(np.arange(8.0), 30)[:, None], samples, ("run",))
+    responses = answers(rng, samples, spaces[0].values)
+    both = infer_spaces(spaces, responses, regions(), tmp_path / "2", settings=FEW)
+    three = infer_spaces([*spaces, flat], responses, regions(), tmp_path / "3", settings=FEW)
+    assert three.facts["compared"] == ["a", "b"]
+    assert "the features do not vary within runs" in three.notes["space flat"]
+    assert np.array_equal(three.targets["winner"], both.targets["winner"])
+    alone = infer_spaces([spaces[0], flat], responses, regions(), tmp_path / "1", settings=FEW)
+    assert (alone.targets["winner"] == -1).all()  # the only one of its kind is no winner
 
 
 def test_groups_must_agree(tests):

@@ -347,6 +347,19 @@ def test_float32_and_torch_agree_with_float64():
         assert (fit.alphas == fits[0].alphas).mean() > 0.98
 
 
+def test_kernels_in_single_precision_move_scores_by_rounding_only():
+    X, Y, groups = problem((700, 5), n=90, n_targets=50)
+    X[:, :700] += 20  # centred on every training set before it is rounded
+    splits = list(KFold(3).split(X))
+    single, double = (solver_of(X, Y, groups, splits, dtype=dtype, scale=True) for dtype in ("float32", "float64"))
+    assert (single.search.sets[0].of.precision(60), double.search.sets[0].of.precision(60)) == ("float32", "float64")
+    np.testing.assert_allclose(single.fit(Y, [None])[0].each, double.fit(Y, [None])[0].each, atol=3e-6)
+    # Beside a penalty that rounding comes near to, kernels stay in double precision.
+    features = single.search.sets[0].of
+    features.grid = dataclasses.replace(features.grid, penalties=np.array([1e-3, 1.0]))
+    assert features.precision(60) == "float64"
+
+
 def test_features_that_do_not_vary_repeat_or_outnumber_the_rows(make_study, tmp_path):
     study = make_study(widths={"wide": 140, "narrow": 60, "third": 3})
     wide, narrow, third = study.spaces

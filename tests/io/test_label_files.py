@@ -393,3 +393,75 @@ def test_names_that_both_sides_of_a_volume_share_get_their_hemisphere(image, tmp
     atlas = load_files(AtlasFile("dk", image.name, "dk.csv", space=SPACE), base=tmp_path)
     assert atlas.region == ("L_cuneus", "R_cuneus", "brainstem")
     assert atlas.hemi == ("L", "R", "")
+
+
+def load_volume(tmp_path, values, names, **keys):
+    nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / "a.nii.gz")
+    (tmp_path / "a.tsv").write_text("index\tname\n" + "".join(f"{n}\t{name}\n" for n, name in names.items()))
+    return load_files(AtlasFile("mine", "a.nii.gz", "a.tsv", space=SPACE, **keys), base=tmp_path)
+
+
+def test_a_flipped_volume_is_refused_by_the_names_of_its_sides(tmp_path):
+    values = np.zeros(SHAPE, np.int16)
+    values[:4, :5], values[6:, :5], values[:4, 6:], values[6:, 6:] = 1, 2, 3, 4
+    names = {1: "Left-Amygdala", 2: "Right-Amygdala", 3: "lh_insula", 4: "insula.R"}
+    assert load_volume(tmp_path, values, names).region == tuple(names.values())
+    # the same brain, stored from right to left, is no fault
+    las = AFFINE.copy()
+    las[0] = [-2, 0, 0, AFFINE[0, 3] + 2 * (SHAPE[0] - 1)]
+    nib.save(nib.Nifti1Image(values[::-1], las), tmp_path / "las.nii.gz")
+    stored = load_files(AtlasFile("mine", "las.nii.gz", "a.tsv", space=SPACE), base=tmp_path)
+    np.testing.assert_array_equal(match_atlas(stored, grid_targets()), values.ravel())
+    with pytest.raises(DataError, match=r"4 of 4 regions lie on the other side .*Left-Amygdala at x = 6 mm"):
+        load_volume(tmp_path, values[::-1], names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: np.where(v == 0, np.nan, v), "the first is nan. A label image is needed, with 0"),
+        (lambda v: v * 1.00001, ""),
+        (lambda v: v * 1.01, "not whole"),
+    ],
+    ids=["NaN outside", "rounded by a scale factor", "not labels"],
+)
+def test_labels_as_floats(tmp_path, truth, change, message):
+    values = change(truth.astype(float))
+    if message:
+        with pytest.raises(DataError, match=message):
+            load_volume(tmp_path, values, REGIONS)
+    else:
+        atlas = load_volume(tmp_path, values, REGIONS, both_sides="join")
+        np.testing.assert_array_equal(match_atlas(atlas, grid_targets()), truth.ravel())
+
+
+def test_what_a_table_calls_background_is_no_region_whatever_its_number(tmp_path, truth):
+    atlas = load_volume(tmp_path, truth.astype(np.int16), REGIONS | {5: "Background"}, both_sides="join")
+    assert atlas.region == ("Frontal Pole", "Insular Cortex")
+    assert set(np.unique(match_atlas(atlas, grid_targets()))) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("text", ["1 255 0 16 0\n2 0 128 255 0\n5 7 8 9 0\n", "1\t255\t0\n2\t0\t128\n5\t7\t8\n"])
+def test_colours_without_names_are_no_names(image, tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(DataError, match="numbers and colours but no names"):
+        load_files(AtlasFile("mine", image.name, "a.txt", space=SPACE), base=tmp_path)
+
+
+@pytest.mark.parametrize("n_rows", [2, 4])
+def test_probabilities_need_one_row_for_each_volume(tmp_path, n_rows):
+    with pytest.raises(DataError, match=f"3 volumes, but {n_rows} rows"):
+        load_volume(tmp_path, np.ones((*SHAPE, 3)), {n + 1: f"r{n}" for n in range(n_rows)}, threshold=0.5)
+
+
+def test_files_of_the_wrong_side_and_maps_of_one_name_are_refused(tmp_path):
+    for side in ("lh", "rh"):
+        (tmp_path / f"{side}.a.annot").write_bytes(b"")
+    for files in (("lh.a.annot", "lh.a.annot"), ("rh.a.annot", "lh.a.annot")):
+        with pytest.raises(DataError, match=r"given for the (right|left) hemisphere, but its name says"):
+            load_files(AtlasFile("mine", files, space="fsaverage5"), base=tmp_path)
+    labels = nib.cifti2.LabelAxis(["one", "one"], [{0: ("???", (0, 0, 0, 0)), 1: ("A", (1, 0, 0, 1))}] * 2)
+    cortex = nib.cifti2.BrainModelAxis.from_surface(np.arange(N), N, "CortexLeft")
+    nib.save(nib.Cifti2Image(np.ones((2, N)), (labels, cortex)), tmp_path / "a.dlabel.nii")
+    with pytest.raises(DataError, match="2 of its maps are called 'one'"):
+        load_files(AtlasFile("mine", "a.dlabel.nii", space="fsaverage5", map="one"), base=tmp_path)

@@ -175,7 +175,7 @@ def test_the_ten_subcortical_regions_of_the_study_from_aseg_and_coordinates(tmp_
     ((found, _),) = add_user_sets([RoiGroup("emo", file="emotion_subcortical")], [(atlas, labels)], voxels())
     assert "PAG" in found.region
     assert [roi.confidence for roi in found.roi_sets if roi.roi == "PAG"] == [
-        "low: sphere of 5 mm, centre not checked against a published one"
+        "low: sphere of 5 mm, centre within 2 mm of a published one"
     ]
 
 

@@ -46,7 +46,7 @@ def passed_of(targets):
     u, q = np.full((2, n), 0.1), np.full((2, n), 0.5)
     q[:, : n // 2] = 0.001
     winner = np.where(np.arange(n) < n // 4, 1, -1)
-    return TargetTests(("ratings", "mllm"), u, q, q, winner, 0.05, {})
+    return TargetTests(("ratings", "mllm"), u, q, q, winner, 0.05, {}, ("ratings", "mllm"))
 
 
 # Inside the files

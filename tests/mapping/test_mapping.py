@@ -153,7 +153,7 @@ def test_maps_of_tests_name_a_space_where_it_is_ahead_and_above_chance(make_resu
     p[1, 0] = 0.5
     p[:, 7] = 0.5  # nothing is above chance: no tie either
     winner = np.array([1, 1, 0, 0, -1, -1, -1, -1])
-    tests = TargetTests(("ratings", "mllm"), u, p, p, winner, 0.05, {"chance": "stationary"})
+    tests = TargetTests(("ratings", "mllm"), u, p, p, winner, 0.05, {"chance": "stationary"}, ("ratings", "mllm"))
     files = write_maps(
         tmp_path / "func", {"sub": "01", "task": "video"}, {"r": result.scores["r"]},
         metric="r", pairs=[], tests=tests,
@@ -309,10 +309,13 @@ def test_methods_name_the_solvers(make_result):
 def test_methods_name_the_test_that_was_made(make_result):
     summary = make_result("01", [0.1], [0.2]).summary
     nothing = np.zeros((2, 1))
-    tests = TargetTests(("ratings", "mllm"), nothing, nothing, nothing, np.zeros(1, int), 0.05, {}, "runs", 1000)
+    tests = TargetTests(("ratings", "mllm"), nothing, nothing, nothing, np.zeros(1, int), 0.05, {}, (), "runs", 1000)
     told = describe_methods(summary, tests)
     assert "drawn 1,000 times under the null by exchanging features of whole runs" in told
-    assert "two-sided p at most 0.05 each" in told
+    assert (
+        "has a false discovery rate over regions (in maps, over targets with a space above chance) of at most 0.05"
+        in told
+    )
     stimuli = describe_methods(summary, replace(tests, exchanged="stimuli"))
     assert "exchanging features between stimuli, alike in all runs" in stimuli
     assert "Against chance" not in describe_methods(summary, replace(tests, exchanged="nothing", n_permutations=0))

@@ -1,5 +1,7 @@
 """Figures of map files and of results: what is drawn is what the files hold, at sizes that can be read in print."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from encoding.io.images.formats import write_labels, write_map
 from encoding.io.images.maps import read_maps
 from encoding.mapping import Maps, Region, TargetTests, write_parcels
 from encoding.mapping.composer import Composer
-from encoding.mapping.map_sections import ceiling_maps, count_maps, pair_maps
+from encoding.mapping.map_sections import ceiling_maps, counts, pair_maps, prevalence_charts
 from encoding.mapping.plotting import plot_files
 from encoding.mapping.significance import shown_differences
 
@@ -175,7 +177,9 @@ def test_what_cannot_be_drawn_is_named(tmp_path, vertices):
 def passed_of(n):
     u, q = np.full((2, n), 0.1), np.full((2, n), 0.5)
     q[:, : n // 2] = 0.001
-    return TargetTests(("ratings", "mllm"), u, q, q, np.where(np.arange(n) < n // 4, 1, -1), 0.05, {})
+    return TargetTests(
+        ("ratings", "mllm"), u, q, q, np.where(np.arange(n) < n // 4, 1, -1), 0.05, {}, ("ratings", "mllm")
+    )
 
 
 def test_the_panel_shows_all_participants_on_one_scale(tmp_path, make_result, vertices, monkeypatch):
@@ -276,10 +280,10 @@ def test_sections_on_two_spaces_ceilings_and_counts(tmp_path, make_result, verti
     (pair,) = pair_maps(composer).blocks
     assert "Not tested: no winner is named here" in pair.caption
     assert ceiling_maps(composer) is None
-    assert count_maps(composer) is None
+    assert counts(composer) is None
     monkeypatch.setattr("encoding.mapping.results.Result.tests", passed_of(n))
-    counts = count_maps(composer).blocks
-    assert [f"all 2 in {n // 2} targets" in block.caption for block in counts] == [True, True]
+    counted = counts(composer).blocks
+    assert [f"all 2 in {n // 2} targets" in block.caption for block in counted] == [True, True]
     for result in results:
         over = result.scores["r"].values / 0.5
         scores = {name: type(result.scores["r"])(name, result.scores["r"].rows, over, vertices, result.subject)
@@ -288,3 +292,50 @@ def test_sections_on_two_spaces_ceilings_and_counts(tmp_path, make_result, verti
     blocks = ceiling_maps(composer).blocks
     assert len(blocks) == 2 * 3
     assert "not cut at 1" in blocks[1].caption
+
+
+def test_prevalences_of_the_group_are_charted_with_their_limits(tmp_path, make_result, vertices):
+    n = len(vertices)
+    results = [make_result(f"0{k}", np.full(n, 0.3), np.full(n, 0.1), targets=vertices) for k in (1, 2)]
+    settings = Maps(dpi=50, views=("lateral",))
+    empty = Composer(results, settings, tmp_path / "figures", tmp_path, quiet)
+    assert prevalence_charts(empty) == []
+    place = empty.charts[0].rows[["atlas", "level", "set", "region", "hemi"]].iloc[0].to_dict()
+    row = {**place, "claim": "above 0", "space": "mllm", "value": 0.03, "n_subjects": 2, "prevalence": 0.5}
+    limits = {"prevalence_low": 0.125, "prevalence_high": 0.75}
+    table = pd.DataFrame([{**row, **limits}, {**row, "claim": "difference", "prevalence": 1.0}])
+    composer = Composer(results, settings, tmp_path / "figures", tmp_path, quiet, {"claims": table})
+    (chart,) = prevalence_charts(composer)
+    assert "bar = estimate, line = 95% interval" in chart.svg
+    bars = [float(x) for x in re.findall(r'<rect [^>]*width="([0-9.]+)"[^>]*fill-opacity', chart.svg)]
+    lines = [
+        [float(x) for x in re.findall(r"([0-9.]+) [0-9.]+", path)] for path in re.findall(r'd="M([^"]+)"', chart.svg)
+    ]
+    (line,) = [xs for xs in lines if len(xs) == 2 and 0.8 < (xs[1] - xs[0]) / bars[0] < 1.6]
+    assert (line[1] - line[0]) / bars[0] == pytest.approx((0.75 - 0.125) / 0.5, abs=0.01)
+    assert "An estimate, not a test" in chart.caption
+
+
+def test_what_has_no_test_says_so_where_it_is_shown(tmp_path, make_result, vertices):
+    """Means over participants, and the division of variance, have no null: nothing may be read as a claim."""
+    n = len(vertices)
+    results = [make_result(f"0{k}", np.full(n, 0.3), np.full(n, 0.1), targets=vertices) for k in (1, 2)]
+    for result in results:
+        first = result.regions.iloc[:1].assign(model="mllm")
+        parts = [
+            first.assign(metric=metric, feature=feature, value=0.1)
+            for metric, features in (("partition_r2", ("a", "b", "a+b")), ("split_r2", ("a", "b")))
+            for feature in features
+        ]
+        object.__setattr__(result, "regions", pd.concat([result.regions, *parts], ignore_index=True))
+    composer = Composer(results, Maps(dpi=50, views=("lateral",)), tmp_path / "figures", tmp_path, quiet)
+    accuracy = [block.caption for block in composer.accuracy().blocks]
+    means = [caption for caption in accuracy if "mean of participants" in caption]
+    assert len(means) == 2
+    assert all(caption.endswith("the mean was not tested.") for caption in means)
+    assert all("targets, not tested" in caption for caption in accuracy if caption not in means)
+    assert [block.caption.count("Not tested") for block in composer.partition().blocks] == [1]
+    assert [block.caption.count("Not tested.") for block in composer.parts().blocks] == [1]
+    differences = [block.caption for block in composer.differences().blocks]
+    assert any("Differences of fits: no test" in caption for caption in differences)
+    assert any("Not tested: colours show size only." in caption for caption in differences)

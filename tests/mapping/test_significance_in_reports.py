@@ -77,6 +77,7 @@ def target_tests(**changes):
         "winner": np.array([1, 1, -1, -1]),
         "level": 0.05,
         "notes": {},
+        "compared": ("ratings", "mllm"),
     }
     return TargetTests(**(values | changes))
 

@@ -1,10 +1,12 @@
 """Work that is divided among workers: order, pieces within pieces, what crosses the network, and messages."""
 
+import dataclasses
 import json
 import os
 import pickle
 from functools import partial
 
+import dask
 import numpy as np
 import pytest
 from factories import write_config, write_study
@@ -16,7 +18,7 @@ from encoding.core.workers import HERE
 from encoding.fitting.arrays import available_threads
 from encoding.fitting.budget import ComputeSettings
 from encoding.workflow import cluster
-from encoding.workflow.cluster import Relay, open_workers
+from encoding.workflow.cluster import Relay, _job_settings, open_workers
 
 
 @pytest.fixture
@@ -100,6 +102,35 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch):
         open_workers(ComputeSettings(cluster="slurm")),
     ):
         pass
+
+
+def test_job_scripts_ask_for_what_is_set():
+    slurm = pytest.importorskip("dask_jobqueue.slurm")
+    sge = pytest.importorskip("dask_jobqueue.sge")
+    asked = ComputeSettings(
+        memory="3 GB", threads=4, walltime="01:30:00", queue="long", account="vision", job_options=("-pe smp 4",)
+    )
+    made = {"scheduler": "tcp://127.0.0.1:8786", "name": "worker"}
+    with dask.config.set({"jobqueue.sge.log-directory": "/logs"}):
+        script = sge.SGEJob(**made, **_job_settings(asked, "sge")).job_script()
+    lines = script.splitlines()
+    for line in ("-q long", "-P vision", "-l h_rt=01:30:00", "-pe smp 4", "-l mem_free=3885M", "-e /logs/"):
+        assert f"#$ {line}" in lines
+    assert "export OMP_NUM_THREADS=4" in lines
+    assert "--nthreads 1" in script
+    script = slurm.SLURMJob(
+        **made, **_job_settings(dataclasses.replace(asked, job_options=("--exclude=node7",)), "slurm")
+    ).job_script()
+    lines = script.splitlines()
+    for line in ("-p long", "-A vision", "--cpus-per-task=4", "--mem=4G", "-t 01:30:00", "--exclude=node7"):
+        assert f"#SBATCH {line}" in lines
+    assert "export MKL_NUM_THREADS=4" in lines
+
+
+def test_threads_of_grid_engine_need_a_parallel_environment():
+    with pytest.raises(ConfigError, match=r'job_options = \["-pe smp 3"\]'):
+        _job_settings(ComputeSettings(threads=3), "sge")
+    assert _job_settings(ComputeSettings(), "sge")["job_script_prologue"][0] == "export OMP_NUM_THREADS=1"
 
 
 def test_the_environment_lowers_threads(monkeypatch):

@@ -6,8 +6,9 @@ weightings of the narrow ones, each at every narrow penalty, instead of random d
 mixed in fixed ratios. Choices are translated to weights and penalties as all solvers give them.
 """
 
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -16,13 +17,13 @@ from ...numerics.held_out import OuterFeatures, Refit, prepare_refit, refit_all
 from ...numerics.metrics import fold_sums
 from ...numerics.ridge_search import band_scale
 from ...numerics.target_products import standardise_targets
-from ...numerics.wide_band import WideBasis, shrink
+from ...numerics.wide_band import shrink
 from ..arrays import Arrays
 from ..design import average
 from .base import Bytes, Fit, Keep, OneTaskSolver, Problem, Size
 from .refit import in_units, stack_sums
 from .wide_grid import NONE, SHARES, choose_wide, count_grid_operations, count_weightings, is_wide, make_grid
-from .wide_search import BATCH, Kept, WideFeatures, WideRows, WideSearch, basis_bytes, kernel_bytes
+from .wide_search import BATCH, WIDE_COLUMNS, Kept, WideFeatures, WideRows, WideSearch, kernel_bytes
 
 
 class WideSolver(OneTaskSolver):
@@ -31,6 +32,7 @@ class WideSolver(OneTaskSolver):
     name: ClassVar[str] = "wide"
     checked: ClassVar[bool] = True
     regrids: ClassVar[bool] = True
+    ratios: ClassVar[tuple[float, ...]] = SHARES
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -95,7 +97,10 @@ class WideSolver(OneTaskSolver):
                 if keep[0] is not None:
                     keep[0](k, np.arange(n_targets), predicted * unit)
                 sums.append(in_units(fold_sums(held, predicted), unit))
-        details = self.problem.details
+        weights = None
+        if self.problem.details:
+            weights = self.folds[0].weights(standard, found.candidate[0], found.alpha[0])
+            weights *= unit.astype(weights.dtype)
         return [
             Fit(
                 np.stack([alphas for _, alphas in translated]),
@@ -104,14 +109,35 @@ class WideSolver(OneTaskSolver):
                 found.curve,
                 stack_sums(sums) if sums else {},
                 unit,
-                self.folds[0].weights(standard, found.candidate[0], found.alpha[0]) * unit if details else None,
+                weights,
                 found.each[:, 0] if found.each is not None else None,
             )
         ]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class FoldBasis:
+    """The training rows of an outer fold in the eigenvectors of a mixture of its wide kernels."""
+
+    values: np.ndarray  # (n_train,) Eigenvalues
+    vectors: np.ndarray  # (n_train, n_train) Eigenvectors
+    turn: np.ndarray  # (n_train, n_train) Their transpose, in the precision of the search
+    narrow: np.ndarray  # (n_train, n_narrow) Rotated narrow features
+    across: tuple[np.ndarray, ...]  # (n_test, n_train) Rotated kernel of held-out and training rows, of every wide band
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(part.nbytes for part in (self.vectors, self.turn, self.narrow, *self.across))
+
+
 class WideFold:
-    """One outer fold of a model: refit on its training rows and prediction of what it holds out."""
+    """One outer fold of a model: refit on its training rows and prediction of what it holds out.
+
+    A target's fit is ``beta`` of the narrow features and ``left = (Y~ - Z~ beta) / (s + l)`` in the eigenvectors U of
+    its wide kernel: the wide band predicts ``K_vt U left`` and has the weights ``X_t'U left``, products whose terms are
+    all of the size of the responses at most, so that float32 holds them.
+    """
 
     def __init__(self, problem: Problem, features: WideFeatures, k: int, kept: Kept) -> None:
         self.features, self.grid, self.k, self.kept = features, features.grid, k, kept
@@ -121,62 +147,82 @@ class WideFold:
 
     def predict(self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """Refit standardised responses and predict the held-out rows (n_bands, n_test, n_targets), band by band."""
-        grid, rows, features = self.grid, self.rows, self.features
-        beta, dual = self._solve(Y, candidate, alpha)
+        grid, features = self.grid, self.features
         out = np.zeros((len(features.bands), len(self.test), Y.shape[1]), dtype=np.float32)
-        share = grid.mixtures[grid.candidates[candidate, 0]].T
-        for band, (_, across), weight in zip(grid.wide, self._kernels(), share, strict=True):
-            out[band] = (across @ dual) * weight
-        held = rows.scaled(self.test, features.columns)
-        for band, local in zip(grid.narrow, features.narrow_bands, strict=True):
-            out[band] = held[:, local] @ beta[local]
+        held = self.rows.scaled(self.test, features.columns)
+        for mixture, columns, beta, left in self._solve(Y, candidate, alpha):
+            share = grid.mixtures[mixture]
+            for band, across, weight in zip(grid.wide, self._basis(mixture).across, share, strict=True):
+                if weight:
+                    out[band][:, columns] = (weight * across) @ left
+            for band, local in zip(grid.narrow, features.narrow_bands, strict=True):
+                out[band][:, columns] = held[:, local] @ beta[local]
         return out
 
     def weights(self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """Refit standardised responses; return weights (n_features, n_targets) of the unscaled features."""
         grid, rows, features = self.grid, self.rows, self.features
-        beta, dual = self._solve(Y, candidate, alpha)
-        out = np.zeros((features.X.shape[1], Y.shape[1]))
-        share = grid.mixtures[grid.candidates[candidate, 0]].T
-        for band, weight in zip(grid.wide, share, strict=True):
-            columns = features.bands[band]
-            np.matmul(rows.scaled(rows.train, columns).T, dual * weight, out=out[columns])
-        out[features.columns] = beta
-        out *= rows.factor[:, None]
+        out = np.zeros((features.X.shape[1], Y.shape[1]), dtype=features.dtype)
+        for mixture, columns, beta, left in self._solve(Y, candidate, alpha):
+            basis = self._basis(mixture)
+            precision = features.precision(len(rows.train), float(basis.values.mean()))
+            vectors = basis.vectors.astype(precision, copy=False)
+            for band, weight in zip(grid.wide, grid.mixtures[mixture], strict=True):
+                whole = features.bands[band]
+                for first in range(whole.start, whole.stop if weight else whole.start, WIDE_COLUMNS):
+                    some = slice(first, min(first + WIDE_COLUMNS, whole.stop))
+                    Z = np.empty((len(rows.train), some.stop - first), dtype=precision)
+                    turned = rows.scaled(rows.train, some, out=Z).T @ vectors
+                    turned *= (weight * rows.factor[some, None]).astype(precision)
+                    out[some, columns] = turned.astype(features.dtype, copy=False) @ left
+            out[np.ix_(features.columns, columns)] = beta * rows.factor[features.columns, None]
         return out
 
     def _kernels(self) -> list[list[np.ndarray]]:
         return self.kept.get(("fold", self.k), lambda: self.rows.kernels([self.test]), kernel_bytes)
 
-    def _basis(self, mixture: int) -> WideBasis:
-        return self.rows.basis(mixture, [parts[:1] for parts in self._kernels()], [])
+    def _basis(self, mixture: int) -> FoldBasis:
+        def make() -> FoldBasis:
+            kernels, dtype = self._kernels(), self.features.dtype
+            basis = self.rows.basis(mixture, [parts[:1] for parts in kernels], [])
+            across = tuple((parts[1] @ basis.vectors).astype(dtype) for parts in kernels)
+            turn = np.ascontiguousarray(basis.vectors.T, dtype=dtype)
+            return FoldBasis(basis.values, basis.vectors, turn, basis.narrow, across)
 
-    def _solve(self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solve for weights of the narrow features (n_narrow, n_targets) and dual weights (n_train, n_targets)."""
+        return self.kept.get(("fold", self.k, mixture), make, lambda basis: basis.nbytes)
+
+    def _solve(
+        self, Y: np.ndarray, candidate: np.ndarray, alpha: np.ndarray
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield each chosen mixture with its targets, their narrow weights (n_narrow, n), and ``left`` (n_train, n)."""
         mixture, penalty, weighting = self.grid.candidates[candidate].T
-        Y = Y[self.rows.train].astype(np.float64)
-        if self.features.intercept:
-            Y -= Y.mean(0)
-        beta, dual = np.zeros((len(self.rows.varies), Y.shape[1])), np.zeros(Y.shape)
-        for one in np.unique(mixture):
-            basis = self.kept.get(("fold", self.k, int(one)), partial(self._basis, int(one)), basis_bytes)
-            for level in np.unique(penalty[mixture == one]):
-                columns = np.flatnonzero((mixture == one) & (penalty == level))
+        for one in np.unique(mixture).tolist():
+            basis, columns = self._basis(one), np.flatnonzero(mixture == one)
+            beta = np.zeros((len(self.rows.varies), len(columns)))
+            left = np.empty((len(basis.turn), len(columns)), dtype=self.features.dtype)
+            for first in range(0, len(columns), BATCH):
+                part = slice(first, first + BATCH)
+                y = Y[np.ix_(self.rows.train, columns[part])].astype(self.features.dtype, copy=False)
+                if self.features.intercept:
+                    y -= y.mean(0, dtype=np.float64).astype(y.dtype)
+                np.matmul(basis.turn, y, out=left[:, part])
+            for level in np.unique(penalty[columns]):
+                at = np.flatnonzero(penalty[columns] == level)
                 value = np.inf if level == NONE else float(self.grid.penalties[level])
-                some = (weighting[columns], self.grid.alphas[alpha[columns]])
-                beta[:, columns], dual[:, columns] = self._at_penalty(basis, value, Y[:, columns], *some)
-        return beta, dual
+                some = (weighting[columns[at]], self.grid.alphas[alpha[columns[at]]])
+                beta[:, at], left[:, at] = self._at_penalty(basis, value, left[:, at], *some)
+            yield one, columns, beta, left
 
     def _at_penalty(
-        self, basis: WideBasis, penalty: float, Y: np.ndarray, weighting: np.ndarray, alphas: np.ndarray
+        self, basis: FoldBasis, penalty: float, rotated: np.ndarray, weighting: np.ndarray, alphas: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        rows, rotated = self.rows, basis.vectors.T @ Y
+        rows = self.rows
         D = shrink(basis.values, penalty)
         weighted = basis.narrow * D[:, None]
         nothing = np.zeros((0, len(rows.varies)))
         varies = rows.varies.astype(np.float64)
         features = OuterFeatures(varies, basis.narrow.T @ weighted, nothing, nothing)
-        beta = np.zeros((len(rows.varies), Y.shape[1]))
+        beta = np.zeros((len(rows.varies), rotated.shape[1]))
         some = np.flatnonzero(weighting != NONE)
         if len(some) and len(rows.varies):
 
@@ -186,5 +232,4 @@ class WideFold:
                 return prepare_refit(features, scale)
 
             beta[:, some] = refit_all(prepared, weighted.T @ rotated[:, some], weighting[some], alphas[some])
-        dual = basis.vectors @ ((D / penalty)[:, None] * (rotated - basis.narrow @ beta))
-        return beta, dual
+        return beta, (D / penalty)[:, None] * (rotated - basis.narrow @ beta)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...numerics.designs import COLUMNS_AT_ONCE, scale_set
+from ...numerics.designs import scale_set
 from ...numerics.partial_fractions import losses
 from ...numerics.ridge_search import Operator, band_scale, improve, make_operator, rotate, start
 from ...numerics.wide_band import WideBasis, WideStep, eliminate, make_basis, make_step
@@ -17,6 +17,9 @@ from .base import Found, Problem, finish_search
 from .wide_grid import NONE, Grid
 
 BATCH = 1024
+WIDE_COLUMNS = 2048  # features of a wide band that are scaled and multiplied at once
+# Rounding of a kernel, as a share of the smallest penalty, that changes no loss by more than some 1e-6.
+HARMLESS = 1e-4
 T = TypeVar("T")
 
 
@@ -59,6 +62,17 @@ class WideFeatures:
         parts = [np.arange(self.X.shape[1])[task.bands[band]] for band in grid.narrow]
         self.columns = np.concatenate([np.arange(0), *parts])
         self.narrow_bands = [slice(a, b) for a, b in pairwise(np.cumsum([0, *map(len, parts)]).tolist())]
+        self.dtype = problem.arrays.dtype
+
+    def precision(self, n_train: int, size: float = 1.0) -> str:
+        """Return the precision of products of wide features; what is summed over parts is summed in float64.
+
+        `size` is the mean square of a band over training rows, 1 where it is scaled. Rounding features to float32
+        changes their kernel by a matrix of norm ``2^-24 size sqrt(n_train)`` or so, which must be small beside the
+        smallest penalty.
+        """
+        rounding = 2.0**-24 * size * np.sqrt(n_train)
+        return "float32" if self.dtype == "float32" and rounding <= HARMLESS * self.grid.penalties[0] else "float64"
 
     @cached_property
     def kernels(self) -> list[np.ndarray]:
@@ -80,10 +94,10 @@ class WideRows:
         )
         self.varies = self.factor[features.columns] > 0
 
-    def scaled(self, rows: np.ndarray, columns: Any) -> np.ndarray:
-        """Centre and scale some columns of some rows."""
+    def scaled(self, rows: np.ndarray, columns: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Centre and scale some columns of some rows, into `out` if given."""
         part = self.of.X[:, columns][rows] if rows.ndim == 1 else rows[:, columns]
-        return (part - self.mean[columns]) * self.factor[columns]
+        return np.multiply(part - self.mean[columns], self.factor[columns], out=out, casting="same_kind")
 
     def kernels(self, held: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """Compute for every wide band the kernel of the training rows, and those with each set of held-out rows."""
@@ -102,15 +116,19 @@ class WideRows:
 
     def _multiplied(self, band: slice, held: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Multiply the scaled features of a band, some columns at a time so that copies stay small."""
-        n = len(self.train)
-        made = [np.zeros((n, n)), *(np.zeros((len(rows), n)) for rows in held)]
-        for first in range(band.start, band.stop, COLUMNS_AT_ONCE):
-            some = slice(first, min(first + COLUMNS_AT_ONCE, band.stop))
-            Z = self.scaled(self.train, some)
-            made[0] += Z @ Z.T
-            for total, rows in zip(made[1:], held, strict=True):
-                total += self.scaled(rows, some) @ Z.T
-        return made
+        sets = (self.train, *held)
+        edges = np.cumsum([0, *map(len, sets)]).tolist()
+        # All rows at once: a product with its own transpose takes half the operations.
+        total = np.zeros((edges[-1], edges[-1]))
+        width = min(band.stop - band.start, WIDE_COLUMNS)
+        Z = np.empty((edges[-1], width), dtype=self.of.precision(len(self.train)))
+        for first in range(band.start, band.stop, width):
+            some = slice(first, min(first + width, band.stop))
+            part = Z[:, : some.stop - first]
+            for rows, (top, bottom) in zip(sets, pairwise(edges), strict=True):
+                self.scaled(rows, some, out=part[top:bottom])
+            total += part @ part.T
+        return [total[top:bottom, : edges[1]].copy() for top, bottom in pairwise(edges)]
 
     def basis(self, mixture: int, kernels: list[list[np.ndarray]], held: Sequence[np.ndarray]) -> WideBasis:
         """Decompose one mixture of the wide kernels."""
@@ -177,7 +195,7 @@ class WideSearch:
     def _add(self, number: int, basis: WideBasis, penalty: float, batches: Sequence["_Batch"]) -> None:
         """Add the losses of one training set at one penalty of the wide bands, for every weighting."""
         arrays, training, rows = self.arrays, self.rows.sets[number], self.sets[number]
-        step = make_step(basis, penalty, rows.varies)
+        step = make_step(basis, penalty, rows.varies, arrays.dtype)
         shares = [validation.share for validation in training.validations]
 
         def prepare(weighting: np.ndarray) -> Operator:

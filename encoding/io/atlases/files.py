@@ -9,11 +9,11 @@ import numpy as np
 
 from ...core.axes import Grid, Targets
 from ...core.errors import DataError
-from ..label_tables import KNOWN, Row, read_label_rows
+from ..label_tables import KNOWN, Row, is_region, read_label_rows
 from ..region_tables import RegionTable, find_table, make_table
 from .label_images import LabelImage, hemi_files, labels_of_volume, read_label_image
 from .settings import AtlasFile
-from .sides import only_present, separate_sides, without_background
+from .sides import only_present, require_true_sides, separate_sides, without_background
 
 NUMBERS, FREESURFER = "numbers", "FreeSurfer"
 ANSWER = (
@@ -125,12 +125,14 @@ def _joined(
     *,
     probabilities: bool = False,
 ) -> ReadFiles:
-    """Join labels and names; unless `strict`, rows without a label are left out and background is no region."""
+    """Join labels and names; background is no region, and unless `strict`, rows without a label are left out."""
     labels = found.labels
     if probabilities:
-        names = {key: _by_volume(name, rows, int(labels.max())) for key, rows in names.items()}
-    elif not strict:
+        names = {key: _by_volume(name, rows, found.n_volumes) for key, rows in names.items()}
+    else:
         labels = without_background(labels, names, found.targets.hemi)
+        names = {key: [row for row in rows if is_region(row["name"])] for key, rows in names.items()}
+    require_true_sides(name, labels, found.targets, names)
     labels, rows = separate_sides(name, labels, found.targets, names, both_sides)
     rows = rows if strict else only_present(rows, labels)
     if not rows:
@@ -158,12 +160,13 @@ def read_bunch(bunch: Any, about: AtlasFile) -> ReadFiles:
     return _joined(about.name, found, {"": rows}, False, about.both_sides, probabilities=probabilities)
 
 
-def _by_volume(name: str, rows: list[Row], most: int) -> list[Row]:
+def _by_volume(name: str, rows: list[Row], n_volumes: int) -> list[Row]:
     """Renumber the rows of a probabilistic atlas by volume, 1..n, in the order of the table."""
     rows = [row for row in rows if not (row["index"] == "0" and row["name"].lower().startswith("background"))]
-    if len(rows) < most:
+    if len(rows) != n_volumes:
         raise DataError(
-            f"Atlas {name!r}: {most} volumes or more, but {len(rows)} rows in its table; one each is needed."
+            f"Atlas {name!r}: {n_volumes} volumes, but {len(rows)} rows in its table. Give one row for each volume, in "
+            f"their order."
         )
     ordered = sorted(rows, key=lambda row: int(row["index"]))
     return [{**row, "index": str(number)} for number, row in enumerate(ordered, start=1)]

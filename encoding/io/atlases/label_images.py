@@ -31,6 +31,7 @@ N_VERTICES = {
     "fsaverage": (163842,),
     "fsLR": (4002, 7842, 32492, 59292, 163842),
 }
+ROUNDING = 1e-4
 UNREADABLE = (OSError, EOFError, zlib.error, ExpatError, nib.filebasedimages.ImageFileError, ValueError)
 
 
@@ -45,6 +46,7 @@ class LabelImage:
     labels: np.ndarray
     targets: Targets
     names: Mapping[str, list[Row]] = field(default_factory=dict)
+    n_volumes: int = 0  # of a 4-D image of probabilities
 
 
 def read_labels(path: Path, space: str | None = None) -> tuple[np.ndarray, Targets]:
@@ -129,12 +131,16 @@ def _values(path: Path, image: Any) -> np.ndarray:
 def _whole(path: Path, values: np.ndarray) -> np.ndarray:
     """Convert to int32, refusing what would change by it."""
     limits = np.iinfo(np.int32)
+    if values.dtype.kind == "f":
+        near = np.round(values)
+        values = np.where(np.abs(values - near) < ROUNDING, near, values)  # a scale factor of the header rounds
     fits = np.isfinite(values) & (values >= limits.min) & (values <= limits.max)
     fits &= np.where(fits, values, 0) == np.round(np.where(fits, values, 0))
     if not fits.all():
         raise DataError(
             f"Atlas {path.name}: {np.sum(~fits)} values are not whole numbers of 32 bits, the first is "
-            f"{values[~fits][0]}. A label image is needed, resampled with nearest neighbour."
+            f"{values[~fits][0]}. A label image is needed, with 0 where there is no region, resampled with nearest "
+            f"neighbour."
         )
     labels = values.astype(np.int32)
     if not labels.any():
@@ -162,11 +168,12 @@ def labels_of_volume(
         )
     else:
         volume, affine = _whole(path, _values(path, image).reshape(shape)), image.affine
+    n_volumes = shape[3] if len(shape) == 4 else 0
     index = np.flatnonzero(volume)
     structure = np.full(len(index), "", dtype=str)
     density = entities(path).get("res", "")
     targets = Targets("voxel", space, index, structure, Grid(volume.shape, affine), density=density)
-    return LabelImage(volume.ravel()[index], targets)
+    return LabelImage(volume.ravel()[index], targets, n_volumes=n_volumes)
 
 
 def hemi_files(path: Path) -> dict[str, Path]:
@@ -190,6 +197,8 @@ def hemi_files(path: Path) -> dict[str, Path]:
 
 def _read_pair(paths: Sequence[Path], space: str, chosen: str | None) -> LabelImage:
     files = dict(zip(CORTEX, paths, strict=True)) if len(paths) == 2 else hemi_files(paths[0])
+    for hemi, file in files.items():
+        _require_side(file, hemi)
     labels, names = {}, {}
     for hemi, file in files.items():
         read = _read_annot if file.name.endswith(".annot") else _read_gifti
@@ -203,6 +212,18 @@ def _read_pair(paths: Sequence[Path], space: str, chosen: str | None) -> LabelIm
     density = entities(files["L"]).get("den", "")
     targets = Targets("vertex", space, index, structure, n_vertices=n_vertices, density=density)
     return LabelImage(np.concatenate(list(labels.values())), targets, names)
+
+
+def _require_side(path: Path, hemi: str) -> None:
+    """Refuse a file whose name says the other hemisphere than that which it was given for."""
+    stated = entities(path).get("hemi")
+    words = [stated] if stated in CORTEX else SIDE_WORD.findall(path.name)
+    other = "R" if hemi == "L" else "L"
+    if len(words) == 1 and words[0] in SIDES[other]:
+        raise DataError(
+            f"Atlas {path.name}: given for the {SIDES[hemi][2]} hemisphere, but its name says {SIDES[other][2]}. Name "
+            f"the left file first, then the right one."
+        )
 
 
 def _check_mesh(path: Path, space: str, n_vertices: int) -> None:
@@ -229,6 +250,8 @@ def _read_gifti(path: Path, hemi: str, chosen: str | None) -> tuple[np.ndarray, 
 def _map_number(path: Path, names: Sequence[str], chosen: str | None) -> int:
     """Choose among the maps of a file; several need a choice."""
     if chosen is not None and chosen in names:
+        if (n := list(names).count(chosen)) > 1:
+            raise DataError(f"Atlas {path.name}: {n} of its maps are called {chosen!r}. Keep the one that is meant.")
         return list(names).index(chosen)
     if len(names) == 1 and chosen is None:
         return 0

@@ -15,7 +15,9 @@ logger = logging.getLogger(__name__)
 
 BOTH = ""
 SMALLEST_SHARE = 0.25  # of a region's voxels: less beyond x = 0 is the ragged edge of a region of one side
-SIDED = re.compile(r"(?:^|[^a-z])(?:l|r|lh|rh|left|right)(?:[^a-z]|$)", re.I)  # names that say their side
+SIDED = re.compile(r"(?:^|[^a-z])(l|r|lh|rh|left|right)(?=[^a-z]|$)", re.I)  # names that say their side
+NEAR = 2.0  # mm from the midline, within which a region has no side
+MOST_WRONG = 0.75  # of the regions with a side; a few letters in names may mean something else
 
 
 def separate_sides(
@@ -135,6 +137,34 @@ def _named_apart(rows: list[Row], name: str) -> list[Row]:
         side = hemisphere(row.get("hemi", ""), name) if counts[row["name"]] > 1 else ""
         found.append({**row, "name": f"{side}_{row['name']}"} if side else row)
     return found
+
+
+def require_true_sides(name: str, labels: np.ndarray, targets: Targets, names: Mapping[str, Sequence[Row]]) -> None:
+    """Refuse a volume in MNI space in which regions that are named left lie at the right, and the other way round."""
+    if targets.kind != "voxel" or not targets.space.startswith("MNI"):
+        return
+    x = coordinates_x(targets)
+    place = np.searchsorted(numbers := np.unique(labels), labels)
+    means = dict(zip(numbers.tolist(), np.bincount(place, x) / np.bincount(place), strict=True))
+    wrong, n_sided = [], 0
+    for row in (row for rows in names.values() for row in rows if row["index"].lstrip("-").isdigit()):
+        side, middle = _stated_side(row, name), means.get(int(row["index"]), 0.0)
+        if side and abs(middle) > NEAR:
+            n_sided += 1
+            wrong += [f"{row['name']} at x = {middle:.0f} mm"] if (middle < 0) != (side == "L") else []
+    if n_sided > 1 and len(wrong) > MOST_WRONG * n_sided:
+        raise DataError(
+            f"Atlas {name!r}: {len(wrong)} of {n_sided} regions lie on the other side than their names say "
+            f"({', '.join(wrong[:2])}). Its labels or its affine are flipped: right is positive in MNI spaces."
+        )
+
+
+def _stated_side(row: Row, name: str) -> str:
+    """Return L or R where a column or one word of a name says so, else ""."""
+    if row.get("hemi", "").strip():
+        return hemisphere(row["hemi"], name)
+    said = {word[0].upper() for word in SIDED.findall(row["name"])}
+    return said.pop() if len(said) == 1 else ""
 
 
 def coordinates_x(targets: Targets) -> np.ndarray:
