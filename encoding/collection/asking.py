@@ -192,6 +192,15 @@ def run_shards(
     ------
     ConfigError
         If something is limited that shards would have to share: the budget, or requests per minute.
+
+    Examples
+    --------
+    >>> from encoding.collection import run_shards
+    >>> from encoding.pipeline import open_workers
+    >>> with open_workers(n_jobs=1) as workers:
+    ...     found = run_shards(collection, "careful", 2, workers)
+    >>> [status.reason for status in found]
+    ['finished', 'finished']
     """
     limits = {f"[budget] {key}": getattr(collection.budget, key) for key in ("requests", "tokens", "money", "hours")}
     limits[f"per_minute of {name or 'the annotator'}"] = getattr(collection.annotator(name), "per_minute", 0)
