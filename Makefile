@@ -67,6 +67,7 @@ test: .venv/.installed-dev
 # Kills, full disks, competing processes, changed inputs: about an hour on one core; a disk is mounted where root may.
 test-slow: .venv/.installed-dev
 	@OMP_NUM_THREADS=1 ENCODING_ACCIDENTS=benchmarks/results/accidents.json $(BIN)/pytest tests/slow -m accidents
+	@OMP_NUM_THREADS=1 ENCODING_FUZZ=20000 ENCODING_FUZZ_RESULTS=benchmarks/results/fuzz.json $(BIN)/pytest tests/io/test_fuzz.py
 
 test-models: .venv/.installed-dev
 	@$(MAKE) --no-print-directory .venv/.installed-models

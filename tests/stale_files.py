@@ -115,7 +115,7 @@ def formats(top):
         {"kind": "judgments", "name": "learned", "file": "f/train_90.txt", "stimuli": "f/names.txt", **few},
         {"kind": "judgments", "name": "tabled", "file": "f/judgments.parquet", **few},
         {"kind": "low_level_vision", "name": "vision", "videos": "f/pictures", "pattern": "*.png"},
-        {"kind": "concat", "name": "both", "spaces": ["csv", "learned"]},
+        {"kind": "concat", "name": "both", "spaces": ["csv", "npy"]},
     ]
     fit = [matrix.RIDGE | {"bands": [name]} for name in FORMATS]
     compare = {"n_permutations": 20, "controls": False, "inference": False}
@@ -259,19 +259,19 @@ FILES = {
     "onsets of words": ("arrays", "words/run-2.tsv", text("\n8.0\t", "\n8.5\t"), {"model-words"}, REFUSED),
     "a CSV": ("formats", "f/csv.csv", cell, _models("csv", "both"), REFUSED),
     "a Parquet table": ("formats", "f/parquet.parquet", parquet, _models("parquet"), REFUSED),
-    "an array": ("formats", "f/npy.npy", array, _models("npy"), REFUSED),
-    "names of its rows": ("formats", "f/npy.txt", lines(lambda found: found[::-1]), _models("npy"), REFUSED),
+    "an array": ("formats", "f/npy.npy", array, _models("npy", "both"), REFUSED),
+    "names of its rows": ("formats", "f/npy.txt", lines(lambda found: found[::-1]), _models("npy", "both"), REFUSED),
     "a collection of arrays": ("formats", "f/npz.npz", npz, _models("npz"), REFUSED),
     "HDF5": ("formats", "f/h5.h5", hdf5, _models("h5"), REFUSED),
     "a saved feature space": ("formats", "f/saved/values.npy", array, _models("saved"), REFUSED),
     "a MATLAB file of one stimulus": ("formats", "f/folder/clip3.mat", mat, _models("folder"), REFUSED),
     "judgments as numbers": (
         *("formats", "f/train_90.txt", lines(lambda found: found[1:])),
-        *(_models("learned", "both"), REFUSED),
+        *(_models("learned"), REFUSED),
     ),
     "names of their stimuli": (
         *("formats", "f/names.txt", lines(lambda found: [found[1], found[0], *found[2:]])),
-        *(_models("learned", "both"), REFUSED),
+        *(_models("learned"), REFUSED),
     ),
     "judgments in Parquet": ("formats", "f/judgments.parquet", parquet, _models("tabled"), REFUSED),
     "a picture that is measured": ("formats", "f/pictures/clip3.png", picture, _models("vision"), REFUSED),

@@ -156,7 +156,9 @@ def require_plain_names(names: Sequence[str], where: str) -> None:
         raise DataError(f"{where}: the name '{shown}' holds a character that cannot be seen. Remove it.")
 
 
-def require_no_row_numbers(frame: pd.DataFrame, where: str, stimulus: str | None = None) -> None:
+def require_no_row_numbers(
+    frame: pd.DataFrame, where: str, stimulus: str | None = None, *, choose: str = "list the features in `columns`"
+) -> None:
     """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns.
 
     They write them first: a column before that of the stimuli numbers rows whatever its name is.
@@ -169,13 +171,13 @@ def require_no_row_numbers(frame: pd.DataFrame, where: str, stimulus: str | None
     counted = [name for name in suspect if _counts_rows(frame[name])]
     if counted:
         raise DataError(
-            f"{where}: column {counted[0]!r} only numbers the rows. Remove it, or list the features in `columns`."
+            f"{where}: column {counted[0]!r} only numbers the rows. Remove it{f', or {choose}' if choose else ''}."
         )
     nameless = next((number for number, name in enumerate(columns, start=1) if NAMELESS.fullmatch(name)), None)
     if nameless is not None:
         raise DataError(
             f"{where}: column {nameless} has no name ({columns[nameless - 1]!r}); pandas writes row numbers so. Write "
-            f"the table with `to_csv(..., index=False)`, name the column, or list the features in `columns`."
+            f"the table with `to_csv(..., index=False)`, or name the column{f', or {choose}' if choose else ''}."
         )
 
 

@@ -27,7 +27,7 @@ from ..io.images.volumes import (
 )
 from ..io.patterns import find_files
 from ..io.pickled import is_pickled, read_pickled_arrays
-from ..io.tables import numbers_of, read_table
+from ..io.tables import numbers_of, read_table, require_no_row_numbers
 from .loader import Betas, dataset_path
 
 # Reads the trials of a slice: (n_trials, n_targets) of float32.
@@ -136,6 +136,7 @@ def _open(loader: Betas, index: BidsIndex, subject: str, files: BetaFile, n_tria
     if loader.key is not None:
         raise DataError(f"{file}: key = {loader.key!r} names an array of an HDF5 or MATLAB file, and this is neither.")
     frame = read_table(file)
+    require_no_row_numbers(frame, str(file), choose="")
     names = [str(name) for name in frame.columns]
     table = np.stack([numbers_of(frame, name, str(file)) for name in frame.columns], axis=1).astype(np.float32)
     return Estimates(len(table), Targets.of_columns(names), lambda rows: np.array(table[rows]))

@@ -163,3 +163,9 @@ def test_bad_files_are_named(bids):
 def test_betas_have_no_runs_of_images(bids):
     loader = Loader(kind="betas", file="f", events="e", per="stimulus")
     assert find_runs(loader, PybidsIndex(bids), "01") == ([], ())
+
+
+def test_row_numbers_of_a_table_are_no_target(bids):
+    pd.DataFrame(BETAS, columns=[f"v{k}" for k in range(24)]).to_csv(bids / "betas.tsv", sep="\t")
+    with pytest.raises(DataError, match=r"column 1 has no name .*name the column\.$"):
+        load(bids, "betas.tsv", mask="none")

@@ -83,7 +83,7 @@ def read_own_confounds(path: Path, columns: Sequence[str] | None) -> Confounds:
                 raise DataError(f"{path}: no column {unknown[0]!r}. There is: {', '.join(names)}.")
             names = [name for name in names if any(fnmatchcase(name, pattern) for pattern in columns)]
         else:
-            require_no_row_numbers(frame, str(path))
+            require_no_row_numbers(frame, str(path), choose="choose with `confound_columns`")
         values = np.stack([numbers_of(frame, name, str(path)) for name in names], axis=1)
     if not values.size:
         raise DataError(f"{path}: shape {values.shape}; at least one row and one column are needed.")
