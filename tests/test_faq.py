@@ -196,7 +196,7 @@ def _(study):
     np.save(study.root / "betas.npy", np.random.default_rng(0).random((10, 4)))
     trials = pd.DataFrame({"run": np.repeat([1, 2, 3], 3), "stimulus": [f"clip{k}" for k in range(9)]})
     trials.to_csv(study.root / "trials.tsv", sep="\t", index=False)
-    loader = Loader(kind="betas", file="betas.npy", events="trials.tsv", per="stimulus")
+    loader = Loader(kind="betas", file="betas.npy", events="trials.tsv", per="stimulus", estimated_within="run")
     load_responses(loader, job(study).index(), "01", study.root / "w")
 
 

@@ -461,7 +461,7 @@ def named_winner(tests: TargetTests) -> np.ndarray:
     --------
     >>> from encoding.mapping import TargetTests, named_winner
     >>> u, sure = np.array([[0.2, 0.0]]), np.array([[0.01, 0.9]])
-    >>> named_winner(TargetTests(("mllm",), u, sure, sure, np.array([0, -1]), 0.05, {}))
+    >>> named_winner(TargetTests(("mllm",), u, sure, sure, np.array([0, -1]), 0.05, {}, ("mllm",)))
     array([ 0, -1])
     """
     winner = tests.winner

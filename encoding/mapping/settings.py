@@ -21,8 +21,8 @@ class Maps:
     Examples
     --------
     >>> from encoding.mapping import Maps
-    >>> Maps(atlases=("Schaefer2018-200",), threshold=0.1).dpi
-    130
+    >>> Maps(atlases=("Schaefer2018-200",), threshold=0.1).threshold
+    0.1
     """
 
     atlases: tuple[Text, ...] = ("auto",)
