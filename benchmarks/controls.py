@@ -207,13 +207,15 @@ def main():
     parser.add_argument("--only", default="", help="cells whose name contains this")
     only = parser.parse_args().only
     path = HERE / "controls.json"
+    every = cells()
+    keys = {name: digest([function.__name__, VERSIONS[function.__name__], given]) for name, function, given in every}
     found = json.loads(path.read_text()) if path.is_file() else {}
-    for name, function, arguments in cells():
-        key = digest([function.__name__, VERSIONS[function.__name__], arguments])
-        if found.get(name, {}).get("key") != key and only in name:
-            found[name] = function(*arguments) | {"key": key}
+    found = {name: cell for name, cell in found.items() if cell.get("key") == keys.get(name)}
+    for name, function, arguments in every:
+        if name not in found and only in name:
+            found[name] = function(*arguments) | {"key": keys[name]}
             path.write_text(json.dumps(found, indent=1) + "\n")
-            (HERE / "controls.md").write_text(table_of({key: found[key] for key, *_ in cells() if key in found}))
+            (HERE / "controls.md").write_text(table_of({key: found[key] for key, *_ in every if key in found}))
             print(name, found[name], flush=True)
 
 

@@ -23,7 +23,12 @@ def draw_all(result, folder):
 
 
 def draw_scaling(found, path):
-    figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), layout="constrained", sharey=True)
+    found = {name: points for name, points in found.items() if len(points) > 1}
+    if not found:
+        return
+    size = (2.5 * len(found), 2.6)
+    axes = plt.subplots(1, len(found), figsize=size, layout="constrained", sharey=True, squeeze=False)[1][0]
+    figure = axes[0].figure
     for axis, (name, points) in zip(axes, found.items(), strict=True):
         sizes, seconds = np.array(points).T
         axis.loglog(sizes, seconds, "o-", color=OURS)
@@ -71,10 +76,13 @@ def draw_ratios(rows, path):
     rows = [one for one in rows if one["ratio"]]
     if not rows:
         return
-    figure, axis = plt.subplots(figsize=(8, 0.32 * len(rows) + 0.8), layout="constrained")
-    names = [f"{one['workload']}: {one['what'].split('(')[0].split(',')[0].strip()}" for one in rows]
+    figure, axis = plt.subplots(figsize=(10, 0.32 * len(rows) + 0.8), layout="constrained")
+    short = [one["what"].split("(")[0] for one in rows]
+    short = [what if what.startswith("n = ") else what.split(",")[0] for what in short]
+    names = [f"{one['workload']}: {what.strip()}" for one, what in zip(rows, short, strict=True)]
     ratios = [one["ratio"] for one in rows]
-    axis.barh(names, ratios, color=OURS, height=0.6)
+    axis.barh(range(len(names)), ratios, color=OURS, height=0.6)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
     for place, ratio in enumerate(ratios):
         axis.annotate(f"{ratio:.1f}x", (ratio, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axis.set_xscale("log")

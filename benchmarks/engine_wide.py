@@ -235,16 +235,17 @@ def two_rows(row, folder, *, measure=True):
     """Note inner scores and processor seconds of two wide bands at full size."""
     found = cell(folder, "two-times", two_times, measure=measure)
     starts = range(0, N_CANDIDATES, TWO_PART)
-    draws = [cell(folder, f"two-draws-{first}", partial(two_draws, first), measure=measure) for first in starts]
-    if found is None or None in draws:
+    parts = [cell(folder, f"two-draws-{first}", partial(two_draws, first), measure=measure) for first in starts]
+    draws = [part for part in parts if part]
+    if not found or not draws:
         return
     score = float((np.max(draws, axis=0) / found["variance"]).mean())
     name, size = f"wide, mean inner score, {' + '.join(map(str, TWO))}", f"n = {found['n']}, T = {TWO_TARGETS}"
     his = N_CANDIDATES * found["per_candidate"]
-    scored = f"over {TWO_SCORED} of the targets, whose draws were all run"
+    scored = f"after {TWO_PART * len(draws)} draws, over {TWO_SCORED} of the targets"
     row(name, f"{size}: search of himalaya, {N_CANDIDATES} random weightings", his, extrapolated="candidates",
         note=f"score {score:.5f} {scored}; {found['per_candidate']:.2f} s for one weighting")  # fmt: skip
-    note = f"score {found['score']:.5f}; {found['seconds']:.1f} s with the refit and the weights of all features"
+    note = f"score {found['score']:.5f} over the same targets; {found['seconds']:.1f} s with refit and all weights"
     row(name, f"{size}: search of the engine, {found['tried']} weightings", found["searched"], against=his, reach="10x",
         note=note)  # fmt: skip
 

@@ -234,6 +234,8 @@ def _print_estimate(found: dict[str, Any], currency: str) -> None:
         print(f"  stopped         {found['reason']}")
     for line in reasons(found["reasons"]):
         print(f"  not valid       {line}")
+    if found["lessons"]:
+        print(f"  adapted         {'; '.join(found['lessons'])} (the server does not take what was asked for)")
     if "left" not in found or not found["outcomes"]["valid"]:
         return
     if found["tokens_in"]:
@@ -292,6 +294,8 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{name}: {done.reason}; {outcomes}; {done.left:,} of {done.planned:,} trials left")
         for line in reasons(done.reasons):
             print(f"  not valid: {line}")
+        if done.lessons:
+            print(f"  adapted to the server: {'; '.join(done.lessons)}")
         complete &= done.reason == "finished" and (not done.asked or done.outcomes["valid"] > 0)
         if done.reason == "interrupted":
             return 130
@@ -440,7 +444,7 @@ def _next(options: argparse.Namespace) -> int:
     from ..workflow.power import write_next
 
     path, n = write_next(_open(options), options.annotator, options.most, uniform=options.uniform)
-    print(f'{path}: {n:,} triplets; ask them with kind = "file" in [design]')
+    print(f'{path}: {n:,} new triplets; ask them with kind = "file" and validation = 0.25 in [design]')
     return 0
 
 

@@ -44,7 +44,7 @@ def dry_run(
     Returns
     -------
     dict
-        "asked", "outcomes", "reason", "reasons"; and, if there were answers, means per trial ("tokens_in",
+        "asked", "outcomes", "reason", "reasons", "lessons"; and, if there were answers, means per trial ("tokens_in",
         "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left", "total_requests",
         "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "total_hours_slow", "saved" (share of
         prompt tokens that a server with a prefix cache need not compute, estimated from the order).
@@ -62,7 +62,8 @@ def dry_run(
         progress = collect(plan, shown, opened.what.contents, annotator, store, asking=asking, watch=watch)
         setting = store.find_setting(annotator.identity())
         result: dict[str, Any] = {"annotator": annotator.name, "asked": progress.asked, "outcomes": progress.outcomes,
-                                  "reason": progress.reason, "reasons": progress.reasons}  # fmt: skip
+                                  "reason": progress.reason, "reasons": progress.reasons,
+                                  "lessons": progress.lessons}  # fmt: skip
         if setting is None or not len(store.keys(setting)):
             return result
         return result | _project(opened, annotator, store, setting, progress)

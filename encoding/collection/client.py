@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
 import random
@@ -34,6 +35,7 @@ LONGEST_WAIT = 900.0  # s; a server that wants more is left alone until somebody
 FIRST_WAIT, MOST_WAIT = 0.5, 30.0  # s
 MOST_BYTES = 16 << 20  # of a body, once it is unpacked
 EXCERPT = 300  # characters of a body that are kept
+AT_ONCE = 1 << 20  # bytes of a request that are given to the socket in one piece
 # How servers say that they decline for what a request holds, that there is no money left, that a key is wrong.
 POLICY = re.compile(
     r"content[_ ]?(filter|policy|management|moderation)|moderat|flagged|safety|usage polic|violat\w* .{0,40}polic"
@@ -51,6 +53,7 @@ QUOTA = re.compile(r"exceeded your current quota", re.IGNORECASE)  # also said o
 DELAY = re.compile(r"retry[_ ]?(delay|in|after)|per minute", re.IGNORECASE)
 LOCKED = re.compile(
     r"api[-_ ]?key|permission|authenti|authoriz|credential|subscription|billing|not supported in your (country|region)"
+    r"|unsupported_country"
     r"|access (to|denied)|access_denied|invalid token|account",
     re.IGNORECASE,
 )
@@ -216,7 +219,8 @@ class Client:
         assert self._session is not None
         try:
             where = self._where(path)
-            async with self._session.post(where, data=body, allow_redirects=False, proxy=self._proxy) as response:
+            data = body if len(body) < AT_ONCE else io.BytesIO(body)  # which is sent in pieces
+            async with self._session.post(where, data=data, allow_redirects=False, proxy=self._proxy) as response:
                 status, headers = response.status, response.headers
                 text = await _body(response)
         except TimeoutError:
@@ -254,9 +258,10 @@ class Client:
         first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
         error = content.get("error") or first.get("error")
         if error:
-            code = error.get("code", error.get("status")) if isinstance(error, dict) else None
-            code = int(code) if isinstance(code, int | float) or (isinstance(code, str) and code.isdigit()) else 0
-            self._raise(code if code >= 400 else 502, headers, text, attempt)
+            code = _status(error.get("code", error.get("status")) if isinstance(error, dict) else None)
+            if not code:  # no number, or none of HTTP's
+                code = 400 if POLICY.search(text[:100_000].decode("utf-8", "replace")) else 502
+            self._raise(code, headers, text, attempt)
         if not choices:
             if POLICY.search(text[:100_000].decode("utf-8", "replace")):
                 raise Failed(f"status 200: {self._excerpt(text)}", attempt, refused=True, status=200)
@@ -335,6 +340,14 @@ def _proxy(url: str) -> str | None:
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _status(code: Any) -> int:
+    """Return the status of HTTP that an error in a body names as a number or in digits; 0 if it names none."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == 3:
+        code = int(code)
+    known = isinstance(code, int | float) and not isinstance(code, bool) and 400 <= code < 600  # not NaN either
+    return int(code) if known else 0
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -83,3 +83,37 @@ class Gate:
         """Pause all requests for some seconds."""
         until = asyncio.get_running_loop().time() + seconds
         self._closed_until = max(self._closed_until, until)
+
+
+class Room:
+    """A limit on what the requests under way take of memory; one of them has room, however large it is."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def enter(self, size: int) -> None:
+        """Wait until there is room for so many bytes; who came first has it first."""
+        if self._waiting or (self.taken and self.taken + size > self.most):
+            ticket = asyncio.get_running_loop().create_future()
+            self._waiting.append((size, ticket))
+            try:
+                await ticket
+            except asyncio.CancelledError:
+                if ticket.done() and not ticket.cancelled():
+                    self.leave(size)
+                raise
+            finally:
+                self._waiting = deque(entry for entry in self._waiting if entry[1] is not ticket)
+        else:
+            self.taken += size
+
+    def leave(self, size: int) -> None:
+        """Give so many bytes back."""
+        self.taken -= size
+        while self._waiting and (not self.taken or self.taken + self._waiting[0][0] <= self.most):
+            next_size, ticket = self._waiting.popleft()
+            if not ticket.done():
+                self.taken += next_size
+                ticket.set_result(None)

@@ -8,9 +8,10 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
-from ..core import ConfigError, Plan, Provenance, digest, fingerprint, suggest
+from ..core import ConfigError, DataError, Plan, Provenance, digest, fingerprint, suggest
 from ..core.plans import SPLITS, item_type
 from ..core.settings import CountOrZero, Number, OneOf, Rule, Text, settings
+from ..io.tables import read_table
 from ..numerics.mixing import Permutation, hashed, uniform
 from ..numerics.triplet_ranks import (
     ORDERS,
@@ -80,8 +81,9 @@ class Design:
 
 
 def make_plan(
-    design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: np.ndarray | None = None, version: int = LATEST
-) -> Plan:
+    design: Design, stimuli: Sequence[str], *, seed: int = 0, listed: np.ndarray | None = None, version: int = LATEST,
+    trained: np.ndarray | None = None,
+) -> Plan:  # fmt: skip
     """Draw a plan; the same design, stimuli and seed give the same bytes.
 
     A longer random or balanced plan starts with the triplets of a shorter one, in the same splits.
@@ -98,6 +100,8 @@ def make_plan(
         Triplets of the file, for the kind "file"; which order they have makes no difference.
     version : int, optional
         1 draws balanced plans as they were drawn before triplets with different distances came first; 2 is the latest.
+    trained : ndarray of integers, optional
+        Ranks of triplets that are for training whatever is drawn, since they were not chosen by chance.
 
     Returns
     -------
@@ -127,6 +131,8 @@ def make_plan(
     items, n_outer = _collect(_blocks(design, len(names), seed, listed, version), design, inside, room)
     split = np.full(len(items), SPLITS.index("subset"), dtype=np.int8)
     split[:n_outer] = _split(items[:n_outer], design, seed)
+    if trained is not None:
+        split[:n_outer][np.isin(rank_triplets(items[:n_outer]), trained)] = SPLITS.index("train")
     counterbalance(items[:n_outer], len(names), seed, in_place=True)
     if n_inner:
         inner = unrank_triplets(Permutation(n_inner, seed, SUBSET)(np.arange(n_inner)))
@@ -138,6 +144,8 @@ def make_plan(
     inputs = {"stimuli": digest(list(names))}
     if listed is not None:
         inputs["file"] = digest(np.sort(rank_triplets(listed)).tobytes().hex())
+    if trained is not None:
+        inputs["trained"] = digest(np.sort(trained).tobytes().hex())
     step = f"plan/{version if design.kind == 'balanced' else 1}"
     return Plan(names, items, repeat, split, Provenance(step, {"design": dataclasses.asdict(design)}, inputs, seed))
 
@@ -263,3 +271,21 @@ def read_listed(design: Design, stimuli: Sequence[str], base: str | Path) -> tup
 
     path = Path(base) / design.file
     return read_triplets(path, stimuli, columns=design.columns)[0], {path.name: fingerprint(path)}
+
+
+def read_trained(design: Design, stimuli: Sequence[str], base: str | Path) -> np.ndarray | None:
+    """Return ranks of the triplets that the table of a design calls "train" in a column "split"; None without it."""
+    path = Path(base) / design.file
+    if design.kind != "file" or path.suffix in (".txt", ".npy"):
+        return None
+    from ..io.judgments.triplets import read_triplets
+
+    frame = read_table(path, text=("split",))
+    if "split" not in frame.columns:
+        return None
+    unknown = sorted(set(frame["split"]) - {"train", ""})
+    if unknown:
+        raise DataError(f'{path}: split {unknown[0]!r}, but "train", or nothing where it is drawn, was needed.')
+    return rank_triplets(
+        read_triplets(path, stimuli, columns=design.columns)[0][(frame["split"] == "train").to_numpy()]
+    )

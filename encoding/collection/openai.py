@@ -17,7 +17,7 @@ from ..core import ConfigError, DataError
 from ..core.settings import CountOrZero, NotNegative, OneOf, Positive, Probability, Text, Unit, settings
 from .adapting import MOST_LESSONS, Habits
 from .client import Client, Failed, Reply, check_url
-from .concurrency import Gate
+from .concurrency import Gate, Room
 from .contents import Contents
 from .prompts import Prompt, Turn, load_prompt
 from .reading import NO_PROBABILITIES, Malformed, clean, first_choice, read_reply, strip_reasoning, text_of
@@ -27,6 +27,7 @@ from .trials import Answer, Ledger, Stopped, Trial
 PATH = "/chat/completions"
 RESERVED = ("model", "messages", "max_tokens", "temperature", "seed", "logprobs", "top_logprobs", "stream", "n")
 CACHED_CHARACTERS = 1 << 30  # of frames that are kept ready to be sent
+MOST_UNDER_WAY = 1 << 29  # bytes of requests with pictures or clips that are sent at once
 STRUCTURED = ("", "json", "choice")
 MEDIA = ("data", "file")
 OPTIONAL = ("reasoning_tokens", "structured", "persona", "video_frames", "video_fps", "video_sound")
@@ -138,6 +139,8 @@ class ChatAnnotator:
         self._shown = _Shown(contents, settings.media)
         self._turns = [_Template(turn, framed=prompt.shows == "frames") for turn in prompt.turns]
         self._habits = Habits(settings.model, dict(settings.extra))
+        self._room = Room(MOST_UNDER_WAY)
+        self._turn = self._roomy if any(contents.images) else self._send  # captions take no memory to speak of
         self._client: Client | None = None
         self._soft = False  # whether any reply had probabilities
         self._served: dict[tuple[Any, Any], tuple[str, str] | None] = {}
@@ -190,6 +193,11 @@ class ChatAnnotator:
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:
         """Answer one trial after the other."""
         return [await self._ask(trial, ledger) for trial in trials]
+
+    @property
+    def lessons(self) -> tuple[str, ...]:
+        """What requests leave out or write otherwise, since the server did not take it."""
+        return tuple(self._habits.learned)
 
     @property
     def one_turn(self) -> bool:
@@ -259,7 +267,16 @@ class ChatAnnotator:
             served=self._server_of(reply.content),
         )  # fmt: skip
 
-    async def _turn(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
+    async def _roomy(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
+        """Send one turn, once there is room for it in memory."""
+        size = sum(len(self._shown(content)) for content in trial.shown)
+        await self._room.enter(size)
+        try:
+            return await self._send(trial, turn, said, ledger)
+        finally:
+            self._room.leave(size)
+
+    async def _send(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
         """Send one turn, written anew each time that the server says what it does not take."""
         assert self._client is not None
         tries = 0

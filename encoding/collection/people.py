@@ -1,7 +1,8 @@
-"""Judgments that people gave in experiments: tables of several programs, and the quality of participants."""
+"""Judgments that people gave in experiments, from the tables that several programs write."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,11 @@ import pandas as pd
 
 from ..core import DataError, suggest
 from ..io.tables import read_table
-from ..numerics.triplet_ranks import rank_triplets
 
-TWICE = 0.3  # s; nobody compares three clips faster
-LEVEL = 1e-3  # of significance at which a participant is flagged
-RUN = 12  # answers in a row with one slot, which a fair judge gives once in 3 ** 11
+# What programs write where there is no value.
+MISSING = ["", "n/a", "null", "None", "undefined", "NaN"]
+PRACTICE = re.compile(r"practi[cs]e|training|example", re.IGNORECASE)
+STAMPED = re.compile(r"(\d{4}-\d\d-\d\d)[_ ](\d\d)h(\d\d)\.(\d\d)(\.\d+)?( ?[+-]\d{4})?")  # PsychoPy's times
 
 
 class Source(NamedTuple):
@@ -33,6 +34,8 @@ class Source(NamedTuple):
         Seconds in one unit of the reaction time.
     first : int
         Number of the first slot, where an answer is a number.
+    first_item : int or None
+        Number of the first stimulus, where items are numbers.
     """
 
     columns: tuple[tuple[str, ...], ...]
@@ -42,12 +45,15 @@ class Source(NamedTuple):
     answered: tuple[str, ...]
     unit: float = 1.0
     first: int = 0
+    first_item: int | None = None
 
 
 ITEMS = (("item_1", "item_2", "item_3"), ("image1", "image2", "image3"), ("stimulus_1", "stimulus_2", "stimulus_3"),
          ("left", "middle", "right"), ("stim1", "stim2", "stim3"))  # fmt: skip
 LISTED = (("items",), ("stimuli",), ("images",), ("triplet",))
-PEOPLE = ("participant", "participant_id", "subject", "subject_id", "worker_id", "PROLIFIC_PID", "prolific_id")
+PEOPLE = ("participant", "participant_id", "subject", "subject_id", "worker_id", "PROLIFIC_PID", "prolific_pid",
+          "prolific_id", "prolific_participant_id")  # fmt: skip
+TEXTS = (*PEOPLE, "Participant Private ID", "Participant Public ID", "session_id", "observation", "id")
 ODD = ("odd", "choice", "response", "answer")
 TIMES = ("answered", "time", "timestamp", "datetime", "date")
 SOURCES = {
@@ -62,7 +68,7 @@ SOURCES = {
                       1e-3, 1),
     "page": Source((("item_1", "item_2", "item_3"),), ("odd",), ("participant",), ("reaction_time",), ("answered",)),
     "things": Source((("image1", "image2", "image3"), *ITEMS), ("choice", "odd"), ("subject_id", "session_id", *PEOPLE),
-                     ("RT", "rt"), ("date", "datetime"), 1e-3, 1),
+                     ("RT", "rt"), ("date", "datetime"), 1e-3, 1, 1),
 }  # fmt: skip
 # What programs write where nobody answered in time.
 NO_TIME = {"", "n/a", "na", "nan", "none", "null", "undefined", "timeout", "-", "[]"}
@@ -82,22 +88,29 @@ class Answers:
 
 
 def read_answers(
-    path: Path, stimuli: Sequence[str], source: str, names: Mapping[str, Any], keys: Sequence[str] = ()
+    path: Path, stimuli: Sequence[str], source: str, names: Mapping[str, Any], keys: Sequence[str] = (),
+    first_item: int | None = None,
 ) -> Answers:  # fmt: skip
     """Read a table of one row per answer."""
     kind = SOURCES[source]
-    frame = _frame(path, source)
+    frame = _frame(path, source, own_names=not names.get("participant"))
     columns = _items(frame, names.get("columns"), kind, path)
     answer = _column(frame, names.get("odd"), kind.odd, path, "the answer", needed=True)
     who = _column(frame, names.get("participant"), kind.participant, path, "the participant")
     rt = _column(frame, names.get("reaction_time"), kind.reaction, path, "the reaction time")
     when = _column(frame, names.get("answered"), kind.answered, path, "the time")
-    rows, left_out = _trials(frame, columns, answer)
+    rows, left_out = _trials(frame, columns, answer, source)
     listed = _listed(frame.loc[rows, columns], columns, path)
     participant = frame.loc[rows, who].fillna("").astype(str).tolist() if who else [""] * len(listed)
-    said = frame.loc[rows, answer].tolist()
-    place = _places(stimuli)
-    items = np.array([[_number(name, place, path) for name in row] for row in listed], dtype=np.int64).reshape(-1, 3)
+    said = [_bare(value) for value in frame.loc[rows, answer].tolist()]
+    find = _finder(listed, stimuli, kind.first_item if first_item is None else first_item, path,
+                   sure=first_item is not None)  # fmt: skip
+    known: dict[str, int] = {}
+    for row in listed:
+        for name in row:
+            if name not in known:
+                known[name] = find(name)
+    items = np.array([[known[name] for name in row] for row in listed], dtype=np.int64).reshape(-1, 3)
     slots = _slots(said, listed, keys, kind.first, path)
     odd = items[np.arange(len(items)), slots]
     reaction = _seconds(frame.loc[rows, rt], kind.unit, path) if rt else np.full(len(items), np.nan)
@@ -107,12 +120,13 @@ def read_answers(
     twice = (a == b) | (b == c) | (a == c)
     catching = np.array([name not in ("", "nan", "None", "n/a") for name in expected], dtype=bool) | twice
     passed = []
-    for row in np.flatnonzero(catching):
-        wanted = place.get(expected[row], -1)
-        if wanted < 0:  # of a clip shown twice and another, the other is odd
-            values, counts = np.unique(items[row], return_counts=True)
+    for place in np.flatnonzero(catching).tolist():
+        if expected[place] in ("", "nan", "None", "n/a"):  # of a clip shown twice and another, the other is odd
+            values, counts = np.unique(items[place], return_counts=True)
             wanted = int(values[counts == 1][0]) if (counts == 1).any() else -1
-        passed.append((participant[row], bool(odd[row] == wanted)))
+        else:
+            wanted = find(expected[place])
+        passed.append((participant[place], bool(odd[place] == wanted)))
     if catching.any():
         left_out["catch trials"] = int(catching.sum())
     kept = ~catching
@@ -136,24 +150,81 @@ def read_people(path: Path, names: Mapping[str, Any]) -> tuple[list[str], np.nda
     )
 
 
-def _frame(path: Path, source: str) -> pd.DataFrame:
+def _frame(path: Path, source: str, *, own_names: bool = False) -> pd.DataFrame:
+    """Read a table, or those of a folder; `own_names`: files that name no participant are named after their file."""
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl", ".csv", ".tsv"))
+        files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl", ".csv", ".tsv", ".txt"))
         if not files:
             raise DataError(f"{path}: no .json, .csv or .tsv file of a participant here.")
-        return pd.concat([_frame(file, source) for file in files], ignore_index=True)
-    if path.suffix in (".json", ".jsonl"):
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-            content = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
-        except ValueError as error:
-            raise DataError(f"{path}: not valid JSON ({error}).") from error
-        content = content.get("trials", [content]) if isinstance(content, dict) else content
-        return pd.DataFrame(content)
-    frame = read_table(path, text=PEOPLE)
+        frames = [_frame(file, source) for file in files]
+        for file, frame in zip(files, frames, strict=True):
+            if own_names and not set(SOURCES[source].participant) & set(frame.columns):
+                frame["participant"] = file.stem
+        return pd.concat(frames, ignore_index=True)
+    if path.suffix in (".json", ".jsonl", ".txt"):
+        return pd.DataFrame(_records(path))
+    if source in ("table", "page"):
+        return read_table(path, text=TEXTS)
+    frame = _loose(path)
     if source == "gorilla" and len(frame) and "END OF FILE" in str(frame.iloc[-1, 0]):
         frame = frame.iloc[:-1]
     return frame
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Read trials from JSON: a list, one object with "trials" or "data", or one of those per line, as JATOS writes."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not valid JSON ({error}).") from error
+    try:
+        content = [json.loads(text)]
+    except ValueError as whole:
+        try:
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError:
+            raise DataError(f"{path}: not valid JSON ({whole}).") from whole
+    found: list[dict[str, Any]] = []
+    while content:
+        part = content.pop(0)
+        if isinstance(part, list):
+            content = [*part, *content]
+        elif not isinstance(part, dict):
+            raise DataError(f"{path}: {str(part)[:60]!r} is no trial; a list of objects was needed.")
+        else:
+            inner = next((part[name] for name in ("trials", "data") if isinstance(part.get(name), list)), None)
+            found += [part] if inner is None else inner
+    return found
+
+
+def _loose(path: Path) -> pd.DataFrame:
+    """Read a table of an experiment: line breaks in quoted cells, short rows, tabs or semicolons, nameless columns."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = stream.readline()
+        separator = max("\t,;", key=header.count)
+        dtypes: dict[str, Any] = dict.fromkeys(TEXTS, str)
+        return pd.read_csv(
+            path, sep=separator, encoding="utf-8-sig", dtype=dtypes, keep_default_na=False, na_values=MISSING,
+            index_col=False, low_memory=False,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}).") from error
+
+
+def _bare(value: Any) -> str:
+    """Return an answer as text; of a list, as PsychoPy writes clicks, the last."""
+    if isinstance(value, list):
+        return str(value[-1]).strip() if value else ""
+    text = str(value).strip()
+    if text.startswith("[") and text.endswith("]"):
+        return text[1:-1].split(",")[-1].strip().strip("'\"")
+    return text
+
+
+def _spreadsheet(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Return columns under the names that Gorilla gives to those of its spreadsheet, where it does."""
+    return [name if name in frame.columns else f"Spreadsheet: {name}" for name in columns]
 
 
 def _column(
@@ -174,25 +245,31 @@ def _column(
 
 def _items(frame: pd.DataFrame, named: Sequence[str] | None, kind: Source, path: Path) -> list[str]:
     for columns in [tuple(named)] if named else kind.columns:
-        if all(name in frame.columns for name in columns):
-            return list(columns)
+        written = _spreadsheet(frame, columns)
+        if all(name in frame.columns for name in written):
+            return written
     raise DataError(
         f"{path}: no columns of the three items ({', '.join(named or kind.columns[0])}). There is: "
         f"{', '.join(map(str, frame.columns))}. Name them as `columns`: three, or one that holds a list."
     )
 
 
-def _trials(frame: pd.DataFrame, columns: list[str], answer: str) -> tuple[np.ndarray, dict[str, int]]:
+def _trials(frame: pd.DataFrame, columns: list[str], answer: str, source: str) -> tuple[np.ndarray, dict[str, int]]:
     """Choose the rows that are trials: no practice, no screens without items or answers."""
     left_out = {}
     practice = np.zeros(len(frame), dtype=bool)
-    for name in ("kind", "phase", "block", "display", "task"):
-        if name in frame.columns:
-            practice |= (
-                frame[name].astype(str).str.contains("practice|training|example", case=False, na=False).to_numpy()
-            )
+    for name in map(str, frame.columns):
+        if name in ("kind", "phase", "block", "display", "task", "part", "sender", "Spreadsheet: display"):
+            practice |= frame[name].astype(str).str.contains(PRACTICE).fillna(False).to_numpy(dtype=bool)
+        elif name.lower() in ("practice", "is_practice"):
+            practice |= frame[name].astype(str).str.strip().str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
+        elif name.endswith((".thisN", ".thisRepN")) and PRACTICE.search(name):  # a loop of PsychoPy
+            practice |= frame[name].notna().to_numpy()
     empty = frame[columns].isna().any(axis=1).to_numpy() | frame[answer].isna().to_numpy()
-    empty |= (frame[answer].astype(str).str.strip() == "").to_numpy()
+    empty |= (frame[answer].astype(str).str.strip().isin(["", "[]"])).to_numpy()
+    if source == "gorilla" and "Response Type" in frame.columns:  # also screens that were shown, and buttons to go on
+        other = frame["Response Type"].astype(str).str.strip().str.lower()
+        empty |= other.isin(["info", "action", "continue"]).to_numpy()
     for why, rows in (("practice trials", practice), ("rows without items or answer", empty & ~practice)):
         if rows.any():
             left_out[why] = int(rows.sum())
@@ -229,9 +306,35 @@ def _number(name: str, place: Mapping[str, int], path: Path) -> int:
     raise DataError(f"{path}: no stimulus {name!r}. {suggest(name, list(place)[:50])}")
 
 
-def _slots(said: list[Any], listed: list[list[str]], keys: Sequence[str], first: int, path: Path) -> np.ndarray:
+def _finder(
+    listed: list[list[str]], stimuli: Sequence[str], first: int | None, path: Path, *, sure: bool
+) -> Callable[[str], int]:
+    """Return what finds the stimulus of an item: by its name, or by its number in the table of stimuli."""
+    place = _places(stimuli)
+    names = {name for row in listed for name in row}
+    if first is None or (not sure and not all(name.removesuffix(".0").isdigit() for name in names)):
+        return lambda name: _number(name, place, path)
+    numbers = [name.removesuffix(".0") for name in names]
+    if not sure and any(place.get(number, int(number) - first) != int(number) - first for number in numbers):
+        raise DataError(
+            f"{path}: the items are numbers, and stimuli are called by numbers too. Say which is meant: first_item = "
+            f"{first} counts the rows of the table of stimuli from {first}."
+        )
+
+    def counted(name: str) -> int:
+        text = name.removesuffix(".0")
+        if not text.isdigit() or not first <= int(text) < first + len(stimuli):
+            raise DataError(
+                f"{path}: item {name!r} is none of the {len(stimuli):,} stimuli, counted from {first} in the order of "
+                f"their table."
+            )
+        return int(text) - first
+
+    return counted
+
+
+def _slots(texts: list[str], listed: list[list[str]], keys: Sequence[str], first: int, path: Path) -> np.ndarray:
     """Return which of three items each answer names: all by the name of the item, by a key, or by a slot's number."""
-    texts = [str(value).strip() for value in said]
     if keys:
         return _each([list(keys).index(text) if text in keys else -1 for text in texts], texts, listed, keys, path)
     named = [_named(text, row) for text, row in zip(texts, listed, strict=True)]
@@ -264,6 +367,8 @@ def _each(slots: list[int], texts: list[str], listed: list[list[str]], keys: Seq
 
 def _seconds(values: pd.Series, unit: float, path: Path) -> np.ndarray:
     """Read reaction times; what is no number and does not say that there is none is refused, such as 1,234."""
+    if values.dtype == object or pd.api.types.is_string_dtype(values):
+        values = values.map(_bare)
     numbers = pd.to_numeric(values, errors="coerce")
     texts = values.astype(str).str.strip()
     odd = numbers.isna() & values.notna() & ~texts.str.lower().isin(NO_TIME)
@@ -281,79 +386,15 @@ def _since_1970(values: pd.Series) -> np.ndarray:
     if numbers.notna().any():
         seconds = numbers.to_numpy(dtype=np.float64)
         return np.where(seconds > 1e11, seconds / 1000, seconds)  # milliseconds, as programs of browsers count
-    times = pd.to_datetime(values.astype(str), errors="coerce", utc=True, format="mixed")
+    times = pd.to_datetime(
+        values.astype(str).str.strip().str.replace(STAMPED, _stamp, regex=True),
+        errors="coerce",
+        utc=True,
+        format="mixed",
+    )
     return np.array([time.timestamp() if time is not pd.NaT else np.nan for time in times], dtype=np.float64)
 
 
-def assess_participants(
-    items: np.ndarray, choice: np.ndarray, participant: np.ndarray, *, reaction: np.ndarray | None = None,
-    catch: pd.DataFrame | None = None, fastest: float = TWICE,
-) -> pd.DataFrame:  # fmt: skip
-    """Assess every participant by the others, by themselves and by the clock.
-
-    Shapes: `items` (n, 3), `choice` (n,), `participant` (n,), `reaction` (n,).
-    """
-    from scipy.stats import binom, chisquare
-
-    ranks, place = np.unique(rank_triplets(items), return_inverse=True)
-    odd = items[np.arange(len(items)), choice]
-    which = (np.sort(items, axis=1) == odd[:, None]).argmax(axis=1)
-    votes = np.zeros((len(ranks), 3))
-    np.add.at(votes, (place, which), 1)
-    reaction = np.full(len(items), np.nan) if reaction is None else reaction
-    found = []
-    for name in pd.unique(pd.Series(participant)):
-        rows = np.flatnonzero(participant == name)
-        own = np.zeros((len(rows), 3))
-        index, inverse = np.unique(place[rows], return_inverse=True)
-        mine = np.zeros((len(index), 3))
-        np.add.at(mine, (inverse, which[rows]), 1)
-        others = votes[place[rows]] - mine[inverse]
-        n_others = others.sum(axis=1)
-        own[np.arange(len(rows)), which[rows]] = 1
-        shared = n_others > 0
-        agree = (own * others).sum(axis=1)[shared] / n_others[shared]
-        several = mine.sum(axis=1)
-        pairs = several * (several - 1)
-        consistent = ((mine * (mine - 1)).sum(axis=1) / np.where(pairs > 0, pairs, 1))[pairs > 0]
-        counts = np.bincount(choice[rows], minlength=3)
-        rt = reaction[rows][np.isfinite(reaction[rows])]
-        passed = (
-            catch.loc[catch["participant"] == name, "passed"]
-            if catch is not None and len(catch)
-            else pd.Series(dtype=bool)
-        )
-        found.append({
-            "participant": name, "trials": len(rows), "agreement": agree.mean() if len(agree) else np.nan,
-            "shared": len(agree), "consistency": consistent.mean() if len(consistent) else np.nan,
-            **dict(zip(("first", "second", "third"), counts / len(rows), strict=True)),
-            "slots_p": float(chisquare(counts).pvalue), "longest_run": _longest_run(choice[rows]),
-            "fast": float((rt < fastest).mean()) if len(rt) else np.nan,
-            "median_rt": float(np.median(rt)) if len(rt) else np.nan,
-            "catch": float(passed.mean()) if len(passed) else np.nan, "n_catch": len(passed),
-        })  # fmt: skip
-    table = pd.DataFrame(found)
-    typical = table["agreement"].median()
-    flags = []
-    for row in table.to_dict("records"):
-        said = []
-        n, agreement = int(row["shared"]), row["agreement"]
-        middle = (1 / 3 + max(typical, 1 / 3)) / 2
-        guessing = binom.cdf(round(agreement * n), n, max(typical, 1 / 3)) < LEVEL if n >= 30 else False
-        if guessing and agreement < middle:
-            said.append("agrees with the others as by chance")
-        if row["slots_p"] < LEVEL and max(abs(row[slot] - 1 / 3) for slot in ("first", "second", "third")) > 0.1:
-            said.append("prefers a slot")
-        if row["fast"] > 0.1:
-            said.append("answers faster than anybody can look")
-        if row["longest_run"] >= RUN:
-            said.append(f"gave one slot {row['longest_run']} times in a row")
-        if row["n_catch"] >= 2 and row["catch"] < 0.75:
-            said.append("fails catch trials")
-        flags.append("; ".join(said))
-    return table.assign(flags=flags)
-
-
-def _longest_run(choice: np.ndarray) -> int:
-    edges = np.flatnonzero(np.diff(choice)) + 1
-    return int(np.diff(np.r_[0, edges, len(choice)]).max()) if len(choice) else 0
+def _stamp(match: re.Match[str]) -> str:
+    day, hour, minute, second, part, zone = match.groups()
+    return f"{day} {hour}:{minute}:{second}{part or ''}{(zone or '').strip()}"

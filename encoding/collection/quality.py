@@ -12,7 +12,7 @@ import pandas as pd
 from ..core import DataError, Judgments
 from ..core.judgments import OUTCOMES
 from ..numerics.triplet_ranks import rank_triplets
-from .people import assess_participants
+from .participants import assess_participants
 
 LEVEL = 1e-3  # of significance at which something is pointed out
 LEAST = 0.03  # deviation of a share from what it should be that is worth pointing out
@@ -182,7 +182,9 @@ def _assess(judgments: Judgments, rows: np.ndarray, name: str, extra: Mapping[st
     ceiling = noise_ceiling(judgments.items[rows], choice, **shown)
     times = _presentations(judgments.items[rows], choice, None, named)[3]
     mass = extra["mass"][rows] if "mass" in extra else np.array([])
-    drift, drift_p = _drift(judgments.items[rows], choice, {key: values[rows] for key, values in extra.items()}, named)
+    drift, drift_p = drift_of(
+        judgments.items[rows], choice, {key: values[rows] for key, values in extra.items()}, named
+    )
     return Quality(
         name, outcomes, slot_use(choice, judgments.probabilities[rows]), ceiling, pairs, per_triplet,
         float(np.nanmedian(mass)) if np.isfinite(mass).any() else float("nan"),
@@ -400,7 +402,7 @@ def _most_refused(judgments: Judgments, rows: np.ndarray, most: int = 10) -> tup
     return tuple((judgments.stimuli[k], int(lost[k]), int(total[k])) for k in order if lost[k])
 
 
-def _drift(
+def drift_of(
     items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray], who: np.ndarray | None
 ) -> tuple[pd.DataFrame, float]:
     """Cut the answers, in the order of time, into parts of equal numbers, and compare them."""

@@ -27,11 +27,17 @@ REASONING = re.compile(
 )
 # Templates that open the block themselves leave only its end in the reply.
 REASONED = re.compile(r"\A.*(?:</(?:think|thinking|thought|reasoning)\s*>|\[/THINK\]|\u25c1/think\u25b7)", re.I | re.S)
-CHANNEL = re.compile(r"<\|start\|>assistant|<\|[a-z_]+\|>(?:final)?")
+CHANNEL = re.compile(r"</s>|<end_of_turn>|<eos>|<\|start\|>assistant|<\|[a-z_]+\|>(?:final)?")
 DECLINED = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii", "sensitive"}
 KEYS = {"answer", "choice", "odd", "odd_one_out", "odd_one", "label", "letter", "option", "video", "response", "result"}
 MOST_MASS = 1.001  # above this the numbers are no probabilities
 LONGEST = 100_000  # characters of a reply that are searched and kept
+# Words with which a model takes back what it said before.
+SECOND_THOUGHTS = re.compile(
+    r"\b(?:wait|actually|correction|scratch that|on second thoughts?|let me (?:re|think)\w*|hmm+|no[,.;:])"
+    r"\s*(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Malformed(ValueError):  # noqa: N818
@@ -181,14 +187,25 @@ def _stated(said: str, prompt: Prompt) -> tuple[set[int], str]:
     if prompt.sentence:
         pattern = re.compile(prompt.sentence, re.IGNORECASE)
         return _last(said, [(m.start(), _slot(m[1], prompt.labels)) for m in pattern.finditer(said)]), missing
-    statement, line = _patterns(prompt.labels)
+    statement, line, listed, alone = _patterns(prompt.labels)
     found = [(m.start(), _slot(next(filter(None, m.groups())), prompt.labels)) for m in statement.finditer(said)]
     found += [(place, slot) for place, slot in _in_json(said, prompt.labels)]
-    if slots := _last(said, found):
-        return slots, missing
-    # A line that begins with a label, as in "C) the dog": one such label only, since a list of all is no answer.
-    begun = {_slot(next(filter(None, m.groups())), prompt.labels) for m in line.finditer(said)} - {-1}
-    return (begun, missing) if len(begun) == 1 else (set(), missing)
+    slots = _last(said, found)
+    place = max((place for place, slot in found if slot >= 0), default=0)
+    if not slots:
+        # A line that begins with a label, as in "C) the dog": one such label only, since a list of all is no answer.
+        begun = [(m.start(), _slot(next(filter(None, m.groups())), prompt.labels)) for m in line.finditer(said)]
+        slots = {slot for _, slot in begun} - {-1}
+        if len(slots) != 1:
+            return set(), missing
+        place = begun[-1][0]
+        rest = said[place:].split("\n", 1)[0]
+        if {_slot(next(filter(None, m.groups())), prompt.labels) for m in listed.finditer(rest)} - slots - {-1}:
+            return set(), "several answers in one line"
+    after = SECOND_THOUGHTS.search(said, place + 1)
+    if after and {_slot(word, prompt.labels) for word in alone.findall(after["rest"])} - slots - {-1}:
+        return set(), "an answer that is taken back"
+    return slots, missing
 
 
 def _last(said: str, found: list[tuple[int, int]]) -> set[int]:
@@ -210,16 +227,16 @@ def _slot(word: str, labels: Sequence[str]) -> int:
 
 
 @lru_cache(maxsize=64)
-def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Compile what states an answer, and what begins a line with a label."""
+def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Compile what states an answer, begins a line with a label, lists a label among others, and any label."""
     one = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
     mark = r"[\s*_\"'`(\[{]*"
     label = rf"{mark}(?:(?:option|video|choice|item|clip|caption|letter|label)\s+{mark})?({one})"
     # What may follow: the end, punctuation, or a reason. Not a noun, of which "A" would be the article.
     # And no second label, as in "A, B".
     end = (
-        rf"(?![\w'\u2019])(?![*_\"'`)\]}}]*\s*,\s*(?:and\s+|or\s+)?{mark}(?:{one})(?![\w'\u2019]))"
-        r"(?=[*_\"'`)\]}]*\s*"
+        rf"(?![\w'\u2019])(?![*_\"'`)\]}}]*\s*(?:[,/&]|\band\b|\bor\b)\s*(?:and\s+|or\s+)?{mark}(?:{one})(?![\w'\u2019]))"
+        r"(?=\)\s|[*_\"'`)\]}]*\s*"
         r"(?:$|[.,;:!\n(\u2013\u2014-]|because\b|since\b|as\b|is\b|stands\b|does\b|\\))"
     )
     odd = r"(?:odd(?:[ -](?:one|man))?(?:[ -]out)?|outlier|different one|one that (?:does not|doesn't) (?:fit|belong))"
@@ -230,6 +247,8 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]
         rf"|(?i:\bi(?:'d|'ll| would| will)?\s+(?:choose|pick|select|go with|say)){_sensitive(label)}{end}"
         rf"|\b({one})[*_\"'`)\]]*\s+(?i:is|stands|would be|must be)\s+(?i:the\s+|clearly\s+|an?\s+)*"
         rf"(?i:{odd}|apart\b|out\b)"
+        rf"|(?i:\bfinal\s*[:=]){_sensitive(label)}{end}"
+        rf"|(?i:<answer>){_sensitive(label)}[^<]*(?i:</answer>)"
         rf"|\\boxed\{{\s*(?:\\(?:text|mathrm|mathbf|textbf)\{{\s*)?\(?({one})\)?\s*\}}"
     )
     noun = r"(?:(?i:option|video|choice|item|clip|caption|letter|label)\s+)"
@@ -237,9 +256,13 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]
         rf"^[\s*_>#\"'`]*[(\[]?({one})[)\].:][*_\"'`]*(?=\s|$)"
         rf"|^[\s*_>#\"'`]*{noun}[*_\"'`(]*({one})(?![\w'\u2019])(?=[)*_\"'`]*\s*(?:$|[.,;:!\n(\u2013\u2014-]))"
         rf"|^[\s>#]*\*\*[(]?({one})[)]?[.:]?\*\*"
-        rf"|^[\s>#]*[*_\"'`(\[]*({one})[*_\"'`)\]]*\s*(?:[\u2013\u2014-]\s|because\b|since\b|$)"
+        rf"|^[\s>#]*[*_\"'`(\[]*({one})[*_\"'`)\]]*\s*(?:[\u2013\u2014-]\s|,?\s*because\b|,?\s*since\b|$)"
     )
-    return re.compile(statement), re.compile(line, re.MULTILINE)
+    listed = rf"[(\[]?({one})[)\]:](?=\s|$)|[.;]\s*{noun}?({one})(?=[.;]|$)|\bor\s+{mark}({one})(?![\w'\u2019])"
+    return (
+        re.compile(statement), re.compile(line, re.MULTILINE), re.compile(listed),
+        re.compile(rf"(?<![\w'\u2019])({one})(?![\w'\u2019])"),
+    )  # fmt: skip
 
 
 def _sensitive(label: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..core import DataError, Judgments, Provenance
-from ..io.atomic import atomic_file
+from ..io.atomic import atomic_file, write_text
 from ..io.judgments.answers import AnswerStore
 from ..io.judgments.files import read_judgments
 from ..io.judgments.triplets import read_triplets
@@ -121,10 +121,21 @@ def export_collection(
             if wanted in ("", source.annotator):
                 folder = opened.collection.folder / "export" / file_name(source.annotator)
                 written[str(folder)] = export(source, folder, soft=soft, average=average)
+                written[str(folder)] |= _write_participants(opened, source.annotator, folder)
     if not written:
         raise DataError(f"{opened.collection.folder / STORE}: no answers of {name or 'anybody'} yet.")
     _write_pictures(opened)
     return written
+
+
+def _write_participants(opened: Opened, name: str, folder: Path) -> dict[str, int]:
+    """Write a row per participant: quality, why left out, and what is known about them."""
+    annotator = opened.annotator(name)
+    if not isinstance(annotator, TableAnnotator) or not any(annotator.answers.participant):
+        return {}
+    table = annotator.participants()
+    write_text(folder / "participants.tsv", table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"))
+    return {"participants.tsv": len(table)}
 
 
 def _write_pictures(opened: Opened) -> None:
@@ -194,7 +205,8 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
     columns = {key: np.concatenate(values) for key, values in (extra | {"participant": who}).items()}
     found = write_quality(
         path, Judgments.concat(parts), extra=columns,
-        costs=status(opened), facts=_facts(opened), warnings=[*conventions(opened), *changed_models(opened)],
+        costs=status(opened), facts=_facts(opened),
+        warnings=[*conventions(opened), *changed_models(opened), *unknown_participants(opened)],
     )  # fmt: skip
     return path, found
 
@@ -232,6 +244,23 @@ def changed_models(opened: Opened) -> list[str]:
                     for model, fingerprint, n, first, _ in served[:5]
                 )
                 said.append(f"{source.annotator}: {len(served)} models or fingerprints answered: {listed}.")
+    return said
+
+
+def unknown_participants(opened: Opened) -> list[str]:
+    """Warn of participants that a table about participants does not know, and say who is left out."""
+    said = []
+    for settings in opened.collection.annotators:
+        if not isinstance(settings, Table) or not settings.demographics:
+            continue
+        annotator = opened.annotator(name_of(settings))
+        table = annotator.about if isinstance(annotator, TableAnnotator) else None
+        if table is None:
+            continue
+        unknown = table.loc[table.drop(columns="participant").isna().all(axis=1), "participant"].tolist()
+        if unknown:
+            said.append(f"{settings.demographics}: {len(unknown)} of {len(table)} participants are not in it: "
+                        f"{', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}.")  # fmt: skip
     return said
 
 

@@ -53,6 +53,8 @@ class RunStatus:
         For outcome and detail of answers that are not valid: how many there were in this run, and the first reply.
     seconds : float
         Time that asking took in this run, without the time to get ready.
+    lessons : tuple of str
+        How requests were adapted to a server that did not take them as they were.
 
     Examples
     --------
@@ -73,6 +75,7 @@ class RunStatus:
     reason: str = ""
     reasons: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     seconds: float = 0.0
+    lessons: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -271,6 +274,9 @@ class _Run:
                     except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                         lost = f"{len(self._waiting)} answers are lost and will be asked again"
                         raise DataError(f"{self._store.path}: cannot be written ({error}); {lost}.") from error
+        self.progress.lessons = getattr(self._annotator, "lessons", ())
+        if self.progress.lessons:
+            self._store.note(self._run, {**notes, "versions": versions(), "adapted": self.progress.lessons})
         self._store.counts(self._setting)  # sums are kept, so that status need not read everything
         self.progress.reason = self._stop or "finished"
         self._report()

@@ -20,7 +20,7 @@ from ..numerics.triplet_ranks import pair_counts
 from .baselines import Colours, Words
 from .budget import Budget
 from .contents import choose
-from .designs import LATEST, Design, make_plan, read_listed
+from .designs import LATEST, Design, make_plan, read_listed, read_trained
 from .openai import OpenAI
 from .ratings_judge import Cosine
 from .runner import Asking
@@ -289,8 +289,9 @@ def plan_collection(
     listed, inputs = read_listed(collection.design, names, collection.base)
     folder = collection.folder / "plan"
     plan = make_plan(
-        collection.design, names, seed=collection.seed, listed=listed, version=_version(folder, collection)
-    )
+        collection.design, names, seed=collection.seed, listed=listed, version=_version(folder, collection),
+        trained=read_trained(collection.design, names, collection.base),
+    )  # fmt: skip
     save(plan, folder)
     opened = Opened(collection, plan, what)
     summary = summarize(opened)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from annotated_types import Interval
 
 from ..core import ConfigError, DataError, Plan, Provenance, digest, fingerprint
 from ..core.settings import NotNegative, OneOf, Rule, Text, settings
@@ -19,7 +20,8 @@ from ..numerics.triplet_ranks import counterbalance
 from .computed import similarities
 from .contents import Contents
 from .designs import Design, splits_of
-from .people import ODD, SOURCES, Answers, assess_participants, read_answers, read_people
+from .participants import assess_participants, read_demographics, status_of
+from .people import ODD, SOURCES, Answers, read_answers, read_people
 from .trials import Answer, Ledger, Trial
 
 CONVENTIONS = ("last", "first", "named")
@@ -63,6 +65,15 @@ class Table:
     """Column of the time that it took (s; milliseconds in programs of browsers); a usual name if left out."""
     answered: str = ""
     """Column of when it was; a usual name if left out."""
+    first_item: Annotated[int, Interval(ge=0, le=1)] | None = None
+    """Items are numbers of rows of the table of stimuli, counted from 0 or from 1. Left out: they are names; in tables
+    of the source "things" they are numbers from 1."""
+    demographics: str = ""
+    """Table about the participants, such as Prolific's export of demographic data."""
+    demographics_id: str = ""
+    """Its column of who it is about; a usual name if left out."""
+    excluded_status: tuple[Text, ...] = ("REJECTED", "RETURNED", "TIMED-OUT")
+    """Status in that table whose participants weigh nothing."""
     exclude: tuple[str, ...] = ()
     """Participants whose answers are kept but weigh nothing."""
     exclude_flagged: bool = False
@@ -97,14 +108,18 @@ class Table:
             Ready to be asked.
         """
         path = Path(base) / self.file
-        return TableAnnotator(self, self._read(path, contents.stimuli), _fingerprint(path), contents.stimuli)
+        answers = self._read(path, contents.stimuli)
+        about = None
+        if self.demographics:
+            about = read_demographics(Path(base) / self.demographics, answers.participant, self.demographics_id)
+        return TableAnnotator(self, answers, _fingerprint(path), contents.stimuli, about)
 
     def _read(self, path: Path, stimuli: Sequence[str]) -> Answers:
         if self.source != "table" or self.odd == "named":
             usual = self.columns == COLUMNS and self.source != "table"
             names = {"columns": None if usual else self.columns, "odd": self.column, "participant": self.participant,
                      "reaction_time": self.reaction_time, "answered": self.answered}  # fmt: skip
-            return read_answers(path, stimuli, self.source, names, self.keys)
+            return read_answers(path, stimuli, self.source, names, self.keys, self.first_item)
         self._require_no_other_answer(path)
         items, _ = read_triplets(path, stimuli, columns=self.columns)
         odd = items[:, 2 if self.odd == "last" else 0]
@@ -140,9 +155,12 @@ class TableAnnotator:
     Shapes: `repeat` (n_rows,).
     """
 
-    def __init__(self, settings: Table, answers: Answers, key: str, stimuli: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Table, answers: Answers, key: str, stimuli: Sequence[str], about: pd.DataFrame | None = None
+    ) -> None:
         self.name, self.batch, self.concurrency, self.free = settings.name, 4096, 1, True
         self.answers, self._settings, self._stimuli = answers, settings, tuple(stimuli)
+        self.about = about  # what is known about participants
         self._identity: dict[str, Any] = {"kind": "table", "file": key, "odd": settings.odd, "column": settings.column}
         # Named only where they are used, so that answers of earlier versions keep their key.
         if settings.source != "table":
@@ -151,6 +169,8 @@ class TableAnnotator:
             self._identity["columns"] = list(settings.columns)
         if settings.keys:
             self._identity["keys"] = list(settings.keys)
+        if settings.first_item is not None:
+            self._identity["first_item"] = settings.first_item
         self._rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         self.repeat = np.zeros(len(answers.items), dtype=np.int64)
         for row, triplet in enumerate(np.sort(answers.items, axis=1).tolist()):
@@ -168,16 +188,35 @@ class TableAnnotator:
         return Plan(self._stimuli, items, self.repeat, split, Provenance("people/1", how, {}, seed))
 
     def excluded(self) -> np.ndarray:
-        """Return which rows weigh nothing: those of excluded or flagged participants, too fast or too slow."""
+        """Return which rows weigh nothing: those of participants who are left out, too fast or too slow."""
         who, rt = np.array(self.answers.participant, dtype=str), self.answers.reaction
-        names = set(self._settings.exclude)
-        if self._settings.exclude_flagged and any(self.answers.participant):
-            table = self.quality()
-            names |= set(table.loc[table["flags"] != "", "participant"])
-        out = np.isin(who, sorted(names))
+        out = np.isin(who, sorted(self.left_out()))
         if self._settings.fastest:
             out |= rt < self._settings.fastest
         return out | (rt > self._settings.slowest) if self._settings.slowest else out
+
+    def left_out(self, quality: pd.DataFrame | None = None) -> dict[str, str]:
+        """Return whose answers weigh nothing, and why."""
+        settings = self._settings
+        found = dict.fromkeys(settings.exclude, "named in exclude")
+        if self.about is not None:
+            bad = {status.upper() for status in settings.excluded_status}
+            for name, status in zip(self.about["participant"], status_of(self.about), strict=True):
+                if status in bad:
+                    found.setdefault(name, f"status {status}")
+        if settings.exclude_flagged and any(self.answers.participant):
+            table = self.quality() if quality is None else quality
+            flagged = table[table["flags"] != ""]
+            for name, flags in zip(flagged["participant"], flagged["flags"], strict=True):
+                found.setdefault(name, flags)
+        return found
+
+    def participants(self) -> pd.DataFrame:
+        """Return a row per participant: quality, why left out ("" if not), and what is known about them."""
+        table = self.quality()
+        out = self.left_out(table)
+        table = table.assign(left_out=[out.get(name, "") for name in table["participant"]])
+        return table if self.about is None else table.merge(self.about, on="participant", how="left")
 
     def quality(self) -> pd.DataFrame:
         """Assess every participant."""

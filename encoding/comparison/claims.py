@@ -77,7 +77,7 @@ def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None 
     -------
     pandas.DataFrame
         One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and
-        the false discovery rate over all regions and pairs (q); the verdict goes by q.
+        the false discovery rate over all regions (of its atlas and level) and pairs (q); the verdict goes by q.
 
     Examples
     --------
@@ -180,8 +180,9 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     pandas.DataFrame
         One row per region: "best" (the named space, or empty), "leading" (the largest U, named or not) with its "u",
         "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over
-        all regions, by which a space is named, "p_chance" (of the leading space against chance, corrected for all
-        regions and spaces), the verdict ("best", "no difference that these data can show", "not tested") and a note.
+        all regions of its atlas and level, by which a space is named, "p_chance" (of the leading space against chance,
+        corrected for all regions and spaces), the verdict ("best", "no difference that these data can show", "not
+        tested") and a note.
 
     Examples
     --------
@@ -206,7 +207,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=0, kind="stable")
     lead = estimate(kernels[order[0], np.arange(n_places)] - kernels[order[1], np.arange(n_places)])
     low, high = lead.interval()
-    q = discovery_rates(p)
+    q = rates_of_divisions(pd.DataFrame([place[:2] for place in tests.places], columns=KEYS[1:3]).assign(p=p))
     rows = []
     for place in range(n_places):
         first, second = there[order[0, place]], there[order[1, place]]
@@ -380,16 +381,21 @@ def _from_0(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Add q over all regions and pairs of each claim, and the verdict by it."""
+    """Add q over all regions and pairs of each claim and division of the brain, and the verdict by it."""
     if not len(table):
         return table
-    p, value, q = table["p"].to_numpy(float), table["value"].to_numpy(float), np.full(len(table), np.nan)
-    for claim in table["claim"].unique():
-        rows = (table["claim"] == claim).to_numpy()
-        q[rows] = discovery_rates(p[rows])
+    value, q = table["value"].to_numpy(float), rates_of_divisions(table, ["claim"])
     verdict = np.where(q <= level, np.where(value > 0, AHEAD, BEHIND), NO_DIFFERENCE)
     verdict = np.where(np.isfinite(q), verdict, NOT_TESTED)
     return table.assign(q=q, verdict=verdict)
+
+
+def rates_of_divisions(table: pd.DataFrame, more: Sequence[str] = ()) -> np.ndarray:
+    """Turn column p into false discovery rates, over the rows of one atlas and level, (n_rows,)."""
+    p, q = table["p"].to_numpy(float), np.full(len(table), np.nan)
+    for rows in table.groupby(["atlas", "level", *more], sort=False, dropna=False).indices.values():
+        q[rows] = discovery_rates(p[rows])
+    return q
 
 
 def _place(tests: SpaceTests, place: int) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from scipy import stats
 
 from ..core import AlignmentError, DataError
 from ..numerics.shared_variance import Estimate, estimate, over_participants
-from ..numerics.significance import discovery_rates
 from .claims import (
     ABOVE_0,
     AHEAD,
@@ -22,6 +21,7 @@ from .claims import (
     NOT_FROM_0,
     NOT_TESTED,
     POPULATION,
+    rates_of_divisions,
     verdict_table,
 )
 from .space_tests import BEYOND, NUISANCE, SpaceTests
@@ -200,9 +200,7 @@ def group_claims(
         notes = "; ".join([note, *(of_spaces[name] for name in (space, versus) if name in of_spaces)])
         rows += _rows(first, (claim, space, versus), kernels, average, level, notes)
     table = pd.DataFrame(rows, columns=GROUP_CLAIMS)
-    for claim in ("above 0", "difference", "beyond"):
-        inside = (table["claim"] == claim).to_numpy()
-        table.loc[inside, "q"] = discovery_rates(table.loc[inside, "p"].to_numpy(float))
+    table["q"] = rates_of_divisions(table, ["claim"])
     said = zip(table["claim"], table["value"], table["q"], strict=True)
     return table.assign(verdict=[_word(claim, value, q, level) for claim, value, q in said])
 
@@ -301,7 +299,7 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
     lead = average([kernels[best, place] - kernels[second, place] for kernels in single])
     low, high = lead.interval()
     own = [verdict_table(one) for one in tests]
-    q = discovery_rates(p)
+    q = rates_of_divisions(pd.DataFrame([where[:2] for where in first.places], columns=PLACE[:2]).assign(p=p))
     rows = []
     for at, where in enumerate(first.places):
         if not known[at]:

@@ -281,7 +281,7 @@ def learn(
     """
     base, folder, related = Path(base), Path(folder), related or {}
     # Participants that start together want the same embedding: one learns it, and the others load it.
-    sweeping = tuple((folder, f"{source.name}{end}") for end in WRITTEN)
+    sweeping = (*((folder, f"{source.name}{end}") for end in WRITTEN), (folder / f"{source.name}_files", "*"))
     with locked(folder, source.name, sweeping=sweeping):
         return _learn(source, base, folder, device=device, workers=workers, related=related, progress=progress)
 

@@ -31,7 +31,7 @@ class Loopback:
         self._writers = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 26)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 30)
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/v1"
         return self
@@ -135,10 +135,11 @@ def mixed_faults(share):
     return fault
 
 
-async def serve(latency, faults):
+async def serve(latency, faults, *, fixed=False):
     """Run on its own until the standard input is closed; the address is the first line of the output."""
     fault = mixed_faults(faults) if faults else None
-    async with Loopback(by_hash, latency=latency, fault=fault) as server:
+    answer = (lambda _: {"content": "A", "logprobs": [("A", -0.1)]}) if fixed else by_hash
+    async with Loopback(answer, latency=latency, fault=fault) as server:
         server.heads = deque(maxlen=1)
         sys.stdout.write(server.url + "\n")
         sys.stdout.flush()
@@ -149,5 +150,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--faults", type=float, default=0.0)
+    parser.add_argument("--fixed", action="store_true")
     options = parser.parse_args()
-    asyncio.run(serve(options.latency, options.faults))
+    asyncio.run(serve(options.latency, options.faults, fixed=options.fixed))

@@ -334,7 +334,9 @@ def test_page_of_trials_and_soft_and_averaged_files(tmp_path, capsys):
 
 def test_power_and_the_next_round(tmp_path, capsys):
     config = write(
-        tmp_path, COSINE + "temperature = 0.1\n", **{"subset = 4": "subset = 0", "repeated = 5": "repeated = 0"}
+        tmp_path,
+        COSINE + "temperature = 0.02\n",
+        **{"subset = 4": "subset = 0", "repeated = 5": "repeated = 0", "n_triplets = 120": "n_triplets = 900"},
     )
     frames = [pd.read_csv(tmp_path / name, sep="\t") for name in ("stimuli.tsv", "ratings.tsv")]
     for name, frame in zip(("stimuli.tsv", "ratings.tsv"), frames, strict=True):
@@ -348,12 +350,47 @@ def test_power_and_the_next_round(tmp_path, capsys):
     assert main(["collect", "run", "--config", config]) == 0
     assert main(["collect", "next", "--config", config, "--most", "50"]) == 0
     table = pd.read_csv(tmp_path / "out" / "next.tsv", sep="\t")
-    assert len(table) == 120 + 50
+    assert len(table) == 900 + 50
     asked = load(tmp_path / "out" / "plan")
     names = np.sort(np.array(asked.stimuli)[asked.items], axis=1).tolist()
-    rows = np.sort(table.to_numpy().astype(str), axis=1).tolist()
-    assert sorted(rows[:120]) == sorted(names)
-    assert not {tuple(row) for row in rows[120:]} & {tuple(row) for row in names}
+    rows = np.sort(table[["item_1", "item_2", "item_3"]].to_numpy().astype(str), axis=1).tolist()
+    assert sorted(rows[:900]) == sorted(names)
+    assert not {tuple(row) for row in rows[900:]} & {tuple(row) for row in names}
+    assert (table["split"] == "train").tolist() == [*[False] * 900, *[True] * 35, *[False] * 15]
+    # The next round: what was chosen is for training.
+    text = (
+        Path(config)
+        .read_text(encoding="utf-8")
+        .replace("n_triplets = 900", 'kind = "file"\nfile = "out/next.tsv"\nvalidation = 0.25')
+    )
+    Path(config).write_text(text, encoding="utf-8")
+    assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+    plan = load(tmp_path / "out" / "plan")
+    triplets = [tuple(row) for row in np.sort(np.array(plan.stimuli)[plan.items], axis=1).tolist()]
+    chosen = {tuple(row) for row in rows[900:935]}
+    assert {int(plan.split[k]) for k, triplet in enumerate(triplets) if triplet in chosen} == {0}
+    assert 0.25 < (plan.split > 0).mean() < 0.45
+    assert main(["collect", "run", "--config", config]) == 0
+
+
+def test_what_a_server_does_not_take_is_said_when_planning(tmp_path, capsys):
+    from test_servers import error, reply, serving
+
+    def answer(request):
+        if "temperature" in request:
+            return 400, error("Unsupported value: 'temperature' does not support 0 with this model."), {}
+        if request["messages"][0]["role"] == "system":
+            return 400, error("System role not supported"), {}
+        return 200, reply("B"), {}
+
+    with serving(answer) as (url, _):
+        config = write(tmp_path, MODEL.format(url=url).replace("captions-letter", "captions-text"), show="captions")
+        assert main(["collect", "plan", "--config", config]) == 0
+        out = capsys.readouterr().out
+        assert "adapted         no temperature; the system message is put before the first question" in out
+        assert "20 trials asked (20 valid)" in out
+        assert main(["collect", "run", "--config", config]) == 0
+    assert "adapted to the server: no temperature" in capsys.readouterr().out
 
 
 def test_a_model_that_changes_under_its_name_is_pointed_out(tmp_path, capsys):

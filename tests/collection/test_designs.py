@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,6 +150,28 @@ def test_order_of_a_file_is_forgotten(tmp_path):
     shuffled = make_plan(design, NAMES, listed=rng.permuted(rows, axis=1)[rng.permutation(len(rows))])
     assert plan_bytes(shuffled) == plan_bytes(plan)
     assert list(inputs) == ["train_90.txt"]
+
+
+def test_triplets_that_were_not_chosen_by_chance_are_for_training(tmp_path):
+    from encoding.collection.designs import read_trained
+
+    rng = np.random.default_rng(0)
+    rows = np.array([rng.choice(len(NAMES), 3, replace=False) for _ in range(300)])
+    frame = pd.DataFrame(np.array(NAMES)[rows], columns=["item_1", "item_2", "item_3"])
+    frame["split"] = np.where(np.arange(300) < 150, "train", "")
+    frame.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    design = Design(kind="file", file="t.tsv", test=0.3, validation=0.3)
+    listed, _ = read_listed(design, NAMES, tmp_path)
+    plan = make_plan(design, NAMES, listed=listed, trained=read_trained(design, NAMES, tmp_path))
+    first = np.isin(rank_triplets(plan.items), rank_triplets(rows[:150]))
+    assert (plan.split[first] == 0).all()
+    free = make_plan(design, NAMES, listed=listed)
+    assert np.array_equal(plan.items, free.items)
+    assert np.array_equal(plan.split[~first], free.split[~first])
+    assert 0.5 < (plan.split[~first] > 0).mean() < 0.7
+    frame.assign(split="odd").to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    with pytest.raises(DataError, match="split 'odd'"):
+        read_trained(design, NAMES, tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".txt", ".tsv", ".csv", ".parquet"])

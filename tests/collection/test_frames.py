@@ -308,3 +308,30 @@ def test_whole_videos_are_sent_as_models_want_them(tmp_path, media):
             data = [Path(unquote(urlsplit(url).path)).read_bytes() for url in urls]
         found = tuple(clips[content] for content in data)
         assert any(tuple(3 if i == 4 else i for i in row) == found for row in wanted)
+
+
+def test_large_requests_wait_for_room_in_memory(tmp_path, monkeypatch):
+    """Of requests that take a megabyte each, no more are under way than there is room for; each is sent once."""
+    from test_runner import Serving
+
+    from encoding.collection import Design, OpenAI, choose, collect, make_plan, of_frames, openai
+    from encoding.io.judgments.answers import AnswerStore
+
+    names = [f"c{k}" for k in range(6)]
+    for name in names:
+        (tmp_path / f"{name}.jpg").write_bytes(name.encode() * 131_072)
+    contents = of_frames(names, {name: [(tmp_path / f"{name}.jpg", name)] for name in names})
+    plan = make_plan(Design(n_triplets=20), names)
+    most = []
+    for room in (1 << 29, 3_000_000, 1):
+        monkeypatch.setattr(openai, "MOST_UNDER_WAY", room)
+        with (
+            Serving(lambda _: {"content": "A", "logprobs": [("A", -0.1)]}, latency=0.02) as server,
+            AnswerStore(tmp_path / f"{room}.sqlite") as store,
+        ):
+            annotator = OpenAI("toy", "frames-letter", url=server.url, concurrency=16).open(contents)
+            found = collect(plan, choose(plan, contents), contents, annotator, store)
+        assert found.outcomes["valid"] == server.n_requests == 20
+        most.append(server.most_under_way)
+    assert most[0] > 2
+    assert most[1:] == [2, 1]

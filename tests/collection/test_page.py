@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from browser import CHROMIUM, chromium
+from browser import CHROMIUM, assert_quiet, chromium, shoot, start
 from test_command import COSINE, write
 from test_servers import serving
 
@@ -199,6 +200,67 @@ def test_simulated_participants_are_read_back_and_the_bad_ones_flagged(tmp_path,
 
     pairs = repeat_agreement(items, good["choice"].to_numpy(), who=good["participant"].astype(str).to_numpy())[1]
     assert pairs.share == pytest.approx((p**2).sum(axis=1).mean(), abs=0.06)
+
+
+def clips(folder, n=4):
+    """Clips of one colour each, as browsers play them, and a plan of all their triplets."""
+    import av
+    from PIL import Image
+
+    for k in range(n):
+        with av.open(str(folder / f"{k}.webm"), "w") as container:
+            stream = container.add_stream("libvpx", rate=8)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for _ in range(8):
+                image = Image.new("RGB", (64, 48), (60 * k, 90, 200 - 60 * k))
+                container.mux(stream.encode(av.VideoFrame.from_image(image)))
+            container.mux(stream.encode())
+    (folder / "s.tsv").write_text("stimulus\tpath\n" + "".join(f"v{k}\t{k}.webm\n" for k in range(n)), encoding="utf-8")
+    (folder / "c.toml").write_text(
+        '[stimuli]\ntable = "s.tsv"\nshow = "frames"\nn_frames = 2\n[design]\nkind = "full"\n'
+        '[[annotator]]\nkind = "colours"\n[collect]\nfolder = "out"\n', encoding="utf-8",
+    )  # fmt: skip
+    assert main(["collect", "plan", "--config", str(folder / "c.toml"), "--dry-run", "0"]) == 0
+    return str(folder / "c.toml")
+
+
+@browsing
+def test_pictures_and_videos_are_seen_before_the_clock_runs(tmp_path):
+    config = clips(tmp_path)
+    pages = {}
+    for show in ("pictures", "videos"):
+        pages[show] = tmp_path / f"{show}.html"
+        options = ["--trials", "4", "--practice", "0", "--catch", "0", "--show", show, "--output", str(pages[show])]
+        assert main(["collect", "page", "--config", config, *options]) == 0
+    ready = {
+        "pictures": "[...document.images].every((i) => i.complete && i.naturalWidth === 64)",
+        "videos": "[...document.querySelectorAll('video')].every((v) => v.readyState >= 2 && v.muted && v.loop)",
+    }
+    tags = {"pictures": "img", "videos": "video"}
+    accessible = (Path(__file__).parents[1] / "accessible.js").read_text(encoding="utf-8")
+
+    async def look():
+        for show, page in pages.items():
+            async with chromium(tmp_path / f"profile-{show}") as tab:
+                await start(tab, f"{page.as_uri()}?participant=eva", "document.readyState === 'complete'", 1000, 640)
+                assert await tab.run(accessible) == []
+                await tab.click("#next")
+                await tab.until("shown && shown.since !== null")
+                assert await tab.run(f"document.querySelectorAll('#items {tags[show]}').length") == 3
+                assert await tab.run(ready[show])
+                assert await tab.run(accessible) == []
+                pixels = await shoot(tab, tmp_path / "pictures", f"page_{show}")
+                names = await tab.run("shown.trial.items")
+                boxes = [await tab.centre(f"[data-slot='{slot}'] {tags[show]}") for slot in range(3)]
+                for name, (x, y) in zip(names, boxes, strict=True):  # each in its place, in its colour
+                    k = int(name[1:])
+                    assert np.abs(pixels[int(y), int(x)] - (60 * k, 90, 200 - 60 * k)).max() < 25
+                await tab.press("3")
+                await tab.until("state.place === 1")
+                assert await tab.run("state.rows[0].slot") == 2
+                assert_quiet(tab, page)
+
+    asyncio.run(look())
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from encoding.collection import (
     repeat_agreement,
     slot_use,
 )
-from encoding.collection.people import assess_participants
+from encoding.collection.participants import assess_participants
 from encoding.collection.quality import chance_ceiling, noise_ceiling
 from encoding.collection.quality_report import write_quality
 from encoding.core import DataError, Judgments
@@ -236,7 +236,7 @@ def test_participants_who_guess_prefer_a_slot_or_do_not_look_are_flagged():
     rng = np.random.default_rng(0)
     triplets = np.array([rng.permutation(20)[:3] for _ in range(150)])
     rows = []
-    for name in ("a", "b", "c", "d", "guesses", "biased", "lapses"):
+    for name in ("a", "b", "c", "d", "guesses", "biased", "lapses", "tires"):
         shown = np.array([rng.permutation(three) for three in triplets])
         p = np.exp(2.5 * STRENGTH[shown])
         p /= p.sum(axis=1, keepdims=True)
@@ -247,6 +247,8 @@ def test_participants_who_guess_prefer_a_slot_or_do_not_look_are_flagged():
         reaction = rng.gamma(5, 0.4, 150)
         if name == "lapses":
             choice[60:100], reaction[60:100] = 1, 0.1
+        if name == "tires":  # at an ordinary speed, and in all slots
+            choice[100:] = rng.integers(0, 3, 50)
         rows.append((shown, choice, np.full(150, name), reaction))
     items, choice, who, reaction = (np.concatenate(part) for part in zip(*rows, strict=True))
     table = assess_participants(items, choice, who, reaction=reaction).set_index("participant")
@@ -255,6 +257,7 @@ def test_participants_who_guess_prefer_a_slot_or_do_not_look_are_flagged():
     assert "prefers a slot" in table.loc["biased", "flags"]
     assert "faster than anybody can look" in table.loc["lapses", "flags"]
     assert "in a row" in table.loc["lapses", "flags"]
+    assert table.loc["tires", "flags"] == "agrees with the others as by chance in part 3 of 3 of the trials"
 
 
 def test_pooled_judges_weigh_as_much_as_they_are_reliable(plan):

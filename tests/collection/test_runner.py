@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -326,6 +327,21 @@ def test_killed_runs_lose_nothing_and_double_nothing(tmp_path):
     assert 0 < sizes[-1] < 2200
     # What was under way when the process died is asked again, and nothing else.
     assert server.n_requests <= 2200 + 3 * (16 + 1000)
+
+
+def test_sums_are_kept_also_by_who_only_reads(tmp_path, names, captions):
+    """Status of millions of answers is quick the second time, after a run that was killed too."""
+    plan, shown, contents = setup(names, captions, n_triplets=30)
+    with Serving(by_hash) as server, AnswerStore(tmp_path / "a.sqlite") as store:
+        collect(plan, shown, contents, OpenAI("toy", "captions-letter", url=server.url).open(contents), store)
+        wanted = store.counts(1), store.spent(1)
+        store.base.execute("DELETE FROM summaries")
+    for _ in range(2):
+        with AnswerStore(tmp_path / "a.sqlite", read_only=True) as store:
+            assert (store.counts(1), store.spent(1)) == wanted
+            assert store.base.execute("SELECT upto FROM summaries").fetchall() == [(30,)]
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                store.base.execute("DELETE FROM summaries")
 
 
 def test_ctrl_c_ends_a_run_well(tmp_path):

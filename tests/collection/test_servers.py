@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from test_runner import setup
@@ -127,7 +128,49 @@ BEHAVIOURS = [
     ("no usage", 200, reply("B", usage={}), "valid"),
     ("null usage", 200, {**reply("B"), "usage": None}, "valid"),
     ("null details", 200, reply("B", usage={"prompt_tokens": 9, "prompt_tokens_details": None}), "valid"),
+    ("reasoning as list", 200, reply("B", message={"reasoning": [1]}), "valid"),
+    ("reasoning and no more", 200, reply("", message={"reasoning_content": {"x": 1}}), "unparsed"),
+    ("tools", 200, reply(None, finish="tool_calls", message={"tool_calls": [{"id": "x"}]}), "unparsed"),
+    ("zero bytes", 200, reply("\0B"), "unparsed"),
+    ("letters without end", 200, reply("B" * 2_000_000), "unparsed"),
+    ("braces without end", 200, reply("{" * 99_000), "unparsed"),
+    ("statements without end", 200, reply("the answer is " * 7000), "unparsed"),
+    ("finish of a kind of its own", 200, reply("B", finish={"why": 1}), "valid"),
+    ("model a number", 200, {**reply("B"), "model": 5}, "valid"),
+    ("fingerprint a list", 200, reply("B", system_fingerprint=["x"]), "valid"),
+    (
+        "more cached than sent",
+        200,
+        reply("B", usage={"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 99}}),
+        "valid",
+    ),
+    ("byte order mark", 200, b"\xef\xbb\xbf" + json.dumps(reply("B")).encode(), "valid"),
+    ("error that is null", 200, {**reply("B"), "error": None}, "valid"),
     # Replies that are none
+    ("usage true", 200, reply(usage={"prompt_tokens": True}), "error"),
+    (
+        "cached negative",
+        200,
+        reply(usage={"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": -3}}),
+        "error",
+    ),
+    ("refusal a number", 200, reply("", message={"refusal": 5}), "error"),
+    ("choice null", 200, {"choices": [None]}, "error"),
+    ("message null", 200, {"choices": [{"message": None}]}, "error"),
+    ("completion of the old kind", 200, {"choices": [{"text": "B"}]}, "error"),
+    ("part of a stream", 200, {"choices": [{"delta": {"content": "B"}}]}, "error"),
+    (
+        "stream",
+        200,
+        (b'data: {"choices":[{"delta":{"content":"B"}}]}\n\ndata: [DONE]\n\n', {"Content-Type": "text/event-stream"}),
+        "error",
+    ),
+    ("error that is a list", 200, {"error": [1, 2]}, "error"),
+    ("error code NaN", 200, {"error": {"code": NAN, "message": "x"}}, "error"),
+    ("error code infinite", 200, {"error": {"code": INF, "message": "x"}}, "error"),
+    ("error code beyond counting", 200, {"error": {"code": 10**400, "message": "x"}}, "error"),
+    ("error code no digit", 200, {"error": {"code": "\u00b2", "message": "x"}}, "error"),
+    ("error code in words", 200, {"error": {"code": "rate_limit_exceeded", "message": "slow down"}}, "error"),
     ("usage of text", 200, reply(usage="many"), "error"),
     ("usage as list", 200, reply(usage=[1, 2]), "error"),
     ("usage NaN", 200, reply(usage={"prompt_tokens": NAN, "completion_tokens": 1}), "error"),
@@ -152,6 +195,13 @@ BEHAVIOURS = [
     ("gzip", 200, (gzip.compress(json.dumps(reply("B")).encode()), {"Content-Encoding": "gzip"}), "valid"),
     ("gzip bomb", 200, (gzip.compress(b" " * (40 << 20)), {"Content-Encoding": "gzip"}), "error"),
     ("huge body", 200, b" " * (17 << 20), "error"),
+    ("half a gzip", 200, (gzip.compress(json.dumps(reply("B")).encode())[:-12], {"Content-Encoding": "gzip"}), "error"),
+    (
+        "gzip in two parts",
+        200,
+        (gzip.compress(b'{"choices":') + gzip.compress(b"[]}"), {"Content-Encoding": "gzip"}),
+        "error",
+    ),
     ("unknown packing", 200, (b"x", {"Content-Encoding": "br"}), "error"),
     # Refusals
     ("refusal", 200, reply("", message={"refusal": "No."}), "refused"),
@@ -169,11 +219,17 @@ BEHAVIOURS = [
         "refused",
     ),
     ("error body 200, policy", 200, error("flagged as unsafe by the content policy", code=403), "refused"),
+    ("error in words, policy", 200, {"error": "flagged by moderation"}, "refused"),
+    ("safety system", 400, error("Your request was rejected as a result of our safety system."), "refused"),
     ("error in a choice", 200, reply("", choice={"error": {"code": 403, "message": "flagged"}}), "refused"),
     ("blocked prompt", 200, {"promptFeedback": {"blockReason": "SAFETY"}, "choices": []}, "refused"),
     # Errors that are tried again, and end
     ("error body 200", 200, error("provider down", code=502), "error"),
     ("busy", 429, error("slow down"), "error"),
+    ("busy until NaN", 429, (b"{}", {"Retry-After": "nan"}), "error"),
+    ("busy until yesterday", 429, (b"{}", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), "error"),
+    ("busy until soon", 429, (b"{}", {"Retry-After": "soon"}), "error"),
+    ("policy in a failure of the server", 500, error("content policy violation"), "error"),
     ("time-out", 408, b"", "error"),
     ("conflict", 409, b"", "error"),
     ("gateway", 502, b"<html>bad gateway</html>", "error"),
@@ -183,17 +239,55 @@ BEHAVIOURS = [
     ("too large", 413, b"", "error"),
     ("not processable", 422, error("no such field"), "error"),
     ("not implemented", 501, b"", "error"),
+    ("nothing", 204, b"", "error"),
+    ("part", 206, reply("B"), "error"),
+    ("later", 202, {"status": "queued"}, "error"),
+    ("legal reasons", 451, error("Unavailable for legal reasons"), "error"),
     # Replies that stop a run, since the next would be the same
     ("key", 401, error("wrong key"), "stop"),
     ("payment", 402, b"", "stop"),
     ("no such model", 404, error("no model"), "stop"),
     ("method", 405, b"", "stop"),
     ("key 403", 403, error("Invalid API key"), "stop"),
+    ("country", 403, error("no", code="unsupported_country_region_territory"), "stop"),
     ("quota", 429, error("You exceeded your current quota", code="insufficient_quota"), "stop"),
     ("credit", 400, error("Your credit balance is too low"), "stop"),
     ("quota in a body", 200, error("no money", code="insufficient_quota"), "stop"),
     ("elsewhere", 308, (b"", {"Location": "https://other/v1"}), "stop"),
 ]
+
+
+USUAL = b', "usage": {"prompt_tokens": 9, "completion_tokens": 1}'
+TABLE = Path(__file__).parents[2] / "benchmarks" / "results" / "servers.md"
+
+
+def behaviours_as_markdown():
+    """The table for people: what a server does, and the outcome of the trial; "stop" ends a run."""
+    lines = [
+        "# What servers do, and what becomes of the trial", "",
+        "Every row is a test (`tests/collection/test_servers.py`, which also writes this table: `python "
+        "tests/collection/test_servers.py`). A run goes on after all but \"stop\", after which the next request would "
+        "fare no better.", "", "| behaviour | status | body | headers | outcome |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, status, content, outcome in BEHAVIOURS:
+        body, headers = content if isinstance(content, tuple) else (content, {})
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        common = b'"model": "toy", "choices": [{"index": 0, "message": {"role": "assistant", '
+        text = text.replace(common, b'..., "message": {').replace(USUAL, b"...")
+        short = text[:90].decode("latin-1").encode("unicode_escape").decode().replace("|", "/").replace("`", "'")
+        shown = f"`{short}`" if text else ""
+        if "Content-Encoding" in headers:
+            shown = "packed"
+        elif len(text) > 90:
+            shown += f" ... {len(text):,} bytes"
+        listed = ", ".join(f"{key}: {value}" for key, value in headers.items())
+        lines.append(f"| {name} | {status} | {shown} | {listed} | {outcome} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_of_behaviours_is_that_of_the_tests():
+    assert len(BEHAVIOURS) > 100
+    assert TABLE.read_text(encoding="utf-8") == behaviours_as_markdown()
 
 
 @pytest.mark.parametrize(("status", "body", "outcome"), [row[1:] for row in BEHAVIOURS], ids=[r[0] for r in BEHAVIOURS])
@@ -256,6 +350,8 @@ def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captio
     [
         "The answer is a close call", "The answer is not A", "The answer is A or B.", "Is the answer A?", "A dog barks",
         "Answer: A man walks", "<think>B</think>", "I think a is odd", "The answer is D", "answer", "Apples are odd",
+        "A) sad B) glad C) calm", "A: dog B: cat C: sun", "Option A. Option B. Option C.", "A. B. C.",
+        "(A) or (B)", "B\nWait, actually A", "The answer is B. Hmm, the answer is A or C.", "The answer is (A) or (B)",
         "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "\\boxed{D}", "Answer: B, C", "Answer: **B**, or C",
     ],
 )  # fmt: skip
@@ -271,7 +367,10 @@ def test_words_that_are_no_answers(text):
         "C is the odd one out because A and B are alike.", "I choose C.",
         "The answer is A. No: the answer is C.", "A: sad\nB: glad\nC: calm\n\nAnswer: C",
         "```json\n{\"choice\":\"C\"}\n```",
-        "$\\boxed{\\text{C}}$", "thinking A</think>\n\nC", "[THINK]A[/THINK]C", "Final answer: Option C",
+        "$\\boxed{\\text{C}}$", "thinking A</think>\n\nC", "[THINK]A[/THINK]C", "C</s>",
+        "<answer>C</answer>", "The answer is: **C) the dog**", "C, because A and B are alike",
+        "Thinking: A is odd. Final: C", "The answer is C, not A.", "A is odd? No, the answer is C.",
+        "Final answer: Option C",
         "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>C",
     ],
 )  # fmt: skip
@@ -299,6 +398,9 @@ def test_parameters_that_a_model_refuses_are_left_out_from_then_on(tmp_path, nam
         annotator = OpenAI("toy", "captions-text", url=url, seed=1, concurrency=1).open(contents)
         progress = collect(plan, shown, contents, annotator, store)
         assert store.spent(1)["requests"] == 21
+        (run,) = store.runs(1)
+        assert run["notes"]["adapted"] == list(progress.lessons)
+        assert name in progress.lessons[0]
     assert progress.outcomes["valid"] == 20
     assert [name in body for body, _, _ in seen] == [True, *[False] * 20]
     assert not instead or all(instead in body for body, _, _ in seen[1:])
@@ -475,3 +577,115 @@ def test_azure_is_spoken_natively(tmp_path, names, captions, monkeypatch):
     assert path == "/openai/deployments/gpt/chat/completions?api-version=2024-10-21"
     assert {key.lower(): value for key, value in headers.items()}["api-key"] == KEY
     assert "Authorization" not in headers
+
+
+# Vendors, as their own documents say that they answer
+
+
+def openrouter(request):
+    """White space while it waits, the provider's name, and moderation with what was flagged."""
+    if "thing 3." in str(request["messages"]):
+        metadata = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "OpenAI"}
+        return (
+            403,
+            error("Your chosen model requires moderation and your input was flagged", code=403, metadata=metadata),
+            {},
+        )
+    if "thing 4." in str(request["messages"]):
+        return 200, error("Provider returned error", code=429, metadata={"raw": "rate-limited upstream"}), {}
+    body = reply("B", provider="DeepInfra", id="gen-1", choice={"native_finish_reason": "stop"},
+                 message={"reasoning": None, "refusal": None})  # fmt: skip
+    return 200, b"\n         \n" + json.dumps(body).encode(), {}
+
+
+def gemini(request):
+    """Errors in a list, no seed, and a choice without content where a prompt is blocked."""
+    if "seed" in request:
+        said = 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'
+        return 400, [error(said, code=400, status="INVALID_ARGUMENT")], {}
+    if "thing 3." in str(request["messages"]):
+        return 200, {"choices": [{"finish_reason": "content_filter", "index": 0, "message": {"role": "assistant"}}]}, {}
+    if "thing 4." in str(request["messages"]):
+        said = "Resource has been exhausted (e.g. check quota)."
+        return 429, [error(said, code=429, status="RESOURCE_EXHAUSTED")], {"Retry-After": "0"}
+    return 200, reply("B", model="models/gemini-2.5-flash", usage={"prompt_tokens": 9, "total_tokens": 10}), {}
+
+
+def anthropic(request):
+    """No probabilities, parts of content, an error that names its type, and an overload of its own."""
+    if "thing 3." in str(request["messages"]):
+        return 200, reply("", finish="refusal", message={"refusal": None}), {}
+    if "thing 4." in str(request["messages"]):
+        return 529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, {}
+    return 200, reply([{"type": "text", "text": "B"}], usage={"prompt_tokens": 9, "completion_tokens": 4,
+                      "prompt_tokens_details": None}), {}  # fmt: skip
+
+
+def litellm(request):
+    """Errors of the models behind it, with its own words around them."""
+    if "seed" in request:
+        said = "litellm.UnsupportedParamsError: bedrock does not support parameters: ['seed'], for model=toy."
+        return 400, error(said, type="None", param="None", code="400"), {}
+    if "thing 3." in str(request["messages"]):
+        said = (
+            "litellm.BadRequestError: litellm.ContentPolicyViolationError: AzureException - The response was filtered"
+        )
+        return 400, error(said, type=None, param=None, code="400"), {}
+    if "thing 4." in str(request["messages"]):
+        return 500, error("litellm.InternalServerError: AnthropicError - Overloaded", code="500"), {}
+    return 200, reply("B", usage={"prompt_tokens": 9, "completion_tokens": 1, "cost": 0.1}), {}
+
+
+@pytest.mark.parametrize("vendor", [openrouter, gemini, anthropic, litellm])
+def test_compatible_endpoints_of_vendors_are_understood(tmp_path, vendor):
+    names = [f"clip{k:02d}" for k in range(8)]
+    captions = {name: [f"Somebody does thing {k}."] for k, name in enumerate(names)}
+    plan, shown, contents = setup(names, captions, n_triplets=40)
+    with serving(vendor) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        settings = OpenAI("toy", "captions-text", url=url, seed=1, tries=1, concurrency=1)
+        progress = collect(plan, shown, contents, settings.open(contents), store)
+    flagged = (plan.items == 3).any(axis=1)
+    busy = (plan.items == 4).any(axis=1) & ~flagged
+    assert progress.reason == "finished"
+    assert progress.outcomes["refused"] == flagged.sum() > 5
+    assert progress.outcomes["error"] == busy.sum() > 5
+    assert progress.outcomes["valid"] == 40 - (flagged | busy).sum()
+    assert len(seen) == 40 + (vendor in (gemini, litellm))
+
+
+def test_replicates_of_one_judge_are_asked_apart_and_pooled(tmp_path, names, captions):
+    """Persona, temperature, prompt and seed make judges of their own; how reliable each is comes out."""
+    from encoding.collection import Source, export, exported, pool
+    from encoding.core import Judgments
+
+    plan, shown, contents = setup(names, captions, n_triplets=30)
+
+    def answer(request):
+        lines = request["messages"][-1]["content"].splitlines()
+        last = max(range(3), key=lambda k: next(line[3:] for line in lines if line.startswith(f"{'ABC'[k]}: ")))
+        wrong = request["temperature"] > 1 and sum(map(ord, str(request["messages"]))) % 2
+        return 200, reply("ABC"[(last + wrong) % 3]), {}
+
+    replicates = {
+        "plain": {}, "painter": {"persona": "You are a painter."}, "again": {"seed": 5},
+        "sentence": {"prompt": "captions-text", "reasoning_tokens": 10}, "hot": {"temperature": 1.5},
+    }  # fmt: skip
+    parts = []
+    with serving(answer) as (url, seen), AnswerStore(tmp_path / "a.sqlite") as store:
+        for name, more in replicates.items():
+            settings = OpenAI("toy", **({"prompt": "captions-text", "url": url, "name": name} | more))
+            annotator = settings.open(contents)
+            assert collect(plan, shown, contents, annotator, store).outcomes["valid"] == 30
+            setting = store.find_setting(annotator.identity())
+            export(Source(plan, shown, contents, store, setting, name), tmp_path / name)
+            parts.append(exported(tmp_path / name))
+    assert len(seen) == 30 * len(replicates)  # none was taken for another
+    assert sum("You are a painter." in body["messages"][0]["content"] for body, _, _ in seen) == 30
+    pooled, reliability = pool(Judgments.concat(parts))
+    assert max(reliability, key=reliability.get) != "hot"
+    assert reliability["hot"] < 0.8 < min(value for name, value in reliability.items() if name != "hot")
+    assert len(pooled) == 30
+
+
+if __name__ == "__main__":
+    TABLE.write_text(behaviours_as_markdown(), encoding="utf-8")

@@ -612,3 +612,18 @@ def test_nuisance_that_is_too_wide_is_refused_with_words(tmp_path):
     )  # fmt: skip
     assert not len(beyond_table(found))
     assert "beyond nuisance spaces is not estimated: both have up to 44 dimensions" in found.notes["beyond"]
+
+
+def test_an_atlas_more_changes_no_other_verdict():
+    """Rates are over one division of the brain: regions of another atlas take no part."""
+    one = of_kernels(0.2, [0.12] * 3 + [0.0] * 7)
+    more = of_kernels(0.2, [0.0] * 200, seed=1)
+    places = (*one.places, *(("other", "region", "", f"Q{k}", "L") for k in range(200)))
+    chance = {name: np.concatenate([values, more.chance[name]], axis=1) for name, values in one.chance.items()}
+    kernels = np.concatenate([one.kernels, more.kernels])
+    both = replace(one, places=places, n_targets=np.ones(210, int), kernels=kernels, chance=chance)
+    for table in (verdict_table, difference_table):
+        alone, together = table(one), table(both)
+        assert together["verdict"][: len(alone)].tolist() == alone["verdict"].tolist()
+    people, others = ([of_kernels(0.2, [0.3] * 5, subject=str(k), seed=k) for k in range(3)] for _ in range(2))
+    assert np.array_equal(group_claims(people)["q"], group_claims(others)["q"])

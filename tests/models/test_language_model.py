@@ -77,13 +77,18 @@ evoked, not to who or what is seen, nor to the order of the videos. Answer with 
 """
 
 
-def ask(server, folder, design, *, window=1000, prompt="captions-letter", **settings):
+def ask(server, folder, design, *, window=1000, prompt="captions-letter", grammar="", **settings):
     """Judge, and return judgments with what was spent and the time it took."""
     plan = make_plan(design, NAMES, seed=1)
     contents = of_captions(NAMES, dict(zip(NAMES, ([text] for text in CAPTIONS), strict=True)))
     shown = choose(plan, contents)
     annotator = OpenAI(
-        "smollm2", prompt, url=f"{server.listening_address}/v1", concurrency=2, extra={"cache_prompt": True}, **settings
+        "smollm2",
+        prompt,
+        url=f"{server.listening_address}/v1",
+        concurrency=2,
+        extra={"cache_prompt": True} | ({"grammar": grammar} if grammar else {}),
+        **settings,
     ).open(contents, folder)
     with AnswerStore(folder / "answers.sqlite") as store:
         # The server computes in threads of this process: its processor time is what a free core would take.
@@ -149,6 +154,19 @@ def test_cost_aware_order_lets_the_server_reuse_more_of_the_prompts(server, judg
 def test_structured_output_makes_every_answer_valid(server, tmp_path):
     judgments, _, _ = ask(server, tmp_path, Design(n_triplets=20, test=0.0), prompt="captions-text", structured="json")
     assert np.mean(judgments.outcome == "valid") >= 0.95
+
+
+def test_what_the_model_writes_while_it_reasons_is_no_answer(server, tmp_path):
+    """A grammar makes it reason, naming an option, before it answers: what counts is the letter after that."""
+    grammar = 'root ::= "<think>" [a-z ]{8,24} "So the answer is " [ABC] ". But wait." "</think>\\n\\n" [ABC]'
+    judgments, spent, _ = ask(server, tmp_path, Design(n_triplets=12, test=0.0), prompt="captions-text",
+                              reasoning_tokens=100, grammar=grammar)  # fmt: skip
+    assert np.all(judgments.outcome == "valid")
+    with AnswerStore(tmp_path / "answers.sqlite", read_only=True) as store:
+        replies = store.base.execute("SELECT reply, choice FROM answers").fetchall()
+    assert all(reply.startswith("<think>") and "So the answer is" in reply for reply, _ in replies)
+    assert [choice for _, choice in replies] == ["ABC".index(reply[-1]) for reply, _ in replies]
+    assert spent["tokens_out"] > 12 * 15
 
 
 def test_batch_files_give_the_answers_of_live_requests(server, tmp_path, monkeypatch):

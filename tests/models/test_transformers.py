@@ -1,9 +1,12 @@
 """Tiny models with random weights, written to disk here, go through the same code as large ones."""
 
+import base64
 import importlib.util
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from encoding.collection import (
     Design,
@@ -121,9 +124,9 @@ def test_probabilities_are_those_of_the_model(language_model, tmp_path):
         assert np.allclose(probabilities, np.array(mass) / sum(mass), atol=1e-5)
 
 
-def test_a_model_that_sees_gets_the_frames(tmp_path):
+@pytest.fixture(scope="module")
+def model_that_sees(tmp_path_factory):
     import torch
-    from PIL import Image
     from transformers import (
         CLIPImageProcessor,
         CLIPVisionConfig,
@@ -133,7 +136,7 @@ def test_a_model_that_sees_gets_the_frames(tmp_path):
         LlavaProcessor,
     )
 
-    folder = tmp_path / "vlm"
+    folder = tmp_path_factory.mktemp("vlm")
     tokenizer = write_tokenizer(folder)
     size = {"height": 16, "width": 16}
     images = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=size)
@@ -151,6 +154,11 @@ def test_a_model_that_sees_gets_the_frames(tmp_path):
         image_token_index=3, image_token_id=3, vision_feature_layer=-1,
     )  # fmt: skip
     LlavaForConditionalGeneration(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_that_sees_gets_the_frames(model_that_sees, tmp_path):
+    folder = model_that_sees
     frames = {}
     for k, name in enumerate(NAMES):
         paths = [tmp_path / f"{name}-{frame}.jpg" for frame in range(2)]
@@ -168,6 +176,108 @@ def test_a_model_that_sees_gets_the_frames(tmp_path):
     (tmp_path / "two").mkdir()
     other = judge(tmp_path / "two", contents, settings)
     assert not np.allclose(judgments.probabilities, other.probabilities, atol=1e-4)
+
+
+def sees(folder):
+    """A chat server around the model: pictures, so many frames of clips, and probabilities of a letter."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    words = {letter: processor.tokenizer.convert_tokens_to_ids(letter) for letter in "ABCabc"}
+
+    def judge(messages, images):
+        text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        inputs = processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False)
+        with torch.inference_mode():
+            p = model(**inputs).logits[0, -1].double().log_softmax(0)
+        return [(letter, float(p[word])) for letter, word in words.items() if letter != "a"]
+
+    def answer(request):
+        images, messages = [], []
+        for message in request["messages"]:
+            parts = []
+            for part in (
+                [{"type": "text", "text": message["content"]}]
+                if isinstance(message["content"], str)
+                else message["content"]
+            ):
+                if part["type"] == "text":
+                    parts.append(part)
+                    continue
+                data = base64.b64decode(part[part["type"]]["url"].partition(",")[2])
+                found = pictures(data, request) if part["type"] == "video_url" else [Image.open(io.BytesIO(data))]
+                images += found
+                parts += [{"type": "image"}] * len(found)
+            messages.append({"role": message["role"], "content": parts})
+        return {"content": "A", "logprobs": judge(messages, images)}
+
+    return answer, judge
+
+
+def pictures(data, request):
+    """The frames of a clip that a request asks for, at equal distances, by a plain decoding."""
+    import av
+
+    with av.open(io.BytesIO(data)) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    n = request["media_io_kwargs"]["video"]["num_frames"]
+    return [frames[k] for k in np.linspace(0, len(frames) - 1, n).round().astype(int)]
+
+
+def write_clip(path, shade):
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(8):
+            image = Image.new("RGB", (64, 48), (shade, 25 * number, 255 - shade))
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("show", ["frames", "videos"])
+def test_pictures_and_clips_reach_a_model_behind_a_server(model_that_sees, tmp_path, show):
+    """Probabilities through the whole path are those of the model for the pictures themselves."""
+    from test_runner import Serving
+
+    from encoding.collection import OpenAI, Stimuli
+    from encoding.collection.stimuli import read_shown
+
+    for k, name in enumerate(NAMES):
+        write_clip(tmp_path / f"{name}.mp4", 60 * k)
+    (tmp_path / "s.tsv").write_text("stimulus\tpath\n" + "".join(f"{name}\t{name}.mp4\n" for name in NAMES))
+    what = read_shown(Stimuli("s.tsv", show=show, n_frames=2, size=64), tmp_path, tmp_path / "cache")
+    contents = what.contents
+    answer, alone = sees(model_that_sees)
+    video = {"video_frames": 2} if show == "videos" else {}
+    with Serving(answer) as server:
+        settings = OpenAI("tiny", "frames-letter", url=server.url, least_mass=0.0, **video)
+        (tmp_path / "out").mkdir()
+        judgments = judge(tmp_path / "out", contents, settings)
+    assert np.all(judgments.outcome == "valid")
+    prompt = load_prompt("frames-letter")
+    turn = prompt.turns[0]
+    for items, probabilities in list(zip(judgments.items, judgments.probabilities, strict=True))[:5]:
+        images, parts = [], [{"type": "text", "text": turn.pieces[0]}]
+        for slot, piece in zip(turn.slots, turn.pieces[1:], strict=True):
+            if show == "frames":
+                found = [Image.open(path) for path in contents.images[items[slot]]]
+            else:
+                data = (tmp_path / f"{NAMES[items[slot]]}.mp4").read_bytes()
+                found = pictures(data, {"media_io_kwargs": {"video": {"num_frames": 2}}})
+            images += found
+            parts += [*[{"type": "image"}] * 2, {"type": "text", "text": piece}]
+        parts = [part for part in parts if part["type"] == "image" or part["text"].strip()]
+        messages = [{"role": "system", "content": [{"type": "text", "text": prompt.system}]},
+                    {"role": "user", "content": parts}]  # fmt: skip
+        mass = dict.fromkeys("ABC", 0.0)
+        for letter, value in alone(messages, images):
+            mass[letter.upper()] += np.exp(value)
+        wanted = np.array(list(mass.values()))
+        assert np.allclose(probabilities, wanted / wanted.sum(), atol=1e-4)
 
 
 @pytest.mark.gpu

@@ -79,7 +79,11 @@ def base(tmp_path_factory):
             table.to_csv(root / "words" / f"sub-{subject}_run-{run}.tsv", sep="\t", index=False)
     study = parse_config(CONFIG)
     places = Places(root, top / "out", top / "out" / "work")
+    left = top / "out" / "embedding" / "learned_files" / ".tmp-0123abcd-portraits-1.svg"
+    left.parent.mkdir(parents=True)
+    left.write_text("of a process that was killed")
     spaces = make_spaces(study, places)
+    assert not left.exists()
     sources = {s: table_keys(spaces, s) | input_keys(study, places, spaces) for s in ("01", "02")}
     return top, study, sources
 

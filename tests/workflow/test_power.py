@@ -29,7 +29,7 @@ def test_a_noisier_judge_teaches_less():
 def test_a_round_asks_what_is_uncertain_and_new():
     X = true_embedding(40, 4, 0)
     asked = rank_triplets(np.array([[0, 1, 2], [3, 4, 5]]))
-    found = choose_triplets(X, asked, 200, uniform=0.25, seed=1)
+    found = choose_triplets([X], asked, 200, uniform=0.25, seed=1)
     ranks = rank_triplets(found)
     assert len(set(ranks.tolist())) == 200
     assert not set(ranks.tolist()) & set(asked.tolist())
@@ -42,6 +42,16 @@ def test_a_round_asks_what_is_uncertain_and_new():
         return (p.max(axis=1) / p.sum(axis=1)).mean()
 
     assert certainty(found[:150]) < certainty(found[150:])
+
+
+def test_a_round_asks_what_embeddings_disagree_about():
+    X = true_embedding(40, 4, 0)
+    X[:10] = 0  # whatever they are shown with, all embeddings call them a toss-up: nothing would be learned
+    others = [X + np.random.default_rng(k).gamma(0.2, size=X.shape) * (np.arange(40) >= 30)[:, None] for k in range(3)]
+    found = choose_triplets(others, np.zeros(0, dtype=np.int64), 100, uniform=0.0, seed=1)
+    assert (found >= 30).any(axis=1).mean() > 0.95
+    alone = choose_triplets([X], np.zeros(0, dtype=np.int64), 100, uniform=0.0, seed=1)
+    assert (alone < 10).any(axis=1).mean() > 0.5
 
 
 def test_needed_is_read_between_numbers():

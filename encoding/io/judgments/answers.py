@@ -238,6 +238,11 @@ class AnswerStore:
             statement = "INSERT INTO runs (setting, started, seen, requests, notes) VALUES (?, ?, ?, ?, ?)"
             return int(self.base.execute(statement, row).lastrowid or 0)
 
+    def note(self, run: int, notes: Mapping[str, Any]) -> None:
+        """Replace the notes of a run (JSON)."""
+        with self.transaction():
+            self.base.execute("UPDATE runs SET notes = ? WHERE id = ?", (json.dumps(notes, sort_keys=True), run))
+
     def runs(self, setting: int) -> list[dict[str, Any]]:
         """Return the runs of a setting, each with "started", "seen" (s since 1970), "requests" and "notes"."""
         rows = self.base.execute(
@@ -342,10 +347,21 @@ class AnswerStore:
             sums: dict[str, float] = json.loads(kept[1]) if kept else dict.fromkeys((*TAKEN, *OUTCOMES), 0.0)
             if upto < last:
                 sums = self._added(setting, upto, last, sums)
-                if not self.base.execute("PRAGMA query_only").fetchone()[0]:
-                    row = (setting, last, json.dumps(sums))
-                    self.base.execute("INSERT OR REPLACE INTO summaries (setting, upto, sums) VALUES (?, ?, ?)", row)
+                self._keep_summary(setting, last, sums)
             return sums
+
+    def _keep_summary(self, setting: int, last: int, sums: Mapping[str, float]) -> None:
+        """Keep sums for the next time, also where nothing else is written: they are made of what is there."""
+        read_only = self.base.execute("PRAGMA query_only").fetchone()[0]
+        row = (setting, last, json.dumps(sums))
+        try:
+            self.base.execute("PRAGMA query_only = 0")
+            self.base.execute("INSERT OR REPLACE INTO summaries (setting, upto, sums) VALUES (?, ?, ?)", row)
+        except sqlite3.OperationalError:  # a folder that may not be written to, or a process that is writing for long
+            if not read_only:
+                raise
+        finally:
+            self.base.execute(f"PRAGMA query_only = {read_only}")
 
     def _added(self, setting: int, upto: int, last: int, sums: dict[str, float]) -> dict[str, float]:
         newer = self.base.execute(
