@@ -34,8 +34,9 @@ class Consensus:
         One row per dimension: dimension (from 1), sum; reproducibility (median correlation with its match in the other
         seeds, 0 where there is none), found (share of seeds with a match of at least the threshold); resampled
         (median correlation with its match in fits of resampled judgments) with low and high (95 percent of the
-        resamples) and found_resampled; item_split, triplet_split, n_runs, reliable. Without resamples low and high are
-        over seeds.
+        resamples) and found_resampled; found_rivals (share of all fits whose rival, a fit with more dimensions that
+        predicts about as well, has it too; NaN if there are no rivals); item_split, triplet_split, n_runs, reliable.
+        Without resamples low and high are over seeds.
     choices : DataFrame
         One row per fit: sample ("seed", "resample", "half"), number, n_dims, lambda, ridge, rounds, n_start, loss and
         accuracy on its own validation judgments.
@@ -255,8 +256,8 @@ def agree(
     Returns
     -------
     Consensus
-        Dimensions with their reproducibility. A dimension is reliable if it is found in four fifths of the seeds and
-        of the resamples.
+        Dimensions with their reproducibility. A dimension is reliable if it is found in four fifths of the seeds, of
+        the resamples and of the rivals; a dimension that is the only one never is.
 
     Examples
     --------
@@ -283,7 +284,13 @@ def agree(
     if resamples:
         again = np.stack([match_columns(embedding, np.asarray(model.embedding_))[1] for model in resamples])
     low, high = np.quantile(again, (0.025, 0.975), axis=0)
-    enough = found.mean(axis=0) >= SHARE
+    # A dimension that falls apart where a fit may have more is a mixture, however well fits agree on it.
+    rivals = [np.asarray(model.rival_) for model in (*runs, *resamples) if model.rival_ is not None]
+    in_rivals = np.full(base.shape[1], np.nan)
+    if rivals:
+        in_rivals = np.mean([match_columns(embedding, rival)[1] >= threshold for rival in rivals], axis=0)
+    # One dimension alone may be what several correlated ones share; nothing in the judgments tells.
+    enough = (found.mean(axis=0) >= SHARE) & ~(in_rivals < SHARE) & (base.shape[1] > 1)
     if resamples:
         enough &= (again >= threshold).mean(axis=0) >= SHARE
     missing = np.full(base.shape[1], np.nan)
@@ -296,6 +303,7 @@ def agree(
             "low": low,
             "high": high,
             "found_resampled": (again >= threshold).mean(axis=0) if resamples else missing,
+            "found_rivals": in_rivals,
             "item_split": _item_split(base, others),
             "triplet_split": _triplet_split(base, halves),
             "n_runs": count.astype(int),

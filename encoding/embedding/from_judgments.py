@@ -39,7 +39,7 @@ from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_names, read_stimuli
-from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS
 from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .sparse import SparseEmbedding
 
 STEP = "learn/2"
-WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", ".html")  # what is written of each, by its end
+WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", "_choices.tsv", "_curve.tsv", ".html")  # of each
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -111,7 +111,12 @@ class JudgmentTable(FeatureSource):
     """Initial values of the first fit."""
     slot_bias: bool = False
     """Whether to estimate a preference for each slot."""
-    ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0)
+    task: Annotated[str, OneOf(TASKS)] = "odd"
+    """What was asked. "odd": which of three is the odd one out. "match": which of two goes with a target; the target is
+    the first item of each row, and the choice (or the last number) is the item that was left over."""
+    judge_noise: bool = False
+    """Whether to estimate how noisy each annotator is, so that sharp ones count more."""
+    ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0, 100.0)
     """Quadratic parts of the penalty to try; 0 is plain L1."""
     reweight: Annotated[int, Interval(ge=0, le=100)] = 2
     """Most rounds of freeing large coordinates from the penalty to try; 0 for none."""
@@ -137,6 +142,8 @@ class JudgmentTable(FeatureSource):
     """Whether to fit both halves of the triplets as well."""
     resamples: Annotated[int, Interval(ge=0, le=10_000)] = 10
     """Number of bootstrap samples of the triplets that are fitted, to see how far to trust each dimension."""
+    learning_curve: bool = False
+    """Whether to fit an eighth, a quarter and half of the judgments too, to see whether more would be worth it."""
     only_reliable: bool = False
     """Whether to leave out dimensions whose reproducibility is below `threshold`."""
     threshold: Probability = RELIABLE
@@ -217,6 +224,8 @@ class JudgmentTable(FeatureSource):
             lambdas=self.lambdas,
             start=self.start,
             slot_bias=self.slot_bias,
+            task=self.task,
+            judge_noise=self.judge_noise,
             ridges=self.ridges,
             reweight=self.reweight,
             spike=self.spike,
@@ -296,7 +305,8 @@ def _learn(
     related: Mapping[str, FeatureSpace],
     progress: Progress,
 ) -> FeatureSpace:
-    from .consensus import fit_consensus
+    from .consensus import Consensus, fit_consensus
+    from .learning import learning_curve
     from .page import write_page
 
     provenance = _provenance(source, base, related)
@@ -325,7 +335,12 @@ def _learn(
         result = agreed
     progress(learning)
     _write_tables(source.name, result, space, folder)
-    write_page(folder / f"{source.name}.html", source.name, result, judgments, _context(source, base, related))
+    context = _context(source, base, related)
+    if source.learning_curve:
+        first = result.runs[0] if isinstance(result, Consensus) else result
+        context = dataclasses.replace(context, curve=learning_curve(first, judgments))
+        write_tsv(folder / f"{source.name}_curve.tsv", context.curve)
+    write_page(folder / f"{source.name}.html", source.name, result, judgments, context)
     # Last, since it is what says that all of this need not be done again.
     space = dataclasses.replace(space, provenance=provenance)
     save(space, place)
