@@ -46,6 +46,13 @@ class Consensus:
         The run that agrees best with all others; its dimensions are the ones that are matched.
     threshold : float
         Correlation from which two dimensions count as the same.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SparseEmbedding, agree, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> agree([SparseEmbedding(n_dims=2, random_state=seed).fit(many) for seed in (0, 1)]).embedding.shape
+    (12, 2)
     """
 
     embedding: np.ndarray
@@ -144,6 +151,13 @@ def fit_consensus(
     ------
     ConfigError
         If there are fewer than two seeds, a seed is given twice, or the number of resamples is negative.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SparseEmbedding, fit_consensus, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> fit_consensus(SparseEmbedding(n_dims=2), many, seeds=(0, 1), halves=False, resamples=0).embedding.shape
+    (12, 2)
     """
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"fit_consensus: seeds = {list(seeds)}, but two or more different ones are needed.")
@@ -244,6 +258,13 @@ def agree(
     Consensus
         Dimensions with their reproducibility. A dimension is reliable if it is found in four fifths of the seeds, of
         the resamples and of the rivals; a dimension that is the only one never is.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SparseEmbedding, agree, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> agree([SparseEmbedding(n_dims=2, random_state=seed).fit(many) for seed in (0, 1)]).embedding.shape
+    (12, 2)
     """
     spaces = [np.asarray(run.embedding_, dtype=np.float64) for run in runs]
     totals = [sum(match_columns(space, other)[1].sum() / max(space.shape[1], other.shape[1]) for other in spaces)

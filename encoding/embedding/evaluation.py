@@ -77,6 +77,14 @@ def evaluate(
     ------
     DataError
         If an embedding has another number of items.
+
+    Examples
+    --------
+    >>> from encoding.embedding import evaluate
+    >>> order = {name: k for k, name in enumerate(ratings.samples.stimulus)}
+    >>> X = ratings.values[[order[name] for name in judgments.stimuli]]
+    >>> evaluate({"ratings": X}, judgments, n_bootstrap=20)["accuracy"].round(1).tolist()
+    [0.8, 0.3]
     """
     data = as_triplets(judgments)
     draws = _Bootstrap(data, n_bootstrap, seed)
@@ -150,6 +158,12 @@ def slot_preference(
     -------
     SlotPreference
         Estimate and test.
+
+    Examples
+    --------
+    >>> from encoding.embedding import slot_preference
+    >>> type(slot_preference(np.ones((38, 2)), judgments)).__name__
+    'SlotPreference'
     """
     data = as_triplets(judgments)
     logits = _logits(X, data, None)

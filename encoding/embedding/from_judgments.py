@@ -63,7 +63,14 @@ def _odd() -> tuple[str, ...]:
 
 @settings("[[features]]")
 class JudgmentTable(FeatureSource):
-    """A file of judgments, and how to learn dimensions from it."""
+    """A file of judgments, and how to learn dimensions from it.
+
+    Examples
+    --------
+    >>> from encoding.embedding import JudgmentTable
+    >>> JudgmentTable("dimensions", file="judgments/answers.sqlite").name
+    'dimensions'
+    """
 
     slow: ClassVar[bool] = True
     name: Text
@@ -244,7 +251,7 @@ def learn(
     related: Mapping[str, FeatureSpace] | None = None,
     progress: Progress = silent,
 ) -> FeatureSpace:
-    """Learn a feature space, or load it if it was learned from the same files with the same settings before.
+    r"""Learn a feature space, or load it if it was learned from the same files with the same settings before.
 
     Parameters
     ----------
@@ -268,6 +275,18 @@ def learn(
     -------
     FeatureSpace
         One row per stimulus.
+
+    Examples
+    --------
+    >>> from encoding.embedding import JudgmentTable, learn, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> odd_last = [[*np.delete(row, slot), row[slot]] for row, slot in zip(many.items, many.choice)]
+    >>> np.savetxt("many.txt", odd_last, fmt="%d")
+    >>> names = "".join(f"clip{k}\n" for k in range(12))
+    >>> characters = Path("names.tsv").write_text(f"stimulus\n{names}", encoding="utf-8")
+    >>> source = JudgmentTable("dimensions", file="many.txt", stimuli="names.tsv", n_dims=2, seeds=(0, 1))
+    >>> learn(source, ".", "work/learned")
+    FeatureSpace('dimensions', 2 features, Samples(12 rows, clock 'none'))
     """
     base, folder, related = Path(base), Path(folder), related or {}
     # Participants that start together want the same embedding: one learns it, and the others load it.

@@ -40,6 +40,16 @@ def learning_curve(
     ------
     DataError
         If there are no test judgments, or a share is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from encoding.embedding import SparseEmbedding, learning_curve, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> many = replace(many, split=np.where(many.items.sum(1) % 5 == 0, "test", "train"))
+    >>> model = SparseEmbedding(n_dims=2).fit(many)
+    >>> learning_curve(model, many, shares=(0.5,)).columns[:2].tolist()
+    ['share', 'n']
     """
     data = as_triplets(judgments)
     test = data[model.parts_ == "test"]
