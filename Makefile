@@ -15,8 +15,8 @@ help:
 	@echo "make test    run the tests, with coverage"
 	@echo "make test-models  the same with a small language model that judges captions, offline, on one core"
 	@echo "make test-slow  kill every command many times, fill disks, run things twice at once: about an hour"
-	@echo "make check   formatting, lint, types, import rules, docstrings"
-	@echo "make docs    build the documentation into docs/_build/html"
+	@echo "make check   formatting, lint, types, import rules, spelling, links, docstrings"
+	@echo "make docs    build the documentation into docs/_build/html, and open every page in Chromium if there is one"
 	@echo "make all     test, check and demo"
 	@echo "make format  put the code into the format that check asks for"
 	@echo "make clean   remove demo/ and everything that tools cached, but not .venv"
@@ -78,7 +78,8 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_docstrings.py
+	$(BIN)/codespell
+	$(BIN)/pytest -q tests/test_docstrings.py tests/test_documentation.py::test_links_lead_somewhere tests/test_examples.py
 
 .venv/.installed-docs: .venv/.installed-dev
 	@echo "installing what the documentation needs"
@@ -95,6 +96,7 @@ $(MATHJAX)/tex-mml-chtml.js:
 
 docs: .venv/.installed-docs $(MATHJAX)/tex-mml-chtml.js
 	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_site.py
 	@echo "The documentation: $(CURDIR)/docs/_build/html/index.html"
 
 format: .venv/.installed-dev

@@ -61,6 +61,7 @@ html_show_sourcelink = False
 html_show_search_summary = False  # summaries are read over the network, which pages from a disk cannot do
 html_copy_source = False
 html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}  # without one, the theme complains in the console of every page
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
@@ -95,7 +96,8 @@ def drawn_figures(_block: tuple, block_vars: dict, _conf: dict) -> str:
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "examples")],
     "gallery_dirs": ["_gallery"],
-    "filename_pattern": os.sep + "plot_",
+    # ENCODING_DOCS=quick does not run the pages that simulate and analyse whole studies.
+    "filename_pattern": os.sep + ("plot_(?!02|04|12|14)" if os.environ.get("ENCODING_DOCS") == "quick" else "plot_"),
     "ignore_pattern": r"__init__|plugins",
     "abort_on_example_error": True,
     "download_all_examples": False,
@@ -125,7 +127,13 @@ def _parsers(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.Argume
 
 def api_page() -> str:
     """List all public names, package by package."""
-    lines = ["API", "===", ""]
+    lines = [
+        "API",
+        "===",
+        "",
+        "Examples share some names, such as ``job``, ``result`` and ``judgments``, made by these lines:",
+    ]
+    lines += ["", ".. literalinclude:: ../api_setup.py", "   :language: python", ""]
     seen: set[int] = set()
     for name, title in PACKAGES.items():
         module = importlib.import_module(name)

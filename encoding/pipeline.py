@@ -109,6 +109,12 @@ def run_participant(job: Job) -> Result:
     -------
     Result
         Scores, tables and summary in ``OUTPUT_DIR/sub-<label>``.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import run_participant
+    >>> run_participant(job).summary.runs
+    ('run-01', 'run-02', 'run-03', 'run-04')
     """
     loaded = load_subject(job)
     fitted = fit_subject(job, loaded)
@@ -129,6 +135,12 @@ def run_compare(job: Job) -> Result:
     -------
     Result
         Scores, tables and summary in ``OUTPUT_DIR/sub-<label>``.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import run_compare
+    >>> run_compare(job).summary.n_stimuli
+    38
     """
     loaded = load_subject(job)
     return compare_subject(job, loaded, fit_subject(job, loaded))
@@ -145,6 +157,13 @@ def prepare_output(study: Study, places: Places, command: Sequence[str]) -> None
         Folders.
     command : sequence of str
         Arguments of the program.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import prepare_output
+    >>> prepare_output(study, places, ["encoding", "run"])
+    >>> Path("results/dataset_description.json").is_file()
+    True
     """
     logs = places.output_dir / "logs"
     shared = ((logs, "run*"), *((places.output_dir, name) for name in (".bidsignore", "dataset_description.json")))
@@ -166,6 +185,12 @@ def load_subject(job: Job) -> Loaded:
     -------
     Loaded
         Responses and features with the same samples.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import load_subject
+    >>> len(load_subject(job).responses.targets)
+    1092
     """
     spaces = make_spaces(job.study, job.places, device=job.device, workers=job.workers, progress=job.progress)
     index = job.index()
@@ -203,6 +228,12 @@ def fit_subject(job: Job, loaded: Loaded) -> Fitted:
     -------
     Fitted
         Folds and predictions; none if the study has no models.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import fit_subject
+    >>> [one.model for one in fit_subject(job, loaded).predictions]
+    ['mllm', 'category', 'joint']
     """
     responses, job = loaded.responses, job.with_spaces(loaded.names)
     if not job.study.models:
@@ -243,6 +274,12 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
     -------
     Result
         As read back from ``OUTPUT_DIR/sub-<label>``.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import compare_subject
+    >>> compare_subject(job, loaded, fitted).scores["r"]
+    Scores(r, sub-01, rows mllm, category, joint, 1092 targets)
     """
     job = job.with_spaces(loaded.names)
     atlases, unfit = labelled_targets(job, loaded)
@@ -286,6 +323,12 @@ def map_subject(job: Job, result: Result, *, again: bool = False) -> Path:
     -------
     Path
         ``OUTPUT_DIR/sub-<label>.html``.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import map_subject
+    >>> map_subject(job, result).name
+    'sub-01.html'
     """
     job = job.with_spaces(tuple(result.summary.features))
     study = job.study
@@ -357,6 +400,12 @@ def run_group(
     DataError
         If a participant is not finished, participants were made with different settings, or a feature table was changed
         since.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import run_group
+    >>> run_group(study, places, ["01", "02"]).name
+    'report.html'
     """
     with (
         locked(places.output_dir / "logs", "group", sweeping=((places.output_dir, "report.html"),), tell=tell),
@@ -426,6 +475,12 @@ def share_report(
     ------
     DataError
         If a participant is not finished, participants were made with different settings, or a label or a path is left.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import share_report
+    >>> share_report(study, places, ["01", "02"]).parent.name
+    'shareable'
     """
     output = places.output_dir
     with locked(output / "logs", "group", sweeping=((output, "shareable"),)), held(places, subjects):

@@ -48,6 +48,12 @@ def dry_run(
         "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left", "total_requests",
         "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "total_hours_slow", "saved" (share of
         prompt tokens that a server with a prefix cache need not compute, estimated from the order).
+
+    Examples
+    --------
+    >>> from encoding.collection import dry_run
+    >>> sorted(dry_run(opened, "careful", 5))[:3]
+    ['annotator', 'asked', 'latency']
     """
     annotator = opened.annotator(name)
     with opened.store() as store:
@@ -140,6 +146,12 @@ def run_collection(
     -------
     RunStatus
         What was done, and why it ended.
+
+    Examples
+    --------
+    >>> from encoding.collection import run_collection
+    >>> run_collection(opened, "careful").before
+    320
     """
     annotator = opened.annotator(name)
     with opened.store(shard=shard) as store:
@@ -181,6 +193,15 @@ def run_shards(
     ------
     ConfigError
         If something is limited that shards would have to share: the budget, or requests per minute.
+
+    Examples
+    --------
+    >>> from encoding.collection import run_shards
+    >>> from encoding.pipeline import open_workers
+    >>> with open_workers(n_jobs=1) as workers:
+    ...     found = run_shards(collection, "careful", 2, workers)
+    >>> [status.reason for status in found]
+    ['finished', 'finished']
     """
     limits = {f"[budget] {key}": getattr(collection.budget, key) for key in ("requests", "tokens", "money", "hours")}
     limits[f"per_minute of {name or 'the annotator'}"] = getattr(collection.annotator(name), "per_minute", 0)
@@ -220,6 +241,15 @@ def merge_shards(opened: Opened) -> dict[str, int]:
     ------
     DataError
         If there is no shard.
+
+    Examples
+    --------
+    >>> from encoding.collection import merge_shards
+    >>> try:
+    ...     merge_shards(opened)
+    ... except encoding.EncodingError as error:
+    ...     print(str(error)[-38:])
+    (answers-1-of-4.sqlite, ...) to merge.
     """
     shards = sorted(opened.collection.folder.glob("answers-*-of-*.sqlite"))
     if not shards:
@@ -255,6 +285,12 @@ def collect_judgments(
     ------
     DataError
         If an annotator did not answer everything: its budget is spent, it was interrupted, or its server is down.
+
+    Examples
+    --------
+    >>> from encoding.collection import collect_judgments
+    >>> collect_judgments(collection).name
+    'quality.html'
     """
     opened, _ = plan_collection(collection)
     for settings in collection.annotators:

@@ -24,7 +24,14 @@ WEIGHTS = ("tfidf", "count")
 
 @settings("[[annotator]]", kw_only=True)
 class Colours(Computed):
-    """An annotator that finds clips alike whose frames have the same colours."""
+    """An annotator that finds clips alike whose frames have the same colours.
+
+    Examples
+    --------
+    >>> from encoding.collection import Colours
+    >>> Colours(temperature=0.1).name
+    'colours'
+    """
 
     name: Text = "colours"
     """Name of the annotator in tables."""
@@ -61,7 +68,14 @@ class Colours(Computed):
 
 @settings("[[annotator]]", kw_only=True)
 class Words(Computed):
-    """An annotator that finds captions alike that share words."""
+    """An annotator that finds captions alike that share words.
+
+    Examples
+    --------
+    >>> from encoding.collection import Words
+    >>> Words(temperature=0.1).metric
+    'cosine'
+    """
 
     name: Text = "words"
     """Name of the annotator in tables."""

@@ -53,6 +53,15 @@ def write_batches(opened: Opened, name: str = "", *, most: int = 0, retry: tuple
     ------
     ConfigError
         If the annotator cannot be asked by files.
+
+    Examples
+    --------
+    >>> from encoding.collection import write_batches
+    >>> try:
+    ...     write_batches(opened, "careful")
+    ... except encoding.EncodingError as error:
+    ...     print(type(error).__name__)
+    ConfigError
     """
     annotator = _chat(opened, name)
     folder = _folder(opened)
@@ -100,6 +109,15 @@ def send_batches(opened: Opened, name: str = "") -> list[dict[str, Any]]:
     -------
     list of dict
         State of every file that was sent: "file", "batch", "status".
+
+    Examples
+    --------
+    >>> from encoding.collection import send_batches
+    >>> try:
+    ...     send_batches(opened, "careful")
+    ... except encoding.EncodingError as error:
+    ...     print(type(error).__name__)
+    ConfigError
     """
     annotator = _chat(opened, name)
     folder = _folder(opened)
@@ -141,6 +159,15 @@ def fetch_batches(opened: Opened, name: str = "", *, wait: float = 0.0) -> list[
     -------
     list of dict
         State of every batch: "file", "batch", "status", "read" (answers).
+
+    Examples
+    --------
+    >>> from encoding.collection import fetch_batches
+    >>> try:
+    ...     fetch_batches(opened)
+    ... except encoding.EncodingError as error:
+    ...     print(type(error).__name__)
+    ConfigError
     """
     annotator = _chat(opened, name)
     return asyncio.run(_fetch(opened, annotator, wait))
@@ -190,6 +217,15 @@ def read_batch(opened: Opened, name: str, results: str | Path) -> int:
     -------
     int
         Answers that were new.
+
+    Examples
+    --------
+    >>> from encoding.collection import read_batch
+    >>> try:
+    ...     read_batch(opened, "careful", "results.jsonl")
+    ... except encoding.EncodingError as error:
+    ...     print(type(error).__name__)
+    ConfigError
     """
     annotator, folder = _chat(opened, name), _folder(opened)
     given = {json.loads(line).get("custom_id") for line in _lines(Path(results))}

@@ -15,7 +15,14 @@ MARGIN = 1.25  # a trial may take this much more than the largest so far before 
 
 @settings("[budget]")
 class Budget:
-    """How much may be spent; a limit of 0 is none, and includes what earlier runs of the same annotator have spent."""
+    """How much may be spent; a limit of 0 is none, and includes what earlier runs of the same annotator have spent.
+
+    Examples
+    --------
+    >>> from encoding.collection import Budget
+    >>> Budget(requests=10_000, money=5.0, price_in=0.1, price_out=0.4).currency
+    'USD'
+    """
 
     requests: Annotated[int, Interval(ge=0, le=10**12)] = 0
     """Requests, answered or not."""

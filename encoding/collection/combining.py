@@ -23,6 +23,12 @@ def average_orders(judgments: Judgments) -> Judgments:
         One row per annotator and triplet, items in ascending order; probabilities are means over presentations (of 0
         and 1 where only choices are known), the choice is the most probable item. Triplets of which two items share
         the first place are unparsed. The weight is the number of presentations.
+
+    Examples
+    --------
+    >>> from encoding.collection import average_orders
+    >>> average_orders(judgments)
+    Judgments(300 about 38 stimuli, 300 valid)
     """
     rows = np.flatnonzero(judgments.choice >= 0)
     items, choice = judgments.items[rows], judgments.choice[rows]
@@ -69,6 +75,14 @@ def pool(judgments: Judgments, *, steps: int = 50) -> tuple[Judgments, dict[str,
     -----
     Dawid and Skene (1979), Maximum likelihood estimation of observer error-rates using the EM algorithm, with one
     parameter per judge.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from encoding.collection import pool
+    >>> two = replace(judgments, annotator=np.array(["first", "second"] * 160))
+    >>> sorted(pool(two)[1])
+    ['first', 'second']
     """
     once = average_orders(judgments)
     names, judge = np.unique(once.annotator, return_inverse=True)

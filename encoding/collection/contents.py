@@ -37,6 +37,12 @@ class Contents:
         Files of the frames of each, in the order of time.
     videos : tuple of Path
         The clip itself, where it is shown as it is; empty elsewhere.
+
+    Examples
+    --------
+    >>> from encoding.collection import of_captions
+    >>> of_captions(["clip1", "clip2"], {"clip1": ["A dog."], "clip2": ["A cat."]}).texts
+    ('A dog.', 'A cat.')
     """
 
     stimuli: tuple[str, ...]
@@ -80,6 +86,12 @@ def of_names(stimuli: Sequence[str]) -> Contents:
     -------
     Contents
         One per stimulus.
+
+    Examples
+    --------
+    >>> from encoding.collection import of_names
+    >>> of_names(["clip1", "clip2"]).stimuli
+    ('clip1', 'clip2')
     """
     digests = tuple(_digest(["name", name]) for name in stimuli)
     nothing = ("",) * len(digests), ((),) * len(digests)
@@ -114,6 +126,12 @@ def of_captions(
     ------
     DataError
         If a stimulus has no caption, or not as many as needed.
+
+    Examples
+    --------
+    >>> from encoding.collection import of_captions
+    >>> of_captions(["clip1"], {"clip1": ["A dog.", "A brown dog."]}, policy="fixed", number=2).texts
+    ('A brown dog.',)
     """
     if policy not in POLICIES:
         raise ConfigError(f"[stimuli] captions_shown = {policy!r}. {suggest(str(policy), POLICIES)}")
@@ -151,6 +169,13 @@ def of_frames(stimuli: Sequence[str], frames: Mapping[str, Sequence[tuple[Path, 
     ------
     DataError
         If a stimulus has no frames.
+
+    Examples
+    --------
+    >>> from encoding.collection import of_frames
+    >>> frames = {"clip1": [(Path("1.jpg"), "digest 1"), (Path("2.jpg"), "digest 2")]}
+    >>> len(of_frames(["clip1"], frames).images[0])
+    2
     """
     for name in stimuli:
         if not frames.get(name):
@@ -174,6 +199,13 @@ def of_videos(frames: Contents, clips: Mapping[str, tuple[Path, str]]) -> Conten
     -------
     Contents
         One clip per stimulus.
+
+    Examples
+    --------
+    >>> from encoding.collection import of_frames, of_videos
+    >>> frames = of_frames(["clip1"], {"clip1": [(Path("1.jpg"), "digest 1")]})
+    >>> of_videos(frames, {"clip1": (Path("1.mp4"), "digest")}).videos[0].name
+    '1.mp4'
     """
     digests = tuple(_digest(["video", clips[name][1]]) for name in frames.stimuli)
     videos = tuple(clips[name][0] for name in frames.stimuli)
@@ -199,6 +231,12 @@ def choose(plan: Plan, contents: Contents, policy: str = "first", seed: int = 0)
     -------
     ndarray of int32, shape (n_trials, 3)
         Index into the contents.
+
+    Examples
+    --------
+    >>> from encoding.collection import choose, of_names
+    >>> choose(opened.plan, of_names(opened.plan.stimuli)).shape
+    (320, 3)
     """
     start = contents.start[:-1].astype(np.int32)
     several = np.diff(contents.start)

@@ -35,7 +35,14 @@ Share = Annotated[Number, Interval(ge=0, lt=1)]
 
 @settings("[design]")
 class Design:
-    """Which triplets are asked, and how often."""
+    """Which triplets are asked, and how often.
+
+    Examples
+    --------
+    >>> from encoding.collection import Design
+    >>> Design(kind="balanced", n_triplets=1000, repeated=50, repeats=4).kind
+    'balanced'
+    """
 
     kind: Annotated[str, OneOf(KINDS)] = "balanced"
     """"balanced": each pair of stimuli in nearly the same number of triplets; "random": every triplet equally likely;
@@ -105,6 +112,12 @@ def make_plan(
     ------
     ConfigError
         If there are fewer triplets than asked for, or a stimulus of the subset is unknown.
+
+    Examples
+    --------
+    >>> from encoding.collection import Design, make_plan
+    >>> make_plan(Design(n_triplets=10), ["a", "b", "c", "d", "e"], seed=0)
+    Plan(10 trials about 5 stimuli)
     """
     names = tuple(str(name) for name in stimuli)
     if len(names) < 3:

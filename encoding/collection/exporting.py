@@ -61,6 +61,15 @@ class Source:
         Name to give them.
     excluded : ndarray of bool, shape (n_trials,), or None
         Trials that weigh nothing, and are in no file of triplets.
+
+    Examples
+    --------
+    >>> from encoding.collection import Source
+    >>> with opened.store(read_only=True) as store:
+    ...     setting = store.find_setting(opened.annotator("careful").identity())
+    ...     source = Source(opened.plan, opened.shown, opened.what.contents, store, setting, "careful")
+    >>> source.annotator
+    'careful'
     """
 
     plan: Plan
@@ -146,6 +155,16 @@ def export(  # noqa: C901
     ------
     DataError
         If there is no answer to the plan.
+
+    Examples
+    --------
+    >>> from encoding.collection import Source, export
+    >>> with opened.store(read_only=True) as store:
+    ...     setting = store.find_setting(opened.annotator("careful").identity())
+    ...     source = Source(opened.plan, opened.shown, opened.what.contents, store, setting, "careful")
+    ...     written = export(source, "exported")
+    >>> written["judgments.parquet"]
+    320
     """
     folder = Path(folder)
     split_triplets: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
@@ -285,5 +304,11 @@ def exported(folder: str | Path) -> Judgments:
     -------
     Judgments
         All answers, repetitions and those that are not valid too.
+
+    Examples
+    --------
+    >>> from encoding.collection import exported
+    >>> exported("judgments/export/careful")
+    Judgments(320 about 38 stimuli, 320 valid)
     """
     return read_judgments(Path(folder) / "judgments.parquet")

@@ -35,6 +35,12 @@ class Framing:
         Whether the frames of a clip are put on one picture, row by row.
     rate : float
         Frames per second, so that longer clips have more; 0 for the same number of every clip.
+
+    Examples
+    --------
+    >>> from encoding.collection import Framing
+    >>> Framing(n_frames=4, size=224).sheet
+    False
     """
 
     n_frames: int = 8
@@ -80,6 +86,16 @@ def take_frames(
     ------
     DataError
         If a path leads out of the stimulus folder.
+
+    Examples
+    --------
+    >>> from encoding.collection import Framing, take_frames
+    >>> from encoding.io.stimulus_lists import read_list
+    >>> try:
+    ...     take_frames(read_list("my_study/stimuli/stimuli.tsv"), "videos", "work/frames", Framing())
+    ... except encoding.EncodingError as error:
+    ...     print(type(error).__name__)
+    DataError
     """
     cache = Path(cache)
     table = FrameTable({}, {}, {})

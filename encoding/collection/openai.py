@@ -39,7 +39,14 @@ EXCERPT = 300  # characters of a reply that could not be read
 
 @settings("[[annotator]]")
 class OpenAI:
-    """A model behind a chat API."""
+    """A model behind a chat API.
+
+    Examples
+    --------
+    >>> from encoding.collection import OpenAI
+    >>> OpenAI("a-model", "odd_one_out_captions", url="http://127.0.0.1:8000/v1").model
+    'a-model'
+    """
 
     model: Text
     """Name under which the server knows the model."""

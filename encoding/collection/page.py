@@ -58,6 +58,12 @@ class Experiment:
         Milliseconds between an answer and the next trial.
     seed : int
         Seed of what is drawn.
+
+    Examples
+    --------
+    >>> from encoding.collection import Experiment
+    >>> Experiment(trials=80, lists=3).catch
+    5
     """
 
     trials: int = 100
@@ -109,6 +115,15 @@ def write_page(opened: Opened, path: str | Path, experiment: Experiment | None =
     ------
     DataError
         If the plan has fewer trials than asked for, or the page would be too large.
+
+    Examples
+    --------
+    >>> from encoding.collection import Experiment, write_page
+    >>> try:
+    ...     write_page(opened, "experiment.html", Experiment(trials=50))
+    ... except encoding.EncodingError as error:
+    ...     print(str(error)[-50:])
+    ad; videos must be one of .mp4, .webm, .m4v, .ogv.
     """
     how = experiment or Experiment()
     rng = np.random.default_rng(how.seed)

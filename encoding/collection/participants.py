@@ -52,7 +52,11 @@ def assess_participants(
         consistent = ((mine * (mine - 1)).sum(axis=1) / np.where(pairs > 0, pairs, 1))[pairs > 0]
         counts = np.bincount(choice[rows], minlength=3)
         rt = reaction[rows][np.isfinite(reaction[rows])]
-        passed = catch.loc[catch["participant"] == name, "passed"] if catch is not None else pd.Series(dtype=bool)
+        passed = (
+            catch.loc[catch["participant"] == name, "passed"]
+            if catch is not None and len(catch)
+            else pd.Series(dtype=bool)
+        )
         found.append({
             "participant": name, "trials": len(rows), "agreement": agree.mean() if len(agree) else np.nan,
             "shared": len(agree), "consistency": consistent.mean() if len(consistent) else np.nan,

@@ -72,6 +72,13 @@ class Quality:
         Median number of different presentations of a repeated triplet.
     participants : DataFrame or None
         Quality of each participant, as of `assess_participants`; None if nobody is named.
+
+    Examples
+    --------
+    >>> from encoding.collection import assess
+    >>> (quality,) = assess(judgments)
+    >>> quality.outcomes
+    {'valid': 320, 'refused': 0, 'unparsed': 0, 'truncated': 0, 'error': 0}
     """
 
     annotator: str
@@ -149,6 +156,12 @@ def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, 
     ------
     DataError
         If there are no judgments.
+
+    Examples
+    --------
+    >>> from encoding.collection import assess
+    >>> [quality.annotator for quality in assess(judgments)]
+    ['careful']
     """
     if not len(judgments):
         raise DataError("There are no judgments to check.")
@@ -194,6 +207,12 @@ def slot_use(choice: np.ndarray, probabilities: np.ndarray) -> SlotUse:
     -------
     SlotUse
         The test.
+
+    Examples
+    --------
+    >>> from encoding.collection import slot_use
+    >>> slot_use(judgments.choice, judgments.probabilities).shares.round(1)
+    array([0.4, 0.3, 0.3])
     """
     valid = choice >= 0
     counts = np.bincount(choice[valid], minlength=3)
@@ -240,6 +259,13 @@ def repeat_agreement(
         Mean over triplets of the probability that answers to two presentations agree; 1/3 by chance.
     per_triplet : ndarray
         Share of the most frequent answer, per triplet with two or more presentations.
+
+    Examples
+    --------
+    >>> from encoding.collection import repeat_agreement
+    >>> ceiling, pairs, per_triplet = repeat_agreement(judgments.items, judgments.choice)
+    >>> len(per_triplet)
+    10
     """
     modal, alike, _, _ = _presentations(items, choice, probabilities, who)
     if not len(modal):
@@ -315,6 +341,12 @@ def judge_agreement(judgments: Judgments) -> pd.DataFrame:
         Columns "a", "b", "triplets", "agreement", "low", "high" (95 % interval of Wilson); agreement is the
         probability that an answer of one and an answer of the other name the same stimulus. "trials" and "on_trials"
         are the same of identical trials (triplet and order), by which prompts are compared.
+
+    Examples
+    --------
+    >>> from encoding.collection import judge_agreement
+    >>> len(judge_agreement(judgments))
+    0
     """
     names = [str(name) for name in pd.unique(judgments.annotator)]
     tables = {name: _answers(judgments, judgments.annotator == name) for name in names}

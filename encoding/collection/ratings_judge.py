@@ -15,7 +15,14 @@ from .contents import Contents
 
 @settings("[[annotator]]")
 class Cosine(Computed):
-    """An annotator that compares stimuli by the rows of a table of ratings."""
+    """An annotator that compares stimuli by the rows of a table of ratings.
+
+    Examples
+    --------
+    >>> from encoding.collection import Cosine
+    >>> Cosine("ratings.tsv", temperature=0.1).metric
+    'cosine'
+    """
 
     file: Text
     """Table of ratings: a stimulus column and one column per rating."""

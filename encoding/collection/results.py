@@ -37,6 +37,12 @@ def status(opened: Opened) -> pd.DataFrame:
     -------
     DataFrame
         One row per annotator with answers.
+
+    Examples
+    --------
+    >>> from encoding.collection import status
+    >>> status(opened)[["annotator", "answered"]].values.tolist()
+    [['careful', 320]]
     """
     rows = []
     budget = opened.collection.budget
@@ -101,6 +107,12 @@ def export_collection(
     ------
     DataError
         If nobody has answered.
+
+    Examples
+    --------
+    >>> from encoding.collection import export_collection
+    >>> list(export_collection(opened).values())
+    [{'judgments.parquet': 320, 'train_90.txt': 278, 'train_90.npy': 278, 'test_10.txt': 22, 'test_10.npy': 22}]
     """
     written = {}
     wanted = name_of(opened.collection.annotator(name)) if name else ""
@@ -162,6 +174,13 @@ def check_collection(opened: Opened) -> tuple[Path, list[Quality]]:
         The HTML file.
     found : list of Quality
         What is in it, per annotator.
+
+    Examples
+    --------
+    >>> from encoding.collection import check_collection
+    >>> report, found = check_collection(opened)
+    >>> report.name, found[0].annotator
+    ('quality.html', 'careful')
     """
     from .quality_report import write_quality  # figures are not needed to plan and ask, and take memory
 

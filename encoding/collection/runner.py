@@ -55,6 +55,13 @@ class RunStatus:
         Time that asking took in this run, without the time to get ready.
     lessons : tuple of str
         How requests were adapted to a server that did not take them as they were.
+
+    Examples
+    --------
+    >>> from encoding.collection import run_collection
+    >>> status = run_collection(opened, "careful")
+    >>> status.planned, status.asked, status.reason
+    (320, 0, 'finished')
     """
 
     planned: int
@@ -100,6 +107,12 @@ class Asking:
         Trials to ask at most; 0 for all.
     spread : bool
         Whether `most` trials are taken from the whole plan rather than from its beginning, for a dry run.
+
+    Examples
+    --------
+    >>> from encoding.collection import Asking
+    >>> Asking(window=1000, most=50).most
+    50
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -152,6 +165,15 @@ def collect(
     ------
     DataError
         If another process is collecting into the store.
+
+    Examples
+    --------
+    >>> from encoding.collection import collect
+    >>> with opened.store() as store:
+    ...     annotator = opened.annotator("careful")
+    ...     status = collect(opened.plan, opened.shown, opened.what.contents, annotator, store)
+    >>> status.before, status.asked
+    (320, 0)
     """
     with store.alone():
         run = _Run(plan, shown, contents, annotator, store, asking=asking or Asking(), watch=watch)

@@ -23,7 +23,14 @@ TEXTS = ("caption", "description", "text")
 
 @settings("[stimuli]")
 class Stimuli:
-    """Which stimuli there are, and what of them is shown."""
+    """Which stimuli there are, and what of them is shown.
+
+    Examples
+    --------
+    >>> from encoding.collection import Stimuli
+    >>> Stimuli("stimuli.tsv", show="captions").show
+    'captions'
+    """
 
     table: Text
     """Table with a stimulus column, and as needed ``path``, ``caption`` (or ``caption_1``, ``caption_2``, ...),

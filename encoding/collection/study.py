@@ -49,7 +49,14 @@ STORE = "answers.sqlite"
 
 @settings("[collect]")
 class Collecting:
-    """Where judgments are kept, and in which order trials are asked."""
+    """Where judgments are kept, and in which order trials are asked.
+
+    Examples
+    --------
+    >>> from encoding.collection import Collecting
+    >>> Collecting(folder="judgments", human="people.parquet").human
+    'people.parquet'
+    """
 
     folder: Text = "judgments"
     """Folder of the plan, the answers and all results, relative to the configuration."""
@@ -82,6 +89,11 @@ class Collection:
         Seed of everything that is drawn.
     base : Path
         Folder of the configuration.
+
+    Examples
+    --------
+    >>> collection.design.n_triplets, [settings.name for settings in collection.annotators]
+    (300, ['careful'])
     """
 
     stimuli: Stimuli
@@ -135,6 +147,12 @@ def name_of(settings: AnnotatorSettings) -> str:
     -------
     str
         Its own name, or that of its model.
+
+    Examples
+    --------
+    >>> from encoding.collection import name_of
+    >>> name_of(collection.annotators[0])
+    'careful'
     """
     return settings.name or getattr(settings, "model", "")
 
@@ -151,6 +169,11 @@ class Opened:
         Trials.
     what : Shown
         Stimuli and contents.
+
+    Examples
+    --------
+    >>> opened.plan
+    Plan(320 trials about 38 stimuli)
     """
 
     collection: Collection
@@ -254,6 +277,12 @@ def plan_collection(
     summary : dict
         Numbers about it: trials per split, smallest and largest number of triplets per pair, what is shared by
         neighbours.
+
+    Examples
+    --------
+    >>> from encoding.collection import plan_collection
+    >>> plan_collection(collection)[1]["trials"]
+    320
     """
     what = read_shown(collection.stimuli, collection.base, collection.folder / "frames", watch=watch)
     names = what.contents.stimuli
@@ -297,6 +326,12 @@ def open_collection(collection: Collection) -> Opened:
     ------
     DataError
         If there is no plan, or the configuration has changed since.
+
+    Examples
+    --------
+    >>> from encoding.collection import open_collection
+    >>> open_collection(collection).plan
+    Plan(320 trials about 38 stimuli)
     """
     folder = collection.folder / "plan"
     if not (folder / "object.json").is_file():

@@ -15,12 +15,13 @@ from annotated_types import Interval
 from ..core import ConfigError, DataError, Plan, Provenance, digest, fingerprint
 from ..core.settings import NotNegative, OneOf, Rule, Text, settings
 from ..io.judgments.triplets import COLUMNS, read_triplets
+from ..io.tables import read_table
 from ..numerics.triplet_ranks import counterbalance
 from .computed import similarities
 from .contents import Contents
 from .designs import Design, splits_of
 from .participants import assess_participants, read_demographics, status_of
-from .people import SOURCES, Answers, read_answers, read_people
+from .people import ODD, SOURCES, Answers, read_answers, read_people
 from .trials import Answer, Ledger, Trial
 
 CONVENTIONS = ("last", "first", "named")
@@ -34,7 +35,14 @@ Keys = Annotated[tuple[Text, ...], Rule("a list of three keys", lambda names: le
 
 @settings("[[annotator]]")
 class Table:
-    """An annotator that looks answers up: judgments that people have given already."""
+    """An annotator that looks answers up: judgments that people have given already.
+
+    Examples
+    --------
+    >>> from encoding.collection import Table
+    >>> Table("people.csv", odd="named", column="odd").name
+    'people'
+    """
 
     file: Text
     """Table of names, or file of 0-based numbers, one row per judgment; or a folder with a table per participant."""
@@ -112,6 +120,7 @@ class Table:
             names = {"columns": None if usual else self.columns, "odd": self.column, "participant": self.participant,
                      "reaction_time": self.reaction_time, "answered": self.answered}  # fmt: skip
             return read_answers(path, stimuli, self.source, names, self.keys, self.first_item)
+        self._require_no_other_answer(path)
         items, _ = read_triplets(path, stimuli, columns=self.columns)
         odd = items[:, 2 if self.odd == "last" else 0]
         # The file has the odd one in one place, and does not say in which slot it was shown: an order is drawn.
@@ -122,6 +131,22 @@ class Table:
             names = {"participant": self.participant, "reaction_time": self.reaction_time, "answered": self.answered}
             who, rt, when = read_people(path, names)
         return Answers(shown.astype(np.int64), odd.astype(np.int64), who, rt, when, pd.DataFrame(), {})
+
+    def _require_no_other_answer(self, path: Path) -> None:
+        """Refuse a table with a column that names another item of a row as the odd one than its place says."""
+        if path.suffix not in (".tsv", ".csv", ".parquet"):
+            return
+        frame = read_table(path)
+        if not set(self.columns) <= set(frame.columns):
+            return  # who reads the items says so
+        items = frame[list(self.columns)].astype(str).to_numpy()
+        for name in set(ODD) & set(frame.columns):
+            said = frame[name].astype(str).to_numpy()
+            if (items == said[:, None]).any(1).all() and (items[:, 2 if self.odd == "last" else 0] != said).any():
+                raise DataError(
+                    f"{path}: column {name!r} names the odd item, which is not always the {self.odd} of the three. Set "
+                    f'odd = "named" and column = {name!r} for this annotator.'
+                )
 
 
 class TableAnnotator:
@@ -266,6 +291,15 @@ def check_convention(items: np.ndarray, ratings: np.ndarray) -> Convention:
     ------
     DataError
         If the file has no rows.
+
+    Examples
+    --------
+    >>> from encoding.collection import check_convention
+    >>> order = {name: k for k, name in enumerate(ratings.samples.stimulus)}
+    >>> values = ratings.values[[order[name] for name in judgments.stimuli]]
+    >>> last = np.array([[*np.delete(row, odd), row[odd]] for row, odd in zip(judgments.items, judgments.choice)])
+    >>> check_convention(last, values)[0]
+    'last'
     """
     from scipy.stats import binomtest
 

@@ -20,7 +20,14 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @settings("[[annotator]]")
 class Transformers:
-    """A model of the transformers library, in this process."""
+    """A model of the transformers library, in this process.
+
+    Examples
+    --------
+    >>> from encoding.collection import Transformers
+    >>> Transformers("a-model", "odd_one_out_captions").device
+    'cpu'
+    """
 
     model: Text
     """Folder or name of a causal or vision-language model; it is loaded, never trained."""

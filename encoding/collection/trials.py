@@ -20,6 +20,12 @@ class Trial(NamedTuple):
         The caption or the frames of each: index into `Contents`.
     repeat : int
         How many times the triplet has been asked before.
+
+    Examples
+    --------
+    >>> from encoding.collection import Trial
+    >>> Trial(0, (3, 1, 2), (3, 1, 2), 0).items
+    (3, 1, 2)
     """
 
     row: int
@@ -59,6 +65,12 @@ class Answer(NamedTuple):
         Seconds from showing to answering, of people.
     answered : float or None
         When (s since 1970), where that was not now.
+
+    Examples
+    --------
+    >>> from encoding.collection import Answer
+    >>> Answer("valid", choice=2, reply="C").choice
+    2
     """
 
     outcome: str
@@ -79,7 +91,14 @@ class Answer(NamedTuple):
 
 
 class Stopped(EncodingError):  # noqa: N818
-    """Nothing more can be asked: a budget is spent, or the server wants no more."""
+    """Nothing more can be asked: a budget is spent, or the server wants no more.
+
+    Examples
+    --------
+    >>> from encoding.collection import Stopped
+    >>> issubclass(Stopped, Exception)
+    True
+    """
 
 
 class Ledger(Protocol):
@@ -101,6 +120,12 @@ class Annotator(Protocol):
         How many trials are asked at once.
     concurrency : int
         How many such batches are under way at most.
+
+    Examples
+    --------
+    >>> annotator = opened.annotator("careful")
+    >>> annotator.name, annotator.free
+    ('careful', True)
     """
 
     name: str

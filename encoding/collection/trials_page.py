@@ -47,6 +47,12 @@ def write_trials(opened: Opened, path: str | Path, *, most: int = 300, seed: int
     -------
     dict of str to int
         Trials on the page, per judge.
+
+    Examples
+    --------
+    >>> from encoding.collection import write_trials
+    >>> sorted(write_trials(opened, "trials.html", most=20))
+    ['careful']
     """
     budget = opened.collection.budget
     trials: list[dict[str, Any]] = []

@@ -28,6 +28,12 @@ class Ceiling:
         Occasions over which the tested responses are averaged.
     why_not : str
         Why there is no ceiling; all values are NaN then.
+
+    Examples
+    --------
+    >>> from encoding.comparison import noise_ceiling
+    >>> noise_ceiling(loaded.responses).why_not
+    'because 2 stimuli were shown more than once; 10 are needed'
     """
 
     r: np.ndarray
@@ -54,6 +60,12 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
     -------
     Ceiling
         Without values, and with the reason, where stimuli were shown once or rows are volumes.
+
+    Examples
+    --------
+    >>> from encoding.comparison import noise_ceiling
+    >>> noise_ceiling(loaded.responses).n_stimuli
+    2
     """
     nothing = np.full(len(responses.targets), np.nan)
     if responses.samples.clock != "stimulus":
@@ -94,6 +106,12 @@ def occasions_averaged(predictions: Predictions, n_rows_tested: int) -> float:
     -------
     float
         Rows per tested sample.
+
+    Examples
+    --------
+    >>> from encoding.comparison import occasions_averaged
+    >>> occasions_averaged(fitted.predictions[0], 38)
+    1.0
     """
     return n_rows_tested / max(int(predictions.moments.n.sum()), 1)
 
@@ -112,6 +130,12 @@ def over_ceiling(scores: Scores, ceiling: Ceiling) -> dict[str, Scores]:
     -------
     dict of str to Scores
         "ceiling" and "over_ceiling"; the latter exceeds 1 where both are uncertain, and is not cut. Empty without one.
+
+    Examples
+    --------
+    >>> from encoding.comparison import noise_ceiling, over_ceiling
+    >>> over_ceiling(result.scores["r"], noise_ceiling(loaded.responses))
+    {}
     """
     if ceiling.why_not:
         return {}

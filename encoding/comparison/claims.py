@@ -43,6 +43,12 @@ def chance_table(tests: SpaceTests) -> pd.DataFrame:
     pandas.DataFrame
         One row per region and space (claim "chance"): U with its 95% interval; p, p corrected for all regions and
         spaces (p_fwe) and false discovery rate over all of them (q), from exchanged runs; the verdict goes by q.
+
+    Examples
+    --------
+    >>> from encoding.comparison import chance_table
+    >>> chance_table(tests)[["space", "claim"]].to_dict("list")
+    {'space': ['mllm', 'category'], 'claim': ['chance', 'chance']}
     """
     found = [_estimates(tests, space) for space in tests.spaces]
     rows = []
@@ -72,6 +78,12 @@ def difference_table(tests: SpaceTests, pairs: Sequence[tuple[str, str]] | None 
     pandas.DataFrame
         One row per region and pair (claim "difference"): the difference of U with its 95% interval, two-sided p, and
         the false discovery rate over all regions (of its atlas and level) and pairs (q); the verdict goes by q.
+
+    Examples
+    --------
+    >>> from encoding.comparison import difference_table
+    >>> difference_table(tests)[["space", "versus"]].values.tolist()
+    [['mllm', 'category']]
     """
     pairs = list(combinations(tests.spaces, 2)) if pairs is None else list(pairs)
     for name in dict.fromkeys(name for pair in pairs for name in pair):
@@ -99,6 +111,12 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
         one row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together.
         With 95% intervals, two-sided p, and q over all regions and spaces of a claim, by which the verdict goes.
         Population values: what fits reach with so many samples is less.
+
+    Examples
+    --------
+    >>> from encoding.comparison import unique_table
+    >>> unique_table(tests)["space"].tolist()
+    []
     """
     if ALL not in tests.sets or any(WITHOUT + space not in tests.sets for space in tests.spaces):
         return pd.DataFrame(columns=CLAIMS)
@@ -132,6 +150,12 @@ def beyond_table(tests: SpaceTests) -> pd.DataFrame:
         "beyond"): U of the space and the nuisance spaces together less U of the latter. With 95% intervals, two-sided
         p, and q over all regions and spaces of a claim, by which the verdict goes. No rows where no nuisance space was
         declared, or their U was refused.
+
+    Examples
+    --------
+    >>> from encoding.comparison import beyond_table
+    >>> len(beyond_table(tests))
+    0
     """
     there = [space for space in tests.spaces if BEYOND + space in tests.sets]
     if NUISANCE not in tests.sets or not there:
@@ -159,6 +183,12 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
         all regions of its atlas and level, by which a space is named, "p_chance" (of the leading space against chance,
         corrected for all regions and spaces), the verdict ("best", "no difference that these data can show", "not
         tested") and a note.
+
+    Examples
+    --------
+    >>> from encoding.comparison import verdict_table
+    >>> len(verdict_table(tests))
+    1
     """
     level = float(tests.facts["settings"]["p_level"])
     n_places = len(tests.places)
@@ -227,6 +257,13 @@ def fit_differences(
     pandas.DataFrame
         One row per region and pair (claim "fits"): difference of r with its 95% interval, two-sided p, and q over all
         regions and pairs, by which the verdict goes. NaN with a single fold.
+
+    Examples
+    --------
+    >>> from encoding.comparison import fit_differences
+    >>> everything = (None, np.ones(1092, dtype=int))
+    >>> len(fit_differences(fitted.predictions, [everything], pairs=[("mllm", "category")]))
+    1
     """
     if not predictions or not pairs:
         return pd.DataFrame(columns=CLAIMS)
@@ -295,6 +332,14 @@ def unique_of_fits(
     pandas.DataFrame
         One row per region and space (claim "delta R2"), without a test: honest at this number of samples, and far from
         the population value where they are few.
+
+    Examples
+    --------
+    >>> from encoding.comparison import unique_of_fits
+    >>> everything = (None, np.ones(1092, dtype=int))
+    >>> found = unique_of_fits(result.scores["r2"], [everything], {"mllm": ("joint", "category")}, "category")
+    >>> found[["space", "versus"]].values.tolist()
+    [['mllm', 'category']]
     """
     rows = []
     for atlas, labels in atlases:

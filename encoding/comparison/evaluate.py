@@ -33,6 +33,12 @@ def evaluate(predictions: Sequence[Predictions], metric: str = "r") -> Scores:
         If the predictions belong to different subjects, targets or held-out samples.
     DataError
         If the metric is unknown.
+
+    Examples
+    --------
+    >>> from encoding.comparison import evaluate
+    >>> evaluate(fitted.predictions, "r2")
+    Scores(r2, sub-01, rows mllm, category, joint, 1092 targets)
     """
     first = _check_alike(predictions)
     rows: list[ScoreRow] = []
@@ -80,6 +86,12 @@ def band_scores(prediction: Predictions) -> np.ndarray:
     -------
     ndarray, shape (n_bands, n_targets)
         Parts that sum to the R2 of the model.
+
+    Examples
+    --------
+    >>> from encoding.comparison import band_scores
+    >>> band_scores(fitted.predictions[2]).shape
+    (2, 1092)
     """
     m = prediction.moments
     return metrics.split_r2(m.yy, m.y_band, m.p_band)
@@ -129,6 +141,12 @@ def fold_correlations(prediction: Predictions) -> np.ndarray:
     -------
     ndarray, shape (n_folds, n_targets)
         Pearson correlations.
+
+    Examples
+    --------
+    >>> from encoding.comparison import fold_correlations
+    >>> fold_correlations(fitted.predictions[0]).shape
+    (4, 1092)
     """
     m = prediction.moments
     return metrics.correlation(m.n[:, None], m.y, m.p, m.yy, m.pp, m.yp)

@@ -63,6 +63,12 @@ def units_of(responses: Responses, use: np.ndarray | None = None) -> Units:
     ------
     AlignmentError
         If there is not one value of `use` per row.
+
+    Examples
+    --------
+    >>> from encoding.comparison import units_of
+    >>> type(units_of(loaded.responses)).__name__
+    'Units'
     """
     samples = responses.samples
     if use is not None and len(use) != len(samples):

@@ -21,6 +21,12 @@ def confidence_of(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per region: the columns that name it, and confidence; texts that differ between subjects are joined.
+
+    Examples
+    --------
+    >>> from encoding.comparison import confidence_of
+    >>> sorted(set(confidence_of(result.regions)["confidence"]))
+    ['', 'approx']
     """
     if "confidence" not in table:
         return pd.DataFrame(columns=[*PLACE, "confidence"])
@@ -43,6 +49,12 @@ def join_confidence(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         With the column confidence.
+
+    Examples
+    --------
+    >>> from encoding.comparison import confidence_of, join_confidence
+    >>> join_confidence(result.regions.drop(columns="confidence"), confidence_of(other.regions)).columns[-1]
+    'confidence'
     """
     if not len(known) or not len(table) or "confidence" in table or not set(PLACE) <= set(table.columns):
         return table
@@ -62,6 +74,13 @@ def summarise_regions(table: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row per region, model, feature and metric: n_subjects, mean, sd, smallest and largest value over subjects.
         With few subjects these describe the sample; they are no test.
+
+    Examples
+    --------
+    >>> from encoding.comparison import summarise_regions
+    >>> import pandas as pd
+    >>> summarise_regions(pd.concat([result.regions, other.regions])).columns[:3].tolist()
+    ['atlas', 'level', 'set']
     """
     keys = [*PLACE, "model", "feature", "metric"]
     grouped = table.groupby(keys, sort=False, dropna=False)["value"]
@@ -83,6 +102,13 @@ def summarise_differences(table: pd.DataFrame) -> pd.DataFrame:
         One row per region and pair: n_subjects, subjects_a (in how many model a scores higher), mean, sd, and the 95%
         interval of the mean from Student's t (NaN below three subjects), which treats subjects as a random
         sample and is not corrected for the number of regions.
+
+    Examples
+    --------
+    >>> from encoding.comparison import summarise_differences
+    >>> import pandas as pd
+    >>> len(summarise_differences(pd.concat([result.differences, other.differences])))
+    21
     """
     keys = [*PLACE, "model_a", "model_b", "metric"]
     grouped = table.groupby(keys, sort=False, dropna=False)["difference"]
@@ -117,6 +143,13 @@ def check_differences(table: pd.DataFrame) -> pd.DataFrame:
         effect_size (mean / sd, Cohen's d of paired differences), t, df, p, q (false discovery rate over all regions and
         pairs of the same metric), and sign_flip_floor, the smallest two-sided p that a test by flipping signs could
         give with as many subjects. NaN below two subjects or without any spread.
+
+    Examples
+    --------
+    >>> from encoding.comparison import check_differences
+    >>> import pandas as pd
+    >>> len(check_differences(pd.concat([result.differences, other.differences])))
+    21
     """
     keys = [*PLACE, "model_a", "model_b", "metric"]
     rows = []

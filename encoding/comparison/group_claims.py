@@ -63,6 +63,13 @@ class Prevalence:
     ----------
     value, low, high : float
         Estimate and limits.
+
+    Examples
+    --------
+    >>> from encoding.comparison import prevalence
+    >>> found = prevalence(4, 5)
+    >>> type(found).__name__, round(found.value, 2), round(found.low, 2)
+    ('Prevalence', 0.79, 0.25)
     """
 
     value: float
@@ -167,6 +174,12 @@ def group_claims(
     ------
     AlignmentError
         If participants differ in spaces or regions.
+
+    Examples
+    --------
+    >>> from encoding.comparison import group_claims
+    >>> sorted(set(group_claims([tests, tests])["claim"]))
+    ['above 0']
     """
     _check(tests)
     first = tests[0]
@@ -252,6 +265,12 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
         One row per region: as of `verdict_table`, with the number of participants in whom the leading space has the
         largest U ("n_leading"), is named in their own table ("n_named"), or passes the rule in this region alone, at p
         ("n_detected"), and the prevalence of people in whom it would pass the latter.
+
+    Examples
+    --------
+    >>> from encoding.comparison import group_verdicts
+    >>> len(group_verdicts([tests, tests]))
+    1
     """
     _check(tests)
     first = tests[0]

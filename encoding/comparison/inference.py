@@ -80,6 +80,13 @@ def infer_spaces(
         If a space has other samples than the responses.
     DataError
         If there is no space.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Inference, infer_spaces
+    >>> everything = (None, np.ones(1092, dtype=int))
+    >>> infer_spaces(loaded.spaces, loaded.responses, [everything], "tests", settings=Inference(50)).spaces
+    ('mllm', 'category')
     """
     settings, presented, resources = settings or Inference(), presented or Presented(), resources or Resources()
     if not spaces:

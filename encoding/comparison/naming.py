@@ -25,6 +25,13 @@ def name_best(kernels: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray
         Position of the named space; -1 where none is.
     p : ndarray of float64, shape (n_places,)
         Largest of all p that the rule asks for, for the space with the largest U; NaN without an estimate.
+
+    Examples
+    --------
+    >>> from encoding.comparison import name_best
+    >>> winner, p = name_best(tests.kernels, 0.05)
+    >>> winner.shape, p.shape
+    ((2,), (2,))
     """
     n_spaces, n_places = kernels.shape[:2]
     alone = estimate(kernels)

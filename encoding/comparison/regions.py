@@ -44,6 +44,12 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
     ------
     DataError
         If an ROI names a region that the atlas lacks.
+
+    Examples
+    --------
+    >>> from encoding.comparison import parcels
+    >>> [parcel.region for parcel in parcels(None, np.ones(1092, dtype=int))]
+    ['all targets']
     """
     if atlas is None:
         yield Parcel("brain", "", "all targets", "", np.ones(len(labels), bool))
@@ -78,6 +84,13 @@ def add_confidence(table: pd.DataFrame, atlases: Sequence[tuple[Atlas | None, np
     pandas.DataFrame
         With the column confidence: of an ROI as its set states it, of a region what lowers it; "" where nothing is
         known.
+
+    Examples
+    --------
+    >>> from encoding.comparison import add_confidence, score_regions
+    >>> table = score_regions(result.scores["r"], None, np.ones(1092, dtype=int))
+    >>> add_confidence(table, [(None, np.ones(1092, dtype=int))]).columns[-1]
+    'confidence'
     """
     if not {"atlas", "level", "set", "region"} <= set(table.columns):
         return table
@@ -123,6 +136,12 @@ def score_regions(
     ------
     AlignmentError
         If there is not one label per target.
+
+    Examples
+    --------
+    >>> from encoding.comparison import score_regions
+    >>> score_regions(result.scores["r"], None, np.ones(1092, dtype=int))["model"].tolist()
+    ['mllm', 'category', 'joint']
     """
     _check_labels(scores, atlas, labels)
     rows = []
@@ -183,6 +202,13 @@ def compare_regions(
         If there is not one label per target, or a model of a pair has no predictions.
     DataError
         If a model of a pair has no scores.
+
+    Examples
+    --------
+    >>> from encoding.comparison import compare_regions
+    >>> labels = np.ones(1092, dtype=int)
+    >>> len(compare_regions(fitted.predictions, result.scores["r"], None, labels, pairs=[("mllm", "category")]))
+    1
     """
     _check_labels(scores, atlas, labels)
     by_fold = {p.model: fold_correlations(p) for p in predictions}

@@ -62,6 +62,12 @@ class RsaResult:
         Targets and regions without a value.
     facts : dict
         Every choice, and how many stimuli and pairs there were; JSON.
+
+    Examples
+    --------
+    >>> found = encoding.rsa(X, Y, runs)
+    >>> found.table["feature"].tolist()
+    ['mllm']
     """
 
     settings: Rsa
@@ -121,6 +127,14 @@ def compare_similarity(
         If similarity is not defined for a stimulus, nothing differs, or repeats are not declared.
     ConfigError
         If a space is named that is not there.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Rsa, compare_similarity
+    >>> settings, everything = Rsa("example", repeats="first"), (None, np.ones(1092, dtype=int))
+    >>> found = compare_similarity(settings, loaded.described, loaded.responses, [everything], "work/rsa")
+    >>> found.table["feature"].tolist()
+    ['mllm', 'category']
     """
     where = f"[[rsa]] {settings.name!r}"
     patterns = patterns_of(responses, settings.repeats, where)

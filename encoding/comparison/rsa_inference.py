@@ -76,6 +76,14 @@ def infer_similarity(
     ------
     DataError
         If the analysis is of searchlights.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Inference, Rsa, infer_similarity
+    >>> settings, everything = Rsa("example", repeats="first"), (None, np.ones(1092, dtype=int))
+    >>> data = (settings, loaded.described, loaded.responses, [everything], "work/rsa-tests")
+    >>> infer_similarity(*data, inference=Inference(20)).spaces
+    ('mllm', 'category')
     """
     inference, folder = inference or Inference(), Path(folder)
     if settings.regions != "atlas":

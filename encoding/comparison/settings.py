@@ -31,7 +31,14 @@ Versions = Annotated[
 
 @settings("[compare]")
 class Comparison:
-    """How models are scored and compared."""
+    """How models are scored and compared.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Comparison
+    >>> Comparison(metric="r2", n_permutations=200).metric
+    'r2'
+    """
 
     metric: Annotated[str, OneOf(METRICS)] = "r"
     """Score of the main tables and maps; the others are written too."""
@@ -120,6 +127,12 @@ class Rsa:
     """One representational similarity analysis.
 
     Published values move tenfold with these choices, so that all of them are written beside every number.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Rsa
+    >>> Rsa("similarity", similarity="cosine", regions="searchlight", radius_mm=10.0).regions
+    'searchlight'
     """
 
     name: Text

@@ -36,6 +36,13 @@ def discoveries(scores: Scores, n: np.ndarray) -> np.ndarray:
     ------
     DataError
         If the scores are no correlations, or there is not one fold of four samples or more.
+
+    Examples
+    --------
+    >>> from encoding.comparison import discoveries
+    >>> fixed = encoding.cross_validate(X, Y, runs, cv=[(np.flatnonzero(runs < 3), np.flatnonzero(runs == 3))])
+    >>> discoveries(fixed.scores(), np.array([15])).round(2)
+    array([[0., 0., 0.]])
     """
     if scores.metric not in ("r", "pooled_r"):
         raise DataError(f'Significance against noise needs correlations ("r" or "pooled_r"), not {scores.metric!r}.')
@@ -68,6 +75,16 @@ def check_independence(
     ------
     DataError
         If neighbouring held-out samples correlate in features and responses, or many held-out stimuli were trained on.
+
+    Examples
+    --------
+    >>> from encoding.comparison import check_independence
+    >>> fold = fitted.folds.folds[0]
+    >>> try:
+    ...     check_independence(loaded.responses, loaded.spaces, fold.train, fold.test)
+    ... except encoding.EncodingError as error:
+    ...     print(str(error)[:40])
+    [compare] significance = "noise" takes h
     """
     samples = responses.samples[test]
     shared = np.isin(samples.stimulus, responses.samples.stimulus[train])
@@ -115,6 +132,13 @@ def count_discoveries(scores: Scores, rates: np.ndarray, level: float) -> dict[s
     dict
         By model: ``n`` targets, their ``share`` of the usable ones, and the smallest score among them (``critical``;
         None without any).
+
+    Examples
+    --------
+    >>> from encoding.comparison import count_discoveries
+    >>> rates = np.full(result.scores["r"].values.shape, 0.5)
+    >>> count_discoveries(result.scores["r"], rates, 0.05)["mllm"]["n"]
+    0
     """
     found: dict[str, dict[str, Any]] = {}
     for row, values, q in zip(scores.rows, scores.values, rates, strict=True):

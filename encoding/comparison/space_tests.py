@@ -36,6 +36,12 @@ class Inference:
         several times as much as a draw against chance.
     seed : int
         Seed of the draws.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Inference
+    >>> Inference(n_permutations=200).p_level
+    0.05
     """
 
     n_permutations: int = 1000
@@ -62,6 +68,12 @@ class Presented:
         that of what both measure.
     nuisance : tuple of FeatureSpace
         Aligned spaces of no interest (luminance, motion): what each space holds beyond all of them is estimated too.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Presented
+    >>> [space.name for space in Presented(loaded.described).described]
+    ['mllm', 'category']
     """
 
     described: tuple[FeatureSpace, ...] = ()
@@ -83,6 +95,12 @@ class Resources:
         Memory for all of them.
     workers : Workers
         Where they are worked on, as of `open_workers`; in this process unless given.
+
+    Examples
+    --------
+    >>> from encoding.comparison import Resources
+    >>> Resources(threads=2).threads
+    2
     """
 
     threads: int = 1
@@ -121,6 +139,11 @@ class SpaceTests:
         "units", "n_units", "n_blocks", "blocks" (the stimuli of each), "exchanged", "n_permutations", "n_orders",
         "ranks", "compared" (spaces that were compared in targets), "stimulus_keys" (an identity of each stimulus), and
         "notes": what was refused or assumed, by subject; JSON.
+
+    Examples
+    --------
+    >>> tests.spaces, tests.n_targets.tolist()
+    (('mllm', 'category'), [1092])
     """
 
     subject: str
@@ -177,6 +200,12 @@ def read_tests(folder: str | Path) -> SpaceTests:
     -------
     SpaceTests
         Arrays are read into memory.
+
+    Examples
+    --------
+    >>> from encoding.comparison import read_tests
+    >>> read_tests("tests").spaces
+    ('mllm', 'category')
     """
     folder = Path(folder)
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))

@@ -36,7 +36,14 @@ LONGEST_NAME, LONGEST_SUM = 60, 200
 
 @settings("[align]")
 class Alignment:
-    """How feature spaces are put on the rows of the responses."""
+    """How feature spaces are put on the rows of the responses.
+
+    Examples
+    --------
+    >>> from encoding.config import Alignment
+    >>> Alignment(delays=(1, 2, 3)).delays
+    (1, 2, 3)
+    """
 
     delays: Annotated[
         tuple[Delay, ...], Rule("a list of different integers from 0 to 1,000", distinct), Unit("volumes")
@@ -72,6 +79,11 @@ class Study:
         Analyses of similarity, in order.
     atlases, roi_sets : tuple of AtlasFile, tuple of RoiGroup
         Atlases and ROI sets of the user.
+
+    Examples
+    --------
+    >>> study.pairs, study.load.kind
+    ((('mllm', 'category'),), 'volume')
     """
 
     features: tuple[FeatureSource, ...]
@@ -139,6 +151,12 @@ def kind_of(model: EncodingModel) -> str:
     -------
     str
         Its ``kind``.
+
+    Examples
+    --------
+    >>> from encoding.config import kind_of
+    >>> [kind_of(model) for model in study.models]
+    ['ridge', 'ridge', 'banded_ridge']
     """
     return MODELS.name_of(model)
 
@@ -162,6 +180,12 @@ def read_config(path: str | Path, *, only_features: bool = False) -> Study:
     ------
     ConfigError
         If the file cannot be read, a key is unknown, or a value is not allowed.
+
+    Examples
+    --------
+    >>> from encoding.config import read_config
+    >>> [source.name for source in read_config("my_study/run.toml").features]
+    ['category', 'dimension', 'mllm', 'llm']
     """
     path = Path(path)
     try:
@@ -177,7 +201,7 @@ def read_config(path: str | Path, *, only_features: bool = False) -> Study:
 
 
 def parse_config(text: str, *, only_features: bool = False) -> Study:
-    """Build a `Study` from the text of a configuration.
+    r"""Build a `Study` from the text of a configuration.
 
     Parameters
     ----------
@@ -195,6 +219,14 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
     ------
     ConfigError
         If a key is unknown or a value is not allowed.
+
+    Examples
+    --------
+    >>> from encoding.config import parse_config
+    >>> features = '[[features]]\nname = "mllm"\nfile = "mllm.tsv"\n'
+    >>> rest = '[load]\ntask = "video"\n[[fit]]\nkind = "ridge"\nbands = "each"\n'
+    >>> parse_config(features + rest).models[0].name
+    'mllm'
     """
     given = tomllib.loads(text)
     for key in given:

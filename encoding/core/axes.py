@@ -36,6 +36,12 @@ class Samples:
     ------
     AlignmentError
         If the lengths differ or the clock is unknown.
+
+    Examples
+    --------
+    >>> from encoding import Samples
+    >>> Samples.of_stimuli(["clip1", "clip2"])
+    Samples(2 rows, clock 'none')
     """
 
     stimulus: np.ndarray

@@ -34,8 +34,9 @@ class Consensus:
         One row per dimension: dimension (from 1), sum; reproducibility (median correlation with its match in the other
         seeds, 0 where there is none), found (share of seeds with a match of at least the threshold); resampled
         (median correlation with its match in fits of resampled judgments) with low and high (95 percent of the
-        resamples) and found_resampled; item_split, triplet_split, n_runs, reliable. Without resamples low and high are
-        over seeds.
+        resamples) and found_resampled; found_rivals (share of all fits whose rival, a fit with more dimensions that
+        predicts about as well, has it too; NaN if there are no rivals); item_split, triplet_split, n_runs, reliable.
+        Without resamples low and high are over seeds.
     choices : DataFrame
         One row per fit: sample ("seed", "resample", "half"), number, n_dims, lambda, ridge, rounds, n_start, loss and
         accuracy on its own validation judgments.
@@ -45,6 +46,13 @@ class Consensus:
         The run that agrees best with all others; its dimensions are the ones that are matched.
     threshold : float
         Correlation from which two dimensions count as the same.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SparseEmbedding, agree, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> agree([SparseEmbedding(n_dims=2, random_state=seed).fit(many) for seed in (0, 1)]).embedding.shape
+    (12, 2)
     """
 
     embedding: np.ndarray
@@ -143,6 +151,13 @@ def fit_consensus(
     ------
     ConfigError
         If there are fewer than two seeds, a seed is given twice, or the number of resamples is negative.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SparseEmbedding, fit_consensus, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> fit_consensus(SparseEmbedding(n_dims=2), many, seeds=(0, 1), halves=False, resamples=0).embedding.shape
+    (12, 2)
     """
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"fit_consensus: seeds = {list(seeds)}, but two or more different ones are needed.")
@@ -241,8 +256,15 @@ def agree(
     Returns
     -------
     Consensus
-        Dimensions with their reproducibility. A dimension is reliable if it is found in four fifths of the seeds and
-        of the resamples.
+        Dimensions with their reproducibility. A dimension is reliable if it is found in four fifths of the seeds, of
+        the resamples and of the rivals; a dimension that is the only one never is.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SparseEmbedding, agree, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> agree([SparseEmbedding(n_dims=2, random_state=seed).fit(many) for seed in (0, 1)]).embedding.shape
+    (12, 2)
     """
     spaces = [np.asarray(run.embedding_, dtype=np.float64) for run in runs]
     totals = [sum(match_columns(space, other)[1].sum() / max(space.shape[1], other.shape[1]) for other in spaces)
@@ -262,7 +284,13 @@ def agree(
     if resamples:
         again = np.stack([match_columns(embedding, np.asarray(model.embedding_))[1] for model in resamples])
     low, high = np.quantile(again, (0.025, 0.975), axis=0)
-    enough = found.mean(axis=0) >= SHARE
+    # A dimension that falls apart where a fit may have more is a mixture, however well fits agree on it.
+    rivals = [np.asarray(model.rival_) for model in (*runs, *resamples) if model.rival_ is not None]
+    in_rivals = np.full(base.shape[1], np.nan)
+    if rivals:
+        in_rivals = np.mean([match_columns(embedding, rival)[1] >= threshold for rival in rivals], axis=0)
+    # One dimension alone may be what several correlated ones share; nothing in the judgments tells.
+    enough = (found.mean(axis=0) >= SHARE) & ~(in_rivals < SHARE) & (base.shape[1] > 1)
     if resamples:
         enough &= (again >= threshold).mean(axis=0) >= SHARE
     missing = np.full(base.shape[1], np.nan)
@@ -275,6 +303,7 @@ def agree(
             "low": low,
             "high": high,
             "found_resampled": (again >= threshold).mean(axis=0) if resamples else missing,
+            "found_rivals": in_rivals,
             "item_split": _item_split(base, others),
             "triplet_split": _triplet_split(base, halves),
             "n_runs": count.astype(int),

@@ -77,6 +77,14 @@ def evaluate(
     ------
     DataError
         If an embedding has another number of items.
+
+    Examples
+    --------
+    >>> from encoding.embedding import evaluate
+    >>> order = {name: k for k, name in enumerate(ratings.samples.stimulus)}
+    >>> X = ratings.values[[order[name] for name in judgments.stimuli]]
+    >>> evaluate({"ratings": X}, judgments, n_bootstrap=20)["accuracy"].round(1).tolist()
+    [0.8, 0.3]
     """
     data = as_triplets(judgments)
     draws = _Bootstrap(data, n_bootstrap, seed)
@@ -84,9 +92,7 @@ def evaluate(
     for name, X in embeddings.items():
         if len(X) != len(data.names):
             raise DataError(f"evaluate: embedding {name!r} has {len(X)} items, the judgments {len(data.names)}.")
-        logits = choice_logits(
-            np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items, bias=(bias or {}).get(name)
-        )
+        logits = _logits(X, data, (bias or {}).get(name))
         correct = correct_share(logits, data.choice)
         loss = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
         rows.append(
@@ -98,13 +104,20 @@ def evaluate(
                 **draws.summary(loss, "cross_entropy"),
             }
         )
-    rows.append({"name": "chance", "n_dims": 0, "n": len(data), "accuracy": 1 / 3, "cross_entropy": float(np.log(3))})
+    matching = any(not np.isfinite(shift).all() for shift in (bias or {}).values())
+    chance = 1 / 2 if matching else 1 / 3
+    rows.append({"name": "chance", "n_dims": 0, "n": len(data), "accuracy": chance, "cross_entropy": -np.log(chance)})
     counts = repeat_counts(data.items, data.choice, len(data.names))[1]
     agreement, modal, n_sets = noise_ceiling(counts)
-    if n_sets >= FEWEST_REPEATED:
+    if n_sets >= FEWEST_REPEATED and not matching:  # the same three items are another question with another target
         rows.append({"name": "agreement of two answers", "n": n_sets, "accuracy": agreement})
         rows.append({"name": "most frequent answer", "n": n_sets, "accuracy": modal})
     return pd.DataFrame(rows).astype({"n": int})
+
+
+def _logits(X: np.ndarray, data: Triplets, bias: np.ndarray | None) -> np.ndarray:
+    X = np.asarray(X, np.float64)
+    return choice_logits(X @ X.T, data.items, bias=bias, sharpness=data.sharpness)
 
 
 class _Bootstrap:
@@ -145,25 +158,34 @@ def slot_preference(
     -------
     SlotPreference
         Estimate and test.
+
+    Examples
+    --------
+    >>> from encoding.embedding import slot_preference
+    >>> type(slot_preference(np.ones((38, 2)), judgments)).__name__
+    'SlotPreference'
     """
     data = as_triplets(judgments)
-    logits = choice_logits(np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items)
+    logits = _logits(X, data, None)
     target = targets(data)
     if not shown_order(data):
         return SlotPreference(np.full(3, np.nan), float("nan"), float("nan"), target.mean(axis=0))
     given = np.zeros(3) if bias is None else np.asarray(bias, dtype=np.float64)
     b = given.copy()
-    for _ in range(50):  # Newton's method for two free parameters of a concave function
+    finite = np.isfinite(given)  # the slot of a target has minus infinity
+    free = np.flatnonzero(finite)[1:]
+    for _ in range(50):  # Newton's method for the free parameters of a concave function
         p = np.exp(log_probabilities(logits + b))
         slope = (target - p).sum(axis=0)
         curvature = np.diag(p.sum(axis=0)) - p.T @ p
-        step = np.linalg.solve(curvature[1:, 1:], slope[1:])
-        b[1:] += np.clip(step, -1, 1)
+        step = np.linalg.solve(curvature[np.ix_(free, free)], slope[free])
+        b[free] += np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-10:
             break
-    gain = (target * (log_probabilities(logits + b) - log_probabilities(logits + given))).sum()
-    statistic = max(2 * float(gain), 0.0)
-    return SlotPreference(b - b.mean(), statistic, float(chi2.sf(statistic, 2)), target.mean(axis=0))
+    gain = log_probabilities(logits + b)[:, finite] - log_probabilities(logits + given)[:, finite]
+    statistic = max(2 * float((target[:, finite] * gain).sum()), 0.0)
+    p_value = float(chi2.sf(statistic, len(free)))
+    return SlotPreference(b - b[finite].mean(), statistic, p_value, target.mean(axis=0))
 
 
 def calibrate(
@@ -174,7 +196,7 @@ def calibrate(
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
     data = as_triplets(judgments)
-    logits = choice_logits(np.asarray(X, np.float64) @ np.asarray(X, np.float64).T, data.items, bias=bias)
+    logits = _logits(X, data, bias)
     table = calibration(np.exp(log_probabilities(logits)), data.choice, n_bins=n_bins)
     frame = pd.DataFrame(table, columns=["predicted", "observed", "n"]).dropna()
     return frame.astype({"n": int}).reset_index(drop=True)
@@ -195,9 +217,9 @@ def accuracy_by_dimensions(
         if n_kept:
             column = order[:, n_kept - 1]
             kept[rows, column] = X[rows, column]
-        logits = choice_logits(kept @ kept.T, data.items, bias=bias)
+        logits = _logits(kept, data, bias)
         accuracy.append(float(np.average(correct_share(logits, data.choice), weights=data.weight)))
-    above = np.asarray(accuracy) - 1 / 3
+    above = np.asarray(accuracy) - (1 / 3 if bias is None or np.isfinite(bias).all() else 1 / 2)
     share = above / above[-1] if above[-1] > 0 else np.full(len(above), np.nan)
     return pd.DataFrame({"n_kept": np.arange(len(accuracy)), "accuracy": accuracy, "share": share})
 
@@ -221,7 +243,7 @@ def importance(
     similarity = X @ X.T
 
     def score(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits = choice_logits(products, data.items, bias=bias)
+        logits = choice_logits(products, data.items, bias=bias, sharpness=data.sharpness)
         loss = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
         return correct_share(logits, data.choice), loss
 

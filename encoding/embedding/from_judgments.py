@@ -39,7 +39,7 @@ from ..io.atomic import atomic_file, write_text, write_tsv
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_names, read_stimuli
-from .methods import METHODS, PRECISIONS, RELIABLE, STARTS
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS
 from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .sparse import SparseEmbedding
 
 STEP = "learn/2"
-WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", ".html")  # what is written of each, by its end
+WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", "_choices.tsv", "_curve.tsv", ".html")  # of each
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -63,7 +63,14 @@ def _odd() -> tuple[str, ...]:
 
 @settings("[[features]]")
 class JudgmentTable(FeatureSource):
-    """A file of judgments, and how to learn dimensions from it."""
+    """A file of judgments, and how to learn dimensions from it.
+
+    Examples
+    --------
+    >>> from encoding.embedding import JudgmentTable
+    >>> JudgmentTable("dimensions", file="judgments/answers.sqlite").name
+    'dimensions'
+    """
 
     slow: ClassVar[bool] = True
     name: Text
@@ -104,7 +111,12 @@ class JudgmentTable(FeatureSource):
     """Initial values of the first fit."""
     slot_bias: bool = False
     """Whether to estimate a preference for each slot."""
-    ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0)
+    task: Annotated[str, OneOf(TASKS)] = "odd"
+    """What was asked. "odd": which of three is the odd one out. "match": which of two goes with a target; the target is
+    the first item of each row, and the choice (or the last number) is the item that was left over."""
+    judge_noise: bool = False
+    """Whether to estimate how noisy each annotator is, so that sharp ones count more."""
+    ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0, 100.0)
     """Quadratic parts of the penalty to try; 0 is plain L1."""
     reweight: Annotated[int, Interval(ge=0, le=100)] = 2
     """Most rounds of freeing large coordinates from the penalty to try; 0 for none."""
@@ -130,6 +142,8 @@ class JudgmentTable(FeatureSource):
     """Whether to fit both halves of the triplets as well."""
     resamples: Annotated[int, Interval(ge=0, le=10_000)] = 10
     """Number of bootstrap samples of the triplets that are fitted, to see how far to trust each dimension."""
+    learning_curve: bool = False
+    """Whether to fit an eighth, a quarter and half of the judgments too, to see whether more would be worth it."""
     only_reliable: bool = False
     """Whether to leave out dimensions whose reproducibility is below `threshold`."""
     threshold: Probability = RELIABLE
@@ -210,6 +224,8 @@ class JudgmentTable(FeatureSource):
             lambdas=self.lambdas,
             start=self.start,
             slot_bias=self.slot_bias,
+            task=self.task,
+            judge_noise=self.judge_noise,
             ridges=self.ridges,
             reweight=self.reweight,
             spike=self.spike,
@@ -235,7 +251,7 @@ def learn(
     related: Mapping[str, FeatureSpace] | None = None,
     progress: Progress = silent,
 ) -> FeatureSpace:
-    """Learn a feature space, or load it if it was learned from the same files with the same settings before.
+    r"""Learn a feature space, or load it if it was learned from the same files with the same settings before.
 
     Parameters
     ----------
@@ -259,6 +275,18 @@ def learn(
     -------
     FeatureSpace
         One row per stimulus.
+
+    Examples
+    --------
+    >>> from encoding.embedding import JudgmentTable, learn, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> odd_last = [[*np.delete(row, slot), row[slot]] for row, slot in zip(many.items, many.choice)]
+    >>> np.savetxt("many.txt", odd_last, fmt="%d")
+    >>> names = "".join(f"clip{k}\n" for k in range(12))
+    >>> characters = Path("names.tsv").write_text(f"stimulus\n{names}", encoding="utf-8")
+    >>> source = JudgmentTable("dimensions", file="many.txt", stimuli="names.tsv", n_dims=2, seeds=(0, 1))
+    >>> learn(source, ".", "work/learned")
+    FeatureSpace('dimensions', 2 features, Samples(12 rows, clock 'none'))
     """
     base, folder, related = Path(base), Path(folder), related or {}
     # Participants that start together want the same embedding: one learns it, and the others load it.
@@ -277,7 +305,8 @@ def _learn(
     related: Mapping[str, FeatureSpace],
     progress: Progress,
 ) -> FeatureSpace:
-    from .consensus import fit_consensus
+    from .consensus import Consensus, fit_consensus
+    from .learning import learning_curve
     from .page import write_page
 
     provenance = _provenance(source, base, related)
@@ -306,7 +335,12 @@ def _learn(
         result = agreed
     progress(learning)
     _write_tables(source.name, result, space, folder)
-    write_page(folder / f"{source.name}.html", source.name, result, judgments, _context(source, base, related))
+    context = _context(source, base, related)
+    if source.learning_curve:
+        first = result.runs[0] if isinstance(result, Consensus) else result
+        context = dataclasses.replace(context, curve=learning_curve(first, judgments))
+        write_tsv(folder / f"{source.name}_curve.tsv", context.curve)
+    write_page(folder / f"{source.name}.html", source.name, result, judgments, context)
     # Last, since it is what says that all of this need not be done again.
     space = dataclasses.replace(space, provenance=provenance)
     save(space, place)

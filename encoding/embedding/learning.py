@@ -1,6 +1,7 @@
 """Whether more judgments would be worth their price."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +33,23 @@ def learning_curve(
     -------
     DataFrame
         Columns share, n (judgments), n_dims, accuracy, cross_entropy and their 95 percent intervals; the last row is
-        `model`. Where cross-entropy still falls from half of the judgments to all, twice as many would lower it
-        further by less than that.
+        `model`. Parts that predict no better than chance have no dimensions and no scores. Where cross-entropy still
+        falls from half of the judgments to all, twice as many would lower it further by less than that.
 
     Raises
     ------
     DataError
         If there are no test judgments, or a share is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from encoding.embedding import SparseEmbedding, learning_curve, simulate_judgments
+    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> many = replace(many, split=np.where(many.items.sum(1) % 5 == 0, "test", "train"))
+    >>> model = SparseEmbedding(n_dims=2).fit(many)
+    >>> learning_curve(model, many, shares=(0.5,)).columns[:2].tolist()
+    ['share', 'n']
     """
     data = as_triplets(judgments)
     test = data[model.parts_ == "test"]
@@ -47,14 +58,18 @@ def learning_curve(
     if not shares or min(shares) <= 0 or max(shares) >= 1:
         raise DataError(f"learning_curve: shares = {list(shares)}, but numbers between 0 and 1 were needed.")
     seen = data[model.part_codes_ < SEEN]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for share in (*sorted(shares), 1.0):
         part, fitted = seen, model
         if share < 1:
             part = seen[divide(seen, share, np.random.default_rng([seed, 8]))]
             # Fewer judgments are noisier by the root of their share; so is the penalty the search begins around.
-            fitted = clone(model).fit_near(part, model, stronger=share**-0.5)
+            try:
+                fitted = clone(model).fit_near(part, model, stronger=share**-0.5)
+            except DataError:  # so few predict no better than chance, which is what the curve is asked for
+                rows.append({"share": share, "n": len(part), "n_dims": 0})
+                continue
         scores = evaluate({"x": fitted.embedding_}, test, bias={"x": fitted.slot_bias_}, seed=seed).iloc[0]
-        kept = scores.drop(["name", "n_dims", "n"]).to_dict()
+        kept = {str(key): value for key, value in scores.drop(["name", "n_dims", "n"]).items()}
         rows.append({"share": share, "n": len(part), "n_dims": fitted.embedding_.shape[1], **kept})
     return pd.DataFrame(rows)

@@ -2,5 +2,6 @@
 
 METHODS = ("map", "variational")
 STARTS = ("random", "spectral")
+TASKS = ("odd", "match")  # what a judgment is: the odd one of three, or which of two goes with a target
 RELIABLE = 0.8  # reproducibility from which a dimension counts as reliable
 PRECISIONS = ("float32", "float64")

@@ -33,6 +33,12 @@ class MotionEnergy(FeatureSource):
     Every clip is turned into square luminance images; the energy of a filter is the root of the summed squares of its
     two phases (Adelson & Bergen 1985; Nishimoto et al. 2011), its log is averaged over the clip. The defaults give the
     6,555 channels of Du et al. (2023).
+
+    Examples
+    --------
+    >>> from encoding.embedding import MotionEnergy
+    >>> MotionEnergy("motion", "stimuli").pattern
+    '*.mp4'
     """
 
     slow: ClassVar[bool] = True
@@ -119,6 +125,15 @@ def measure_motion(
     ------
     DataError
         If there is no clip, two name one stimulus, one cannot be decoded, or pymoten is not installed.
+
+    Examples
+    --------
+    >>> from encoding.embedding import MotionEnergy, measure_motion
+    >>> try:
+    ...     measure_motion(MotionEnergy("motion", "videos"), "my_study", "work")
+    ... except encoding.EncodingError as error:
+    ...     print(type(error).__name__)
+    DataError
     """
     names = clips_of(source, base)
     settings = _measured(source)

@@ -68,9 +68,8 @@ def _place(
         peak = logits.max(axis=1, keepdims=True)
         norm = peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True))
         rest = weight[:, None] * (np.exp(logits - norm) - target)
-        value = -float((weight[:, None] * target * (logits - norm)).sum()) + 0.5 * float(
-            ((x - mean) ** 2 / variance).sum()
-        )
+        some = np.where(target > 0, logits - norm, 0.0)  # what cannot be odd has minus infinity
+        value = -float((weight[:, None] * target * some).sum()) + 0.5 * float(((x - mean) ** 2 / variance).sum())
         return value, rest[:, 1] @ second + rest[:, 2] @ first + (x - mean) / variance
 
     return minimize(objective, mean, jac=True, bounds=[(0, None)] * len(mean), method="L-BFGS-B").x

@@ -32,8 +32,12 @@ class Point:
 class Problem:
     """Judgments and buffers, ready to be minimised."""
 
-    def __init__(self, data: Triplets, *, with_bias: bool, dtype: torch.dtype, device: str) -> None:
-        self.data, self.with_bias, self.dtype, self.device = data, with_bias, dtype, device
+    def __init__(
+        self, data: Triplets, *, with_bias: bool, dtype: torch.dtype, device: str, matching: bool = False
+    ) -> None:
+        self.data, self.with_bias, self.dtype, self.device, self.matching = data, with_bias, dtype, device, matching
+        # A target, in the first slot, cannot be the odd one.
+        self.fixed = torch.tensor([-torch.inf, 0, 0], dtype=dtype, device=device) if matching else None
         self.n_items = len(data.names)
         if self.n_items > MOST_ITEMS:
             raise DataError(
@@ -46,8 +50,18 @@ class Problem:
         """Sort judgments for the loss."""
         return make_batch(
             data.items, data.choice, n_items=self.n_items, probabilities=data.probabilities, weight=data.weight,
-            by_slot=self.with_bias, dtype=self.dtype, device=self.device,
+            sharpness=data.sharpness, by_slot=self.with_bias or self.matching, dtype=self.dtype, device=self.device,
         )  # fmt: skip
+
+    def of(self, data: Triplets) -> "Problem":
+        """Make the same problem of other judgments."""
+        return Problem(data, with_bias=self.with_bias, dtype=self.dtype, device=self.device, matching=self.matching)
+
+    def _bias(self, free: torch.Tensor) -> torch.Tensor | None:
+        """Slot biases of a point that ends with those that are estimated, if any are."""
+        if not self.with_bias:
+            return self.fixed
+        return free if self.fixed is None else free + self.fixed
 
     def minimise(
         self,
@@ -71,7 +85,7 @@ class Problem:
             return float(torch.dot(cost, x)) + (0.5 * ridge * float(torch.dot(x, x)) if ridge else 0.0)
 
         def _objective(point: torch.Tensor) -> tuple[float, torch.Tensor]:
-            bias = point[size:] if self.with_bias else None
+            bias = self._bias(point[size:])
             x = point[:size]
             loss, gradient, of_bias = self.loss(x.view(self.n_items, n_dims), self.batch, bias=bias)
             slope = gradient.view(-1).add_(cost)
@@ -82,7 +96,7 @@ class Problem:
         begin = start.X.reshape(-1)
         if self.with_bias:
             assert start.bias is not None
-            begin = torch.cat([begin, start.bias])
+            begin = torch.cat([begin, torch.where(torch.isfinite(start.bias), start.bias, 0)])
         found = minimise_nonnegative(
             _objective,
             begin,
@@ -91,7 +105,7 @@ class Problem:
             tol=tol,
             watch=lambda x: watch(x[:size].view(self.n_items, n_dims)),
         )
-        bias = found.x[size:].clone() if self.with_bias else None
+        bias = self._bias(found.x[size:].clone())
         X = found.x[:size].view(self.n_items, n_dims)
         loss = found.value - _penalty(found.x[:size])
         return Point(X, bias, found.value, found.n_evaluations, found.converged, found.trace, loss)
@@ -101,7 +115,7 @@ class Problem:
 
         Shapes: `start` (n_items, n_dims).
         """
-        bias = torch.zeros(3, dtype=self.dtype, device=self.device) if self.with_bias else None
+        bias = self._bias(torch.zeros(3, dtype=self.dtype, device=self.device))
         return Point(torch.as_tensor(start, device=self.device).to(self.dtype), bias, float("nan"), 0, False)
 
 
@@ -122,6 +136,8 @@ def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tu
     Shapes: `X` (n_items, n_dims); returns loss (n,), correct (n,).
     """
     similarity = (X @ X.T).cpu().numpy()
-    logits = choice_logits(similarity, data.items, bias=None if bias is None else bias.cpu().numpy())
+    logits = choice_logits(
+        similarity, data.items, bias=None if bias is None else bias.cpu().numpy(), sharpness=data.sharpness
+    )
     losses = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
     return losses, correct_share(logits, data.choice)

@@ -52,6 +52,7 @@ class Context:
     # Other embeddings, to match dimensions with; those of the same items are scored on the same judgments
     others: Mapping[str, FeatureSpace] = field(default_factory=dict)
     frames: Mapping[str, Path] = field(default_factory=dict)  # A picture of each stimulus
+    curve: pd.DataFrame | None = None  # Scores of fits to parts of the judgments
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -115,6 +116,8 @@ def write_page(
         _path(shown),
         *([_reproducibility(shown.consensus)] if shown.consensus else []),
         _quality(shown, context),
+        *_curve(context),
+        *_judges(shown.model),
         *_similarity(shown),
         *meaning,
         _stimuli(shown, context, labels, folder),
@@ -139,6 +142,8 @@ def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments)
     consensus = result if isinstance(result, Consensus) else None
     model = result.runs[0] if isinstance(result, Consensus) else result
     data = as_triplets(judgments)
+    if model.judge_noise:
+        data = dataclasses.replace(data, sharpness=model.judges_["sharpness"].to_numpy()[data.judge])
     part = "test" if (model.parts_ == "test").any() else "validation"
     bias = np.asarray(consensus.slot_bias if consensus else model.slot_bias_)
     rows = np.flatnonzero(model.parts_ == part)[:LARGEST_TEST]
@@ -177,10 +182,16 @@ def _warnings(shown: PageContent) -> list[str]:
         )
     if shown.consensus:
         weak = shown.consensus.dimensions.loc[~shown.consensus.dimensions["reliable"], "dimension"].tolist()
-        if weak:
+        if weak and len(shown.consensus.dimensions) == 1:
+            warnings.append(
+                "The judgments support one dimension only. It may be what several correlated dimensions share, and is "
+                "not called reliable."
+            )
+        elif weak:
             warnings.append(
                 f"{len(weak)} dimensions are not reliable (found with r of {shown.consensus.threshold:g} or more in "
-                f"less than {SHARE:.0%} of seeds or of resamples): {', '.join(map(str, weak))}."
+                f"less than {SHARE:.0%} of seeds, of resamples or of fits with more dimensions): "
+                f"{', '.join(map(str, weak))}."
             )
     wanted = shown.model.n_dims
     if wanted is not None and wanted != shown.X.shape[1]:
@@ -206,12 +217,15 @@ def _path(shown: PageContent) -> Section:
     alt = f"Loss and number of dimensions along {len(line)} penalties; lambda {shown.model.lambda_:.3g} is chosen."
     blocks: list[Picture | DataTable] = [
         Picture(figure=picture, alt=alt),
-        DataTable(table, "One row per fit.", formats={"loss": ".4f", "loss_se": ".4f", "train_loss": ".4f"}),
+        DataTable(
+            table, "One row per fit.", formats=dict.fromkeys(("loss", "loss_se", "folds_loss", "train_loss"), ".4f")
+        ),
     ]
     text = (
         "Penalty, number of dimensions and shape of the penalty (ridge: with a quadratic part; rounds: reweighted) are "
         "chosen together by the loss of validation judgments: the fewest dimensions within one standard error of the "
-        "best fit, and not worse than the choice among plain L1 fits. The chosen fit was converged and scored again; "
+        "best fit, and not worse than the choice among plain L1 fits. Where those judgments could not decide, "
+        "further parts were held out in turn (folds_loss). The chosen fit was converged and scored again; "
         "its row is the last."
     )
     if shown.consensus:
@@ -230,7 +244,10 @@ def _reproducibility(consensus: Consensus) -> Section:
     title = f"Reproducibility over {len(consensus.runs)} seeds and resampled judgments"
     picture = draw_reproducibility(table, threshold=consensus.threshold, title=title)
     alt = f"{int(table['reliable'].sum())} of {len(table)} dimensions are reliable."
-    names = ("reproducibility", "found", "resampled", "low", "high", "found_resampled", "item_split", "triplet_split")
+    names = (
+        *("reproducibility", "found", "resampled", "low", "high", "found_resampled", "found_rivals"),
+        *("item_split", "triplet_split"),
+    )
     return Section(
         "Reproducibility",
         (
@@ -239,7 +256,9 @@ def _reproducibility(consensus: Consensus) -> Section:
         ),
         "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others. "
         "Agreement of seeds shows that the fit is stable, not that a dimension is true: resampled judgments show how "
-        "far other judgments of the same kind would change it. Dimensions that are not reliable are shown, but should "
+        "far other judgments of the same kind would change it, and found_rivals "
+        "whether it stays whole in fits that have "
+        "more dimensions and predict about as well. Dimensions that are not reliable are shown, but should "
         "not be interpreted.",
         columns=1,
     )
@@ -276,6 +295,33 @@ def _quality(shown: PageContent, context: Context) -> Section:
         "triplet "
         "and the share of the most frequent answer bound what can be reached, where triplets were repeated.",
     )
+
+
+def _curve(context: Context) -> list[Section]:
+    if context.curve is None:
+        return []
+    form = {name: ".4f" for name in context.curve.columns if name.startswith(("accuracy", "cross"))}
+    table = DataTable(context.curve, "One row per share of the judgments, 95% bootstrap intervals.", formats=form)
+    intro = (
+        "Parts of the judgments were fitted with a choice of their own and scored on the same test judgments. Where "
+        "cross-entropy still falls from half of the judgments to all, twice as many would lower it further by less."
+    )
+    return [Section("Are more judgments worth it?", (table,), intro)]
+
+
+def _judges(model: SparseEmbedding) -> list[Section]:
+    if not model.judge_noise:
+        return []
+    table = DataTable(
+        model.judges_.sort_values("noise"),
+        "One row per annotator; a noise of 2 halves all similarities.",
+        formats=dict.fromkeys(("sharpness", "noise", "low", "high"), ".3f"),
+    )
+    intro = (
+        "All annotators share the dimensions; each has its own noise, with an interval of 95% given the embedding. "
+        "Scores above take each annotator's noise into account."
+    )
+    return [Section("Annotators", (table,), intro)]
 
 
 def _similarity(shown: PageContent) -> list[Section]:

@@ -3,7 +3,8 @@
 The objective is mean loss + lambda / n_items * sum of c(x) over all coordinates x, in the units of SPoSE (Zheng et al.
 2019), where c(x) = x + ridge x^2 / 2. With ridge = 0 that is plain L1. A ridge keeps the coordinates of items that were
 judged rarely from growing; reweighting does the opposite and frees large coordinates from the penalty. Which of them
-helps depends on the judgments, so that all are tried.
+helps depends on the judgments, so that all are tried. Plain L1 prefers one dimension of what correlated ones share to
+all of them; a large ridge, which is hardly more than quadratic, does not.
 
 A path begins at its smallest lambda, where no dimension dies, and each fit starts from the one before: a dimension
 disappears when its penalty outweighs what it explains, never because a random start was too small. *Rungs* then begin
@@ -13,7 +14,7 @@ with fewer dimensions, the largest of a fit on the path, because lambda alone ma
 import dataclasses
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ from ..core import DataError
 from .objective import NEGLIGIBLE, Point, Problem, largest_first, row_losses
 from .triplets import Triplets
 
-LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them
+LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them, and shapes matter little
+MOST_RIDGE = 10.0  # of the penalties that are tried with so many judgments
 HARD = (0.5, 0.7, 1.0, 1.4, 2.0)
 SOFT = (0.05, 0.1, 0.2, 0.35, *HARD)  # probabilities have less noise than choices
 RATIO = 1.4  # ratio of neighbouring penalties
@@ -39,6 +41,9 @@ RUNG = 1.6  # ratio of the dimensions that neighbouring rungs begin with
 MOST_EXTENSIONS = 4  # penalties that are added where the best one is the first or the last
 MOST_REFINEMENTS = 2  # penalties that are added where the number of dimensions jumps
 HOPELESS = 3.0  # standard errors (of the paired difference) from the best fit
+SHORTLIST = 6  # fits that are compared on further folds
+DOUBT = 2.0  # standard errors from the best fit within which a fit comes onto that list
+SHAKE = 0.5  # standard deviation of the logarithm of what a start is multiplied by in a further fold
 CHANCE = 2.0  # standard errors by which validation judgments must be predicted better than by chance
 
 
@@ -83,6 +88,16 @@ def default_lambdas(data: Triplets) -> tuple[float, ...]:
     return tuple(_round(m * 0.2 * np.sqrt(3 * len(data.names) / data.total)) for m in multiples)
 
 
+def steepness(ridge: float) -> float:
+    """Return what lambdas are divided by, so that all shapes have about the same slope at coordinates around 1."""
+    return max(1.0, ridge / 2)
+
+
+def steeper(lambdas: Sequence[float], ridge: float) -> list[float]:
+    """Divide lambdas by the steepness of a ridge."""
+    return list(lambdas) if steepness(ridge) == 1 else [_round(value / steepness(ridge)) for value in lambdas]
+
+
 def affordable_dims(data: Triplets, most: int) -> int:
     """Count the dimensions a path can begin with: every coordinate needs a few showings of its item."""
     looks = 3 * len(data) / len(data.names)
@@ -97,11 +112,19 @@ def _round(value: float) -> float:
 class Search:
     """Fits that are compared on the same validation judgments."""
 
-    def __init__(self, problem: Problem, held_out: Triplets, *, tol: float, max_iter: int) -> None:
-        self.problem, self.held_out, self.tol, self.max_iter = problem, held_out, tol, max_iter
-        self.weight = np.ones(len(held_out)) if held_out.weight is None else held_out.weight.astype(np.float64)
-        self.group = np.unique(held_out.keys, return_inverse=True)[1]
+    def __init__(
+        self,
+        problem: Problem,
+        held_out: Triplets,
+        *,
+        tol: float,
+        max_iter: int,
+        folds: Callable[[], Iterable[tuple[Problem, Triplets]]] = tuple,
+    ) -> None:
+        self.problem, self.held_out, self.tol, self.max_iter, self.folds = problem, held_out, tol, max_iter, folds
+        self.weight, self.group = _weights(held_out), np.unique(held_out.keys, return_inverse=True)[1]
         self.tried: list[Candidate] = []
+        self.over_folds: dict[int, float] = {}  # mean loss over all folds of the fits that were compared on them
         self.edge = ""
 
     def run(
@@ -116,10 +139,13 @@ class Search:
     ) -> Candidate:
         """Try all shapes, and return the chosen fit, converged."""
         n_start = start.shape[1]
+        large = len(self.problem.data) >= LARGE
+        if large:
+            ridges = [ridge for ridge in ridges if ridge <= MOST_RIDGE] or ridges
         for ridge in ridges:
-            self._path(start, lambdas, ridge, fixed=fixed)
+            self._path(start, steeper(lambdas, ridge), ridge, fixed=fixed)
         if n_dims is None:
-            self._rungs(n_start, ridges)
+            self._rungs(n_start, ridges, large=large)
         if not fixed:
             self._descend()
         if rounds:
@@ -127,6 +153,8 @@ class Search:
         plain = self._choose([c for c in self.tried if not c.setting.ridge and not c.setting.rounds
                               and c.setting.n_start == n_start], n_dims) if 0 in ridges else None  # fmt: skip
         chosen = self._choose(self.tried, n_dims, limit=plain.loss if plain else np.inf)
+        if n_dims is None and not fixed:
+            chosen = self._cross_validate(chosen, plain)
         final = self._settle(chosen, drop=n_dims is None, n_dims=n_dims)
         if plain is not None and plain is not chosen and final.loss > plain.loss:
             # Converged to the end it is worse than on the path: early steps had held back the noise.
@@ -143,8 +171,19 @@ class Search:
             columns={"value": "lambda"}
         )
         table.insert(list(table.columns).index("loss") + 1, "loss_se", [self._compare(c, best)[1] for c in some])
+        table["folds_loss"] = [self.over_folds.get(id(c), np.nan) for c in some]
         table["chosen"] = [c is chosen for c in some]
         return table
+
+    def rival(self, chosen: Candidate) -> np.ndarray | None:
+        """Coordinates of the fit with the most dimensions that validation judgments do not speak against."""
+        best, able = self._best(), []
+        for candidate in self.tried:
+            gap, se = self._compare(candidate, best)
+            if candidate.n_dims > chosen.n_dims and gap <= DOUBT * se:
+                able.append(candidate)
+        most = max(able, key=lambda c: (c.n_dims, -c.loss), default=None)
+        return None if most is None else most.point.X.cpu().numpy()
 
     def gain(self, candidate: Candidate, chance: float) -> tuple[float, float]:
         """Mean gain over chance on validation judgments, and its standard error were all answers chance."""
@@ -154,11 +193,7 @@ class Search:
         return mean, float(np.sqrt((self.weight**2 * (values - mean) ** 2).sum()) / total)
 
     def _mean(self, values: np.ndarray) -> tuple[float, float]:
-        """Weighted mean, with a standard error in which answers to the same triplet count as one."""
-        total = self.weight.sum()
-        mean = float(self.weight @ values / total)
-        sums = np.bincount(self.group, weights=self.weight * (values - mean))
-        return mean, float(np.sqrt((sums**2).sum()) / total)
+        return _mean_of(values, self.weight, self.group)
 
     def _compare(self, one: Candidate, other: Candidate) -> tuple[float, float]:
         return self._mean(one.losses.astype(np.float64) - other.losses)
@@ -239,13 +274,15 @@ class Search:
                 size, place = ratio, k
         return place
 
-    def _rungs(self, n_start: int, ridges: Sequence[float]) -> None:
+    def _rungs(self, n_start: int, ridges: Sequence[float], *, large: bool) -> None:
         """Refit with fewer dimensions, keeping the largest, while the validation loss improves."""
         for ridge in ridges:
             path = sorted(
                 (c for c in self.tried if c.setting.ridge == ridge and c.setting.n_start == n_start),
                 key=lambda c: c.setting.value,
             )
+            if large and self._jump(path) is None:
+                continue  # the path has all numbers of dimensions that matter
             n_dims, misses, tried = max(c.n_dims for c in path) / RUNG, 0, set()
             while n_dims >= 1 and misses < 2:
                 misses = 0 if self._rung(path, round(n_dims), ridge) else misses + 1
@@ -263,14 +300,18 @@ class Search:
             return True  # nothing new at this rung: the path itself has fewer dimensions
         best = min((c for c in self.tried if c.setting.ridge == ridge), key=lambda c: c.loss)
         wider = [c for c in wider if c.setting.value <= best.setting.value * 1.01][-3:] or wider[:1]
-        good, start = False, _largest(wider[-1].point, n_dims)
+        start = _largest(wider[-1].point, n_dims)
+        found: list[Candidate] = []
         for source in reversed(wider):  # from the largest penalty, whose dimensions are the cleanest
-            found = self._try(start, Setting(source.setting.value, n_dims, ridge))
-            start = found.point
-            if self._hopeless(found):
+            found.append(self._try(start, Setting(source.setting.value, n_dims, ridge)))
+            start = found[-1].point
+            if self._hopeless(found[-1]):
                 break
-            good = True
-        return good
+        while len(found) < len(wider) + MOST_EXTENSIONS and found[-1].loss == min(c.loss for c in found):
+            # Fewer dimensions can do with less penalty than the path, which begins with many.
+            value = _round(found[-1].setting.value / RATIO)
+            found.append(self._try(found[-1].point, Setting(value, n_dims, ridge)))
+        return any(not self._hopeless(c) or c.loss < best.loss for c in found)
 
     def _descend(self) -> None:
         """Follow the best fit to smaller and larger penalties as long as the loss falls."""
@@ -331,6 +372,63 @@ class Search:
                 near.append(candidate)
         return min(near, key=lambda c: (c.n_dims, c.loss))
 
+    def _cross_validate(self, chosen: Candidate, plain: Candidate | None) -> Candidate:
+        """Choose again by more judgments, where those held out cannot tell numbers of dimensions apart.
+
+        The best fits of each number of dimensions are fitted again without each of some further folds.
+        """
+        best = self._best()
+        near: dict[int, Candidate] = {}
+        for candidate in sorted(self.tried, key=lambda c: c.loss):
+            gap, se = self._compare(candidate, best)
+            if gap <= DOUBT * se and candidate.n_dims:
+                near.setdefault(candidate.n_dims, candidate)
+        if len(near) < 2:
+            return chosen
+        some = list(near.values())[:SHORTLIST]
+        some += [c for c in (chosen, plain) if c is not None and all(c is not other for other in some)]
+        losses = [[c.losses.astype(np.float64)] for c in some]
+        weights, groups = [self.weight], [self.group]
+        for number, (problem, held_out) in enumerate(self.folds()):
+            rng = np.random.default_rng(number)
+            for candidate, own in zip(some, losses, strict=True):
+                X = self._refit(problem, candidate, rng)
+                own.append(row_losses(X.X, X.bias, held_out)[0])
+            weights.append(_weights(held_out))
+            groups.append(groups[-1].max() + 1 + np.unique(held_out.keys, return_inverse=True)[1])
+        if len(weights) == 1:
+            return chosen
+        weight, group = np.concatenate(weights), np.concatenate(groups)
+        all_losses = [np.concatenate(own) for own in losses]
+        means = [_mean_of(values, weight, group)[0] for values in all_losses]
+        self.over_folds = {id(c): mean for c, mean in zip(some, means, strict=True)}
+        first = int(np.argmin(means))
+        limit = np.inf if plain is None else self.over_folds[id(plain)]
+        able = []
+        for candidate, values, mean in zip(some, all_losses, means, strict=True):
+            gap, se = _mean_of(values - all_losses[first], weight, group)
+            if mean == means[first] or (gap <= se and mean <= limit):
+                able.append((candidate.n_dims, mean, candidate))
+        return min(able, key=lambda row: row[:2])[2]
+
+    def _refit(self, problem: Problem, candidate: Candidate, rng: np.random.Generator) -> Point:
+        """Fit other judgments as a candidate was fitted, from what is left of it after shaking.
+
+        Shaking undoes what the candidate owes to judgments that are held out now.
+        """
+        X, cost = candidate.point.X, candidate.setting.value / problem.n_items
+        noise = rng.lognormal(0.0, SHAKE, tuple(X.shape))
+        point = dataclasses.replace(candidate.point, X=X * torch.as_tensor(noise, dtype=X.dtype, device=X.device))
+        for number in range(candidate.setting.rounds + 1):
+            point = problem.minimise(
+                point,
+                cost * freed(point.X) if number else cost,
+                ridge=cost * candidate.setting.ridge,
+                tol=LOOSER * self.tol,
+                max_iter=PATH_STEPS,
+            )
+        return point
+
     def _settle(self, chosen: Candidate, *, drop: bool, n_dims: int | None) -> Candidate:
         """Converge, take out dimensions without which loss and penalty are lower, and score again."""
         point = chosen.point if n_dims is None else _largest(chosen.point, n_dims)
@@ -349,8 +447,10 @@ class Search:
         return self._try(point, chosen.setting, weights=weights, **last)
 
     def _mark_edge(self, chosen: Candidate, lambdas: Sequence[float], n_start: int, *, fixed: bool) -> None:
-        values = sorted({c.setting.value for c in self.tried if c.setting.ridge == chosen.setting.ridge
-                         and not c.setting.rounds}) if not fixed else list(lambdas)  # fmt: skip
+        values = steeper(lambdas, chosen.setting.ridge)
+        if not fixed:
+            same = [c.setting for c in self.tried if c.setting.ridge == chosen.setting.ridge]
+            values = sorted({setting.value for setting in same if not setting.rounds})
         if len(values) > 1 and chosen.setting.value in (values[0], values[-1]) and not chosen.setting.rounds:
             which = "smallest" if chosen.setting.value == values[0] else "largest"
             self.edge = (
@@ -362,6 +462,18 @@ class Search:
                 f"All {n_start} dimensions that the search began with are in use; more may be better. Raise max_dims"
                 f" (now limited by {'the number of judgments' if n_start < FEWEST else 'max_dims or the judgments'})."
             )
+
+
+def _weights(data: Triplets) -> np.ndarray:
+    return np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
+
+
+def _mean_of(values: np.ndarray, weight: np.ndarray, group: np.ndarray) -> tuple[float, float]:
+    """Weighted mean, with a standard error in which answers to the same triplet count as one."""
+    total = weight.sum()
+    mean = float(weight @ values / total)
+    sums = np.bincount(group, weights=weight * (values - mean))
+    return mean, float(np.sqrt((sums**2).sum()) / total)
 
 
 def freed(X: torch.Tensor) -> torch.Tensor:
@@ -384,7 +496,7 @@ def _approach(problem: Problem, start: Point, first: float, ridge: float, tol: f
     n = len(problem.data)
     if n >= LARGE:
         rows = np.sort(np.random.default_rng(0).choice(n, n // 10, replace=False))
-        problem = Problem(problem.data[rows], with_bias=problem.with_bias, dtype=problem.dtype, device=problem.device)
+        problem = problem.of(problem.data[rows])
         first *= float(np.sqrt(n / len(rows)))
     for part in RAMP:
         cost = part * first / problem.n_items

@@ -21,7 +21,14 @@ Rows = Annotated[int, Interval(ge=0, le=10**9)]
 
 @settings("[[features]]")
 class SeriesTable(FeatureSource):
-    """One matrix per run or per stimulus: a row per volume, per frame, or per word."""
+    """One matrix per run or per stimulus: a row per volume, per frame, or per word.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SeriesTable
+    >>> SeriesTable("sound", "features/sound_run-{run}.npy", rate=10).rate
+    10
+    """
 
     name: Text
     """Name of the feature space."""

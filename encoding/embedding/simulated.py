@@ -51,6 +51,12 @@ def simulate_judgments(
     ------
     DataError
         If there are fewer than three items, or a setting is not allowed.
+
+    Examples
+    --------
+    >>> from encoding.embedding import simulate_judgments
+    >>> simulate_judgments(ratings, 100, seed=0)
+    Judgments(100 about 38 stimuli, 100 valid)
     """
     names: tuple[str, ...]
     if isinstance(space, FeatureSpace):

@@ -29,6 +29,12 @@ class SourceContext:
         Where pieces of work run that do not depend on each other.
     progress : callable
         Called with the share done.
+
+    Examples
+    --------
+    >>> from encoding.embedding import SourceContext
+    >>> study.features[0].make_space(SourceContext(Path("my_study"), Path("work")))
+    FeatureSpace('mllm', 30 features, Samples(38 rows, clock 'none'))
     """
 
     base: Path
@@ -48,6 +54,12 @@ class FeatureSource(ABC):
         Name of the feature space, a field of every source.
     slow : bool
         Whether the space is computed and kept, so that it is made once for all participants.
+
+    Examples
+    --------
+    >>> from encoding.embedding import FeatureSource
+    >>> isinstance(study.features[0], FeatureSource)
+    True
     """
 
     name: str
@@ -144,6 +156,12 @@ def in_order(sources: Sequence[FeatureSource]) -> list[FeatureSource]:
     ------
     ConfigError
         If one needs a feature space that is not there, or sources need each other.
+
+    Examples
+    --------
+    >>> from encoding.embedding import in_order
+    >>> [source.name for source in in_order(study.features)]
+    ['mllm', 'category']
     """
     for source in sources:
         others = [other.name for other in sources if other is not source]

@@ -3,10 +3,12 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import norm
 from sklearn.base import BaseEstimator
@@ -27,17 +29,34 @@ from ..numerics.choices import choice_logits, correct_share, log_probabilities
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
 from ..numerics.variational import Posterior, SpikeSlab, alive, fit_posterior
-from .methods import METHODS, PRECISIONS, STARTS
+from .judges import judge_sharpness
+from .methods import METHODS, PRECISIONS, STARTS, TASKS
 from .new_items import place_items
 from .objective import NEGLIGIBLE, Point, Problem, prune
-from .path import CHANCE, LARGE, RATIO, RUNG, Candidate, Search, affordable_dims, default_lambdas
-from .triplets import PARTS, SEEN, Triplets, as_triplets, connections, divide, parts_of, shown_order, slot_entropy
+from .path import CHANCE, LARGE, RATIO, RUNG, Candidate, Search, affordable_dims, default_lambdas, steepness
+from .triplets import (
+    PARTS,
+    SEEN,
+    Triplets,
+    as_triplets,
+    check_matches,
+    connections,
+    divide,
+    further_folds,
+    gaps,
+    parts_of,
+    shown_order,
+    slot_entropy,
+)
 
 POSTERIOR_STEPS, POSTERIOR_RATE = 1000, 0.03
 START = 2.0  # mean dot product of a random start
 WIDTH_95 = 1.96
 LEAST_INFLATION = 1.1  # of posterior standard deviations; simulations give 1.0 to 1.2
+FOLDS = 4  # further parts that are held out in turn where one cannot tell numbers of dimensions apart
+MOST_FOLDED = 1_000_000  # judgments; of more, one part has enough
 ENOUGH = 1_000  # validation judgments
+JUDGE_ROUNDS = 2  # of estimating the noise of judges and fitting again
 BATCH = 250_000  # judgments of a step of "variational", where there are many
 STEP = "embed/2"
 
@@ -57,12 +76,19 @@ class SparseEmbedding(BaseEstimator):
         Most dimensions at the beginning of the path. It begins with fewer where items were judged rarely: eight
         showings of an item for each of its coordinates, and ten dimensions at least.
     lambdas : sequence of float, optional
-        Penalties to try, in SPoSE's units. If left out they are chosen from the number of judgments and items, and more
-        are added where the best one is at an end or the number of dimensions jumps.
+        Penalties to try, in SPoSE's units; for ridges above 2 they are divided by half the ridge. If left out they are
+        chosen from the number of judgments and items, and more are added where the best one is at an end or the number
+        of dimensions jumps.
     start : {"random", "spectral"}
         Where the first fit begins.
     slot_bias : bool
         Estimate a preference for each slot within the likelihood.
+    task : {"odd", "match"}
+        "odd": which of three is the odd one out. "match": which of two goes with a target, which stands in the first
+        slot; the choice is the slot of the other one, which is left over.
+    judge_noise : bool
+        Estimate how noisy each annotator is: similarities are multiplied by a sharpness of each, whose weighted
+        geometric mean is one.
     reweight : int
         Most rounds, in which large coordinates are freed from the penalty, that are tried; 0 for none.
     spike, slab, share : float
@@ -93,9 +119,13 @@ class SparseEmbedding(BaseEstimator):
     - ``embedding_``, shape (n_items, n_dims): non-negative, dimensions by descending sum; of "variational" the
       posterior means, cut at zero.
     - ``scale_``, of the same shape: posterior standard deviations of "variational", else None.
-    - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated.
+    - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated. Minus infinity for the
+      slot of a target.
+    - ``judges_``: with `judge_noise`, a table of judge, n, noise (1 is typical), low and high (95 percent).
     - ``lambda_``, ``ridge_``, ``rounds_``, ``n_start_``: the penalty, its shape, and the dimensions that the chosen fit
       began with; ``validation_loss_``: its loss on validation judgments; ``path_``: a table with a row per fit.
+    - ``rival_``: coordinates of the fit with most dimensions, more than the chosen one, whose validation loss is within
+      two standard errors of the best; None if there is none.
     - ``notes_``: what should be known about the choice and the judgments, in words; ``components_``: group of items
       connected by judgments, -1 for items in none; ``judged_``.
     - ``parts_``, shape (n_valid,): "train", "validation", "test" or "subset" for each valid judgment. The last two are
@@ -120,7 +150,9 @@ class SparseEmbedding(BaseEstimator):
     lambdas: tuple[float, ...] | None = None
     start: str = "random"
     slot_bias: bool = False
-    ridges: tuple[float, ...] = (2.0, 0.0)
+    task: str = "odd"
+    judge_noise: bool = False
+    ridges: tuple[float, ...] = (2.0, 0.0, 100.0)
     reweight: int = 2
     spike: float = 0.25
     slab: float = 1.0
@@ -195,6 +227,12 @@ class SparseEmbedding(BaseEstimator):
                 f"SparseEmbedding: slot_bias = True, but the odd item is in slot {int(data.choice[0]) + 1} of all "
                 f"{len(data):,} judgments: their order is not that of showing. Leave slot_bias out."
             )
+        if self.task == "match":
+            check_matches(data)
+        if self.judge_noise and data.judge is None:
+            raise DataError(
+                "SparseEmbedding: judge_noise = True, but all judgments are of one annotator. Leave judge_noise out."
+            )
         self.components_ = connections(data[self.part_codes_ < SEEN])
         self.inputs_ = {"items": fingerprint_array(data.items), "choice": fingerprint_array(data.choice)}
         if data.probabilities is not None:
@@ -202,8 +240,21 @@ class SparseEmbedding(BaseEstimator):
         if data.weight is not None:
             self.inputs_["weight"] = fingerprint_array(data.weight)
         with torch_threads(self.threads):
-            self._finish(data, self._choose(data, near, stronger))
+            chosen = self._choose(data, near, stronger)
+            if self.judge_noise:
+                train = data[self.part_codes_ == PARTS.index("train")]
+                sharpness = self._judge(chosen.point, train)["sharpness"].to_numpy()
+                data = dataclasses.replace(data, sharpness=sharpness[data.judge])
+                chosen = self._choose(data, near, stronger)
+            self._finish(data, chosen)
         return self
+
+    def _judge(self, point: Point, data: Triplets) -> pd.DataFrame:
+        """Estimate the sharpness of each judge given an embedding."""
+        assert data.judge is not None
+        table = judge_sharpness(point.X.cpu().numpy(), None if point.bias is None else point.bias.cpu().numpy(), data)
+        table.insert(0, "judge", data.judges)
+        return table
 
     @property
     def parts_(self) -> np.ndarray:
@@ -217,12 +268,15 @@ class SparseEmbedding(BaseEstimator):
         if self.lambdas is not None:
             lambdas = tuple(sorted(self.lambdas)) if near is None else tuple(stronger * v for v in sorted(self.lambdas))
         elif near is not None:
-            lambdas = tuple(stronger * near.lambda_ * factor for factor in (1 / RATIO, 1.0, RATIO))
+            middle = stronger * near.lambda_ * steepness(near.ridge_)
+            lambdas = tuple(middle * factor for factor in (1 / RATIO, 1.0, RATIO))
             ridges, rounds = (near.ridge_,), rounds if near.rounds_ else 0
             most = min(most, math.ceil(RUNG * min(near.n_start_, 2 * near.embedding_.shape[1])))
         else:
             lambdas = default_lambdas(train)
-        search = Search(self._problem(train), held_out, tol=self.tol, max_iter=self.max_iter)
+        search = Search(
+            self._problem(train), held_out, tol=self.tol, max_iter=self.max_iter, folds=lambda: self._folds(data)
+        )
         chosen = search.run(
             self._start(train, most),
             lambdas,
@@ -232,22 +286,24 @@ class SparseEmbedding(BaseEstimator):
             n_dims=self.n_dims,
         )
         self.path_ = search.table(chosen)
+        self.rival_ = search.rival(chosen)
         setting = chosen.setting
         self.lambda_: float = setting.value
         self.ridge_: float = setting.ridge
         self.rounds_: int = setting.rounds
         self.n_start_: int = setting.n_start
         self.validation_loss_ = chosen.loss
-        chance = float(np.log(3)) if not self.slot_bias else slot_entropy(train)
+        chance = slot_entropy(train) if self.slot_bias else float(np.log(2 if self.task == "match" else 3))
         gain, se = search.gain(chosen, chance)
         if not chosen.n_dims or gain <= CHANCE * se:
             raise DataError(
                 f"SparseEmbedding: no dimension is left that predicts validation judgments better than chance: "
                 f"cross-entropy {chosen.loss:.4f} at lambda {self.lambda_:.3g}, chance {chance:.4f}, standard error "
-                f"{se:.4f} of {len(held_out):,} judgments. Are the columns in order (odd item last), and are there "
-                f"enough judgments?"
+                f"{se:.4f} of {len(held_out):,} judgments. Are the columns in order "
+                f"({'target first, the item that is left over last' if self.task == 'match' else 'odd item last'}), "
+                f"and are there enough judgments?"
             )
-        self.notes_ = tuple(note for note in (*self._gaps(), search.edge) if note)
+        self.notes_ = tuple(note for note in (*gaps(self.items_, self.components_), search.edge) if note)
         return chosen
 
     @property
@@ -255,35 +311,20 @@ class SparseEmbedding(BaseEstimator):
         """Whether each item is in any judgment that was fitted; the others have coordinates of zero."""
         return self.components_ >= 0
 
-    def _gaps(self) -> list[str]:
-        """List items in no judgment, and groups of items that are never compared."""
-        notes = []
-        missing = [name for name, found in zip(self.items_, self.judged_, strict=True) if not found]
-        if missing:
-            hint = ""
-            if missing[0] == "0" and self.items_[0] == "0":
-                hint = " Is the first item number 1? Then say count_from = 1."
-            shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
-            notes.append(
-                f"{len(missing)} items are in no judgment and are left out of the feature space: {shown}.{hint}"
-            )
-        n_parts = int(self.components_.max()) + 1
-        if n_parts > 1:
-            sizes = np.bincount(self.components_[self.judged_])
-            notes.append(
-                f"The judgments fall into {n_parts} groups of items that are never compared with each other (sizes "
-                f"{', '.join(map(str, sizes[:5]))}{', ...' if n_parts > 5 else ''}): similarities between groups are "
-                f"not measured. Add judgments that connect them."
-            )
-        return notes
-
     def _problem(self, data: Triplets) -> Problem:
-        return Problem(data, with_bias=self.slot_bias, dtype=getattr(torch, self.precision), device=self.device)
+        return Problem(
+            data,
+            with_bias=self.slot_bias,
+            dtype=getattr(torch, self.precision),
+            device=self.device,
+            matching=self.task == "match",
+        )
 
     def _finish(self, data: Triplets, chosen: Candidate) -> None:
         # The choice is made: validation judgments now help to fit, the test part still does not.
         seen = self.part_codes_ < SEEN
-        both = self._problem(data if seen.all() else data[seen])
+        data = data if seen.all() else data[seen]
+        both = self._problem(data)
         cost = self.lambda_ / both.n_items
         found = both.minimise(
             chosen.point,
@@ -292,6 +333,17 @@ class SparseEmbedding(BaseEstimator):
             tol=self.tol,
             max_iter=self.max_iter,
         )
+        for _ in range(JUDGE_ROUNDS if self.judge_noise else 0):
+            self.judges_ = self._judge(found, data)
+            sharpness = self.judges_["sharpness"].to_numpy()[data.judge]
+            both = self._problem(dataclasses.replace(data, sharpness=sharpness))
+            found = both.minimise(
+                found,
+                cost if chosen.weights is None else cost * chosen.weights,
+                ridge=cost * self.ridge_,
+                tol=self.tol,
+                max_iter=self.max_iter,
+            )
         point = prune(found, NEGLIGIBLE if self.n_dims is None else -np.inf)
         self.scale_: np.ndarray | None = None
         if self.method == "variational":
@@ -303,7 +355,7 @@ class SparseEmbedding(BaseEstimator):
             )
         self.embedding_: np.ndarray = point.X.cpu().numpy()
         bias = np.zeros(3) if point.bias is None else point.bias.cpu().numpy().astype(np.float64)
-        self.slot_bias_ = bias - bias.mean()
+        self.slot_bias_ = bias - bias[np.isfinite(bias)].mean()
         self.converged_, self.trace_ = point.converged, point.trace
 
     def _posterior(self, problem: Problem, point: Point) -> Point:
@@ -354,7 +406,8 @@ class SparseEmbedding(BaseEstimator):
             return LEAST_INFLATION
         truth = mean.clamp(min=0)
         logits = choice_logits((truth @ truth.T).cpu().numpy(), data.items,
-                               bias=None if point.bias is None else point.bias.cpu().numpy())  # fmt: skip
+                               bias=None if point.bias is None else point.bias.cpu().numpy(),
+                               sharpness=data.sharpness)  # fmt: skip
         p = np.exp(log_probabilities(logits)).cumsum(axis=1)
         draws = np.random.default_rng([self.random_state, 6]).random((len(p), 1))
         simulated = dataclasses.replace(data, choice=(draws > p).sum(axis=1).clip(0, 2).astype(np.int8))
@@ -402,7 +455,8 @@ class SparseEmbedding(BaseEstimator):
         for number, part in enumerate(PARTS):
             if declared is not None:
                 codes[declared == part] = number
-        if not (codes == PARTS.index("validation")).any():
+        self.declared_ = bool((codes == PARTS.index("validation")).any())
+        if not self.declared_:
             learn = np.flatnonzero(codes == PARTS.index("train"))
             # Few judgments need a larger share, or the choice among fits is a draw of lots.
             share = min(max(self.validation, ENOUGH / max(len(learn), 1)), max(self.validation, 0.25))
@@ -410,8 +464,18 @@ class SparseEmbedding(BaseEstimator):
             codes[learn[drawn]] = PARTS.index("validation")
         return codes
 
+    def _folds(self, data: Triplets) -> Iterator[tuple[Problem, Triplets]]:
+        """Hold out further parts of the judgments in turn, as large as the validation part that was drawn."""
+        seen = data[self.part_codes_ < SEEN]
+        drawn = (self.part_codes_ == PARTS.index("validation"))[self.part_codes_ < SEEN]
+        if self.declared_ or len(seen) > MOST_FOLDED:
+            return
+        for held_out in further_folds(seen, drawn, FOLDS, [self.random_state, 9]):
+            yield self._problem(seen[~held_out]), seen[held_out]
+
     def _check(self) -> None:
-        for name, known in (("method", METHODS), ("start", STARTS), ("precision", PRECISIONS)):
+        known_values = (("method", METHODS), ("start", STARTS), ("precision", PRECISIONS), ("task", TASKS))
+        for name, known in known_values:
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"SparseEmbedding: {name} = {value!r}. {suggest(str(value), known)}")

@@ -71,6 +71,13 @@ def explain(
     ------
     AlignmentError
         If fewer than 20 stimuli are shared.
+
+    Examples
+    --------
+    >>> from encoding.embedding import explain
+    >>> mllm, category = loaded.described
+    >>> type(explain(mllm, category, category, n_permutations=5, n_bootstrap=5)).__name__
+    'Structure'
     """
     X, C, D = _common(space, categories, dimensions)
     rng = np.random.default_rng(seed)
@@ -214,6 +221,12 @@ def measure_blend(X: np.ndarray, *, n_simulations: int = 200, seed: int = 0) -> 
     -------
     Blend
         Measures and test.
+
+    Examples
+    --------
+    >>> from encoding.embedding import measure_blend
+    >>> type(measure_blend(np.abs(X["mllm"][:20]), n_simulations=5)).__name__
+    'Blend'
     """
     X = np.asarray(X, dtype=np.float64)
     effective = _effective(X)
@@ -275,6 +288,13 @@ def predict_ratings(
     -------
     DataFrame
         Columns kind, rating, r (of predicted and given ratings), p, significant; best first within each kind.
+
+    Examples
+    --------
+    >>> from encoding.embedding import predict_ratings
+    >>> mllm, category = loaded.described
+    >>> predict_ratings(mllm, {"category": category}, n_permutations=5).columns[:2].tolist()
+    ['kind', 'rating']
     """
     parts = []
     for kind, table in ratings.items():
@@ -346,6 +366,13 @@ def compare_embeddings(
     -------
     Comparison
         Shared and own dimensions, variance explained, and similarity.
+
+    Examples
+    --------
+    >>> from encoding.embedding import compare_embeddings
+    >>> found = compare_embeddings(*loaded.described, n_permutations=20, n_bootstrap=20)
+    >>> type(found).__name__
+    'Comparison'
     """
     A, B = _common(first, second)
     table = match_spaces(first, second, n_permutations=n_permutations, seed=seed)

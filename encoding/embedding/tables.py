@@ -50,7 +50,14 @@ Layers = Annotated[tuple[Text, ...], Rule("a list of layers, each once,", distin
 
 @settings("[[features]]")
 class FeatureTable(FeatureSource):
-    """A table with one row per stimulus and one column per feature."""
+    """A table with one row per stimulus and one column per feature.
+
+    Examples
+    --------
+    >>> from encoding.embedding import FeatureTable
+    >>> FeatureTable("mllm", "stimuli/feature-mllm.tsv").name
+    'mllm'
+    """
 
     name: Text
     """Name of the feature space."""
@@ -133,6 +140,12 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
     DataError
         If the file is missing or damaged, a column is missing or not numeric, a value is missing, or a stimulus
         has several rows; the message names it.
+
+    Examples
+    --------
+    >>> from encoding.embedding import FeatureTable, embed
+    >>> embed(FeatureTable("mllm", "stimuli/feature-mllm.tsv"), "my_study")
+    FeatureSpace('mllm', 30 features, Samples(38 rows, clock 'none'))
     """
     path = Path(base) / source.file
     if "{" in source.file and not path.exists():
@@ -345,7 +358,14 @@ def _several(names: tuple[str, ...]) -> bool:
 
 @settings("[[features]]")
 class ConcatTable(FeatureSource):
-    """Feature spaces side by side, as one space with one penalty."""
+    """Feature spaces side by side, as one space with one penalty.
+
+    Examples
+    --------
+    >>> from encoding.embedding import ConcatTable
+    >>> ConcatTable("both", ("mllm", "category")).spaces
+    ('mllm', 'category')
+    """
 
     name: Text
     """Name of the feature space."""
@@ -381,6 +401,13 @@ def concatenate(source: ConcatTable, known: Mapping[str, FeatureSpace]) -> Featu
     ------
     AlignmentError
         If spaces have different stimuli.
+
+    Examples
+    --------
+    >>> from encoding.embedding import ConcatTable, concatenate
+    >>> known = {space.name: space for space in loaded.described}
+    >>> concatenate(ConcatTable("both", ("mllm", "category")), known)
+    FeatureSpace('both', 64 features, Samples(38 rows, clock 'none'))
     """
     parts = [known[name] for name in source.spaces]
     first = parts[0]

@@ -1,5 +1,6 @@
 """Judgments as arrays, and their division into parts that share no triplet."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ class Triplets:
     probabilities: np.ndarray | None  # (n, 3) None where no judgment has any; rows of choices are NaN
     weight: np.ndarray | None  # (n,) None where all are one
     names: tuple[str, ...]  # Name of each item
+    judge: np.ndarray | None = None  # (n,) Number of who answered; None where there is one judge
+    judges: tuple[str, ...] = ()  # Name of each judge
+    sharpness: np.ndarray | None = None  # (n,) What similarities are multiplied by; None where all are one
 
     def __len__(self) -> int:
         return len(self.items)
@@ -29,7 +33,11 @@ class Triplets:
     def __getitem__(self, rows: np.ndarray) -> "Triplets":
         probabilities = None if self.probabilities is None else self.probabilities[rows]
         weight = None if self.weight is None else self.weight[rows]
-        return Triplets(self.items[rows], self.choice[rows], probabilities, weight, self.names)
+        judge = None if self.judge is None else self.judge[rows]
+        sharpness = None if self.sharpness is None else self.sharpness[rows]
+        return Triplets(
+            self.items[rows], self.choice[rows], probabilities, weight, self.names, judge, self.judges, sharpness
+        )
 
     @property
     def total(self) -> float:
@@ -82,12 +90,17 @@ def _of_judgments(judgments: Judgments) -> Triplets:
         raise DataError(f"{judgments!r}: weights must be finite and not negative.")
     if soft:
         _check_probabilities(judgments, valid)
+    who = judgments.annotator[rows]
+    several = bool((who != who[0]).any())
+    judges, judge = np.unique(who, return_inverse=True) if several else (who[:1], np.zeros(1))
     return Triplets(
         judgments.items[rows],
         judgments.choice[rows],
         judgments.probabilities[rows] if soft else None,
         judgments.weight[rows] if weighted else None,
         judgments.stimuli,
+        judge.astype(np.int32) if several else None,
+        tuple(judges.tolist()) if several else (),
     )
 
 
@@ -125,6 +138,27 @@ def connections(data: Triplets) -> np.ndarray:
     rank[np.argsort(-size, kind="stable")] = np.arange(len(names))
     found[judged] = rank[number]
     return found
+
+
+def gaps(names: tuple[str, ...], components: np.ndarray) -> list[str]:
+    """List items in no judgment, and groups of items that are never compared."""
+    notes, judged = [], components >= 0
+    missing = [name for name, found in zip(names, judged, strict=True) if not found]
+    if missing:
+        hint = ""
+        if missing[0] == "0" and names[0] == "0":
+            hint = " Is the first item number 1? Then say count_from = 1."
+        shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        notes.append(f"{len(missing)} items are in no judgment and are left out of the feature space: {shown}.{hint}")
+    n_parts = int(components.max()) + 1
+    if n_parts > 1:
+        sizes = np.bincount(components[judged])
+        notes.append(
+            f"The judgments fall into {n_parts} groups of items that are never compared with each other (sizes "
+            f"{', '.join(map(str, sizes[:5]))}{', ...' if n_parts > 5 else ''}): similarities between groups are "
+            f"not measured. Add judgments that connect them."
+        )
+    return notes
 
 
 def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.ndarray | None:
@@ -167,6 +201,31 @@ def divide(data: Triplets, share: float, rng: np.random.Generator) -> np.ndarray
     drawn = np.zeros(len(sets), bool)
     drawn[rng.permutation(len(sets))[: max(1, round(share * len(sets)))]] = True
     return drawn[group]
+
+
+def further_folds(data: Triplets, drawn: np.ndarray, n_folds: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
+    """Draw parts of the triplets outside `drawn`, of its size and without overlap, as masks of (n,)."""
+    sets, group = np.unique(data.keys, return_inverse=True)
+    rest = np.setdiff1d(np.arange(len(sets)), group[drawn])
+    size = len(sets) - len(rest)
+    rest = np.random.default_rng(seed).permutation(rest)
+    for start in range(0, min(n_folds * size, len(rest)), size):
+        chosen = np.zeros(len(sets), bool)
+        chosen[rest[start : start + size]] = True
+        yield chosen[group]
+
+
+def check_matches(data: Triplets) -> None:
+    """Refuse matches in which the target was left over."""
+    wrong = data.choice == 0
+    if data.probabilities is not None:
+        wrong |= data.probabilities[:, 0] > 0
+    if wrong.any():
+        raise DataError(
+            f"SparseEmbedding: task = 'match', but {int(wrong.sum())} of {len(data):,} judgments leave the first "
+            f"item over, the first is row {int(np.flatnonzero(wrong)[0])}. The target must be in the first slot; "
+            f"the choice, or the last column, is the item that does not go with it."
+        )
 
 
 def targets(data: Triplets) -> np.ndarray:

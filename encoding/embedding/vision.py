@@ -27,6 +27,12 @@ class LowLevelVision(FeatureSource):
     Means over the clip, four images per second, of CIE lightness: its mean (luminance), its standard deviation over the
     image (contrast), the size of its gradient (edges), and its absolute change from image to image (change). Needs
     PyAV (extra ``motion`` or ``collect``).
+
+    Examples
+    --------
+    >>> from encoding.embedding import LowLevelVision
+    >>> LowLevelVision("vision").videos
+    'stimuli'
     """
 
     slow: ClassVar[bool] = True
@@ -90,6 +96,15 @@ def measure_vision(clips: Iterable[Path], folder: str | Path, *, progress: Progr
     ------
     DataError
         If a file cannot be decoded, or PyAV is not installed.
+
+    Examples
+    --------
+    >>> from encoding.embedding import measure_vision
+    >>> try:
+    ...     measure_vision([Path("none.mp4")], "work/vision")
+    ... except OSError as error:
+    ...     print(type(error).__name__)
+    FileNotFoundError
     """
     paths = list(clips)
     place = Path(folder) / STEP.replace("/", "-")

@@ -49,6 +49,12 @@ class Compute:
         Whether to check a sample of targets of every chunk against himalaya.
     workers : Workers
         Where chunks of targets are fitted, as of `open_workers`; in this process unless given.
+
+    Examples
+    --------
+    >>> from encoding.fitting import Compute
+    >>> Compute(memory_bytes=2_000_000_000, threads=1).device
+    'cpu'
     """
 
     device: str = "cpu"

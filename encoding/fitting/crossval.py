@@ -112,6 +112,13 @@ def cross_predict(
         If a target has values in some samples only.
     ConfigError
         If the budget of memory is too small.
+
+    Examples
+    --------
+    >>> from encoding.fitting import cross_predict
+    >>> model = encoding.Ridge(("mllm",), name="again")
+    >>> cross_predict(model, loaded.spaces, loaded.responses, fitted.folds, "work/again").values.shape
+    (1, 38, 1092)
     """
     return cross_predict_all(
         [model], spaces, responses, folds, [folder], seed=seed, compute=compute, progress=progress
@@ -154,6 +161,15 @@ def cross_predict_all(
     -------
     list of Predictions
         One per model, each as `cross_predict` makes it.
+
+    Examples
+    --------
+    >>> from encoding.fitting import cross_predict_all
+    >>> models = [encoding.Ridge((name,), name=f"only_{name}") for name in ("mllm", "category")]
+    >>> folders = [f"work/{model.name}" for model in models]
+    >>> found = cross_predict_all(models, loaded.spaces, loaded.responses, fitted.folds, folders)
+    >>> [one.model for one in found]
+    ['only_mllm', 'only_category']
     """
     compute = compute or Compute()
     if not folds.samples.same_as(responses.samples):

@@ -27,6 +27,12 @@ def choose_device(wanted: str = "auto") -> tuple[str, str]:
     ------
     ConfigError
         If the name is unknown, or CUDA is asked for and there is none.
+
+    Examples
+    --------
+    >>> from encoding.fitting import choose_device
+    >>> choose_device("cpu")
+    ('cpu', 'CPU, as asked.')
     """
     if wanted not in DEVICES:
         raise ConfigError(f"--device {wanted!r}. {suggest(wanted, DEVICES)}")

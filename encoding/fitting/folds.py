@@ -20,6 +20,12 @@ class Fold:
         Training and validation rows of each inner fold, as positions in `train`.
     average : ndarray of int
         For each test row the averaged row that it goes into; ``0 .. n - 1`` where nothing is averaged.
+
+    Examples
+    --------
+    >>> fold = fitted.folds.folds[0]
+    >>> len(fold.train), len(fold.test), len(fold.inner)
+    (28, 10, 2)
     """
 
     train: np.ndarray
@@ -50,6 +56,11 @@ class Folds:
     ------
     SplitError
         If a row or a run is on both sides of a fold, a row is listed twice or does not exist, or a fold is empty.
+
+    Examples
+    --------
+    >>> [len(fold.test) for fold in fitted.folds.folds]
+    [10, 10, 9, 9]
     """
 
     folds: tuple[Fold, ...]

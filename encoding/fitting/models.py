@@ -227,7 +227,14 @@ class BandedRidge:
 
 
 class EncodingModel(Protocol):
-    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result."""
+    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
+
+    Examples
+    --------
+    >>> model = encoding.Ridge(("mllm",), alphas=(1.0, 10.0))
+    >>> model.name, model.bands, len(model.candidates(0))
+    ('mllm', ('mllm',), 1)
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -315,6 +322,12 @@ def models_of_subsets(model: BandedRidge) -> tuple[EncodingModel, ...]:
     tuple of Ridge or BandedRidge
         Named after their bands, joined by "+"; single bands first. Candidates are in proportion to the number of bands,
         so that small models are not searched more thoroughly than large ones.
+
+    Examples
+    --------
+    >>> from encoding.fitting import models_of_subsets
+    >>> [model.name for model in models_of_subsets(encoding.BandedRidge(("mllm", "category"), subsets=True))]
+    ['mllm', 'category']
     """
     made: list[EncodingModel] = [Ridge((band,), alphas=model.alphas, method=model.method) for band in model.bands]
     for size in range(2, len(model.bands)):
@@ -338,5 +351,11 @@ def one_model_each(spaces: Sequence[str], **settings: object) -> tuple[Ridge, ..
     -------
     tuple of Ridge
         Each named after its feature space.
+
+    Examples
+    --------
+    >>> from encoding.fitting import one_model_each
+    >>> [model.name for model in one_model_each(["mllm", "category"])]
+    ['mllm', 'category']
     """
     return tuple(Ridge(bands=(space,), **settings) for space in spaces)  # type: ignore[arg-type]

@@ -25,7 +25,14 @@ FoldCount = Annotated[int, Interval(ge=2, le=100_000)]
 
 @settings("[split]")
 class Split:
-    """How samples are divided into outer and inner folds."""
+    """How samples are divided into outer and inner folds.
+
+    Examples
+    --------
+    >>> from encoding.fitting import Split
+    >>> Split(kind="fixed", test_runs=("run-04",)).test_runs
+    ('run-04',)
+    """
 
     kind: Annotated[str, OneOf(KINDS)] = "runs"
     """"runs": every fold holds out whole runs. "fixed": one split, `test_runs` against the rest; repeats of a test
@@ -100,6 +107,15 @@ def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarr
     SplitError
         If there are too few runs, if a stimulus recurs across (outer or inner) folds and `Split.repeats` is None,
         or if a fold would be empty.
+
+    Examples
+    --------
+    >>> from encoding.fitting import Split, make_folds
+    >>> samples = loaded.responses.samples
+    >>> shown = np.arange(len(samples)), samples.stimulus
+    >>> folds = make_folds(Split(n_outer=2, n_inner=2, repeats="drop_later"), samples, shown)
+    >>> [len(fold.test) for fold in folds.folds]
+    [20, 18]
     """
     keep = np.ones(len(samples), bool)
     exclusions: list[Exclusion] = []

@@ -94,6 +94,14 @@ def fit_weights(  # noqa: PLR0913 - what was fitted, and what is kept
         If a feature space is missing or has other samples.
     EncodingError
         If the weights do not give the held-out predictions again: the model was not fitted as ridge.
+
+    Examples
+    --------
+    >>> from encoding.fitting import fit_weights
+    >>> settings = {"keep": "mean", "described": loaded.described}
+    >>> data = (loaded.spaces, loaded.responses, fitted.folds)
+    >>> fit_weights(study.models[0], *data, fitted.predictions[0], "work/weights", **settings).values.shape
+    (1, 1092, 30)
     """
     compute, folder = compute or Compute(), Path(folder)
     used = [_space(name, spaces, responses) for name in model.bands]
@@ -337,6 +345,14 @@ def predict_rows(weights: Weights, spaces: Sequence[FeatureSpace], *, fold: int 
     ------
     AlignmentError
         If a space or a feature is missing, or samples differ.
+
+    Examples
+    --------
+    >>> from encoding.fitting import predict_rows
+    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
+    >>> weights, names = found.weights["mllm"], encoding.Samples.of_stimuli(["new1", "new2"])
+    >>> predict_rows(weights, [encoding.FeatureSpace("mllm", X["mllm"][:2], names, weights.features[0])]).shape
+    (1, 2, 3)
     """
     parts = [_named(weights, space, spaces) for space in weights.spaces]
     first = parts[0].samples
@@ -366,6 +382,13 @@ def intercept_of(weights: Weights, fold: int | None = None) -> np.ndarray:
     -------
     ndarray of float64, shape (n_targets,)
         The mean training response.
+
+    Examples
+    --------
+    >>> from encoding.fitting import intercept_of
+    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
+    >>> intercept_of(found.weights["mllm"]).shape
+    (3,)
     """
     return _sets(weights, fold)[2]
 
@@ -392,6 +415,14 @@ def predict_stimuli(weights: Weights, spaces: Sequence[FeatureSpace]) -> np.ndar
     ------
     AlignmentError
         If a space or a feature is missing, or stimuli differ.
+
+    Examples
+    --------
+    >>> from encoding.fitting import predict_stimuli
+    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
+    >>> weights, names = found.weights["mllm"], encoding.Samples.of_stimuli(["new1", "new2"])
+    >>> predict_stimuli(weights, [encoding.FeatureSpace("mllm", X["mllm"][:2], names, weights.features[0])]).shape
+    (2, 3)
     """
     values, _, _ = _sets(weights, None)
     by_name = {space.name: space for space in spaces}
@@ -434,6 +465,13 @@ def tuning(weights: Weights, space: str, r2: np.ndarray | None = None) -> np.nda
     -------
     ndarray of float32, shape (n_features, n_targets)
         In the order of `Weights.names`; NaN where nothing was fitted.
+
+    Examples
+    --------
+    >>> from encoding.fitting import tuning
+    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
+    >>> tuning(found.weights["mllm"], "mllm").shape
+    (4, 3)
     """
     if space not in weights.spaces:
         raise DataError(f"Model {weights.model!r} has no feature space {space!r}. {suggest(space, weights.spaces)}")

@@ -69,6 +69,12 @@ def align(
         If delays are missing, negative, no integers, or repeated.
     DataError
         If no column varies.
+
+    Examples
+    --------
+    >>> from encoding.loading import align
+    >>> align(loaded.described[0], loaded.responses, delays=None)
+    FeatureSpace('mllm', 30 features, Samples(40 rows, 4 runs, clock 'stimulus'))
     """
     if space.samples.clock not in ("none", "time"):
         if not space.samples.same_as(responses.samples):
@@ -118,6 +124,15 @@ def drop_constant(space: FeatureSpace) -> tuple[FeatureSpace, tuple[Exclusion, .
     ------
     DataError
         If nothing is left.
+
+    Examples
+    --------
+    >>> from encoding.loading import drop_constant
+    >>> from encoding import FeatureSpace, Samples
+    >>> rows = Samples.of_stimuli(["clip1", "clip2"])
+    >>> kept, left_out = drop_constant(FeatureSpace("x", [[1.0, 5.0], [2.0, 5.0]], rows, ("joy", "same")))
+    >>> kept.features, left_out[0].n
+    (('joy',), 1)
     """
     varies = np.ptp(space.values, axis=0) > 0
     if varies.all():
@@ -147,6 +162,12 @@ def unused_stimuli(space: FeatureSpace, responses: Responses) -> tuple[Exclusion
     -------
     tuple of Exclusion
         Empty if every stimulus was shown.
+
+    Examples
+    --------
+    >>> from encoding.loading import unused_stimuli
+    >>> unused_stimuli(loaded.described[0], loaded.responses)
+    ()
     """
     unused = np.setdiff1d(space.samples.stimulus, responses.presentations.stimulus)
     if not len(unused) or (in_time(space) and placement_of(space).keys != ("stimulus",)):
@@ -176,6 +197,13 @@ def stimuli_of_rows(
         Row numbers, ascending.
     stimulus : ndarray of str, shape (n_pairs,)
         A stimulus whose features enter that row.
+
+    Examples
+    --------
+    >>> from encoding.loading import stimuli_of_rows
+    >>> rows, stimuli = stimuli_of_rows(loaded.responses)
+    >>> len(rows), stimuli[0]
+    (40, np.str_('video0028'))
     """
     if responses.samples.clock == "stimulus":
         return np.arange(len(responses.samples)), np.array(responses.samples.stimulus)
@@ -304,6 +332,13 @@ def align_spaces(
     ------
     EncodingError
         If no space can be aligned.
+
+    Examples
+    --------
+    >>> from encoding.loading import align_spaces
+    >>> spaces, left_out = align_spaces(loaded.described, loaded.responses, delays=(1, 2, 3, 4), centre=True)
+    >>> [space.name for space in spaces]
+    ['mllm', 'category']
     """
     per_volume = responses.samples.clock == "tr"
     aligned, exclusions = [], []

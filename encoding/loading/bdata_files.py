@@ -35,6 +35,14 @@ def bdata_subjects(pattern: str, folder: Path) -> list[str]:
     -------
     list of str
         Labels in order; numbers get two digits.
+
+    Examples
+    --------
+    >>> from encoding.loading import bdata_subjects
+    >>> Path("bdata").mkdir()
+    >>> Path("bdata/S1.h5").touch()
+    >>> bdata_subjects("bdata/{subject}.h5", Path("."))
+    ['S1']
     """
     labels = {
         found["subject"] if "subject" in found else f"{int(found['number']):02d}"
@@ -97,6 +105,14 @@ def first_bdata_file(pattern: str, folder: Path, subject: str) -> Path:
     -------
     Path
         The file of the first session, or of all.
+
+    Examples
+    --------
+    >>> from encoding.loading import first_bdata_file
+    >>> Path("released").mkdir()
+    >>> Path("released/S1.h5").touch()
+    >>> first_bdata_file("released/{subject}.h5", Path("."), "S1").name
+    'S1.h5'
     """
     return bdata_sources(pattern, folder, subject, exclude_missing=True)[0][0][1]
 

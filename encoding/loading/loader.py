@@ -62,6 +62,14 @@ class Loader:
     """What to load; ``Loader(kind=...)`` makes an object of the class of that kind.
 
     Paths are relative to the BIDS folder and may contain ``{subject}``.
+
+    Examples
+    --------
+    >>> from encoding.loading import Loader
+    >>> scans = Loader(kind="surface", per="stimulus", shift=4.0)
+    >>> betas = Loader(kind="betas", per="stimulus", file="betas.npy", events="trials.tsv")
+    >>> type(scans).__name__, type(betas).__name__
+    ('Scans', 'Betas')
     """
 
     kind: Annotated[str, OneOf(KINDS)] = "volume"
@@ -132,6 +140,12 @@ class Scans(Loader):
 
     The defaults suit the output of fMRIPrep: 24 motion parameters, a high-pass at 0.008 Hz (1/128 s, with cosines that
     are made here), linear trend, z-score within run, one row per volume.
+
+    Examples
+    --------
+    >>> from encoding.loading import Scans
+    >>> Scans(kind="cifti", task="movie", trim=(4, 0)).trim
+    (4, 0)
     """
 
     kind: Annotated[str, OneOf(SCANS)] = "volume"
@@ -285,7 +299,14 @@ class Scans(Loader):
 
 @settings("[load]")
 class Betas(Loader):
-    """Responses per trial that were estimated elsewhere."""
+    """Responses per trial that were estimated elsewhere.
+
+    Examples
+    --------
+    >>> from encoding.loading import Betas
+    >>> Betas(file="betas.npy", events="trials.tsv", per="stimulus").kind
+    'betas'
+    """
 
     kind: Annotated[str, OneOf(("betas",))] = "betas"
     """Always "betas"."""
@@ -319,7 +340,14 @@ class Betas(Loader):
 
 @settings("[load]")
 class Blocks(Loader):
-    """Block means in the HDF5 files of BrainDecoderToolbox2 and bdpy, which tell what was shown."""
+    """Block means in the HDF5 files of BrainDecoderToolbox2 and bdpy, which tell what was shown.
+
+    Examples
+    --------
+    >>> from encoding.loading import Blocks
+    >>> Blocks(file="sub-{subject}.h5", per="stimulus").kind
+    'bdata'
+    """
 
     kind: Annotated[str, OneOf(("bdata",))] = "bdata"
     """Always "bdata"."""

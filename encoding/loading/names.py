@@ -58,6 +58,13 @@ def match_stimuli(spaces: Sequence[FeatureSpace], responses: Responses) -> tuple
     ------
     AlignmentError
         If a name may be one of several.
+
+    Examples
+    --------
+    >>> from encoding.loading import match_stimuli
+    >>> spaces, responses = match_stimuli(loaded.described, loaded.responses)
+    >>> responses.samples.stimulus[:2]
+    array(['video0028', 'video0026'], dtype='<U9')
     """
     renamed, named = [], False
     for space in spaces:

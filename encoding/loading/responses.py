@@ -88,6 +88,12 @@ def load_responses(
         If runs have different targets or grids.
     ConfigError
         If `bids_filters` names an unknown entity.
+
+    Examples
+    --------
+    >>> from encoding.loading import load_responses
+    >>> len(load_responses(study.load, job.index(), "01", "work/mine").targets)
+    1092
     """
     subject, folder = subject.removeprefix("sub-"), Path(folder)
     if isinstance(loader, Betas):
@@ -150,6 +156,13 @@ def find_runs(
     ------
     DataError
         If runs, events or confounds are missing, or several files match.
+
+    Examples
+    --------
+    >>> from encoding.loading import find_runs
+    >>> runs, left_out = find_runs(study.load, job.index(), "01")
+    >>> [run.label for run in runs]
+    ['run-01', 'run-02', 'run-03', 'run-04']
     """
     if not isinstance(loader, Scans):
         return [], ()
@@ -184,6 +197,11 @@ def require_files(
     ------
     DataError
         Once for all files, with their number and the command that fetches them.
+
+    Examples
+    --------
+    >>> from encoding.loading import require_files
+    >>> require_files(study.load, places.bids_dir, None, ["01", "02"])
     """
     if not isinstance(loader, Scans):
         return

@@ -205,7 +205,8 @@ def _check_events(loader: Scans, presentations: Samples, end: float, where: str)
         raise DataError(
             f"{where}: {late.sum()} events start after the end of the run ({end:g} s); the first is "
             f"{str(presentations.stimulus[first])!r} at {presentations.onset[first]:g} s. Do events and images belong "
-            f"to the same run, and are onsets in seconds?"
+            f'to the same run, and are onsets in seconds? Of a run that was aborted, late_events = "drop" in [load] '
+            f"leaves them out."
         )
     instant = presentations.duration == 0
     if instant.any() and (loader.per == "tr" or loader.window is None):

@@ -232,6 +232,12 @@ def name_recordings(responses: Responses, spaces: Sequence[FeatureSpace]) -> Res
     ------
     DataError
         If there are no events and no features in time.
+
+    Examples
+    --------
+    >>> from encoding.loading import name_recordings
+    >>> name_recordings(loaded.responses, loaded.described) is loaded.responses
+    True
     """
     extents = responses.extents
     if extents is None or not np.array_equal(responses.presentations.stimulus, extents.stimulus):

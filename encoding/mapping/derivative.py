@@ -75,6 +75,14 @@ def prepare_derivative(
         Every setting with its default.
     command : sequence of str
         Arguments of the program.
+
+    Examples
+    --------
+    >>> from encoding.mapping import prepare_derivative
+    >>> folders = Path("derived").resolve(), Path("my_study").resolve()
+    >>> prepare_derivative(*folders, text=study.text, settings=study.resolved(), command=["encoding"])
+    >>> Path("derived/dataset_description.json").is_file()
+    True
     """
     description = source / "dataset_description.json"
     source_name = read_json(description).get("Name", source.name) if description.is_file() else source.name
@@ -123,6 +131,12 @@ def drawing_key(
     -------
     str
         Equal for equal pictures.
+
+    Examples
+    --------
+    >>> from encoding.mapping import drawing_key
+    >>> len(drawing_key([result], study.maps))
+    16
     """
     shown = [result.summary.key for result in results]
     drawn_on = [canvas.identity for canvas in (canvases or {}).values()]
@@ -144,6 +158,12 @@ def is_drawn(folder: Path, key: str) -> bool:
     -------
     bool
         False if the key is another or a file is gone.
+
+    Examples
+    --------
+    >>> from encoding.mapping import is_drawn
+    >>> is_drawn(result.folder, "another key")
+    False
     """
     record = _read(folder)
     return record["key"] == key and all((folder / name).is_file() for name in record["files"])
@@ -160,6 +180,15 @@ def note_drawn(folder: Path, key: str, files: Iterable[Path]) -> None:
         Of `drawing_key`.
     files : iterable of Path
         Everything that was written.
+
+    Examples
+    --------
+    >>> from encoding.mapping import is_drawn, note_drawn
+    >>> Path("drawn").mkdir()
+    >>> Path("drawn/map.svg").touch()
+    >>> note_drawn(Path("drawn"), "key", [Path("drawn/map.svg")])
+    >>> is_drawn(Path("drawn"), "key")
+    True
     """
     names = sorted(Path(os.path.relpath(path, folder)).as_posix() for path in files)
     for name in set(_read(folder)["files"]) - set(names):

@@ -69,6 +69,12 @@ class Canvas:
         Views, slices and resolution.
     outlines : mapping of str to ndarray of bool, shape (n_targets,)
         Regions to outline, by name.
+
+    Examples
+    --------
+    >>> from encoding.mapping import Maps, Surfaces, canvas_of
+    >>> type(canvas_of(loaded.responses.targets, None, Surfaces(), Maps())).__name__
+    'Canvas'
     """
 
     targets: Targets
@@ -318,6 +324,12 @@ def canvas_of(
     -------
     Canvas
         Without meshes where those cannot show a volume, for want of a pial and a white surface.
+
+    Examples
+    --------
+    >>> from encoding.mapping import Maps, Surfaces, canvas_of
+    >>> type(canvas_of(loaded.responses.targets, None, Surfaces(), Maps())).__name__
+    'Canvas'
     """
     if surfaces.projected and surfaces.meshes is not None and ribbon(surfaces.meshes) is None:
         surfaces = Surfaces()

@@ -58,6 +58,13 @@ def write_maps(  # noqa: PLR0913 - scores, tests and what is said of them
     -------
     list of Path
         The images, and tables of labels.
+
+    Examples
+    --------
+    >>> from encoding.mapping import write_maps
+    >>> made = write_maps(Path("maps"), {"sub": "01"}, result.scores, metric="r", pairs=[])
+    >>> made[0].name
+    'sub-01_space-MNI152NLin2009cAsym_res-12_model-mllm_feature-all_stat-r_statmap.nii.gz'
     """
     written: list[Path] = []
     writer = _Writer(folder, entities, about)

@@ -26,6 +26,12 @@ class Surfaces:
         Whether volumes are sampled onto them.
     missing : str
         What is not drawn, why, and what helps.
+
+    Examples
+    --------
+    >>> from encoding.mapping import Surfaces
+    >>> Surfaces(missing="no mesh").missing
+    'no mesh'
     """
 
     meshes: Meshes | None = None
@@ -60,6 +66,12 @@ def find_surfaces(
     ------
     ConfigError
         If files are named that do not exist or do not fit.
+
+    Examples
+    --------
+    >>> from encoding.mapping import find_surfaces
+    >>> find_surfaces(study.maps, loaded.responses.targets).meshes is None
+    True
     """
     size = targets.n_vertices.get(LEFT)
     wanted = settings.mesh

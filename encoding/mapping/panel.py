@@ -63,7 +63,6 @@ def plot_results(
 
     Examples
     --------
-    >>> figure = plot_results("derivatives/brain-encoding", "panel.pdf", dpi=600)  # doctest: +SKIP
     >>> plot_results("elsewhere")
     Traceback (most recent call last):
     encoding.core.errors.DataError: elsewhere: no finished participant here. Run encoding run BIDS_DIR OUTPUT_DIR.

@@ -22,6 +22,13 @@ class Region:
         As in ``regions.tsv``.
     mask : ndarray of bool, shape (n_targets,)
         Targets inside.
+
+    Examples
+    --------
+    >>> from encoding.mapping import read_parcels
+    >>> region = read_parcels(result.folder)[0]
+    >>> region.atlas, region.region
+    ('Tian2020-S1', 'HIP-rh')
     """
 
     atlas: str
@@ -51,6 +58,13 @@ def write_parcels(folder: Path, regions: Sequence[Region]) -> Path:
     -------
     Path
         ``parcels.npz``.
+
+    Examples
+    --------
+    >>> from encoding.mapping import read_parcels, write_parcels
+    >>> Path("parcels").mkdir()
+    >>> write_parcels(Path("parcels"), read_parcels(result.folder)).name
+    'parcels.npz'
     """
     inside = [np.flatnonzero(region.mask).astype(np.int32) for region in regions]
     with atomic_file(folder / PARCELS) as temporary, temporary.open("wb") as target:
@@ -76,6 +90,12 @@ def read_parcels(folder: Path) -> list[Region]:
     -------
     list of Region
         Empty for results of versions that did not keep them.
+
+    Examples
+    --------
+    >>> from encoding.mapping import read_parcels
+    >>> len(read_parcels(result.folder))
+    20
     """
     path = folder / PARCELS
     if not path.is_file():

@@ -88,6 +88,13 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     -------
     list of Path
         The HTML file, its pictures, and the viewer.
+
+    Examples
+    --------
+    >>> from encoding.mapping import write_report
+    >>> shares = []
+    >>> write_report([result], study.maps, Path("page.html"), Path("figures"), progress=shares.append)[-1].name
+    'alphas-1.svg'
     """
     composer = Composer(results, settings, figures, path.parent, progress, group, canvases=canvases)
     sections = (

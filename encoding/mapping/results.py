@@ -68,6 +68,11 @@ class TargetTests:
         What was exchanged under the null: "runs", "runs and shifts", "stimuli", or "nothing".
     n_permutations : int
         Number of draws.
+
+    Examples
+    --------
+    >>> result.tests is None
+    True
     """
 
     spaces: tuple[str, ...]
@@ -106,6 +111,11 @@ class Result:
         ``OUTPUT_DIR/sub-<label>``.
     claims, verdicts : pandas.DataFrame
         Every claim of a test, and the named space of every region; without rows where nothing was tested.
+
+    Examples
+    --------
+    >>> sorted(result.scores), len(result.regions)
+    (['partition_r2', 'pooled_r', 'r', 'r2', 'split_r2'], 294)
     """
 
     scores: Mapping[str, Scores]
@@ -225,6 +235,14 @@ def write_result(
     -------
     Result
         As `read_result` reads it.
+
+    Examples
+    --------
+    >>> from encoding.mapping import write_result
+    >>> tables = {"regions": result.regions, "differences": result.differences, "exclusions": result.exclusions}
+    >>> tables["splits"] = result.regions[:0]
+    >>> write_result(Path("copy"), result.scores, tables, result.summary).scores["r"]
+    Scores(r, sub-01, rows mllm, category, joint, 1092 targets)
     """
     (folder / FACTS).unlink(missing_ok=True)
     for stale in (folder / "scores").glob("metric-*"):
@@ -264,6 +282,12 @@ def read_result(folder: Path) -> Result:
     ------
     DataError
         If the participant is not finished, or another version of this package wrote it.
+
+    Examples
+    --------
+    >>> from encoding.mapping import read_result
+    >>> read_result(result.folder).scores["r"]
+    Scores(r, sub-01, rows mllm, category, joint, 1092 targets)
     """
     summary = read_summary(folder)
     kept = {metric: folder / "scores" / f"metric-{metric}" for metric in (*METRICS, *CEILINGS, RSA)}
@@ -319,6 +343,12 @@ def finished_result(folder: Path, key: str) -> Result | None:
     -------
     Result or None
         None if there are no results, or they have another key.
+
+    Examples
+    --------
+    >>> from encoding.mapping import finished_result
+    >>> finished_result(result.folder, "another key") is None
+    True
     """
     return read_result(folder) if key_of(folder) == key else None
 
@@ -338,6 +368,11 @@ def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any]
     DataError
         If they were made with different settings, feature spaces or tables of regions, or with other settings than
         `settings`; the message names them and says what to run.
+
+    Examples
+    --------
+    >>> from encoding.mapping import require_same_settings
+    >>> require_same_settings([result, other])
     """
     first = results[0]
     for result in results:
@@ -388,6 +423,12 @@ def write_background(folder: Path, responses: Responses, bold: Path | None) -> P
     -------
     Path or None
         None where it is not needed (surfaces; MNI152, for which a template is at hand), or there is no run.
+
+    Examples
+    --------
+    >>> from encoding.mapping import write_background
+    >>> write_background(Path("background"), loaded.responses, None) is None
+    True
     """
     targets = responses.targets
     if bold is None or targets.kind != "voxel" or targets.space.startswith("MNI152"):
@@ -415,6 +456,13 @@ def named_winner(tests: TargetTests) -> np.ndarray:
     -------
     ndarray of int, shape (n_targets,)
         Position of the space; -1 for none.
+
+    Examples
+    --------
+    >>> from encoding.mapping import TargetTests, named_winner
+    >>> u, sure = np.array([[0.2, 0.0]]), np.array([[0.01, 0.9]])
+    >>> named_winner(TargetTests(("mllm",), u, sure, sure, np.array([0, -1]), 0.05, {}, ("mllm",)))
+    array([ 0, -1])
     """
     winner = tests.winner
     above = np.take_along_axis(tests.p_fwe, np.maximum(winner, 0)[None], axis=0)[0] <= tests.level

@@ -29,6 +29,13 @@ def spaces_as_models(regions: pd.DataFrame, name: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Its rows, as if each feature space were a model.
+
+    Examples
+    --------
+    >>> from encoding.mapping import spaces_as_models
+    >>> found = encoding.rsa(X, Y, runs)
+    >>> spaces_as_models(found.table, "rsa")["model"].tolist()
+    ['mllm']
     """
     rows = regions[(regions["metric"] == RSA) & (regions["model"] == name)]
     return rows.assign(model=rows["feature"], feature="all")
@@ -96,6 +103,12 @@ def write_rsa_maps(folder: Path, result: Result) -> list[Path]:
     -------
     list of Path
         The images; each has a sidecar with every choice that was made. None if there is no analysis.
+
+    Examples
+    --------
+    >>> from encoding.mapping import write_rsa_maps
+    >>> write_rsa_maps(Path("maps"), result)
+    []
     """
     written: list[Path] = []
     for name, choices in result.summary.rsa.items():

@@ -16,7 +16,14 @@ DEFAULT_SURFACE_ATLAS = "Schaefer2018-200"
 
 @settings("[map]")
 class Maps:
-    """Which atlases and pictures are made."""
+    """Which atlases and pictures are made.
+
+    Examples
+    --------
+    >>> from encoding.mapping import Maps
+    >>> Maps(atlases=("Schaefer2018-200",), threshold=0.1).threshold
+    0.1
+    """
 
     atlases: tuple[Text, ...] = ("auto",)
     """Names of shipped atlases (``encoding atlases`` lists them), "aseg" or "aparcaseg" for the segmentations that
@@ -88,6 +95,12 @@ def choose_atlases(
     ------
     ConfigError
         If a segmentation is asked for that is not there.
+
+    Examples
+    --------
+    >>> from encoding.mapping import choose_atlases
+    >>> choose_atlases(["Tian2020-S1"], loaded.responses.targets, [], Path("."))
+    [('Tian2020-S1', 'Tian2020-S1')]
     """
     chosen: list[tuple[str, Path | str]] = []
     for name in wanted:

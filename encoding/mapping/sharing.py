@@ -33,6 +33,12 @@ def new_labels(results: Sequence[Result]) -> dict[str, str]:
     -------
     dict of str to str
         New label ("P1") by old one; the same for the same results.
+
+    Examples
+    --------
+    >>> from encoding.mapping import new_labels
+    >>> sorted(new_labels([result, other]))
+    ['01', '02']
     """
     order = sorted(results, key=lambda result: digest([result.summary.key, result.subject]))
     return {result.subject: f"P{number}" for number, result in enumerate(order, start=1)}
@@ -47,6 +53,12 @@ class Scrubber:
         New label of every participant, without ``sub-``.
     folders : iterable of Path
         Folders whose names must not be told.
+
+    Examples
+    --------
+    >>> from encoding.mapping import Scrubber
+    >>> Scrubber({"01": "A"}, [Path("/home/me")]).known("sub-01 in /home/me/data")
+    'sub-A in (path)/data'
     """
 
     def __init__(self, labels: Mapping[str, str], folders: Iterable[Path]) -> None:
@@ -199,6 +211,13 @@ def require_clean(files: Iterable[Path], scrubber: Scrubber) -> None:
     ------
     DataError
         If one is found, in text or in what a page holds compressed; it names the file.
+
+    Examples
+    --------
+    >>> from encoding.mapping import Scrubber, require_clean
+    >>> Path("page.html").write_text("nothing to find")
+    15
+    >>> require_clean([Path("page.html")], Scrubber({"01": "A"}, []))
     """
     for path in files:
         for text in _texts(path):

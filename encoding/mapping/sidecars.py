@@ -35,6 +35,12 @@ def map_facts(result: Result, models: Sequence[str] = ()) -> dict[str, Any]:
     -------
     dict
         JSON; with `models`, also estimator, feature spaces and penalties of each.
+
+    Examples
+    --------
+    >>> from encoding.mapping import map_facts
+    >>> sorted(map_facts(result))[:3]
+    ['InputKeys', 'NumberOfFolds', 'NumberOfHeldOutSamples']
     """
     summary = result.summary
     kinds = {model["name"]: model["kind"] for model in summary.settings.get("models", ()) if "name" in model}
@@ -79,6 +85,12 @@ def group_facts(results: Sequence[Result], models: Sequence[str] = ()) -> dict[s
     -------
     dict
         JSON: as of `map_facts`, with the samples of every participant.
+
+    Examples
+    --------
+    >>> from encoding.mapping import group_facts
+    >>> sorted(group_facts([result, other]))[:3]
+    ['InputKeys', 'NumberOfFolds', 'NumberOfHeldOutSamples']
     """
     facts = map_facts(results[0], models)
     for name in ("NumberOfSamples", "NumberOfHeldOutSamples", "NumberOfRuns", "ResultKey"):
@@ -98,6 +110,12 @@ def units_of(stat: str) -> str:
     -------
     str
         "arbitrary" if it is unknown.
+
+    Examples
+    --------
+    >>> from encoding.mapping import units_of
+    >>> units_of("r")
+    'correlation coefficient'
     """
     return next((unit for name, unit in UNITS.items() if name.replace("_", "") == stat.replace("_", "")), "arbitrary")
 

@@ -30,6 +30,12 @@ def rates_of(result: Result, model: str) -> np.ndarray | None:
     -------
     ndarray of float64, shape (n_targets,), or None
         Rates; None where significance was not asked for.
+
+    Examples
+    --------
+    >>> from encoding.mapping import rates_of
+    >>> rates_of(result, "mllm") is None
+    True
     """
     if not result.summary.significant:
         return None

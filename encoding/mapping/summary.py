@@ -36,6 +36,11 @@ class SolverSummary:
         Targets that a second solver repeated.
     verified_difference : float
         Largest difference that it found.
+
+    Examples
+    --------
+    >>> result.summary.models["mllm"].solver.method
+    'kernel'
     """
 
     method: str
@@ -70,6 +75,11 @@ class ModelSummary:
         Unit of the penalties.
     key : str
         Identity of its predictions.
+
+    Examples
+    --------
+    >>> result.summary.models["joint"].bands
+    ('mllm', 'category')
     """
 
     bands: tuple[str, ...]
@@ -94,6 +104,12 @@ class DiscoverySummary:
         Of the usable targets.
     critical : float or None
         Smallest score among them; None without any.
+
+    Examples
+    --------
+    >>> from encoding.mapping import DiscoverySummary
+    >>> DiscoverySummary(12, 0.01, 0.3).n
+    12
     """
 
     n: int
@@ -131,6 +147,11 @@ class RsaSummary:
         Counts.
     atlas_of_map : str or None
         Atlas whose regions are painted on the map; None for searchlights.
+
+    Examples
+    --------
+    >>> result.summary.rsa
+    {}
     """
 
     name: str
@@ -181,6 +202,12 @@ class ControlSummary:
         Why it was not tested.
     above_chance : bool
         Whether it predicts better than chance, corrected for the number of controls.
+
+    Examples
+    --------
+    >>> from encoding.mapping import ControlSummary
+    >>> ControlSummary("run_time", "position in the run", 5, 0.01, 0.0, 0.4, "", False).above_chance
+    False
     """
 
     name: str
@@ -211,6 +238,12 @@ class ControlsSummary:
         Lag-1 autocorrelation within runs, of "responses" and of every feature space.
     seconds : float
         Time that they took.
+
+    Examples
+    --------
+    >>> from encoding.mapping import ControlsSummary
+    >>> ControlsSummary((), 1092, (), {}, 0.1).n_targets
+    1092
     """
 
     found: tuple[ControlSummary, ...]
@@ -237,6 +270,11 @@ class CeilingSummary:
         Median ceiling of r over the former.
     why_not : str
         Why there is none.
+
+    Examples
+    --------
+    >>> result.summary.ceiling.n_stimuli
+    2
     """
 
     n_stimuli: int
@@ -313,6 +351,11 @@ class Summary:
         Controls; None where they were not wanted or nothing was fitted.
     ceiling : CeilingSummary or None
         Noise ceilings, or why there are none; None where nothing was fitted.
+
+    Examples
+    --------
+    >>> result.summary.n_stimuli, result.summary.runs[0]
+    (38, 'run-01')
     """
 
     key: str
@@ -368,6 +411,12 @@ def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         Settings on which results depend.
+
+    Examples
+    --------
+    >>> from encoding.mapping import shaping_settings
+    >>> "maps" in shaping_settings(study.resolved())
+    True
     """
     kept = {name: value for name, value in settings.items() if name not in ("compute", "recipe")}
     if "models" in kept:

@@ -34,6 +34,12 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per region and subject: highest ("" where no score exceeds 0), value, runner_up, margin.
+
+    Examples
+    --------
+    >>> from encoding.mapping import rank_spaces
+    >>> rank_spaces(result.regions, ["mllm", "category"]).columns[:3].tolist()
+    ['subject', 'atlas', 'level']
     """
     chosen = table[table["model"].isin(list(models)) & (table["feature"] == "all") & table["value"].notna()]
     keys = ["subject", *PLACE]
@@ -69,6 +75,12 @@ def joined_claims(
     -------
     pandas.DataFrame or None
         None where nothing was tested.
+
+    Examples
+    --------
+    >>> from encoding.mapping import joined_claims
+    >>> joined_claims([result, other]) is None
+    True
     """
     found = [result.rsa_verdicts if rsa else result.verdicts for result in results]
     found += [of_group.assign(subject=GROUP)] if of_group is not None else []
@@ -98,6 +110,12 @@ def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataF
         that holds for these subjects (that of the group, or of the only subject), `CLAIM`, where "best" is the space
         that may be named, n_leading and n_named (subjects in whom the leading space leads and is named) and the
         prevalence of subjects in whom it would be named.
+
+    Examples
+    --------
+    >>> from encoding.mapping import judge_regions
+    >>> judge_regions(result.regions, ["mllm", "category"]).columns[:3].tolist()
+    ['atlas', 'level', 'set']
     """
     chosen = regions[regions["model"].isin(list(spaces)) & (regions["feature"] == "all") & regions["value"].notna()]
     single = rank_spaces(chosen, spaces)

@@ -55,6 +55,12 @@ def view(output_dir: Path | str, path: Path | str | None = None, *, subjects: Se
     ------
     DataError
         If no participant is finished, or they were made with different settings, or there is nothing to draw.
+
+    Examples
+    --------
+    >>> from encoding.mapping import view
+    >>> view("results", "viewer.html").name
+    'viewer.html'
     """
     output = Path(output_dir)
     found = sorted(file.parent for file in output.glob(f"sub-*/{FACTS}"))

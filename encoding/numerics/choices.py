@@ -16,13 +16,17 @@ WIDEST = 600.0  # nats; exponentials of float64 and their reciprocals span a lit
 TILE = 256  # rows of the similarity matrix that are summed at once
 
 
-def choice_logits(similarity: np.ndarray, items: np.ndarray, *, bias: np.ndarray | None = None) -> np.ndarray:
+def choice_logits(
+    similarity: np.ndarray, items: np.ndarray, *, bias: np.ndarray | None = None, sharpness: np.ndarray | None = None
+) -> np.ndarray:
     """Return the similarity of the pair that remains when a slot is called odd.
 
-    Shapes: `similarity` (n_items, n_items), `items` (n, 3), `bias` (3,); returns (n, 3).
+    Shapes: `similarity` (n_items, n_items), `items` (n, 3), `bias` (3,), `sharpness` (n,); returns (n, 3).
     """
     a, b, c = np.asarray(items).T
     logits = np.stack([similarity[b, c], similarity[a, c], similarity[a, b]], axis=1).astype(np.float64)
+    if sharpness is not None:
+        logits *= np.asarray(sharpness, dtype=np.float64)[:, None]
     return logits if bias is None else logits + np.asarray(bias, dtype=np.float64)
 
 
@@ -58,7 +62,8 @@ def cross_entropy(log_p: np.ndarray, choice: np.ndarray, *, probabilities: np.nd
     soft = np.isfinite(probabilities).all(axis=1)
     target = np.where(soft[:, None], probabilities, 1.0).astype(np.float64)
     target /= target.sum(axis=1, keepdims=True)
-    return np.where(soft, -(target * log_p).sum(axis=1), loss)
+    some = np.where(target > 0, log_p, 0.0)  # what cannot be odd has minus infinity
+    return np.where(soft, -(target * some).sum(axis=1), loss)
 
 
 def choice_similarity(X: np.ndarray) -> np.ndarray:

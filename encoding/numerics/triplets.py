@@ -5,8 +5,10 @@ Items x_1 ... x_M have non-negative coordinates. Of three items in slots 0, 1, 2
     p_q = exp(b_q + s_q) / sum_r exp(b_r + s_r),
 
 where s_q is the dot product of the two items that are not in slot q and b_q is how much slot q is preferred whatever is
-shown there (Zheng, Pereira, Baker & Hebart 2019 have b = 0). With targets t (one-hot for a choice, a distribution where
-the judge gave probabilities) and weights w the loss is -sum_n w_n sum_q t_nq log p_nq / sum_n w_n.
+shown there (Zheng, Pereira, Baker & Hebart 2019 have b = 0). Where a target in slot 0 is matched with one of two
+items it cannot be odd: b_0 is minus infinity. Judges with noise of their own have logits b_q + a s_q with a sharpness a
+each. With targets t (one-hot for a choice, a distribution where the judge gave probabilities) and weights w the loss is
+-sum_n w_n sum_q t_nq log p_nq / sum_n w_n.
 
 All dot products are computed at once, S = X X'. A judgment then reads three entries of exp(S), and adds w (p - t) at
 the same three places of a matrix G; the gradient is (G + G') X. Judgments are sorted by the pair that was kept, so that
@@ -32,6 +34,7 @@ class Block:
     target: torch.Tensor | None  # (3, n) Probability of each row; None where row 0 was chosen
     weight: torch.Tensor | None  # (n,) None for ones
     shift: int  # Row q was shown in slot (q + shift) modulo 3
+    sharpness: float = 1.0  # What similarities are multiplied by
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,22 +44,24 @@ class Batch:
     blocks: tuple[Block, ...]  # Parts, in a fixed order
     total: float  # Sum of weights
     n_items: int  # Number of items that the pairs are made of
+    sharpest: float = 1.0  # Largest sharpness, or 1
 
 
-def make_batch(
+def make_batch(  # noqa: PLR0913
     items: np.ndarray,
     choice: np.ndarray,
     *,
     n_items: int,
     probabilities: np.ndarray | None = None,
     weight: np.ndarray | None = None,
+    sharpness: np.ndarray | None = None,
     by_slot: bool = False,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> Batch:
     """Sort judgments for `TripletLoss`.
 
-    Shapes: `items` (n, 3), `choice` (n,), `probabilities` (n, 3), `weight` (n,).
+    Shapes: `items` (n, 3), `choice` (n,), `probabilities` (n, 3), `weight, sharpness` (n,).
     """
     items, choice = np.asarray(items), np.asarray(choice, dtype=np.int8)
     soft = np.zeros(len(items), bool) if probabilities is None else np.isfinite(probabilities).all(axis=1)
@@ -65,10 +70,14 @@ def make_batch(
         chosen = ~soft if shift is None else ~soft & (choice == shift)
         groups.append((np.flatnonzero(chosen), shift or 0, False))
     groups.append((np.flatnonzero(soft), 0, True))
+    kinds = [1.0] if sharpness is None else np.unique(sharpness).tolist()
+    if sharpness is not None:
+        groups = [(rows[sharpness[rows] == kind], *rest) for kind in kinds for rows, *rest in groups]
     blocks: list[Block] = []
     for rows, shift, is_soft in groups:
         if not len(rows):
             continue
+        own = 1.0 if sharpness is None else float(sharpness[rows[0]])
         odd = np.zeros(len(rows), np.int8) if is_soft else choice[rows]
         pairs = _pairs(items[rows], odd, n_items)
         order = np.argsort(pairs[0], kind="stable")
@@ -84,9 +93,11 @@ def make_batch(
                     None if target is None else _tensor(target[:, part], dtype, device),
                     None if weight is None else _tensor(np.asarray(weight)[rows[part]], dtype, device),
                     shift,
+                    own,
                 )
             )
-    return Batch(tuple(blocks), float(len(items) if weight is None else np.sum(weight, dtype=np.float64)), n_items)
+    total = float(len(items) if weight is None else np.sum(weight, dtype=np.float64))
+    return Batch(tuple(blocks), total, n_items, max(1.0, *kinds))
 
 
 def _pairs(items: np.ndarray, odd: np.ndarray, n_items: int) -> np.ndarray:
@@ -125,9 +136,9 @@ class TripletLoss:
         """
         kernel, sums = self._kernel, self._sums.zero_()
         torch.mm(X, X.T, out=kernel)
-        extra = 0.0 if bias is None else float(bias.abs().max())
+        extra = 0.0 if bias is None else float(bias[torch.isfinite(bias)].abs().max())
         # exp(S) is taken once for all judgments where neither it nor a sum of three can overflow or vanish.
-        direct = float(kernel.abs().max()) + extra < self._limit / 2
+        direct = batch.sharpest * float(kernel.abs().max()) + extra < self._limit / 2
         if direct:
             kernel.exp_()
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -147,6 +158,8 @@ class TripletLoss:
         """Add a block's part of the gradient to the buffer, and return its part of the loss."""
         index = block.pairs.view(-1)
         values = self._kernel.view(-1).index_select(0, index).view(3, -1)
+        if block.sharpness != 1:
+            values = values.pow_(block.sharpness) if direct else values.mul_(block.sharpness)
         if direct:
             if bias is not None:
                 values.mul_(bias.exp())
@@ -161,12 +174,15 @@ class TripletLoss:
         if block.target is None:
             values[0].sub_(1)
         else:
-            logs = (logs * block.target).sum(dim=0)
+            # What cannot be odd has a logarithm of minus infinity.
+            logs = torch.where(block.target > 0, logs * block.target, 0).sum(dim=0)
             values.sub_(block.target)
         if block.weight is not None:
             logs = logs * block.weight
             values.mul_(block.weight)
-        self._sums.view(-1).index_add_(0, index, values.view(-1))
         if bias is not None:
             by_slot.index_add_(0, order.to(by_slot.device), values.sum(dim=1, dtype=torch.float64))
+        if block.sharpness != 1:
+            values.mul_(block.sharpness)
+        self._sums.view(-1).index_add_(0, index, values.view(-1))
         return -logs.sum(dtype=torch.float64)

@@ -112,6 +112,12 @@ def simulate(
     ------
     ConfigError
         If the preset or a value is unknown, `out` holds something else, or clips cannot be written.
+
+    Examples
+    --------
+    >>> from encoding.simulate import simulate
+    >>> sorted(path.name for path in simulate("another_study", preset="tiny", seed=1).iterdir())[-4:]
+    ['stimuli', 'sub-01', 'sub-02', 'truth']
     """
     size = choose_preset(preset, seed, cifti=cifti, clips=clips, volume_mm=volume_mm)
     study = _prepare(Path(out), size, seed, progress or logger.info)

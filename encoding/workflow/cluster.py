@@ -130,6 +130,13 @@ def open_workers(
     ------
     ConfigError
         If packages for a cluster are missing, or nothing answers at an address.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import open_workers
+    >>> with open_workers(study.compute) as workers:
+    ...     print(type(workers).__name__)
+    Here
     """
     compute = compute or ComputeSettings()
     kind, _, rest = (compute.cluster or f"local:{n_jobs if n_jobs > 0 else os.cpu_count() or 1}").partition(":")

@@ -42,6 +42,12 @@ def make_spaces(
     -------
     tuple of FeatureSpace
         One row per stimulus, or many per recording; in the order of the configuration.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import make_spaces
+    >>> [space.name for space in make_spaces(study, places)]
+    ['mllm', 'category']
     """
     spaces: dict[str, FeatureSpace] = {}
     for source in in_order(study.features):

@@ -88,6 +88,12 @@ def infer_all(job: Job, loaded: Loaded, fitted: Fitted, atlases: Labelled, r2: S
     -------
     Inferred
         Empty tables where ``[compare] inference`` is off.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import infer_all
+    >>> infer_all(job, loaded, fitted, [(None, np.ones(1092, dtype=int))], None).tests is None  # not asked for
+    True
     """
     of_models = infer_subject(job, loaded, fitted, atlases, r2)
     places = [INFERENCE] if of_models.tests is not None else []

@@ -72,6 +72,12 @@ class Places:
     ------
     DataError
         If results would go among the input, or onto a file.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import Places
+    >>> Places(Path("my_study"), Path("results"), Path("work")).output_dir.name
+    'results'
     """
 
     bids_dir: Path
@@ -115,6 +121,12 @@ class Job:
         Called with the name of the step and the share of it that is done.
     workers : Workers
         Where chunks of targets, searchlights, tests and pictures are worked on, as of `open_workers`.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> replace(job, subject="02").subject
+    '02'
     """
 
     study: Study
@@ -254,6 +266,11 @@ class Loaded:
         Files of the runs that were loaded; empty for betas and bdata.
     tables : mapping of str to str
         Content of every feature space as its source gives it.
+
+    Examples
+    --------
+    >>> loaded.names
+    ('mllm', 'category')
     """
 
     responses: Responses
@@ -281,6 +298,11 @@ class Fitted:
         One per model.
     device : str
         Device that was used, and why.
+
+    Examples
+    --------
+    >>> len(fitted.folds.folds), fitted.device
+    (4, 'CPU, as asked.')
     """
 
     folds: Folds | None
@@ -343,6 +365,12 @@ def subjects_of(places: Places, wanted: Sequence[str], loader: Loader | None = N
     ------
     DataError
         If a wanted subject is missing, or there are no subjects.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import subjects_of
+    >>> subjects_of(places, [])
+    ['01', '02']
     """
     if isinstance(loader, Blocks):
         found = bdata_subjects(str(loader.file), places.bids_dir)
@@ -374,6 +402,12 @@ def finished_subjects(places: Places, wanted: Sequence[str]) -> list[str]:
     ------
     DataError
         If a wanted subject is not finished, or there are no subjects.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import finished_subjects
+    >>> finished_subjects(places, [])
+    ['01', '02']
     """
     found = [path.parent.name for path in places.output_dir.glob(f"sub-*/{FACTS}")]
     return _chosen(places.output_dir, found, wanted)

@@ -87,6 +87,7 @@ class _Design:
     n_runs: int
     per_volume: bool = False  # features are in time
     masked: bool = True  # there are brain masks
+    allowed: tuple[str, ...] = ()  # further lines of [load], for what is odd in these runs
 
 
 def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
@@ -101,6 +102,7 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
     except DataError:
         betas = find_betas(bids_dir) if derivatives is None else None
         if betas is None:
+            _require_bids_names(bids_dir)
             raise
         return _of_betas(bids_dir, betas, proposal)
     subject, raw, bold, derived = _first_subject(index, proposal)
@@ -118,6 +120,9 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
     files = index.runs(subject, query)
     series = [] if features else _series(bids_dir, files, shown, version.kind, proposal)
     confounds = _confounds([file for file in derived if file.get("task") in tasks], proposal)
+    allowed = _allowed(
+        files, index.missing(subject, query), index.skipped(subject, query), version.kind, column, proposal
+    )
     if len(runs) < FEWEST_RUNS:
         proposal.missing.append(
             f"runs: {len(runs)} of task {task!r}; whole runs are held out, so that three are needed at least. "
@@ -129,9 +134,62 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
         repeats = "condition" if repeats and series else repeats
         column = column if features or by_stimulus else ""
         masked = all(run.mask is not None for run in files) or version.kind != "volume"
-        design = _Design(tasks, version, column, confounds, repeats, len(runs), bool(series), masked)
+        design = _Design(tasks, version, column, confounds, repeats, len(runs), bool(series), masked, allowed)
         proposal.text = _write(bids_dir, design, features, series)
     return proposal
+
+
+def _allowed(
+    files: Sequence[RunFiles],
+    missing: Sequence[str],
+    skipped: Sequence[str],
+    kind: str,
+    column: str,
+    proposal: Proposal,
+) -> tuple[str, ...]:
+    """Look for gaps in the numbers of runs, runs shorter than their events, and different repetition times."""
+    lines = []
+    if skipped and set(missing) <= set(skipped):
+        proposal.found.append(
+            f'run numbers skip {", ".join(skipped)}: missing_runs = "exclude" says that this is right'
+        )
+        lines.append('missing_runs = "exclude"'.ljust(34) + f"# {', '.join(skipped)}: no file at all; is that right?")
+    late, t_rs = {}, {}
+    for run in files:
+        n, header = length_of_run(kind, run.bold)
+        t_r = run.t_r or header
+        t_rs[run.label] = t_r
+        if run.events is None or n is None or t_r is None or not column:
+            continue
+        frame = read_table(run.events, text=(column,))
+        if column in frame and "onset" in frame:
+            onset = numbers_of(frame, "onset", str(run.events))[(frame[column] != "").to_numpy()]
+            late[run.label] = int((onset >= n * t_r).sum())
+    cut = {label: n for label, n in late.items() if n}
+    if cut:
+        told = ", ".join(f"{label} ({n})" for label, n in cut.items())
+        proposal.found.append(f'events after the end of the image: {told}; late_events = "drop" leaves them out')
+        lines.append('late_events = "drop"'.ljust(34) + f"# of {told}, which ended before the events; is that right?")
+    known = {label: round(t_r, 6) for label, t_r in t_rs.items() if t_r}
+    if len(set(known.values())) > 1:
+        told = ", ".join(f"{label} {t_r:g} s" for label, t_r in known.items())
+        proposal.missing.append(
+            f"repetition times differ ({told}), and one model has one clock. Move runs of one of them elsewhere, or "
+            "load sessions apart with --session-label."
+        )
+    return tuple(lines)
+
+
+def _require_bids_names(bids_dir: Path) -> None:
+    """Refuse a folder with images that are not named as in BIDS, and say how they are loaded."""
+    names = (path for path in bids_dir.rglob("*") if path.name.endswith(tuple(KINDS)))
+    image = next((path for path in names if not path.name.startswith("sub-")), None)
+    if image is not None:
+        raise DataError(
+            f"{bids_dir}: no preprocessed images with the names of BIDS, but others, such as "
+            f"{image.relative_to(bids_dir).as_posix()}. Write a configuration with such a path as `file` in [load], "
+            "with {subject}, {task} and {run} in it; the page about your data (docs/data.md) shows one."
+        )
 
 
 def _series(
@@ -410,6 +468,7 @@ def _write(
     lines += [f"density = {_text(version.density)}"] if version.density else []
     lines += [f"desc = {_text(version.desc)}"] if version.desc else []
     lines += ['mask = "none"'] if not design.masked else []
+    lines += design.allowed
     if design.per_volume:
         lines += ['per = "tr"                        # one row per volume']
         lines += ['events = "none"'] if not design.column else []

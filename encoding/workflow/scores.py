@@ -115,6 +115,12 @@ def rsa_subject(job: Job, loaded: Loaded, atlases: Sequence[tuple[Atlas | None, 
     -------
     tuple of RsaResult
         One per ``[[rsa]]`` table; empty if there is none.
+
+    Examples
+    --------
+    >>> from encoding.pipeline import rsa_subject
+    >>> rsa_subject(job, loaded, [])
+    ()
     """
     device = choose_device(job.device)[0]
     return tuple(

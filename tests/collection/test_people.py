@@ -125,3 +125,23 @@ def test_numbers_that_could_be_names_or_slots_are_refused(tmp_path):
     frame.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match="can be names of items, and numbers of slots"):
         read_answers(tmp_path / "t.csv", ["1", "2", "3"], "things", {})
+
+
+def test_a_column_that_names_another_item_than_the_last_is_not_passed_over(tmp_path, capsys):
+    """The default takes the last item for the odd one; a table that says otherwise was misread without a word."""
+    frame, _ = rows()
+    config = write(tmp_path, PEOPLE)
+    frame.to_csv(tmp_path / "people.tsv", sep="\t", index=False)
+    assert main(["collect", "all", "--config", config]) != 0
+    assert "Set odd = \"named\" and column = 'odd'" in " ".join(capsys.readouterr().err.split())
+    frame["odd"] = frame["item_3"]
+    frame.to_csv(tmp_path / "people.tsv", sep="\t", index=False)
+    assert main(["collect", "all", "--config", config]) == 0
+
+
+def test_tables_without_catch_trials_are_assessed(tmp_path, capsys):
+    """Flags of participants were looked for in catch trials that a table of places does not have."""
+    frame, _ = rows()
+    frame.drop(columns="odd").to_csv(tmp_path / "people.tsv", sep="\t", index=False)
+    config = write(tmp_path, PEOPLE + "exclude_flagged = true\n")
+    assert main(["collect", "all", "--config", config]) == 0

@@ -1,12 +1,20 @@
 """What is returned was chosen by validation judgments, and what the judgments cannot say is told."""
 
+import copy
 import dataclasses
 
 import numpy as np
 import pytest
 
 from encoding.core import DataError
-from encoding.embedding import SparseEmbedding, fit_consensus, learning_curve, simulate_judgments, slot_preference
+from encoding.embedding import (
+    SparseEmbedding,
+    agree,
+    fit_consensus,
+    learning_curve,
+    simulate_judgments,
+    slot_preference,
+)
 from encoding.embedding.simulated import judgments_of
 from encoding.embedding.triplets import as_triplets, connections
 
@@ -43,7 +51,7 @@ def test_the_chosen_row_is_the_fit_that_was_scored(small):
     plain = model.path_[(model.path_["ridge"] == 0) & (model.path_["rounds"] == 0)]
     assert row["loss"] <= plain["loss"].min() + plain["loss_se"].max()
     assert set(model.path_["rounds"]) == {0, 1, 2}
-    assert set(model.path_["ridge"]) == {0.0, 2.0}
+    assert set(model.path_["ridge"]) == {0.0, 2.0, 100.0}
 
 
 def test_a_lambda_at_the_edge_is_told(small):
@@ -126,13 +134,9 @@ def test_posterior_intervals_hold_the_truth():
 
 def test_a_dimension_of_few_seeds_is_not_called_reliable(small):
     """Three seeds of ten agree perfectly, the others not at all: agreement of all is what counts."""
-    import copy
-
     base = SparseEmbedding(max_dims=8, lambdas=(0.05,)).fit(small)
     rng = np.random.default_rng(0)
     runs = []
-    from encoding.embedding import agree
-
     shared = rng.gamma(2.0, 0.5, (len(base.items_), 1))
     for number in range(10):
         run = copy.copy(base)
@@ -147,10 +151,6 @@ def test_a_dimension_of_few_seeds_is_not_called_reliable(small):
 
 
 def test_agreeing_seeds_are_not_enough_where_resamples_differ(small):
-    import copy
-
-    from encoding.embedding import agree
-
     base = SparseEmbedding(max_dims=8, lambdas=(0.05,)).fit(small)
     rng = np.random.default_rng(0)
     others = []
@@ -188,3 +188,36 @@ def test_more_judgments_lower_the_loss_until_they_do_not(small_truth):
     whole = dataclasses.replace(judgments, split=np.full(5_000, ""))
     with pytest.raises(DataError, match="no judgments are in the part 'test'"):
         learning_curve(SparseEmbedding(max_dims=6, lambdas=(0.05,)).fit(whole), whole)
+
+
+def test_what_falls_apart_in_a_fit_with_more_dimensions_is_not_reliable(small):
+    base = SparseEmbedding(max_dims=8, lambdas=(0.05,)).fit(small)
+    runs = [copy.copy(base) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    mixed = base.embedding_[:, -1:]
+    for run in runs:
+        parts = np.eye(3)[rng.integers(0, 3, len(mixed))] * mixed  # each stimulus in one of three
+        run.rival_ = np.hstack([base.embedding_[:, :-1], parts])
+    table = agree(runs).dimensions
+    assert table["found_rivals"].tolist() == [1.0] * (len(table) - 1) + [0.0]
+    assert table["reliable"].tolist() == [True] * (len(table) - 1) + [False]
+
+
+def test_a_dimension_that_is_the_only_one_is_not_called_reliable():
+    """Eight dimensions that share much look like one where judgments are few."""
+    rng = np.random.default_rng(5)
+    shared = rng.normal(size=(80, 1))
+    truth = 0.35 * np.exp(0.6 * (shared + rng.normal(size=(80, 8))))
+    found = fit_consensus(SparseEmbedding(max_dims=8), judge(truth, 3_000, 0), seeds=(0, 1), halves=False, resamples=2)
+    assert len(found.dimensions) == 1
+    assert found.dimensions["found_resampled"].iloc[0] == 1
+    assert not found.dimensions["reliable"].any()
+
+
+def test_close_choices_are_made_on_further_parts(small):
+    model = SparseEmbedding().fit(small)
+    compared = model.path_.dropna(subset="folds_loss")
+    assert model.embedding_.shape[1] == 3
+    assert compared["n_dims"].nunique() > 1
+    assert len(compared) <= 8
+    assert set(compared["n_dims"]) >= {model.embedding_.shape[1]}

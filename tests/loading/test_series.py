@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from encoding.core import AlignmentError, ConfigError, DataError, SplitError
 from encoding.pipeline import Job, Places, load_subject, run_compare, subjects_of
 from encoding.workflow.checks import check_dataset
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 T_R, N_SCANS, SHAPE = 2.0, 90, (5, 4, 3)
 N_TARGETS = int(np.prod(SHAPE))
 DELAYS = (1, 2, 3)
@@ -330,7 +333,6 @@ def test_rest_of_zeros_and_an_offset(movie):
 
 
 def test_hdf5_with_one_array_per_run_and_trimmed_volumes(movie):
-    import h5py
 
     with h5py.File(movie / "features/film.h5", "w") as file:
         for run in range(1, 6):
@@ -346,24 +348,32 @@ def test_hdf5_with_one_array_per_run_and_trimmed_volumes(movie):
     assert "trim = [4, 2] in [load]" in "".join(result.exclusions["reason"])
 
 
-def test_arrays_with_a_test_film_that_was_shown_ten_times(tmp_path):
-    """The layout of voxelwise tutorials: training runs, and repeats of one film, which are averaged before scoring."""
+def test_arrays_with_a_test_film_that_was_shown_ten_times(tmp_path, monkeypatch):
+    """HDF5 files of the voxelwise tutorials, cut by the lines of the page and loaded with its settings."""
     root, rng = tmp_path / "clips", np.random.default_rng(11)
-    (root / "responses").mkdir(parents=True)
-    (root / "features").mkdir()
+    root.mkdir()
     weights = halves(rng)
-    for task, run in [*(("train", run) for run in range(1, 7)), ("test", 1)]:
-        first, second = smooth(rng, N_SCANS, 3), smooth(rng, N_SCANS, 3)
-        np.save(root / f"features/wordnet_{task}_run-{run}.npy", first)
-        np.save(root / f"features/energy_{task}_run-{run}.npy", second)
-        for repeat in range(1, 11 if task == "test" else 2):
-            values = respond(rng, first, weights[0], 4.0) + respond(rng, second, weights[1], 4.0)
-            np.save(root / f"responses/S01_{task}_run-{run}_rec-{repeat}.npy", values)
-    features = space("wordnet", "features/wordnet_{task}_run-{run}.npy")
-    features += space("energy", "features/energy_{task}_run-{run}.npy")
-    text = config(features, split='kind = "fixed"\ntest_runs = ["task-test*"]\nrepeats = "condition"')
-    load = 'file = "responses/{subject}_{task}_run-{run}_rec-{rec}.npy"\nt_r = 2.0\ntask = ["train", "test"]'
-    text = text.replace('kind = "volume"\nmask = "none"', f'kind = "array"\n{load}').replace("n_outer = 5\n", "")
+    n_train = 6 * N_SCANS
+    films = {name: [smooth(rng, n, 3) for n in (n_train, N_SCANS)] for name in ("wordnet", "energy")}
+    signals = [[respond(rng, films[name][k], weights[j], 0.0) for k in (0, 1)] for j, name in enumerate(films)]
+    clean = [a + b for a, b in zip(*signals, strict=True)]
+    onsets = np.arange(0, n_train, N_SCANS)
+    with h5py.File(root / "responses.hdf", "w") as file:
+        file["Y_train"] = clean[0] + 4 * rng.standard_normal(clean[0].shape)
+        file["Y_test"] = clean[1] + 4 * rng.standard_normal((10, *clean[1].shape))
+    for name, (train, test) in films.items():
+        with h5py.File(root / f"{name}.hdf", "w") as file:
+            file["X_train"], file["X_test"], file["run_onsets"] = train, test, onsets
+    section = PAGE.partition("## Arrays of a tutorial")[2].partition("\n## ")[0]
+    code, toml = (re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)[1] for language in ("python", "toml"))
+    monkeypatch.chdir(root)
+    exec(code, {})
+    exec(code.replace("wordnet", "energy").replace(".mkdir()", ".mkdir(exist_ok=True)"), {})
+    assert len(list((root / "responses").iterdir())) == 16
+    features, _, rest = toml.partition("[load]")
+    text = config(f"{features}{features.replace('wordnet', 'energy')}", load="")
+    text = re.sub(r"\[load\].*?\[align\]", lambda _: f"[load]{rest}\n[align]", text, flags=re.DOTALL)
+    text = text.replace("[split]\nn_outer = 5\nn_inner = 2\n", "")
     job = Job(parse_config(text), Places(root, tmp_path / "out", tmp_path / "work"), "S01", "cpu")
     assert subjects_of(job.places, [], job.study.load) == ["S01"]
     assert check_dataset(job.study, job.places, ["S01"]).failed == {}

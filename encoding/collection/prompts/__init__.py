@@ -47,6 +47,12 @@ class Prompt:
         Message before all others; may be empty.
     turns : tuple of Turn
         Messages; the answer is in the reply to the last one.
+
+    Examples
+    --------
+    >>> from encoding.collection import available_prompts, load_prompt
+    >>> load_prompt(available_prompts()[0]).labels
+    ('A', 'B', 'C')
     """
 
     name: str
@@ -67,6 +73,12 @@ def available_prompts() -> tuple[str, ...]:
     -------
     tuple of str
         Names for `load_prompt`.
+
+    Examples
+    --------
+    >>> from encoding.collection import available_prompts
+    >>> available_prompts()
+    ('captions-letter', 'captions-sentence', 'captions-text', 'frames-letter', 'frames-text', 'frames-two-turns')
     """
     names = (entry.name for entry in files(__package__).iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
@@ -91,6 +103,12 @@ def load_prompt(name: str, base: str | Path = ".") -> Prompt:
     ------
     ConfigError
         If there is no such prompt, or its file is not complete.
+
+    Examples
+    --------
+    >>> from encoding.collection import load_prompt, available_prompts
+    >>> load_prompt(available_prompts()[0]).answer
+    'logprobs'
     """
     if name.endswith(".toml"):
         path = Path(base) / name

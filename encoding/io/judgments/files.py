@@ -60,6 +60,7 @@ ODD = ("last", "first")  # column of the odd item in rows of numbers
 # What the columns of tables with a header are called: ours, and those of the THINGS odd-one-out files.
 ITEM_NAMES = (ITEMS, ("image1", "image2", "image3"), ("item1", "item2", "item3"), ("image_1", "image_2", "image_3"))
 CHOICE_NAMES = ("choice", "odd", "odd_one_out")
+RATING_NAMES = ("rating", "similarity", "similarity_rating", "dissimilarity")
 ANNOTATOR_NAMES = ("annotator", "subject_id", "participant_id", "subject")
 
 
@@ -104,6 +105,12 @@ def _of_text(
 ) -> Judgments:
     if path.suffix != ".npy":
         table = _with_header(path)
+        rated = [] if table is None else [name for name in RATING_NAMES if name in table.columns]
+        if rated:
+            raise DataError(
+                f"{path}: column {rated[0]!r} looks like ratings of similarity, but only choices are read: the odd "
+                f"one of three stimuli, or which of two goes with a third."
+            )
         if table is not None and (set(CHOICE_NAMES) & set(table.columns)):
             return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
     rows = read_numbers(path)
@@ -185,7 +192,9 @@ def _with_header(path: Path) -> pd.DataFrame | None:
     for separator in ("\t", ",", ";", r"\s+"):
         names = [name.strip().strip('"') for name in (first.split() if separator == r"\s+" else first.split(separator))]
         if len(names) >= 3:
-            if all(name.isalnum() and not name.isdigit() for name in names) or set(CHOICE_NAMES) & set(names):
+            if all(name.isalnum() and not name.isdigit() for name in names) or {*CHOICE_NAMES, *RATING_NAMES} & set(
+                names
+            ):
                 if (path.suffix, separator) in ((".tsv", "\t"), (".csv", ",")):
                     return read_table(path, text=names)
                 return _separated(path, separator)
@@ -241,6 +250,8 @@ def _of_table(
         if unknown:
             raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(names)} that are named.")
         items = np.stack([cells[column].map(place).to_numpy(np.int64) for column in columns], axis=1)
+    if numbered:  # a column of numbers in which one is missing is written as 12.0
+        answer = answer.str.replace(r"^(\d+)\.0+$", r"\1", regex=True)
     choice = _positions(path, answer, cells)
     annotators = next((name for name in ANNOTATOR_NAMES if name in table.columns), None)
     n = len(table)
@@ -280,6 +291,11 @@ def _positions(path: Path, answer: pd.Series, cells: pd.DataFrame) -> np.ndarray
         known = {str(first + slot): slot for slot in range(3)}
         if values <= set(known) and str(3 * first) in values:
             return np.array([known[a] if g else -1 for a, g in zip(answer, given, strict=True)], dtype=np.int8)
+    if given.any() and values <= {"1", "2"}:
+        raise DataError(
+            f"{path}: all choices are {' or '.join(sorted(values))}, so that positions may count from 0 or from 1. Let "
+            f"the choice be the item itself."
+        )
     row = int(np.flatnonzero(given)[0]) if given.any() else 0
     raise DataError(
         f"{path}: the choices name neither one item of each row nor positions 0 to 2 or 1 to 3; row {row + 1} has "
