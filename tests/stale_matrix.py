@@ -454,6 +454,7 @@ JUDGMENTS = {
     "tol": (1e-5, AGAIN), "max_iter": (9, AGAIN), "precision": ("float64", AGAIN), "threads": (2, AGAIN),
     "seeds": ((0, 1), AGAIN), "halves": (False, AGAIN), "resamples": (3, AGAIN), "only_reliable": (True, AGAIN),
     "threshold": (0.5, AGAIN), "categories": ("r", KEPT), "dimensions": ("r", KEPT), "frames": ("frames", KEPT),
+    "task": ("match", AGAIN), "judge_noise": (True, AGAIN), "learning_curve": (True, AGAIN),
 }  # fmt: skip
 MOTION = {
     "name": ("other", KEPT), "videos": ("same", KEPT), "pattern": ("*.mp*", KEPT), "size": (64, AGAIN),
@@ -483,7 +484,8 @@ ANNOTATORS_AGAIN = {
         "columns": (("item_2", "item_3", "item_1"), AGAIN), "name": ("other", KEPT), "source": ("page", AGAIN),
         "keys": (("1", "2", "3"), AGAIN), "participant": ("who", KEPT), "reaction_time": ("rt", KEPT),
         "answered": ("when", KEPT), "exclude": (("p1",), KEPT), "exclude_flagged": (True, KEPT),
-        "fastest": (0.1, KEPT), "slowest": (9.0, KEPT),
+        "fastest": (0.1, KEPT), "slowest": (9.0, KEPT), "demographics": ("people.tsv", KEPT),
+        "demographics_id": ("who", KEPT), "excluded_status": (("REJECTED",), KEPT), "first_item": (1, AGAIN),
     },
     "cosine": COMPUTED | {"file": ("other.tsv", AGAIN), "stimulus": ("name", AGAIN), "columns": (("x",), AGAIN)},
     "colours": COMPUTED | {"levels": (2, AGAIN), "dark": (50, AGAIN)},

@@ -127,6 +127,7 @@ def test_answers_are_asked_again(folder, kind, field):
 def test_tables_are_looked_up_again(tmp_path, monkeypatch, field):
     table = ANNOTATORS["table"]
     monkeypatch.setattr(table, "_read", lambda self, path, stimuli: _Nothing())  # noqa: ARG005
+    monkeypatch.setattr("encoding.collection.tabled.read_demographics", lambda *_: None)
     for name in ("table.tsv", "other.tsv"):
         (tmp_path / name).write_text(name)
     value, expected = matrix.ANNOTATORS_AGAIN["table"][field]
@@ -139,6 +140,7 @@ def test_tables_are_looked_up_again(tmp_path, monkeypatch, field):
 
 class _Nothing:
     items = np.zeros((0, 3), np.int64)
+    participant = np.zeros(0, dtype=str)
 
 
 @pytest.mark.parametrize("field", matrix.DESIGN)
