@@ -268,7 +268,7 @@ def text_of(value: Any) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=PARTS, help="none: write the table only")
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; none: write the table only")
     parser.add_argument("--things", type=Path, help="file of people's judgments")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), help="of processor time; no cell begins after it"
@@ -276,6 +276,8 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if unknown := set(arguments.part) - set(PARTS):
+        parser.error(f"no part {sorted(unknown)[0]!r}; there is {', '.join(PARTS)}")
     if arguments.child:
         torch.set_num_threads(1)
         sys.stdout.write(json.dumps(PARTS[arguments.part[0]][1](json.loads(arguments.child))))
