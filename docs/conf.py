@@ -151,6 +151,8 @@ def prepare(_app: Sphinx, _config: Config) -> None:
     pages = {"commands.md": commands_page(), "api.rst": api_page()}
     pages |= {f"results/{path.name}": path.read_text(encoding="utf-8") for path in RESULTS}
     pages |= {f"{name}.md": (ROOT / path).read_text(encoding="utf-8") for name, path in ELSEWHERE.items()}
+    for picture in (ROOT / "benchmarks" / "results").glob("*.[ps][nv]g"):
+        shutil.copy(picture, GENERATED / "results" / picture.name)
     for name, text in pages.items():
         path = GENERATED / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:  # an unchanged page is not built again

@@ -20,7 +20,7 @@ from encoding.workflow.checks import check_dataset
 from encoding.workflow.new_config import propose_config
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "faq.md"
-SECTIONS = dict(re.findall(r"^### (.*?)\n\n```text\n(.*?)\n```$", PAGE.read_text(encoding="utf-8"), re.M | re.S))
+SECTIONS = dict(re.findall(r"^## (.*?)\n\n```text\n(.*?)\n```$", PAGE.read_text(encoding="utf-8"), re.M | re.S))
 
 CONFIG = """
 [[features]]

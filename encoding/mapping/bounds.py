@@ -39,32 +39,25 @@ def chance_line(chart: Chart, claims: pd.DataFrame, *, named: bool) -> str:
 
 
 def chance_table(chart: Chart, claims: pd.DataFrame) -> list[page.Block]:
-    """Table of U of every space in every region, with its interval and test; none without claims."""
+    """Table of U of every space in every region, with its false discovery rate and verdict; none without claims."""
     here = _of_chart(claims, chart)
     if here.empty:
         return []
-    here = chart.named(here)
-    of_group = "n_ahead" in here
-    frame = pd.DataFrame({
-        "region": here["region"],
-        "space": here["space"],
-        "U (95% interval)": [_estimate(*values) for values in here[["value", "low", "high"]].to_numpy(float)],
-        "p": here["p"],
-        "q": here["q"],
-        **({"above 0 in": [f"{a} of {n}" for a, n in zip(here["n_ahead"], here["n_subjects"], strict=True)]}
-           if of_group else {"p, corrected": here["p_fwe"]}),
-        "verdict": here["verdict"],
-    })  # fmt: skip
+    of_group = (here["claim"] != CHANCE[0]).all()
+    rows: dict[tuple[str, ...], dict[str, str]] = {}  # one per region: a page holds more of them
+    for row in chart.named(here).to_dict("records"):
+        tested = row["verdict"] != NOT_TESTED
+        cell = f"{_signed(row['value'])}, q {row['q']:.3f}" if tested else NOT_TESTED
+        cells = rows.setdefault(tuple(str(row[name]) for name in PLACE), {"region": str(row["region"])})
+        cells[str(row["space"])] = f"{cell}: above" if row["verdict"] in ABOVE else cell
     test = (
-        "p of the mean over participants, one-sided, with the variance over participants and stimuli"
+        "above: the mean over participants is above 0, one-sided, with the variance over participants and stimuli"
         if of_group
-        else "p against chance, one-sided, by exchanging what the methods name; corrected: for all regions and spaces"
+        else "above: above chance, one-sided, by exchange"
     )
-    caption = (
-        f"{chart.title}: U, the variance that runs share through each space; {test}; q over all regions and spaces"
-    )
-    formats = {name: ".3f" for name in ("p", "q", "p, corrected") if name in frame}
-    return [page.DataTable(frame, caption, formats=formats)]
+    level = "q, the false discovery rate over regions and spaces, decides; intervals, p and corrected p: claims.tsv"
+    caption = f"{chart.title}: U, the variance that runs share through each space; {test}. {level}"
+    return [page.DataTable(pd.DataFrame(list(rows.values())), caption)]
 
 
 def chance_notes(claims: pd.DataFrame) -> list[str]:
@@ -169,6 +162,10 @@ def _of_chart(table: pd.DataFrame, chart: Chart) -> pd.DataFrame:
     if table.empty:
         return table
     return chart.rows[PLACE].drop_duplicates().merge(table, on=PLACE)
+
+
+def _signed(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _estimate(value: float, low: float, high: float) -> str:

@@ -157,7 +157,7 @@ def headline(verdicts: pd.DataFrame) -> str:
     if verdicts.empty:
         return ""
     if not verdicts["tested"].any():
-        return untested(verdicts)
+        return NOTHING_TESTED  # the reason stands on top of the page, once
     wins: dict[str, list[str]] = {}
     undecided, rest = [], []
     for row in verdicts.to_dict("records"):

@@ -10,7 +10,7 @@ import pytest
 from encoding.mapping import Maps, judge_regions, rank_spaces, write_report
 from encoding.mapping.composer import Composer
 from encoding.mapping.significance import verdict_table
-from encoding.mapping.verdicts import GROUP, NO_DIFFERENCE, NOTHING_TESTED, PLACE, headline, margin_notes
+from encoding.mapping.verdicts import GROUP, NO_DIFFERENCE, NOTHING_TESTED, PLACE, headline, margin_notes, untested
 
 WHERE = {"atlas": "toy", "level": "region", "set": "", "hemi": ""}
 SPACES = ["a", "b", "c"]
@@ -89,7 +89,8 @@ def test_where_no_spaces_were_compared_the_reason_is_said():
     table = scores_table({("01", "V1", "a"): 0.9, ("01", "V1", "b"): 0.1})
     claims = pd.DataFrame([claim("01", "V1", verdict="not tested", note="b is too wide")])
     verdicts = judge_regions(table, SPACES, claims)
-    assert headline(verdicts) == "No spaces were compared: b is too wide."
+    assert untested(verdicts) == "No spaces were compared: b is too wide."
+    assert headline(verdicts) == NOTHING_TESTED
     assert "b is too wide" in verdict_table("Toy", verdicts).text
 
 
