@@ -92,7 +92,8 @@ def words(
     for row in verdicts.to_dict("records"):
         first, second = true["a"][int(row["region"][1:])], true["b"][int(row["region"][1:])]
         best = "a" if first > second else "b" if second > first else ""
-        _count(counts, "best", said=bool(row["best"]), wrong=row["best"] != best, alone=row["p"] <= 0.05 and not best)
+        by_q, by_p = row["q"] <= 0.05, row["p"] <= 0.05  # spaces are named by p of the region
+        _count(counts, "best", said=by_q, wrong=row["leading"] != best, alone=by_p and not best)
     found = {}
     for word, (said, wrong, alone) in counts.items():
         found[f"any wrong: {word}"] = float(wrong > 0)
@@ -136,22 +137,21 @@ def inferred(
 def winner_maps(
     rng: np.random.Generator, design: Design, kinds: tuple[tuple[float, ...], ...], dims: tuple[int, int]
 ) -> dict[str, float]:
-    """Coloured targets of a winner map: named at the rate over targets, and above chance, corrected for all."""
+    """Coloured targets of a winner map: named target by target, and above chance, corrected for all; and by q."""
     spaces = [series(rng, design.runs, p, design.features) for p in dims]
     of_regions = kinds_of(kinds)[:, :2]
     tests, shares = inferred(rng, design, spaces, of_regions, SIZE), np.repeat(of_regions, SIZE, axis=0).T
     winner = tests.targets["winner"].astype(int)
-    leading = np.nan_to_num(tests.targets["u"]).argmax(0)
     above = np.take_along_axis(tests.targets["p_fwe"], np.maximum(winner, 0)[None], axis=0)[0] <= 0.05
     coloured = (winner >= 0) & above
+    by_q = coloured & (tests.targets["winner_q"] <= 0.05)
     best = np.where(shares[0] > shares[1], 0, np.where(shares[1] > shares[0], 1, -1))
-    alone = np.take_along_axis(tests.targets["p_fwe"], leading[None], axis=0)[0] <= 0.05
-    alone &= tests.targets["winner_p"] <= 0.05
-    empty = shares.sum(0) == 0
+    empty, tied = shares.sum(0) == 0, (best < 0) & (shares.sum(0) > 0)
     return {
         "any coloured without signal": float((coloured & empty).any()),
+        **({"ties that are coloured": float(coloured[tied].mean())} if tied.any() else {}),
         "share wrong of the coloured": float((coloured & (winner != best)).sum() / max(coloured.sum(), 1)),
-        "share wrong by p": float((alone & (leading != best)).sum() / max(alone.sum(), 1)),
+        "share wrong by q": float((by_q & (winner != best)).sum() / max(by_q.sum(), 1)),
         "planted that are coloured": float(coloured[best >= 0].mean()) if (best >= 0).any() else 0.0,
     }
 

@@ -179,8 +179,8 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per region: "best" (the named space, or empty), "leading" (the largest U, named or not) with its "u",
-        "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for), q over
-        all regions of its atlas and level, by which a space is named, "p_chance" (of the leading space against chance,
+        "next" (the second largest U), the lead with its 95% interval, p (the largest that the rule asks for, by which a
+        space is named), q over all regions of the atlas and level, "p_chance" (of the leading space against chance,
         corrected for all regions and spaces), the verdict ("best", "no difference that these data can show", "not
         tested") and a note.
 
@@ -202,7 +202,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
         ]
         return pd.DataFrame(rows, columns=VERDICTS)
     kernels = np.stack([tests.kernel(space) for space in there])
-    p = name_best(kernels, level)[1]
+    winner, p = name_best(kernels, level)
     values = estimate(kernels).value
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=0, kind="stable")
     lead = estimate(kernels[order[0], np.arange(n_places)] - kernels[order[1], np.arange(n_places)])
@@ -212,7 +212,7 @@ def verdict_table(tests: SpaceTests) -> pd.DataFrame:
     for place in range(n_places):
         first, second = there[order[0, place]], there[order[1, place]]
         known = np.isfinite(p[place])
-        named = known and q[place] <= level
+        named = known and winner[place] >= 0
         chance = float(tests.chance["p_fwe"][tests.spaces.index(first), place])
         verdict = NOT_TESTED if not known else NAMED if named else NO_DIFFERENCE
         note = _note_by_space(tests) if known else "no usable targets"

@@ -306,7 +306,7 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
             tail = (*[np.nan] * 3, NOT_TESTED, "no usable targets in a participant")
             rows.append((*where, "", "", np.nan, "", *[np.nan] * 5, n, 0, 0, 0, *tail))
             continue
-        named, leader = q[at] <= level, there[best[at]]
+        named, leader = p[at] <= level, there[best[at]]
         theirs = [table.iloc[at] for table in own]
         n_leading = sum(row["leading"] == leader for row in theirs)
         n_named = sum(row["best"] == leader for row in theirs)

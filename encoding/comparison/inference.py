@@ -266,8 +266,8 @@ class _Work:
         targets["u"][there], targets["u_se"][there] = found.value, found.se
         whole = [place for place, number in enumerate(there) if names[number] not in self.sets.cut]
         if len(whole) > 1:
-            leading, p = name_best(single[whole], 1.0)  # whoever passes at q, over all targets, is left at the end
-            targets["winner"] = np.where(varies & (leading >= 0), np.array(there)[whole][leading], -1.0)
+            winner, p = name_best(single[whole], self.settings.p_level)
+            targets["winner"] = np.where(varies & (winner >= 0), np.array(there)[whole][winner], -1.0)
             targets["winner_p"] = p
         for name in ("u", "u_se", "winner_p"):
             targets[name][..., ~varies] = np.nan
@@ -298,7 +298,7 @@ class _Work:
                 chance["unique_p"] = _spread(permutation.summarise(bands).p, full)
         targets.pop("skewness", None)
         compared = [name for name in self.names if name in self.sets.sets and name not in self.sets.cut]
-        targets |= self._named(targets, [self.names.index(name) for name in compared])
+        targets["winner_q"] = self._rates(targets, [self.names.index(name) for name in compared])
         stimuli = sorted(set().union(*self.units.stimuli))
         facts = {
             "key": key,
@@ -327,13 +327,12 @@ class _Work:
         write_json(partial.folder / FACTS, facts)
         partial.finish()
 
-    def _named(self, targets: Mapping[str, np.ndarray], compared: Sequence[int]) -> dict[str, np.ndarray]:
-        """Name a space where the rule passes at the false discovery rate, over targets with a space above chance."""
+    def _rates(self, targets: Mapping[str, np.ndarray], compared: Sequence[int]) -> np.ndarray:
+        """Take the false discovery rate of the naming rule over the targets with a space above chance."""
         p, level = targets["winner_p"], self.settings.p_level
         if "p_fwe" in targets:
             p = np.where((targets["p_fwe"][list(compared)] <= level).any(0), p, np.nan)
-        q = discovery_rates(p)
-        return {"winner": np.where(q <= level, targets["winner"], -1.0), "winner_q": q}
+        return discovery_rates(p)
 
 
 def _test_chunk(shared: tuple[_Work, Partial, Resources], number: int) -> None:

@@ -80,8 +80,8 @@ class Comparison:
     n_bootstrap: Annotated[int, Interval(ge=20, le=100_000)] = 100
     """Draws of `fits = "bootstrap"`."""
     p_level: Annotated[Number, Interval(gt=0, lt=1)] = 0.05
-    """Largest false discovery rate, over all regions (of an atlas and level) and pairs or spaces, or over targets, at
-    which a space is named the best, "ahead", "above 0" or "above chance"."""
+    """Largest p at which a space is named the best, and largest false discovery rate, over all regions (of an atlas and
+    level) and pairs or spaces, at which it is called "ahead", "above 0" or "above chance"."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""

@@ -29,8 +29,8 @@ TEXT = (
     *("best", "leading", "next", "verdict", "note"),
 )
 RULE = (
-    "U of the space is above 0 and above that of every other space (false discovery rate over the targets with a space "
-    "above chance), and the space is above chance, corrected for all targets and spaces"
+    "U of the space is above 0 and above that of every other space, target by target, and the space is above chance, "
+    "corrected for all targets and spaces"
 )
 RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wrote it
 MEANING = {

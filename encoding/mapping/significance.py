@@ -237,9 +237,11 @@ def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> l
 
 EXPLAINED = (
     "U is the variance that is linear in a space and shared by runs, an estimate of what unlimited data would explain. "
-    "A space is named where its U is above 0 and ahead of that of every other space: p is the largest that this rule "
-    "asks for in the region alone; what is named goes by q, its false discovery rate over all regions of the atlas and "
-    "level. The lead is the difference of U of the two leading spaces."
+    "A space is named where its U is above 0 and ahead of that of every other space, region by region, by p, the "
+    "largest of these tests: of regions in which two spaces are equal, as many are named by error as the level says, "
+    "and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, allows for their "
+    "number. "
+    "The lead is the difference of U of the two leading spaces."
 )
 EXPLAINED_GROUP = (
     " Leads, named in: participants in whom the leading space leads (in brackets above), and is named by their own "

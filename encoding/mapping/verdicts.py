@@ -189,7 +189,7 @@ def margin_notes(verdicts: pd.DataFrame) -> dict[str, tuple[str, str]]:
     for row in verdicts.to_dict("records"):
         count = f", leads in {row['n_leading']} of {row['n_subjects']}" if row["n_subjects"] > 1 else ""
         if row["best"]:
-            notes[str(row["region"])] = row["best"], f"q {row['q']:.3f}{count}"
+            notes[str(row["region"])] = row["best"], f"p {row['p']:.3f}, q {row['q']:.3f}{count}"
         else:
             notes[str(row["region"])] = "", "no difference shown" if row["tested"] else UNTESTED
     return notes

@@ -196,15 +196,17 @@ def of_kernels(spread, leads, *, n_blocks=12, subject="01", seed=0):
     return SpaceTests(subject, ("a", "b"), ("a", "b"), places, np.ones(len(leads), int), {}, kernels, chance, facts)
 
 
-def test_words_go_by_q_and_never_by_p_alone():
+def test_words_go_by_q_and_names_by_p_of_the_region():
     """Where one region of forty passes by itself, nothing is said of it; where all are like it, of all."""
-    leads, alone = [0.0] * 40, []
+    leads, alone, wrong = [0.0] * 40, [], []
     for seed in range(80):  # without any difference, regions with p at most .05 are common, with q at most .05 rare
         one = of_kernels(0.2, leads, seed=seed)
         table, verdicts = difference_table(one), verdict_table(one)
-        for found, yes in ((table, ["ahead", "behind"]), (verdicts, ["best"])):
-            assert (found["verdict"].isin(yes) == (found["q"] <= 0.05)).all()
-        assert ((verdicts["best"] != "") == (verdicts["q"] <= 0.05)).all()
+        assert (table["verdict"].isin(["ahead", "behind"]) == (table["q"] <= 0.05)).all()
+        assert ((verdicts["verdict"] == "best") == (verdicts["p"] <= 0.05)).all()
+        assert ((verdicts["best"] != "") == (verdicts["p"] <= 0.05)).all()
+        assert (verdicts["q"] >= verdicts["p"]).all()
+        wrong.append((verdicts["best"] != "").mean())
         alone.append(((table["p"] <= 0.05).any(), (table["q"] <= 0.05).any()))
         if seed >= 15:
             continue
@@ -215,11 +217,12 @@ def test_words_go_by_q_and_never_by_p_alone():
         for claim, of_claim in words.items():
             rows = group[group["claim"] == claim]
             assert (rows["verdict"].map(of_claim) == (rows["q"] <= 0.05)).all()
-        assert ((named["best"] != "") == (named["q"] <= 0.05)).all()
+        assert ((named["best"] != "") == (named["p"] <= 0.05)).all()
         assert (group["estimand"] == "the spaces themselves, mean over people").all()
     by_p, by_q = np.mean(alone, axis=0)
     assert by_p > 0.25
     assert by_q < 0.1
+    assert np.mean(wrong) < 0.06  # two equal spaces, in 3,200 regions
     strong = of_kernels(0.2, [0.3] * 20)
     assert (verdict_table(strong)["best"] == "a").all()
     assert (difference_table(strong)["verdict"] == "ahead").all()
@@ -231,18 +234,18 @@ def test_a_group_counts_the_names_of_each_table_and_detections_at_p():
     own = [verdict_table(one).iloc[0] for one in people]
     assert row["n_named"] == sum(one["best"] == row["leading"] for one in own)
     detected = sum(one["leading"] == row["leading"] and one["p"] <= 0.05 for one in own)
-    assert row["n_detected"] == detected > row["n_named"]
+    assert row["n_detected"] == detected == row["n_named"] > 0
     assert row["prevalence"] == pytest.approx(prevalence(detected, 5, level=0.025).value)
 
 
-def test_targets_are_named_at_a_rate_over_those_with_a_space_above_chance(tests):
+def test_the_rate_of_names_is_over_targets_with_a_space_above_chance(tests):
     one = tests[0]
     with_space = (one.targets["p_fwe"] <= 0.05).any(0)
     q = one.targets["winner_q"]
     assert np.array_equal(np.isfinite(q), with_space)
     assert np.allclose(q[with_space], discovery_rates(one.targets["winner_p"].astype(float))[with_space]) is False
     assert np.allclose(q[with_space], discovery_rates(one.targets["winner_p"][with_space].astype(float)), atol=1e-6)
-    assert np.array_equal(one.targets["winner"] >= 0, np.nan_to_num(q, nan=1.0) <= 0.05)
+    assert np.array_equal(one.targets["winner"] >= 0, one.targets["winner_p"] <= 0.05)
 
 
 def test_a_refused_space_is_not_compared_and_hides_no_winner(tmp_path):

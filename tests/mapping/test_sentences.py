@@ -41,8 +41,12 @@ SENTENCES = {
     r"Shared signal \(inter-subject\): .*not a test\)\.": "shared_signal; test_bounds",
     r"It bounds models of what people share from below, in region means only\.": "shared_signal; test_bounds",
     r"U is the variance that is linear in a space and shared by runs, .*\.": "definition; docs/inference.md",
-    r"A space is named where its U is above 0 and ahead .*q, its false discovery rate over all regions of the "
-    r"atlas and level\.": "verdicts; comparison/test_inference, words go by q",
+    r"A space is named where its U is above 0 and ahead .*, and fewer where more are equal\.": (
+        "verdicts; comparison/test_inference, names by p of the region"
+    ),
+    r"The false discovery rate q, over regions of the atlas and level, allows for their number\.": (
+        "verdicts; comparison/test_inference, words go by q"
+    ),
     r"The lead is the difference of U of the two leading spaces\.": "verdicts, lead; comparison/test_inference",
     r"Leads, named in: .*own data\.": "n_leading, n_named; comparison/test_inference",
     r"Prevalence: 95% interval of .*as much data\.": "prevalence_low, _high; comparison/test_inference",
