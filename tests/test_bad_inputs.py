@@ -379,7 +379,7 @@ BAD = {
         "line 2 has 5 cells",
     ),
     "Judgments: an empty item": (headed("a;;c;c\n"), "row 1 names ['a', '', 'c']"),
-    "Judgments: positions from 0 or from 1": (headed("a;b;c;1\na;b;d;2\n"), "positions 0 to 2 or 1 to 3"),
+    "Judgments: positions from 0 or from 1": (headed("a;b;c;1\na;b;d;2\n"), "positions may count from 0 or from 1"),
     "Judgments: a refusal with a choice": (
         text("j.csv", "item_1,item_2,item_3,choice,outcome\na,b,c,c,refused\n", read_judgments),
         "1 rows contradict that",
