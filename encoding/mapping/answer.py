@@ -40,8 +40,10 @@ def _answer(composer: Composer, chart: Chart, verdicts: pd.DataFrame, chance: st
     several = composer.results if len(composer.results) > 1 else []
     own = {result.subject: _by_place(result) for result in several}
     rows = []
-    for row in verdicts.to_dict("records"):
-        place = tuple(str(row[name]) for name in PLACE)
+    places = chart.rows[PLACE].drop_duplicates().merge(composer.verdicts[PLACE], on=PLACE)  # not as they are shown
+    for place, row in zip(
+        places.astype(str).itertuples(index=False, name=None), verdicts.to_dict("records"), strict=True
+    ):
         people = tuple(_person(composer, subject, claims.get(place)) for subject, claims in own.items())
         rows.append(
             Verdict(

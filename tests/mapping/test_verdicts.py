@@ -2,13 +2,16 @@
 
 import re
 from html import unescape
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from encoding.mapping import Maps, judge_regions, rank_spaces, write_report
+from encoding.mapping.answer import answers
 from encoding.mapping.composer import Composer
+from encoding.mapping.selection import Chart
 from encoding.mapping.significance import verdict_table
 from encoding.mapping.verdicts import GROUP, NO_DIFFERENCE, NOTHING_TESTED, PLACE, headline, margin_notes, untested
 
@@ -190,3 +193,21 @@ def test_a_page_without_tests_claims_nothing(make_result, tmp_path):
     text = unescape(page.read_text(encoding="utf-8"))
     assert NOTHING_TESTED in text
     assert " is ahead in" not in text
+
+
+def test_people_are_found_by_their_region_however_its_name_is_shown():
+    table = two_subjects().assign(confidence="low: sphere")
+    people = [pd.DataFrame([claim(s, "V1", best="a"), claim(s, "V2", leading="b")]) for s in ("01", "02")]
+    group = pd.DataFrame([claim(GROUP, r, best="a", n_named=2, n_leading=2) for r in ("V1", "V2")])
+    results = [SimpleNamespace(subject=f"0{k + 1}", verdicts=own, claims=own) for k, own in enumerate(people)]
+    chart = Chart("Toy", table)
+    verdicts = judge_regions(table, SPACES, pd.concat([*people, group]))
+    composer = SimpleNamespace(
+        results=results, group={}, single=SPACES, colors=dict.fromkeys(SPACES, "#000"), charts=[chart],
+        verdicts=verdicts, verdicts_of=lambda _: chart.named(verdicts),
+    )  # fmt: skip
+    (answer,) = answers(composer)
+    assert [row.region for row in answer.rows] == ["V1 (low: sphere)", "V2 (low: sphere)"]
+    assert [[(one.space, one.named) for one in row.people] for row in answer.rows] == [
+        [("a", True), ("a", True)], [("b", False), ("b", False)],
+    ]  # fmt: skip
