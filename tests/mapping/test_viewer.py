@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import html
 import json
 import re
 import shutil
@@ -348,6 +349,12 @@ def test_a_browser_shows_reads_and_switches_what_the_files_hold(study, tmp_path)
             await start(tab, page.as_uri(), width=390, height=844)
             await shoot(tab, tmp_path, "viewer-phone")
             assert await tab.run("document.documentElement.scrollWidth") <= 390
+            around = tmp_path / "notebook.html"  # there, the page has no address that it could change
+            around.write_text(f'<iframe srcdoc="{html.escape(page.read_text(encoding="utf-8"))}"></iframe>')
+            await tab.open(around.as_uri())
+            inside = "document.querySelector('iframe').contentDocument"
+            await tab.until(f"{inside}.body?.dataset.ready === 'true'")
+            assert await tab.run(f"{inside}.querySelectorAll('#pictures img').length") == 0
             none = "HTMLCanvasElement.prototype.getContext = () => null"
             await tab.call("Page.addScriptToEvaluateOnNewDocument", source=none)
             await start(tab, page.as_uri(), PICTURES)

@@ -60,6 +60,8 @@
     state.p = found.get("passed") === "0" ? 0 : 1;
     state.k = found.get("at") || "";
   };
+  // A page within a page, in a notebook say, has no address of its own.
+  const address = (hash) => { try { history.replaceState(null, "", hash); } catch { /* it works without */ } };
   const write = () => {
     const said = new URLSearchParams({ subject: subject().id, mode: state.m, space: names[state.a], threshold: +state.t.toFixed(4), view: state.v });
     if (state.m === "two") said.set("second", names[state.b]);
@@ -67,7 +69,7 @@
     if (!state.o) said.set("outlines", 0);
     if (!state.p) said.set("passed", 0);
     if (state.k) said.set("at", state.k);
-    history.replaceState(null, "", `#${said}`);
+    address(`#${said}`);
   };
 
   // Maps of the chosen subject; those of the mean are made here, from the same numbers.
@@ -584,7 +586,7 @@
     const act = {
       n: () => next("s", scene.subjects.length, 1), N: () => next("s", scene.subjects.length, -1), f: () => next("a", names.length, 1), g: () => next("b", names.length, 1),
       m: () => change("m", modes[(modes.indexOf(state.m) + 1) % 3]), v: () => { state.y = state.z = 0; change("v", views[(views.indexOf(state.v) + 1) % views.length]); },
-      o: () => change("o", 1 - state.o), "+": () => change("t", Math.min(state.t + limit() / 20, limit())), "-": () => change("t", Math.max(state.t - limit() / 20, 0)), r: () => { history.replaceState(null, "", "#"); read(); refresh(); },
+      o: () => change("o", 1 - state.o), "+": () => change("t", Math.min(state.t + limit() / 20, limit())), "-": () => change("t", Math.max(state.t - limit() / 20, 0)), r: () => { address("#"); read(); refresh(); },
     }[event.key];
     if (act) { event.preventDefault(); act(); }
   });
