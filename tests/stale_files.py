@@ -352,6 +352,9 @@ def group_on_copy(made, content):
 # Settings that a group takes in another way than a participant: it computes nothing of its own.
 OF_GROUP = {
     ("compute", "", "keep_predictions"): KEPT,
+    # Weights are kept when participants run; a group takes those that are there.
+    ("fit", "ridge", "keep_weights"): KEPT,
+    ("fit", "banded_ridge", "keep_weights"): KEPT,
 }
 
 
