@@ -92,7 +92,9 @@ def add_collecting(commands: Any) -> None:
     )
     power.add_argument("--numbers", type=_numbers, default=(1000, 2000, 4000, 8000), metavar="N,N",
                        help="judgments (default: 1000,2000,4000,8000)")  # fmt: skip
-    power.add_argument("--designs", type=_words, default=("balanced",), metavar="D,D", help="balanced, random, active")
+    power.add_argument(
+        "--designs", type=_words, default=("balanced",), metavar="D,D", help="balanced, random, active, uncertain"
+    )
     power.add_argument("--noise", type=_floats, default=(1.0,), metavar="T,T", help="temperatures of the judges")
     power.add_argument("--dims", type=int, default=8, metavar="N", help="true dimensions (default: 8)")
     power.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions (default: 1)")

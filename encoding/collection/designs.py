@@ -285,7 +285,10 @@ def read_trained(design: Design, stimuli: Sequence[str], base: str | Path) -> np
         return None
     unknown = sorted(set(frame["split"]) - {"train", ""})
     if unknown:
-        raise DataError(f'{path}: split {unknown[0]!r}, but "train", or nothing where it is drawn, was needed.')
+        raise DataError(
+            f'{path}: split {unknown[0]!r}, but "train", or nothing where the split is drawn, was needed. Rename or '
+            "remove the column if it means something else."
+        )
     return rank_triplets(
         read_triplets(path, stimuli, columns=design.columns)[0][(frame["split"] == "train").to_numpy()]
     )

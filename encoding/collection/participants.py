@@ -129,7 +129,7 @@ def read_demographics(path: Path, participants: Sequence[str], column: str = "")
             f"({', '.join(map(str, frame.index[:3]))}, ...). Name another column of the answers as `participant`, or "
             f"of this table as demographics_id."
         )
-    table = frame.reindex(names)
+    table = frame.drop(columns="participant", errors="ignore").reindex(names)  # that name is of `key` from here on
     table.index.name = "participant"
     return table.reset_index()
 

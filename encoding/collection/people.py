@@ -150,10 +150,17 @@ def read_people(path: Path, names: Mapping[str, Any]) -> tuple[list[str], np.nda
     )
 
 
+def _holds_json(path: Path) -> bool:
+    """Return True if a text begins as JSON does, such as JATOS' exports."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.read(1000).lstrip()[:1] in ("{", "[")
+
+
 def _frame(path: Path, source: str, *, own_names: bool = False) -> pd.DataFrame:
     """Read a table, or those of a folder; `own_names`: files that name no participant are named after their file."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl", ".csv", ".tsv", ".txt"))
+        files = [file for file in files if file.suffix != ".txt" or _holds_json(file)]  # not a README
         if not files:
             raise DataError(f"{path}: no .json, .csv or .tsv file of a participant here.")
         frames = [_frame(file, source) for file in files]

@@ -32,12 +32,17 @@ DECLINED = {"content_filter", "refusal", "safety", "recitation", "prohibited_con
 KEYS = {"answer", "choice", "odd", "odd_one_out", "odd_one", "label", "letter", "option", "video", "response", "result"}
 MOST_MASS = 1.001  # above this the numbers are no probabilities
 LONGEST = 100_000  # characters of a reply that are searched and kept
-# Words with which a model takes back what it said before.
+# Words at the start of a sentence with which a model takes back what it said before, and what follows them at once.
 SECOND_THOUGHTS = re.compile(
-    r"\b(?:wait|actually|correction|scratch that|on second thoughts?|let me (?:re|think)\w*|hmm+|no[,.;:])"
-    r"\s*(?P<rest>.*)",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:(?<=[.!?;:\n])|(?<=[.!?;:]\s)|(?<=\n\s))(?:but\s+)?"
+    r"(?:(?:wait|actually|correction|scratch that|on second thoughts?|let me (?:re|think)\w*|hmm+|no)\b"
+    r"[\s,.;:!\u2014\u2013-]*)+(?P<rest>[^.!?\n]*)",
+    re.IGNORECASE,
 )
+AGAIN = re.compile(
+    r"\A(?:(?:the|my)\s+)?(?:answer|choice|odd(?:\s+one)?(?:\s+out)?)\s+(?:is|must be|should be)\s+", re.I
+)
+ASIDE = re.compile(r"\([^()]*\s[^()]*\)")  # its last label would look like one of a list
 
 
 class Malformed(ValueError):  # noqa: N818
@@ -199,12 +204,13 @@ def _stated(said: str, prompt: Prompt) -> tuple[set[int], str]:
         if len(slots) != 1:
             return set(), missing
         place = begun[-1][0]
-        rest = said[place:].split("\n", 1)[0]
+        rest = ASIDE.sub("", said[place:].split("\n", 1)[0])
         if {_slot(next(filter(None, m.groups())), prompt.labels) for m in listed.finditer(rest)} - slots - {-1}:
             return set(), "several answers in one line"
-    after = SECOND_THOUGHTS.search(said, place + 1)
-    if after and {_slot(word, prompt.labels) for word in alone.findall(after["rest"])} - slots - {-1}:
-        return set(), "an answer that is taken back"
+    for after in SECOND_THOUGHTS.finditer(said, place + 1):
+        word = alone.match(AGAIN.sub("", after["rest"]))
+        if word and _slot(word[1], prompt.labels) not in (*slots, -1):
+            return set(), "an answer that is taken back"
     return slots, missing
 
 
@@ -258,7 +264,8 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
         rf"|^[\s>#]*\*\*[(]?({one})[)]?[.:]?\*\*"
         rf"|^[\s>#]*[*_\"'`(\[]*({one})[*_\"'`)\]]*\s*(?:[\u2013\u2014-]\s|,?\s*because\b|,?\s*since\b|$)"
     )
-    listed = rf"[(\[]?({one})[)\]:](?=\s|$)|[.;]\s*{noun}?({one})(?=[.;]|$)|\bor\s+{mark}({one})(?![\w'\u2019])"
+    listed = rf"[(\[]?({one})[)\]:](?=\s|$)|[.;]\s*{noun}?({one})(?=[.;]|$)"
+    listed += rf"|^\W*(?:{one})\W*\s\W*or\s+{mark}({one})(?![\w'\u2019])"
     return (
         re.compile(statement), re.compile(line, re.MULTILINE), re.compile(listed),
         re.compile(rf"(?<![\w'\u2019])({one})(?![\w'\u2019])"),

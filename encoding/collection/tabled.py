@@ -92,6 +92,12 @@ class Table:
                 f'odd = {self.odd!r}, column = {self.column!r}: "named" needs a column, others have none.'
             )
 
+        if self.first_item is not None and self.source == "table" and self.odd != "named":
+            raise ConfigError(
+                f"first_item = {self.first_item}, but with odd = {self.odd!r} items are names, or in .txt and .npy "
+                'files numbers from 0. Set odd = "named" and a column, or write names.'
+            )
+
     def open(self, contents: Contents, base: str | Path = ".") -> "TableAnnotator":
         """Read the judgments.
 
@@ -139,10 +145,15 @@ class Table:
         frame = read_table(path)
         if not set(self.columns) <= set(frame.columns):
             return  # who reads the items says so
-        items = frame[list(self.columns)].astype(str).to_numpy()
+        every = frame[list(self.columns)].astype(str).to_numpy()
         for name in set(ODD) & set(frame.columns):
-            said = frame[name].astype(str).to_numpy()
-            if (items == said[:, None]).any(1).all() and (items[:, 2 if self.odd == "last" else 0] != said).any():
+            there = frame[name].notna() & (frame[name].astype(str).str.strip() != "")
+            items, said = every[there.to_numpy()], frame[name][there].astype(str).to_numpy()
+            if (
+                len(said)
+                and (items == said[:, None]).any(1).all()
+                and (items[:, 2 if self.odd == "last" else 0] != said).any()
+            ):
                 raise DataError(
                     f"{path}: column {name!r} names the odd item, which is not always the {self.odd} of the three. Set "
                     f'odd = "named" and column = {name!r} for this annotator.'

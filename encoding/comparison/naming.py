@@ -9,8 +9,8 @@ def name_best(kernels: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray
     """Name the best of several feature spaces where the data can show that it is.
 
     A space may be named if its U is the largest and above 0 (one-sided p times the number of spaces at most `level`),
-    and ahead of every other space (two-sided p at most `level` for each). Of one place by itself: over many places,
-    tables and maps go by the false discovery rate of p.
+    and ahead of every other space (two-sided p at most `level` for each). The rule is about one place by itself; tables
+    give the false discovery rate of p over places beside it.
 
     Parameters
     ----------

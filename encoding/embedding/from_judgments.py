@@ -314,6 +314,11 @@ def _learn(
     if saved_with(place, provenance.key):
         return load(place)
     judgments = gather_judgments(source, base, related)
+    if source.learning_curve and (judgments.split != "").any() and not (judgments.split == "test").any():
+        raise DataError(
+            f"Feature space {source.name!r}: learning_curve = true, but the column 'split' of {source.file} calls no "
+            'judgments "test" by which to score. Name some, or remove learning_curve.'
+        )
     estimator = source.estimator(device)
     result: SparseEmbedding | Consensus
     learning = 0.7  # of the time; drawing takes the rest

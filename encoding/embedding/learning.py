@@ -1,6 +1,7 @@
 """Whether more judgments would be worth their price."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,11 @@ def learning_curve(
             except DataError:  # so few predict no better than chance, which is what the curve is asked for
                 rows.append({"share": share, "n": len(part), "n_dims": 0})
                 continue
-        scores = evaluate({"x": fitted.embedding_}, test, bias={"x": fitted.slot_bias_}, seed=seed).iloc[0]
+        heard = test
+        judges = getattr(fitted, "judges_", None)  # of `judge_noise`
+        if judges is not None and test.judge is not None:
+            heard = replace(test, sharpness=judges["sharpness"].to_numpy()[test.judge])
+        scores = evaluate({"x": fitted.embedding_}, heard, bias={"x": fitted.slot_bias_}, seed=seed).iloc[0]
         kept = {str(key): value for key, value in scores.drop(["name", "n_dims", "n"]).items()}
         rows.append({"share": share, "n": len(part), "n_dims": fitted.embedding_.shape[1], **kept})
     return pd.DataFrame(rows)

@@ -132,7 +132,7 @@ class _Machine:
     def name(self, text: str | None) -> None:
         """Note a name of numpy, and refuse every other."""
         if text is None:
-            *self.stack, module, attribute = self.stack
+            attribute, module = _require(str, self.stack.pop()), _require(str, self.stack.pop())
             text = f"{module} {attribute}"
         if not NAMES.fullmatch(text):
             raise ValueError(f"it asks for {text.replace(' ', '.', 1)}, which is no part of an array of numbers")
@@ -197,7 +197,10 @@ def _kind(value: Any) -> str:
     dtype = value.state[2]
     if not (type(dtype) is _Made and type(dtype.state) is tuple and len(dtype.state) > 1 and dtype.args):
         return ""
-    kind = f"{dtype.state[1]}{dtype.args[0]}"
+    order, letters = dtype.state[1], dtype.args[0]
+    if type(order) is not str or type(letters) is not str:
+        return ""
+    kind = f"{order}{letters}"
     return kind if re.fullmatch(r"[<>=|][fiu][1248]", kind, flags=re.ASCII) else ""
 
 
@@ -205,7 +208,7 @@ def _array(value: _Made) -> np.ndarray:
     _, shape, _, columns_first, content = value.state
     dtype = np.dtype(_kind(value))
     if any(type(n) is not int or n < 0 for n in shape):
-        raise ValueError(f"an array of shape {shape}")
+        raise ValueError("an array whose shape holds no whole numbers of 0 or more")
     values = np.frombuffer(content or b"\0" * 8, dtype)[: None if len(content) else 0]  # no buffer is empty
     if math.prod(shape) != values.size:
         raise ValueError(f"an array of shape {shape} has {values.size} values")

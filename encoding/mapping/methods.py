@@ -261,9 +261,9 @@ def _of_spaces(tests: TargetTests | None) -> list[str]:
     if len(tests.spaces) > 1:
         text += (
             f" A feature space is named where its U is above 0 (one-sided p times the number of spaces) and above that "
-            f"of every other space (two-sided p), with the variance of U over runs: where the largest of these p has a "
-            f"false discovery rate over regions (in maps, over targets with a space above chance) of at most "
-            f"{tests.level:g}."
+            f"of every other space (two-sided p), with the variance of U over runs, each p at most {tests.level:g}: "
+            f"region by region, with the false discovery rate over regions beside it; in maps target by target, where "
+            f"the space is above chance too, corrected for all targets and spaces."
         )
     return [text]
 

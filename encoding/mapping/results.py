@@ -59,7 +59,7 @@ class TargetTests:
     winner : ndarray of int, shape (n_targets,)
         Position of the space that the naming rule names; -1 for none.
     level : float
-        Largest p and false discovery rate of the rule.
+        Largest p of the rule.
     notes : mapping of str to str
         What was refused or assumed, by subject.
     compared : tuple of str

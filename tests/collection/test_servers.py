@@ -352,7 +352,8 @@ def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captio
         "Answer: A man walks", "<think>B</think>", "I think a is odd", "The answer is D", "answer", "Apples are odd",
         "A) sad B) glad C) calm", "A: dog B: cat C: sun", "Option A. Option B. Option C.", "A. B. C.",
         "(A) or (B)", "B\nWait, actually A", "The answer is B. Hmm, the answer is A or C.", "The answer is (A) or (B)",
-        "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "\\boxed{D}", "Answer: B, C", "Answer: **B**, or C",
+        "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "B. No, A.", "B. Actually, C",
+        "\\boxed{D}", "Answer: B, C", "Answer: **B**, or C",
     ],
 )  # fmt: skip
 def test_words_that_are_no_answers(text):
@@ -370,7 +371,8 @@ def test_words_that_are_no_answers(text):
         "$\\boxed{\\text{C}}$", "thinking A</think>\n\nC", "[THINK]A[/THINK]C", "C</s>",
         "<answer>C</answer>", "The answer is: **C) the dog**", "C, because A and B are alike",
         "Thinking: A is odd. Final: C", "The answer is C, not A.", "A is odd? No, the answer is C.",
-        "Final answer: Option C",
+        "Final answer: Option C", "C. The other two (A and B) show animals.", "C) the dog, not like A or B",
+        "C. It is actually outdoors, unlike A and B.", "Answer: C\n\nReasoning: while people wait in clip A, it rains.",
         "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>C",
     ],
 )  # fmt: skip

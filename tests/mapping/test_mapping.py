@@ -312,10 +312,7 @@ def test_methods_name_the_test_that_was_made(make_result):
     tests = TargetTests(("ratings", "mllm"), nothing, nothing, nothing, np.zeros(1, int), 0.05, {}, (), "runs", 1000)
     told = describe_methods(summary, tests)
     assert "drawn 1,000 times under the null by exchanging features of whole runs" in told
-    assert (
-        "has a false discovery rate over regions (in maps, over targets with a space above chance) of at most 0.05"
-        in told
-    )
+    assert "each p at most 0.05: region by region, with the false discovery rate over regions beside it" in told
     stimuli = describe_methods(summary, replace(tests, exchanged="stimuli"))
     assert "exchanging features between stimuli, alike in all runs" in stimuli
     assert "Against chance" not in describe_methods(summary, replace(tests, exchanged="nothing", n_permutations=0))

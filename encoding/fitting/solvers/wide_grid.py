@@ -10,7 +10,7 @@ from .base import Size, Task, decomposition_operations
 
 # A band is worth it from so many features, and such a share of the training rows; below, statistics are quick.
 FEWEST, SHARE_OF_ROWS = 128, 0.25
-# Shares of the first of two wide bands in their kernel. Nine more between them lower the mean error over targets by
+# Shares of the first of two wide bands in their kernel. Eight more between them lower the mean error over targets by
 # less than 1e-4 of the variance, for the penalty of both is searched finely.
 SHARES = (0.0, 0.2, 0.5, 0.8, 1.0)
 # Penalties of the wide bands lie at least this factor apart: at half a decade a score changes by some 1e-4 only.
