@@ -316,7 +316,7 @@ def markdown(how: dict, kinds: Sequence[dict]) -> str:
 
 def claims_table(kinds: Sequence[dict]) -> list[str]:
     """Tables of what tests name and maps colour."""
-    lines = ["", "What the tests name (false discovery rate over regions at most 0.05):", ""]
+    lines = ["", "What the tests name (p of the region at most 0.05):", ""]
     lines += ["| seed | data | who | named as planted | wrongly | null regions named |", "|---|---|---|---|---|---|"]
     for kind in kinds:
         everyone = {name: s["claims"] for name, s in kind["subjects"].items()} | {"group": kind["group"]}

@@ -200,7 +200,7 @@ def _check_subjects(options: argparse.Namespace, study: "Study", places: "Places
 def _require_disk(jobs: list["Job"]) -> None:
     """Refuse to begin where responses and predictions of all subjects cannot fit; the first one stands for the rest."""
     from ..workflow.checks import expected_footprint
-    from ..workflow.disk import WEIGHTS, bytes_there, require_space
+    from ..workflow.disk import WEIGHTS, bytes_there, require_space, same_disk
 
     if not jobs:
         return
@@ -209,13 +209,14 @@ def _require_disk(jobs: list["Job"]) -> None:
     except EncodingError:
         return  # said by the participant itself, which does not stop the others
     if found is not None:
-        places = [
-            (size, folder)
-            for job in jobs
-            for size, folder in ((found.work, job.work), (found.weights, job.folder / WEIGHTS))
-        ]
-        missing = sum(max(0, size - bytes_there(folder)) for size, folder in places)
-        require_space(jobs[0].places.work_dir, missing, f"the work of {len(jobs)} participants")
+        places, many = jobs[0].places, f"{len(jobs)} participants"
+        work = sum(max(0, found.work - bytes_there(job.work)) for job in jobs)
+        weights = sum(max(0, found.weights - bytes_there(job.folder / WEIGHTS)) for job in jobs)
+        if same_disk(places.work_dir, places.output_dir):
+            require_space(places.work_dir, work + weights, f"the work of {many}")
+        else:
+            require_space(places.work_dir, work, f"the work of {many}")
+            require_space(places.output_dir, weights, f"the weights of {many}")
 
 
 def _lost(job: "Job") -> str:

@@ -255,9 +255,8 @@ def group_verdicts(tests: Sequence[SpaceTests], *, level: float = 0.05) -> pd.Da
     tests : sequence of SpaceTests
         Participants.
     level : float
-        Largest false discovery rate, over all regions, of the naming rule: the largest mean U is above 0 (one-sided p
-        times the number of spaces) and ahead of every other (two-sided), with the two-way variance over participants
-        and stimuli.
+        Largest p of the naming rule: the largest mean U is above 0 (one-sided p times the number of spaces) and ahead
+        of every other (two-sided), with the two-way variance over participants and stimuli.
 
     Returns
     -------

@@ -28,7 +28,8 @@ class Inference:
     n_permutations : int
         Draws against chance; 0 makes none.
     p_level : float
-        Largest false discovery rate at which a space is named, or called ahead or above chance.
+        Largest p at which a space is named, and largest false discovery rate at which it is called ahead or above
+        chance.
     unique : bool
         Whether what each space adds to all others is estimated.
     unique_permutations : int
@@ -130,7 +131,7 @@ class SpaceTests:
         rate over all targets and spaces) against chance; "unique_p" of what each adds, where it was tested; of shape
         (n_targets,) "winner" (position of the space that is named, -1 for none), "winner_p" and "winner_q". NaN where
         a target is not usable or there is no test. "winner_q" is the false discovery rate of winner_p over the targets
-        in which a space is above chance (p_fwe at most the level); a space is named where it is at most the level.
+        in which a space is above chance (p_fwe at most the level).
     kernels : ndarray, shape (n_places, n_sets, n_blocks, n_blocks)
         Mean kernels of regions; without blocks where U is refused.
     chance : mapping of str to ndarray, shape (n_spaces, n_places)

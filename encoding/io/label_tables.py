@@ -109,6 +109,8 @@ def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[list[str]]:
             raise DataError(
                 f"Table {path.name}, line {number}: a quotation mark without its partner ({error})."
             ) from error
+        while row and not row[-1] and (not rows or len(row) > len(rows[0])):
+            row.pop()  # spreadsheets end lines with empty cells
         if rows and len(row) != len(rows[0]):
             raise DataError(f"Table {path.name}, line {number}: {len(row)} cells, but the header has {len(rows[0])}.")
         rows.append(row)

@@ -131,7 +131,8 @@ def _table(path: Path, columns: Sequence[str] | None) -> SeriesFile:
 def _is_text(column: pd.Series) -> bool:
     """Return True for words and notes: a column in which no cell is a number, nor meant as one (0,5 and 50%)."""
     cells = column.dropna().astype(str)
-    if len(cells) and cells.str.fullmatch(r"\s*[-+\u2212]?[0-9][0-9.,' ]*%?\s*").all():
+    dates = cells.str.fullmatch(r"\s*[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}\s*")
+    if len(cells) and not dates.any() and cells.str.fullmatch(r"\s*[-+\u2212]?[0-9][0-9.,' ]*%?\s*").all():
         return False
     return not pd.api.types.is_numeric_dtype(column) and bool(pd.to_numeric(column, errors="coerce").isna().all())
 

@@ -25,9 +25,10 @@ STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimul
 NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+|_level_\d+)?|)")
 EXCERPT = reprlib.Repr()
 EXCERPT.maxstring = 60  # a file that is no table has cells of any length
-ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1", "id", "#", "no", "no.", "nr", "nr."}
-# Characters that nobody sees, which make two names of one: zero-width blanks and joiners, marks of direction and order.
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
+ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1", "id", "#", "no.", "nr", "nr."}
+# Characters that nobody sees, which make two names of one: zero-width blanks, marks of direction and order. The
+# joiners U+200C and U+200D are none of them: Persian and Indic words are spelled with them.
+INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 
 
 def read_table(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -81,7 +82,7 @@ def _delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
     else:
         header, cells = _cells_of_csv(content.decode("utf-8"), path)
     names = _checked_names(header, path)
-    if all(_is_number(name) for name in names):
+    if all(_is_number(name) for name in names) and not all(name.isdecimal() for name in names):
         raise DataError(f"{path}: its first line holds numbers ({', '.join(names[:3])}), but names were needed.")
     if path.suffix == ".tsv" and all(_is_quoted(name) for name in names):
         raise DataError(f"{path}: its cells are in quotation marks, which BIDS does not know. Write them without.")
@@ -161,10 +162,10 @@ def require_no_row_numbers(
 ) -> None:
     """Refuse a column without a name, or one that only numbers the rows: pandas and R write such columns.
 
-    They write them first: a column before that of the stimuli numbers rows whatever its name is.
+    They write them first: a first column before that of the stimuli numbers rows whatever its name is.
     """
     columns = [str(name) for name in frame.columns]
-    before = set(columns[: columns.index(stimulus)]) if stimulus in columns else set()
+    before = {columns[0]} if stimulus in columns[1:] else set()
     suspect = [
         name for name in columns if name.lower() in ROW_NUMBERS or (name in before and not NAMELESS.fullmatch(name))
     ]

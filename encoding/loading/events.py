@@ -42,7 +42,7 @@ def read_presentations(
         among = "" if chosen.all() else f" that `where` chooses ({chosen.sum()})"
         raise DataError(f"{where}: no stimulus in column {column!r} of its {len(frame)} rows{among}.")
     require_plain_names(shown[rows].tolist(), where)
-    _require_shown(shown, rows, column, where)
+    _require_shown(shown, rows, column, where, () if stimuli is None else stimuli.stimulus.tolist())
     _check_times(onset, duration, rows, shown, where)
     rows = rows[np.argsort(onset[rows], kind="stable")]
     twice = np.flatnonzero((np.diff(onset[rows]) == 0) & (shown[rows][1:] == shown[rows][:-1]))
@@ -56,10 +56,10 @@ def read_presentations(
     return Samples(named, onset[rows], duration[rows], np.full(len(rows), run), "stimulus")
 
 
-def _require_shown(shown: np.ndarray, rows: np.ndarray, column: str, where: str) -> None:
-    """Refuse rows that most likely show nothing, under a name that is not the one of BIDS for it."""
+def _require_shown(shown: np.ndarray, rows: np.ndarray, column: str, where: str, known: Sequence[str]) -> None:
+    """Refuse rows that most likely show nothing, under a name that neither BIDS nor the stimuli know."""
     names = shown[rows].tolist()
-    odd = next((name for name in names if name.lower() in NOT_SHOWN or name == "N/A"), None)
+    odd = next((name for name in names if (name.lower() in NOT_SHOWN or name == "N/A") and name not in known), None)
     if odd is not None:
         raise DataError(
             f"{where}: {names.count(odd)} rows have {odd!r} in column {column!r}. Where nothing was shown, BIDS wants "

@@ -67,7 +67,16 @@ def bytes_there(folder: Path) -> int:
 
 def free_space(folder: Path) -> int:
     """Return the bytes that are free where a folder is, or would be."""
-    return shutil.disk_usage(next(place for place in (folder, *folder.absolute().parents) if place.exists())).free
+    return shutil.disk_usage(_nearest(folder)).free
+
+
+def same_disk(a: Path, b: Path) -> bool:
+    """Return True if two folders are, or would be, on one disk."""
+    return _nearest(a).stat().st_dev == _nearest(b).stat().st_dev
+
+
+def _nearest(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
 def require_space(folder: Path, n_bytes: int, what: str) -> None:

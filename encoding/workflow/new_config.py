@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core import AlignmentError, DataError
+from ..core import AlignmentError, DataError, EncodingError
 from ..io.bids.entities import EntityFile, natural_order, run_key
 from ..io.bids.index import PybidsIndex
 from ..io.bids.runs import RunFiles, RunQuery
@@ -156,7 +156,10 @@ def _allowed(
         lines.append('missing_runs = "exclude"'.ljust(34) + f"# {', '.join(skipped)}: no file at all; is that right?")
     late, t_rs = {}, {}
     for run in files:
-        n, header = length_of_run(kind, run.bold)
+        try:
+            n, header = length_of_run(kind, run.bold)
+        except EncodingError:  # not fetched yet, or damaged: loading says so
+            n, header = None, None
         t_r = run.t_r or header
         t_rs[run.label] = t_r
         if run.events is None or n is None or t_r is None or not column:

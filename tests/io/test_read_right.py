@@ -14,11 +14,14 @@ from encoding.core import ConfigError, DataError
 from encoding.embedding import FeatureTable, embed
 from encoding.io.atomic import write_tsv
 from encoding.io.bids.index import PybidsIndex
+from encoding.io.bids.sidecars import read_json
 from encoding.io.clips import read_clip
 from encoding.io.fetched import is_unfetched, require_fetched
 from encoding.io.images.surfaces import _volumes_first
+from encoding.io.images.volumes import told_forms
+from encoding.io.judgments.files import read_judgments
 from encoding.io.luminance import read_luminance
-from encoding.io.tables import read_table
+from encoding.io.tables import read_table, require_no_row_numbers
 from encoding.loading import Loader, load_responses, require_files
 from encoding.loading.events import read_presentations
 from encoding.loading.responses import split_space
@@ -434,3 +437,62 @@ def test_a_clip_that_breaks_off_has_no_motion_energy(tmp_path):
     assert "breaks off" in read_clip(tmp_path / "cut.mkv", 20).problem
     with pytest.raises(DataError, match=r"cut\.mkv: breaks off at"):
         read_luminance(tmp_path / "cut.mkv", 16, 5)
+
+
+# What ordinary tables hold is not refused
+
+
+def test_numbers_as_names_of_columns_are_names(tmp_path):
+    path = tmp_path / "parcels.csv"
+    pd.DataFrame(np.eye(4)).to_csv(path, index=False)
+    assert read_table(path).columns.tolist() == ["0", "1", "2", "3"]
+    path.write_text("0.5,1.5\n2,3\n")
+    with pytest.raises(DataError, match="its first line holds numbers"):
+        read_table(path)
+
+
+def test_a_rating_that_happens_to_be_sorted_is_a_feature(tmp_path):
+    frame = pd.DataFrame({"arousal": [3, 1, 2, 5, 4], "valence": [1, 2, 3, 4, 5], "stim_id": list("abcde")})
+    require_no_row_numbers(frame, "x", "stim_id")
+    with pytest.raises(DataError, match="column 'valence' only numbers the rows"):
+        require_no_row_numbers(frame[["valence", "stim_id"]], "x", "stim_id")
+
+
+def test_drawn_choices_may_have_probabilities_that_round_to_0(tmp_path):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([0.3] * 3, 2000)
+    choice = np.array([rng.choice(3, p=row) for row in p])
+    items = np.array([rng.permutation(8)[:3] for _ in p])
+    frame = pd.DataFrame({f"item_{k + 1}": [f"s{i}" for i in items[:, k]] for k in range(3)} | {"choice": choice})
+    frame["rating"] = 3  # how sure they were: not a rating of similarity
+    for k in range(3):
+        frame[f"probability_{k + 1}"] = p[:, k].round(2)
+    frame.to_csv(tmp_path / "j.tsv", sep="\t", index=False)
+    assert (p[np.arange(2000), choice].round(2) == 0).any()
+    assert read_judgments(tmp_path / "j.tsv").choice.tolist() == choice.tolist()
+
+
+def test_names_with_joiners_are_names(tmp_path):
+    (tmp_path / "f.tsv").write_text(
+        "stim_id\tx\n\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645\t1\nb\t2\n", encoding="utf-8"
+    )
+    assert len(embed(FeatureTable("f", "f.tsv"), tmp_path).samples) == 2
+
+
+def test_a_repeated_key_matters_where_it_is_a_time(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"RepetitionTime": 2, "Note": 1, "Note": 2}')
+    assert read_json(path) == {"RepetitionTime": 2, "Note": 2}
+    path.write_text('{"RepetitionTime": 2, "RepetitionTime": 1}')
+    with pytest.raises(DataError, match="'RepetitionTime' stands twice"):
+        read_json(path)
+
+
+def test_a_qform_that_is_no_rotation_is_told():
+    image = nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4))
+    image.header["qform_code"], image.header["sform_code"] = 1, 1
+    for name, value in (("b", 0.8), ("c", 0.8), ("d", 0.1)):
+        image.header[f"quatern_{name}"] = value
+    image.set_filename("x.nii")
+    (told,) = told_forms(image, "run-01")
+    assert "is no rotation; the sform was followed" in told

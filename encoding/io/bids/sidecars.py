@@ -37,6 +37,9 @@ def seconds_of(metadata: Mapping[str, Any], key: str, where: str) -> float | Non
     return float(value)
 
 
+TIMES = {"RepetitionTime", "VolumeTiming", "StartTime", "SliceTiming", "DelayTime", "AcquisitionDuration", "EchoTime"}
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object."""
     try:
@@ -49,10 +52,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object; a key that stands twice with different values says nothing."""
+    """Make an object; where a key of times stands twice with different values, neither can be trusted."""
     made: dict[str, Any] = {}
     for name, value in pairs:
-        if name in made and made[name] != value:
+        if name in TIMES and name in made and made[name] != value:
             raise ValueError(f"{name!r} stands twice, as {made[name]!r} and as {value!r}")
         made[name] = value
     return made

@@ -55,7 +55,14 @@ def told_forms(image: Any, where: str) -> tuple[str, ...]:
     """Return warnings of headers that do not say where the voxels are, or say it twice and differently."""
     header = image.header
     sform, s_code = header.get_sform(coded=True)
-    qform, q_code = header.get_qform(coded=True)
+    try:
+        qform, q_code = header.get_qform(coded=True)
+    except ValueError:
+        return (
+            (f"{where}: the qform of {Path(image.get_filename()).name} is no rotation; the sform was followed",)
+            if s_code
+            else ()
+        )
     if not s_code and not q_code:
         return (
             f"{where}: the header of {Path(image.get_filename()).name} does not say where its voxels are (sform_code "

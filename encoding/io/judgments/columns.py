@@ -13,7 +13,8 @@ UNSURE = 0.02  # by how much probabilities may miss 1: they are often written wi
 # Orders in which columns of probabilities may stand; that of the slots comes first.
 ORDERS = np.array([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
 CERTAIN = 20.0  # log likelihood by which another order must fit better: 1 in 10^8 by chance, whatever the choices
-LEAST = 1e-12  # probability that stands for 0
+LEAST = 0.005  # stands for 0 where probabilities have two digits
+ROUNDED = 0.02  # share of choices whose probability, rounded to two digits, may be 0
 
 
 def constant(value: object, dtype: type, n: int) -> np.ndarray:
@@ -39,6 +40,8 @@ def settled(
         if name not in table.column_names:
             return constant(default, np.int32 if whole else np.float32, n)
         values = number_column(table, name, path)
+        if name == "repeat":
+            values = np.where(np.isnan(values), default, values)  # not said: it is the first
         with np.errstate(invalid="ignore"):
             bad = ~np.isfinite(values) | (values < 0) | (whole & ((values % 1 != 0) | (values > 1e9)))
         if bad.any():
@@ -62,6 +65,8 @@ def require_same_odd(
     if "odd" not in table.column_names:
         return
     codes, names = factorised(table["odd"])
+    if not set(map(str.strip, names)) & set().union(*(known for _, known in items)):
+        return  # none is the name of an item: numbers of slots, say
     odd = np.char.strip(np.asarray(names, dtype=str))[codes]
     chosen = np.full(len(choice), "", dtype=object)
     for slot, (item, known) in enumerate(items):
@@ -138,7 +143,7 @@ def require_likely(probabilities: np.ndarray, choice: np.ndarray, path: Path) ->
         return
     rows, slots = probabilities[chosen], choice[chosen].astype(np.int64)
     own = rows[np.arange(len(rows)), slots]
-    if (own <= 0).any():
+    if np.mean(own <= 0) > ROUNDED:
         row = int(chosen[np.flatnonzero(own <= 0)[0]])
         raise DataError(
             f"{path}: row {row + 1} chose slot {choice[row]}, whose probability is 0 ({probabilities[row].tolist()}; "

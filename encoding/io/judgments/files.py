@@ -105,13 +105,14 @@ def _of_text(
 ) -> Judgments:
     if path.suffix != ".npy":
         table = _with_header(path)
-        rated = [] if table is None else [name for name in RATING_NAMES if name in table.columns]
+        chosen = table is not None and bool(set(CHOICE_NAMES) & set(table.columns))
+        rated = [] if table is None or chosen else [name for name in RATING_NAMES if name in table.columns]
         if rated:
             raise DataError(
                 f"{path}: column {rated[0]!r} looks like ratings of similarity, but only choices are read: the odd "
                 f"one of three stimuli, or which of two goes with a third."
             )
-        if table is not None and (set(CHOICE_NAMES) & set(table.columns)):
+        if table is not None and chosen:
             return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
     rows = read_numbers(path)
     rows = rows if odd == "last" else np.ascontiguousarray(rows[:, [1, 2, 0]])
@@ -257,6 +258,8 @@ def _of_table(
     n = len(table)
     who = constant("", str, n) if annotators is None else table[annotators].to_numpy(str)
     known = [name for name in SCHEMA.names[5:12] if name in table.columns]
+    if "outcome" in known and not set(table["outcome"].astype(str)) & set(OUTCOMES):
+        known.remove("outcome")  # a column of something else, such as right and wrong
     more = pa.table({name: _cells(table[name], name) for name in known} | {"row": np.arange(n)})
     return Judgments(
         names, items, choice, read_probabilities(more, choice, path),
