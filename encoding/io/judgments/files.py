@@ -209,6 +209,8 @@ def _separated(path: Path, separator: str) -> pd.DataFrame:
         content = path.read_text(encoding="utf-8-sig").rstrip()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read as a table ({error}). Save it as UTF-8 text.") from error
+    if "\0" in content:
+        raise DataError(f"{path}: cannot be read as a table (it holds zero bytes; save it as UTF-8 text).")
     lines = [line.split() if separator != ";" else line.split(separator) for line in content.split("\n")]
     rows = [[_without_marks(cell.strip()) for cell in line] for line in lines]
     header = rows[0]
