@@ -188,7 +188,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
         content = [json.loads(text)]
     except ValueError as whole:
         try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+            content = [json.loads(line) for line in text.split("\n") if line.strip()]
         except ValueError:
             raise DataError(f"{path}: not valid JSON ({whole}).") from whole
     found: list[dict[str, Any]] = []

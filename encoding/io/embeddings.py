@@ -140,7 +140,7 @@ def _list_of(text: str) -> list[str]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError:
-        found = text.splitlines()
+        found = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     return [str(name) for name in found] if isinstance(found, list) else [text]
 
 

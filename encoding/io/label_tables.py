@@ -12,6 +12,7 @@ from .region_tables import read_rows
 
 Row = dict[str, str]
 # Names that label files give to what is no region.
+LINE = re.compile(r"\r\n|\r|\n")  # str.splitlines would also divide at characters that a name may hold
 NO_REGION = re.compile(
     r"(background.*|\?\?\?|unknown|unclassified|clear[ _]label|.*medial[ _]?wall.*|ctx-[lr]h-unknown|undetermined)",
     re.I,
@@ -82,7 +83,7 @@ def _fsl(path: Path, text: str) -> list[Row]:
 
 def _csv(path: Path, text: str) -> list[Row]:
     """Read a CSV, with commas or semicolons, whose columns have any of the usual names."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in LINE.split(text) if line.strip()]
     delimiter = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
     header, *cells = _cells(path, lines, delimiter)
     named = {name.lower(): name for name in header}
@@ -122,7 +123,7 @@ def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 def _lines(path: Path, text: str) -> list[Row]:
     """Read lines of text by the one pattern that fits all of them."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "//"))]
+    lines = [line for line in LINE.split(text) if line.strip() and not line.lstrip().startswith(("#", "//"))]
     for pattern, order in ((ITKSNAP, (1, 5, 2, 3, 4)), (FREESURFER, (1, 2, 3, 4, 5))):
         found = [pattern.fullmatch(line) for line in lines]
         if lines and all(found):

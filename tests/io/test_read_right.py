@@ -13,6 +13,7 @@ from factories import write_study
 from encoding.core import ConfigError, DataError
 from encoding.embedding import FeatureTable, embed
 from encoding.io.atomic import write_tsv
+from encoding.io.bids.confounds import read_confounds
 from encoding.io.bids.index import PybidsIndex
 from encoding.io.bids.sidecars import read_json
 from encoding.io.clips import read_clip
@@ -20,6 +21,7 @@ from encoding.io.fetched import is_unfetched, require_fetched
 from encoding.io.images.surfaces import _volumes_first
 from encoding.io.images.volumes import told_forms
 from encoding.io.judgments.files import read_judgments
+from encoding.io.label_tables import read_label_rows
 from encoding.io.luminance import read_luminance
 from encoding.io.tables import read_table, require_no_row_numbers
 from encoding.loading import Loader, load_responses, require_files
@@ -496,3 +498,16 @@ def test_a_qform_that_is_no_rotation_is_told():
     image.set_filename("x.nii")
     (told,) = told_forms(image, "run-01")
     assert "is no rotation; the sform was followed" in told
+
+
+def test_a_line_ends_where_editors_end_it(tmp_path):
+    path = tmp_path / "labels.tsv"
+    path.write_text("index\tname\n1\tV\u20281\n2\tV\x0b2\n", encoding="utf-8")
+    assert [row["name"] for row in read_label_rows(path)] == ["V\u20281", "V\x0b2"]
+
+
+def test_confounds_without_rows_are_refused(tmp_path):
+    path = tmp_path / "sub-01_desc-confounds_timeseries.tsv"
+    path.write_text("\t".join(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz") + "\n")
+    with pytest.raises(DataError, match="has a header, but no rows|confounds_timeseries"):
+        read_confounds(path, ["motion"], {"motion": "basic"})

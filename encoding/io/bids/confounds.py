@@ -48,6 +48,8 @@ def read_confounds(
         if sample_mask is not None:
             kept[:] = False
             kept[sample_mask] = True
+        if not len(raw):
+            raise DataError(f"{path}: has a header, but no rows; one for each volume was needed.")
         _require_first(raw, [str(name) for name in frame.columns], path)
         slow = [name for name in frame.columns if name in cosines]
         other = [name for name in frame.columns if name not in cosines]
