@@ -509,5 +509,5 @@ def test_a_line_ends_where_editors_end_it(tmp_path):
 def test_confounds_without_rows_are_refused(tmp_path):
     path = tmp_path / "sub-01_desc-confounds_timeseries.tsv"
     path.write_text("\t".join(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz") + "\n")
-    with pytest.raises(DataError, match="has a header, but no rows|confounds_timeseries"):
+    with pytest.raises(DataError, match="no rows"):
         read_confounds(path, ["motion"], {"motion": "basic"})
