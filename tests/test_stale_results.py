@@ -131,8 +131,9 @@ def test_tables_are_looked_up_again(tmp_path, monkeypatch, field):
     for name in ("table.tsv", "other.tsv"):
         (tmp_path / name).write_text(name)
     value, expected = matrix.ANNOTATORS_AGAIN["table"][field]
-    more = {"column": {"odd": "named"}, "source": {}, "keys": {"source": "page"}}.get(field, {})
-    base = table("table.tsv", **({"source": "page"} if field == "keys" else {}))
+    paged = {"source": "page"} if field in ("keys", "first_item") else {}  # others have none
+    more = {"odd": "named"} if field == "column" else paged
+    base = table("table.tsv", **paged)
     changed = table(**{"file": "table.tsv"} | more | {field: value})
     contents = of_names(NAMES)
     assert outcome(base.open(contents, tmp_path).identity() == changed.open(contents, tmp_path).identity()) == expected
