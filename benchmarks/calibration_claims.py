@@ -39,7 +39,7 @@ CALLED = ("ahead", "behind", "above 0", "below 0", "best")
 
 
 def kinds_of(kinds: tuple[tuple[float, ...], ...]) -> np.ndarray:
-    """Give regions their shares in turn, shape (n_regions, 3)."""
+    """Assign shares to regions in turn, shape (n_regions, 3)."""
     return np.array([kinds[number % len(kinds)] for number in range(N_REGIONS)])
 
 

@@ -72,7 +72,7 @@ class Brain:
         return masks
 
     def _placed(self, voxels):
-        """Put the highest voxels of the third slice behind the first, and the lowest of the fifth before the last."""
+        """Move the highest voxels of the third slice behind the first, and the lowest of the fifth before the last."""
         n = -(-len(voxels) // len(IN_PLACE))
         slices = self.ijk[voxels, 1]
         high, low = voxels[slices == 2][-n:], voxels[slices == 4][: 2 * n]
@@ -200,7 +200,7 @@ def rename(path, changes):
 
 
 def replace(path, name, make):
-    """Put what a function makes of an array in its place."""
+    """Replace an array by what a function makes of it."""
     with h5py.File(path, "r+") as file:
         made = make(file[name][()])
         del file[name]

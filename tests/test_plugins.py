@@ -35,7 +35,7 @@ REGISTRIES = {
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Put the package of examples/plugins on the path as pip would install it, and forget it afterwards."""
+    """Add the package of examples/plugins to the path as pip would install it, and forget it afterwards."""
     info = tmp_path / "site" / "encoding_plugins-0.1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: encoding-plugins\nVersion: 0.1.0\n")

@@ -110,7 +110,7 @@ class Room:
             self.taken += size
 
     def leave(self, size: int) -> None:
-        """Give so many bytes back."""
+        """Release so many bytes."""
         self.taken -= size
         while self._waiting and (not self.taken or self.taken + self._waiting[0][0] <= self.most):
             next_size, ticket = self._waiting.popleft()

@@ -328,7 +328,7 @@ class _Work:
         partial.finish()
 
     def _rates(self, targets: Mapping[str, np.ndarray], compared: Sequence[int]) -> np.ndarray:
-        """Take the false discovery rate of the naming rule over the targets with a space above chance."""
+        """Compute the false discovery rate of the naming rule over the targets with a space above chance."""
         p, level = targets["winner_p"], self.settings.p_level
         if "p_fwe" in targets:
             p = np.where((targets["p_fwe"][list(compared)] <= level).any(0), p, np.nan)

@@ -176,18 +176,7 @@ class JudgmentTable(FeatureSource):
             raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
 
     def inputs_key(self, context: SourceContext) -> str:
-        """Identify judgments and settings.
-
-        Parameters
-        ----------
-        context : SourceContext
-            Folders and other feature spaces.
-
-        Returns
-        -------
-        str
-            Equal if the space would be the same.
-        """
+        """Identify judgments and settings."""
         return _provenance(self, context.base, context.spaces).key
 
     def make_space(self, context: SourceContext) -> FeatureSpace:

@@ -76,20 +76,8 @@ class MotionEnergy(FeatureSource):
         clips_of(self, base)
 
     def inputs_key(self, context: SourceContext) -> str:
-        """Identify clips and settings; names of folders do not count.
-
-        Parameters
-        ----------
-        context : SourceContext
-            Folders and other feature spaces.
-
-        Returns
-        -------
-        str
-            Equal if the space would be the same.
-        """
-        clips = clips_of(self, context.base)
-        return digest([STEP, _measured(self), list(clips), [fingerprint(path) for path in clips.values()]])
+        """Identify clips and settings; names of folders do not count."""
+        return clips_key(self, context.base, STEP, _measured(self))
 
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Measure all clips, or load what was measured."""
@@ -161,6 +149,12 @@ def _measured(source: MotionEnergy) -> dict[str, Any]:
     return {
         name: value for name, value in dataclasses.asdict(source).items() if name not in ("name", "videos", "pattern")
     }
+
+
+def clips_key(source: Any, base: str | Path, *settings: Any) -> str:
+    """Identify the clips of a source, and how they are measured; names of folders do not count."""
+    clips = clips_of(source, base)
+    return digest([*settings, list(clips), [fingerprint(path) for path in clips.values()]])
 
 
 def clips_of(source: Any, base: str | Path) -> dict[str, Path]:

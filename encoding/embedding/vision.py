@@ -12,7 +12,7 @@ from ..core.settings import Text, settings
 from ..io.atomic import atomic_file
 from ..io.locks import locked
 from ..io.luminance import read_luminance
-from .motion import clips_of
+from .motion import clips_key, clips_of
 from .sources import FeatureSource, SourceContext
 
 STEP = "vision/1"
@@ -49,20 +49,8 @@ class LowLevelVision(FeatureSource):
         clips_of(self, base)
 
     def inputs_key(self, context: SourceContext) -> str:
-        """Identify the clips.
-
-        Parameters
-        ----------
-        context : SourceContext
-            Folders and other feature spaces.
-
-        Returns
-        -------
-        str
-            Equal if the space would be the same.
-        """
-        clips = clips_of(self, context.base)
-        return digest([STEP, list(clips), [fingerprint(path) for path in clips.values()]])
+        """Identify the clips."""
+        return clips_key(self, context.base, STEP)
 
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Measure all clips, or load what was measured."""

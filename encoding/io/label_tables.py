@@ -101,7 +101,7 @@ def _csv(path: Path, text: str) -> list[Row]:
 
 
 def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    """Take lines apart; a lone quotation mark must not join them, and each needs as many cells as the header."""
+    """Divide lines into cells; a lone quotation mark must not join them, and each needs as many cells as the header."""
     rows: list[list[str]] = []
     for number, line in enumerate(lines or [""], start=1):
         try:

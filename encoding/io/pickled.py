@@ -123,7 +123,7 @@ class _Machine:
         return left
 
     def since_mark(self) -> list[Any]:
-        """Take what lies above the last mark."""
+        """Remove and return what lies above the last mark."""
         start = self.marks.pop()
         taken = self.stack[start:]
         del self.stack[start:]

@@ -66,8 +66,8 @@ class Maps:
     dpi: Annotated[int, Interval(ge=50, le=1200), Unit("dots per inch")] = 200
     """Resolution of PNG figures, in dots per inch."""
     as_released: bool = False
-    """Take the groups of areas of Horikawa et al. (2020) as in their released file, in which ACC and Insula are
-    exchanged, in place of the corrected ones."""
+    """Whether to use the groups of areas of Horikawa et al. (2020) as in their released file, in which ACC and Insula
+    are exchanged, in place of the corrected ones."""
 
 
 def choose_atlases(

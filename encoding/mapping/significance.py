@@ -186,7 +186,7 @@ def _left_out(tests: TargetTests) -> str:
 
 
 def why_no_winners(result: Result) -> str:
-    """Say why no map of the best space can be drawn, for tests that were made; "" where none were."""
+    """Explain why no map of the best space can be drawn although tests were made; "" where none were."""
     tests = result.tests
     if tests is None:
         return ""

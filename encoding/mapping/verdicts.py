@@ -178,7 +178,7 @@ def headline(verdicts: pd.DataFrame) -> str:
 
 
 def untested(verdicts: pd.DataFrame) -> str:
-    """Say that no spaces were compared, and why if that is known."""
+    """State that no spaces were compared, with the reason if it is known."""
     notes = [note for note in dict.fromkeys(verdicts["note"]) if note] if len(verdicts) else []
     return f"No spaces were compared: {'; '.join(notes)}." if notes else NOTHING_TESTED
 

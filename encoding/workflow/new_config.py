@@ -147,7 +147,7 @@ def _allowed(
     column: str,
     proposal: Proposal,
 ) -> tuple[str, ...]:
-    """Look for gaps in the numbers of runs, runs shorter than their events, and different repetition times."""
+    """Find gaps in the numbers of runs, runs shorter than their events, and different repetition times."""
     lines = []
     if skipped and set(missing) <= set(skipped):
         proposal.found.append(

@@ -24,7 +24,7 @@ def predict(name, y, bands, *, fold=None, subject="01", band_names=None):
 
 @pytest.fixture
 def make_predictions():
-    """Give the function that packs predictions."""
+    """Return the function that packs predictions."""
     return predict
 
 

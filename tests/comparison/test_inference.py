@@ -162,7 +162,7 @@ def test_order_of_blocks_is_of_no_matter_to_a_group(tests):
 
 def test_other_stimuli_are_told_apart(tests):
     def seen(*keys):
-        """Give the participants some stimuli each, in blocks that do not match."""
+        """Test participants who saw some stimuli each, in blocks that do not match."""
         facts = [{"blocks": [number], "stimulus_keys": list(own)} for number, own in enumerate(keys)]
         return group_claims([replace(one, facts={**one.facts, **f}) for one, f in zip(tests, facts, strict=True)])
 

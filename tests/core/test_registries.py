@@ -20,7 +20,7 @@ class Builtin:
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Put packages on the path that offer entry points, as pip would install them."""
+    """Add packages to the path that offer entry points, as pip would install them."""
     monkeypatch.syspath_prepend(str(tmp_path))
     installed = []
 

@@ -57,11 +57,11 @@ def build(runs=(24, 24, 24, 24), widths=None, n_targets=6, *, seed=0, clock="sti
 
 @pytest.fixture
 def make_study():
-    """Give the function that makes a study."""
+    """Return the function that makes a study."""
     return build
 
 
 @pytest.fixture
 def make_samples():
-    """Give the function that makes samples."""
+    """Return the function that makes samples."""
     return lay_out

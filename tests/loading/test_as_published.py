@@ -32,7 +32,7 @@ def responses_of(study, **settings):
 
 
 def renumber(study, name):
-    """Give the eight clips of every run other names in events.tsv."""
+    """Rename the eight clips of every run in events.tsv."""
     for path in study.root.rglob("*_events.tsv"):
         table = pd.read_csv(path, sep="\t", na_values="n/a")
         table["stim_id"] = [name(str(v)) if isinstance(v, str) else None for v in table["stim_id"]]

@@ -58,7 +58,7 @@ def summary_of_two(subject, targets, **changes):
 
 @pytest.fixture
 def make_result(tmp_path):
-    """Give a function that writes the result of a participant from its two maps."""
+    """Return a function that writes the result of a participant from its two maps."""
 
     def make(subject, ratings, mllm, targets=None, exclusions=(), **changes):
         notes = [dict(zip(("what", "n", "reason", "run"), (*note, ""), strict=False)) for note in exclusions]

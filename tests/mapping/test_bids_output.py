@@ -194,7 +194,7 @@ def derivative(tmp_path, make_result):
 
 @pytest.fixture
 def errors_of():
-    """Give a function that lists the errors that the BIDS validator finds in a dataset."""
+    """Return a function that lists the errors that the BIDS validator finds in a dataset."""
     beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     found = os.environ.get("BIDS_VALIDATOR") or shutil.which("bids-validator-deno", path=beside)
     if found is None:

@@ -20,7 +20,7 @@ def whole(pairs):
 
 
 def traces(models, pairs, X, device="cpu"):
-    """Give `TraceRsa` patterns of shape (lights, targets, rows)."""
+    """Pass `TraceRsa` patterns of shape (lights, targets, rows)."""
     engine = TraceRsa(models, pairs, device=device)
     padded = np.zeros((*X.shape[:2], len(engine.order)), dtype=np.float32)
     padded[..., engine.order >= 0] = X[..., engine.order[engine.order >= 0]]

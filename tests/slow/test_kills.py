@@ -250,7 +250,7 @@ def test_a_collection_that_is_killed_loses_no_answer(collection, record_property
     kept = []
 
     def begin_again(_):
-        """Look at what is there, and begin a collection anew."""
+        """Count the answers that are kept, and start a collection anew."""
         (answers,) = disturbed.rglob("answers.sqlite")
         with AnswerStore(answers, read_only=True) as store:
             kept.append(store.base.execute("SELECT count(*) FROM answers").fetchone()[0])
@@ -313,7 +313,7 @@ def test_eight_participants_at_once_learn_an_embedding_once(tmp_path):
 
 
 def _with(config, extra):
-    """Put a feature space behind those that a configuration has."""
+    """Append a feature space to those of a configuration."""
     text = config.read_text()
     at = text.index("[load]")
     return f"{text[:at]}{extra}lambdas = [0.002]\nseeds = [0]\n\n{text[at:]}"
