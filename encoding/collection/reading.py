@@ -18,7 +18,7 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 # Other ways to write the same: full-width letters, typographic quotation marks, and what cannot be seen.
-SAME = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+SAME: dict[int, int | str | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 SAME |= dict.fromkeys((0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)))
 SAME |= {
     ord(a): b
