@@ -54,7 +54,7 @@ class Drawn:
     key: Hashable | None = None
 
 
-def note_block(text: str, width: float, size: float = 7.5) -> Drawn:
+def note_block(text: str, width: float, size: float = 8.0) -> Drawn:
     """Lines of small text."""
     lines = text.count("\n") + 1
 
