@@ -113,9 +113,13 @@ def send_batches(opened: Opened, name: str = "") -> list[dict[str, Any]]:
 
     Examples
     --------
-    >>> from encoding.collection import send_batches
+    >>> import shutil
+    >>> from encoding.collection import send_batches, write_batches
+    >>> shutil.rmtree("captioned")  # as if nothing had been asked
+    >>> fresh, _ = plan_collection(captioned.collection)
+    >>> files = write_batches(fresh)
     >>> try:
-    ...     send_batches(captioned, "a-model")  # no server listens at the address of this annotator
+    ...     send_batches(fresh, "a-model")  # no server listens at the address of this annotator
     ... except encoding.EncodingError as error:
     ...     print(error)
     http://127.0.0.1:9/v1/files: ClientConnectorError: Cannot connect to host 127.0.0.1:9 ...
