@@ -40,8 +40,8 @@ class Design:
     Examples
     --------
     >>> from encoding.collection import Design, make_plan
-    >>> plan = make_plan(Design(n_triplets=100, test=0.1, repeated=5, repeats=4), [f"clip{k}" for k in range(20)], seed=0)
-    >>> plan  # 100 triplets, of which 5 are asked three times more
+    >>> design = Design(n_triplets=100, test=0.1, repeated=5, repeats=4)
+    >>> make_plan(design, [f"clip{k}" for k in range(20)], seed=0)  # 100 triplets, of which 5 are asked three times more
     Plan(115 trials about 20 stimuli)
     """
 

@@ -350,7 +350,8 @@ def judge_agreement(judgments: Judgments) -> pd.DataFrame:
     --------
     >>> from dataclasses import replace
     >>> from encoding.collection import judge_agreement
-    >>> two = replace(judgments, annotator=np.where(judgments.repeat == 0, "first", "second"))  # answers to ten triplets again
+    >>> who = np.where(judgments.repeat == 0, "first", "second")  # ten triplets were answered again
+    >>> two = replace(judgments, annotator=who)
     >>> judge_agreement(two)[["a", "b", "triplets", "agreement"]]
            a       b  triplets  agreement
     0  first  second        10        1.0

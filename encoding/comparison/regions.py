@@ -144,8 +144,12 @@ def score_regions(
     Examples
     --------
     >>> from encoding.comparison import score_regions
-    >>> score_regions(result.scores["r"], None, np.ones(1092, dtype=int)).columns.tolist()
-    ['subject', 'atlas', 'level', 'set', 'region', 'hemi', 'model', 'feature', 'metric', 'value', 'median', 'n_targets', 'n_usable']
+    >>> table = score_regions(result.scores["r"], None, np.ones(1092, dtype=int))
+    >>> table[["region", "model", "n_usable"]]
+            region     model  n_usable
+    0  all targets      mllm      1092
+    1  all targets  category      1092
+    2  all targets     joint      1092
     """
     _check_labels(scores, atlas, labels)
     rows = []

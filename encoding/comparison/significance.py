@@ -88,7 +88,7 @@ def check_independence(
     ...     check_independence(loaded.responses, loaded.spaces, fold.train, fold.test)
     ... except encoding.EncodingError as error:
     ...     print(error)
-    [compare] significance = "noise" takes held-out samples as independent, but neighbours correlate: features 'category' with -0.19, responses of sub-01 with -0.57 on average: the variance of r is 1.3 times what is assumed. Set [compare] significance = "none"; spaces are tested by exchanging whole runs in any case.
+    [compare] significance = "noise" takes held-out samples as independent, but neighbours correlate: ...
     """
     samples = responses.samples[test]
     shared = np.isin(samples.stimulus, responses.samples.stimulus[train])

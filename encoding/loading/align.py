@@ -169,7 +169,8 @@ def unused_stimuli(space: FeatureSpace, responses: Responses) -> tuple[Exclusion
     >>> import encoding
     >>> from encoding.loading import unused_stimuli
     >>> shown = loaded.responses.samples.stimulus[:1].tolist()
-    >>> space = encoding.FeatureSpace("x", [[1.0], [2.0]], encoding.Samples.of_stimuli([*shown, "never_shown"]), ("joy",))
+    >>> names = encoding.Samples.of_stimuli([*shown, "never_shown"])
+    >>> space = encoding.FeatureSpace("x", [[1.0], [2.0]], names, ("joy",))
     >>> unused_stimuli(space, loaded.responses)[0].reason
     "feature space 'x': never shown to sub-01 (never_shown)"
     """
