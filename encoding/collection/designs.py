@@ -41,7 +41,7 @@ class Design:
     --------
     >>> from encoding.collection import Design, make_plan
     >>> design = Design(n_triplets=100, test=0.1, repeated=5, repeats=4)
-    >>> make_plan(design, [f"clip{k}" for k in range(20)], seed=0)  # 100 triplets, of which 5 are asked three times more
+    >>> make_plan(design, [f"clip{k}" for k in range(20)], seed=0)  # 100 triplets, 5 of them three more times
     Plan(115 trials about 20 stimuli)
     """
 
