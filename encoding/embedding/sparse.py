@@ -135,7 +135,6 @@ class SparseEmbedding(BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from encoding.embedding import SparseEmbedding, simulate_judgments
     >>> rng = np.random.default_rng(0)
     >>> X = rng.gamma(2, 0.7, (30, 2)) * (rng.random((30, 2)) < 0.5)
