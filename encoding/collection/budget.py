@@ -130,8 +130,11 @@ class Meter:
     def end(self, answers: list[Answer], n_trials: int) -> None:
         """Release the reservation and add what the answers took."""
         self._under_way -= n_trials
+        total, budget = self._tokens, self.budget
         for answer in answers:
-            taken = (answer.tokens_in, answer.tokens_cached, answer.tokens_out)
-            self._tokens = [a + b for a, b in zip(self._tokens, taken, strict=True)]
+            total[0] += answer.tokens_in
+            total[1] += answer.tokens_cached
+            total[2] += answer.tokens_out
             self._most_tokens = max(self._most_tokens, answer.tokens_in + answer.tokens_out)
-            self._most_money = max(self._most_money, self.budget.cost(answer.tokens_in, 0, answer.tokens_out))
+            if budget.money:
+                self._most_money = max(self._most_money, budget.cost(answer.tokens_in, 0, answer.tokens_out))
