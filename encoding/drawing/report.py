@@ -307,8 +307,8 @@ def _prepare(block: Block) -> dict:
         return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, inches / COLUMN)}
     if isinstance(block, Chart):
         wide = float(WIDE.search(block.svg)[1])  # type: ignore[index]
-        size = "third" if wide <= 1.1 * THIRD else "half" if wide <= 1.1 * HALF else "whole"
-        return {"kind": "chart", "block": block, "svg": Markup(block.svg), "size": size}
+        part = "third" if wide <= 1.1 * THIRD else "half" if wide <= 1.1 * HALF else "whole"
+        return {"kind": "chart", "block": block, "svg": Markup(block.svg), "part": part}
     if isinstance(block, DataTable):
         return {"kind": "table", "block": block, **_lay_out(block)}
     if isinstance(block, Text):
