@@ -20,8 +20,8 @@ class Budget:
     Examples
     --------
     >>> from encoding.collection import Budget
-    >>> Budget(requests=10_000, money=5.0, price_in=0.1, price_out=0.4).currency
-    'USD'
+    >>> Budget(money=5.0, price_in=0.1, price_out=0.4).cost(2_000_000, 0, 1_000_000)  # 2 M tokens in, 1 M out
+    0.6
     """
 
     requests: Annotated[int, Interval(ge=0, le=10**12)] = 0
