@@ -23,7 +23,7 @@ TEXTS = ("caption", "description", "text")
 
 @settings("[stimuli]")
 class Stimuli:
-    """Which stimuli there are, and what of them is shown.
+    """The stimuli, and what annotators are shown of them.
 
     Examples
     --------

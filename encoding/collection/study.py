@@ -49,7 +49,7 @@ STORE = "answers.sqlite"
 
 @settings("[collect]")
 class Collecting:
-    """Where judgments are kept, and in which order trials are asked.
+    """Where judgments are stored, and in which order trials are asked.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Collecting:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything that the configuration of a collection says.
+    """All settings of a collection.
 
     Attributes
     ----------
@@ -261,7 +261,7 @@ class Opened:
 def plan_collection(
     collection: Collection, *, watch: Callable[[int], None] | None = None
 ) -> tuple[Opened, dict[str, Any]]:
-    """Write the plan, and the frames if there are any.
+    """Write the plan, and the frames if clips are shown as frames.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def parse_size(text: str, where: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Where and within what memory to compute; changes no result beyond rounding.
+    """Device, memory and threads of a computation; they change no result beyond rounding.
 
     Attributes
     ----------

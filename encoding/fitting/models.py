@@ -33,7 +33,7 @@ Penalties = Annotated[tuple[Penalty, ...], Rule("a list of numbers above 0", boo
 
 @settings("[[fit]]")
 class Ridge:
-    """Ridge regression on one feature space (or several, side by side as one).
+    """Ridge regression on one feature space, or on several concatenated ones.
 
     One penalty per target, or one for all targets, chosen by inner cross-validation.
 
@@ -227,7 +227,7 @@ class BandedRidge:
 
 
 class EncodingModel(Protocol):
-    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
+    """Protocol of models; they are dataclasses, whose fields are part of the key of a result.
 
     Examples
     --------

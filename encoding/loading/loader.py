@@ -340,7 +340,7 @@ class Betas(Loader):
 
 @settings("[load]")
 class Blocks(Loader):
-    """Block means in the HDF5 files of BrainDecoderToolbox2 and bdpy, which tell what was shown.
+    """Block means in HDF5 files of BrainDecoderToolbox2 and bdpy, which also name the stimuli.
 
     Examples
     --------

@@ -73,7 +73,7 @@ class Maps:
 def choose_atlases(
     wanted: Sequence[str], targets: Targets, dseg: Sequence[Path], base: Path
 ) -> list[tuple[str, Path | str]]:
-    """Turn the names of the configuration into names and files of atlases.
+    """Resolve the atlases that the configuration names.
 
     Parameters
     ----------
