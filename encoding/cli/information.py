@@ -174,7 +174,7 @@ def _init(options: argparse.Namespace) -> int:
         print(f"needed  {line}")
     if proposal.missing:
         raise DataError(
-            f"{options.bids_dir}: no configuration was written; {len(proposal.missing)} things are missing."
+            f"{options.bids_dir}: no configuration was written; see what is needed above."
         )
     parse_config(proposal.text)
     with atomic_file(output) as temporary:
