@@ -2,8 +2,8 @@
 Betas of single trials
 ======================
 
-Use one estimate per trial, from GLMsingle or any other program, instead of time series. No BIDS folders are needed, only
-a file of estimates, a table of trials, and a table of features.
+Use one estimate per trial, from GLMsingle or any other program, instead of time series. No BIDS folders are needed,
+only a file of estimates, a table of trials, and a table of features.
 """
 
 # %%
@@ -35,8 +35,8 @@ betas = np.hstack([ratings[shown] @ rng.standard_normal((6, 25)), vision[shown] 
 np.save(folder / "01_betas.npy", betas + 4.0 * rng.standard_normal(betas.shape))
 
 # %%
-# ``estimated_within`` states which data each beta was estimated from. If denoising or shrinkage was chosen over all runs,
-# held-out runs leak into training, and the report contains a warning.
+# ``estimated_within`` states which data each beta was estimated from. If denoising or shrinkage was chosen over all
+# runs, held-out runs leak into training, and the report contains a warning.
 
 study = parse_config(
     """

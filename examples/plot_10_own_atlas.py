@@ -24,8 +24,8 @@ from encoding.io.atlases.settings import AtlasFile
 main(["atlases", "show", "Tian2020-S1"])
 
 # %%
-# Load a label image and its table, here with three regions in a volume of 4 mm. Labels that are not in the table, a table
-# without names, or a missing reference space would be refused.
+# Load a label image and its table, here with three regions in a volume of 4 mm. Labels that are not in the table, a
+# table without names, or a missing reference space would be refused.
 
 folder = Path(tempfile.mkdtemp(prefix="atlas-"))
 affine = np.diag([4.0, 4.0, 4.0, 1.0])

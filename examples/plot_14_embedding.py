@@ -47,8 +47,8 @@ columns = ["name", "n_dims", "accuracy", "accuracy_low", "accuracy_high", "cross
 print(evaluate({"learned": model.embedding_, "truth": truth}, test)[columns].round(3).to_string(index=False))
 
 # %%
-# ``encoding embed`` does this for several seeds and for resampled judgments, marks the reliable dimensions, and writes a
-# page with all results. Its portraits can also be drawn alone; here are six stimuli as roses, with a petal for each
+# ``encoding embed`` does this for several seeds and for resampled judgments, marks the reliable dimensions, and writes
+# a page with all results. Its portraits can also be drawn alone; here are six stimuli as roses, with a petal for each
 # dimension.
 
 from encoding.drawing.portraits import draw_roses  # noqa: E402

@@ -4,7 +4,8 @@ Judgments without a model
 
 Go from a plan of triplets to a quality report and to the files that embeddings are fitted to, within seconds. Forty
 imaginary videos have ratings on eight emotions. One judge follows the ratings and makes mistakes, one also prefers the
-first slot, and a few people have answered some triplets. For a language model, only the ``[[annotator]]`` table differs.
+first slot, and a few people have answered some triplets. For a language model, only the ``[[annotator]]`` table
+differs.
 """
 
 import sys
