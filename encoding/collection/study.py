@@ -61,8 +61,8 @@ class Collecting:
     folder: Text = "judgments"
     """Folder of the plan, the answers and all results, relative to the configuration."""
     window: Count = 100_000
-    """Trials within which those that show the same stimulus first are grouped; larger windows save more tokens, with
-    smaller ones whatever has been collected at any time is more like the whole."""
+    """Number of trials within which those that show the same stimulus first are grouped. Larger windows save more
+    tokens; with smaller ones, an interrupted collection is more representative of the whole plan."""
     human: str = ""
     """Parquet file of judgments by people, with which the quality report compares."""
     stop_after: CountOrZero = 50
