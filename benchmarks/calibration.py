@@ -216,10 +216,12 @@ def residual_band(rng: np.random.Generator, design: Design, correlation: float) 
     return {"p <= .05": float((null.p <= 0.05).mean())}
 
 
-def beside_wide(rng: np.random.Generator, design: Design, shared: str, part: float, adds: float) -> dict[str, float]:
+def beside_wide(
+    rng: np.random.Generator, design: Design, shared: str, part: float, adds: float, share: float = 0.25
+) -> dict[str, float]:
     """Test what a narrow band adds (a share `adds` of the variance) to a wide one of which it holds a `part`.
 
-    Responses follow the wide band. What the narrow one has of it are other mixtures of its features, of all alike
+    A `share` of the responses follows the wide band. What the narrow one has of it are other mixtures of its features, of all alike
     ("diffuse"), or of its leading directions ("leading"), or just those that the responses follow ("the same ...").
     """
     p, wide = 10, 400
@@ -233,8 +235,9 @@ def beside_wide(rng: np.random.Generator, design: Design, shared: str, part: flo
     of_wide /= of_wide.std(0)
     A = np.sqrt(part) * of_wide + np.sqrt(1 - part) * own
     followed = of_wide if "same" in shared else W @ leading
-    Y = signal(rng, followed, 0.25, N_TARGETS) + signal(rng, own, adds, N_TARGETS)
-    Y += np.sqrt(0.75 - adds) * noise_of(rng, design)
+    followed = followed / followed.std(0)
+    Y = signal(rng, followed, share, N_TARGETS) + signal(rng, own, adds, N_TARGETS)
+    Y += np.sqrt(1 - share - adds) * noise_of(rng, design)
     scheme = permutation.exchange_units(
         [[np.flatnonzero(design.run == number)] for number in range(len(design.runs))], int(rng.integers(1 << 30))
     )
@@ -487,19 +490,20 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901, PLR0912 - a 
     for correlation in (0.0, 0.9):
         what, design = f"correlation {correlation}, 12 x 18", Design(TWELVE, 0.3, 0.5)
         add("residual band", what, 200, residual_band, design=design, correlation=correlation)
-    for shared, part, adds in (
-        ("nothing", 0.0, 0.0),
-        ("leading", 0.5, 0.0),
-        ("leading", 0.9, 0.0),
-        ("diffuse", 0.5, 0.0),
-        ("diffuse", 0.9, 0.0),
-        ("the same leading", 0.5, 0.0),
-        ("the same diffuse", 0.5, 0.0),
-        ("leading", 0.5, 0.05),
-        ("diffuse", 0.5, 0.05),
+    for shared, part, adds, share in (
+        ("nothing", 0.0, 0.0, 0.25),
+        ("leading", 0.5, 0.0, 0.25),
+        ("leading", 0.9, 0.0, 0.25),
+        ("diffuse", 0.5, 0.0, 0.25),
+        ("diffuse", 0.9, 0.0, 0.25),
+        ("the same leading", 0.5, 0.0, 0.25),
+        ("the same diffuse", 0.5, 0.0, 0.25),
+        ("leading", 0.9, 0.0, 0.75),
+        ("leading", 0.5, 0.05, 0.25),
+        ("diffuse", 0.5, 0.05, 0.25),
     ):
-        what = f"{shared}, {part:.0%} of the band, adds {adds:g}, 400 features, 12 x 18"
-        how = {"shared": shared, "part": part, "adds": adds}
+        what = f"{shared}, {part:.0%} of the band, R2 {share:g}, adds {adds:g}, 400 features, 12 x 18"
+        how = {"shared": shared, "part": part, "adds": adds, "share": share}
         add("narrow band beside a wide one", what, 200, beside_wide, design=Design(TWELVE, 0.3, 0.5), **how)
     add("real rest", "8 x 81 volumes, random features, 1,000 vertices", 200, rest)
     for table, name, n, question, parameters in calibration_claims.cells():
