@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from factories import AFFINE, write_study
 
+from encoding.config import parse_config
 from encoding.core import AlignmentError, ConfigError, DataError
 from encoding.io.atlases.catalogue import load_atlas
 from encoding.io.bids.index import PybidsIndex
 from encoding.loading import Scans, find_runs, load_responses
+from encoding.pipeline import Job, Places
+from encoding.workflow.checks import check_dataset, expected_footprint
+from encoding.workflow.new_config import propose_config
 
 SPACE = "MNI152NLin2009cAsym"
 SHAPE = (6, 5, 4)
@@ -301,3 +305,31 @@ def test_surfaces_and_volumes_of_other_numbering_are_one_run(changed):
     runs, _ = find_runs(Scans(**BOTH), PybidsIndex(changed.root), "01")
     assert "run-01" in runs[0].volume.bold[0].name
     assert "run-1_" in runs[0].bold[0].name
+
+
+def test_the_command_init_proposes_both_and_check_finds_what_is_wrong(changed):
+    proposal = propose_config(changed.root)
+    line = next(line for line in proposal.text.splitlines() if "volume_space" in line)
+    assert line.startswith(f'# volume_space = "{SPACE}"')
+    assert any("a line of [load] that is commented out adds their subcortical voxels" in one for one in proposal.found)
+    assert "subcortex =" not in proposal.text
+    text = proposal.text.replace(line, line.removeprefix("# "))
+    study, places = parse_config(text), Places(changed.root, changed.root.parent / "out", changed.root.parent / "work")
+    assert study.load.volume_space == SPACE
+    assert check_dataset(study, places, ["01"]).failed == {}
+    job = Job(study, places, "01", "cpu")
+    footprint = expected_footprint(job)
+    assert footprint is not None
+    assert footprint.responses == expected_footprint(job).responses
+    bold = changed.find("*run-2*desc-preproc_bold.nii.gz")
+    image = nib.load(bold)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[..., :-2].copy(), image.affine, image.header), bold)
+    failed = check_dataset(study, places, ["01"]).failed["01"]
+    assert "preproc_bold.nii.gz has 58 volumes, but" in failed
+    assert "desc-confounds_timeseries.tsv, one row per volume, has 60" in failed
+    for path in changed.derivatives.rglob("*aseg_dseg*"):
+        path.unlink()
+    assert '# subcortex = "Tian2020-S1"' in propose_config(changed.root).text
+    for path in list(changed.derivatives.rglob(f"*run-3*space-{SPACE}*bold*")):
+        path.unlink()
+    assert "volume_space" not in propose_config(changed.root).text

@@ -258,7 +258,7 @@ def _roi_set(atlas: Atlas, roi: Roi) -> RoiSet:
     return RoiSet(roi.set, roi.roi, regions, roi.source, roi.confidence)
 
 
-def _region(  # noqa: PLR0913 - what is said of a region, and where it may lie
+def _region(
     group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: str, labels: Sequence[np.ndarray] = ()
 ) -> Region:
     """Find the targets of a mask or sphere; a sphere of an atlas of voxels holds no vertices, nor the other way round.
