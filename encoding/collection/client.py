@@ -36,6 +36,7 @@ FIRST_WAIT, MOST_WAIT = 0.5, 30.0  # s
 MOST_BYTES = 16 << 20  # of a body, once it is unpacked
 EXCERPT = 300  # characters of a body that are kept
 AT_ONCE = 1 << 20  # bytes of a request that are given to the socket in one piece
+ONCE = ((b'"choices"', 1), (b'"message"', 1), (b'"content"', 2), (b'"usage"', 1))  # a completion has no more of them
 # How servers say that they decline for what a request holds, that there is no money left, that a key is wrong.
 POLICY = re.compile(
     r"content[_ ]?(filter|policy|management|moderation)|moderat|flagged|safety|usage polic|violat\w* .{0,40}polic"
@@ -244,7 +245,11 @@ class Client:
         if status != 200:
             self._raise(status, headers, text, attempt)
         try:
-            content = json.loads(text)
+            # Twice the same name would silently mean the last; looked for only where it can be.
+            twice = any(text.count(name) > most for name, most in ONCE)
+            content = json.loads(text, object_pairs_hook=_distinct if twice else None)
+        except _Twice as error:
+            raise Failed(f"the reply names {error} twice: {self._excerpt(text)}", attempt, status=status) from None
         except (ValueError, RecursionError):
             raise _Passing(f"the reply is not JSON: {self._excerpt(text)}") from None
         if not isinstance(content, dict):
@@ -291,6 +296,21 @@ class Client:
         if status in {408, 409, 425, 429} or (status >= 500 and status not in FINAL):
             raise _Passing(detail, overloaded=status in OVERLOAD, wait=wait, status=status)
         raise Failed(detail, attempt, refused=status == 403, status=status)
+
+
+class _Twice(Exception):  # noqa: N818
+    """An object with two values under one name."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of JSON that these pairs make; refuse two values under one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        if not all(value == found[name] for key, value in pairs if key == name):
+            raise _Twice(repr(name[:40]))
+    return found
 
 
 class _TooLarge(Exception):  # noqa: N818

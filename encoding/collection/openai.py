@@ -87,7 +87,7 @@ class OpenAI:
     """How frames and videos are sent: within the request, or as ``file://`` addresses for a server on this machine."""
     video_frames: CountOrZero = 0
     """Frames that the server takes of a video; 0 for its own choice."""
-    video_fps: NotNegative = 0.0
+    video_fps: Annotated[NotNegative, Unit("frames per second")] = 0.0
     """Frames per second that the server takes of a video; 0 for its own choice."""
     video_sound: bool = False
     """Whether the model hears the sound of videos, where it can."""

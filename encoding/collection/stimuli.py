@@ -52,7 +52,7 @@ class Stimuli:
     """Whether words that name emotions are taken out of captions, as a control."""
     n_frames: Annotated[int, Interval(ge=1, le=1000)] = 8
     """Frames per clip, from the middles of equal parts; with `frames_per_second` the most that a clip has."""
-    frames_per_second: NotNegative = 0.0
+    frames_per_second: Annotated[NotNegative, Unit("frames per second")] = 0.0
     """Frames per second of a clip, so that longer clips have more; 0 for `n_frames` of every clip."""
     size: Annotated[int, Interval(ge=1, le=100_000), Unit("pixels")] = 448
     """Longer side of a frame in pixels; smaller frames are not enlarged."""

@@ -13,7 +13,7 @@ import pandas as pd
 from annotated_types import Interval
 
 from ..core import ConfigError, DataError, Plan, Provenance, digest, fingerprint
-from ..core.settings import NotNegative, OneOf, Rule, Text, settings
+from ..core.settings import NotNegative, OneOf, Rule, Text, Unit, settings
 from ..io.judgments.triplets import COLUMNS, read_triplets
 from ..io.tables import read_table
 from ..numerics.triplet_ranks import counterbalance
@@ -60,28 +60,28 @@ class Table:
     keys: Keys = ()
     """What the answer column holds for the three slots, for instance ["left", "down", "right"]."""
     participant: str = ""
-    """Column of who answered; a usual name if left out."""
+    """Column that names the participant; a usual name if left out."""
     reaction_time: str = ""
-    """Column of the time that it took (s; milliseconds in programs of browsers); a usual name if left out."""
+    """Column of reaction times (in s; in ms for programs that run in browsers); a usual name if left out."""
     answered: str = ""
-    """Column of when it was; a usual name if left out."""
+    """Column of the time at which each answer was given; a usual name if left out."""
     first_item: Annotated[int, Interval(ge=0, le=1)] | None = None
-    """Items are numbers of rows of the table of stimuli, counted from 0 or from 1. Left out: they are names; in tables
-    of the source "things" they are numbers from 1."""
+    """Items are row numbers of the table of stimuli, counted from 0 or from 1. If left out, items are names, except in
+    tables of the source "things", where they are numbers from 1."""
     demographics: str = ""
     """Table about the participants, such as Prolific's export of demographic data."""
     demographics_id: str = ""
-    """Its column of who it is about; a usual name if left out."""
+    """Column of that table that names the participant; a usual name if left out."""
     excluded_status: tuple[Text, ...] = ("REJECTED", "RETURNED", "TIMED-OUT")
-    """Status in that table whose participants weigh nothing."""
+    """Participants with one of these statuses in that table get weight 0."""
     exclude: tuple[str, ...] = ()
-    """Participants whose answers are kept but weigh nothing."""
+    """Participants whose answers are kept with weight 0."""
     exclude_flagged: bool = False
-    """Whether answers of participants who are flagged weigh nothing."""
-    fastest: NotNegative = 0.0
-    """Answers in less time (s) weigh nothing."""
-    slowest: NotNegative = 0.0
-    """Answers in more time (s) weigh nothing; 0 for no limit."""
+    """Whether answers of flagged participants get weight 0."""
+    fastest: Annotated[NotNegative, Unit("s")] = 0.0
+    """Answers given in less time than this get weight 0."""
+    slowest: Annotated[NotNegative, Unit("s")] = 0.0
+    """Answers that took longer than this get weight 0; 0 for no limit."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..core import ConfigError
-from ..core.settings import Count, CountOrZero, Rule, Text, settings
+from ..core.settings import Count, CountOrZero, Rule, Text, Unit, settings
 from ..core.workers import HERE, Workers
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -92,7 +92,7 @@ class ComputeSettings:
     """Threads of one worker; 0 divides the processors among local workers, and is 1 in jobs."""
     workers: Count = 1
     """Jobs of "slurm" or "sge", of one worker each; jobs that end too early are submitted again."""
-    walltime: Text = "04:00:00"
+    walltime: Annotated[Text, Unit("h:min:s")] = "04:00:00"
     """Time that a job of "slurm" or "sge" may take."""
     queue: Text | None = None
     """Queue or partition of the jobs."""

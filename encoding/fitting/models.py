@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from ..core import ConfigError
 from ..core.plugins import Registry
-from ..core.settings import OneOf, Rule, Text, distinct, settings
+from ..core.settings import OneOf, Rule, Text, Unit, distinct, settings
 from ..core.weights import KEEP_WEIGHTS
 from ..numerics.ridge_search import draw_candidates
 
@@ -48,7 +48,7 @@ class Ridge:
     """Feature spaces; joined as one where there are several."""
     name: str = ""
     """Name of the model; the feature spaces joined by "+" unless given."""
-    alphas: Penalties = DEFAULT_ALPHAS
+    alphas: Annotated[Penalties, Unit("`alpha_unit`")] = DEFAULT_ALPHAS
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
     method: Annotated[str, OneOf(_methods)] = "auto"
@@ -136,7 +136,7 @@ class BandedRidge:
     """Feature spaces, at least two."""
     name: str = ""
     """Name of the model; the feature spaces joined by "+" unless given."""
-    alphas: Penalties = DEFAULT_ALPHAS
+    alphas: Annotated[Penalties, Unit("trace(K) / n")] = DEFAULT_ALPHAS
     """Penalties to choose from, as multiples of trace(K) / n."""
     n_iter: Annotated[int, Interval(ge=1, le=10_000_000)] = 100
     """Candidates of band weights: each band alone and all bands equal come first, draws from Dirichlet distributions

@@ -34,7 +34,7 @@ class Maps:
     with a volume both."""
     roi_set: Text = "auto"
     """ROI set that the report shows; "auto" takes the first that each atlas has."""
-    threshold: Annotated[Number, Interval(ge=0, lt=1)] | Literal["auto", "fdr"] = "auto"
+    threshold: Annotated[Number, Interval(ge=0, lt=1), Unit("`metric`")] | Literal["auto", "fdr"] = "auto"
     """Scores below this are faded in maps, in units of the score; nothing is cut from the files. "auto" takes what 1
     of 100 targets of independent noise would exceed with as many samples; "fdr" the smallest score that is significant
     in every model, with ``significance = "noise"`` in ``[compare]``."""
