@@ -24,6 +24,7 @@ from .trials import Ledger, Stopped
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,6 @@ FIRST_WAIT, MOST_WAIT = 0.5, 30.0  # s
 MOST_BYTES = 16 << 20  # of a body, once it is unpacked
 EXCERPT = 300  # characters of a body that are kept
 AT_ONCE = 1 << 20  # bytes of a request that are given to the socket in one piece
-ONCE = ((b'"choices"', 1), (b'"message"', 1), (b'"content"', 2), (b'"usage"', 1))  # a completion has no more of them
 # How servers say that they decline for what a request holds, that there is no money left, that a key is wrong.
 POLICY = re.compile(
     r"content[_ ]?(filter|policy|management|moderation)|moderat|flagged|safety|usage polic|violat\w* .{0,40}polic"
@@ -99,6 +99,7 @@ class Client:
         self._query = query
         self._proxy = _proxy(self.url)
         self._session: aiohttp.ClientSession | None = None
+        self._addresses: dict[str, URL] = {}
 
     async def __aenter__(self) -> "Client":
         try:
@@ -131,6 +132,12 @@ class Client:
                 return (json.loads(await _body(response)) if response.status == 200 else None), server
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError, _TooLarge):
             return None, ""
+
+    def _address(self, path: str) -> "URL":
+        """Return the address of a path, which is taken apart once and not for every request."""
+        from yarl import URL
+
+        return self._addresses.setdefault(path, URL(self._where(path)))
 
     def _where(self, path: str) -> str:
         return f"{self.url}{path}{self._query}"
@@ -219,7 +226,7 @@ class Client:
 
         assert self._session is not None
         try:
-            where = self._where(path)
+            where = self._addresses.get(path) or self._address(path)
             data = body if len(body) < AT_ONCE else io.BytesIO(body)  # which is sent in pieces
             async with self._session.post(where, data=data, allow_redirects=False, proxy=self._proxy) as response:
                 status, headers = response.status, response.headers
@@ -246,7 +253,10 @@ class Client:
             self._raise(status, headers, text, attempt)
         try:
             # Twice the same name would silently mean the last; looked for only where it can be.
-            twice = any(text.count(name) > most for name, most in ONCE)
+            twice = (
+                text.count(b'"choices"') > 1 or text.count(b'"message"') > 1 or text.count(b'"usage"') > 1
+                or text.count(b'"content"') > 2  # of the message, and of the probabilities
+            )  # fmt: skip
             content = json.loads(text, object_pairs_hook=_distinct if twice else None)
         except _Twice as error:
             raise Failed(f"the reply names {error} twice: {self._excerpt(text)}", attempt, status=status) from None

@@ -39,9 +39,10 @@ class Design:
 
     Examples
     --------
-    >>> from encoding.collection import Design
-    >>> Design(kind="balanced", n_triplets=1000, repeated=50, repeats=4).kind
-    'balanced'
+    >>> from encoding.collection import Design, make_plan
+    >>> design = Design(n_triplets=100, test=0.1, repeated=5, repeats=4)
+    >>> make_plan(design, [f"clip{k}" for k in range(20)], seed=0)  # 100 triplets, 5 of them three more times
+    Plan(115 trials about 20 stimuli)
     """
 
     kind: Annotated[str, OneOf(KINDS)] = "balanced"

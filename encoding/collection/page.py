@@ -119,11 +119,8 @@ def write_page(opened: Opened, path: str | Path, experiment: Experiment | None =
     Examples
     --------
     >>> from encoding.collection import Experiment, write_page
-    >>> try:
-    ...     write_page(opened, "experiment.html", Experiment(trials=50))
-    ... except encoding.EncodingError as error:
-    ...     print(str(error)[-50:])
-    ad; videos must be one of .mp4, .webm, .m4v, .ogv.
+    >>> write_page(captioned, "experiment.html", Experiment(trials=10, lists=2, practice=0, catch=0))
+    {'lists': 2, 'trials': 10, 'stimuli': 10, 'megabytes': 0.012061}
     """
     how = experiment or Experiment()
     rng = np.random.default_rng(how.seed)

@@ -306,11 +306,10 @@ def check_convention(items: np.ndarray, ratings: np.ndarray) -> Convention:
     Examples
     --------
     >>> from encoding.collection import check_convention
-    >>> order = {name: k for k, name in enumerate(ratings.samples.stimulus)}
-    >>> values = ratings.values[[order[name] for name in judgments.stimuli]]
-    >>> last = np.array([[*np.delete(row, odd), row[odd]] for row, odd in zip(judgments.items, judgments.choice)])
-    >>> check_convention(last, values)[0]
-    'last'
+    >>> similar = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])  # items 0 and 1 are alike, and 2 and 3
+    >>> odd_first = [[2, 0, 1], [3, 1, 0], [0, 2, 3], [1, 3, 2]]
+    >>> check_convention(np.array(odd_first * 30), similar).odd
+    'first'
     """
     from scipy.stats import binomtest
 

@@ -30,8 +30,8 @@ def name_best(kernels: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray
     --------
     >>> from encoding.comparison import name_best
     >>> winner, p = name_best(tests.kernels, 0.05)
-    >>> winner.shape, p.shape
-    ((2,), (2,))
+    >>> winner, p.round(1)  # -1: none can be named
+    (array([ 0, -1]), array([0. , 0.2]))
     """
     n_spaces, n_places = kernels.shape[:2]
     alone = estimate(kernels)

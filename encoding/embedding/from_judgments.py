@@ -268,7 +268,7 @@ def learn(
     Examples
     --------
     >>> from encoding.embedding import JudgmentTable, learn, simulate_judgments
-    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> many = simulate_judgments(np.random.default_rng(0).gamma(1, 1, (12, 2)), 2000, seed=0)
     >>> odd_last = [[*np.delete(row, slot), row[slot]] for row, slot in zip(many.items, many.choice)]
     >>> np.savetxt("many.txt", odd_last, fmt="%d")
     >>> names = "".join(f"clip{k}\n" for k in range(12))

@@ -87,12 +87,12 @@ def measure_vision(clips: Iterable[Path], folder: str | Path, *, progress: Progr
 
     Examples
     --------
+    >>> from PIL import Image
     >>> from encoding.embedding import measure_vision
-    >>> try:
-    ...     measure_vision([Path("none.mp4")], "work/vision")
-    ... except OSError as error:
-    ...     print(type(error).__name__)
-    FileNotFoundError
+    >>> Image.new("RGB", (64, 64), "black").save("black.png")
+    >>> Image.new("RGB", (64, 64), "white").save("white.png")
+    >>> measure_vision([Path("black.png"), Path("white.png")], "work/vision")[:, 0].round()  # mean lightness
+    array([  0., 100.], dtype=float32)
     """
     paths = list(clips)
     place = Path(folder) / STEP.replace("/", "-")

@@ -215,9 +215,12 @@ def require_clean(files: Iterable[Path], scrubber: Scrubber) -> None:
     Examples
     --------
     >>> from encoding.mapping import Scrubber, require_clean
-    >>> Path("page.html").write_text("nothing to find")
-    15
-    >>> require_clean([Path("page.html")], Scrubber({"01": "A"}, []))
+    >>> characters = Path("page.html").write_text("made in /home/me")
+    >>> try:
+    ...     require_clean([Path("page.html")], Scrubber({"01": "A"}, [Path("/home/me")]))
+    ... except encoding.EncodingError as error:
+    ...     print(error)
+    page.html: still holds '/home/me', which must not be shared. Take it out of names and settings.
     """
     for path in files:
         for text in _texts(path):

@@ -38,8 +38,10 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     Examples
     --------
     >>> from encoding.mapping import rank_spaces
-    >>> rank_spaces(result.regions, ["mllm", "category"]).columns[:3].tolist()
-    ['subject', 'atlas', 'level']
+    >>> rank_spaces(result.regions, ["mllm", "category"])[["region", "highest", "runner_up", "margin"]].head(2).round(2)
+            region   highest runner_up  margin
+    0  all targets      mllm  category    0.00
+    1       HIP-rh  category      mllm    0.08
     """
     chosen = table[table["model"].isin(list(models)) & (table["feature"] == "all") & table["value"].notna()]
     keys = ["subject", *PLACE]
@@ -114,8 +116,10 @@ def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataF
     Examples
     --------
     >>> from encoding.mapping import judge_regions
-    >>> judge_regions(result.regions, ["mllm", "category"]).columns[:3].tolist()
-    ['atlas', 'level', 'set']
+    >>> judge_regions(result.regions, ["mllm", "category"])[["region", "highest", "tested"]].head(2)
+            region   highest  tested
+    0  all targets      mllm   False
+    1       HIP-rh  category   False
     """
     chosen = regions[regions["model"].isin(list(spaces)) & (regions["feature"] == "all") & regions["value"].notna()]
     single = rank_spaces(chosen, spaces)
