@@ -296,10 +296,7 @@ class Targets:
 
     @property
     def parts(self) -> tuple[tuple["Targets", np.ndarray], ...]:
-        """The vertices and the voxels as targets of their own, each with the columns that they are.
-
-        Targets of one kind, and those of CIFTI, are one part.
-        """
+        """Vertices and voxels from files of their own as two targets, each with its columns; all others as one."""
         columns = np.arange(len(self))
         if not self.volume_space:
             return ((self, columns),)

@@ -110,7 +110,7 @@ def inputs_of(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex, subject
         return {f"{run.label} subcortex": fingerprint(path) for run, path in zip(runs, paths, strict=True)}
     if loader.subcortex_file:
         return {"subcortex": fingerprint(dataset_path(index, loader.subcortex, subject))}
-    atlas = _atlas(loader.subcortex, _volumes(runs)[0].entities.get("space", ""))
+    atlas = _atlas(loader.subcortex, _space(loader, _volumes(runs)))
     grid = atlas.targets.grid
     where = None if grid is None else [list(grid.shape), grid.affine.tolist()]
     return {"subcortex": digest([fingerprint_array(atlas.labels), fingerprint_array(atlas.targets.index), where])}
@@ -122,10 +122,10 @@ def subcortical_voxels(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex
     Raises where there is no segmentation, atlas or mask for them, or none of its voxels is in the brain masks.
     """
     volumes = _volumes(runs)
-    grid, entities = grid_of(open_volume(volumes[0].bold[0])), volumes[0].entities
+    grid, res = grid_of(open_volume(volumes[0].bold[0])), volumes[0].entities.get("res", "")
     for volume in volumes:
         check_grid(volume.bold[0], grid_of(open_volume(volume.bold[0])), volumes[0].bold[0], grid)
-    targets = voxel_targets(np.ones(grid.shape, bool), grid, entities.get("space", ""), entities.get("res", ""))
+    targets = voxel_targets(np.ones(grid.shape, bool), grid, _space(loader, volumes), res)
     names, exclusions = np.full(len(targets), "", dtype="U64"), []
     if loader.subcortex == ASEG[0]:
         paths: dict[str, Path] = {}
@@ -163,6 +163,11 @@ def subcortical_voxels(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex
 
 def _volumes(runs: Sequence[RunFiles]) -> list[RunFiles]:
     return [run.volume for run in runs if run.volume is not None]
+
+
+def _space(loader: Scans, volumes: Sequence[RunFiles]) -> str:
+    """Name the space of the voxels; the run's own stands in no name of a file."""
+    return volumes[0].entities.get("space") or str(loader.volume_space).partition(":")[0]
 
 
 def _atlas(name: str, space: str) -> Atlas:
@@ -241,11 +246,12 @@ def _require_t_r(
     return told
 
 
-def check_beside(loader: Scans, runs: Sequence[RunFiles], subject: str) -> None:
-    """Compare lengths and repetition times of volumes with what tables and sidecars say, before anything is read."""
+def check_beside(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex, subject: str) -> Voxels | None:
+    """Choose the voxels, and compare volumes with tables and sidecars, before a series is read; None of other kinds."""
+    if not loader.volume_space:
+        return None
     for run in runs:
-        if run.volume is None:
-            continue
+        assert run.volume is not None
         where = f"sub-{subject}, {run.label}"
         n_volumes, header = length_of_run("volume", run.volume.bold)
         if run.confounds is not None and run.confounds.suffix == ".tsv" and n_volumes is not None:
@@ -254,6 +260,7 @@ def check_beside(loader: Scans, runs: Sequence[RunFiles], subject: str) -> None:
         stated = loader.t_r or run.t_r
         if stated is not None:
             _require_t_r(run, header, stated, where, loader.t_r)
+    return subcortical_voxels(loader, runs, index, subject)
 
 
 def join_rows(surface: RunRows, volume: RunRows, order: np.ndarray) -> RunRows:

@@ -33,11 +33,20 @@ from ..io.patterns import SHORT as SHORT_NAMES
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
-from .beside import Voxels, inputs_of, join_rows, pair_runs, read_beside, subcortical_voxels, volume_query
+from .beside import (
+    Voxels,
+    inputs_of,
+    join_rows,
+    pair_runs,
+    read_beside,
+    segmentation_of,
+    subcortical_voxels,
+    volume_query,
+)
 from .betas import load_betas
 from .copies import Copies
 from .events import read_presentations
-from .loader import Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
+from .loader import SUBCORTEX, Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows, told_overlaps
 
@@ -314,7 +323,10 @@ def _told_missing(
 
 
 def _needed(loader: Scans, runs: list[RunFiles]) -> list[Path]:
-    return [path for run in runs for path in _inputs(loader, run)]
+    found = [path for run in runs for path in _inputs(loader, run)]
+    if loader.volume_space and loader.subcortex == SUBCORTEX:
+        found += [segmentation_of(run, f"sub-{run.entities.get('subject', '')}, {run.label}") for run in runs]
+    return found
 
 
 def _inputs(loader: Scans, run: RunFiles) -> list[Path]:

@@ -22,7 +22,7 @@ from ..io.tables import read_table
 from ..loading import Betas, Blocks, Scans, find_runs
 from ..loading.bdata import SPACE
 from ..loading.bdata_files import bdata_sources
-from ..loading.beside import check_beside, subcortical_voxels
+from ..loading.beside import Voxels, check_beside, subcortical_voxels
 from ..loading.estimates import files_of
 from ..loading.events import read_presentations
 from ..loading.loader import dataset_path, stimuli_of
@@ -72,18 +72,19 @@ def check_dataset(
     for subject in subjects:
         job = Job(study, places, subject, sessions=tuple(sessions), filters=dict(filters or {}))
         of_subject: list[str] = []
+        voxels: Voxels | None = None
         with _noting(of_subject):
             runs, counts[subject] = _files(job, index)
             if runs and study.models and folds:
                 check_runs(study.split, [run.label for run in runs])
             if isinstance(study.load, Scans):
                 check_series(study.load, series, runs, subject)
-                check_beside(study.load, runs, subject)
+                voxels = check_beside(study.load, runs, index, subject)
         if of_subject:
             failed[subject] = of_subject[0]
         elif not isinstance(study.load, Betas):  # the space of betas is known once they are read
             with _noting(problems):
-                regions |= {atlas.name: len(atlas.index) for atlas in _atlases(job, index, runs)}
+                regions |= {atlas.name: len(atlas.index) for atlas in _atlases(job, runs, voxels)}
     if problems:
         raise DataError(listed(problems))
     return Checked(counts, regions, failed)
@@ -130,13 +131,13 @@ def _files(job: Job, index: BidsIndex) -> tuple[list[RunFiles], int]:
     return runs, len(runs)
 
 
-def _atlases(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> Iterator[Atlas]:
+def _atlases(job: Job, runs: Sequence[RunFiles], voxels: Voxels | None) -> Iterator[Atlas]:
     """Load every atlas, and refuse those that label another kind of place or another space."""
     load = job.study.load
     stated = runs[0].entities.get("space", "") if runs else ""
     space = (load.space or SPACE) if isinstance(load, Blocks) else stated
     kind = TARGETS[load.kind] if isinstance(load, Scans | Blocks) else ""
-    targets = _places(job, index, runs, kind, space)
+    targets = _places(job, runs, kind, space, voxels)
     dseg = runs[0].dseg if runs else ()
     found: list[tuple[Atlas | None, np.ndarray]] = []
     for name, path in chosen_atlases(job, targets, dseg):
@@ -147,11 +148,11 @@ def _atlases(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> Iterator[A
     add_user_sets(job.study.roi_sets, found, None, base=job.places.bids_dir, subject=job.subject)
 
 
-def _places(job: Job, index: BidsIndex, runs: Sequence[RunFiles], kind: str, space: str) -> Targets:
+def _places(job: Job, runs: Sequence[RunFiles], kind: str, space: str, voxels: Voxels | None) -> Targets:
     """Return what can be known of the targets: kind and space, and from a header their grid or grayordinates."""
     vertices = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str))
-    if isinstance(job.study.load, Scans) and job.study.load.volume_space:
-        return subcortical_voxels(job.study.load, runs, index, job.subject).beside(vertices)
+    if voxels is not None:
+        return voxels.beside(vertices)
     wanted = bool(job.study.atlases) or STRUCTURES in job.study.maps.atlases
     bold = runs[0].bold[0] if runs and wanted else None
     if bold is not None and kind == "grayordinate":

@@ -12,6 +12,7 @@ from encoding.config import parse_config
 from encoding.core import AlignmentError, ConfigError, DataError
 from encoding.io.atlases.catalogue import load_atlas
 from encoding.io.bids.index import PybidsIndex
+from encoding.io.images.formats import write_labels, write_map
 from encoding.loading import Scans, find_runs, load_responses
 from encoding.pipeline import Job, Places
 from encoding.workflow.checks import check_dataset, expected_footprint
@@ -95,6 +96,38 @@ def test_targets_are_vertices_then_voxels_named_by_structure(study, tmp_path):
     (surface, left), (volume, right) = targets.parts
     assert (surface.kind, volume.kind, volume.space) == ("vertex", "voxel", SPACE)
     assert left.tolist() + right.tolist() == list(range(68))
+
+
+def test_spaces_of_cifti_are_written_as_cifti(changed, tmp_path):
+    for path in list(changed.derivatives.rglob("*space-*")):
+        name = path.name.replace("space-fsaverage5", "space-fsLR_den-32k").replace(SPACE, "MNI152NLin6Asym")
+        path.rename(path.with_name(name))
+    spaces = {"space": "fsLR:den-32k", "volume_space": "MNI152NLin6Asym"}
+    targets = loaded(changed, tmp_path / "both", **BOTH | spaces).targets
+    values = np.arange(len(targets), dtype=np.float32)
+    (path,) = write_map(tmp_path, {"sub": "01", "stat": "r"}, values, targets)
+    image = nib.load(path)
+    assert path.name == "sub-01_space-fsLR_den-32k_stat-r_statmap.dscalar.nii"
+    np.testing.assert_array_equal(image.get_fdata()[0], values)
+    structures = [name for name, _, _ in image.header.get_axis(1).iter_structures()]
+    assert structures == [
+        f"CIFTI_STRUCTURE_{name}"
+        for name in ("CORTEX_LEFT", "CORTEX_RIGHT", "AMYGDALA_LEFT", "AMYGDALA_RIGHT", "BRAIN_STEM")
+    ]
+
+
+def test_native_volumes_have_no_space_in_their_names(changed, tmp_path):
+    for path in list(changed.derivatives.rglob(f"*space-{SPACE}*")):
+        path.rename(path.with_name(path.name.replace(f"_space-{SPACE}", "")))
+    targets = loaded(changed, tmp_path / "both", **BOTH | {"volume_space": "func"}).targets
+    assert (targets.volume_space, len(targets)) == ("func", 68)
+    with pytest.raises(AlignmentError, match="values have shape"):
+        write_map(tmp_path, {"sub": "01"}, np.zeros(3), targets)
+    labels = write_labels(tmp_path, {"sub": "01", "stat": "winner"}, np.ones(68, int), targets, [(1, "a", "#0072B2")])
+    assert [path.name.split("_")[-1] for path in labels] == [
+        "dseg.label.gii", "dseg.label.gii", "dseg.nii.gz", "dseg.tsv",
+    ]  # fmt: skip
+    assert "space-func" in labels[2].name
 
 
 def test_what_the_brain_mask_leaves_out_is_told(study, tmp_path):
@@ -323,10 +356,14 @@ def test_the_command_init_proposes_both_and_check_finds_what_is_wrong(changed):
     assert footprint.responses == expected_footprint(job).responses
     bold = changed.find("*run-2*desc-preproc_bold.nii.gz")
     image = nib.load(bold)
-    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[..., :-2].copy(), image.affine, image.header), bold)
+    values = np.asarray(image.dataobj)
+    nib.save(nib.Nifti1Image(values[..., :-2], image.affine, image.header), bold)
     failed = check_dataset(study, places, ["01"]).failed["01"]
     assert "preproc_bold.nii.gz has 58 volumes, but" in failed
     assert "desc-confounds_timeseries.tsv, one row per volume, has 60" in failed
+    nib.save(nib.Nifti1Image(values, image.affine, image.header), bold)
+    changed.find("*run-3*aseg_dseg*").unlink()
+    assert "run-3: fMRIPrep wrote no desc-aseg_dseg" in check_dataset(study, places, ["01"]).failed["01"]
     for path in changed.derivatives.rglob("*aseg_dseg*"):
         path.unlink()
     assert '# subcortex = "Tian2020-S1"' in propose_config(changed.root).text
