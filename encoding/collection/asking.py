@@ -26,7 +26,7 @@ SPENT = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "req
 def dry_run(
     opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[RunStatus], None] | None = None
 ) -> dict[str, Any]:
-    """Ask some trials of the plan, and tell what all of them will take.
+    """Ask some trials of the plan, and estimate time and costs of all.
 
     The answers are kept: they are trials of the plan, and are not asked again.
 
@@ -125,7 +125,7 @@ def run_collection(
     opened: Opened, name: str = "", *, shard: tuple[int, int] = (1, 1), retry_errors: bool = False,
     retry: tuple[str, ...] = (), watch: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:  # fmt: skip
-    """Ask an annotator everything that is planned and not answered yet.
+    """Ask an annotator all planned trials that have no answer yet.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def run_shards(
     collection: Collection, name: str, n_shards: int, workers: Workers, *, retry_errors: bool = False,
     retry: tuple[str, ...] = (),
 ) -> list[RunStatus]:  # fmt: skip
-    """Ask an annotator on several workers, a shard of the plan each, and merge their stores.
+    """Ask an annotator on several workers, one shard of the plan each, and merge their stores.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def collect_judgments(
     *,
     watch: Callable[[str, RunStatus], None] = lambda name, asked: None,  # noqa: ARG005
 ) -> Path:
-    """Plan trials, ask every annotator what is not answered yet, and export what was answered.
+    """Plan trials, ask every annotator those without an answer, and export the judgments.
 
     Parameters
     ----------

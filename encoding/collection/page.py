@@ -36,7 +36,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """How people are asked.
+    """Settings of an experiment with people.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Experiment:
 
 
 def write_page(opened: Opened, path: str | Path, experiment: Experiment | None = None) -> dict[str, Any]:
-    """Write the experiment.
+    """Write an experiment for people as one HTML file.
 
     Parameters
     ----------

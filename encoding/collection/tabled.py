@@ -35,7 +35,7 @@ Keys = Annotated[tuple[Text, ...], Rule("a list of three keys", lambda names: le
 
 @settings("[[annotator]]")
 class Table:
-    """An annotator that looks answers up: judgments that people have given already.
+    """Judgments that people have already given, read from a file.
 
     Examples
     --------
@@ -281,7 +281,7 @@ class Convention(NamedTuple):
 
 
 def check_convention(items: np.ndarray, ratings: np.ndarray) -> Convention:
-    """Find out which column of a file holds the odd one, from ratings or an embedding of the stimuli.
+    """Find out which column of a file holds the odd item, from ratings or an embedding of the stimuli.
 
     Ratings predict the odd one of each triplet: the item that is not of the most similar pair. If a column holds the
     answers of people, it is predicted more often than the two others, which are equal but for chance.
