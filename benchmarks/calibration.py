@@ -221,8 +221,8 @@ def beside_wide(
 ) -> dict[str, float]:
     """Test what a narrow band adds (a share `adds` of the variance) to a wide one of which it holds a `part`.
 
-    A `share` of the responses follows the wide band. What the narrow one has of it are other mixtures of its features, of all alike
-    ("diffuse"), or of its leading directions ("leading"), or just those that the responses follow ("the same ...").
+    A `share` of the responses follows the wide band. What the narrow one has of it are other mixtures of its features,
+    of all alike ("diffuse") or of its leading directions ("leading"), or those that responses follow ("the same ...").
     """
     p, wide = 10, 400
     factors = series(rng, design.runs, 20, design.features)
