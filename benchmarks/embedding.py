@@ -270,7 +270,7 @@ def curve(arguments: argparse.Namespace) -> dict[str, Any]:
     point = problem.begin(0.1 + 0.1 * rng.random((arguments.items, 100)))
     points, begin, scoring = [], time.process_time(), 0.0
 
-    def watch(X: torch.Tensor) -> None:
+    def watch(X: torch.Tensor) -> bool:
         nonlocal scoring
         if len(points) % 5 == 0:
             start = time.process_time()
@@ -279,10 +279,11 @@ def curve(arguments: argparse.Namespace) -> dict[str, Any]:
         else:
             loss = float("nan")
         points.append((time.process_time() - begin - scoring, loss))
+        return False
 
     for part, steps in ((0.25, 60), (0.5, 60), (1.0, 500)):
         tol = 1e-5 if part < 1 else 1e-6
-        point = problem.minimise(point, part * chosen / arguments.items, tol=tol, max_iter=steps, watch=watch)
+        point = problem.minimise(point, part * chosen / arguments.items, tol=tol, max_iter=steps, give_up=watch)
     true_loss = float(row_losses(torch.as_tensor(truth), None, held_out)[0].mean())
     table = pd.DataFrame(points, columns=["cpu_seconds", "loss"]).dropna().round(5)
     return {"lambda": chosen, "steps": len(points), "loss_of_truth": true_loss, **table.to_dict("list")}

@@ -41,19 +41,29 @@ from encoding.numerics.choices import choice_logits, log_probabilities
 from encoding.numerics.matching import correlate_columns, match_columns
 
 Cell = dict[str, Any]
+BALANCED = 72  # cells of the grid that are run before those of a million judgments
 
 
 def grid_cells() -> list[Cell]:
-    """All cells: small ones first, and one data set of each before the second of any."""
+    """All cells, in an order in which a run that is stopped has seen all levels, and all pairs of levels, evenly."""
     sizes = itertools.product(SHAPES, (300, 1000), (8, 20, 49), (5_000, 30_000, 100_000), (False, True), range(3))
     cells = [dict(zip(("shape", "n_items", "n_dims", "n", "soft", "seed"), size, strict=True)) for size in sizes]
-    cells.sort(key=lambda c: (c["seed"], c["n"] * (1 + c["n_dims"] / 20) * (1 + c["n_items"] / 1000)))
     million = [
         {"shape": shape, "n_items": 1000, "n_dims": n_dims, "n": 1_000_000, "soft": False, "seed": 0}
         for shape, n_dims in (("correlated", 8), ("lognormal", 20), ("categorical", 49))
     ]
-    first = [cell for cell in cells if cell["seed"] == 0]
-    return [*first, *million, *cells[len(first) :]]
+    pairs = [list(itertools.combinations(cell.items(), 2)) for cell in cells]
+    cost = [np.log(2_000 + c["n"] * (1 + c["n_dims"] / 20) * (1 + c["n_items"] / 1000)) for c in cells]
+    seen: dict[Any, int] = {}
+    order, left = [], set(range(len(cells)))
+    while left:
+        # The pairs that were seen least; of those cells the cheapest, in the order of the list.
+        best = min(left, key=lambda k: (sum(seen.get(pair, 0) for pair in pairs[k]) + 0.3 * cost[k], k))
+        left.remove(best)
+        order.append(cells[best])
+        for pair in pairs[best]:
+            seen[pair] = seen.get(pair, 0) + 1
+    return [*order[:BALANCED], *million, *order[BALANCED:]]
 
 
 def planted(cell: Cell) -> tuple[np.ndarray, Triplets]:

@@ -40,6 +40,8 @@ FEWEST = 10  # dimensions that a path begins with at least
 RUNG = 1.6  # ratio of the dimensions that neighbouring rungs begin with
 MOST_EXTENSIONS = 4  # penalties that are added where the best one is the first or the last
 MOST_REFINEMENTS = 2  # penalties that are added where the number of dimensions jumps
+LOOK = 10  # steps between looks at the validation judgments
+RISES = 3  # looks in a row at which validation judgments were predicted worse
 HOPELESS = 3.0  # standard errors (of the paired difference) from the best fit
 SHORTLIST = 6  # fits that are compared on further folds
 DOUBT = 2.0  # standard errors from the best fit within which a fit comes onto that list
@@ -142,8 +144,15 @@ class Search:
         large = len(self.problem.data) >= LARGE
         if large:
             ridges = [ridge for ridge in ridges if ridge <= MOST_RIDGE] or ridges
+        led = None
         for ridge in ridges:
-            self._path(start, steeper(lambdas, ridge), ridge, fixed=fixed)
+            values = steeper(lambdas, ridge)
+            # Led up to the first penalty of one ridge it is a start for the others too. Plain L1 has a path of its own,
+            # the same as if nothing else were tried.
+            if led is None or not ridge:
+                point = _approach(self.problem, self.problem.begin(start), values[0], ridge, self.tol)
+                led = point if ridge else led
+            self._path(point if led is None or not ridge else led, values, ridge, fixed=fixed)
         if n_dims is None:
             self._rungs(n_start, ridges, large=large)
         if not fixed:
@@ -208,7 +217,8 @@ class Search:
     def _try(self, start: Point, setting: Setting, *, weights: torch.Tensor | None = None, keep: bool = False,
              tol: float | None = None, max_iter: int = PATH_STEPS) -> Candidate:  # fmt: skip
         before = time.process_time()
-        found, weights = self._fit(start, setting, weights=weights, keep=keep, tol=tol, max_iter=max_iter)
+        found, weights = self._fit(start, setting, weights=weights, keep=keep, tol=tol, max_iter=max_iter,
+                                   give_up=self._giver_up(setting) if tol is None else None)  # fmt: skip
         loss, correct = row_losses(found.X, found.bias, self.held_out)
         row = {
             "n_dims": found.X.shape[1],
@@ -224,7 +234,8 @@ class Search:
         return candidate
 
     def _fit(self, start: Point, setting: Setting, *, weights: torch.Tensor | None, keep: bool, tol: float | None,
-             max_iter: int) -> tuple[Point, torch.Tensor | None]:  # fmt: skip
+             max_iter: int, give_up: Callable[[torch.Tensor], bool] | None = None,
+             ) -> tuple[Point, torch.Tensor | None]:  # fmt: skip
         cost = setting.value / self.problem.n_items
         found = self.problem.minimise(
             start,
@@ -232,14 +243,35 @@ class Search:
             ridge=cost * setting.ridge,
             tol=LOOSER * self.tol if tol is None else tol,
             max_iter=max_iter,
+            **({} if give_up is None else {"give_up": give_up}),
         )
         order = largest_first(found.X, -np.inf if keep else NEGLIGIBLE)
         some = None if weights is None else weights[:, order].contiguous()
         return dataclasses.replace(found, X=found.X[:, order].contiguous()), some
 
-    def _path(self, start: np.ndarray, lambdas: Sequence[float], ridge: float, *, fixed: bool) -> None:
-        n_start = start.shape[1]
-        point = _approach(self.problem, self.problem.begin(start), lambdas[0], ridge, self.tol)
+    def _giver_up(self, setting: Setting) -> Callable[[torch.Tensor], bool]:
+        """Make what ends a fit early: validation judgments speak against it, and more at every look."""
+        alike = [c for c in self.tried if c.setting.ridge == setting.ridge]
+        best = min(alike, key=lambda c: c.loss).losses if alike else None
+        step, last, rises = 0, np.inf, 0
+
+        def _give_up(X: torch.Tensor) -> bool:
+            nonlocal best, step, last, rises
+            step += 1
+            if step % LOOK:
+                return False
+            losses = row_losses(X, None, self.held_out)[0]
+            before, last = last, self._mean(losses)[0]
+            rises = rises + 1 if last > before else 0
+            if best is None:
+                best = losses
+            gap, se = self._mean(losses.astype(np.float64) - best)
+            return rises > 0 and gap > (se if rises >= RISES else HOPELESS * se)
+
+        return _give_up
+
+    def _path(self, point: Point, lambdas: Sequence[float], ridge: float, *, fixed: bool) -> None:
+        n_start = point.X.shape[1]
         found: list[Candidate] = []
         for value in lambdas:
             found.append(self._try(point, Setting(value, n_start, ridge)))
@@ -309,6 +341,9 @@ class Search:
                 break
         while len(found) < len(wider) + MOST_EXTENSIONS and found[-1].loss == min(c.loss for c in found):
             # Fewer dimensions can do with less penalty than the path, which begins with many.
+            gain = found[-2].loss - found[-1].loss if len(found) > 1 else np.inf
+            if self._hopeless(found[-1]) and found[-1].loss - self._best().loss > MOST_EXTENSIONS * gain:
+                break  # as many steps again would not be enough
             value = _round(found[-1].setting.value / RATIO)
             found.append(self._try(found[-1].point, Setting(value, n_dims, ridge)))
         return any(not self._hopeless(c) or c.loss < best.loss for c in found)
@@ -386,6 +421,8 @@ class Search:
         if len(near) < 2:
             return chosen
         some = list(near.values())[:SHORTLIST]
+        if plain is not None and self._hopeless(plain):
+            plain = None
         some += [c for c in (chosen, plain) if c is not None and all(c is not other for other in some)]
         losses = [[c.losses.astype(np.float64)] for c in some]
         weights, groups = [self.weight], [self.group]
@@ -396,11 +433,15 @@ class Search:
                 own.append(row_losses(X.X, X.bias, held_out)[0])
             weights.append(_weights(held_out))
             groups.append(groups[-1].max() + 1 + np.unique(held_out.keys, return_inverse=True)[1])
+            weight, group = np.concatenate(weights), np.concatenate(groups)
+            all_losses = [np.concatenate(own) for own in losses]
+            means = [_mean_of(values, weight, group)[0] for values in all_losses]
+            gaps = [_mean_of(values - all_losses[int(np.argmin(means))], weight, group) for values in all_losses]
+            kept = [k for k, (gap, se) in enumerate(gaps) if some[k] is plain or gap <= HOPELESS * se]
+            some, losses = [some[k] for k in kept], [losses[k] for k in kept]
         if len(weights) == 1:
             return chosen
-        weight, group = np.concatenate(weights), np.concatenate(groups)
-        all_losses = [np.concatenate(own) for own in losses]
-        means = [_mean_of(values, weight, group)[0] for values in all_losses]
+        all_losses, means = [all_losses[k] for k in kept], [means[k] for k in kept]
         self.over_folds = {id(c): mean for c, mean in zip(some, means, strict=True)}
         first = int(np.argmin(means))
         limit = np.inf if plain is None else self.over_folds[id(plain)]
