@@ -41,7 +41,7 @@ from encoding.numerics.choices import choice_logits, log_probabilities
 from encoding.numerics.matching import correlate_columns, match_columns
 
 Cell = dict[str, Any]
-BALANCED = 72  # cells of the grid that are run before those of a million judgments
+BALANCED = 36  # cells of the grid that are run before those of a million judgments
 
 
 def grid_cells() -> list[Cell]:
@@ -147,8 +147,17 @@ def coverage(cell: Cell) -> Cell:
     before = time.process_time()
     model = SparseEmbedding("variational", random_state=cell["seed"]).fit(data)
     partner, r = match_columns(truth, model.embedding_)
-    kept = (partner >= 0) & (r > 0.8)  # coordinates of a dimension that was not found have no interval
-    row: Cell = {"found": model.embedding_.shape[1], "matched": int(kept.sum()), "cpu": time.process_time() - before}
+    matched = (partner >= 0) & (r > 0.8)  # coordinates of a dimension that was not found have no interval
+    kept = matched & model.determined_[partner]
+    row: Cell = {
+        "found": model.embedding_.shape[1],
+        "matched": int(matched.sum()),
+        "refused": int((~model.determined_).sum()),
+        "with_interval": int(kept.sum()),
+        "turning_cost": model.turning_cost_.tolist(),
+        "inflation": model.inflation_,
+        "cpu": time.process_time() - before,
+    }
     for level in (0.5, 0.95):
         low, high = (part[:, partner[kept]] for part in model.interval(level))
         inside = (low <= truth[:, kept]) & (truth[:, kept] <= high)
@@ -222,7 +231,8 @@ def summarise_coverage(rows: list[Cell]) -> list[str]:
     for shape, part in [*table.groupby("shape", sort=False), ("all", table)]:
         for n, cell in [*part.groupby("judgments"), ("all", part)]:
             line = {"shape": shape, "n": n, "data sets": len(cell),
-                    "dimensions matched (r > .8)": f"{cell['matched'].sum()} of {4 * len(cell)}"}  # fmt: skip
+                    "matched (r > .8)": f"{cell['matched'].sum()} of {4 * len(cell)}",
+                    "of these with intervals": cell["with_interval"].sum()}  # fmt: skip
             for level in ("0.95", "0.5"):
                 line[f"{level}: all"] = cell[f"inside_{level}"].sum() / max(cell["coordinates"].sum(), 1)
                 above = cell[f"inside_above_zero_{level}"].sum() / max(cell["n_above_zero"].sum(), 1)

@@ -124,8 +124,8 @@ class JudgmentTable(FeatureSource):
     """Share of triplets to choose penalty and dimensions by, where the file declares no split."""
     spike: Positive = 0.25
     """Standard deviation of the narrow part of the prior of "variational"."""
-    slab: Positive = 1.0
-    """Standard deviation of the wide part."""
+    slab: Positive = 3.0
+    """Standard deviation of the wide part; 1, as in VICE, pulls large coordinates towards zero."""
     share: Annotated[Number, Interval(gt=0, lt=1)] = 0.6
     """Weight of the narrow part."""
     tol: Positive = 1e-6

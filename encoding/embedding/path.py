@@ -111,6 +111,10 @@ def _round(value: float) -> float:
     return float(f"{value:.3g}")
 
 
+class AtChanceError(DataError):
+    """No fit predicts validation judgments better than chance."""
+
+
 class Search:
     """Fits that are compared on the same validation judgments."""
 
@@ -164,6 +168,8 @@ class Search:
         chosen = self._choose(self.tried, n_dims, limit=plain.loss if plain else np.inf)
         if n_dims is None and not fixed:
             chosen = self._cross_validate(chosen, plain)
+        if plain is not None:
+            chosen = self._plainest(chosen, plain.loss)
         final = self._settle(chosen, drop=n_dims is None, n_dims=n_dims)
         if plain is not None and plain is not chosen and final.loss > plain.loss:
             # Converged to the end it is worse than on the path: early steps had held back the noise.
@@ -206,6 +212,9 @@ class Search:
 
     def _compare(self, one: Candidate, other: Candidate) -> tuple[float, float]:
         return self._mean(one.losses.astype(np.float64) - other.losses)
+
+    def _loss(self, point: Point) -> float:
+        return self._mean(row_losses(point.X, point.bias, self.held_out)[0])[0]
 
     def _best(self) -> Candidate:
         return min(self.tried, key=lambda c: c.loss)
@@ -407,6 +416,13 @@ class Search:
                 near.append(candidate)
         return min(near, key=lambda c: (c.n_dims, c.loss))
 
+    def _plainest(self, chosen: Candidate, limit: float) -> Candidate:
+        """Prefer plain L1 with as many dimensions, where it predicts as well within one standard error."""
+        alike = [c for c in self.tried if not c.setting.ridge and not c.setting.rounds and c.n_dims == chosen.n_dims]
+        best = min(alike, key=lambda c: c.loss, default=chosen)
+        gap, se = self._compare(best, chosen)
+        return best if gap <= se and best.loss <= limit else chosen
+
     def _cross_validate(self, chosen: Candidate, plain: Candidate | None) -> Candidate:
         """Choose again by more judgments, where those held out cannot tell numbers of dimensions apart.
 
@@ -417,7 +433,7 @@ class Search:
         for candidate in sorted(self.tried, key=lambda c: c.loss):
             gap, se = self._compare(candidate, best)
             if gap <= DOUBT * se and candidate.n_dims:
-                near.setdefault(candidate.n_dims, candidate)
+                near.setdefault(candidate.n_dims, candidate if plain is None else self._plainest(candidate, plain.loss))
         if len(near) < 2:
             return chosen
         some = list(near.values())[:SHORTLIST]
@@ -471,7 +487,7 @@ class Search:
         return point
 
     def _settle(self, chosen: Candidate, *, drop: bool, n_dims: int | None) -> Candidate:
-        """Converge, take out dimensions without which loss and penalty are lower, and score again."""
+        """Converge, take out dimensions without which objective or validation loss are lower, and score again."""
         point = chosen.point if n_dims is None else _largest(chosen.point, n_dims)
         weights = None if chosen.weights is None else chosen.weights[:, : point.X.shape[1]].contiguous()
         last: dict[str, Any] = {"keep": not drop, "tol": self.tol, "max_iter": self.max_iter}
@@ -482,7 +498,7 @@ class Search:
                 fewer = point.X.shape[1] - 1
                 some = None if weights is None else weights[:, :fewer].contiguous()
                 simpler, some = self._fit(_largest(point, fewer), chosen.setting, weights=some, **last)
-                if simpler.objective >= point.objective:
+                if simpler.objective >= point.objective and self._loss(simpler) >= self._loss(point):
                     break
                 point, weights = simpler, some
         return self._try(point, chosen.setting, weights=weights, **last)
