@@ -5,6 +5,7 @@ Every size is a cell of its own, kept in a folder as soon as it is measured, so 
 
 import json
 import time
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -22,16 +23,38 @@ ALPHAS = np.logspace(-1, 5, 13)
 N_CANDIDATES = 100
 ONE, OTHER = "6,555 + 108", "2,000 + 108"
 CASES = {ONE: (*WIDTHS, 6555), OTHER: (*WIDTHS, 2000)}
-# Rows in all (a sixth of them held out), case, numbers of targets, and draws that set how dense the grid is: with 13
-# it has about as many weightings as himalaya's 100 draws, with 100 it is as dense among the narrow bands as they are.
+TWO = (*WIDTHS, 2000, 2000)
+# Rows in all, a sixth of them held out: 1,744 and 3,600 are searched.
+FEW, MANY = 2093, 4320
+BOTH, SCALED = (False, True), (True,)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One size of one wide band beside narrow ones.
+
+    `draws` sets how dense the grid is: with 13 it has about as many weightings as himalaya's 100 draws. `scales` says
+    how features are treated, and `compared` lists targets whose scores are compared.
+    """
+
+    n: int
+    case: str
+    n_targets: int
+    draws: tuple = (13,)
+    scales: tuple = SCALED
+    compared: tuple = ()
+    refit: bool = True
+
+
 CELLS = [
-    (2093, ONE, 2000, (13, 100)),
-    (2093, ONE, 20_000, (13,)),
-    (2093, OTHER, 2000, (13, 100)),
-    (2093, OTHER, 20_000, (13,)),
-    (4320, OTHER, 2000, (13,)),
-    (4320, ONE, 2000, (13,)),
-    (4320, OTHER, 20_000, (13,)),
+    Cell(FEW, ONE, 2000, scales=BOTH, compared=(0, 3, 7, 12)),
+    Cell(FEW, OTHER, 2000, scales=BOTH, compared=(0, 3, 7, 12)),
+    Cell(FEW, ONE, 20_000),
+    Cell(FEW, OTHER, 20_000),
+    Cell(MANY, ONE, 2000),
+    Cell(MANY, OTHER, 2000, scales=BOTH, compared=(3,)),
+    Cell(MANY, ONE, 20_000, refit=False),
+    Cell(MANY, OTHER, 20_000, refit=False),
 ]
 # Growth: one thing changes at a time.
 USUAL = {"targets": 1000, "samples": 900, "width": 1200, "draws": 13}
@@ -86,10 +109,14 @@ def solver_of(data, *, scale, n_iter=N_CANDIDATES):
     return WideSolver(Problem(design, (task,), Arrays(), details=True))
 
 
-def fit_one(data, scale, n_iter):
-    """Search and refit with weights; note the seconds of the search."""
-    solver, searched = solver_of(data, scale=scale, n_iter=n_iter), []
-    run = solver.search.run
+def fit_one(data, scale, n_iter, refit=True):
+    """Search, and refit with weights if asked; return fit or None, number of weightings, and seconds of the search."""
+    solver = solver_of(data, scale=scale, n_iter=n_iter)
+    run, tried = solver.search.run, len(solver.grid.candidates)
+    if not refit:
+        standard = data.Y / data.Y.std(0)
+        return None, tried, seconds_of(run, standard)[1]
+    searched = []
 
     def timed(*arguments, **named):
         found, seconds = seconds_of(partial(run, *arguments, **named))
@@ -97,7 +124,7 @@ def fit_one(data, scale, n_iter):
         return found
 
     solver.search.run = timed
-    return solver.fit(data.Y, [None])[0], searched[0]
+    return solver.fit(data.Y, [None])[0], tried, searched[0]
 
 
 def himalaya(data, kernels, n_targets, gammas, alphas=ALPHAS):
@@ -114,10 +141,27 @@ def himalaya(data, kernels, n_targets, gammas, alphas=ALPHAS):
 
 
 def per_candidate(data, kernels):
-    """Seconds of himalaya for one more candidate, from three against one; equal ones improve nothing: no refit."""
-    equal = np.full((1, len(data.bands)), 1 / len(data.bands))
-    few, many = (seconds_of(himalaya, data, kernels, data.Y.shape[1], np.repeat(equal, n, axis=0))[1] for n in (1, 3))
+    """Seconds of himalaya for one more candidate.
+
+    Up to 2,000 targets and 2,000 rows it is three against one; equal ones improve nothing, and so need no refit.
+    Beyond, it is one, without an intercept, which allows to leave out the refit: less work than ours.
+    """
+    equal, n_targets = np.full((1, len(data.bands)), 1 / len(data.bands)), data.Y.shape[1]
+    if n_targets > FEW or len(data.X) > FEW:
+        return seconds_of(himalaya_search, data, kernels, equal)[1]
+    few, many = (seconds_of(himalaya, data, kernels, n_targets, np.repeat(equal, n, axis=0))[1] for n in (1, 3))
     return (many - few) / 2
+
+
+def himalaya_search(data, kernels, gammas):
+    from himalaya.backend import set_backend
+    from himalaya.kernel_ridge import solve_multiple_kernel_ridge_random_search
+
+    set_backend("torch")
+    return solve_multiple_kernel_ridge_random_search(
+        kernels, data.Y.astype(np.float32), n_iter=gammas.astype(np.float32), alphas=ALPHAS.astype(np.float32),
+        cv=data.inner, return_weights=None, n_targets_batch=2000, progress_bar=False,
+    )  # fmt: skip
 
 
 def agreement(data, kernels, fit, targets):
@@ -131,35 +175,35 @@ def agreement(data, kernels, fit, targets):
     return float(largest)
 
 
-def measure_size(n, case, n_targets, draws):
+def measure_size(one):
     """Time one size; himalaya with few candidates."""
-    data = Data(n, CASES[case], n_targets)
+    data = Data(one.n, CASES[one.case], one.n_targets)
     kernels = data.kernels()
     found = {"n": len(data.X), "per_candidate": per_candidate(data, kernels), "ours": []}
-    for n_iter in draws:
-        for scale in (False, True):
-            (fit, searched), seconds = seconds_of(fit_one, data, scale, n_iter)
-            found["ours"].append([scale, len(fit.each), seconds, searched])
-            if not scale and "agreement" not in found and n_targets <= 2000:
-                found["agreement"] = agreement(data, kernels, fit, (0, 3, 7, 12))
+    for n_iter in one.draws:
+        for scale in one.scales:
+            (fit, tried, searched), seconds = seconds_of(fit_one, data, scale, n_iter, one.refit)
+            found["ours"].append([scale, tried, seconds if one.refit else None, searched])
+            if not scale and "agreement" not in found and one.compared:
+                found["agreement"] = agreement(data, kernels, fit, one.compared)
     return found
 
 
 def wide_rows(row, rival, folder, *, measure=True):
     """Note times for every case and number of targets; himalaya is measured with few candidates and extrapolated."""
-    for n, case, n_targets, draws in CELLS:
-        name = f"wide, {case}"
-        key = f"wide-{case}-{n}-{n_targets}"
-        found = cell(folder, key, partial(measure_size, n, case, n_targets, draws), measure=measure)
+    for one in CELLS:
+        name = f"wide, {one.case}"
+        key = f"wide-{one.case}-{one.n}-{one.n_targets}"
+        found = cell(folder, key, partial(measure_size, one), measure=measure)
         if found is None:
             continue
-        size, theirs = f"n = {found['n']}, T = {n_targets}", found["per_candidate"]
+        size, theirs = f"n = {found['n']}, T = {one.n_targets}", found["per_candidate"]
         for scale, tried, ours, searched in found["ours"]:
             how = "features scaled in every inner fold" if scale else "features as they are"
-            note = f"himalaya takes {theirs:.2f} s for one weighting and no refit; with the refit and the weights of "
-            note += (
-                f"all features the engine takes {ours:.1f} s, {tried * theirs / ours:.1f} times less than its search"
-            )
+            note = f"himalaya takes {theirs:.2f} s for one weighting and no refit"
+            if ours is not None:
+                note += f"; with the refit and the weights of all features the engine takes {ours:.1f} s, "
+                note += f"{tried * theirs / ours:.1f} times less than its search"
             row(name, f"{size}: search of the engine, {tried} weightings, {how}", searched, note=note)
             rival(
                 name, f"{size}: search of himalaya, {tried} weightings", tried * theirs, searched, "candidates", "40x"
@@ -172,8 +216,8 @@ def growth_point(what, size):
     """Time one outer fold, features scaled in every inner fold, with one size that is not the usual one."""
     sizes = USUAL | {what: size}
     data = Data(sizes["samples"], (*WIDTHS, sizes["width"]), sizes["targets"])
-    (fit, _), seconds = seconds_of(fit_one, data, True, sizes["draws"])
-    return [len(fit.each) if what == "draws" else size, seconds]
+    (_, tried, _), seconds = seconds_of(fit_one, data, True, sizes["draws"])
+    return [tried if what == "draws" else size, seconds]
 
 
 def growth(folder, *, measure=True):
@@ -198,21 +242,22 @@ def quality(widths, n=1000, n_targets=200):
         "ours": [],
     }
     for n_iter in (13, N_CANDIDATES):
-        (fit, _), seconds = seconds_of(fit_one, data, False, n_iter)
+        (fit, tried, _), seconds = seconds_of(fit_one, data, False, n_iter)
         score = float((fit.scores[0] * fit.unit**2 / data.Y.var(0)).mean())
-        found["ours"].append([len(fit.each), score, seconds])
+        found["ours"].append([tried, score, seconds])
     return found
 
 
-QUALITY = [((*WIDTHS, 1200), 1000, 200), ((*WIDTHS, 700, 700), 1000, 200)]
-# Two wide bands at full size: widths, rows in all, targets, targets whose draws are all run by himalaya, draws at once
-TWO = (*WIDTHS, 2000, 2000)
-TWO_ROWS, TWO_TARGETS, TWO_SCORED, TWO_PART = 2093, 2000, 100, 25
+QUALITY = [((*WIDTHS, 700, 700), 1000, 200)]
+# Two wide bands: targets whose draws are all run by himalaya, draws at once, and other sizes, of which only the search
+# is timed
+TWO_TARGETS, TWO_SCORED, TWO_PART = 2000, 100, 25
+TWO_SIZES = [(FEW, 20_000), (MANY, 2000), (MANY, 20_000)]
 
 
 def two_draws(first):
     """Run some of himalaya's draws on some targets; return the best score of each so far."""
-    data = Data(TWO_ROWS, TWO, TWO_TARGETS)
+    data = Data(FEW, TWO, TWO_TARGETS)
     gammas = draw_candidates(len(TWO), N_CANDIDATES, np.random.default_rng(0))[first : first + TWO_PART]
     scores = np.asarray(himalaya(data, data.kernels(), TWO_SCORED, gammas).cv_scores_)
     return scores.max(0).tolist()
@@ -220,38 +265,53 @@ def two_draws(first):
 
 def two_times():
     """Time one draw of himalaya, and the whole grid with refit and weights, on all targets."""
-    data = Data(TWO_ROWS, TWO, TWO_TARGETS)
-    theirs = per_candidate(data, data.kernels())
-    (fit, searched), seconds = seconds_of(fit_one, data, False, N_CANDIDATES)
+    data = Data(FEW, TWO, TWO_TARGETS)
+    found = {"n": len(data.X), "per_candidate": per_candidate(data, data.kernels()), "ours": []}
     variance = data.Y.var(0).astype(np.float64)
-    score = (fit.scores[0] * fit.unit**2 / variance)[:TWO_SCORED]
-    return {
-        "n": len(data.X), "per_candidate": theirs, "tried": len(fit.each), "seconds": seconds, "searched": searched,
-        "score": float(score.mean()), "variance": variance[:TWO_SCORED].tolist(),
-    }  # fmt: skip
+    for scale in BOTH:
+        (fit, tried, searched), seconds = seconds_of(fit_one, data, scale, N_CANDIDATES)
+        score = (fit.scores[0] * fit.unit**2 / variance)[:TWO_SCORED]
+        found["ours"].append([scale, tried, seconds, searched, float(score.mean())])
+    return found | {"variance": variance[:TWO_SCORED].tolist()}
+
+
+def two_size(n, n_targets):
+    """Time one draw of himalaya and the search of the engine."""
+    data = Data(n, TWO, n_targets)
+    theirs = per_candidate(data, data.kernels())
+    _, tried, searched = fit_one(data, True, N_CANDIDATES, refit=False)
+    return {"n": len(data.X), "per_candidate": theirs, "tried": tried, "searched": searched}
 
 
 def two_rows(row, folder, *, measure=True):
     """Note inner scores and processor seconds of two wide bands at full size."""
+    name = f"wide, mean inner score, {' + '.join(map(str, TWO))}"
     found = cell(folder, "two-times", two_times, measure=measure)
     starts = range(0, N_CANDIDATES, TWO_PART)
     parts = [cell(folder, f"two-draws-{first}", partial(two_draws, first), measure=measure) for first in starts]
     draws = [part for part in parts if part]
-    if not found or not draws:
-        return
-    score = float((np.max(draws, axis=0) / found["variance"]).mean())
-    name, size = f"wide, mean inner score, {' + '.join(map(str, TWO))}", f"n = {found['n']}, T = {TWO_TARGETS}"
-    his = N_CANDIDATES * found["per_candidate"]
-    scored = f"after {TWO_PART * len(draws)} draws, over {TWO_SCORED} of the targets"
-    row(name, f"{size}: search of himalaya, {N_CANDIDATES} random weightings", his, extrapolated="candidates",
-        note=f"score {score:.5f} {scored}; {found['per_candidate']:.2f} s for one weighting")  # fmt: skip
-    note = f"score {found['score']:.5f} over the same targets; {found['seconds']:.1f} s with refit and all weights"
-    row(name, f"{size}: search of the engine, {found['tried']} weightings", found["searched"], against=his, reach="10x",
-        note=note)  # fmt: skip
+    if found and draws:
+        score = float((np.max(draws, axis=0) / found["variance"]).mean())
+        size, his = f"n = {found['n']}, T = {TWO_TARGETS}", N_CANDIDATES * found["per_candidate"]
+        scored = f"after {TWO_PART * len(draws)} draws, over {TWO_SCORED} of the targets"
+        row(name, f"{size}: search of himalaya, {N_CANDIDATES} random weightings", his, extrapolated="candidates",
+            note=f"score {score:.5f} {scored}; {found['per_candidate']:.2f} s for one weighting")  # fmt: skip
+        for scale, tried, seconds, searched, ours in found["ours"]:
+            how = "features scaled in every inner fold" if scale else "features as they are"
+            note = f"score {ours:.5f} over the same targets; {seconds:.1f} s with refit and all weights"
+            row(name, f"{size}: search of the engine, {tried} weightings, {how}", searched, against=his, reach="10x",
+                note=note)  # fmt: skip
+    for n, n_targets in TWO_SIZES:
+        one = cell(folder, f"two-{n}-{n_targets}", partial(two_size, n, n_targets), measure=measure)
+        if one:
+            size, his = f"n = {one['n']}, T = {n_targets}", N_CANDIDATES * one["per_candidate"]
+            row(name, f"{size}: search of the engine, {one['tried']} weightings, features scaled in every inner fold",
+                one["searched"], against=his, reach="10x",
+                note=f"{his:.0f} s of himalaya for {N_CANDIDATES} weightings, from one")  # fmt: skip
 
 
 def quality_rows(row, folder, *, measure=True):
-    """Note inner scores and processor seconds of both, extrapolated for the largest size only."""
+    """Note inner scores and processor seconds of both, extrapolated for the largest sizes only."""
     two_rows(row, folder, measure=measure)
     for widths, n, n_targets in QUALITY:
         name = f"wide, mean inner score, {' + '.join(map(str, widths))}"

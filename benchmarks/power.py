@@ -3,12 +3,13 @@
     python benchmarks/power.py [--only small large] [--results benchmarks/results]
 
 - small: 150 stimuli, 8 dimensions, 5 seeds, 1,000 to 16,000 judgments, two rounds of "active" for each doubling.
-- large: 2,180 stimuli, 8 dimensions, 1 seed, 30,000 to 200,000 judgments, one round between two numbers.
+- large: 2,180 stimuli, 8 dimensions, 1 seed, 30,000 to 200,000 judgments; active from 30,000 to 80,000 in one round.
 
 Truth, judges and test triplets are those of `encoding collect power`. "needed" is the number of judgments at which a
 design reaches the test cross-entropy that random triplets reach with their largest number, between two numbers on a
-logarithmic scale; of several seeds, the mean curve and the range over seeds. A run that is interrupted keeps what it
-has: one entry per size, design and seed, and per number of judgments where those take long.
+logarithmic scale; "equals random" is the number of random triplets that reach what the design reaches with its largest.
+Of several seeds, the mean curve and the range over seeds. A run that is interrupted keeps what it has: one entry per
+size, design and seed, and per number of judgments where those take long.
 """
 
 import argparse
@@ -67,8 +68,10 @@ def main() -> None:
 
 def parts_of(power: Power, design: str) -> list[tuple[int, ...]]:
     """Return the numbers of judgments that are simulated at once: many stimuli take a minute for each number."""
-    if design in ("active", "uncertain") or power.n_stimuli < 1000:
+    if power.n_stimuli < 1000:
         return [power.numbers]
+    if design in ("active", "uncertain"):  # eight fits of two minutes for the third number
+        return [power.numbers[:2]]
     return [(number,) for number in power.numbers]
 
 
@@ -112,18 +115,29 @@ def written(cells: dict) -> str:
                     f"| {design} | {len(seeds[design])} | {n:,} | {row['accuracy']:.3f} | {row['loss']:.4f} | "
                     f"{f'{sd:.4f}' if math.isfinite(sd) else '-'} | {row['similarity']:.3f} | {row['dims']:.1f} |"
                 )
-        goal = table[(table["design"] == "random") & (table["judgments"] == most)].groupby("seed")["loss"].mean()
+        random = table[table["design"] == "random"]
+        goal = random[random["judgments"] == most].groupby("seed")["loss"].mean()
         lines += [
-            "", f"Judgments needed for the cross-entropy of {most:,} random ones, by the mean of the same seeds:", "",
-            "| design | seeds | judgments | share of random | range over seeds |", "|---|---|---|---|---|",
+            "", f"Judgments needed for the cross-entropy of {most:,} random ones, and random ones needed for that of a "
+            "design's largest number, by the mean of the same seeds:", "",
+            "| design | seeds | judgments | share of random | range over seeds | its largest number | equals random |",
+            "|---|---|---|---|---|---|---|",
         ]  # fmt: skip
         for design in designs:
-            own = table[table["design"] == design]
-            n = needed(own, goal[seeds[design]].mean(), design)
-            each = [needed(own[own["seed"] == seed], goal[seed], design) for seed in seeds[design]]
+            own = table[(table["design"] == design) & table["seed"].isin(goal.index)]
+            if not len(own):
+                continue
+            same = sorted(own["seed"].unique())
+            n = needed(own, goal[same].mean(), design)
+            each = [needed(own[own["seed"] == seed], goal[seed], design) for seed in same]
             span = f"{number(min(each))} to {number(max(each))}" if len(each) > 1 else "-"
             share = f"{n / most:.2f}" if math.isfinite(n) else "-"
-            lines.append(f"| {design} | {len(each)} | {number(n)} | {share} | {span} |")
+            last = own[own["judgments"] == own["judgments"].max()]
+            equal = needed(random[random["seed"].isin(same)], last["loss"].mean(), "random")
+            lines.append(
+                f"| {design} | {len(each)} | {number(n)} | {share} | {span} | {int(last['judgments'].max()):,} | "
+                f"{number(equal)} |"
+            )
         lines.append("")
     for size in (name for name in SIZES if not len(rows_of(cells, name))):
         lines += [f"{SIZES[size].n_stimuli:,} stimuli were not simulated; a fit takes a minute of processor there.", ""]

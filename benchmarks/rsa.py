@@ -2,11 +2,13 @@
 
     python benchmarks/rsa.py              # some minutes on one thread; writes benchmarks/results/rsa.{json,md}
     python benchmarks/rsa.py --quick      # a tenth of the searchlights, writes nothing
+    python benchmarks/rsa.py --memory     # only memory, by the number of searchlights; added to the results
 
 The loop is what one writes first: for every searchlight `np.corrcoef` (or distances) of the patterns, its triangle
 (pairs of different runs, ranked for Spearman), and `np.corrcoef` with every model. It is timed on a sample of
 searchlights before and after ours, in the same process with the same number of threads, and so is rsatoolbox; ours does
-all of them, from a file, with everything that belongs to it, such as the ranks of models.
+all of them, from a file. What is done once per analysis (similarity of the models, their ranks) is timed apart, and
+not counted for the loop either.
 """
 
 import argparse
@@ -44,6 +46,7 @@ CASES = {  # searchlights, settings
     "five spaces, Euclidean": (1000, {"brain": "euclidean"}),
     "five spaces, Euclidean, Spearman": (1000, {"brain": "euclidean", "comparison": "spearman"}),
 }
+MEMORY = {"five spaces, two by choice probability": (2000, 8000), "five spaces, Spearman": (500, 2000)}
 
 
 def make_data(folder, n_voxels, seed=0):
@@ -168,6 +171,23 @@ class Toolbox:
         return clock.read() / len(centres)
 
 
+def product_alone(n_targets, n_times=40):
+    """Time the product of all pairs of one searchlight: what no exact way without factors can leave out."""
+    Z = torch.randn(n_targets, N_STIMULI)
+    room = torch.empty(256 * N_STIMULI)
+
+    def once():
+        for start in range(0, N_STIMULI, 256):
+            stop = min(start + 256, N_STIMULI)
+            torch.mm(Z[:, start:stop].T, Z[:, :stop], out=room[: (stop - start) * stop].view(stop - start, stop))
+
+    once()
+    clock = Clock()
+    for _ in range(n_times):
+        once()
+    return clock.read() / n_times
+
+
 def time_case(changes, responses, spaces, folder, n_sample):
     """Time all searchlights with ours, and a sample with the loop, half before and half after."""
     settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **changes)
@@ -175,10 +195,16 @@ def time_case(changes, responses, spaces, folder, n_sample):
     sample = np.random.default_rng(1).choice(len(responses.targets), n_sample, replace=False)
     loop.one(0)
     before, first = loop.timed(sample[: n_sample // 2])
+    product = product_alone(len(loop.steps))
+    few = innermost(responses, 2)  # too few voxels for a searchlight, so that only models are prepared
+    clock = Clock()
+    compare_similarity(settings, spaces, few, [(None, np.ones(2, int))], folder / "models")
+    models = clock.read()
     clock = Clock()
     everything = [(None, np.ones(len(responses.targets), int))]
     found = compare_similarity(settings, spaces, responses, everything, folder / "x")
-    seconds = clock.read()
+    seconds = clock.read() - models
+    product = (product + product_alone(len(loop.steps))) / 2
     after, second = loop.timed(sample[n_sample // 2 :])
     toolbox = Toolbox(loop).timed(sample[:3])
     difference = found.scores.values.T[sample] - np.concatenate([first, second])
@@ -189,8 +215,10 @@ def time_case(changes, responses, spaces, folder, n_sample):
         "loop_ms": dict(zip(("wall", "processor"), (1e3 * each).round(1).tolist(), strict=True)),
         "ours_ms": dict(zip(("wall", "processor"), (1e3 * seconds / n).round(2).tolist(), strict=True)),
         "ours_seconds": seconds.round(1).tolist(),
+        "models_seconds": models.round(1).tolist(),
         "toolbox_ms": dict(zip(("wall", "processor"), (1e3 * toolbox).round(0).tolist(), strict=True)),
         "ratio": dict(zip(("wall", "processor"), (each * n / seconds).round(1).tolist(), strict=True)),
+        "product_ms": dict(zip(("wall", "processor"), (1e3 * product).round(2).tolist(), strict=True)),
         "largest_difference": float(np.nanmax(np.abs(difference))),
         "largest_value": round(float(np.nanmax(found.scores.values)), 3),
     }
@@ -237,11 +265,33 @@ def measure(share, n_sample):
     }  # fmt: skip
 
 
-def write_results(measured, n_sample):
+def status_mb(name):
+    """Read a line of this process's status."""
+    text = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(text.partition(f"{name}:")[2].split()[0]) / 1024
+
+
+def measure_memory():
+    """Return the largest memory beyond responses, models and libraries, by case and number of searchlights."""
+    found = {}
+    for case, numbers in MEMORY.items():
+        for n_lights in numbers:
+            with tempfile.TemporaryDirectory() as name:
+                responses, spaces = make_data(Path(name), max(numbers))
+                settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **CASES[case][1])
+                part, before = innermost(responses, n_lights), status_mb("VmRSS")
+                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the largest size so far
+                everything = [(None, np.ones(n_lights, int))]
+                compare_similarity(settings, spaces, part, everything, Path(name) / "x")
+                found.setdefault(case, {})[str(n_lights)] = round(status_mb("VmHWM") - before)
+    return found
+
+
+def write_results(measured, n_sample, memory):
     content = {
         "n_stimuli": N_STIMULI, "n_runs": N_RUNS, "radius_in_voxels": RADIUS,
         "loop_sample": n_sample, "versions": versions(), "machine": platform.processor() or platform.machine(),
-        "measured": measured,
+        "measured": measured, "memory_mb": memory,
     }  # fmt: skip
     (RESULTS / "rsa.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     loads = " and ".join(f"{run['load']:.1f}" for run in measured)
@@ -256,8 +306,9 @@ def write_results(measured, n_sample):
         "",
         "Milliseconds for one searchlight, seconds for regions: on the wall / of the processor.",
         "",
-        "| threads | compared | searchlights | rsatoolbox | loop | ours | loop / ours, wall | processor | difference |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| threads | compared | searchlights | rsatoolbox | loop | ours | loop / ours, wall | processor | difference | "
+        "product | once, s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in measured:
         for case, row in run["searchlights"].items():
@@ -265,29 +316,43 @@ def write_results(measured, n_sample):
             pairs = [f"{row[name]['wall']:.0f} / {row[name]['processor']:.0f}" for name in ("toolbox_ms", "loop_ms")]
             line += (
                 f" {pairs[0]} | {pairs[1]} | {row['ours_ms']['wall']:.1f} / {row['ours_ms']['processor']:.1f} | "
-                f"{row['ratio']['wall']:.1f} | **{row['ratio']['processor']:.1f}** | {row['largest_difference']:.0e} |"
+                f"{row['ratio']['wall']:.1f} | **{row['ratio']['processor']:.1f}** | {row['largest_difference']:.0e} | "
+                f"{row['product_ms']['processor']:.1f} | {row['models_seconds'][1]:.1f} |"
             )
             lines.append(line)
+    lines += [
+        "",
+        "Product: processor milliseconds of the product of all pairs of one searchlight (n^2 v operations in float32), "
+        "measured before and after ours. Whatever has no factors (choice probabilities, ranks, distances) needs it. "
+        "Once: processor seconds per analysis, such as for the choice probabilities of all pairs; the loop has them.",
+    ]
     lines += ["", "Twenty-six regions that hold all voxels, five spaces, two by choice probability:", ""]
     for run in measured:
         took = ", ".join(f"{name} {s['wall']} / {s['processor']} s" for name, s in run["regions_seconds"].items())
         lines.append(f"- {run['threads']} thread{'s' if run['threads'] > 1 else ''}: {took}")
-    peak = max(run["peak_mb_of_all"] for run in measured)
-    lines += ["", f"Largest memory of the whole benchmark, the loop's included: {peak} MB.", ""]
+    lines += ["", "Largest memory beyond responses and libraries, MB, by the number of searchlights:", ""]
+    for case, sizes in memory.items():
+        lines.append(f"- {case}: " + ", ".join(f"{int(n):,}: {mb}" for n, mb in sizes.items()))
+    lines.append("")
     (RESULTS / "rsa.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the searchlights, nothing written")
+    parser.add_argument("--memory", action="store_true", help="only memory")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    known = json.loads((RESULTS / "rsa.json").read_text(encoding="utf-8"))
+    if options.memory:
+        write_results(known["measured"], known["loop_sample"], measure_memory())
+        return
     with threadpool_limits(1):
         measured = measure(*((0.1, 6) if options.quick else (1.0, 10)))
     if options.quick:
         print(json.dumps(measured, indent=1))
     else:
-        write_results([measured], 10)
+        write_results([measured], 10, known.get("memory_mb", {}))
 
 
 if __name__ == "__main__":

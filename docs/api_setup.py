@@ -82,6 +82,27 @@ run_collection(opened, "careful")
 judgments = exported(next(iter(export_collection(opened))))
 ratings = loaded.described[1]
 
+# Judgments of a model behind an API, by captions: planned, not asked.
+captions = "".join(f"clip{k}\tA dog on a road, seen from place {k}.\n" for k in range(10))
+Path("captions.tsv").write_text(f"stimulus\tcaption\n{captions}")
+Path("captions.toml").write_text(
+    """
+    [stimuli]
+    table = "captions.tsv"
+    show = "captions"
+    [design]
+    n_triplets = 20
+    [collect]
+    folder = "captioned"
+    [[annotator]]
+    kind = "openai"
+    model = "a-model"
+    prompt = "captions-text"
+    url = "http://127.0.0.1:9/v1"
+    """
+)
+captioned, _ = plan_collection(read_collection("captions.toml"))
+
 # Arrays without files.
 rng = np.random.default_rng(0)
 runs = np.repeat(range(4), 15)

@@ -148,6 +148,14 @@ def test_a_configuration_is_read_without_libraries_of_fitting_and_drawing(demo):
     assert {"torch", "sklearn", "nilearn", "nibabel", "matplotlib", "bids"} & set(json.loads(result.stdout)) == set()
 
 
+def test_reports_are_drawn_without_libraries_of_loading_and_fitting():
+    result = run(sys.executable, "-c", "import json, sys, encoding.pipeline\nprint(json.dumps(sorted(sys.modules)))")
+    assert result.returncode == 0, result.stderr
+    there = set(json.loads(result.stdout))
+    assert "matplotlib" in there
+    assert {"torch", "sklearn", "nilearn", "bids", "himalaya"} & there == set()
+
+
 @pytest.mark.parametrize(
     ("code", "seconds"), [(IMPORT, 0.3), (HELP, 0.5), (CHECK, 1.0)], ids=["import", "help", "check"]
 )

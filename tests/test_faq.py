@@ -98,7 +98,7 @@ def _(study):
     load_subject(job(study))
 
 
-@case("Numbers of runs are missing")
+@case("Run numbers are missing")
 def _(study):
     for path in [*study.root.rglob("*run-2_*")]:
         path.unlink()

@@ -56,12 +56,13 @@ def write_batches(opened: Opened, name: str = "", *, most: int = 0, retry: tuple
 
     Examples
     --------
+    >>> import shutil
     >>> from encoding.collection import write_batches
-    >>> try:
-    ...     write_batches(opened, "careful")
-    ... except encoding.EncodingError as error:
-    ...     print(type(error).__name__)
-    ConfigError
+    >>> shutil.rmtree("captioned")  # as if nothing had been asked
+    >>> fresh, _ = plan_collection(captioned.collection)
+    >>> (file,) = write_batches(fresh)
+    >>> len(file.read_text().splitlines())  # one request for each triplet
+    20
     """
     annotator = _chat(opened, name)
     folder = _folder(opened)
@@ -112,12 +113,16 @@ def send_batches(opened: Opened, name: str = "") -> list[dict[str, Any]]:
 
     Examples
     --------
-    >>> from encoding.collection import send_batches
+    >>> import shutil
+    >>> from encoding.collection import send_batches, write_batches
+    >>> shutil.rmtree("captioned")  # as if nothing had been asked
+    >>> fresh, _ = plan_collection(captioned.collection)
+    >>> files = write_batches(fresh)
     >>> try:
-    ...     send_batches(opened, "careful")
+    ...     send_batches(fresh, "a-model")  # no server listens at the address of this annotator
     ... except encoding.EncodingError as error:
-    ...     print(type(error).__name__)
-    ConfigError
+    ...     print(error)
+    http://127.0.0.1:9/v1/files: ClientConnectorError: Cannot connect to host 127.0.0.1:9 ...
     """
     annotator = _chat(opened, name)
     folder = _folder(opened)
@@ -144,7 +149,7 @@ async def _send(
 
 
 def fetch_batches(opened: Opened, name: str = "", *, wait: float = 0.0) -> list[dict[str, Any]]:
-    """Ask what has become of batches, and read the results of those that are over into the store.
+    """Query the state of batches, and read the results of finished ones into the store.
 
     Parameters
     ----------
@@ -162,12 +167,10 @@ def fetch_batches(opened: Opened, name: str = "", *, wait: float = 0.0) -> list[
 
     Examples
     --------
-    >>> from encoding.collection import fetch_batches
-    >>> try:
-    ...     fetch_batches(opened)
-    ... except encoding.EncodingError as error:
-    ...     print(type(error).__name__)
-    ConfigError
+    >>> from encoding.collection import fetch_batches, write_batches
+    >>> files = write_batches(captioned)
+    >>> fetch_batches(captioned, "a-model")[0]["status"]  # there, but not sent yet
+    'written'
     """
     annotator = _chat(opened, name)
     return asyncio.run(_fetch(opened, annotator, wait))
@@ -202,7 +205,7 @@ async def _fetch(opened: Opened, annotator: ChatAnnotator, wait: float) -> list[
 
 
 def read_batch(opened: Opened, name: str, results: str | Path) -> int:
-    """Read a file of results that was downloaded by hand.
+    """Read a file of batch results that was downloaded by hand.
 
     Parameters
     ----------
@@ -220,12 +223,17 @@ def read_batch(opened: Opened, name: str, results: str | Path) -> int:
 
     Examples
     --------
-    >>> from encoding.collection import read_batch
-    >>> try:
-    ...     read_batch(opened, "careful", "results.jsonl")
-    ... except encoding.EncodingError as error:
-    ...     print(type(error).__name__)
-    ConfigError
+    >>> import json
+    >>> from encoding.collection import read_batch, write_batches
+    >>> files = write_batches(captioned)  # none is new if they were written before
+    >>> requests = Path("captioned/batches/a-model-0001.jsonl").read_text().splitlines()
+    >>> answer = {"choices": [{"message": {"content": "B"}, "finish_reason": "stop"}]}
+    >>> keys = [json.loads(line)["custom_id"] for line in requests]
+    >>> with open("replies.jsonl", "w") as stream:
+    ...     for key in keys:
+    ...         print(json.dumps({"custom_id": key, "response": {"status_code": 200, "body": answer}}), file=stream)
+    >>> read_batch(captioned, "a-model", "replies.jsonl")  # answers
+    20
     """
     annotator, folder = _chat(opened, name), _folder(opened)
     given = {json.loads(line).get("custom_id") for line in _lines(Path(results))}

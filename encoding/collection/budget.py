@@ -15,13 +15,13 @@ MARGIN = 1.25  # a trial may take this much more than the largest so far before 
 
 @settings("[budget]")
 class Budget:
-    """How much may be spent; a limit of 0 is none, and includes what earlier runs of the same annotator have spent.
+    """Limits of spending, including that of earlier runs of the same annotator; 0 for no limit.
 
     Examples
     --------
     >>> from encoding.collection import Budget
-    >>> Budget(requests=10_000, money=5.0, price_in=0.1, price_out=0.4).currency
-    'USD'
+    >>> Budget(money=5.0, price_in=0.1, price_out=0.4).cost(2_000_000, 0, 1_000_000)  # 2 M tokens in, 1 M out
+    0.6
     """
 
     requests: Annotated[int, Interval(ge=0, le=10**12)] = 0
@@ -130,8 +130,11 @@ class Meter:
     def end(self, answers: list[Answer], n_trials: int) -> None:
         """Release the reservation and add what the answers took."""
         self._under_way -= n_trials
+        total, budget = self._tokens, self.budget
         for answer in answers:
-            taken = (answer.tokens_in, answer.tokens_cached, answer.tokens_out)
-            self._tokens = [a + b for a, b in zip(self._tokens, taken, strict=True)]
+            total[0] += answer.tokens_in
+            total[1] += answer.tokens_cached
+            total[2] += answer.tokens_out
             self._most_tokens = max(self._most_tokens, answer.tokens_in + answer.tokens_out)
-            self._most_money = max(self._most_money, self.budget.cost(answer.tokens_in, 0, answer.tokens_out))
+            if budget.money:
+                self._most_money = max(self._most_money, budget.cost(answer.tokens_in, 0, answer.tokens_out))

@@ -24,6 +24,7 @@ from .trials import Ledger, Stopped
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class Client:
         self._query = query
         self._proxy = _proxy(self.url)
         self._session: aiohttp.ClientSession | None = None
+        self._addresses: dict[str, URL] = {}
 
     async def __aenter__(self) -> "Client":
         try:
@@ -130,6 +132,12 @@ class Client:
                 return (json.loads(await _body(response)) if response.status == 200 else None), server
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError, _TooLarge):
             return None, ""
+
+    def _address(self, path: str) -> "URL":
+        """Return the address of a path, which is taken apart once and not for every request."""
+        from yarl import URL
+
+        return self._addresses.setdefault(path, URL(self._where(path)))
 
     def _where(self, path: str) -> str:
         return f"{self.url}{path}{self._query}"
@@ -218,7 +226,7 @@ class Client:
 
         assert self._session is not None
         try:
-            where = self._where(path)
+            where = self._addresses.get(path) or self._address(path)
             data = body if len(body) < AT_ONCE else io.BytesIO(body)  # which is sent in pieces
             async with self._session.post(where, data=data, allow_redirects=False, proxy=self._proxy) as response:
                 status, headers = response.status, response.headers
@@ -244,7 +252,14 @@ class Client:
         if status != 200:
             self._raise(status, headers, text, attempt)
         try:
-            content = json.loads(text)
+            # Twice the same name would silently mean the last; looked for only where it can be.
+            twice = (
+                text.count(b'"choices"') > 1 or text.count(b'"message"') > 1 or text.count(b'"usage"') > 1
+                or text.count(b'"content"') > 2  # of the message, and of the probabilities
+            )  # fmt: skip
+            content = json.loads(text, object_pairs_hook=_distinct if twice else None)
+        except _Twice as error:
+            raise Failed(f"the reply names {error} twice: {self._excerpt(text)}", attempt, status=status) from None
         except (ValueError, RecursionError):
             raise _Passing(f"the reply is not JSON: {self._excerpt(text)}") from None
         if not isinstance(content, dict):
@@ -291,6 +306,21 @@ class Client:
         if status in {408, 409, 425, 429} or (status >= 500 and status not in FINAL):
             raise _Passing(detail, overloaded=status in OVERLOAD, wait=wait, status=status)
         raise Failed(detail, attempt, refused=status == 403, status=status)
+
+
+class _Twice(Exception):  # noqa: N818
+    """An object with two values under one name."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of JSON that these pairs make; refuse two values under one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        if not all(value == found[name] for key, value in pairs if key == name):
+            raise _Twice(repr(name[:40]))
+    return found
 
 
 class _TooLarge(Exception):  # noqa: N818

@@ -27,8 +27,8 @@ def average_orders(judgments: Judgments) -> Judgments:
     Examples
     --------
     >>> from encoding.collection import average_orders
-    >>> average_orders(judgments)
-    Judgments(300 about 38 stimuli, 300 valid)
+    >>> average_orders(judgments), len(judgments.items)
+    (Judgments(300 about 38 stimuli, 300 valid), 320)
     """
     rows = np.flatnonzero(judgments.choice >= 0)
     items, choice = judgments.items[rows], judgments.choice[rows]
@@ -81,8 +81,9 @@ def pool(judgments: Judgments, *, steps: int = 50) -> tuple[Judgments, dict[str,
     >>> from dataclasses import replace
     >>> from encoding.collection import pool
     >>> two = replace(judgments, annotator=np.array(["first", "second"] * 160))
-    >>> sorted(pool(two)[1])
-    ['first', 'second']
+    >>> pooled, weights = pool(two)
+    >>> sorted(weights), pooled
+    (['first', 'second'], Judgments(300 about 38 stimuli, 300 valid))
     """
     once = average_orders(judgments)
     names, judge = np.unique(once.annotator, return_inverse=True)

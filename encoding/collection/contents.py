@@ -21,7 +21,7 @@ MASK = "[...]"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contents:
-    """Everything that can be shown.
+    """Everything that can be shown to an annotator.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Contents:
 
 
 def of_names(stimuli: Sequence[str]) -> Contents:
-    """Make contents for annotators that know stimuli by name.
+    """Make contents for annotators that identify stimuli by name.
 
     Parameters
     ----------
@@ -174,8 +174,8 @@ def of_frames(stimuli: Sequence[str], frames: Mapping[str, Sequence[tuple[Path, 
     --------
     >>> from encoding.collection import of_frames
     >>> frames = {"clip1": [(Path("1.jpg"), "digest 1"), (Path("2.jpg"), "digest 2")]}
-    >>> len(of_frames(["clip1"], frames).images[0])
-    2
+    >>> [image.name for image in of_frames(["clip1"], frames).images[0]]
+    ['1.jpg', '2.jpg']
     """
     for name in stimuli:
         if not frames.get(name):

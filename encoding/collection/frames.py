@@ -23,7 +23,7 @@ GAP = 4  # pixels between the frames of a contact sheet
 
 @dataclass(frozen=True)
 class Framing:
-    """How frames are taken.
+    """How frames are extracted from clips.
 
     Attributes
     ----------
@@ -89,13 +89,14 @@ def take_frames(
 
     Examples
     --------
+    >>> from encoding import StimulusSet
     >>> from encoding.collection import Framing, take_frames
-    >>> from encoding.io.stimulus_lists import read_list
-    >>> try:
-    ...     take_frames(read_list("my_study/stimuli/stimuli.tsv"), "videos", "work/frames", Framing())
-    ... except encoding.EncodingError as error:
-    ...     print(type(error).__name__)
-    DataError
+    >>> from encoding.simulate.clips import write_clip
+    >>> write_clip(Path("clip.mp4"), np.zeros((20, 20, 3), dtype=np.uint8), 2.0)  # two seconds of black
+    >>> clips = StimulusSet(["clip"], ["clip.mp4"], [2.0], [""], [""])
+    >>> found = take_frames(clips, ".", "work/frames", Framing(n_frames=4))
+    >>> [file.suffix for file, digest in found.frames["clip"]]
+    ['.jpg', '.jpg', '.jpg', '.jpg']
     """
     cache = Path(cache)
     table = FrameTable({}, {}, {})

@@ -61,38 +61,38 @@ class OpenAI:
     seed: Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)] | None = None
     """Seed that is passed to the server."""
     top_logprobs: Annotated[int, Interval(ge=1, le=1000)] = 20
-    """Number of tokens whose probability is asked for."""
+    """Number of tokens whose probabilities are requested."""
     least_mass: Probability = 0.1
-    """Probability that the three labels must have together for an answer to be valid."""
+    """Total probability of the three labels from which an answer is valid."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``."""
     key_variable: str = ""
     """Environment variable that holds the key; "" if the server needs none."""
     concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
-    """Largest number of requests under way; the actual number adapts to the server."""
+    """Largest number of concurrent requests; the actual number adapts to the server."""
     per_minute: Annotated[NotNegative, Unit("requests per minute")] = 0.0
     """Largest number of requests per minute; 0 for any number."""
     timeout: Annotated[Positive, Unit("s")] = 120.0
     """Seconds for one request."""
     tries: Annotated[int, Interval(ge=1, le=1000)] = 6
-    """How many times a request is sent at most."""
+    """Largest number of times that a request is sent."""
 
     api_version: str = ""
     """Version of the API, for deployments on Azure: their address ends in ``/openai/deployments/NAME``."""
     reasoning_tokens: CountOrZero = 0
-    """Tokens that a model may use to reason, on top of those of the prompt."""
+    """Tokens that a model may use for reasoning, in addition to those of the prompt."""
     structured: Annotated[str, OneOf(STRUCTURED)] = ""
     """How the server is made to answer with a label and nothing else: "json" (a schema) or "choice" (vLLM)."""
     media: Annotated[str, OneOf(MEDIA)] = "data"
     """How frames and videos are sent: within the request, or as ``file://`` addresses for a server on this machine."""
     video_frames: CountOrZero = 0
-    """Frames that the server takes of a video; 0 for its own choice."""
-    video_fps: NotNegative = 0.0
-    """Frames per second that the server takes of a video; 0 for its own choice."""
+    """Frames that the server uses of a video; 0 for its default."""
+    video_fps: Annotated[NotNegative, Unit("frames per second")] = 0.0
+    """Frames per second that the server uses of a video; 0 for its default."""
     video_sound: bool = False
-    """Whether the model hears the sound of videos, where it can."""
+    """Whether the sound of videos is used, if the model supports it."""
     persona: str = ""
-    """Text before the system message, for replicates that differ in who is asked."""
+    """Text in front of the system message, for replicates of one judge with different personas."""
 
     def __post_init__(self) -> None:
         """Check the address and the further parameters."""
@@ -216,7 +216,7 @@ class ChatAnnotator:
 
     def request(self, trial: Trial) -> str:
         """Write the request of a trial as JSON in one line."""
-        return f'{self._heads[0]}"messages":[{self._messages(trial, 0, [])}]}}'
+        return self._body(trial, 0, [])
 
     def answer(self, status: int, body: bytes) -> Answer:
         """Read a reply that came by other means than `ask`."""
@@ -232,9 +232,14 @@ class ChatAnnotator:
             answer = self._read(reply)
         except Malformed as error:
             answer = Answer("error", reply=_excerpt(reply.content), detail=f"the reply is no chat completion: {error}")
-        return answer._replace(
-            reply=self._secret.redact(answer.reply), detail=self._secret.redact(answer.detail), tokens_in=used[0],
-            tokens_cached=used[1], tokens_out=used[2], tries=1, served=self._server_of(reply.content),
+        return self._counted(answer, used, reply, 1)
+
+    def _counted(self, answer: Answer, used: Sequence[int], reply: Reply, tries: int) -> Answer:
+        """Return an answer without keys, with what it took; written out, since `_replace` takes its time."""
+        return Answer(
+            answer.outcome, answer.choice, answer.probabilities, answer.mass, self._secret.redact(answer.reply),
+            self._secret.redact(answer.detail), used[0], used[1], used[2], tries, reply.latency,
+            self._server_of(reply.content),
         )  # fmt: skip
 
     async def _ask(self, trial: Trial, ledger: Ledger) -> Answer:
@@ -254,18 +259,15 @@ class ChatAnnotator:
                     return Answer(outcome, detail=str(error), tokens_in=used[0], tokens_cached=used[1],
                                   tokens_out=used[2], tries=tries + error.tries)  # fmt: skip
                 tries += n
-                used = [a + b for a, b in zip(used, _usage(reply.content), strict=True)]
+                taken = _usage(reply.content)
+                used = [a + b for a, b in zip(used, taken, strict=True)] if turn else taken
             assert reply is not None
             answer = self._read(reply)
         except Malformed as error:
             assert reply is not None
             answer = Answer("error", reply=_excerpt(reply.content), detail=f"the reply is no chat completion: {error}")
         assert reply is not None
-        return answer._replace(
-            reply=self._secret.redact(answer.reply), detail=self._secret.redact(answer.detail), tokens_in=used[0],
-            tokens_cached=used[1], tokens_out=used[2], tries=tries, latency=reply.latency,
-            served=self._server_of(reply.content),
-        )  # fmt: skip
+        return self._counted(answer, used, reply, tries)
 
     async def _roomy(self, trial: Trial, turn: int, said: list[str], ledger: Ledger) -> tuple[Reply, int]:
         """Send one turn, once there is room for it in memory."""
@@ -282,7 +284,7 @@ class ChatAnnotator:
         tries = 0
         for _ in range(MOST_LESSONS):
             version = self._habits.version
-            body = f'{self._heads[turn]}"messages":[{self._messages(trial, turn, said)}]}}'.encode()
+            body = self._body(trial, turn, said).encode()
             try:
                 reply = await self._client.post(PATH, body, ledger)
             except Failed as error:
@@ -298,25 +300,25 @@ class ChatAnnotator:
             return False
         if version != self._habits.version:
             return True  # another trial has learned meanwhile
-        if self._habits.learn(str(error), json.loads(self._heads[turn][:-1] + "}")):
+        if self._habits.learn(str(error), self._fields[turn]):
             self._write_heads()
             return True
         if self._habits.no_probabilities and self._prompt.answer == "logprobs":
             raise Stopped(self._no_probabilities(str(error)))
         return False
 
-    def _messages(self, trial: Trial, turn: int, said: list[str]) -> str:
-        messages: list[str] = []
-        system = self._system
+    def _body(self, trial: Trial, turn: int, said: list[str]) -> str:
+        """Write a request; its pieces are put together once, since frames and clips are long."""
         shown = [self._shown(content) for content in trial.shown]
+        parts = [self._heads[turn]]
         for number in range(turn + 1):
-            before = "" if number or self._habits.system else system
-            messages.append(_message("user", self._turns[number].fill(shown, before)))
+            before = "" if number or self._habits.system else self._system
+            parts.append('{"role":"user","content":')
+            parts += self._turns[number].fill(shown, before)
             if number < turn:
-                messages.append(_message("assistant", json.dumps(said[number])))
-        if system and self._habits.system:
-            messages.insert(0, _message("system", json.dumps(system)))
-        return ",".join(messages)
+                parts.append(f'}},{{"role":"assistant","content":{json.dumps(said[number])}}},')
+        parts.append("}]}")
+        return "".join(parts)
 
     def _read(self, reply: Reply) -> Answer:
         try:
@@ -352,11 +354,14 @@ class ChatAnnotator:
         return self._served[key]
 
     def _write_heads(self) -> None:
-        """Write everything of the requests but their messages."""
+        """Write everything of the requests up to their first turn."""
         last = len(self._prompt.turns) - 1
-        self._heads = [self._head(turn, reads=i == last) for i, turn in enumerate(self._prompt.turns)]
+        system = f'{{"role":"system","content":{json.dumps(self._system)}}},' if self._system else ""
+        self._fields = [self._head(turn, reads=i == last) for i, turn in enumerate(self._prompt.turns)]
+        start = f'"messages":[{system if self._habits.system else ""}'
+        self._heads = [f"{json.dumps(fields, separators=(',', ':'))[:-1]},{start}" for fields in self._fields]
 
-    def _head(self, turn: Turn, *, reads: bool) -> str:
+    def _head(self, turn: Turn, *, reads: bool) -> dict[str, Any]:
         settings = self._settings
         body: dict[str, Any] = {
             "model": settings.model,
@@ -374,7 +379,7 @@ class ChatAnnotator:
             body |= _structure(settings.structured, self._prompt.labels)
             if settings.structured == "json":
                 body["max_tokens"] = max(body["max_tokens"], LEAST_JSON)
-        return json.dumps(self._habits.write(body), separators=(",", ":"))[:-1] + ","
+        return self._habits.write(body)
 
 
 def _sampling(settings: OpenAI) -> dict[str, Any]:
@@ -414,17 +419,20 @@ class _Template:
         else:
             self._pieces = [json.dumps(piece)[1:-1] for piece in turn.pieces]
 
-    def fill(self, shown: list[str], before: str = "") -> str:
-        """Write the turn with its items; `before` is a system message for models that know none."""
+    def fill(self, shown: list[str], before: str = "") -> list[str]:
+        """Write the turn with its items, in pieces; `before` is a system message for models that know none."""
         parts = [self._pieces[0]]
         for slot, piece in zip(self._slots, self._pieces[1:], strict=True):
             parts += [shown[slot], piece]
         if before:
             written = json.dumps(f"{before}\n\n")
             parts.insert(0, f'{{"type":"text","text":{written}}}' if self._framed else written[1:-1])
-        if self._framed:
-            return f"[{','.join(part for part in parts if part)}]"
-        return f'"{"".join(parts)}"'
+        if not self._framed:
+            return ['"', *parts, '"']
+        listed = ["["]
+        for part in filter(None, parts):
+            listed += [part, ","]
+        return [*listed[:-1], "]"]
 
 
 class _Shown:
@@ -434,11 +442,12 @@ class _Shown:
         self._contents, self._media = contents, media
         self._kept: OrderedDict[int, str] = OrderedDict()
         self._size = 0
+        self._texts = [json.dumps(text)[1:-1] for text in contents.texts]
 
     def __call__(self, content: int) -> str:
         images = self._contents.images[content]
         if not images:
-            return json.dumps(self._contents.texts[content])[1:-1]
+            return self._texts[content]
         if content in self._kept:
             self._kept.move_to_end(content)
             return self._kept[content]
@@ -466,10 +475,6 @@ def _media(path: Path, kind: str, how: str) -> str:
         form = mimetypes.guess_type(path.name)[0] or f"{kind}/{'mp4' if kind == 'video' else 'jpeg'}"
         address = f"data:{form};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
     return f'{{"type":"{kind}_url","{kind}_url":{{"url":{json.dumps(address)}}}}}'
-
-
-def _message(role: str, content: str) -> str:
-    return f'{{"role":"{role}","content":{content}}}'
 
 
 def _first_message(reply: Reply) -> str | None:

@@ -43,7 +43,7 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """What is known of one judge.
+    """Quality of one judge.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ def _people(
 
 
 def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> list[Quality]:
-    """Assess every judge.
+    """Assess the quality of every judge.
 
     Parameters
     ----------
@@ -211,8 +211,10 @@ def slot_use(choice: np.ndarray, probabilities: np.ndarray) -> SlotUse:
     Examples
     --------
     >>> from encoding.collection import slot_use
-    >>> slot_use(judgments.choice, judgments.probabilities).shares.round(1)
-    array([0.4, 0.3, 0.3])
+    >>> choice = np.array([0] * 60 + [1] * 20 + [2] * 20)  # the first slot too often
+    >>> use = slot_use(choice, np.full((100, 3), np.nan))
+    >>> use.shares, bool(use.p < 0.001)
+    (array([0.6, 0.2, 0.2]), True)
     """
     valid = choice >= 0
     counts = np.bincount(choice[valid], minlength=3)
@@ -263,9 +265,11 @@ def repeat_agreement(
     Examples
     --------
     >>> from encoding.collection import repeat_agreement
-    >>> ceiling, pairs, per_triplet = repeat_agreement(judgments.items, judgments.choice)
-    >>> len(per_triplet)
-    10
+    >>> items = np.tile([[0, 1, 2], [3, 4, 5]], (4, 1))  # two triplets, asked four times
+    >>> choice = np.array([2, 0, 2, 0, 2, 0, 2, 1])  # the last answer about the second one is another
+    >>> modal, pairs, per_triplet = repeat_agreement(items, choice)
+    >>> round(modal.share, 3), round(pairs.share, 2)
+    (nan, nan)
     """
     modal, alike, _, _ = _presentations(items, choice, probabilities, who)
     if not len(modal):
@@ -328,7 +332,7 @@ def _interval(values: np.ndarray, seed: int) -> Agreement:
 
 
 def judge_agreement(judgments: Judgments) -> pd.DataFrame:
-    """Compare all pairs of judges on the triplets that both have answered, by probabilities where they are known.
+    """Compare all pairs of judges on the triplets that both answered, by probabilities if these are known.
 
     Parameters
     ----------
@@ -344,9 +348,13 @@ def judge_agreement(judgments: Judgments) -> pd.DataFrame:
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> from encoding.collection import judge_agreement
-    >>> len(judge_agreement(judgments))
-    0
+    >>> who = np.where(judgments.repeat == 0, "first", "second")  # ten triplets were answered again
+    >>> two = replace(judgments, annotator=who)
+    >>> judge_agreement(two)[["a", "b", "triplets", "agreement"]]
+           a       b  triplets  agreement
+    0  first  second        10        1.0
     """
     names = [str(name) for name in pd.unique(judgments.annotator)]
     tables = {name: _answers(judgments, judgments.annotator == name) for name in names}

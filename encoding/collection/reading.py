@@ -5,17 +5,27 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .prompts import Prompt
 from .trials import Answer
 
 # Beginnings with which models decline. A reply that also holds a choice counts as a choice all the same.
 REFUSALS = re.compile(
-    r"^\W*(i'?m sorry|sorry\b|i (can ?no|can')t|i am (unable|not able)|i'm (unable|not able)|i (will|wo) ?n[o']t"
+    r"^\W*(i'?m sorry|sorry\b|i (can ?no|can')t(?! (decide|choose|tell)\b)|i am (unable|not able)|i'm (unable|not able)"
+    r"|i (will|wo) ?n[o']t"
     r"|i must decline|i apologi[sz]e|as an ai\b|unfortunately,? i)",
     re.IGNORECASE,
 )
+# Other ways to write the same: full-width letters, typographic quotation marks, and what cannot be seen.
+SAME: dict[int, int | str | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+SAME |= dict.fromkeys((0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)))
+SAME |= {
+    ord(a): b
+    for a, b in zip(
+        "\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d\u2018\u2019\u3002\u3001\u00a0", '"""""""\'\'., ', strict=True
+    )
+}
 EDGES = " \t\r\n\"'`*_.,:;!()[]<>\u2581\u0120\u010a"
 # Blocks in which models reason before they answer; one that is not closed runs to the end.
 REASONING = re.compile(
@@ -27,7 +37,7 @@ REASONING = re.compile(
 )
 # Templates that open the block themselves leave only its end in the reply.
 REASONED = re.compile(r"\A.*(?:</(?:think|thinking|thought|reasoning)\s*>|\[/THINK\]|\u25c1/think\u25b7)", re.I | re.S)
-CHANNEL = re.compile(r"</s>|<end_of_turn>|<eos>|<\|start\|>assistant|<\|[a-z_]+\|>(?:final)?")
+CHANNEL = re.compile(r"</?s>|<br\s*/?>|\[/?INST\]|<end_of_turn>|<eos>|<\|start\|>assistant|<\|[a-z_]+\|>(?:final)?")
 DECLINED = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii", "sensitive"}
 KEYS = {"answer", "choice", "odd", "odd_one_out", "odd_one", "label", "letter", "option", "video", "response", "result"}
 MOST_MASS = 1.001  # above this the numbers are no probabilities
@@ -42,6 +52,14 @@ SECOND_THOUGHTS = re.compile(
 AGAIN = re.compile(
     r"\A(?:(?:the|my)\s+)?(?:answer|choice|odd(?:\s+one)?(?:\s+out)?)\s+(?:is|must be|should be)\s+", re.I
 )
+# Words before a statement, in the same clause, after which it states nothing.
+DOUBT = re.compile(
+    r"\b(?:not|never|neither|nor|no|nobody|none|unlikely|doubt\w*|if|whether|unless|suppos\w+|assum\w+|either|might|may|could"
+    r"|cannot|instead of|rather than|why)\b|n't\b",
+    re.IGNORECASE,
+)
+LONGEST_CLAUSE = 300  # characters before a statement that are looked at
+CLAUSE = re.compile(r"[.;:!?\n,\u2013\u2014]|\s-\s|\b(?:but|so|therefore|thus|hence|because|since)\b", re.IGNORECASE)
 ASIDE = re.compile(r"\([^()]*\s[^()]*\)")  # its last label would look like one of a list
 
 
@@ -71,6 +89,10 @@ def first_choice(reply: Mapping[str, Any]) -> dict[str, Any]:
     choice = choices[0]
     if not isinstance(choice.get("message"), dict):
         raise Malformed("its first choice holds no message")
+    if len(choices) > 1:
+        texts = [(other.get("message") or {}).get("content") if isinstance(other, dict) else None for other in choices]
+        if any(text != texts[0] for text in texts):
+            raise Malformed(f"it holds {len(choices)} different choices, and one was asked for")
     return choice
 
 
@@ -168,10 +190,13 @@ def strip_reasoning(text: str) -> str:
 def read_text(text: str, prompt: Prompt, *, cut: bool) -> Answer:
     """Read the choice from a text: reasoning removed, last statement wins, cut texts only if all label."""
     said = strip_reasoning(text)
-    whole = said.strip(EDGES).casefold()
+    if not said.isascii():
+        said = said.translate(SAME)
+    whole = said.strip(EDGES)
     names = [label.casefold() for label in prompt.labels]
-    if prompt.answer == "letter" and whole in names:
-        return Answer("valid", names.index(whole), reply=text)
+    # The same letter in lower case may be the first word of a text that was cut off.
+    if prompt.answer == "letter" and (whole in prompt.labels if cut else whole.casefold() in names):
+        return Answer("valid", names.index(whole.casefold()), reply=text)
     if cut:
         return Answer("truncated", reply=text, detail="the reply was cut off before it ended")
     if not said:
@@ -189,29 +214,53 @@ def read_text(text: str, prompt: Prompt, *, cut: bool) -> Answer:
 def _stated(said: str, prompt: Prompt) -> tuple[set[int], str]:
     """Return the slots that the last statement of an answer names."""
     missing = "no answer of the form that was asked for"
+    patterns = _patterns(prompt.labels)
     if prompt.sentence:
         pattern = re.compile(prompt.sentence, re.IGNORECASE)
-        return _last(said, [(m.start(), _slot(m[1], prompt.labels)) for m in pattern.finditer(said)]), missing
-    statement, line, listed, alone = _patterns(prompt.labels)
-    found = [(m.start(), _slot(next(filter(None, m.groups())), prompt.labels)) for m in statement.finditer(said)]
+        return _last(said, _firm(said, pattern, prompt.labels)), missing
+    said = patterns.choices.sub("", said)
+    found = _firm(said, patterns.statement, prompt.labels)
     found += [(place, slot) for place, slot in _in_json(said, prompt.labels)]
     slots = _last(said, found)
     place = max((place for place, slot in found if slot >= 0), default=0)
     if not slots:
         # A line that begins with a label, as in "C) the dog": one such label only, since a list of all is no answer.
-        begun = [(m.start(), _slot(next(filter(None, m.groups())), prompt.labels)) for m in line.finditer(said)]
+        begun = [(m.start(), _slot(_label(m), prompt.labels)) for m in patterns.line.finditer(said)]
         slots = {slot for _, slot in begun} - {-1}
+        both = [patterns.other.match(said, m.end(m.lastindex or 0)) for m in patterns.line.finditer(said)]
+        slots |= {_slot(_label(other), prompt.labels) for other in both if other}
         if len(slots) != 1:
             return set(), missing
         place = begun[-1][0]
         rest = ASIDE.sub("", said[place:].split("\n", 1)[0])
-        if {_slot(next(filter(None, m.groups())), prompt.labels) for m in listed.finditer(rest)} - slots - {-1}:
+        if {_slot(_label(m), prompt.labels) for m in patterns.listed.finditer(rest)} - slots - {-1}:
             return set(), "several answers in one line"
     for after in SECOND_THOUGHTS.finditer(said, place + 1):
-        word = alone.match(AGAIN.sub("", after["rest"]))
+        word = patterns.alone.match(AGAIN.sub("", after["rest"]))
         if word and _slot(word[1], prompt.labels) not in (*slots, -1):
             return set(), "an answer that is taken back"
     return slots, missing
+
+
+def _label(match: re.Match[str]) -> str:
+    return next(filter(None, match.groups()))
+
+
+def _firm(said: str, pattern: re.Pattern[str], labels: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Return place and slot of statements, of both where one names two, and of none where it is denied or supposed."""
+    patterns, found = _patterns(labels), []
+    for match in pattern.finditer(said):
+        start, group = match.start(), match.lastindex or 0
+        first = max(0, start - LONGEST_CLAUSE)
+        first = max((m.end() for m in CLAUSE.finditer(said, first, start)), default=first)
+        clause = said[first:start]
+        if DOUBT.search(clause):
+            continue
+        found.append((start, _slot(match[group], labels)))
+        before = patterns.paired.search(clause)
+        after = patterns.other.match(said, match.end(group)) or patterns.other.match(said, match.end())
+        found += [(start, _slot(_label(other), labels)) for other in (before, after) if other]
+    return found
 
 
 def _last(said: str, found: list[tuple[int, int]]) -> set[int]:
@@ -233,17 +282,18 @@ def _slot(word: str, labels: Sequence[str]) -> int:
 
 
 @lru_cache(maxsize=64)
-def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """Compile what states an answer, begins a line with a label, lists a label among others, and any label."""
+def _patterns(labels: tuple[str, ...]) -> "_Patterns":
+    """Compile the forms of answers for some labels."""
     one = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
-    mark = r"[\s*_\"'`(\[{]*"
+    mark = r"[\s*_\"'`(\[{$]*"
+    ended = r"(?![\w]|['\u2019]\w)"  # not the beginning of a word, nor of "A's"
     label = rf"{mark}(?:(?:option|video|choice|item|clip|caption|letter|label)\s+{mark})?({one})"
     # What may follow: the end, punctuation, or a reason. Not a noun, of which "A" would be the article.
     # And no second label, as in "A, B".
     end = (
-        rf"(?![\w'\u2019])(?![*_\"'`)\]}}]*\s*(?:[,/&]|\band\b|\bor\b)\s*(?:and\s+|or\s+)?{mark}(?:{one})(?![\w'\u2019]))"
-        r"(?=\)\s|[*_\"'`)\]}]*\s*"
-        r"(?:$|[.,;:!\n(\u2013\u2014-]|because\b|since\b|as\b|is\b|stands\b|does\b|\\))"
+        rf"{ended}(?![*_\"'`)\]}}$]*\s*(?:[,/&]|\band\b|\bor\b)\s*(?:and\s+|or\s+)?{mark}(?:{one}){ended})"
+        r"(?=\)\s|[*_\"'`)\]}$]*(?:</\w+>)?[*_]*\s*"
+        r"(?:$|[.,;:!\n(\u2013\u2014-]|because\b|since\b|as\b|is\b|stands\b|does\b|over\b|rather\b|instead\b|\\))"
     )
     odd = r"(?:odd(?:[ -](?:one|man))?(?:[ -]out)?|outlier|different one|one that (?:does not|doesn't) (?:fit|belong))"
     verb = r"(?:\s+(?:is|are|would be|must be|should be)|\s*[:=])?\s*:?"
@@ -251,8 +301,14 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
         rf"(?i:\b(?:final\s+|correct\s+|my\s+)*(?:answer|choice){mark[:-1]}*{verb}){_sensitive(label)}{end}"
         rf"|(?i:\b{odd}{mark[:-1]}*(?:\s+(?:is|would be|must be)|\s*[:=])\s*:?){_sensitive(label)}{end}"
         rf"|(?i:\bi(?:'d|'ll| would| will)?\s+(?:choose|pick|select|go with|say)){_sensitive(label)}{end}"
-        rf"|\b({one})[*_\"'`)\]]*\s+(?i:is|stands|would be|must be)\s+(?i:the\s+|clearly\s+|an?\s+)*"
-        rf"(?i:{odd}|apart\b|out\b)"
+        rf"|\b({one})[*_\"'`)\]]*\s+(?i:is|seems|stands|would be|must be)"
+        rf"\s+(?i:the\s+|clearly\s+|an?\s+|my\s+|final\s+)*"
+        rf"(?i:{odd}|apart\b|out\b|answer\b|choice\b)"
+        rf"|\b({one})[*_\"'`)\]]*\s+(?i:does not|doesn't)\s+(?i:fit|belong)(?:\s+(?i:in))?(?=[*_]*\s*(?:$|[.,;!\n]))"
+        rf"|(?i:\b{odd}\s+is\s+)(?:(?i:(?!not|neither|nor|either|or|no|unlike|like|from|than|that|which|who|hard|tell|same|similar|and|between)\b"
+        rf"[\w'-]+)\s+){{1,8}}\((?i:option\s+|video\s+)?({one})\)"
+        rf"(?=[*_]*\s*(?:$|[.,;!\n]|because\b|since\b|as\b))"
+        rf"|(?i:\b(?:response|selection|selected|letter|pick|vote|output|result|label){mark[:-1]}*[:=]){_sensitive(label)}{end}"
         rf"|(?i:\bfinal\s*[:=]){_sensitive(label)}{end}"
         rf"|(?i:<answer>){_sensitive(label)}[^<]*(?i:</answer>)"
         rf"|\\boxed\{{\s*(?:\\(?:text|mathrm|mathbf|textbf)\{{\s*)?\(?({one})\)?\s*\}}"
@@ -260,16 +316,37 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     noun = r"(?:(?i:option|video|choice|item|clip|caption|letter|label)\s+)"
     line = (
         rf"^[\s*_>#\"'`]*[(\[]?({one})[)\].:][*_\"'`]*(?=\s|$)"
-        rf"|^[\s*_>#\"'`]*{noun}[*_\"'`(]*({one})(?![\w'\u2019])(?=[)*_\"'`]*\s*(?:$|[.,;:!\n(\u2013\u2014-]))"
+        rf"|^[\s*_>#\"'`]*({one})[*_\"'`)\]]*(?:,?\s+|\s*\()not\s+(?:{one})(?:\s+n?or\s+(?:{one}))?[*_).!]*\s*$"
+        rf"|^\W*(?i:it\s+is|it's|i\s+think(?:\s+it\s+is|\s+it's)?){label}(?=[*_\"'`)]*[.!]*\s*(?:$|\n|,?\s+(?:because|since)\b))"
+        rf"|^<(?:b|strong|p)>\s*({one})\s*</"
+        rf"|^[\s*_>#\"'`]*{noun}[*_\"'`(]*({one}){ended}(?=[)*_\"'`]*\s*(?:$|[.,;:!\n(\u2013\u2014-]))"
         rf"|^[\s>#]*\*\*[(]?({one})[)]?[.:]?\*\*"
-        rf"|^[\s>#]*[*_\"'`(\[]*({one})[*_\"'`)\]]*\s*(?:[\u2013\u2014-]\s|,?\s*because\b|,?\s*since\b|$)"
+        rf"|^[\s>#]*[*_\"'`(\[]*({one})[*_\"'`)\]]*\s*(?:[\u2013-]\s|\u2014|,?\s*because\b|,?\s*since\b|$)"
     )
     listed = rf"[(\[]?({one})[)\]:](?=\s|$)|[.;]\s*{noun}?({one})(?=[.;]|$)"
     listed += rf"|^\W*(?:{one})\W*\s\W*or\s+{mark}({one})(?![\w'\u2019])"
-    return (
+    hedge = r"(?:else|maybe|perhaps|possibly|even|also|less likely|alternatively|the)"
+    other = (
+        rf"[*_\"'`)\]}}$]*[\s,;(.\u2026\u2013\u2014-]*(?:\bor\b|\balternatively\b|\bperhaps\b|\bmaybe\b|\bpossibly\b)"
+        rf"[\s,]*(?:{hedge}[\s,]+)*{label}{ended}"
+        rf"|[).:\]]+\s*({one})\W*(?:$|\n)"
+    )
+    return _Patterns(
         re.compile(statement), re.compile(line, re.MULTILINE), re.compile(listed),
-        re.compile(rf"(?<![\w'\u2019])({one})(?![\w'\u2019])"),
+        re.compile(rf"(?<![\w'\u2019])({one})(?![\w'\u2019])"), re.compile(other),
+        re.compile(rf"\b({one})\W*(?:\bor|\bnor|\band|/|&)\s*\W*$"),
+        re.compile(rf"\(\s*(?:(?:{one})\s*(?:,\s*or\b|,|/|\bor\b)\s*){{2}}(?:{one})\s*\)(?=\s*[*_]*\s*:)"),
     )  # fmt: skip
+
+
+class _Patterns(NamedTuple):
+    statement: re.Pattern[str]  # states an answer
+    line: re.Pattern[str]  # a line that begins with a label
+    listed: re.Pattern[str]  # a label among others
+    alone: re.Pattern[str]  # any label
+    other: re.Pattern[str]  # what follows a label where another is an answer as well
+    paired: re.Pattern[str]  # what precedes a label that is the second of two
+    choices: re.Pattern[str]  # the question of a prompt, repeated: "(A, B or C):"
 
 
 def _sensitive(label: str) -> str:

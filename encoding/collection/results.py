@@ -41,8 +41,9 @@ def status(opened: Opened) -> pd.DataFrame:
     Examples
     --------
     >>> from encoding.collection import status
-    >>> status(opened)[["annotator", "answered"]].values.tolist()
-    [['careful', 320]]
+    >>> status(opened)[["annotator", "planned", "answered"]]
+      annotator  planned  answered
+    0   careful      320       320
     """
     rows = []
     budget = opened.collection.budget

@@ -37,7 +37,7 @@ CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 @dataclass
 class RunStatus:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class Asking:
-    """How a plan is asked.
+    """Settings of how the trials of a plan are asked.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ def collect(
     plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
     asking: Asking | None = None, watch: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:  # fmt: skip
-    """Ask what is planned and not answered yet; go on where an earlier run stopped.
+    """Ask the planned trials that have no answer yet; an interrupted run continues where it stopped.
 
     SIGINT and SIGTERM end it after the answers that are under way.
 
@@ -333,15 +333,14 @@ class _Run:
     def _keep(self, trial: Trial, answer: Answer) -> None:
         a, b, c = trial.shown
         number, p = self._numbers, answer.probabilities or (None, None, None)
-        when = time.time() if answer.answered is None else answer.answered
+        # In the order of the columns: names would take as long as all the rest.
         self._waiting.append(
             AnswerRow(
-                setting=self._setting, first=number[a], second=number[b], third=number[c], repeat=trial.repeat,
-                attempt=int(self._attempts[trial.row]), run=self._run, outcome=CODES[answer.outcome],
-                choice=answer.choice, p1=p[0], p2=p[1], p3=p[2], mass=answer.mass, reply=answer.reply,
-                detail=answer.detail, tokens_in=answer.tokens_in, tokens_cached=answer.tokens_cached,
-                tokens_out=answer.tokens_out, tries=answer.tries, latency=answer.latency, answered=when,
-                served=answer.served, participant=answer.participant, reaction=answer.reaction,
+                self._setting, number[a], number[b], number[c], trial.repeat, int(self._attempts[trial.row]), self._run,
+                CODES[answer.outcome], answer.choice, p[0], p[1], p[2], answer.mass, answer.reply, answer.detail,
+                answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.tries, answer.latency,
+                time.time() if answer.answered is None else answer.answered, answer.served, answer.participant,
+                answer.reaction,
             )
         )  # fmt: skip
         self.progress.asked += 1
@@ -369,15 +368,15 @@ class _Run:
             self._shared = self._shared & set(trial.items) if self._in_row else set(trial.items)
             self._in_row += 1
         patience = self._asking.patience if self._any_valid else min(FIRST, self._asking.patience)
-        detail = f"the last: {answer.outcome}, {answer.detail}"
         tolerant = LENIENT if self._shared and self._any_valid else 1
         if self._in_row >= patience * tolerant or self._in_row + self._refused >= patience * LENIENT:
-            n = self._in_row + self._refused
+            n, detail = self._in_row + self._refused, f"the last: {answer.outcome}, {answer.detail}"
             self._stop = self._stop or f"{n} trials in a row had no valid answer ({detail}); {ADVICE}"
         if answer.outcome != "refused":
             self._block, self._block_valid = self._block + 1, self._block_valid + (answer.outcome == "valid")
         if self._block == BLOCK:
             if self._block_valid < LEAST_VALID * BLOCK:
+                detail = f"the last: {answer.outcome}, {answer.detail}"
                 share = f"{self._block_valid} of the last {BLOCK} answers were valid"
                 self._stop = self._stop or f"only {share} ({detail}); {ADVICE}"
             self._block = self._block_valid = 0

@@ -63,9 +63,19 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
 
     Examples
     --------
+    >>> import encoding, numpy as np
     >>> from encoding.comparison import noise_ceiling
-    >>> noise_ceiling(loaded.responses).n_stimuli
-    2
+    >>> rng = np.random.default_rng(0)
+    >>> clips = np.tile([f"clip{k}" for k in range(50)], 4)  # 50 stimuli in each of four runs
+    >>> run = np.repeat(["1", "2", "3", "4"], 50)
+    >>> samples = encoding.Samples(clips, np.arange(200.0), np.ones(200), run, "stimulus")
+    >>> signal = np.tile(rng.standard_normal(50), 4)
+    >>> noise = rng.standard_normal((200, 2))
+    >>> values = noise + np.column_stack([signal, np.zeros(200)])  # nothing but noise in the second target
+    >>> targets = encoding.Targets.of_columns(["V1", "nothing"])
+    >>> responses = encoding.Responses(values, samples, targets, samples, np.zeros((200, 0)), "01", "video", 2.0)
+    >>> noise_ceiling(responses).r.round(1)  # planted: 0.7, the root of one half
+    array([0.7, nan])
     """
     nothing = np.full(len(responses.targets), np.nan)
     if responses.samples.clock != "stimulus":
@@ -93,7 +103,7 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
 
 
 def occasions_averaged(predictions: Predictions, n_rows_tested: int) -> float:
-    """Mean number of presentations behind one tested sample, from the rows that the folds test.
+    """Compute the mean number of presentations averaged in a tested sample.
 
     Parameters
     ----------

@@ -67,8 +67,9 @@ def units_of(responses: Responses, use: np.ndarray | None = None) -> Units:
     Examples
     --------
     >>> from encoding.comparison import units_of
-    >>> type(units_of(loaded.responses)).__name__
-    'Units'
+    >>> units = units_of(loaded.responses)
+    >>> [len(stimuli) for stimuli in units.stimuli]  # three of four runs share stimuli, and are one unit
+    [10, 28]
     """
     samples = responses.samples
     if use is not None and len(use) != len(samples):

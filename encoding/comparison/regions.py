@@ -47,9 +47,13 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
 
     Examples
     --------
+    >>> import encoding
     >>> from encoding.comparison import parcels
-    >>> [parcel.region for parcel in parcels(None, np.ones(1092, dtype=int))]
-    ['all targets']
+    >>> targets = encoding.Targets.of_columns(["v1", "v2", "v3"])
+    >>> networks, no, grey = ("visual", "visual"), ("", ""), ("#888888",) * 2
+    >>> atlas = encoding.Atlas("mine", [1, 2, 0], targets, [1, 2], ("V1", "V2"), no, networks, grey)
+    >>> [(parcel.level, parcel.region) for parcel in parcels(atlas, atlas.labels)]
+    [('region', 'V1'), ('region', 'V2'), ('network', 'visual')]
     """
     if atlas is None:
         yield Parcel("brain", "", "all targets", "", np.ones(len(labels), bool))
@@ -70,7 +74,7 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
 
 
 def add_confidence(table: pd.DataFrame, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> pd.DataFrame:
-    """Add a last column to a table of regions: how far each can be trusted.
+    """Add the confidence in each region as the last column of a table.
 
     Parameters
     ----------
@@ -140,8 +144,12 @@ def score_regions(
     Examples
     --------
     >>> from encoding.comparison import score_regions
-    >>> score_regions(result.scores["r"], None, np.ones(1092, dtype=int))["model"].tolist()
-    ['mllm', 'category', 'joint']
+    >>> table = score_regions(result.scores["r"], None, np.ones(1092, dtype=int))
+    >>> table[["region", "model", "n_usable"]]
+            region     model  n_usable
+    0  all targets      mllm      1092
+    1  all targets  category      1092
+    2  all targets     joint      1092
     """
     _check_labels(scores, atlas, labels)
     rows = []

@@ -28,11 +28,9 @@ from ..core.progress import Progress, silent
 from ..core.workers import HERE, Workers
 from ..io.arrays import hash_rows
 from ..io.store import load, saved_with, write_object
-from ..numerics.rsa import Comparer
 from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
 from .patterns import Patterns, patterns_of
 from .regions import KEYS, Parcel, parcels, score_regions
-from .searchlights import compare_lights, partial_of
 from .settings import Rsa
 
 STEP = "rsa/1"
@@ -45,7 +43,7 @@ Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RsaResult:
-    """What one analysis found in one subject.
+    """Result of one similarity analysis in one subject.
 
     Attributes
     ----------
@@ -151,6 +149,8 @@ def compare_similarity(
     provenance = _provenance(settings, used, responses, regions if settings.regions == "atlas" else [])
     folder = Path(folder)
     if not saved_with(folder, provenance.key):
+        from .searchlights import compare_lights, partial_of  # torch takes a second, and reports do without it
+
         models = [model_of(space, kind, pairs, where) for space, kind in used]
         rows = tuple(ScoreRow(settings.name, name) for name, _ in chosen)
         partial, targets = partial_of(folder, provenance.key), responses.targets
@@ -231,6 +231,8 @@ def _compare_regions(
     device: str,
     progress: Progress,
 ) -> np.ndarray:
+    from ..numerics.rsa import Comparer
+
     comparer = Comparer(models, pairs, brain=settings.brain, comparison=settings.comparison, device=device)
     values = np.full((len(models), len(regions)), np.nan, dtype=np.float32)
     for number, parcel in enumerate(regions):

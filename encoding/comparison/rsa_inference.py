@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..core import DataError, FeatureSpace, Responses, digest, fingerprint_array
 from ..io.arrays import hash_rows
@@ -16,7 +15,6 @@ from ..io.atomic import atomic_folder, write_json
 from ..numerics import permutation
 from ..numerics.designs import contiguous_groups
 from ..numerics.permutation import Scheme, exchange_stimuli, exchange_units
-from ..numerics.rsa import average_ranks, pattern_similarity, products_of
 from ..numerics.rsa_inference import exchanged, similarity_kernel
 from ..numerics.shared_variance import FEWEST_BLOCKS, MOST_BLOCKS
 from ..numerics.significance import discovery_rates
@@ -178,10 +176,11 @@ class _Similarities:
     def _ranked(self, matrix: np.ndarray) -> np.ndarray:
         if self.settings.comparison != "spearman":
             return matrix
+        from ..numerics.rsa import ranks_of
+
         low = np.tril_indices(len(matrix), -1)
-        ranks = average_ranks(torch.as_tensor(matrix[low])).numpy()
         ranked = np.zeros_like(matrix)
-        ranked[low] = ranks
+        ranked[low] = ranks_of(matrix[low])
         return ranked + ranked.T
 
     def _scheme(self, n: int) -> Scheme | None:
@@ -240,11 +239,13 @@ class _Similarities:
         columns = self.patterns.usable[parcel.mask[self.patterns.usable]]
         if len(columns) < self.settings.min_targets:
             return None
+        from ..numerics.rsa import pattern_similarity, products_of, ranks_of  # not needed by reports
+
         products, sums, n = products_of(read_parts(self.patterns, columns))
         values = pattern_similarity(products, sums, n, self.settings.brain).numpy()[self.left, self.right]
         if not len(values) or not np.isfinite(values).all() or np.ptp(values) == 0:
             return None
-        return average_ranks(torch.as_tensor(values)).numpy() if self.settings.comparison == "spearman" else values
+        return ranks_of(values) if self.settings.comparison == "spearman" else values
 
     def _write(
         self,

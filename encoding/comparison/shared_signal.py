@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import sparse
+from scipy.stats import rankdata
 
 from ..core import Atlas, Responses
 from ..io.arrays import BLOCK_BYTES, drop_pages, take_columns
 from ..io.atomic import atomic_file
 from ..numerics.ceilings import shared_signal
 from ..numerics.mixing import hashed
-from ..numerics.rsa import average_ranks, pattern_similarity, products_of
 from ..numerics.rsa_inference import noise_ceiling
 from .regions import parcels
 from .settings import Rsa
@@ -117,9 +116,11 @@ def _means_of_stimuli(values: np.ndarray, columns: np.ndarray, rows: Sequence[np
 
 def pattern_values(settings: Rsa, parts: Iterable[np.ndarray], left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Similarity of patterns, parts of (n_targets, n_stimuli), for pairs; ranks where the analysis compares ranks."""
+    from ..numerics.rsa import pattern_similarity, products_of, ranks_of  # not needed by reports
+
     products, sums, n = products_of(parts)
     values = pattern_similarity(products, sums, n, settings.brain).numpy()[left, right]
-    return average_ranks(torch.as_tensor(values)).numpy() if settings.comparison == "spearman" else values
+    return ranks_of(values) if settings.comparison == "spearman" else values
 
 
 def similarity_ceilings(
@@ -174,7 +175,7 @@ def similarity_ceilings(
             note = "no usable similarities in a participant"
         else:
             if comparison == "spearman":
-                brains = np.stack([average_ranks(torch.as_tensor(row)).numpy() for row in brains])
+                brains = np.stack([rankdata(row) for row in brains])
             lower, upper = noise_ceiling(brains)
         rows.append((*where, name, len(stored), len(common), lower, upper, own.mean() if len(own) else np.nan, note))
     return pd.DataFrame(rows, columns=BOUNDS)

@@ -39,10 +39,14 @@ def discoveries(scores: Scores, n: np.ndarray) -> np.ndarray:
 
     Examples
     --------
+    >>> import encoding, numpy as np
     >>> from encoding.comparison import discoveries
-    >>> fixed = encoding.cross_validate(X, Y, runs, cv=[(np.flatnonzero(runs < 3), np.flatnonzero(runs == 3))])
-    >>> discoveries(fixed.scores(), np.array([15])).round(2)
-    array([[0., 0., 0.]])
+    >>> rng = np.random.default_rng(0)
+    >>> X, run = rng.standard_normal((120, 2)), np.repeat(range(4), 30)
+    >>> Y = X @ [[1.0, 0.0], [1.0, 0.0]] + rng.standard_normal((120, 2))  # the second target is noise
+    >>> fixed = encoding.cross_validate(X, Y, run, cv=[(np.flatnonzero(run < 3), np.flatnonzero(run == 3))])
+    >>> discoveries(fixed.scores(), np.array([30])) < 0.01
+    array([[ True, False]])
     """
     if scores.metric not in ("r", "pooled_r"):
         raise DataError(f'Significance against noise needs correlations ("r" or "pooled_r"), not {scores.metric!r}.')
@@ -60,7 +64,7 @@ def discoveries(scores: Scores, n: np.ndarray) -> np.ndarray:
 def check_independence(
     responses: Responses, spaces: Sequence[FeatureSpace], train: np.ndarray, test: np.ndarray
 ) -> None:
-    """Refuse significance against noise where held-out samples are not independent.
+    """Raise an error if held-out samples are not independent, so that they cannot be tested against noise.
 
     Parameters
     ----------
@@ -83,8 +87,8 @@ def check_independence(
     >>> try:
     ...     check_independence(loaded.responses, loaded.spaces, fold.train, fold.test)
     ... except encoding.EncodingError as error:
-    ...     print(str(error)[:40])
-    [compare] significance = "noise" takes h
+    ...     print(error)
+    [compare] significance = "noise" takes held-out samples as independent, but neighbours correlate: ...
     """
     samples = responses.samples[test]
     shared = np.isin(samples.stimulus, responses.samples.stimulus[train])

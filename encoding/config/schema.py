@@ -1,8 +1,12 @@
 """The configuration as a JSON schema for editors, and as a page of all settings, made from the classes of settings."""
 
 import dataclasses
+import functools
 import json
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -73,12 +77,33 @@ def _table(name: str, found: Any, *, several: bool = False, default: str | None 
     return Table(name, several, tuple(Kind(tuple(names), cls) for cls, names in by_class.items()), default)
 
 
+# Examples
+
+
+@functools.cache
+def examples() -> dict[str, Any]:
+    """Read the examples of all keys: those without a table, and a list of tables for each name of a table."""
+    return tomllib.loads(Path(__file__).with_name("examples.toml").read_text(encoding="utf-8"))
+
+
+def examples_of(table: Table, kind: Kind) -> list[dict[str, Any]]:
+    """Return the tables of the examples that are of this kind, as the class takes them."""
+    own = [one for one in examples()[table.name] if not kind.names or one.get("kind") in kind.names]
+    known = annotations_of(kind.cls)
+    return [{key: value for key, value in one.items() if key != "kind" or key in known} for one in own]
+
+
+def _first(given: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first value of every key."""
+    return {key: value for one in reversed(given) for key, value in one.items()}
+
+
 # JSON schema
 
 
 def json_schema() -> dict[str, Any]:
     """Describe every table, key and value of the configuration."""
-    properties: dict[str, Any] = _properties(General)
+    properties: dict[str, Any] = _properties(General, examples())
     for table in tables():
         forms = [_form(table, kind) for kind in table.kinds]
         described = forms[0] if len(forms) == 1 else {"anyOf": forms}
@@ -95,7 +120,7 @@ def json_schema() -> dict[str, Any]:
 def _form(table: Table, kind: Kind) -> dict[str, Any]:
     if kind.cls not in SETTINGS:
         return {"type": "object"}  # a plugin that checks itself
-    properties = _properties(kind.cls)
+    properties = _properties(kind.cls, _first(examples_of(table, kind)))
     required = [name for name, field in _fields(kind.cls).items() if _is_required(field)]
     if kind.names:
         meaning = properties.get("kind", {}).get("description", _summary(kind.cls))
@@ -109,7 +134,7 @@ def _form(table: Table, kind: Kind) -> dict[str, Any]:
     return found | {"additionalProperties": False} | ({"required": sorted(set(required))} if required else {})
 
 
-def _properties(cls: type) -> dict[str, Any]:
+def _properties(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     descriptions = descriptions_of(cls)
     found = {}
     for name, annotation in annotations_of(cls).items():
@@ -117,6 +142,8 @@ def _properties(cls: type) -> dict[str, Any]:
         default = _default(_fields(cls)[name])
         if default is not None:
             found[name]["default"] = default
+        if name in given:
+            found[name]["examples"] = [given[name]]
     return found
 
 
@@ -154,6 +181,7 @@ def _several(base: Any, metadata: list[Any]) -> dict[str, Any]:
     return {"type": "object"} | ({} if parts[1] is Any else {"additionalProperties": _value(parts[1])})
 
 
+SECTION = re.compile(r"^\s*\w[\w ]*\n\s*---", re.MULTILINE)  # the heading of a section in numpydoc
 BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
@@ -184,7 +212,7 @@ def settings_page() -> str:
         "",
         "## Keys that belong to no table",
         "",
-        *_rows(General),
+        *_rows(General, examples()),
     ]
     for table in tables():
         lines += ["", f"## {table.name}", ""]
@@ -196,7 +224,8 @@ def settings_page() -> str:
             else:
                 lines += [f"`{_bracket(table)}`", ""]
             if kind.cls in SETTINGS:
-                lines += [_summary(kind.cls), "", *_rows(kind.cls, without="kind" if kind.names else ""), ""]
+                rows = _rows(kind.cls, _first(examples_of(table, kind)), without="kind" if kind.names else "")
+                lines += [_summary(kind.cls), "", *rows, ""]
         lines.pop()
     return "\n".join(lines).rstrip() + "\n"
 
@@ -205,9 +234,9 @@ def _bracket(table: Table) -> str:
     return f"[[{table.name}]]" if table.several else f"[{table.name}]"
 
 
-def _rows(cls: type, without: str = "") -> Iterator[str]:
-    yield "| key | what is allowed | unit | default | meaning |"
-    yield "|---|---|---|---|---|"
+def _rows(cls: type, given: Mapping[str, Any], without: str = "") -> Iterator[str]:
+    yield "| key | what is allowed | unit | default | example | meaning |"
+    yield "|---|---|---|---|---|---|"
     descriptions = descriptions_of(cls)
     for name, annotation in annotations_of(cls).items():
         if name == without and len(_alternatives(annotation)) < 2:
@@ -215,8 +244,9 @@ def _rows(cls: type, without: str = "") -> Iterator[str]:
         field = _fields(cls)[name]
         default = _default(field)
         written = "*required*" if _is_required(field) else "" if default in (None, "") else f"`{shown(default)}`"
+        example = f"`{shown(given[name])}`" if name in given else ""  # plugins have none
         meaning = _text(descriptions[name])
-        cells = (f"`{name}`", needed(annotation), _unit(annotation), written, meaning)
+        cells = (f"`{name}`", needed(annotation), _unit(annotation), written, example, meaning)
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
@@ -243,9 +273,8 @@ def _unit(annotation: Any) -> str:
 
 
 def _summary(cls: type) -> str:
-    """Return the docstring of a class as one paragraph."""
-    text = (cls.__doc__ or "").split("\n\n    Attributes")[0]
-    return _text(text)
+    """Return the docstring of a class, up to its sections, as one paragraph."""
+    return _text(SECTION.split(cls.__doc__ or "")[0])
 
 
 def _fields(cls: type) -> Mapping[str, dataclasses.Field[Any]]:

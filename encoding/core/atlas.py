@@ -37,7 +37,7 @@ class RoiSet:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Atlas:
-    """A labelling of targets.
+    """Labels of targets: to which region each belongs.
 
     Attributes
     ----------
@@ -75,8 +75,9 @@ class Atlas:
     >>> import encoding, numpy as np
     >>> targets = encoding.Targets.of_columns(["v1", "v2", "v3"])
     >>> one = ("",)
-    >>> encoding.Atlas("mine", [1, 1, 0], targets, [1], ("insula",), one, one, ("#888888",)).region
-    ('insula',)
+    >>> atlas = encoding.Atlas("mine", [1, 1, 0], targets, [1], ("insula",), one, one, ("#888888",))
+    >>> np.array([0.2, 0.4, 0.9])[atlas.labels == 1].mean().round(1)  # the mean of a map in the insula
+    np.float64(0.3)
     """
 
     name: str

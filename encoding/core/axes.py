@@ -130,8 +130,9 @@ class Grid:
     Examples
     --------
     >>> import encoding, numpy as np
-    >>> encoding.Grid((64, 64, 30), np.diag([3.0, 3.0, 3.0, 1.0])).shape
-    (64, 64, 30)
+    >>> grid = encoding.Grid((64, 64, 30), np.diag([3.0, 3.0, 3.0, 1.0]))
+    >>> grid.affine @ [10, 20, 5, 1]  # mm, of the voxel (10, 20, 5)
+    array([30., 60., 15.,  1.])
     """
 
     shape: tuple[int, int, int]

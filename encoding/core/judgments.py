@@ -16,7 +16,7 @@ OUTCOMES = ("valid", "refused", "unparsed", "truncated", "error")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Judgments:
-    """Answers to "which of these three is the odd one out?".
+    """Answers to the question "Which of these three is the odd one out?".
 
     Attributes
     ----------
@@ -49,10 +49,14 @@ class Judgments:
     Examples
     --------
     >>> import encoding, numpy as np
-    >>> one = np.zeros(1)
-    >>> known = np.full((1, 3), np.nan)
-    >>> encoding.Judgments(("a", "b", "c"), [[0, 1, 2]], [2], known, ["valid"], one + 1, one, ["train"], ["me"]).choice
-    array([2], dtype=int8)
+    >>> items = [[0, 1, 2], [2, 1, 0]]  # two trials, in the order in which the stimuli were shown
+    >>> odd = [2, 0]  # the slot of the odd one out: both times the spider
+    >>> soft, one = np.full((2, 3), np.nan), np.ones(2)
+    >>> answers = encoding.Judgments(
+    ...     ("puppy", "kitten", "spider"), items, odd, soft, ["valid"] * 2, one, 0 * one, ["train"] * 2, ["me"] * 2
+    ... )
+    >>> [answers.stimuli[row[slot]] for row, slot in zip(answers.items, answers.choice)]
+    ['spider', 'spider']
     """
 
     stimuli: tuple[str, ...]

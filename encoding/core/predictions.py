@@ -53,7 +53,7 @@ class FoldMoments:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Predictions:
-    """What a model says about samples that it was not fitted to.
+    """Predictions of a model for samples that it was not fitted to.
 
     Attributes
     ----------
@@ -93,9 +93,10 @@ class Predictions:
     --------
     >>> import encoding, numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> X, Y, run = rng.standard_normal((40, 2)), rng.standard_normal((40, 3)), np.repeat(range(4), 10)
-    >>> encoding.cross_validate({"mllm": X}, Y, run).predictions[0]
-    Predictions('mllm', sub-array, bands mllm, 4 folds, 3 targets, values kept)
+    >>> X, run = rng.standard_normal((40, 2)), np.repeat(range(4), 10)
+    >>> predictions = encoding.cross_validate({"mllm": X}, X @ [[1.0], [2.0]], run).predictions[0]
+    >>> predictions.fold[::10]  # each run is predicted by the models that were fitted to the others
+    array([0, 1, 2, 3], dtype=int32)
     """
 
     model: str

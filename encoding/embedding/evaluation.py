@@ -80,11 +80,16 @@ def evaluate(
 
     Examples
     --------
-    >>> from encoding.embedding import evaluate
-    >>> order = {name: k for k, name in enumerate(ratings.samples.stimulus)}
-    >>> X = ratings.values[[order[name] for name in judgments.stimuli]]
-    >>> evaluate({"ratings": X}, judgments, n_bootstrap=20)["accuracy"].round(1).tolist()
-    [0.8, 0.3]
+    >>> from encoding.embedding import evaluate, simulate_judgments
+    >>> X = np.random.default_rng(0).gamma(1, 1, (20, 3))
+    >>> found = evaluate({"true": X, "shuffled": X[::-1]}, simulate_judgments(X, 2000, seed=0), n_bootstrap=20)
+    >>> found.iloc[:, :3].round(1)
+                           name  n_dims     n
+    0                      true     3.0  2000
+    1                  shuffled     3.0  2000
+    2                    chance     0.0  2000
+    3  agreement of two answers     NaN   585
+    4      most frequent answer     NaN   585
     """
     data = as_triplets(judgments)
     draws = _Bootstrap(data, n_bootstrap, seed)
@@ -161,9 +166,11 @@ def slot_preference(
 
     Examples
     --------
-    >>> from encoding.embedding import slot_preference
-    >>> type(slot_preference(np.ones((38, 2)), judgments)).__name__
-    'SlotPreference'
+    >>> from encoding.embedding import simulate_judgments, slot_preference
+    >>> X = np.random.default_rng(0).gamma(1, 1, (20, 3))
+    >>> biased = simulate_judgments(X, 2000, seed=0, slot_bias=[0.5, 0.0, 0.0])
+    >>> slot_preference(X, biased).bias.round(1)  # planted: 0.5 more for the first slot
+    array([ 0.4, -0.2, -0.2])
     """
     data = as_triplets(judgments)
     logits = _logits(X, data, None)

@@ -46,7 +46,7 @@ def learning_curve(
     --------
     >>> from dataclasses import replace
     >>> from encoding.embedding import SparseEmbedding, learning_curve, simulate_judgments
-    >>> many = simulate_judgments(rng.gamma(1, 1, (12, 2)), 2000, seed=0)
+    >>> many = simulate_judgments(np.random.default_rng(0).gamma(1, 1, (12, 2)), 2000, seed=0)
     >>> many = replace(many, split=np.where(many.items.sum(1) % 5 == 0, "test", "train"))
     >>> model = SparseEmbedding(n_dims=2).fit(many)
     >>> learning_curve(model, many, shares=(0.5,)).columns[:2].tolist()

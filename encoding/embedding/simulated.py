@@ -55,8 +55,11 @@ def simulate_judgments(
     Examples
     --------
     >>> from encoding.embedding import simulate_judgments
-    >>> simulate_judgments(ratings, 100, seed=0)
-    Judgments(100 about 38 stimuli, 100 valid)
+    >>> X = np.array([[3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])  # the third item shares nothing with the others
+    >>> answers = simulate_judgments(X, 200, seed=0)
+    >>> odd = answers.items[np.arange(200), answers.choice]
+    >>> bool(np.mean(odd == 2) > 0.99)
+    True
     """
     names: tuple[str, ...]
     if isinstance(space, FeatureSpace):

@@ -74,10 +74,15 @@ def explain(
 
     Examples
     --------
+    >>> import encoding
     >>> from encoding.embedding import explain
-    >>> mllm, category = loaded.described
-    >>> type(explain(mllm, category, category, n_permutations=5, n_bootstrap=5)).__name__
-    'Structure'
+    >>> names, rng = encoding.Samples.of_stimuli([f"clip{k}" for k in range(40)]), np.random.default_rng(0)
+    >>> categories = encoding.FeatureSpace("categories", rng.random((40, 3)), names, ("joy", "fear", "awe"))
+    >>> dimensions = encoding.FeatureSpace("dimensions", rng.random((40, 2)), names, ("valence", "arousal"))
+    >>> values = categories.values + 0.1 * rng.random((40, 3))  # made of categories alone
+    >>> space = encoding.FeatureSpace("mine", values, names, ("1", "2", "3"))
+    >>> print(explain(space, categories, dimensions, n_permutations=20, n_bootstrap=20).verdict.partition(". ")[0])
+    Categories are enough: the others add nothing that is certain
     """
     X, C, D = _common(space, categories, dimensions)
     rng = np.random.default_rng(seed)
@@ -225,8 +230,10 @@ def measure_blend(X: np.ndarray, *, n_simulations: int = 200, seed: int = 0) -> 
     Examples
     --------
     >>> from encoding.embedding import measure_blend
-    >>> type(measure_blend(np.abs(X["mllm"][:20]), n_simulations=5)).__name__
-    'Blend'
+    >>> one_each = np.eye(4)[np.arange(40) % 4]  # every stimulus has one dimension
+    >>> blended = np.ones((40, 4))  # every stimulus has all four alike
+    >>> round(measure_blend(one_each, n_simulations=5).mean, 1), round(measure_blend(blended, n_simulations=5).mean, 1)
+    (1.0, 4.0)
     """
     X = np.asarray(X, dtype=np.float64)
     effective = _effective(X)
@@ -291,10 +298,16 @@ def predict_ratings(
 
     Examples
     --------
+    >>> import encoding
     >>> from encoding.embedding import predict_ratings
-    >>> mllm, category = loaded.described
-    >>> predict_ratings(mllm, {"category": category}, n_permutations=5).columns[:2].tolist()
-    ['kind', 'rating']
+    >>> names, rng = encoding.Samples.of_stimuli([f"clip{k}" for k in range(60)]), np.random.default_rng(0)
+    >>> space = encoding.FeatureSpace("mine", rng.standard_normal((60, 3)), names, ("1", "2", "3"))
+    >>> values = np.column_stack([space.values[:, 0], rng.standard_normal(60)])  # the second rating is unrelated
+    >>> ratings = encoding.FeatureSpace("ratings", values, names, ("joy", "chance"))
+    >>> predict_ratings(space, {"ratings": ratings}, n_permutations=20)[["rating", "r"]].round(1)
+       rating    r
+    0     joy  1.0
+    1  chance -0.1
     """
     parts = []
     for kind, table in ratings.items():
@@ -349,7 +362,7 @@ class Comparison:
 def compare_embeddings(
     first: FeatureSpace, second: FeatureSpace, *, n_permutations: int = 1000, n_bootstrap: int = 500, seed: int = 0
 ) -> Comparison:
-    """Find what two embeddings share, and what each has of its own.
+    """Find the dimensions that two embeddings share, and those that only one has.
 
     Parameters
     ----------
@@ -369,10 +382,17 @@ def compare_embeddings(
 
     Examples
     --------
+    >>> import encoding
     >>> from encoding.embedding import compare_embeddings
-    >>> found = compare_embeddings(*loaded.described, n_permutations=20, n_bootstrap=20)
-    >>> type(found).__name__
-    'Comparison'
+    >>> names, rng = encoding.Samples.of_stimuli([f"clip{k}" for k in range(60)]), np.random.default_rng(0)
+    >>> values = rng.gamma(1, 1, (60, 4))
+    >>> first = encoding.FeatureSpace("first", values[:, :3], names, ("joy", "fear", "awe"))
+    >>> second = encoding.FeatureSpace("second", values[:, [1, 0, 3]], names, ("a", "b", "c"))  # shares joy and fear
+    >>> compare_embeddings(first, second, n_permutations=200, n_bootstrap=20).dimensions.round(2)
+      first second    r    p  shared   low  high
+    0   joy      b  1.0  0.0    True  1.00  1.00
+    1  fear      a  1.0  0.0    True  1.00  1.00
+    2   awe      c -0.2  1.0   False -0.43  0.02
     """
     A, B = _common(first, second)
     table = match_spaces(first, second, n_permutations=n_permutations, seed=seed)

@@ -22,7 +22,7 @@ MEASURES = ("luminance", "contrast", "edges", "change")
 
 @settings("[[features]]")
 class LowLevelVision(FeatureSource):
-    """Four numbers per clip that know nothing of what it shows: a nuisance space for `[compare] nuisance`.
+    """Luminance, contrast, edges and change of every clip, for use in `[compare] nuisance`.
 
     Means over the clip, four images per second, of CIE lightness: its mean (luminance), its standard deviation over the
     image (contrast), the size of its gradient (edges), and its absolute change from image to image (change). Needs
@@ -63,7 +63,7 @@ class LowLevelVision(FeatureSource):
 
 
 def measure_vision(clips: Iterable[Path], folder: str | Path, *, progress: Progress = silent) -> np.ndarray:
-    """Measure luminance, contrast, edges and change of clips, or take what is kept.
+    """Measure luminance, contrast, edges and change of clips, with a cache.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def measure_vision(clips: Iterable[Path], folder: str | Path, *, progress: Progr
 
     Examples
     --------
+    >>> from PIL import Image
     >>> from encoding.embedding import measure_vision
-    >>> try:
-    ...     measure_vision([Path("none.mp4")], "work/vision")
-    ... except OSError as error:
-    ...     print(type(error).__name__)
-    FileNotFoundError
+    >>> Image.new("RGB", (64, 64), "black").save("black.png")
+    >>> Image.new("RGB", (64, 64), "white").save("white.png")
+    >>> measure_vision([Path("black.png"), Path("white.png")], "work/vision")[:, 0].round()  # mean lightness
+    array([  0., 100.], dtype=float32)
     """
     paths = list(clips)
     place = Path(folder) / STEP.replace("/", "-")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..core import ConfigError
-from ..core.settings import Count, CountOrZero, Rule, Text, settings
+from ..core.settings import Count, CountOrZero, Rule, Text, Unit, settings
 from ..core.workers import HERE, Workers
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -29,7 +29,7 @@ def parse_size(text: str, where: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Where and within what memory to compute; changes no result beyond rounding.
+    """Device, memory and threads of a computation; they change no result beyond rounding.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class ComputeSettings:
     """What a fit may take; it changes no result beyond rounding."""
 
     keep_predictions: Size = KEEP
-    """Held-out predictions of a model are kept on disk if they take at most this much; "0 B" keeps none."""
+    """Held-out predictions of a model are kept on disk if they take at most this size; "0 B" keeps none."""
     chunk: Size = CHUNK
     """Responses are fitted in chunks of targets of at most this size; finished chunks are kept."""
     memory: Size = MEMORY
@@ -92,7 +92,7 @@ class ComputeSettings:
     """Threads of one worker; 0 divides the processors among local workers, and is 1 in jobs."""
     workers: Count = 1
     """Jobs of "slurm" or "sge", of one worker each; jobs that end too early are submitted again."""
-    walltime: Text = "04:00:00"
+    walltime: Annotated[Text, Unit("h:min:s")] = "04:00:00"
     """Time that a job of "slurm" or "sge" may take."""
     queue: Text | None = None
     """Queue or partition of the jobs."""

@@ -79,10 +79,12 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> X, Y = rng.standard_normal((60, 5)), rng.standard_normal((60, 3))
-    >>> model = BandedRidgeCV(groups=[0, 0, 0, 1, 1], n_iter=10, fit_intercept=True, random_state=0).fit(X, Y)
-    >>> model.deltas_.shape, model.predict(X, split=True).shape
-    ((2, 3), (2, 60, 3))
+    >>> X = rng.standard_normal((200, 6))  # two groups of three features
+    >>> Y = X[:, :3] @ rng.standard_normal((3, 2)) + rng.standard_normal((200, 2))  # only the first group matters
+    >>> model = BandedRidgeCV(groups=[0, 0, 0, 1, 1, 1], fit_intercept=True, random_state=0).fit(X, Y)
+    >>> first, second = model.predict(X, split=True)  # the prediction of each group
+    >>> bool((first.var(0) > 20 * second.var(0)).all())
+    True
     """
 
     def __init__(  # noqa: PLR0913 - one parameter each, as scikit-learn wants it

@@ -85,7 +85,7 @@ class Split:
 
 
 def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> Folds:
-    """Divide samples as a `Split` says, and deal with stimuli that recur.
+    """Divide samples into outer and inner folds, and handle recurring stimuli.
 
     Parameters
     ----------
@@ -110,12 +110,13 @@ def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarr
 
     Examples
     --------
+    >>> import encoding
     >>> from encoding.fitting import Split, make_folds
-    >>> samples = loaded.responses.samples
-    >>> shown = np.arange(len(samples)), samples.stimulus
-    >>> folds = make_folds(Split(n_outer=2, n_inner=2, repeats="drop_later"), samples, shown)
-    >>> [len(fold.test) for fold in folds.folds]
-    [20, 18]
+    >>> names, run = np.array([f"clip{k}" for k in range(12)]), np.repeat(["run-1", "run-2", "run-3", "run-4"], 3)
+    >>> samples = encoding.Samples(names, np.arange(12.0), np.ones(12), run, "stimulus")
+    >>> folds = make_folds(Split(n_outer=4, n_inner=3), samples, (np.arange(12), names))
+    >>> [fold.test.tolist() for fold in folds.folds]  # whole runs
+    [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
     """
     keep = np.ones(len(samples), bool)
     exclusions: list[Exclusion] = []

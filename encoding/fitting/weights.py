@@ -325,7 +325,7 @@ def _reference(
 
 
 def predict_rows(weights: Weights, spaces: Sequence[FeatureSpace], *, fold: int | None = None) -> np.ndarray:
-    """Predict the responses to rows of features that are laid out as those that were fitted.
+    """Predict the responses to rows of features with the layout of those that were fitted.
 
     Parameters
     ----------
@@ -348,11 +348,17 @@ def predict_rows(weights: Weights, spaces: Sequence[FeatureSpace], *, fold: int 
 
     Examples
     --------
-    >>> from encoding.fitting import predict_rows
-    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
-    >>> weights, names = found.weights["mllm"], encoding.Samples.of_stimuli(["new1", "new2"])
-    >>> predict_rows(weights, [encoding.FeatureSpace("mllm", X["mllm"][:2], names, weights.features[0])]).shape
-    (1, 2, 3)
+    >>> import encoding, numpy as np
+    >>> from encoding.fitting import intercept_of, predict_rows
+    >>> rng = np.random.default_rng(0)
+    >>> X, run = rng.standard_normal((80, 2)), np.repeat(range(4), 20)
+    >>> Y = X @ [[2.0], [0.0]] + 5 + 0.1 * rng.standard_normal((80, 1))
+    >>> found = encoding.cross_validate({"X": X}, Y, run, models=[encoding.Ridge(("X",), keep_weights="mean")])
+    >>> weights, names = found.weights["X"], encoding.Samples.of_stimuli(["new1", "new2"])
+    >>> new = encoding.FeatureSpace("X", [[1.0, 0.0], [0.0, 1.0]], names, weights.features[0])
+    >>> (predict_rows(weights, [new])[0] + intercept_of(weights)).round()  # planted: 7 and 5
+    array([[7.],
+           [5.]])
     """
     parts = [_named(weights, space, spaces) for space in weights.spaces]
     first = parts[0].samples
@@ -369,7 +375,7 @@ def predict_rows(weights: Weights, spaces: Sequence[FeatureSpace], *, fold: int 
 
 
 def intercept_of(weights: Weights, fold: int | None = None) -> np.ndarray:
-    """Return the response that is predicted where every feature is at its mean.
+    """Return the predicted response if every feature is at its mean.
 
     Parameters
     ----------
@@ -385,10 +391,14 @@ def intercept_of(weights: Weights, fold: int | None = None) -> np.ndarray:
 
     Examples
     --------
+    >>> import encoding, numpy as np
     >>> from encoding.fitting import intercept_of
-    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
-    >>> intercept_of(found.weights["mllm"]).shape
-    (3,)
+    >>> rng = np.random.default_rng(0)
+    >>> X, run = rng.standard_normal((80, 2)), np.repeat(range(4), 20)
+    >>> Y = X @ [[2.0], [0.0]] + 5 + 0.1 * rng.standard_normal((80, 1))
+    >>> found = encoding.cross_validate({"X": X}, Y, run, models=[encoding.Ridge(("X",), keep_weights="mean")])
+    >>> intercept_of(found.weights["X"]).round(1) == Y.mean(0).round(1)
+    array([ True])
     """
     return _sets(weights, fold)[2]
 
@@ -418,11 +428,17 @@ def predict_stimuli(weights: Weights, spaces: Sequence[FeatureSpace]) -> np.ndar
 
     Examples
     --------
+    >>> import encoding, numpy as np
     >>> from encoding.fitting import predict_stimuli
-    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
-    >>> weights, names = found.weights["mllm"], encoding.Samples.of_stimuli(["new1", "new2"])
-    >>> predict_stimuli(weights, [encoding.FeatureSpace("mllm", X["mllm"][:2], names, weights.features[0])]).shape
-    (2, 3)
+    >>> rng = np.random.default_rng(0)
+    >>> X, run = rng.standard_normal((80, 2)), np.repeat(range(4), 20)
+    >>> Y = X @ [[2.0], [0.0]] + 0.1 * rng.standard_normal((80, 1))
+    >>> found = encoding.cross_validate({"X": X}, Y, run, models=[encoding.Ridge(("X",), keep_weights="mean")])
+    >>> weights, names = found.weights["X"], encoding.Samples.of_stimuli(["new1", "new2"])
+    >>> new = encoding.FeatureSpace("X", np.array([[1.0, 0.0], [0.0, 1.0]]) + X.mean(0), names, weights.features[0])
+    >>> predict_stimuli(weights, [new]).round(1)  # planted: 2 and 0
+    array([[2.],
+           [0.]], dtype=float32)
     """
     values, _, _ = _sets(weights, None)
     by_name = {space.name: space for space in spaces}
@@ -468,10 +484,15 @@ def tuning(weights: Weights, space: str, r2: np.ndarray | None = None) -> np.nda
 
     Examples
     --------
+    >>> import encoding, numpy as np
     >>> from encoding.fitting import tuning
-    >>> found = encoding.cross_validate(X, Y, runs, models=[encoding.Ridge(("mllm",), keep_weights="mean")])
-    >>> tuning(found.weights["mllm"], "mllm").shape
-    (4, 3)
+    >>> rng = np.random.default_rng(0)
+    >>> X, run = rng.standard_normal((80, 2)), np.repeat(range(4), 20)
+    >>> Y = X @ [[2.0, 0.0], [0.0, 1.0]] + 0.1 * rng.standard_normal((80, 2))  # each target follows one feature
+    >>> found = encoding.cross_validate({"X": X}, Y, run, models=[encoding.Ridge(("X",), keep_weights="mean")])
+    >>> tuning(found.weights["X"], "X").round(1)
+    array([[ 1.,  0.],
+           [-0.,  1.]], dtype=float32)
     """
     if space not in weights.spaces:
         raise DataError(f"Model {weights.model!r} has no feature space {space!r}. {suggest(space, weights.spaces)}")

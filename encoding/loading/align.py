@@ -73,8 +73,9 @@ def align(
     Examples
     --------
     >>> from encoding.loading import align
-    >>> align(loaded.described[0], loaded.responses, delays=None)
-    FeatureSpace('mllm', 30 features, Samples(40 rows, 4 runs, clock 'stimulus'))
+    >>> aligned = align(loaded.described[0], loaded.responses, delays=None)  # one row per presentation
+    >>> bool((aligned.samples.stimulus == loaded.responses.samples.stimulus).all())
+    True
     """
     if space.samples.clock not in ("none", "time"):
         if not space.samples.same_as(responses.samples):
@@ -106,7 +107,7 @@ def align(
 
 
 def drop_constant(space: FeatureSpace) -> tuple[FeatureSpace, tuple[Exclusion, ...]]:
-    """Leave out the columns that do not vary.
+    """Drop the columns that do not vary.
 
     Parameters
     ----------
@@ -165,9 +166,13 @@ def unused_stimuli(space: FeatureSpace, responses: Responses) -> tuple[Exclusion
 
     Examples
     --------
+    >>> import encoding
     >>> from encoding.loading import unused_stimuli
-    >>> unused_stimuli(loaded.described[0], loaded.responses)
-    ()
+    >>> shown = loaded.responses.samples.stimulus[:1].tolist()
+    >>> names = encoding.Samples.of_stimuli([*shown, "never_shown"])
+    >>> space = encoding.FeatureSpace("x", [[1.0], [2.0]], names, ("joy",))
+    >>> unused_stimuli(space, loaded.responses)[0].reason
+    "feature space 'x': never shown to sub-01 (never_shown)"
     """
     unused = np.setdiff1d(space.samples.stimulus, responses.presentations.stimulus)
     if not len(unused) or (in_time(space) and placement_of(space).keys != ("stimulus",)):
@@ -180,7 +185,7 @@ def unused_stimuli(space: FeatureSpace, responses: Responses) -> tuple[Exclusion
 def stimuli_of_rows(
     responses: Responses, delays: Sequence[int] | None = DELAYS, spaces: Sequence[FeatureSpace] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """List which stimuli each row can know of.
+    """List the stimuli that can influence each row.
 
     Parameters
     ----------
@@ -202,8 +207,8 @@ def stimuli_of_rows(
     --------
     >>> from encoding.loading import stimuli_of_rows
     >>> rows, stimuli = stimuli_of_rows(loaded.responses)
-    >>> len(rows), stimuli[0]
-    (40, np.str_('video0028'))
+    >>> rows[:3], stimuli[:3]
+    (array([0, 1, 2]), array(['video0028', 'video0026', 'video0021'], dtype='<U9'))
     """
     if responses.samples.clock == "stimulus":
         return np.arange(len(responses.samples)), np.array(responses.samples.stimulus)
@@ -308,7 +313,7 @@ def _each_run(responses: Responses, delays: tuple[int, ...]) -> Iterator[tuple[n
 def align_spaces(
     spaces: Sequence[FeatureSpace], responses: Responses, *, delays: Sequence[int], centre: bool
 ) -> tuple[tuple[FeatureSpace, ...], tuple[Exclusion, ...]]:
-    """Align every feature space, drop features that are constant, and list what has no use.
+    """Align all feature spaces, drop constant features, and list what was left out.
 
     Parameters
     ----------

@@ -44,8 +44,11 @@ def draw_map(
     Examples
     --------
     >>> import nibabel as nib, numpy as np
-    >>> image = nib.Nifti1Image(np.random.default_rng(0).random((8, 9, 7)), np.diag([3.0, 3.0, 3.0, 1.0]))
-    >>> figure = draw_map(image, label="r", title="My map")
+    >>> values = np.zeros((8, 9, 7))
+    >>> values[2, 3, 4] = 0.5  # one voxel
+    >>> figure = draw_map(nib.Nifti1Image(values, np.diag([3.0, 3.0, 3.0, 1.0])), label="r", title="My map")
+    >>> type(figure).__name__
+    'Figure'
     """
     values, where = values_of_image(image) if targets is None else (np.asarray(image, dtype=np.float32), targets)
     finite = values[np.isfinite(values)]

@@ -22,7 +22,7 @@ PACKED = re.compile(r'id="data">([^<]*)<')
 
 
 def new_labels(results: Sequence[Result]) -> dict[str, str]:
-    """Assign every participant a new label, in an order that does not follow from the old ones.
+    """Assign every participant a new label, in an order unrelated to the old ones.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class Scrubber:
 
 
 def require_clean(files: Iterable[Path], scrubber: Scrubber) -> None:
-    """Refuse files in which a label or a path is left.
+    """Raise an error if a file still holds a label or a path.
 
     Parameters
     ----------
@@ -215,9 +215,12 @@ def require_clean(files: Iterable[Path], scrubber: Scrubber) -> None:
     Examples
     --------
     >>> from encoding.mapping import Scrubber, require_clean
-    >>> Path("page.html").write_text("nothing to find")
-    15
-    >>> require_clean([Path("page.html")], Scrubber({"01": "A"}, []))
+    >>> characters = Path("page.html").write_text("made in /home/me")
+    >>> try:
+    ...     require_clean([Path("page.html")], Scrubber({"01": "A"}, [Path("/home/me")]))
+    ... except encoding.EncodingError as error:
+    ...     print(error)
+    page.html: still holds '/home/me', which must not be shared. Take it out of names and settings.
     """
     for path in files:
         for text in _texts(path):

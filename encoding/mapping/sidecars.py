@@ -39,8 +39,9 @@ def map_facts(result: Result, models: Sequence[str] = ()) -> dict[str, Any]:
     Examples
     --------
     >>> from encoding.mapping import map_facts
-    >>> sorted(map_facts(result))[:3]
-    ['InputKeys', 'NumberOfFolds', 'NumberOfHeldOutSamples']
+    >>> facts = map_facts(result)
+    >>> facts["NumberOfFolds"], facts["NumberOfHeldOutSamples"]
+    (4, 38)
     """
     summary = result.summary
     kinds = {model["name"]: model["kind"] for model in summary.settings.get("models", ()) if "name" in model}

@@ -38,8 +38,10 @@ def rank_spaces(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     Examples
     --------
     >>> from encoding.mapping import rank_spaces
-    >>> rank_spaces(result.regions, ["mllm", "category"]).columns[:3].tolist()
-    ['subject', 'atlas', 'level']
+    >>> rank_spaces(result.regions, ["mllm", "category"])[["region", "highest", "runner_up", "margin"]].head(2).round(2)
+            region   highest runner_up  margin
+    0  all targets      mllm  category    0.00
+    1       HIP-rh  category      mllm    0.08
     """
     chosen = table[table["model"].isin(list(models)) & (table["feature"] == "all") & table["value"].notna()]
     keys = ["subject", *PLACE]
@@ -114,8 +116,10 @@ def judge_regions(regions: pd.DataFrame, spaces: Sequence[str], claims: pd.DataF
     Examples
     --------
     >>> from encoding.mapping import judge_regions
-    >>> judge_regions(result.regions, ["mllm", "category"]).columns[:3].tolist()
-    ['atlas', 'level', 'set']
+    >>> judge_regions(result.regions, ["mllm", "category"])[["region", "highest", "tested"]].head(2)
+            region   highest  tested
+    0  all targets      mllm   False
+    1       HIP-rh  category   False
     """
     chosen = regions[regions["model"].isin(list(spaces)) & (regions["feature"] == "all") & regions["value"].notna()]
     single = rank_spaces(chosen, spaces)
@@ -187,7 +191,7 @@ def margin_notes(verdicts: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Shorten verdicts for the margin of a chart: by region the named space ("" for none), and a text beside it."""
     notes = {}
     for row in verdicts.to_dict("records"):
-        count = f", leads in {row['n_leading']} of {row['n_subjects']}" if row["n_subjects"] > 1 else ""
+        count = f", leads in {row['n_leading']}/{row['n_subjects']}" if row["n_subjects"] > 1 else ""
         if row["best"]:
             notes[str(row["region"])] = row["best"], f"p {row['p']:.3f}, q {row['q']:.3f}{count}"
         else:

@@ -34,6 +34,11 @@ def average_ranks(values: torch.Tensor) -> torch.Tensor:
     return found
 
 
+def ranks_of(values: np.ndarray) -> np.ndarray:
+    """Rank numbers as `average_ranks` does; (n,)."""
+    return average_ranks(torch.as_tensor(values)).numpy()
+
+
 def pattern_similarity(products: torch.Tensor, sums: torch.Tensor, n: int, kind: str) -> torch.Tensor:
     """Turn products of patterns into their similarity.
 

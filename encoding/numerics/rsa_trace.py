@@ -7,7 +7,9 @@ the similarity of a model about its mean over the pairs that count,
 
 which costs 2 n v products per factor u_e instead of n^2 v; and the sum of the squares of S is that of the small matrix
 Z Z'. Pairs that do not count lie in small blocks (a run each), for which S is formed, and taken away. Models without
-factors (choice probabilities) need S, which is formed tile by tile, once for all of them.
+factors (choice probabilities) need S, which is formed tile by tile, once for all of them. For a single one the product
+of its lower triangle with Z' has as many operations and a result of n v instead of n^2 / 2 numbers; one triangle serves
+several searchlights at once.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from .rsa import TINY
 from .similarity import Pairs, Similarity
 
 TILE = 256  # rows of S that are formed at once
+LOWER = 128  # rows of a single model without factors that are multiplied at once
 NEGLIGIBLE = 1e-13  # size of a factor, in parts of the largest
 LOST = 16.0  # sums so many times larger than what is left after taking sums away are made in float64
 
@@ -81,13 +84,17 @@ class TraceRsa:
         self.beside = self._tensor(extra, torch.float64)
 
     def _keep_tiles(self, models: Sequence[Similarity], means: Sequence[float]) -> None:
-        """Keep models without factors as tiles of the lower triangle, 0 where a pair does not count."""
+        """Keep models without factors as tiles of the lower triangle, 0 where a pair does not count.
+
+        A tile is (n_models, n_rows * stop), or (stop, n_rows) of a single model.
+        """
         self.tiles: list[tuple[int, int, torch.Tensor]] = []
+        height = LOWER if len(models) == 1 else TILE
         n, padded, real = len(self.order), np.maximum(self.order, 0), self.order >= 0
         left_out = np.sort(self.extra.cpu().numpy(), axis=1)
         block = np.repeat(np.arange(self.n_blocks), self.length)
-        for start in range(0, n if models else 0, TILE):
-            stop = min(start + TILE, n)
+        for start in range(0, n if models else 0, height):
+            stop = min(start + height, n)
             # Rows are ordered by block, so that an earlier block is an earlier row.
             kept = (block[:stop] < block[start:stop, None]) & real[:stop] & real[start:stop, None]
             here = left_out[(left_out[:, 1] >= start) & (left_out[:, 1] < stop)]
@@ -96,25 +103,42 @@ class TraceRsa:
             parts = [
                 (model.rows(rows)[:, padded[:stop]] - mean) * kept for model, mean in zip(models, means, strict=True)
             ]
-            self.tiles.append((start, stop, self._tensor(np.stack(parts).reshape(len(models), -1), torch.float32)))
+            kept_as = parts[0].T if len(models) == 1 else np.stack(parts).reshape(len(models), -1)
+            self.tiles.append((start, stop, self._tensor(np.ascontiguousarray(kept_as), torch.float32)))
 
     def _tensor(self, values: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
         return torch.as_tensor(values, device=self.device).to(dtype)
 
     def compare(self, patterns: torch.Tensor) -> torch.Tensor:
-        """Compare the patterns of some searchlights of one size with every model.
+        """Compare the patterns of some searchlights of one size with every model; patterns are overwritten.
 
         Shapes: `patterns` (n_searchlights, n_targets, n_padded); returns (n_searchlights, n_models).
         """
-        Z, good = self._standardise(patterns)
-        found, lost = self._compare(Z)
+        # What is done to one searchlight finds it in the processor's cache; a graphics card has enough to do with all.
+        parts = patterns.split(1 if self.device == "cpu" else len(patterns))
+        good = torch.cat([self._standardise(part) for part in parts])
+        found, lost = self._compare(patterns, parts)
         rough = lost * self.lost > LOST
         if bool(rough.any()):
-            found[rough] = self._compare(Z[rough].to(torch.float64))[0]
+            doubled = patterns[rough].to(torch.float64)
+            found[rough] = self._compare(doubled, (doubled,))[0]
         return torch.where(good[:, None], found, torch.nan)
 
-    def _compare(self, Z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compare standardised patterns; say also how many times larger the sums are than what is left of them."""
+    def _compare(self, Z: torch.Tensor, parts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compare standardised patterns; also return the cancellation ratio (sum / remainder)."""
+        found = torch.empty((len(Z), len(self.norm)), dtype=torch.float64, device=self.device)
+        of_parts = [self._of_part(part) for part in parts]
+        if self.with_factors:
+            found[:, self.with_factors] = torch.cat([by_factors for by_factors, _, _ in of_parts])
+        if self.without:
+            found[:, self.without] = self._by_lower(Z) if len(self.without) == 1 else self._by_tiles(Z)
+        squares = torch.cat([part for _, part, _ in of_parts])
+        everything = torch.cat([part for _, _, part in of_parts])
+        norm = torch.where(squares > 1e-12 * everything, squares, torch.nan).sqrt()
+        return found / norm[:, None] / self.norm, everything / (2 * squares)
+
+    def _of_part(self, Z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Compute products with models that have factors, and squares of S about its mean and of all of S."""
         within = self._within(Z)
         beside = (Z[..., self.extra[:, 0]] * Z[..., self.extra[:, 1]]).sum(dim=1, dtype=torch.float64)
         total = torch.linalg.vector_norm(Z.sum(dim=2), dim=1, dtype=torch.float64) ** 2
@@ -122,22 +146,16 @@ class TraceRsa:
         total = (total - within.sum(dim=1, dtype=torch.float64)) / 2 - beside.sum(dim=1)
         squares = (everything - torch.linalg.vector_norm(within, dim=1, dtype=torch.float64) ** 2) / 2
         squares = (squares - (beside**2).sum(dim=1) - total**2 / self.n_pairs).clamp(min=0)
-        found = torch.empty((len(Z), len(self.norm)), dtype=torch.float64, device=self.device)
-        if self.with_factors:
-            found[:, self.with_factors] = self._by_factors(Z, within, beside)
-        if self.without:
-            found[:, self.without] = self._by_tiles(Z)
-        norm = torch.where(squares > 1e-12 * everything, squares, torch.nan).sqrt()
-        return found / norm[:, None] / self.norm, everything / (2 * squares)
+        return self._by_factors(Z, within, beside), squares, everything
 
-    def _standardise(self, Z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Standardise every pattern to mean 0 and length 1 over targets; also return where all have variance."""
+    def _standardise(self, Z: torch.Tensor) -> torch.Tensor:
+        """Standardise every pattern in place to mean 0 and length 1 over targets; return where all have variance."""
         mean = Z.mean(dim=1)
         Z -= mean[:, None]
-        norm = torch.linalg.vector_norm(Z, dim=1)
+        norm = (Z * Z).sum(dim=1).sqrt_()  # several times as fast as `vector_norm` along this axis
         varies = norm > TINY * Z.shape[1] ** 0.5 * mean.abs()
         Z *= torch.where(varies, 1 / norm, 0.0)[:, None]
-        return Z, varies[:, self.rows].all(dim=1)
+        return varies[:, self.rows].all(dim=1)
 
     def _within(self, Z: torch.Tensor) -> torch.Tensor:
         """Similarity of pairs within blocks, (n_searchlights, n_blocks * length * length)."""
@@ -164,6 +182,15 @@ class TraceRsa:
             torch.matmul(Z[..., start:stop].transpose(1, 2), Z[..., :stop], out=formed)
             found += formed.view(len(Z), -1) @ tile.T.to(Z.dtype)
         return found
+
+    def _by_lower(self, Z: torch.Tensor) -> torch.Tensor:
+        """Multiply the lower triangle of a single model with the patterns of all searchlights."""
+        found = torch.zeros(len(Z), dtype=torch.float64, device=self.device)
+        flat = Z.reshape(-1, Z.shape[2])
+        for start, stop, tile in self.tiles:
+            product = flat[:, :stop] @ tile.to(Z.dtype)
+            found += (product * flat[:, start:stop]).view(len(Z), -1).sum(dim=1, dtype=torch.float64)
+        return found[:, None]
 
 
 def signed_factors(factor: np.ndarray, mean: float) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .choices import choice_similarity
 from .kinds import SIMILARITIES
 
 ROWS = 512  # of a similarity matrix that are looked at together
@@ -55,6 +54,8 @@ def feature_similarity(X: np.ndarray, kind: str) -> Similarity:
     if bad.any():
         raise ValueError(f"{kind} is not defined for {bad.sum()} rows, the first is {np.flatnonzero(bad)[0]}")
     if kind == "choice_probability":
+        from .choices import choice_similarity  # the only kind that needs torch
+
         return Similarity(matrix=choice_similarity(X))
     factor = np.array(X, dtype=np.float64)
     if kind == "correlation":

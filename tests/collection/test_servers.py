@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import json
+import socketserver
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,8 +146,40 @@ BEHAVIOURS = [
         "valid",
     ),
     ("byte order mark", 200, b"\xef\xbb\xbf" + json.dumps(reply("B")).encode(), "valid"),
+    ("full-width letter", 200, reply("\uff22\u3002"), "valid"),
+    ("letter that cannot be seen beside", 200, reply("\ufeffB\u200b"), "valid"),
+    ("typographic quotation marks", 200, reply("The answer is \u2018B\u2019."), "valid"),
+    ("question repeated", 200, reply("Odd one out (A, B or C): B"), "valid"),
+    ("same choice twice", 200, {"choices": [{"message": {"content": "B"}}] * 2}, "valid"),
+    ("same key twice, same value", 200, b'{"choices":[{"message":{"content":"B","content":"B"}}]}', "valid"),
+    ("tool beside a letter", 200, reply("B", message={"tool_calls": []}), "valid"),
+    ("letter of another alphabet", 200, reply("\u0412"), "unparsed"),
+    ("neither", 200, reply("Neither A nor B is the odd one out."), "unparsed"),
+    ("not but", 200, reply("not A but B"), "unparsed"),
+    ("two letters", 200, reply("A and B"), "unparsed"),
+    ("two parts", 200, reply([{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]), "unparsed"),
+    ("two answers in JSON", 200, reply('{"answer": "A", "answer": "B"}'), "unparsed"),
+    (
+        "arguments of a tool",
+        200,
+        reply(None, message={"tool_calls": [{"function": {"arguments": '{"answer": "B"}'}}]}),
+        "unparsed",
+    ),
+    ("undecided", 200, reply("I can't decide between A and B."), "unparsed"),
+    ("article cut off", 200, reply("a", finish="length"), "truncated"),
+    ("statement cut off", 200, reply("The answer is B", finish="length"), "truncated"),
     ("error that is null", 200, {**reply("B"), "error": None}, "valid"),
     # Replies that are none
+    ("other choices", 200, {"choices": [{"message": {"content": "A"}}, {"message": {"content": "B"}}]}, "error"),
+    (
+        "choices twice",
+        200,
+        b'{"choices":[{"message":{"content":"A"}}],"choices":[{"message":{"content":"B"}}]}',
+        "error",
+    ),
+    ("content twice", 200, b'{"choices":[{"message":{"content":"A","content":"B","content":"A"}}]}', "error"),
+    ("choices null", 200, {"choices": None}, "error"),
+    ("page", 200, (b"<!DOCTYPE html><html>Log in</html>", {"Content-Type": "text/html"}), "error"),
     ("usage true", 200, reply(usage={"prompt_tokens": True}), "error"),
     (
         "cached negative",
@@ -206,6 +239,9 @@ BEHAVIOURS = [
     # Refusals
     ("refusal", 200, reply("", message={"refusal": "No."}), "refused"),
     ("filter", 200, reply("", finish="content_filter"), "refused"),
+    ("filter behind a letter", 200, reply("B", finish="content_filter"), "refused"),
+    ("refusal beside a letter", 200, reply("B", message={"refusal": "No."}), "refused"),
+    ("refusal as a part", 200, reply([{"type": "refusal", "refusal": "I'm sorry."}]), "refused"),
     ("filter of Gemini", 200, reply("", finish="PROHIBITED_CONTENT"), "refused"),
     ("declined", 200, reply("I'm sorry, but I can't help with that."), "refused"),
     ("moderation 403", 403, error("Your input was flagged by moderation"), "refused"),
@@ -253,6 +289,7 @@ BEHAVIOURS = [
     ("quota", 429, error("You exceeded your current quota", code="insufficient_quota"), "stop"),
     ("credit", 400, error("Your credit balance is too low"), "stop"),
     ("quota in a body", 200, error("no money", code="insufficient_quota"), "stop"),
+    ("to a page", 302, (b"", {"Location": "/login"}), "stop"),
     ("elsewhere", 308, (b"", {"Location": "https://other/v1"}), "stop"),
 ]
 
@@ -307,6 +344,55 @@ def test_every_behaviour_of_a_server_has_one_outcome(tmp_path, names, captions, 
     assert progress.outcomes[outcome] == len(stored) == 3, progress
 
 
+WELL = json.dumps(reply("B")).encode()
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
+BROKEN = {
+    "nothing": b"",
+    "no HTTP": b"hello\r\n\r\n",
+    "half a status": b"HTTP/1.1 20",
+    "chunks that end": CHUNKED + b"%x\r\n" % len(WELL) + WELL[:20],
+    "chunks without an end": CHUNKED + b"%x\r\n%s\r\n" % (len(WELL), WELL),
+    "size of a chunk": CHUNKED + b"zz\r\n" + WELL,
+    "huge header": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\nContent-Length: %d\r\n\r\n" % len(WELL) + WELL,
+    "body shorter than said": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(WELL) + 9) + WELL,
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: %d\r\n\r\n" % len(WELL) + WELL,
+    "length no number": b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + WELL,
+}
+WHOLE = {
+    "chunks": CHUNKED + b"".join(b"1\r\n%c\r\n" % byte for byte in WELL) + b"0\r\n\r\n",
+    "no length": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WELL,
+    "old HTTP": b"HTTP/1.0 200 OK\r\n\r\n" + WELL,
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WELL,
+}
+
+
+@pytest.mark.parametrize(
+    ("sent", "outcome"),
+    [*((x, "error") for x in BROKEN.values()), *((x, "valid") for x in WHOLE.values())],
+    ids=[*BROKEN, *WHOLE],
+)
+def test_connections_that_break_are_one_outcome_each(tmp_path, names, captions, sent, outcome):
+    plan, shown, contents = setup(names, captions, n_triplets=2)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            length = 0
+            while (line := self.rfile.readline()).strip():
+                length = int(line.split(b":")[1]) if line.lower().startswith(b"content-length") else length
+            self.rfile.read(length)
+            self.wfile.write(sent)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with AnswerStore(tmp_path / "a.sqlite") as store:
+            url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+            annotator = OpenAI("toy", "captions-text", url=url, tries=1, concurrency=1, timeout=5).open(contents)
+            assert collect(plan, shown, contents, annotator, store).outcomes[outcome] == 2
+        server.shutdown()
+
+
 @pytest.mark.parametrize(
     ("top", "outcome"),
     [
@@ -354,6 +440,18 @@ def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captio
         "(A) or (B)", "B\nWait, actually A", "The answer is B. Hmm, the answer is A or C.", "The answer is (A) or (B)",
         "It is neither A nor B", "{\"answer\": \"a dog\"}", "B, C", "B. No, A.", "B. Actually, C",
         "\\boxed{D}", "Answer: B, C", "Answer: **B**, or C",
+        # denied, supposed, or one of two
+        "Neither A nor B is the odd one out.", "I don't think B is the odd one out.", "A or B is the odd one out",
+        "A/B is odd",
+        "It is unlikely that the odd one out is B.", "If B is the odd one out, then A and C match.",
+        "One might say the answer is B.", "The answer is B, or maybe C.", "The answer is B (or C).",
+        "The answer is A... or B.",
+        "\\boxed{A} or \\boxed{B}", "B is the odd one out or C is.", "Suppose the answer is B.", "A: B", "A) B",
+        "Answer: A) B",
+        "A not B but C", "I think A is happy", "The odd one out is not the dog (A).", "Selected: A or B",
+        "Label: A dog",
+        "The odd one out is the one that is unlike the dog (A).", "A does not belong with B", "\u0421", "\u0410",
+        "\u24b7",
     ],
 )  # fmt: skip
 def test_words_that_are_no_answers(text):
@@ -374,6 +472,15 @@ def test_words_that_are_no_answers(text):
         "Final answer: Option C", "C. The other two (A and B) show animals.", "C) the dog, not like A or B",
         "C. It is actually outdoors, unlike A and B.", "Answer: C\n\nReasoning: while people wait in clip A, it rains.",
         "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>C",
+        "Odd one out (A, B or C): C", "Answer (A, B, or C): **C**", "Answer: 'C'", "Final Answer: $C$", "<b>C</b>",
+        "C[/INST]",
+        "\u201cC\u201d", "The answer is \u2018C\u2019.", "\uff23", "Answer\uff1a\uff23\u3002", "\ufeffC\u200b",
+        "C\u2014the dog",
+        "I would choose C over A.", "C, not A", "C (not A or B)", "It is C.", "I think it's C", "C is my answer.",
+        "Response: C",
+        "Selected: C", "C does not fit.", "The odd one out is the dog (C).", "Unlike A and B, C is the odd one out.",
+        "I am not sure, but the answer is C.", "{'answer': 'C'}", "Between B and C, C is the odd one out.",
+        "The answer is not A. The answer is C.",
     ],
 )  # fmt: skip
 def test_plain_statements_are_answers(text):

@@ -1,5 +1,6 @@
 """The JSON schema accepts what the program accepts and refuses misspelt keys and wrong types; the page is current."""
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -10,8 +11,9 @@ from jsonschema import Draft7Validator
 
 from encoding.cli import main
 from encoding.config.recipes import RECIPES, expand
-from encoding.config.schema import json_schema, settings_page, tables
-from encoding.config.tables import TABLES
+from encoding.config.schema import examples, examples_of, json_schema, settings_page, tables
+from encoding.config.tables import TABLES, General
+from encoding.core.settings import SETTINGS, annotations_of, needed
 from encoding.simulate.configs import bdata_config, collect_config, run_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,67 @@ def test_every_key_has_a_description():
     assert len(list(keys(json_schema()))) > 150
 
 
+KINDS = [(table, kind) for table in tables() for kind in table.kinds if kind.cls in SETTINGS]
+
+
+def named(pair):
+    return " ".join((pair[0].name, *pair[1].names))
+
+
+@pytest.mark.parametrize("pair", KINDS, ids=named)
+def test_every_key_has_an_example_that_the_program_accepts(pair):
+    table, kind = pair
+    given = examples_of(table, kind)
+    assert all(kind.cls(**one) for one in given)
+    missing = set(annotations_of(kind.cls)) - {key for one in given for key in one}
+    assert missing == set(), f"add an example to encoding/config/examples.toml, under [[{table.name}]]"
+
+
+@pytest.mark.parametrize("pair", KINDS, ids=named)
+def test_examples_show_another_value_than_the_default(pair):
+    table, kind = pair
+    made = [kind.cls(**one) for one in examples_of(table, kind)]
+    for field in dataclasses.fields(kind.cls):
+        if field.name != "kind" and field.default is not dataclasses.MISSING:
+            assert any(getattr(one, field.name) != field.default for one in made), field.name
+
+
+def test_examples_name_no_other_table_and_pass_the_schema():
+    alone = {key: value for key, value in examples().items() if not isinstance(value, list)}
+    assert General(**alone)
+    assert set(annotations_of(General)) == set(alone)
+    assert set(examples()) == set(TABLES)
+    for table in tables():
+        for one in examples()[table.name]:
+            assert not [error.message for error in SCHEMA.iter_errors({table.name: [one] if table.several else one})]
+
+
+# Numbers that are not counts and have no unit: shares, probabilities, ratios, terms of a penalty.
+DIMENSIONLESS = {
+    *("test", "validation", "least_mass", "temperature", "slot_bias", "test_share", "lambdas", "ridges", "spike"),
+    *("slab", "share", "tol", "threshold", "validation_share", "keep_variance", "level", "p_level"),
+}
+
+
+@pytest.mark.parametrize("pair", KINDS, ids=named)
+def test_quantities_have_a_unit(pair):
+    keys = json_schema()["properties"]  # descriptions for editors end with the unit
+    table, kind = pair
+    form = keys[table.name].get("items", keys[table.name])
+    for one in form.get("anyOf", [form]):
+        if kind.names and one["properties"]["kind"]["enum"] != list(kind.names):
+            continue
+        for key, annotation in annotations_of(kind.cls).items():
+            if "number" in needed(annotation) and "Unit: " not in one["properties"][key]["description"]:
+                assert key in DIMENSIONLESS, f"{key}: name a unit, Annotated[..., Unit(...)]"
+
+
+def test_no_section_of_a_docstring_is_on_the_page():
+    for text in (settings_page(), json.dumps(json_schema())):
+        assert ">>>" not in text
+        assert "----------" not in text.replace("|---|", "")
+
+
 def test_the_page_of_settings_is_current():
     message = "run `encoding schema --format markdown > docs/settings.md`"
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_page() + "\n", message
@@ -96,4 +159,4 @@ def test_the_command_prints_both(capsys):
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json_schema()
     assert main(["schema", "--format", "markdown"]) == 0
-    assert "| `shift` | a number from -3,600 to 3,600 | s | `4.0` |" in capsys.readouterr().out
+    assert "| `shift` | a number from -3,600 to 3,600 | s | `4.0` | `5.0` |" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
 from encoding.numerics.rsa import Comparer, average_ranks, products_of
-from encoding.numerics.rsa_trace import TraceRsa, signed_factors
+from encoding.numerics.rsa_trace import LOWER, TraceRsa, signed_factors
 from encoding.numerics.searchlights import cube, neighbours, sphere
 from encoding.numerics.similarity import SIMILARITIES, Similarity, feature_similarity, pairs_of, undefined_rows
 
@@ -136,6 +136,23 @@ def test_wide_features_are_taken_without_factors():
     assert (engine.with_factors, engine.without) == ([1], [0, 2])
     X = rng.standard_normal((2, 15, 36)).astype(np.float32)
     np.testing.assert_allclose(traces(models, pairs, X), [loop(models, pairs, part) for part in X], atol=2e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_a_single_model_without_factors_equals_a_loop_over_several_tiles(offset):
+    rng = np.random.default_rng(9)
+    runs = [[f"run-{k % 7}"] for k in range(2 * LOWER + 30)]
+    for k in (3, LOWER, 2 * LOWER + 5):
+        runs[k] = ["run-1", "run-5"]
+    pairs, F = pairs_of(runs), rng.random((len(runs), 5))
+    model = feature_similarity(F, "choice_probability")
+    engine = TraceRsa([model], pairs)
+    assert (engine.without, len(engine.tiles)) == ([0], 3)
+    X = rng.standard_normal((3, 20, len(runs))) + rng.standard_normal((3, 20, 5)) @ F.T
+    X = (X + offset * rng.random((3, 20, 1))).astype(np.float32)
+    want = [loop([model], pairs, part) for part in X]
+    np.testing.assert_allclose(traces([model], pairs, X), want, atol=1e-5)
+    assert np.min(want) > 0.02
 
 
 def test_a_pattern_without_variance_gives_no_number_and_spoils_no_other_searchlight():

@@ -1,6 +1,6 @@
 """Fit narrow bands beside one or two wide ones, such as motion energy or the layers of a network.
 
-Eigendecompositions of the wide kernel are made once per training set; at every penalty of the wide band the others are
+The wide kernel is reduced to tridiagonal form once per training set; at every penalty of the wide band the others are
 a narrow ridge problem of their own (`numerics.wide_band`). Candidates are then penalties of the wide band times
 weightings of the narrow ones, each at every narrow penalty, instead of random draws of all weights; two wide bands are
 mixed in fixed ratios. Choices are translated to weights and penalties as all solvers give them.
@@ -17,7 +17,7 @@ from ...numerics.held_out import OuterFeatures, Refit, prepare_refit, refit_all
 from ...numerics.metrics import fold_sums
 from ...numerics.ridge_search import band_scale
 from ...numerics.target_products import standardise_targets
-from ...numerics.wide_band import shrink
+from ...numerics.wide_band import Tridiagonal
 from ..arrays import Arrays
 from ..design import average
 from .base import Bytes, Fit, Keep, OneTaskSolver, Problem, Size
@@ -117,26 +117,25 @@ class WideSolver(OneTaskSolver):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FoldBasis:
-    """The training rows of an outer fold in the eigenvectors of a mixture of its wide kernels."""
+    """The training rows of an outer fold in the basis of a mixture of its wide kernels."""
 
-    values: np.ndarray  # (n_train,) Eigenvalues
-    vectors: np.ndarray  # (n_train, n_train) Eigenvectors
-    turn: np.ndarray  # (n_train, n_train) Their transpose, in the precision of the search
+    kernel: Tridiagonal
+    turn: np.ndarray  # (n_train, n_train) Its transposed basis, in the precision of the search
     narrow: np.ndarray  # (n_train, n_narrow) Rotated narrow features
     across: tuple[np.ndarray, ...]  # (n_test, n_train) Rotated kernel of held-out and training rows, of every wide band
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(part.nbytes for part in (self.vectors, self.turn, self.narrow, *self.across))
+        return sum(part.nbytes for part in (self.kernel.vectors, self.turn, self.narrow, *self.across))
 
 
 class WideFold:
     """One outer fold of a model: refit on its training rows and prediction of what it holds out.
 
-    A target's fit is ``beta`` of the narrow features and ``left = (Y~ - Z~ beta) / (s + l)`` in the eigenvectors U of
-    its wide kernel: the wide band predicts ``K_vt U left`` and has the weights ``X_t'U left``, products whose terms are
-    all of the size of the responses at most, so that float32 holds them.
+    A target's fit is ``beta`` of the narrow features and ``left = (T + l I)^-1 (Y~ - Z~ beta)`` in the basis Q of its
+    wide kernel ``Q T Q'``, solved in float64: the wide band predicts ``K_vt Q left``, and its weights are
+    ``X_t'Q left``.
     """
 
     def __init__(self, problem: Problem, features: WideFeatures, k: int, kept: Kept) -> None:
@@ -165,8 +164,8 @@ class WideFold:
         out = np.zeros((features.X.shape[1], Y.shape[1]), dtype=features.dtype)
         for mixture, columns, beta, left in self._solve(Y, candidate, alpha):
             basis = self._basis(mixture)
-            precision = features.precision(len(rows.train), float(basis.values.mean()))
-            vectors = basis.vectors.astype(precision, copy=False)
+            precision = features.precision(len(rows.train), float(basis.kernel.diagonal.mean()))
+            vectors = basis.kernel.vectors.astype(precision, copy=False)
             for band, weight in zip(grid.wide, grid.mixtures[mixture], strict=True):
                 whole = features.bands[band]
                 for first in range(whole.start, whole.stop if weight else whole.start, WIDE_COLUMNS):
@@ -185,9 +184,9 @@ class WideFold:
         def make() -> FoldBasis:
             kernels, dtype = self._kernels(), self.features.dtype
             basis = self.rows.basis(mixture, [parts[:1] for parts in kernels], [])
-            across = tuple((parts[1] @ basis.vectors).astype(dtype) for parts in kernels)
-            turn = np.ascontiguousarray(basis.vectors.T, dtype=dtype)
-            return FoldBasis(basis.values, basis.vectors, turn, basis.narrow, across)
+            across = tuple((parts[1] @ basis.kernel.vectors).astype(dtype) for parts in kernels)
+            turn = np.ascontiguousarray(basis.kernel.vectors.T, dtype=dtype)
+            return FoldBasis(basis.kernel, turn, basis.narrow, across)
 
         return self.kept.get(("fold", self.k, mixture), make, lambda basis: basis.nbytes)
 
@@ -217,11 +216,10 @@ class WideFold:
         self, basis: FoldBasis, penalty: float, rotated: np.ndarray, weighting: np.ndarray, alphas: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows
-        D = shrink(basis.values, penalty)
-        weighted = basis.narrow * D[:, None]
+        damped = basis.kernel.damp(basis.narrow, penalty)
         nothing = np.zeros((0, len(rows.varies)))
         varies = rows.varies.astype(np.float64)
-        features = OuterFeatures(varies, basis.narrow.T @ weighted, nothing, nothing)
+        features = OuterFeatures(varies, basis.narrow.T @ damped, nothing, nothing)
         beta = np.zeros((len(rows.varies), rotated.shape[1]))
         some = np.flatnonzero(weighting != NONE)
         if len(some) and len(rows.varies):
@@ -231,5 +229,5 @@ class WideFold:
                 scale = band_scale(self.features.narrow_bands, self.grid.weightings[number], len(rows.varies))
                 return prepare_refit(features, scale)
 
-            beta[:, some] = refit_all(prepared, weighted.T @ rotated[:, some], weighting[some], alphas[some])
-        return beta, (D / penalty)[:, None] * (rotated - basis.narrow @ beta)
+            beta[:, some] = refit_all(prepared, damped.T @ rotated[:, some], weighting[some], alphas[some])
+        return beta, basis.kernel.damp(rotated - basis.narrow @ beta, penalty) / penalty

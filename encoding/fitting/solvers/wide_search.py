@@ -48,7 +48,7 @@ def kernel_bytes(kernels: list[list[np.ndarray]]) -> int:
 
 def basis_bytes(basis: WideBasis) -> int:
     """Count the bytes of a basis."""
-    return sum(part.nbytes for part in (basis.vectors, basis.narrow, *basis.across, *basis.held))
+    return sum(part.nbytes for part in (basis.kernel.vectors, basis.narrow, *basis.across, *basis.held))
 
 
 class WideFeatures:
@@ -131,7 +131,7 @@ class WideRows:
         return [total[top:bottom, : edges[1]].copy() for top, bottom in pairwise(edges)]
 
     def basis(self, mixture: int, kernels: list[list[np.ndarray]], held: Sequence[np.ndarray]) -> WideBasis:
-        """Decompose one mixture of the wide kernels."""
+        """Reduce one mixture of the wide kernels."""
         weights = self.grid.mixtures[mixture]
         kernel, *across = [
             sum(weight * part for weight, part in zip(weights, parts, strict=True) if weight)
@@ -175,14 +175,14 @@ class WideSearch:
         )
 
     def _bases(self, mixture: int, batches: Sequence["_Batch"]) -> list[WideBasis]:
-        """Decompose a mixture on every training set, and rotate the responses there."""
+        """Reduce a mixture on every training set, and rotate the responses there."""
         bases = []
         for number, rows in enumerate(self.sets):
             basis = self.kept.get((mixture, number), partial(self._basis, mixture, number, rows), basis_bytes)
-            turn = self.arrays.to(basis.vectors.T)
+            turn = self.arrays.to(basis.kernel.vectors.T)
             list(self.arrays.each(lambda batch, n=number, t=turn: batch.rotate(n, t), batches))  # type: ignore[misc]
-            # The eigenvectors have done their work; only what was kept for the next chunk still holds them.
-            bases.append(replace(basis, vectors=np.empty((0, 0))))
+            # The rotation has done its work; only what was kept for the next chunk still holds it.
+            bases.append(replace(basis, kernel=replace(basis.kernel, vectors=np.empty((0, 0)))))
         return bases
 
     def _basis(self, mixture: int, number: int, rows: "WideRows") -> WideBasis:

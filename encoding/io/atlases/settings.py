@@ -38,7 +38,7 @@ class AtlasFile:
     """Terms of use, for lists and reports."""
     citation: str = ""
     """What to cite."""
-    threshold: NotNegative | None = None
+    threshold: Annotated[NotNegative, Unit("that of the file")] | None = None
     """Of 4-D images of probabilities: the smallest that counts, in the unit of the file (25 or 0.25)."""
     resample: bool = False
     """Move the labels to the grid or mesh of the responses (nearest neighbour; probabilities by cubic splines). Between

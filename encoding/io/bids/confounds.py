@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from nilearn.interfaces.fmriprep import load_confounds
 
 from ...core import DataError
 from ..errors import naming
@@ -117,6 +116,8 @@ def _require_numbers(raw: pd.DataFrame, path: Path) -> None:
 
 
 def _through_nilearn(path: Path, strategies: Sequence[str], options: Mapping[str, Any], aroma: bool) -> Any:
+    from nilearn.interfaces.fmriprep import load_confounds  # brings scikit-learn, which only loading needs
+
     # nilearn looks for the table by the name of an image beside it. A link beside a stand-in makes it
     # read exactly the table that was found by entities, whatever the image is called.
     with tempfile.TemporaryDirectory() as folder:

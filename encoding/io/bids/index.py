@@ -5,9 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bids import BIDSLayout, BIDSLayoutIndexer
-from bids.layout.models import Tag
-
 from ...core import DataError, digest, suggest
 from ..errors import naming
 from ..fetched import is_unfetched
@@ -209,6 +206,9 @@ class PybidsIndex:
 
 
 def _index(root: Path, subject: str, database: Path | None) -> list[EntityFile]:
+    from bids import BIDSLayout, BIDSLayoutIndexer  # half a second that only loading needs
+    from bids.layout.models import Tag
+
     # "_" is a word character, so \b would not end a label here.
     ignore = [
         re.compile(rf"^/sub-(?!{re.escape(subject)}(?:[/_]|$))"),

@@ -263,7 +263,7 @@ class AnswerStore:
 
     def _numbered(self, row: Sequence[Any]) -> Sequence[Any]:
         """Replace model and participant by their numbers."""
-        named = AnswerRow(*row)
+        named = row if isinstance(row, AnswerRow) else AnswerRow(*row)
         return (*named[: len(COLUMNS)], self._server(named.served), self._person(named.participant), named.reaction)
 
     def _server(self, names: tuple[str, str] | None) -> int:
