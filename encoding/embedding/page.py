@@ -18,6 +18,7 @@ from ..drawing.dimensions import (
     draw_quality,
     draw_reproducibility,
     draw_similarity,
+    draw_weights,
 )
 from ..drawing.figure import save_figure
 from ..drawing.portraits import draw_graph, draw_hue_map, draw_roses, draw_tree
@@ -33,7 +34,7 @@ from .evaluation import (
     importance,
     slot_preference,
 )
-from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category
+from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category, weigh
 from .relations import Relations, blend_hues, place_dimensions, relate
 from .sparse import SparseEmbedding
 from .structure import compare_embeddings, explain, measure_blend, predict_ratings
@@ -121,6 +122,7 @@ def write_page(
         *_similarity(shown),
         *meaning,
         _stimuli(shown, context, labels, folder),
+        *_intervals(shown),
         *_portraits(shown, context, _called(shown, labels), places),
         *_structure(shown, context),
         *_map(shown, context, places),
@@ -405,6 +407,32 @@ def _stimuli(shown: PageContent, context: Context, labels: pd.DataFrame | None, 
         frame.insert(1, "label", [names[feature] for feature in frame["dimension"]])
     blocks.append(DataTable(frame, "Stimuli with the largest weights."))
     return Section("Stimuli of each dimension", tuple(blocks), folded=False)
+
+
+def _intervals(shown: PageContent) -> list[Section]:
+    """Largest weights with their posterior intervals, where the method has such."""
+    model = shown.model
+    if model.scale_ is None:
+        return []
+    rows = model.judged_
+    table = weigh(shown.space, model.embedding_[rows], *(part[rows] for part in model.interval()))
+    top = table.groupby("dimension", sort=False).head(SHOWN).reset_index(drop=True)
+    mixed = top.loc[top["low"].isna(), "dimension"].unique().tolist()
+    intro = (
+        "Weights of the first seed with 95% posterior intervals, as wide as a simulation of judgments from the fit "
+        "needs them."
+    )
+    if mixed:
+        intro += (
+            f" {', '.join(mixed)}: no intervals. Turned into another dimension by 15 degrees they predict as "
+            "well, so that their weights are what the prior prefers, not what was measured."
+        )
+    figure = draw_weights(top, n=SHOWN, title="Largest weights and how sure they are", subtitle="95% intervals")
+    alt = f"Intervals of the largest weights of {top['dimension'].nunique()} dimensions."
+    form = dict.fromkeys(("weight", "low", "high"), ".3f")
+    return [
+        Section("Intervals of weights", (Picture(figure, alt), DataTable(top, "Largest weights.", formats=form)), intro)
+    ]
 
 
 def _called(shown: PageContent, labels: pd.DataFrame | None) -> list[str]:
