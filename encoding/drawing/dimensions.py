@@ -124,7 +124,7 @@ def draw_weights(table: pd.DataFrame, *, n: int = 8, title: str = "", subtitle: 
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + n_rows * (head + tall + foot) + 0.1))
     write_title(figure, title, subtitle=subtitle)
-    room = 1.15
+    room = min(1.15, max(text_width(str(label), 7) for label in table["stimulus"]) + 0.15)
     wide = (WIDTH - 2 * EDGE) / n_columns - room - gap
     most = 1.04 * float(np.nanmax(table[["weight", "high"]].to_numpy(float)))
     for number, name in enumerate(names):

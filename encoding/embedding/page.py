@@ -167,8 +167,7 @@ def _warnings(shown: PageContent) -> list[str]:
     if shown.part == "validation":
         warnings.append(
             "No judgments were kept for testing. Scores are those of the judgments that lambda was chosen by, which "
-            "the "
-            "last fit has seen: they are too good. Declare a split with a part called test."
+            "the last fit has seen: they are too good. Declare a split with a part called test."
         )
     preference = slot_preference(shown.embedding, shown.shown, bias=shown.bias)
     if preference.found:
@@ -233,12 +232,16 @@ def _path(shown: PageContent) -> Section:
     if shown.consensus:
         choices = shown.consensus.choices
         seeds = choices.loc[choices["sample"] == "seed", "n_dims"]
-        text += f" Over {len(seeds)} seeds the choice is {seeds.min()} to {seeds.max()} dimensions"
+        text += f" Over {len(seeds)} seeds the choice is {_range(seeds)} dimensions"
         again = choices.loc[choices["sample"] == "resample", "n_dims"]
-        text += f", over {len(again)} resamples of the judgments {again.min()} to {again.max()}." if len(again) else "."
+        text += f", over {len(again)} resamples of the judgments {_range(again)}." if len(again) else "."
         blocks.append(DataTable(choices, "What each fit chose by its own validation judgments.",
                                 formats={"loss": ".4f", "accuracy": ".4f"}))  # fmt: skip
     return Section("Choice of dimensions", tuple(blocks), text)
+
+
+def _range(counts: pd.Series) -> str:
+    return f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
 
 
 def _reproducibility(consensus: Consensus) -> Section:
@@ -258,9 +261,8 @@ def _reproducibility(consensus: Consensus) -> Section:
         ),
         "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others. "
         "Agreement of seeds shows that the fit is stable, not that a dimension is true: resampled judgments show how "
-        "far other judgments of the same kind would change it, and found_rivals "
-        "whether it stays whole in fits that have "
-        "more dimensions and predict about as well. Dimensions that are not reliable are shown, but should "
+        "far other judgments of the same kind would change it, and found_rivals whether it stays whole in fits that "
+        "have more dimensions and predict about as well. Dimensions that are not reliable are shown, but should "
         "not be interpreted.",
         columns=1,
     )
@@ -374,8 +376,7 @@ def _meaning(shown: PageContent, context: Context) -> tuple[pd.DataFrame | None,
             DataTable(table[table["significant"]].reset_index(drop=True).head(2000), "Significant correlations."),
         ),
         "A dimension is called a category or a dimension if its strongest significant correlation with a rating of "
-        "that kind "
-        "is more than 1.5 times that with the other kind, and mixed if neither is. p is by permutation of stimuli.",
+        "that kind is more than 1.5 times that with the other, and mixed if neither is. Stimuli are permuted for p.",
     )
     return labels, [section]
 
