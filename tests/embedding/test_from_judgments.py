@@ -61,6 +61,22 @@ def test_judgments_become_a_feature_space_with_all_that_belongs_to_it(folder, sm
     assert "<script src" not in page
 
 
+def test_intervals_of_weights_are_shown_and_kept(folder):
+    source = table(method="variational", seeds=(0,), lambdas=(0.05,), ridges=(0.0,), reweight=0)
+    space = learn(source, folder, folder / "out")
+    kept = pd.read_csv(folder / "out" / "judge_intervals.tsv", sep="\t")
+    assert len(kept) == space.values.size
+    assert (kept["low"] <= kept["weight"]).all()
+    assert (kept["weight"] <= kept["high"]).all()
+    for feature, part in kept.groupby("dimension"):
+        column = dict(zip(space.samples.stimulus, space.values[:, space.features.index(feature)], strict=True))
+        assert part["weight"].to_numpy() == pytest.approx([column[str(k)] for k in part["stimulus"]], abs=1e-5)
+        assert part["weight"].is_monotonic_decreasing
+    page = (folder / "out" / "judge.html").read_text()
+    assert "Intervals of weights" in page
+    assert "no intervals" not in page
+
+
 def test_the_array_can_be_read_as_a_table_again(folder):
     space = learn(table(seeds=(0,)), folder, folder / "out")
     again = embed(FeatureTable("again", "out/judge.npy"), folder)
