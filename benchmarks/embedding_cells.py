@@ -11,7 +11,7 @@ that a run that was stopped goes on. `embedding_cells.md` is written from all li
 - human: odd-one-out judgments of people in a file that you supply (--things, or ENCODING_THINGS; three numbers per row,
   the odd one last); five divisions into 80 percent to learn from and 20 percent to score by; all settings the default.
 - trust: dimensions that a consensus calls reliable, against the planted ones.
-- coverage: posterior intervals against planted coordinates.
+- coverage: posterior intervals against planted coordinates; empty where all were refused.
 """
 
 import argparse
@@ -234,9 +234,9 @@ def summarise_coverage(rows: list[Cell]) -> list[str]:
                     "matched (r > .8)": f"{cell['matched'].sum()} of {4 * len(cell)}",
                     "of these with intervals": cell["with_interval"].sum()}  # fmt: skip
             for level in ("0.95", "0.5"):
-                line[f"{level}: all"] = cell[f"inside_{level}"].sum() / max(cell["coordinates"].sum(), 1)
-                above = cell[f"inside_above_zero_{level}"].sum() / max(cell["n_above_zero"].sum(), 1)
-                line[f"{level}: above zero"] = above
+                some = cell[cell["with_interval"] > 0]
+                line[f"{level}: all"] = (some[f"inside_{level}"] / some["coordinates"]).mean()
+                line[f"{level}: above zero"] = (some[f"inside_above_zero_{level}"] / some["n_above_zero"]).mean()
             lines.append(line)
     return [*markdown(pd.DataFrame(lines)), ""]
 
