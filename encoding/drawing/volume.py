@@ -272,7 +272,11 @@ def _glass(
             extent = slab.at(plane).extent()
             if whole:
                 picture, covered = _through(slab.at(plane), layer, turned, strength)
-                axes.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
+                # Matplotlib's outermost pixels are half transparent and black: white ones around them are cut off.
+                rim = [extent[0] - slab.zooms[CUTS[plane][1]], extent[1] + slab.zooms[CUTS[plane][1]],
+                       extent[2] - slab.zooms[CUTS[plane][2]], extent[3] + slab.zooms[CUTS[plane][2]]]  # fmt: skip
+                wider = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
+                axes.imshow(wider, extent=rim, origin="lower", interpolation="nearest")
                 lines = LineCollection(_border(covered, extent), colors=BORDER, linewidths=0.6, clip_on=False)
                 axes.add_collection(lines)
             axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
