@@ -373,7 +373,7 @@ def run_group(
     again: bool = False,
     tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
 ) -> Path:
-    """Summarise the results of participants and draw the report; of the dataset, only feature tables are looked at.
+    """Summarise the results of participants and draw the report; of the dataset, only feature tables are read.
 
     Parameters
     ----------
@@ -451,7 +451,7 @@ def share_report(
     *,
     frames: bool = False,
 ) -> Path:
-    """Draw the report and the viewer for others: without paths, and with new labels of participants.
+    """Draw report and viewer for sharing, without paths and with new participant labels.
 
     Parameters
     ----------

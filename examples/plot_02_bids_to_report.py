@@ -2,12 +2,12 @@
 From a BIDS dataset to a report
 ===============================
 
-Three commands lead from fMRIPrep's output and a table of features to a report. Here they run on a simulated dataset
-with known truth.
+Three commands turn the output of fMRIPrep and a table of features into a report. Here they are run on a simulated
+dataset with known truth.
 """
 
 # %%
-# A study of two subjects is written as BIDS, with what fMRIPrep would have made of it.
+# First, simulate a study of two subjects in BIDS format, with files like those that fMRIPrep writes.
 
 import json
 import tempfile
@@ -38,8 +38,8 @@ print("".join(config.read_text().splitlines(keepends=True)[:40]))
 main(["check", str(config), str(dataset)])
 
 # %%
-# The participant level does each subject on its own, the group level reads only what participants wrote. For this page
-# the tests make 100 draws instead of 1,000.
+# The participant level analyses each subject separately, and the group level reads only their results. To save time on
+# this page, the tests make 100 draws instead of 1,000.
 
 config.write_text(config.read_text() + "\n[compare]\nn_permutations = 100\n")
 main(["run", str(dataset), str(results), "participant", "--config", str(config)])
@@ -47,14 +47,14 @@ main(["run", str(dataset), str(results), "group", "--config", str(config)])
 print(sorted(path.name for path in results.iterdir()))
 
 # %%
-# The report begins with the verdicts: which space may be named where.
+# The report begins with the verdicts: which feature space is named in which region.
 
 verdicts = pd.read_csv(results / "group" / "verdicts.tsv", sep="\t")
 print(verdicts.head(8).to_string(index=False))
 
 # %%
-# Every picture of the report is also a file. ``encoding figure`` draws the panel of a paper: the group, every
-# participant, the winner, on one scale.
+# Every picture of the report is also a file. ``encoding figure`` draws a figure for a paper: the group, every
+# participant and the winner, on one scale.
 
 main(["figure", str(results), "-o", str(folder / "figure.png"), "--dpi", "150"])
 figure, axes = plt.subplots(figsize=(8, 8), layout="constrained")
@@ -62,7 +62,7 @@ axes.imshow(plt.imread(folder / "figure.png"))
 axes.set_axis_off()
 
 # %%
-# ``encoding plot`` draws any map, of this program or not.
+# ``encoding plot`` draws any map, whichever program wrote it.
 
 maps = sorted((results / "sub-01" / "func").glob("*model-mllm_*stat-r_*.shape.gii"))
 main(["plot", str(maps[0]), "-o", str(folder / "map.png"), "--dpi", "110"])
@@ -71,7 +71,7 @@ axes.imshow(plt.imread(folder / "map.png"))
 axes.set_axis_off()
 
 # %%
-# Maps say in a sidecar what they are.
+# The sidecar of each map describes how it was made.
 
 sidecar = maps[0].with_name(maps[0].name.replace(".shape.gii", ".json"))
 sidecar = sidecar if sidecar.exists() else next(iter(sorted(maps[0].parent.glob("*model-mllm_*stat-r_*.json"))))

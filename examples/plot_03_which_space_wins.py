@@ -2,13 +2,13 @@
 Which space wins, and how sure are we?
 ======================================
 
-Two feature spaces hold exactly as much of the signal. One has 14 dimensions, the other 34. Held-out accuracy prefers
-the small one, because its weights are estimated better. A comparison of spaces must not.
+Compare feature spaces of different size without bias. Here two spaces explain the same amount of signal, one with 14
+dimensions and one with 34. Held-out accuracy favours the small one, because its weights are estimated better.
 """
 
 # %%
 # Every target is the sum of a part that is linear in the small space, an equally large part that is linear in the large
-# one, and noise that is correlated in time.
+# space, and temporally correlated noise.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,8 +36,8 @@ for one in range(6):
 spaces = {"small": small, "large": large}
 
 # %%
-# The share of targets in which the small space is ahead: by r of the fits, and by U, the share of the variance that is
-# linear in a space and shared by different runs. U fits nothing, and is unbiased whatever the number of dimensions.
+# In what share of targets is the small space ahead? Compare the r of the fits with U, the share of the variance that is
+# linear in a space and shared by different runs. U needs no fit, and is unbiased whatever the number of dimensions.
 
 r = encoding.cross_validate(spaces, responses, run, models=[encoding.Ridge((name,)) for name in spaces]).to_frame("r")
 tests = encoding.permutation_test(spaces, responses, run, n_permutations=200)
@@ -52,12 +52,12 @@ for axes, table, label in zip(panels, (r, u), ("held-out r", "U"), strict=True):
     axes.hist(gap, bins=30, color="#0072B2")
     axes.axvline(0, color="#1F2328", linewidth=0.8)
     axes.axvline(gap.mean(), color="#D55E00", linewidth=1.6, label=f"mean {gap.mean():+.3f}")
-    axes.set(xlabel=f"{label}: small less large", ylabel="targets")
+    axes.set(xlabel=f"{label}: small minus large", ylabel="targets")
     axes.legend(frameon=False)
 
 # %%
-# A space is *named* in a region only where its U is above 0 and larger than that of every other space, each at p of at
-# most .05. Here nothing may be named, and nothing is.
+# A space is *named* in a region only if its U is above 0 and larger than that of every other space, each with p of at
+# most .05. Here no space should be named, and none is.
 
 claims = encoding.permutation_test(
     spaces, responses, run, n_permutations=200, labels=np.repeat(["left", "right"], n_targets // 2)

@@ -1,14 +1,14 @@
 """
-Banded ridge and parts of the variance, with a wide space
-=========================================================
+Banded ridge and variance partitioning with a wide space
+========================================================
 
-A layer of a network with 400 features, and two narrow spaces that overlap. How much does each predict that the others
-do not?
+Fit a network layer of 400 features together with two narrow, overlapping spaces, and find out how much each of them
+predicts that the others do not.
 """
 
 # %%
-# The narrow spaces share two features. Targets 1 to 30 follow what is shared, 31 to 60 what only ``affect`` has, 61 to
-# 90 the wide space.
+# The narrow spaces share two features. Targets 1 to 30 follow these, targets 31 to 60 the features that only ``affect``
+# has, and targets 61 to 90 the wide space.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,8 +41,8 @@ truth = np.repeat(["shared", "affect alone", "layer"], 30)
 print(found.scores("split_r2").to_frame().groupby(truth).mean().round(2))
 
 # %%
-# The product measure divides the variance of the joint model among its bands: where two bands hold the same signal,
-# they share it. Commonality analysis asks instead what is lost without a band, and what only several hold together.
+# The product measure divides the variance of the joint model among its bands; two bands with the same signal share it.
+# Commonality analysis asks instead what is lost without a band, and what is lost only without several.
 
 parts = encoding.variance_partition(spaces, responses, run, n_iter=50).to_frame()
 means = parts.groupby(truth).mean().loc[["shared", "affect alone", "layer"]]
@@ -61,5 +61,5 @@ axes.set(ylabel="held-out R2 (parts below 0 not drawn)")
 axes.legend(title="explained by", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
-# These parts are of fits at this number of samples; the wide space is penalised more, so that its part is the most
-# shrunken. ``encoding run`` reports population values with intervals beside them where the spaces are narrow enough.
+# These parts belong to fits at this number of samples. The wide space is penalised most, so its part is shrunken most.
+# If spaces are narrow enough, ``encoding run`` also reports population values with intervals.

@@ -2,12 +2,13 @@
 Chance and ceiling
 ==================
 
-Which targets does a space predict above chance, and how far is it from what any model could reach?
+Test which targets a feature space predicts above chance, and compare its accuracy with the noise ceiling, the best that
+any model could reach.
 """
 
 # %%
-# Sixty clips were shown in each of eight runs, in another order each time. A third of the targets responds to the
-# features, a third to the clips for other reasons, a third to nothing.
+# Sixty clips were shown in each of eight runs, in a different order each time. A third of the targets respond to the
+# features, a third to other properties of the clips, and a third are noise.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,8 +33,8 @@ responses = clip_signal[order] + 1.5 * rng.standard_normal((len(order), n_target
 stimuli = [f"clip-{k:02d}" for k in order]
 
 # %%
-# The same clips in all runs mean that a held-out run holds nothing new: *any* features that tell clips apart predict
-# above 0, random ones too. The test exchanges clips, alike in all runs.
+# With the same clips in all runs, a held-out run contains nothing new: *any* features that tell clips apart predict
+# above 0, even random ones. The test therefore exchanges clips, in the same way in all runs.
 
 spaces = {"features": features[order], "random": rng.standard_normal((n_clips, 6))[order]}
 settings = {"stimuli": stimuli}
@@ -47,8 +48,8 @@ passed = tests.assign(passed=tests["p_fwe"] < 0.05).pivot(index="target", column
 print(passed.groupby(kind).mean().round(2))
 
 # %%
-# Clips that recur give a ceiling: the correlation that a perfect model would reach with a single presentation. It is
-# missing where responses do not repeat certainly enough.
+# Recurring clips give a noise ceiling: the correlation that a perfect model would reach with a single presentation. It
+# is missing where responses are not reliable enough.
 
 position = np.concatenate([np.arange(n_clips, dtype=float)] * n_runs)
 rows = encoding.Samples(stimuli, position, np.ones(len(run)), run.astype(str), "stimulus")
@@ -65,9 +66,9 @@ for name, color in zip(("features", "other clip signal", "nothing"), ("#0072B2",
     x = np.nan_to_num(ceiling.r[some])
     axes.scatter(x, r["features"][some], color=color, s=22, label=name)
 axes.axline((0, 0), slope=1, color="#9AA1A9", linewidth=0.8)
-axes.set(xlabel="ceiling (0: cannot be told from 0)", ylabel="held-out r of the features")
+axes.set(xlabel="noise ceiling (0: none)", ylabel="held-out r of the features")
 axes.legend(title="planted", frameon=False)
 
 # %%
-# The features reach the ceiling where they are all there is, and half of it or less where clips differ for other
-# reasons: the distance to the ceiling is what a better description could still explain.
+# The features reach the ceiling in targets that respond to them alone, and half of it or less in targets that respond
+# to other properties. The distance to the ceiling is what a better description could still explain.

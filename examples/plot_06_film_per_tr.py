@@ -2,13 +2,13 @@
 A film, volume by volume
 ========================
 
-A film has no trials: features are a matrix with one row per volume, or more rows per second. The response comes some
-volumes later, so that a model has several delayed copies of the features.
+Fit models to a continuous film. Features are a matrix with one row per volume, or with several rows per second, and the
+model has several delayed copies of them, because the response follows some volumes later.
 """
 
 # %%
-# Five runs of a film at a TR of 2 s. ``vision`` has a row per volume, ``sound`` ten per second. Half of the targets
-# answers to each, one to three volumes later.
+# Simulate five runs of a film at a TR of 2 s. ``vision`` has one row per volume, ``sound`` ten per second. Half of the
+# targets respond to each, one to three volumes later.
 
 import tempfile
 from pathlib import Path
@@ -43,8 +43,8 @@ for run in range(1, 6):
     np.save(folder / f"responses/01_run-{run}.npy", answer + 4.0 * rng.standard_normal(answer.shape))
 
 # %%
-# Names in braces are filled in for every run. Rows and volumes must agree; ``trim`` and ``offset`` say how where they
-# do not. With fMRIPrep's files, ``kind = "surface"`` and no ``file`` take the place of the arrays.
+# Names in braces are filled in for every run. Rows and volumes must agree; ``trim`` and ``offset`` adjust them. For
+# files of fMRIPrep, set ``kind = "surface"`` and leave out ``file``.
 
 study = parse_config(
     """

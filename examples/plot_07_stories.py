@@ -2,12 +2,12 @@
 Stories from words
 ==================
 
-A language model gives a vector to every word of a story. Words come at uneven times; the scanner measures every second
-and a half.
+Predict responses to stories from a vector for every word, such as those of a language model. Words come at irregular
+times and are resampled to the volumes of the scanner.
 """
 
 # %%
-# Six stories with a word about every third of a second. Each word has a vector of five numbers.
+# Simulate six stories with about three words per second. Each word has a vector of five numbers.
 
 import tempfile
 from pathlib import Path
@@ -46,8 +46,8 @@ for story in stories:
     np.save(folder / f"responses/01_task-{story}.npy", values)
 
 # %%
-# The vectors are brought to the times of the volumes by Lanczos interpolation, as in encoding models of speech; "mean",
-# "sum" and "last" are the alternatives. Eight delays cover twelve seconds.
+# Lanczos interpolation, common in encoding models of speech, resamples the vectors to the times of the volumes; "mean",
+# "sum" and "last" are alternatives. Eight delays cover twelve seconds.
 
 text = """
 [[features]]

@@ -2,13 +2,13 @@
 Betas of single trials
 ======================
 
-GLMsingle, or any other estimate per trial, takes the place of time series. No BIDS folders are needed: a file of
-estimates, a table of trials, and a table of features.
+Use one estimate per trial, from GLMsingle or any other program, instead of time series. No BIDS folders are needed,
+only a file of estimates, a table of trials, and a table of features.
 """
 
 # %%
-# 180 pictures in six runs, as an array (n_trials, n_targets). NIfTI, surfaces, CIFTI and the HDF5 files of
-# GLMsingle and NSD are named in the same place.
+# Simulate 180 pictures in six runs, as an array (n_trials, n_targets). NIfTI, surfaces, CIFTI and the HDF5 files of
+# GLMsingle and NSD are used in the same way.
 
 import tempfile
 from pathlib import Path
@@ -35,8 +35,8 @@ betas = np.hstack([ratings[shown] @ rng.standard_normal((6, 25)), vision[shown] 
 np.save(folder / "01_betas.npy", betas + 4.0 * rng.standard_normal(betas.shape))
 
 # %%
-# ``estimated_within`` says what every beta was made from. Where denoising or shrinkage was chosen over all runs,
-# held-out runs have had a say in it, and the report warns of that.
+# ``estimated_within`` states which data each beta was estimated from. If denoising or shrinkage was chosen over all
+# runs, held-out runs leak into training, and the report contains a warning.
 
 study = parse_config(
     """

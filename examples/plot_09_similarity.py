@@ -2,12 +2,12 @@
 Similarity in regions and searchlights
 ======================================
 
-Representational similarity analysis asks whether stimuli that a feature space calls similar evoke similar patterns of
-responses. It fits nothing, but values move tenfold with the choices that are made.
+Test whether stimuli that are similar in a feature space evoke similar response patterns. Representational similarity
+analysis fits nothing, but its values can change tenfold with the choices that are made.
 """
 
 # %%
-# Eighty stimuli in eight runs, a small brain of 9 x 9 x 7 voxels, and a sphere in it that follows the first space.
+# Simulate eighty stimuli in eight runs, and a brain of 9 x 9 x 7 voxels with a sphere that follows the first space.
 
 import matplotlib.pyplot as plt
 import nibabel as nib
@@ -26,14 +26,14 @@ signal = spaces["mllm"] @ rng.standard_normal((12, len(places))) * inside
 voxels = signal + 1.5 * rng.standard_normal((80, len(places)))
 
 # %%
-# Regions. Stimuli of one run are not compared with each other: they share noise and slow signals.
+# In regions: stimuli of the same run are not compared, because they share noise and slow signals.
 
 labels = np.where(inside, "sphere", "rest")
 found = encoding.rsa(spaces, voxels, run, labels=labels)
 print(found.table[["region", "feature", "value"]].round(3).to_string(index=False))
 
 # %%
-# The same with other measures.
+# The same with other measures of similarity:
 
 for brain in ("correlation", "euclidean"):
     for comparison in ("pearson", "spearman"):
@@ -42,8 +42,8 @@ for brain in ("correlation", "euclidean"):
         print(f"{brain:>12} {comparison:>9}: {value:.3f}")
 
 # %%
-# A searchlight of 6 mm around every voxel. These are descriptions, without a test: the sphere stands out, the size of
-# the values says nothing by itself.
+# In searchlights of 6 mm around every voxel: the map is descriptive and is not tested. The sphere stands out, but the
+# size of the values has no meaning by itself.
 
 lights = encoding.rsa(spaces, voxels, run, radius_mm=6.0, targets=image)
 maps = [lights.scores.to_img("rsa", name).get_fdata() for name in spaces]

@@ -2,12 +2,12 @@
 Atlases and networks of your own
 ================================
 
-Regions come from shipped atlases, from label files as they are downloaded, or from coordinates. Where does each lie,
-and how far can its name be trusted?
+Summarise results in regions from shipped atlases, from label files of your own, or from coordinates, and see where each
+region is and how far its name can be trusted.
 """
 
 # %%
-# Shipped atlases are known by name, with terms and centroids. ``encoding atlases show Tian2020-S1`` prints the same.
+# Shipped atlases are referred to by name. ``encoding atlases show Tian2020-S1`` prints licence, regions and centroids.
 
 import tempfile
 from pathlib import Path
@@ -24,8 +24,8 @@ from encoding.io.atlases.settings import AtlasFile
 main(["atlases", "show", "Tian2020-S1"])
 
 # %%
-# A label image and its table, here of three regions in a volume of 4 mm, load as they are. A number that is not in the
-# table, a table without names, or a space that is not said would be refused.
+# Load a label image and its table, here with three regions in a volume of 4 mm. Labels that are not in the table, a
+# table without names, or a missing reference space would be refused.
 
 folder = Path(tempfile.mkdtemp(prefix="atlas-"))
 affine = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -44,8 +44,8 @@ print(atlas)
 print(pd.DataFrame({"region": atlas.region, "hemisphere": atlas.hemi}).to_string(index=False))
 
 # %%
-# In a configuration the same is a table, and ROI sets join regions to networks. Spheres are possible; they are always
-# marked as of low confidence.
+# In a configuration, the same is written as a table, and ROI sets combine regions. Spheres are possible, but always
+# marked as low confidence.
 
 print(
     """
@@ -65,7 +65,7 @@ spheres = { PAG = [0, -30, -10, 5] }
 )
 
 # %%
-# Accuracy over regions, from arrays: 1 to 3 in the order of the table.
+# Average accuracy over the regions of the table:
 
 rng = np.random.default_rng(0)
 run = np.repeat(np.arange(6), 30)

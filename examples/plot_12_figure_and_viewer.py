@@ -2,12 +2,11 @@
 A figure for the paper, and the viewer
 ======================================
 
-Finished results are drawn twice: as one panel for print, and as a page in which every value can be looked at.
+Draw finished results as one figure for print, and as an interactive page in which every value can be read.
 """
 
 # %%
-# A small simulated study of two subjects, whose results the rest of this page draws. Tests make 100 draws instead of
-# 1,000.
+# First, simulate and analyse a small study of two subjects. To save time, tests make 100 draws instead of 1,000.
 
 import html
 import tempfile
@@ -51,15 +50,15 @@ controls = false
 main(["run", str(dataset), str(results), "participant", "--config", str(config), "--n-jobs", "1"])
 
 # %%
-# One call draws the panel: the mean of participants, every participant, the winner where the tests name one, two spaces
-# at once. All maps of accuracy have one scale. ``encoding figure results -o figure.pdf`` does the same.
+# One call draws the figure: the mean over participants, every participant, the winner where the tests name one, and two
+# spaces on one map. All accuracy maps share one scale. ``encoding figure results -o figure.pdf`` does the same.
 
 figure = encoding.plot_results(results, folder / "figure.pdf")
 print(sorted(path.name for path in folder.glob("figure.*")))
 
 # %%
-# The viewer is one file, which needs no network and no installation where it is opened: ``encoding view results``. Turn
-# the brain with the mouse, choose space and subject above, and read values under the cursor.
+# The viewer is a single file that needs no network and no installation: ``encoding view results``. Turn the brain with
+# the mouse, choose space and subject at the top, and read values under the cursor.
 
 page = view(results, folder / "viewer.html")
 print(f"{page.name}: {page.stat().st_size / 1e6:.1f} MB")

@@ -2,12 +2,12 @@
 Dimensions from judgments, and what they mean
 =============================================
 
-A judge says which of three stimuli is the odd one out, thousands of times. Sparse non-negative dimensions explain the
-choices. How many are there, can they be trusted, and what do they mean?
+Learn sparse, non-negative dimensions from thousands of odd-one-out judgments, choose how many there are, and see what
+they mean.
 """
 
 # %%
-# The judge of this page follows five planted dimensions of 120 stimuli.
+# Simulate a judge who follows five planted dimensions of 120 stimuli.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,8 +23,8 @@ truth = rng.gamma(1, 1.2, (120, 5)) * (rng.random((120, 5)) < 0.5)
 judgments = simulate_judgments(FeatureSpace("truth", truth, Samples.of_stimuli(names), words), 20_000, seed=0)
 
 # %%
-# Penalty, number of dimensions and shape of the penalty are chosen together, on judgments kept for it: the fewest
-# dimensions within one standard error of the best fit.
+# The penalty, its shape and the number of dimensions are chosen together, on held-out judgments: the fewest dimensions
+# within one standard error of the best fit.
 
 model = SparseEmbedding(max_dims=20, random_state=0).fit(judgments)
 partner, r = match_columns(truth, model.embedding_)
@@ -40,15 +40,16 @@ axes.set(xlabel="dimensions", ylabel="validation loss, nats per judgment")
 axes.legend(frameon=False)
 
 # %%
-# Scores of other judgments of the same judge, beside those of the truth itself.
+# Score the embedding on new judgments of the same judge, and compare it with the true dimensions.
 
 test = simulate_judgments(FeatureSpace("truth", truth, Samples.of_stimuli(names), words), 10_000, seed=1)
 columns = ["name", "n_dims", "accuracy", "accuracy_low", "accuracy_high", "cross_entropy"]
 print(evaluate({"learned": model.embedding_, "truth": truth}, test)[columns].round(3).to_string(index=False))
 
 # %%
-# ``encoding embed`` does this for several seeds and for resampled judgments, says which dimensions can be trusted, and
-# writes a page with all of it. Its portraits can be drawn alone; here are six stimuli as roses.
+# ``encoding embed`` does this for several seeds and for resampled judgments, marks the reliable dimensions, and writes
+# a page with all results. Its portraits can also be drawn alone; here are six stimuli as roses, with a petal for each
+# dimension.
 
 from encoding.drawing.portraits import draw_roses  # noqa: E402
 from encoding.embedding.relations import relate  # noqa: E402

@@ -2,12 +2,13 @@
 Judgments of people
 ===================
 
-Which of three clips is the odd one out? People answer on a page that needs no server; what they send back is checked
-participant by participant before anything is learned from it.
+Let people choose the odd one out of three clips on a page that needs no server, and check their answers participant by
+participant before learning anything from them.
 """
 
 # %%
-# Thirty clips, and a plan: every pair in nearly the same number of triplets, and all triplets of six clips.
+# Plan the triplets of thirty clips: every pair is in nearly the same number of triplets, and all triplets of six clips
+# are included.
 
 import tempfile
 from pathlib import Path
@@ -63,15 +64,16 @@ _, summary = plan_collection(collection)
 print(f"{summary['trials']} trials; each pair in {summary['pair_least']} to {summary['pair_most']} triplets")
 
 # %%
-# The page for people: three lists of 80 trials, with practice and catch trials (one clip twice). It is opened from the
-# disk, also on a phone, and leaves a table. ``encoding collect page`` does the same.
+# Write the page: three lists of 80 trials, with practice and catch trials (which show one clip twice). It opens from
+# the disk, also on a phone, and saves a table. ``encoding collect page`` does the same.
 
 opened = open_collection(collection)
 made = write_page(opened, folder / "experiment.html", Experiment(trials=80, lists=3))
 print(made)
 
 # %%
-# Seven people answer here by planted dimensions, with their share of mistakes; the eighth clicks the left one, quickly.
+# Simulate seven people who answer by planted dimensions, with some mistakes, and an eighth who quickly clicks the left
+# clip every time.
 
 rng = np.random.default_rng(0)
 truth = rng.gamma(0.6, 1.0, (30, 4))
@@ -88,7 +90,7 @@ frame = pd.DataFrame(rows, columns=["item_1", "item_2", "item_3", "odd", "partic
 frame.to_csv(folder / "people.csv", index=False)
 
 # %%
-# Their table is read as it is; every row is kept, and every participant is assessed.
+# Read their table. Every row is kept, and every participant is assessed.
 
 collection = read_collection(config)
 opened = open_collection(collection)
@@ -98,7 +100,7 @@ table = quality.participants
 print(table.to_string(index=False, max_colwidth=40))
 
 # %%
-# Who is flagged stays in the table with weight 0, and is in no file that embeddings are fitted to.
+# Flagged participants stay in the table with weight 0, and are left out of the files that embeddings are fitted to.
 
 judgments = exported(next(iter(export_collection(opened))))
 print(f"{len(judgments.items)} judgments, {int((np.asarray(judgments.weight) == 0).sum())} of them with weight 0")

@@ -2,10 +2,10 @@
 Judgments without a model
 =========================
 
-Forty imaginary videos have ratings on eight emotions. Three judges call the odd one out: one follows the ratings and
-makes mistakes, one also prefers the first slot, and a few people have answered some triplets. The whole way from a plan
-to a quality report and to the files that embeddings are fitted to takes some seconds. With a language model, only the
-``[[annotator]]`` table would be another one.
+Go from a plan of triplets to a quality report and to the files that embeddings are fitted to, within seconds. Forty
+imaginary videos have ratings on eight emotions. One judge follows the ratings and makes mistakes, one also prefers the
+first slot, and a few people have answered some triplets. For a language model, only the ``[[annotator]]`` table
+differs.
 """
 
 import sys

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 STAGES = {
     "load": "clean the responses and align the features with them",
-    "fit": "the same, then fit the models and predict held-out samples",
-    "compare": "the same, then score targets, regions and pairs of models",
-    "map": "the same, then write maps and the participant's report",
+    "fit": "load, then fit the models and predict held-out samples",
+    "compare": "load and fit, then score targets, regions and pairs of models",
+    "map": "load, fit and compare, then write maps and the participant's report",
 }
 
 
@@ -43,23 +43,23 @@ def add_analysis(commands: Any) -> None:
         command = add_command(commands, stage, _stage, f"run the participant level up to one stage: {what}")
         add_places(command)
         add_run_options(command)
-    report = add_command(commands, "report", _report, "redraw the reports from the results of the participants")
+    report = add_command(commands, "report", _report, "draw the reports of finished participants again")
     add_places(report)
     add_run_options(report)
     report.add_argument(
         "--shareable", action="store_true",
-        help="write report and viewer for others into OUTPUT_DIR/shareable: no paths, new labels of participants",
+        help="write report and viewer to OUTPUT_DIR/shareable, without paths and with new participant labels",
     )  # fmt: skip
     report.add_argument(
         "--frames",
         action="store_true",
-        help="with --shareable: add the pages of embeddings, which show frames of clips",
+        help="with --shareable: include the pages of embeddings, which show frames of clips",
     )
     viewer = add_command(
         commands,
         "view",
         _view,
-        "write the page to look at maps with (viewer.html) from the results of the participants",
+        "write viewer.html, an interactive page with the maps of all finished participants",
     )
     viewer.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="results of encoding run")
     viewer.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (default: OUTPUT_DIR/viewer.html)")
@@ -257,11 +257,11 @@ def _attempt(shared: tuple[Callable[["Job"], Any], bool], job: "Job") -> str:
 def add_embedding(commands: Any) -> None:
     """Add the command that learns dimensions."""
     embed = add_command(
-        commands, "embed", _embed, 'learn the feature spaces of kind = "judgments" and draw a page of each'
+        commands, "embed", _embed, 'learn the feature spaces of kind = "judgments" and write a page about each'
     )
     embed.add_argument(
         "bids_dir", type=Path, nargs="?", metavar="BIDS_DIR",
-        help="folder that file names are relative to (default: that of the configuration)",
+        help="folder that file names are relative to (default: folder of the configuration)",
     )  # fmt: skip
     embed.add_argument(
         "output_dir", type=Path, nargs="?", metavar="OUTPUT_DIR",

@@ -21,11 +21,11 @@ def add_atlases(commands: Any) -> None:
         "action", nargs="?", choices=("list", "show", "get"), default="list",
         help="list all (default), show regions, centroids, terms and ROI sets of one, or get (fetch) it",
     )  # fmt: skip
-    atlases.add_argument("atlas", nargs="?", metavar="NAME", help="name of an atlas, or for show a label image")
-    atlases.add_argument("--space", metavar="SPACE", help="reference space, of an atlas that has several")
+    atlases.add_argument("atlas", nargs="?", metavar="NAME", help="name of an atlas; for show, also a label image")
+    atlases.add_argument("--space", metavar="SPACE", help="reference space, if the atlas has several")
     atlases.add_argument("--table", type=Path, metavar="FILE", help="show: table of the labels of a label image")
-    atlases.add_argument("-o", "--output", type=Path, metavar="FILE", help="show: draw it (.png, .pdf or .svg)")
-    atlases.add_argument("--again", action="store_true", help="get: fetch what is there already")
+    atlases.add_argument("-o", "--output", type=Path, metavar="FILE", help="show: draw the atlas (.png, .pdf or .svg)")
+    atlases.add_argument("--again", action="store_true", help="get: download again even if it is there")
 
 
 def _atlases(options: argparse.Namespace) -> int:

@@ -21,8 +21,8 @@ def add_collecting(commands: Any) -> None:
     """Add the commands that collect judgments of stimuli."""
     command = commands.add_parser(
         "collect",
-        help="turn videos or captions into odd-one-out judgments",
-        description="Plan trials, ask models or read people's answers, and export what was answered.",
+        help="collect odd-one-out judgments about videos or captions",
+        description="Plan trials, ask models or read people's answers, and export the judgments.",
     )
     actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
     _action(actions, "all", _all, "plan, run, check and export, in this order")
@@ -42,17 +42,17 @@ def add_collecting(commands: Any) -> None:
     )
     run.add_argument(
         "--n-jobs", "--n_jobs", type=int, default=1, metavar="N",
-        help="workers on this machine, each with a shard, merged in the end (default: 1; 0: one per processor)",
+        help="workers on this machine, one shard each, merged at the end (default: 1; 0: one per processor)",
     )  # fmt: skip
     run.add_argument(
         "--retry-errors", "--retry_errors", action="store_true", help="ask again the trials that ended in an error"
     )
     run.add_argument(
         "--retry", type=_outcomes, default=(), metavar="OUTCOMES",
-        help="ask again what ended so: unparsed, truncated, error, refused, separated by commas",
+        help="ask trials with these outcomes again: unparsed, truncated, error, refused, separated by commas",
     )  # fmt: skip
-    _action(actions, "status", _status, "show the progress and the costs of every annotator")
-    show = _action(actions, "trials", _trials, "write a page of single trials: shown, asked, replied")
+    _action(actions, "status", _status, "show progress and costs of every annotator")
+    show = _action(actions, "trials", _trials, "write a page of single trials: what was shown, asked and replied")
     show.add_argument("--most", type=int, default=300, metavar="N", help="trials per judge (default: 300)")
     _action(actions, "check", _check, "write the quality report")
     export = _action(actions, "export", _export, "write judgments as Parquet, and train_90 and test_10 files")
@@ -60,18 +60,18 @@ def add_collecting(commands: Any) -> None:
     export.add_argument("--soft", action="store_true", help="write train_90_soft.npy too: items and probabilities")
     export.add_argument("--average-orders", "--average_orders", action="store_true",
                         help="one row per triplet, a mean over its presentations")  # fmt: skip
-    batch = _action(actions, "batch", _batch, "ask by batch files of a vendor, at half the price")
+    batch = _action(actions, "batch", _batch, "ask through batch files, at half the price of many services")
     batch.add_argument(
         "step",
         choices=("write", "send", "fetch", "read"),
         help="write files, send them, fetch what is done; or read a file that was downloaded by hand",
     )
-    batch.add_argument("--annotator", default="", metavar="NAME", help="whom to ask")
+    batch.add_argument("--annotator", default="", metavar="NAME", help="annotator to ask")
     batch.add_argument("--most", type=int, default=0, metavar="N", help="write: trials at most (default: all)")
     batch.add_argument("--retry", type=_outcomes, default=(), metavar="OUTCOMES", help="write: as for run")
     batch.add_argument("--wait", type=float, default=0.0, metavar="S", help="fetch: ask every S seconds until done")
     batch.add_argument("--file", type=Path, help="read: the file of results")
-    page = _action(actions, "page", _page, "write one HTML file that asks people, with nothing to load")
+    page = _action(actions, "page", _page, "write an experiment for people as one HTML file that needs no network")
     page.add_argument("--output", type=Path, help="the file (default: experiment.html in the folder of the collection)")
     for name, default, text in (("trials", 100, "trials per participant"), ("lists", 1, "different lists of trials"),
                                 ("practice", 3, "practice trials"), ("catch", 5, "trials with a known answer"),
@@ -80,15 +80,15 @@ def add_collecting(commands: Any) -> None:
     page.add_argument(
         "--show", default="auto", choices=("auto", "captions", "pictures", "videos"), help="what is shown"
     )
-    page.add_argument("--sound", action="store_true", help="let videos be heard")
+    page.add_argument("--sound", action="store_true", help="play the sound of videos")
     page.add_argument("--consent", type=Path, metavar="FILE", help="text to agree to first")
     page.add_argument("--instructions", type=Path, metavar="FILE", help="text before the first trial")
-    page.add_argument("--question", default="", metavar="TEXT", help="above every trial")
+    page.add_argument("--question", default="", metavar="TEXT", help="question shown above every trial")
     page.add_argument(
-        "--post", default="", metavar="URL", help="address of yours that gets the answers (default: a file is saved)"
+        "--post", default="", metavar="URL", help="address that answers are sent to (default: a file is saved)"
     )
     power = _action(
-        actions, "power", _power, "simulate how good an embedding becomes with how many judgments, and the cost"
+        actions, "power", _power, "simulate how good embeddings become with more judgments, and what these cost"
     )
     power.add_argument("--numbers", type=_numbers, default=(1000, 2000, 4000, 8000), metavar="N,N",
                        help="judgments (default: 1000,2000,4000,8000)")  # fmt: skip
@@ -98,11 +98,11 @@ def add_collecting(commands: Any) -> None:
     power.add_argument("--noise", type=_floats, default=(1.0,), metavar="T,T", help="temperatures of the judges")
     power.add_argument("--dims", type=int, default=8, metavar="N", help="true dimensions (default: 8)")
     power.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions (default: 1)")
-    following = _action(actions, "next", _next, "choose the triplets of the next round by the answers so far")
-    following.add_argument("--annotator", default="", metavar="NAME", help="whose answers")
+    following = _action(actions, "next", _next, "choose the triplets of the next round from the answers so far")
+    following.add_argument("--annotator", default="", metavar="NAME", help="annotator whose answers are used")
     following.add_argument("--most", type=int, default=1000, metavar="N", help="triplets (default: 1000)")
     following.add_argument("--uniform", type=float, default=0.3, metavar="SHARE",
-                           help="share that is drawn by chance (default: 0.3)")  # fmt: skip
+                           help="share of triplets drawn at random (default: 0.3)")  # fmt: skip
     _action(actions, "merge", _merge, "merge the answers of all shards")
 
 
@@ -236,6 +236,8 @@ def _print_estimate(found: dict[str, Any], currency: str) -> None:
         print(f"  stopped         {found['reason']}")
     for line in reasons(found["reasons"]):
         print(f"  not valid       {line}")
+    if found.get("no_judgments"):
+        print(f"  no judgments    {', '.join(f'{n:,} {why}' for why, n in found['no_judgments'].items())}")
     if found["lessons"]:
         print(f"  adapted         {'; '.join(found['lessons'])} (the server does not take what was asked for)")
     if "left" not in found or not found["outcomes"]["valid"]:

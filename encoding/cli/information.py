@@ -17,23 +17,26 @@ if TYPE_CHECKING:
 
 def add_information(commands: Any) -> None:
     """Add the commands that need no dataset."""
-    check = add_command(commands, "check", _check, "check a configuration, and the files of a dataset without images")
+    check = add_command(commands, "check", _check, "check a configuration and the files it names; images are not read")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
-    check.add_argument("bids_dir", type=Path, nargs="?", metavar="BIDS_DIR", help="find its files and atlases too")
+    check.add_argument("bids_dir", type=Path, nargs="?", metavar="BIDS_DIR", help="also look for its files and atlases")
     check.add_argument("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: in the dataset)")
     check.add_argument(
         "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL", help="(default: all)"
     )
-    clean = add_command(commands, "clean", _clean, "remove intermediate results; scores, maps and reports stay")
+    clean = add_command(commands, "clean", _clean, "remove intermediate results, but keep scores, maps and reports")
     clean.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="folder of results")
     clean.add_argument(
         "-w", "--work-dir", "--work_dir", type=Path, metavar="WORK_DIR",
         help="where intermediate results are (default: OUTPUT_DIR/work)",
     )  # fmt: skip
-    clean.add_argument("--weights", action="store_true", help="also the weights that keep_weights asked for")
+    clean.add_argument("--weights", action="store_true", help="also remove weights (keep_weights)")
     schema = add_command(commands, "schema", _schema, "print a JSON schema of configurations, for editors")
     schema.add_argument(
-        "--format", choices=("json", "markdown"), default="json", help="or a page of all settings (default: json)"
+        "--format",
+        choices=("json", "markdown"),
+        default="json",
+        help="JSON schema, or a page of all settings (default: json)",
     )
     init = add_command(commands, "init", _init, "inspect a dataset and write a first configuration for it")
     init.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset: events, stimuli, participants")
@@ -41,12 +44,12 @@ def add_information(commands: Any) -> None:
     init.add_argument("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: in the dataset)")
     init.add_argument("--overwrite", action="store_true", help="replace FILE")
     show = add_command(commands, "show", _show, "describe a saved object or a folder of results")
-    show.add_argument("path", type=Path, metavar="PATH", help="a folder that this program wrote")
+    show.add_argument("path", type=Path, metavar="PATH", help="a folder written by this program")
     add_atlases(commands)
     simulate = add_command(commands, "simulate", _simulate, "write a BIDS dataset with known truth")
     simulate.add_argument("out", type=Path, metavar="OUT", help="folder of the new dataset")
     simulate.add_argument(
-        "--preset", choices=("tiny", "demo", "study"), default="demo", help="its size (default: demo)"
+        "--preset", choices=("tiny", "demo", "study"), default="demo", help="size of the study (default: demo)"
     )
     simulate.add_argument(
         "--format",
@@ -171,7 +174,7 @@ def _init(options: argparse.Namespace) -> int:
         print(f"needed  {line}")
     if proposal.missing:
         raise DataError(
-            f"{options.bids_dir}: no configuration was written; {len(proposal.missing)} things are missing."
+            f"{options.bids_dir}: no configuration was written; see what is needed above."
         )
     parse_config(proposal.text)
     with atomic_file(output) as temporary:

@@ -38,8 +38,8 @@ def add_jobs(command: argparse.ArgumentParser) -> None:
     """Add the option that starts workers on this machine."""
     command.add_argument(
         "--n-jobs", "--n_jobs", type=int, default=1, metavar="N",
-        help="workers on this machine, for subjects and the pieces of each (default: 1; 0: one per processor); "
-        "[compute] cluster goes before it",
+        help="workers on this machine, for subjects and parts of each (default: 1; 0: one per processor); "
+        "[compute] cluster takes precedence",
     )  # fmt: skip
 
 

@@ -13,17 +13,15 @@ WANTED = 0.8
 
 def add_planning(commands: Any) -> None:
     """Add `encoding power` to the subparsers of the main parser."""
-    power = add_command(commands, "power", _power, "say how many runs and participants a difference needs")
+    power = add_command(commands, "power", _power, "estimate how many runs and participants a difference needs")
     power.add_argument(
         "--pilot", type=Path, metavar="OUTPUT_DIR", help="results of a pilot; r, features and autocorrelation from it"
     )
     power.add_argument("--region", metavar="NAME", help="region of the pilot (default: all targets)")
-    power.add_argument(
-        "--r", type=float, nargs=2, metavar=("A", "B"), help="correlations that unlimited data would give"
-    )
+    power.add_argument("--r", type=float, nargs=2, metavar=("A", "B"), help="correlations expected with unlimited data")
     power.add_argument("--features", type=int, nargs=2, metavar=("A", "B"), help="number of features, delays included")
     power.add_argument("--samples", type=int, metavar="N", help="presentations or volumes per run")
-    power.add_argument("--targets", type=float, metavar="N", help="independent targets that the region amounts to")
+    power.add_argument("--targets", type=float, metavar="N", help="number of independent targets in the region")
     power.add_argument("--feature-autocorrelation", type=float, metavar="RHO", help="lag 1, within runs")
     power.add_argument("--noise-autocorrelation", type=float, metavar="RHO", help="lag 1, within runs")
     power.add_argument("--subject-sd", type=float, metavar="SD", help="of the true difference of R2 over participants")

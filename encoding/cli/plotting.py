@@ -11,25 +11,27 @@ VIEWS = ("lateral", "medial", "ventral", "dorsal", "flat")
 
 def add_plotting(commands: Any) -> None:
     """Add the commands that draw figures."""
-    plot = add_command(commands, "plot", _plot, "draw NIfTI, GIFTI or CIFTI maps, of this program or not")
+    plot = add_command(commands, "plot", _plot, "draw NIfTI, GIFTI or CIFTI maps, from this program or others")
     plot.add_argument("files", type=Path, nargs="+", metavar="FILE", help="maps; of a GIFTI pair, one is enough")
     _add_output(plot)
     plot.add_argument("--views", nargs="+", choices=VIEWS, metavar="VIEW", help=f"{', '.join(VIEWS)} (default: four)")
     plot.add_argument(
         "--slices", nargs="+", metavar="N|POSITION",
-        help="the most slices of a volume, or positions such as z=-9 x=4 (default: 18, through the peaks)",
+        help="largest number of slices, or positions such as z=-9 x=4 (default: 18, through the peaks)",
     )  # fmt: skip
     plot.add_argument("--threshold", type=float, metavar="X", help="colours fade below this; nothing is tested")
-    plot.add_argument("--vmax", type=float, metavar="X", help="end of the colour scale (default: strongest structure)")
+    plot.add_argument(
+        "--vmax", type=float, metavar="X", help="end of the colour scale (default: from the strongest structure)"
+    )
     plot.add_argument(
         "--two-sided",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="colours diverge from 0 (or not)",
     )
-    plot.add_argument("--label", default="", help="quantity at the colour bar (default: of the sidecar)")
+    plot.add_argument("--label", default="", help="label of the colour bar (default: from the sidecar)")
     plot.add_argument("--title", default="", help="(default: name of the map)")
-    figure = add_command(commands, "figure", _figure, "draw the panel of a paper: group, participants, winner, ceiling")
+    figure = add_command(commands, "figure", _figure, "draw a figure for a paper: group, participants, winner, ceiling")
     figure.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="results of encoding run")
     _add_output(figure)
     figure.add_argument("--models", nargs="+", default=[], metavar="NAME", help="at most five (default: single spaces)")
@@ -38,7 +40,7 @@ def add_plotting(commands: Any) -> None:
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FIG", help="a .png, .pdf or .svg file")
     command.add_argument("--mesh", help="mesh of surfaces, as [map] mesh: a name, or files with {hemi}")
-    command.add_argument("--dpi", type=int, help="dots per inch of painted parts (default: 300)")
+    command.add_argument("--dpi", type=int, help="resolution of the maps, in dots per inch (default: 300)")
 
 
 def _plot(options: argparse.Namespace) -> int:

@@ -17,17 +17,17 @@ def add_predicting(commands: Any) -> None:
     add = predict.add_argument
     add("result", type=Path, metavar="RESULT", help="results of a participant, OUTPUT_DIR/sub-<label>")
     add("folder", type=Path, metavar="FOLDER", help="where predictions and scores go")
-    add("--model", metavar="NAME", help="model; needed where weights of several were kept")
+    add("--model", metavar="NAME", help="model; needed if weights of several models were kept")
     add(
         "--features",
         nargs="+",
         metavar="[SPACE=]FILE",
-        help="tables of new stimuli, one per feature space; SPACE may be left out where the model has one",
+        help="tables of new stimuli, one per feature space; SPACE can be left out if the model has a single one",
     )
     add("--config", type=Path, help="configuration of another dataset; its [load], [align] and [[features]] are used")
     add("--bids-dir", "--bids_dir", type=Path, metavar="BIDS_DIR", help="the other dataset, with --config")
-    add("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output of it")
-    add("--participant-label", "--participant_label", metavar="LABEL", help="its participant (default: the same)")
+    add("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output for that dataset")
+    add("--participant-label", "--participant_label", metavar="LABEL", help="its participant (default: the same label)")
 
 
 def _predict(options: argparse.Namespace) -> int:

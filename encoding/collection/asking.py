@@ -17,6 +17,7 @@ from .results import check_collection
 from .runner import RunStatus, collect
 from .schedule import schedule, sharing
 from .study import STORE, Collection, Opened, name_of, open_collection, plan_collection
+from .tabled import TableAnnotator
 from .trials import Annotator, Trial
 
 WRITING = 2e-5  # s to store one answer
@@ -26,7 +27,7 @@ SPENT = ("tokens_in", "tokens_cached", "tokens_out", "most_in", "most_out", "req
 def dry_run(
     opened: Opened, name: str, n_trials: int = 20, *, watch: Callable[[RunStatus], None] | None = None
 ) -> dict[str, Any]:
-    """Ask some trials of the plan, and tell what all of them will take.
+    """Ask some trials of the plan, and estimate time and costs of all.
 
     The answers are kept: they are trials of the plan, and are not asked again.
 
@@ -44,10 +45,11 @@ def dry_run(
     Returns
     -------
     dict
-        "asked", "outcomes", "reason", "reasons", "lessons"; and, if there were answers, means per trial ("tokens_in",
-        "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left", "total_requests",
-        "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "total_hours_slow", "saved" (share of
-        prompt tokens that a server with a prefix cache need not compute, estimated from the order).
+        "asked", "outcomes", "reason", "reasons", "lessons", of tables "no_judgments"; and, if there were answers,
+        means per trial ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency") and for what is left
+        "left", "total_requests", "total_tokens_in", "total_tokens_out", "total_money", "total_hours",
+        "total_hours_slow", "saved" (share of prompt tokens that a server with a prefix cache need not compute,
+        estimated from the order).
 
     Examples
     --------
@@ -64,6 +66,8 @@ def dry_run(
         result: dict[str, Any] = {"annotator": annotator.name, "asked": progress.asked, "outcomes": progress.outcomes,
                                   "reason": progress.reason, "reasons": progress.reasons,
                                   "lessons": progress.lessons}  # fmt: skip
+        if isinstance(annotator, TableAnnotator):
+            result["no_judgments"] = annotator.answers.left_out
         if setting is None or not len(store.keys(setting)):
             return result
         return result | _project(opened, annotator, store, setting, progress)
@@ -125,7 +129,7 @@ def run_collection(
     opened: Opened, name: str = "", *, shard: tuple[int, int] = (1, 1), retry_errors: bool = False,
     retry: tuple[str, ...] = (), watch: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:  # fmt: skip
-    """Ask an annotator everything that is planned and not answered yet.
+    """Ask an annotator all planned trials that have no answer yet.
 
     Parameters
     ----------
@@ -167,7 +171,7 @@ def run_shards(
     collection: Collection, name: str, n_shards: int, workers: Workers, *, retry_errors: bool = False,
     retry: tuple[str, ...] = (),
 ) -> list[RunStatus]:  # fmt: skip
-    """Ask an annotator on several workers, a shard of the plan each, and merge their stores.
+    """Ask an annotator on several workers, one shard of the plan each, and merge their stores.
 
     Parameters
     ----------
@@ -267,7 +271,7 @@ def collect_judgments(
     *,
     watch: Callable[[str, RunStatus], None] = lambda name, asked: None,  # noqa: ARG005
 ) -> Path:
-    """Plan trials, ask every annotator what is not answered yet, and export what was answered.
+    """Plan trials, ask every annotator those without an answer, and export the judgments.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ WEIGHTS = ("tfidf", "count")
 
 @settings("[[annotator]]", kw_only=True)
 class Colours(Computed):
-    """An annotator that finds clips alike whose frames have the same colours.
+    """An annotator that judges clips by the colours of their frames.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Colours(Computed):
 
 @settings("[[annotator]]", kw_only=True)
 class Words(Computed):
-    """An annotator that finds captions alike that share words.
+    """An annotator that judges captions by the words they share.
 
     Examples
     --------

@@ -149,7 +149,7 @@ async def _send(
 
 
 def fetch_batches(opened: Opened, name: str = "", *, wait: float = 0.0) -> list[dict[str, Any]]:
-    """Ask what has become of batches, and read the results of those that are over into the store.
+    """Query the state of batches, and read the results of finished ones into the store.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ async def _fetch(opened: Opened, annotator: ChatAnnotator, wait: float) -> list[
 
 
 def read_batch(opened: Opened, name: str, results: str | Path) -> int:
-    """Read a file of results that was downloaded by hand.
+    """Read a file of batch results that was downloaded by hand.
 
     Parameters
     ----------

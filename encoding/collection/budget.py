@@ -15,7 +15,7 @@ MARGIN = 1.25  # a trial may take this much more than the largest so far before 
 
 @settings("[budget]")
 class Budget:
-    """How much may be spent; a limit of 0 is none, and includes what earlier runs of the same annotator have spent.
+    """Limits of spending, including that of earlier runs of the same annotator; 0 for no limit.
 
     Examples
     --------

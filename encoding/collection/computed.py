@@ -29,10 +29,10 @@ class Computed:
     metric: Annotated[str, OneOf(METRICS)] = "cosine"
     """Similarity of two stimuli."""
     temperature: NotNegative = 0.0
-    """0: the answer follows from the similarities. Above: answers are drawn, each slot with a probability that grows
-    with the similarity of the other two, as exp(similarity / temperature)."""
+    """If 0, the least similar item is the odd one. Otherwise answers are drawn, each slot with a probability
+    proportional to exp(similarity of the other two / temperature)."""
     soft: bool = False
-    """Whether to keep the three probabilities with every answer, as of a model whose probabilities can be read."""
+    """Whether to store the three probabilities with every answer, as for models that return probabilities."""
     slot_bias: SlotBias = (0.0, 0.0, 0.0)
     """Added to the logarithm of the three probabilities, to simulate a judge that prefers a slot."""
     seed: Seed = 0

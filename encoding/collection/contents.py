@@ -21,7 +21,7 @@ MASK = "[...]"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contents:
-    """Everything that can be shown.
+    """Everything that can be shown to an annotator.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Contents:
 
 
 def of_names(stimuli: Sequence[str]) -> Contents:
-    """Make contents for annotators that know stimuli by name.
+    """Make contents for annotators that identify stimuli by name.
 
     Parameters
     ----------

@@ -61,11 +61,11 @@ class Design:
     validation: Share = 0.0
     """Share of the other triplets that belongs to the split "validation"; the rest is for training."""
     repeated: CountOrZero = 0
-    """Triplets that are asked again to see how well answers repeat; test triplets, where there are any."""
+    """Triplets that are asked again to measure how well answers repeat; test triplets if there are any."""
     repeats: Annotated[int, Interval(ge=2, le=np.iinfo(np.int16).max - 6)] = 20
-    """How many times each of them is asked in all."""
+    """How many times each of these is asked in all."""
     order: Annotated[str, OneOf(PRESENTATIONS)] = "drawn"
-    """Whether a triplet is shown in one drawn order, in three that put each item into each slot, or in all six."""
+    """Orders in which a triplet is shown: one at random, three that put each item into each slot, or all six."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""

@@ -130,7 +130,7 @@ class Source:
 def export(  # noqa: C901
     source: Source, folder: str | Path, *, soft: bool = False, average: bool = False
 ) -> dict[str, int]:
-    """Write everything that has been answered.
+    """Write all answers as judgments and files of triplets.
 
     Parameters
     ----------

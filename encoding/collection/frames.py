@@ -23,7 +23,7 @@ GAP = 4  # pixels between the frames of a contact sheet
 
 @dataclass(frozen=True)
 class Framing:
-    """How frames are taken.
+    """How frames are extracted from clips.
 
     Attributes
     ----------

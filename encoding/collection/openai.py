@@ -61,38 +61,38 @@ class OpenAI:
     seed: Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)] | None = None
     """Seed that is passed to the server."""
     top_logprobs: Annotated[int, Interval(ge=1, le=1000)] = 20
-    """Number of tokens whose probability is asked for."""
+    """Number of tokens whose probabilities are requested."""
     least_mass: Probability = 0.1
-    """Probability that the three labels must have together for an answer to be valid."""
+    """Total probability of the three labels from which an answer is valid."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further parameters of the request, for instance ``{ chat_template_kwargs = { enable_thinking = false } }``."""
     key_variable: str = ""
     """Environment variable that holds the key; "" if the server needs none."""
     concurrency: Annotated[int, Interval(ge=1, le=100_000)] = 64
-    """Largest number of requests under way; the actual number adapts to the server."""
+    """Largest number of concurrent requests; the actual number adapts to the server."""
     per_minute: Annotated[NotNegative, Unit("requests per minute")] = 0.0
     """Largest number of requests per minute; 0 for any number."""
     timeout: Annotated[Positive, Unit("s")] = 120.0
     """Seconds for one request."""
     tries: Annotated[int, Interval(ge=1, le=1000)] = 6
-    """How many times a request is sent at most."""
+    """Largest number of times that a request is sent."""
 
     api_version: str = ""
     """Version of the API, for deployments on Azure: their address ends in ``/openai/deployments/NAME``."""
     reasoning_tokens: CountOrZero = 0
-    """Tokens that a model may use to reason, on top of those of the prompt."""
+    """Tokens that a model may use for reasoning, in addition to those of the prompt."""
     structured: Annotated[str, OneOf(STRUCTURED)] = ""
     """How the server is made to answer with a label and nothing else: "json" (a schema) or "choice" (vLLM)."""
     media: Annotated[str, OneOf(MEDIA)] = "data"
     """How frames and videos are sent: within the request, or as ``file://`` addresses for a server on this machine."""
     video_frames: CountOrZero = 0
-    """Frames that the server takes of a video; 0 for its own choice."""
+    """Frames that the server uses of a video; 0 for its default."""
     video_fps: Annotated[NotNegative, Unit("frames per second")] = 0.0
-    """Frames per second that the server takes of a video; 0 for its own choice."""
+    """Frames per second that the server uses of a video; 0 for its default."""
     video_sound: bool = False
-    """Whether the model hears the sound of videos, where it can."""
+    """Whether the sound of videos is used, if the model supports it."""
     persona: str = ""
-    """Text before the system message, for replicates that differ in who is asked."""
+    """Text in front of the system message, for replicates of one judge with different personas."""
 
     def __post_init__(self) -> None:
         """Check the address and the further parameters."""

@@ -43,7 +43,7 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """What is known of one judge.
+    """Quality of one judge.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ def _people(
 
 
 def assess(judgments: Judgments, extra: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> list[Quality]:
-    """Assess every judge.
+    """Assess the quality of every judge.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ def _interval(values: np.ndarray, seed: int) -> Agreement:
 
 
 def judge_agreement(judgments: Judgments) -> pd.DataFrame:
-    """Compare all pairs of judges on the triplets that both have answered, by probabilities where they are known.
+    """Compare all pairs of judges on the triplets that both answered, by probabilities if these are known.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 @dataclass
 class RunStatus:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class Asking:
-    """How a plan is asked.
+    """Settings of how the trials of a plan are asked.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ def collect(
     plan: Plan, shown: np.ndarray, contents: Contents, annotator: Annotator, store: AnswerStore, *,
     asking: Asking | None = None, watch: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:  # fmt: skip
-    """Ask what is planned and not answered yet; go on where an earlier run stopped.
+    """Ask the planned trials that have no answer yet; an interrupted run continues where it stopped.
 
     SIGINT and SIGTERM end it after the answers that are under way.
 

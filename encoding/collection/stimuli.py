@@ -23,7 +23,7 @@ TEXTS = ("caption", "description", "text")
 
 @settings("[stimuli]")
 class Stimuli:
-    """Which stimuli there are, and what of them is shown.
+    """The stimuli, and what annotators are shown of them.
 
     Examples
     --------
@@ -37,9 +37,9 @@ class Stimuli:
     ``duration``, ``duplicate_of``, ``split``. Or the list "cowen2017", whose stimuli are named by numbers; a table of
     captions then names them in the same way (``video_id``)."""
     show: Annotated[str, OneOf(SHOWN)] = "names"
-    """What annotators get: the name alone (tables, ratings), captions, frames, or whole videos."""
+    """What annotators are shown: the name alone (tables, ratings), captions, frames, or whole videos."""
     folder: str = ""
-    """Folder of the clips; that of the table if left out. Nothing outside it is read."""
+    """Folder of the clips; that of the table if left out. No file outside it is read."""
     captions: str = ""
     """Table of captions, one or several rows per stimulus; the columns of `table` if left out."""
     captions_shown: Annotated[str, OneOf(POLICIES)] = "first"
@@ -49,15 +49,15 @@ class Stimuli:
     captions_each: CountOrZero = 0
     """Captions that every stimulus must have; 0 for any number."""
     mask_emotions: bool = False
-    """Whether words that name emotions are taken out of captions, as a control."""
+    """Whether words that name emotions are removed from captions, as a control."""
     n_frames: Annotated[int, Interval(ge=1, le=1000)] = 8
-    """Frames per clip, from the middles of equal parts; with `frames_per_second` the most that a clip has."""
+    """Frames per clip, from the middles of equal parts; with `frames_per_second`, the largest number."""
     frames_per_second: Annotated[NotNegative, Unit("frames per second")] = 0.0
-    """Frames per second of a clip, so that longer clips have more; 0 for `n_frames` of every clip."""
+    """Frames per second of a clip, so that longer clips have more frames; 0 for `n_frames` of every clip."""
     size: Annotated[int, Interval(ge=1, le=100_000), Unit("pixels")] = 448
     """Longer side of a frame in pixels; smaller frames are not enlarged."""
     sheet: bool = False
-    """Whether the frames of a clip are put on one picture, row by row."""
+    """Whether the frames of a clip are joined into one picture, row by row."""
     split: str = ""
     """Only stimuli of this split are used; all if left out."""
 

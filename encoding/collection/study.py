@@ -49,7 +49,7 @@ STORE = "answers.sqlite"
 
 @settings("[collect]")
 class Collecting:
-    """Where judgments are kept, and in which order trials are asked.
+    """Where judgments are stored, and in which order trials are asked.
 
     Examples
     --------
@@ -61,8 +61,8 @@ class Collecting:
     folder: Text = "judgments"
     """Folder of the plan, the answers and all results, relative to the configuration."""
     window: Count = 100_000
-    """Trials within which those that show the same stimulus first are grouped; larger windows save more tokens, with
-    smaller ones whatever has been collected at any time is more like the whole."""
+    """Number of trials within which those that show the same stimulus first are grouped. Larger windows save more
+    tokens; with smaller ones, an interrupted collection is more representative of the whole plan."""
     human: str = ""
     """Parquet file of judgments by people, with which the quality report compares."""
     stop_after: CountOrZero = 50
@@ -71,7 +71,7 @@ class Collecting:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything that the configuration of a collection says.
+    """All settings of a collection.
 
     Attributes
     ----------
@@ -261,7 +261,7 @@ class Opened:
 def plan_collection(
     collection: Collection, *, watch: Callable[[int], None] | None = None
 ) -> tuple[Opened, dict[str, Any]]:
-    """Write the plan, and the frames if there are any.
+    """Write the plan, and the frames if clips are shown as frames.
 
     Parameters
     ----------

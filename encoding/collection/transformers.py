@@ -20,7 +20,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @settings("[[annotator]]")
 class Transformers:
-    """A model of the transformers library, in this process.
+    """A model of the transformers library, run in this process.
 
     Examples
     --------

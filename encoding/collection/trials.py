@@ -91,7 +91,7 @@ class Answer(NamedTuple):
 
 
 class Stopped(EncodingError):  # noqa: N818
-    """Nothing more can be asked: a budget is spent, or the server wants no more.
+    """Raised when nothing more can be asked: a budget is spent, or the server refuses further requests.
 
     Examples
     --------

@@ -28,7 +28,7 @@ COMPARED = 1_000_000  # answers by which judges are compared; of more, those to 
 
 
 def write_trials(opened: Opened, path: str | Path, *, most: int = 300, seed: int = 0) -> dict[str, int]:
-    """Write a page of trials: those without a valid answer, those that judges disagree about, and others by chance.
+    """Write a page of trials: those without a valid answer, those that judges disagree on, and random others.
 
     What is shown of one judge is shown of the others too, as far as they have answered it.
 

@@ -103,7 +103,7 @@ def noise_ceiling(responses: Responses, *, n_averaged: float = 1.0) -> Ceiling:
 
 
 def occasions_averaged(predictions: Predictions, n_rows_tested: int) -> float:
-    """Mean number of presentations behind one tested sample, from the rows that the folds test.
+    """Compute the mean number of presentations averaged in a tested sample.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ NAMED = "best"
 
 
 def chance_table(tests: SpaceTests) -> pd.DataFrame:
-    """List every space against chance in every region.
+    """List the tests of all spaces against chance, in every region.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
 
 
 def beyond_table(tests: SpaceTests) -> pd.DataFrame:
-    """Estimate what each space holds beyond the declared nuisance spaces, in every region.
+    """Estimate what each space explains beyond the declared nuisance spaces, in every region.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def confidence_of(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def join_confidence(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Add to a table of regions the confidence in each, at its end.
+    """Join the confidence of every region to a table, as its last column.
 
     Parameters
     ----------

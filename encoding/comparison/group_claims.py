@@ -57,7 +57,7 @@ PARTLY = "participants saw {shared} of {n} stimuli in common (some lack runs, or
 
 @dataclass(frozen=True, slots=True)
 class Prevalence:
-    """Share of a population with an effect that one participant's data can show.
+    """Share of a population whose effect would be detected in one participant's data.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def prevalence(n_detected: int, n_subjects: int, *, level: float = 0.05, coverag
 
 
 def sign_flip_p(values: np.ndarray) -> float:
-    """Test whether values of few participants lie about 0, by all flips of their signs, two-sided.
+    """Test whether values of few participants are symmetric about 0, by all flips of their signs (two-sided).
 
     Parameters
     ----------

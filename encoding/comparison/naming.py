@@ -6,7 +6,7 @@ from ..numerics.shared_variance import estimate
 
 
 def name_best(kernels: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Name the best of several feature spaces where the data can show that it is.
+    """Name the best of several feature spaces if the data can show one.
 
     A space may be named if its U is the largest and above 0 (one-sided p times the number of spaces at most `level`),
     and ahead of every other space (two-sided p at most `level` for each). The rule is about one place by itself; tables

@@ -74,7 +74,7 @@ def parcels(atlas: Atlas | None, labels: np.ndarray) -> Iterator[Parcel]:
 
 
 def add_confidence(table: pd.DataFrame, atlases: Sequence[tuple[Atlas | None, np.ndarray]]) -> pd.DataFrame:
-    """Add a last column to a table of regions: how far each can be trusted.
+    """Add the confidence in each region as the last column of a table.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ Labelled = Sequence[tuple[Atlas | None, np.ndarray]]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RsaResult:
-    """What one analysis found in one subject.
+    """Result of one similarity analysis in one subject.
 
     Attributes
     ----------

@@ -41,9 +41,9 @@ class Comparison:
     """
 
     metric: Annotated[str, OneOf(METRICS)] = "r"
-    """Score of the main tables and maps; the others are written too."""
+    """Score shown in the main tables and maps; the other scores are written as well."""
     pairs: tuple[Pair, ...] = ()
-    """Models to compare; every pair of single-space models unless given."""
+    """Pairs of models to compare; all pairs of single-space models unless given."""
     significance: Annotated[str, OneOf(SIGNIFICANCE)] = "none"
     """"noise": with one fixed test set of independent samples, compute for every target and model how likely unrelated
     responses and predictions would correlate as highly (one-sided), and count those below `level` after correction over
@@ -70,9 +70,9 @@ class Comparison:
     """Pairs of feature spaces that measure the same features independently (ratings by two halves of the raters,
     embeddings of two seeds). The first is tested, by what both have in common; the second is not tested itself."""
     nuisance: tuple[Text, ...] = ()
-    """Feature spaces of no interest (luminance, motion energy, sound level). They are fitted, but no candidates for the
-    best space. What every other space holds beyond all of them together is estimated, and models of each space with
-    them, and of them alone, are fitted too, for the difference in held-out R2."""
+    """Feature spaces of no interest (luminance, motion energy, sound level). They are fitted, but cannot be named the
+    best space. What every other space explains beyond all of them together is estimated; for the difference in
+    held-out R2, models of each space with them, and of them alone, are fitted as well."""
     fits: Annotated[str, OneOf(FIT_INTERVALS)] = "nadeau_bengio"
     """Interval of differences of held-out r (test "fits"): "nadeau_bengio", from the outer folds, allowing for training
     sets that overlap; or "bootstrap", from fits made again to `n_bootstrap` draws of the runs with replacement, each of

@@ -64,7 +64,7 @@ def discoveries(scores: Scores, n: np.ndarray) -> np.ndarray:
 def check_independence(
     responses: Responses, spaces: Sequence[FeatureSpace], train: np.ndarray, test: np.ndarray
 ) -> None:
-    """Refuse significance against noise where held-out samples are not independent.
+    """Raise an error if held-out samples are not independent, so that they cannot be tested against noise.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ CUT = "U is that of the first"  # how the note begins of a space that is too wid
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Settings of tests of feature spaces.
+    """Settings of the tests of feature spaces.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Inference:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Presented:
-    """What tests need to know of the stimuli beside aligned features.
+    """Information about stimuli that tests need in addition to aligned features.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a computation may take; changes no result beyond rounding.
+    """Memory and threads of a computation; they change no result beyond rounding.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ LONGEST_NAME, LONGEST_SUM = 60, 200
 
 @settings("[align]")
 class Alignment:
-    """How feature spaces are put on the rows of the responses.
+    """How feature spaces are aligned with the rows of the responses.
 
     Examples
     --------
@@ -140,7 +140,7 @@ class Study:
 
 
 def kind_of(model: EncodingModel) -> str:
-    """Return the kind of a model, its name in the configuration.
+    """Return the kind of a model as named in the configuration.
 
     Parameters
     ----------

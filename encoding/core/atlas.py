@@ -37,7 +37,7 @@ class RoiSet:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Atlas:
-    """A labelling of targets.
+    """Labels of targets: to which region each belongs.
 
     Attributes
     ----------

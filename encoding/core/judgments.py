@@ -16,7 +16,7 @@ OUTCOMES = ("valid", "refused", "unparsed", "truncated", "error")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Judgments:
-    """Answers to "which of these three is the odd one out?".
+    """Answers to the question "Which of these three is the odd one out?".
 
     Attributes
     ----------

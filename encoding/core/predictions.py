@@ -53,7 +53,7 @@ class FoldMoments:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Predictions:
-    """What a model says about samples that it was not fitted to.
+    """Predictions of a model for samples that it was not fitted to.
 
     Attributes
     ----------

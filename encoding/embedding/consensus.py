@@ -24,7 +24,7 @@ STEP = "consensus/2"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Consensus:
-    """Dimensions that were found from several seeds.
+    """Dimensions found by fits from several seeds.
 
     Attributes
     ----------

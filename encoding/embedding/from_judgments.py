@@ -79,14 +79,14 @@ class JudgmentTable(FeatureSource):
     """Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, ``answers.sqlite`` of a
     collection, or a saved folder."""
     annotator: str = ""
-    """Whose judgments, where the file holds those of several."""
+    """Annotator whose judgments are used, if the file holds several."""
     ratings: Text | None = None
     """Instead of a file, another feature space of the configuration: judgments are simulated by the cosine of its rows,
     so that human ratings are embedded as a model's judgments are."""
     n_judgments: Count = 1_000_000
     """Number of judgments to simulate."""
     temperature: NotNegative = 0.0
-    """What cosines are divided by before a choice is drawn; 0 always keeps the most similar pair."""
+    """Divisor of the cosines before a choice is drawn; 0 always keeps the most similar pair."""
     test: Text | None = None
     """Another such file whose judgments are only used to score the result."""
     odd: Annotated[str, OneOf(_odd)] = "last"
@@ -97,7 +97,7 @@ class JudgmentTable(FeatureSource):
     """Names of the stimuli to which numbers refer: a ``.txt`` with one name per line, or a table with a stimulus
     column."""
     test_share: Annotated[Number, Interval(ge=0, lt=1)] = 0.05
-    """Share of triplets to keep for scoring if neither `test` nor the file's own split says which; 0 for none."""
+    """Share of triplets held out for scoring if neither `test` nor a split in the file says which; 0 for none."""
     method: Annotated[str, OneOf(METHODS)] = "map"
     """Penalised likelihood or variational inference; see `SparseEmbedding`, as for n_dims, max_dims, lambdas, start
     and slot_bias."""

@@ -91,7 +91,7 @@ def measure_motion(
     *,
     progress: Progress = silent,
 ) -> FeatureSpace:
-    """Measure the motion energy of all clips, or take it from what is kept.
+    """Measure the motion energy of all clips, with a cache.
 
     Parameters
     ----------

@@ -45,20 +45,20 @@ class SeriesTable(FeatureSource):
     columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
     """Features to use; all columns of numbers if left out. For arrays, the names of the features."""
     rate: Annotated[Positive, Unit("Hz")] | None = None
-    """Rows per second; left out, a row is a volume. Files with onsets have none."""
+    """Rows per second; if left out, a row is a volume. Not for files with onsets."""
     trim: Annotated[tuple[Rows, Rows], Unit("rows")] = (0, 0)
     """Rows that are left out at the start and at the end of every file."""
     offset: Annotated[Number, Unit("s")] = 0
-    """Seconds from the first volume that is loaded (or the onset of the stimulus) to the first row that is left, or to
-    the time 0 of onsets."""
+    """Seconds from the first loaded volume (or the onset of the stimulus) to the first remaining row, or to the time 0
+    of onsets."""
     resample: Annotated[str, OneOf(METHODS)] | None = None
     """How rows become volumes. "mean" and "sum": rows weighted by the share of their duration in the volume, counted
     whole where they begin if the duration is 0; "last": the row that begins last in the volume; "lanczos": Lanczos
     interpolation with three lobes, cut off at the Nyquist frequency of volumes, from the middle of rows to the middle
     of volumes. Volumes without rows are 0. Left out: "lanczos" for files with onsets, else "mean"."""
     rest: Annotated[str, OneOf(("error", "zero"))] = "error"
-    """Whether volumes of a run, or of a stimulus, that no row reaches are an error, or have the features 0. With
-    onsets, volumes between rows are 0 in any case."""
+    """Volumes of a run, or of a stimulus, that no row covers: "error" refuses them, "zero" sets their features to 0.
+    With onsets, volumes between rows are always 0."""
 
     def __post_init__(self) -> None:
         """Check the names in braces."""

@@ -13,7 +13,7 @@ from ..core.workers import HERE, Workers
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SourceContext:
-    """What a feature source is given.
+    """What a feature source needs to make its space.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class SourceContext:
 
 
 class FeatureSource(ABC):
-    """Base of the classes that describe a ``[[features]]`` table; their fields are its keys.
+    """Base class of feature sources; the fields of a subclass are the keys of its ``[[features]]`` table.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class FeatureSource(ABC):
 
 
 def in_order(sources: Sequence[FeatureSource]) -> list[FeatureSource]:
-    """Sort sources so that each follows those that it needs, quick ones first.
+    """Sort sources such that each follows those it needs, quick ones first.
 
     Parameters
     ----------

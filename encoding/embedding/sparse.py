@@ -63,7 +63,7 @@ STEP = "embed/2"
 
 @dataclass(eq=False, repr=False)
 class SparseEmbedding(BaseEstimator):
-    """Embed items so that dot products predict which of three is the odd one out.
+    """Embed items such that their dot products predict which of three is the odd one out.
 
     Attributes
     ----------

@@ -362,7 +362,7 @@ class Comparison:
 def compare_embeddings(
     first: FeatureSpace, second: FeatureSpace, *, n_permutations: int = 1000, n_bootstrap: int = 500, seed: int = 0
 ) -> Comparison:
-    """Find what two embeddings share, and what each has of its own.
+    """Find the dimensions that two embeddings share, and those that only one has.
 
     Parameters
     ----------

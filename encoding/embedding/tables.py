@@ -79,8 +79,8 @@ class FeatureTable(FeatureSource):
     """Several arrays of one file, each a feature space of its own: ``layers = ["conv1", "fc6"]`` of a space "net" makes
     the spaces "net_conv1" and "net_fc6"."""
     fill: Annotated[str, OneOf(FILLS)] = "no"
-    """What is done about stimuli that were shown but have no row, or a row with missing values. "no": they are refused.
-    "mean": they get the mean of the other stimuli of the table, and the report says how many."""
+    """What to do about stimuli that were shown but have no row, or a row with missing values. "no": raise an error.
+    "mean": use the mean of the other stimuli of the table; the report says for how many."""
     rows: Count | None = None
     """Number of stimuli that the file must have; any if left out, but 2,196 for a ``.mat`` file, in which only the
     position of a row says which stimulus it is."""

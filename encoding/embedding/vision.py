@@ -22,7 +22,7 @@ MEASURES = ("luminance", "contrast", "edges", "change")
 
 @settings("[[features]]")
 class LowLevelVision(FeatureSource):
-    """Four numbers per clip that know nothing of what it shows: a nuisance space for `[compare] nuisance`.
+    """Luminance, contrast, edges and change of every clip, for use in `[compare] nuisance`.
 
     Means over the clip, four images per second, of CIE lightness: its mean (luminance), its standard deviation over the
     image (contrast), the size of its gradient (edges), and its absolute change from image to image (change). Needs
@@ -63,7 +63,7 @@ class LowLevelVision(FeatureSource):
 
 
 def measure_vision(clips: Iterable[Path], folder: str | Path, *, progress: Progress = silent) -> np.ndarray:
-    """Measure luminance, contrast, edges and change of clips, or take what is kept.
+    """Measure luminance, contrast, edges and change of clips, with a cache.
 
     Parameters
     ----------

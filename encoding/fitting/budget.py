@@ -29,7 +29,7 @@ def parse_size(text: str, where: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Where and within what memory to compute; changes no result beyond rounding.
+    """Device, memory and threads of a computation; they change no result beyond rounding.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class ComputeSettings:
     """What a fit may take; it changes no result beyond rounding."""
 
     keep_predictions: Size = KEEP
-    """Held-out predictions of a model are kept on disk if they take at most this much; "0 B" keeps none."""
+    """Held-out predictions of a model are kept on disk if they take at most this size; "0 B" keeps none."""
     chunk: Size = CHUNK
     """Responses are fitted in chunks of targets of at most this size; finished chunks are kept."""
     memory: Size = MEMORY

@@ -33,7 +33,7 @@ Penalties = Annotated[tuple[Penalty, ...], Rule("a list of numbers above 0", boo
 
 @settings("[[fit]]")
 class Ridge:
-    """Ridge regression on one feature space (or several, side by side as one).
+    """Ridge regression on one feature space, or on several concatenated ones.
 
     One penalty per target, or one for all targets, chosen by inner cross-validation.
 
@@ -52,11 +52,11 @@ class Ridge:
     """Penalties to choose from, as multiples of trace(K) / n. K is the kernel of the scaled features, with
     trace(K) / n = 1, so that alpha is the ratio of noise to signal variance for which it is optimal."""
     method: Annotated[str, OneOf(_methods)] = "auto"
-    """Solver. All but himalaya, the reference, scale features on the rows of every inner training set; himalaya scales
-    them once per outer fold."""
+    """Solver. All solvers except the reference, himalaya, scale features on the rows of every inner training set;
+    himalaya scales them once per outer fold."""
     alpha_per_target: bool = True
-    """Whether every target has a penalty of its own, the one with the smallest squared error. Otherwise all targets
-    share one in each outer fold: the one with the highest correlation, averaged over inner folds and targets."""
+    """Whether every target has a penalty of its own, the one with the smallest squared error. Otherwise, all targets
+    share one penalty per outer fold, the one with the highest correlation averaged over inner folds and targets."""
     alpha_unit: Annotated[str, OneOf(ALPHA_UNITS)] = "trace"
     """What `alphas` count. "zscored": they are the penalty L of ``|y - Z w|^2 + L |w|^2`` where every one of the p
     features in Z is z-scored, as papers often state it; it is L / p multiples of trace(K) / n."""
@@ -227,7 +227,7 @@ class BandedRidge:
 
 
 class EncodingModel(Protocol):
-    """What a fit asks of a model; a dataclass, since its fields are part of the key of a result.
+    """Protocol of models; they are dataclasses, whose fields are part of the key of a result.
 
     Examples
     --------

@@ -85,7 +85,7 @@ class Split:
 
 
 def make_folds(split: Split, samples: Samples, shown: tuple[np.ndarray, np.ndarray]) -> Folds:
-    """Divide samples as a `Split` says, and deal with stimuli that recur.
+    """Divide samples into outer and inner folds, and handle recurring stimuli.
 
     Parameters
     ----------

@@ -325,7 +325,7 @@ def _reference(
 
 
 def predict_rows(weights: Weights, spaces: Sequence[FeatureSpace], *, fold: int | None = None) -> np.ndarray:
-    """Predict the responses to rows of features that are laid out as those that were fitted.
+    """Predict the responses to rows of features with the layout of those that were fitted.
 
     Parameters
     ----------
@@ -375,7 +375,7 @@ def predict_rows(weights: Weights, spaces: Sequence[FeatureSpace], *, fold: int 
 
 
 def intercept_of(weights: Weights, fold: int | None = None) -> np.ndarray:
-    """Return the response that is predicted where every feature is at its mean.
+    """Return the predicted response if every feature is at its mean.
 
     Parameters
     ----------

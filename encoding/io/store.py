@@ -34,7 +34,7 @@ AGAIN = "Remove the folder and make it again."
 
 
 def save(item: Any, folder: str | Path) -> Path:
-    """Save an object as a folder, replacing what was there in one step.
+    """Save an object as a folder, atomically replacing an existing one.
 
     Parameters
     ----------

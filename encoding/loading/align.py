@@ -107,7 +107,7 @@ def align(
 
 
 def drop_constant(space: FeatureSpace) -> tuple[FeatureSpace, tuple[Exclusion, ...]]:
-    """Leave out the columns that do not vary.
+    """Drop the columns that do not vary.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def unused_stimuli(space: FeatureSpace, responses: Responses) -> tuple[Exclusion
 def stimuli_of_rows(
     responses: Responses, delays: Sequence[int] | None = DELAYS, spaces: Sequence[FeatureSpace] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """List which stimuli each row can know of.
+    """List the stimuli that can influence each row.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def _each_run(responses: Responses, delays: tuple[int, ...]) -> Iterator[tuple[n
 def align_spaces(
     spaces: Sequence[FeatureSpace], responses: Responses, *, delays: Sequence[int], centre: bool
 ) -> tuple[tuple[FeatureSpace, ...], tuple[Exclusion, ...]]:
-    """Align every feature space, drop features that are constant, and list what has no use.
+    """Align all feature spaces, drop constant features, and list what was left out.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def bdata_sources(
 
 
 def first_bdata_file(pattern: str, folder: Path, subject: str) -> Path:
-    """Find the file whose masks stand for all files of a subject.
+    """Find the file whose masks are used for all files of a subject.
 
     Parameters
     ----------

@@ -171,16 +171,16 @@ class Scans(Loader):
     standardize: bool = True
     """Divide each run by its standard deviation."""
     despike: Annotated[Positive, Unit("standard deviations")] | None = None
-    """Clip the values of the cleaned run at this many standard deviations."""
+    """Clip values of the cleaned run beyond this many standard deviations."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
-    """Whether a missing run is an error, or is left out and reported."""
+    """Whether a missing run is an error ("error"), or is left out and reported ("exclude")."""
     file: Text | None = None
     """Pattern of the images where they are not named as in BIDS, relative to the BIDS folder, with ``{subject}``,
     ``{session}``, ``{task}``, ``{run}``, ``{acq}``, ``{dir}``, ``{rec}``, and ``{hemi}`` (L and R, or lh and rh) for
     surfaces: ``"{subject}/MNINonLinear/Results/{task}_{run}/{task}_{run}_Atlas.dtseries.nii"``. Needs no derivatives,
     no sidecars, and no BIDS names; masks are then "none" or a file."""
     t_r: Annotated[Positive, Unit("s")] | None = None
-    """Repetition time, where neither sidecars nor headers state the true one. It is compared with sidecars."""
+    """Repetition time, if neither sidecars nor headers state the right one; it is compared with sidecars."""
     events: Text | None = None
     """Pattern of the tables of events where they are not in the BIDS folder beside the raw images:
     ``"other/sub-{subject}_run-{run}.tsv"``. "none": there are no events; every run is one recording, and features are
@@ -191,7 +191,7 @@ class Scans(Loader):
     combine: dict[Text, Patterns] = field(default_factory=dict)
     """New names for stimuli: ``{ face = ["face_*", "head"] }`` makes one stimulus of all whose names match."""
     event_duration: Annotated[Positive, Unit("s")] | None = None
-    """Duration of every event, instead of what the table says (0, or nothing)."""
+    """Duration of every event, instead of the one in the table."""
     late_events: Annotated[str, OneOf(("error", "drop"))] = "error"
     """Events that begin after the last volume, as in a run that was aborted: an error, or left out and reported."""
     trim: Annotated[tuple[CountOrZero, CountOrZero], Unit("volumes")] = (0, 0)
@@ -340,7 +340,7 @@ class Betas(Loader):
 
 @settings("[load]")
 class Blocks(Loader):
-    """Block means in the HDF5 files of BrainDecoderToolbox2 and bdpy, which tell what was shown.
+    """Block means in HDF5 files of BrainDecoderToolbox2 and bdpy, which also name the stimuli.
 
     Examples
     --------
@@ -359,7 +359,7 @@ class Blocks(Loader):
     n_runs: Count | None = None
     """Number of runs that each subject must have."""
     missing_runs: Annotated[str, OneOf(("error", "exclude"))] = "error"
-    """Whether a missing run is an error, or is left out and reported."""
+    """Whether a missing run is an error ("error"), or is left out and reported ("exclude")."""
 
     def __post_init__(self) -> None:
         """Check the patterns of files and names, and rules across fields."""

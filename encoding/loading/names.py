@@ -36,7 +36,7 @@ def plain_name(name: str) -> str:
 
 
 def match_stimuli(spaces: Sequence[FeatureSpace], responses: Responses) -> tuple[tuple[FeatureSpace, ...], Responses]:
-    """Spell stimuli alike in events and in all feature spaces.
+    """Match the spelling of stimuli in events and feature spaces.
 
     Presentations take the names of the first space, other spaces take those. Names without a partner stay.
 

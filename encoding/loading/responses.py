@@ -178,7 +178,7 @@ def require_files(
     sessions: Iterable[str] | None = None,
     bids_filters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Refuse to begin while files of any subject are links or pointers to content that was not fetched.
+    """Raise an error if files of any subject are links or pointers to content that was not fetched.
 
     Parameters
     ----------

@@ -212,7 +212,7 @@ def check_series(loader: Scans, spaces: Sequence[FeatureSpace], runs: Sequence[R
 
 
 def name_recordings(responses: Responses, spaces: Sequence[FeatureSpace]) -> Responses:
-    """Name runs without events after their recordings, so that what is shown in two runs has one name.
+    """Name runs without events after their recordings, so that a recording shown in two runs has one name.
 
     Of several spaces, the one that tells fewest runs apart gives the names.
 

@@ -170,7 +170,7 @@ def is_drawn(folder: Path, key: str) -> bool:
 
 
 def note_drawn(folder: Path, key: str, files: Iterable[Path]) -> None:
-    """Record what was drawn, and remove what an earlier run drew and this one did not.
+    """Record what was drawn, and remove files that only an earlier run drew.
 
     Parameters
     ----------

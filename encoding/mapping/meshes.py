@@ -16,7 +16,7 @@ NATIVE = ("inflated", "pial", "midthickness", "white", "smoothwm")
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """Meshes to draw on, or why there are none.
+    """Meshes to draw on, or the reason why there are none.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ MOST_COLUMNS = 5
 def plot_results(
     output_dir: str | Path, output: str | Path | None = None, *, models: Sequence[str] = (), **settings: Any
 ) -> Figure:
-    """Draw a paper's panel: the mean and every participant by model, then winner, two spaces at once and ceiling.
+    """Draw a figure for a paper: mean and participants by model, winner, two spaces on one map, and ceiling.
 
     All maps of accuracy have one scale. Colours are faded where a test of the target did not pass, and winners are
     those that the tests name.

@@ -14,7 +14,7 @@ COLUMNS = ("atlas", "level", "set", "region", "hemi")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Region:
-    """A region, a network, or an ROI of a set, as the tables name it.
+    """A region, a network, or an ROI of a set, as named in tables.
 
     Attributes
     ----------

@@ -354,7 +354,7 @@ def finished_result(folder: Path, key: str) -> Result | None:
 
 
 def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any] | None = None) -> None:
-    """Refuse participants that were made with different settings.
+    """Raise an error if participants were analysed with different settings.
 
     Parameters
     ----------
@@ -445,7 +445,7 @@ def tied(tests: TargetTests) -> np.ndarray:
 
 
 def named_winner(tests: TargetTests) -> np.ndarray:
-    """Find the named space of every target: ahead by the naming rule and above chance, corrected for all.
+    """Find the named space of every target: best by the naming rule, and above chance (corrected).
 
     Parameters
     ----------

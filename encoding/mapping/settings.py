@@ -34,7 +34,7 @@ class Maps:
     roi_set: Text = "auto"
     """ROI set that the report shows; "auto" takes the first that each atlas has."""
     threshold: Annotated[Number, Interval(ge=0, lt=1), Unit("`metric`")] | Literal["auto", "fdr"] = "auto"
-    """Scores below this are faded in maps, in units of the score; nothing is cut from the files. "auto" takes what 1
+    """Scores below this are faded in maps; files keep all values. "auto" takes what 1
     of 100 targets of independent noise would exceed with as many samples; "fdr" the smallest score that is significant
     in every model, with ``significance = "noise"`` in ``[compare]``."""
     mesh: Text = "auto"
@@ -60,7 +60,7 @@ class Maps:
     nucleus accumbens, periaqueductal grey), then through the peaks of the map; or their positions, such as
     ``["z=-9", "y=12", "x=4"]`` in mm. A cluster above the line that is on no slice is a warning."""
     glass: bool = True
-    """Whether the strongest voxel of every line of sight is drawn too, from three sides."""
+    """Whether a glass brain is drawn too: the strongest voxel along every line of sight, from three sides."""
     project: bool = True
     """Whether volumes are also sampled onto the cortical surface, for display."""
     dpi: Annotated[int, Interval(ge=50, le=1200), Unit("dots per inch")] = 200
@@ -73,7 +73,7 @@ class Maps:
 def choose_atlases(
     wanted: Sequence[str], targets: Targets, dseg: Sequence[Path], base: Path
 ) -> list[tuple[str, Path | str]]:
-    """Turn the names of the configuration into names and files of atlases.
+    """Resolve the atlases that the configuration names.
 
     Parameters
     ----------

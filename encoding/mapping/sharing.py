@@ -22,7 +22,7 @@ PACKED = re.compile(r'id="data">([^<]*)<')
 
 
 def new_labels(results: Sequence[Result]) -> dict[str, str]:
-    """Assign every participant a new label, in an order that does not follow from the old ones.
+    """Assign every participant a new label, in an order unrelated to the old ones.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class Scrubber:
 
 
 def require_clean(files: Iterable[Path], scrubber: Scrubber) -> None:
-    """Refuse files in which a label or a path is left.
+    """Raise an error if a file still holds a label or a path.
 
     Parameters
     ----------

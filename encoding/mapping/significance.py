@@ -17,7 +17,7 @@ from .verdicts import PLACE, untested
 
 
 def rates_of(result: Result, model: str) -> np.ndarray | None:
-    """Compute the false discovery rate of every target against independent noise; None where it was not asked for.
+    """Compute the false discovery rate of every target against independent noise; None if not requested.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ class RsaSummary:
 
 @dataclass(frozen=True, slots=True)
 class ControlSummary:
-    """What one control found: features that know nothing of the stimuli.
+    """Result of one control: features without information about the stimuli.
 
     Attributes
     ----------
@@ -400,7 +400,7 @@ SHAPING = ("atlases", "as_released")
 
 
 def shaping_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of `Study.resolved` what changes no score: memory and threads, kept weights, and how maps are drawn.
+    """Select the settings that change scores, leaving out memory, threads, kept weights and how maps are drawn.
 
     Parameters
     ----------

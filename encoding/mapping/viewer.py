@@ -35,7 +35,7 @@ NO_BEST = {
 
 
 def view(output_dir: Path | str, path: Path | str | None = None, *, subjects: Sequence[str] = ()) -> Path:
-    """Write the viewer of finished participants: one HTML file that needs no network.
+    """Write the viewer of finished participants: one HTML file that works offline.
 
     Parameters
     ----------

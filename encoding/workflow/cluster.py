@@ -112,7 +112,7 @@ class Relay:
 def open_workers(
     compute: ComputeSettings | None = None, n_jobs: int = 1, *, hear: Callable[[dict[str, Any]], None] | None = None
 ) -> Iterator[Workers]:
-    """Start the workers that ``[compute] cluster`` asks for, or else `n_jobs` of this machine.
+    """Start the workers set in ``[compute] cluster``, or else `n_jobs` on this machine.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ from .array_data import ArrayData, name_spaces
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class CrossValidation:
-    """Held-out predictions of models, and what follows from them.
+    """Held-out predictions of models, with methods that score and save them.
 
     Attributes
     ----------
@@ -245,7 +245,7 @@ def cross_validate(  # noqa: PLR0913 - each of them is a choice of its own
 
 
 def variance_partition(X: Any, Y: Any, groups: Any, *, n_iter: int = 100, **settings: Any) -> Scores:
-    """Divide the held-out variance that feature spaces explain together into what each has for itself and they share.
+    """Partition the held-out variance explained by feature spaces into unique and shared parts.
 
     Parameters
     ----------

@@ -98,6 +98,14 @@ def betas(study):
     shutil.rmtree(study.root / "derivatives")
 
 
+def betas_in_folders(study):
+    """The same with a folder for every participant, called by its number."""
+    betas(study)
+    (study.root / "01").mkdir()
+    for name in ("betas.npy", "trials.tsv"):
+        (study.root / name).rename(study.root / "01" / name)
+
+
 def described(study):
     """Surfaces beside volumes, sessions in names, a table in CSV."""
     path = study.root / "stimuli" / "feature-abc.tsv"
@@ -113,6 +121,7 @@ LAYOUTS = {
     clips: ['file = "features/vision/{stimulus}.npy"', "rate = 4 ", 'per = "tr"'],
     tedana: ['desc = "denoised"', 'mask = "none"', "confounds = []"],
     betas: ['kind = "betas"', 'file = "betas.npy"', 'events = "trials.tsv"'],
+    betas_in_folders: ['file = "{subject}/betas.npy"', 'events = "{subject}/trials.tsv"'],
     described: ['kind = "volume"', 'file = "stimuli/feature-abc.csv"'],
 }
 

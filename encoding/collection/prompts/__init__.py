@@ -25,7 +25,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked, and how the answer is read.
+    """A prompt: the question, and how the answer is read.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Prompt:
 
 
 def available_prompts() -> tuple[str, ...]:
-    """List the prompts that come with the package.
+    """List the prompts shipped with the package.
 
     Returns
     -------
