@@ -285,6 +285,11 @@ class Loaded:
         """Names of the feature spaces."""
         return tuple(space.name for space in self.spaces)
 
+    @property
+    def bold(self) -> Path | None:
+        """Image of the first run, that of the volume where there are surfaces too; None without runs."""
+        return (self.runs[0].volume or self.runs[0]).bold[0] if self.runs else None
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Fitted:
@@ -451,7 +456,10 @@ def load_named_atlas(job: Job, name: str, path: Path | str, targets: Targets) ->
 def chosen_atlases(job: Job, targets: Targets, dseg: Sequence[Path]) -> list[tuple[str, Path | str]]:
     """List names and files of the atlases of [map], then those of [[atlas]] tables that it does not name."""
     own = [about.name for about in job.study.atlases]
-    chosen = choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir)
+    wanted = list(job.study.maps.atlases)
+    if isinstance(job.study.load, Scans) and job.study.load.subcortex_atlas and "auto" in wanted:
+        wanted.append(job.study.load.subcortex_atlas)
+    chosen = choose_atlases(list(dict.fromkeys(wanted)), targets, dseg, job.places.bids_dir)
     named = {name for name, _ in chosen}
     return chosen + [(name, name) for name in own if name not in named]
 
