@@ -14,8 +14,8 @@ from .quality import Quality, assess, chance_ceiling, judge_agreement
 
 # Headings of the table of participants, where its names are those of a table for programs.
 PARTICIPANT = {
-    "slots_p": "p of equal slots", "longest_run": "longest run of a slot", "fast": "too fast", "median_rt": "median time (s)",
-    "catch": "catch trials passed", "n_catch": "catch trials",
+    "slots_p": "p of equal slots", "longest_run": "longest run of a slot", "fast": "too fast",
+    "median_rt": "median time (s)", "catch": "catch trials passed", "n_catch": "catch trials",
 }  # fmt: skip
 
 

@@ -159,8 +159,8 @@ def _judges(found: list[Source]) -> tuple[list[dict[str, Any]], list[dict[str, A
         pieces = list(source.parts())
         if not pieces:
             continue
-        whole = {name: np.concatenate([piece[name] for piece in pieces])
-                 for name in ("row", "choice", "outcome", "p1", "p2", "p3", "answered", "latency", "participant")}  # fmt: skip
+        names = ("row", "choice", "outcome", "p1", "p2", "p3", "answered", "latency", "participant")
+        whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
         items = source.plan.items[whole["row"]]
         some = rank_triplets(items) % max(several, 1) == 0
         items, choice = items[some], whole["choice"][some]
