@@ -300,7 +300,9 @@ def _run(options: argparse.Namespace) -> int:
             print(f"  not valid: {line}")
         if done.lessons:
             print(f"  adapted to the server: {'; '.join(done.lessons)}")
-        complete &= done.reason == "finished" and (not done.asked or done.outcomes["valid"] > 0)
+        if done.reason == "finished" and done.planned and not done.any_valid:
+            say(f"{name}: none of its answers is valid; --retry unparsed,truncated,error asks such trials again")
+        complete &= done.reason == "finished" and (not done.planned or done.any_valid)
         if done.reason == "interrupted":
             return 130
     return 0 if complete else 1
@@ -319,9 +321,9 @@ def _run_shards(options: argparse.Namespace, collection: "Collection", names: li
             )
             reasons = ", ".join(dict.fromkeys(one.reason for one in found))
             asked, left, planned = (sum(getattr(one, what) for one in found) for what in ("asked", "left", "planned"))
-            valid = sum(one.outcomes["valid"] for one in found)
+            valid, any_valid = sum(one.outcomes["valid"] for one in found), any(one.any_valid for one in found)
             print(f"{name}: {reasons}; {valid:,} valid of {asked:,} asked; {left:,} of {planned:,} trials left")
-            complete &= reasons == "finished" and (not asked or valid > 0)
+            complete &= reasons == "finished" and (not planned or any_valid)
     return 0 if complete else 1
 
 
