@@ -355,8 +355,8 @@ def test_sums_are_kept_while_answers_are_written(tmp_path, monkeypatch):
         run = store.start_run(setting, {})
         contents = store.contents([str(k) for k in range(60)], [str(k) for k in range(60)]).tolist()
         for first in range(0, 50, 10):
-            rows = [(setting, contents[k], contents[k + 1], contents[k + 2], 0, 0, run, k % 2, 0, None, None, None, None,
-                     "", "", 7, 2, 1, 1, 0.1, 1.7e9) for k in range(first, first + 10)]  # fmt: skip
+            asked = [(setting, *contents[k : k + 3], 0, 0, run, k % 2, 0) for k in range(first, first + 10)]
+            rows = [(*what, *[None] * 4, "", "", 7, 2, 1, 1, 0.1, 1.7e9) for what in asked]
             store.write(rows, run=run, requests=first + 10)
         ((upto, sums),) = store.base.execute("SELECT upto, sums FROM summaries").fetchall()
         assert upto == 40
