@@ -71,6 +71,9 @@ def add_collecting(commands: Any) -> None:
     batch.add_argument("--retry", type=_outcomes, default=(), metavar="OUTCOMES", help="write: as for run")
     batch.add_argument("--wait", type=float, default=0.0, metavar="S", help="fetch: ask every S seconds until done")
     batch.add_argument("--file", type=Path, help="read: the file of results")
+    batch.add_argument(
+        "--final", action="store_true", help="read: no other file comes; requests without result are errors"
+    )
     page = _action(actions, "page", _page, "write an experiment for people as one HTML file that needs no network")
     page.add_argument("--output", type=Path, help="the file (default: experiment.html in the folder of the collection)")
     for name, default, text in (("trials", 100, "trials per participant"), ("lists", 1, "different lists of trials"),
@@ -371,6 +374,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _batch(options: argparse.Namespace) -> int:
     from ..collection import fetch_batches, read_batch, send_batches, write_batches
+    from ..collection.batches import unread
 
     opened = _open(options)
     if options.step == "write":
@@ -380,7 +384,9 @@ def _batch(options: argparse.Namespace) -> int:
     if options.step == "read":
         if options.file is None:
             raise ConfigError("collect batch read: --file, the file of results, is needed.")
-        print(f"{read_batch(opened, options.annotator, options.file):,} answers are new")
+        print(f"{read_batch(opened, options.annotator, options.file, final=options.final):,} answers are new")
+        if n_left := unread(opened, options.annotator):
+            say(f"{n_left:,} requests have no result yet; read further files, or --final if there are none")
         return 0
     send = options.step == "send"
     states = send_batches(opened, options.annotator) if send else fetch_batches(
