@@ -173,9 +173,7 @@ def _init(options: argparse.Namespace) -> int:
     for line in proposal.missing:
         print(f"needed  {line}")
     if proposal.missing:
-        raise DataError(
-            f"{options.bids_dir}: no configuration was written; see what is needed above."
-        )
+        raise DataError(f"{options.bids_dir}: no configuration was written; see what is needed above.")
     parse_config(proposal.text)
     with atomic_file(output) as temporary:
         temporary.write_text(proposal.text, encoding="utf-8")

@@ -149,7 +149,7 @@ def test_a_mesh_that_nobody_has_is_named_in_the_report(make_result, tmp_path):
     targets = vertices("fsLR", 59292)
     surfaces = find_surfaces(Maps(), targets)
     assert surfaces.meshes is None
-    assert "The cortex is not drawn: no package that is installed has a mesh of 59,292 vertices" in surfaces.missing
+    assert "The cortex is not drawn: no installed package has a mesh of 59,292 vertices" in surfaces.missing
     assert 'mesh = "surfaces/{hemi}.surf.gii"' in surfaces.missing
     values = np.full(len(targets), 0.1, np.float32)
     result = make_result("01", values, values, targets=targets, pairs=[])

@@ -26,7 +26,7 @@ SENTENCES = {
     r"All targets: (\w+) is ahead in all( \(\d/\d\))?\.": "verdicts; test_verdicts",
     r"All targets: No difference that these data can show in all\.": "verdicts; test_verdicts",
     r"No spaces were compared: .*\.": "verdicts, note; here",
-    r"These values were not tested: nothing is claimed about which space is ahead\.": "no verdicts; test_verdicts",
+    r"These values were not tested, so nothing is claimed about which space is ahead\.": "no verdicts; test_verdicts",
     r"All targets: (\w+ ((not )?above (chance|0)|not tested)(; |\.))+": "claims, chance and above 0; test_bounds",
     r"All targets: signal beyond nuisance \(.*\): .*\.": "claims, beyond; test_bounds",
     r"Controls predict responses above chance: .*\.": "controls; here",
