@@ -80,7 +80,7 @@ class Fading:
 def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) -> Fading:
     """Choose the masks of accuracy maps."""
     if not isinstance(settings.threshold, str):
-        line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. Files hold all values."
+        line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. Files hold all."
         return Fading({}, float(settings.threshold), line)
     passed: dict[tuple[str, str], np.ndarray] = {}
     lines = []
@@ -238,8 +238,8 @@ def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> l
 EXPLAINED = (
     "U is the variance that is linear in a space and shared by runs, an estimate of what could be explained with "
     "unlimited data. A space is named where its U is above 0 and ahead of that of every other space, region by region, "
-    "by p, the largest of these tests: of regions in which two spaces are equal, as many are named by error as the level says, "
-    "and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, allows for their "
+    "by p, the largest of these tests: of regions in which two spaces are equal, as many are named by error as the "
+    "level says, and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, allows for their "
     "number. "
     "The lead is the difference of U of the two leading spaces."
 )

@@ -34,7 +34,7 @@ SENTENCES = {
     r"Controls: none could be tested\.": "controls; here",
     r"Not tested: .*\.": "controls; here",
     r"Low-level vision \(.*\) predicts responses above chance \(.*\): declare it in \[compare\] nuisance to see what "
-    r"spaces hold beyond it\.": "controls; here",
+    r"spaces explain beyond it\.": "controls; here",
     r"Low-level vision \(luminance, contrast, edges, change\) is not above chance\.": "controls; here",
     r"(sub-\d\d: )?Noise ceiling: none, .*\.": "ceiling; test_controls_in_reports",
     r"(sub-\d\d: )?Noise ceiling from \d+ repeated stimuli, .*\)\.": "ceiling; test_controls_in_reports",
