@@ -239,8 +239,8 @@ EXPLAINED = (
     "U is the variance that is linear in a space and shared by runs, an estimate of what could be explained with "
     "unlimited data. A space is named where its U is above 0 and ahead of that of every other space, region by region, "
     "by p, the largest of these tests: of regions in which two spaces are equal, as many are named by error as the "
-    "level says, and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, allows for "
-    "their number. "
+    "level says, and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, "
+    "allows for their number. "
     "The lead is the difference of U of the two leading spaces."
 )
 EXPLAINED_GROUP = (
