@@ -64,7 +64,7 @@ html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}  # without one, the theme complains in the console of every page
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "settings": [], "bad_inputs": []},  # wide tables need the room
     "show_prev_next": False,
     "navigation_with_keys": True,
     "footer_start": ["copyright"],

@@ -235,7 +235,7 @@ def _bracket(table: Table) -> str:
 
 
 def _rows(cls: type, given: Mapping[str, Any], without: str = "") -> Iterator[str]:
-    yield "| key | what is allowed | unit | default | example | meaning |"
+    yield "| key | meaning | what is allowed | unit | default | example |"
     yield "|---|---|---|---|---|---|"
     descriptions = descriptions_of(cls)
     for name, annotation in annotations_of(cls).items():
@@ -246,7 +246,7 @@ def _rows(cls: type, given: Mapping[str, Any], without: str = "") -> Iterator[st
         written = "*required*" if _is_required(field) else "" if default in (None, "") else f"`{shown(default)}`"
         example = f"`{shown(given[name])}`" if name in given else ""  # plugins have none
         meaning = _text(descriptions[name])
-        cells = (f"`{name}`", needed(annotation), _unit(annotation), written, example, meaning)
+        cells = (f"`{name}`", meaning, needed(annotation), _unit(annotation), written, example)
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
