@@ -300,7 +300,7 @@ def compare_subject(job: Job, loaded: Loaded, fitted: Fitted) -> Result:
         job, loaded, fitted, scored, similar=similar, inferred=inferred, exclusions=exclusions, atlases=atlases
     )
     save_tests(job, loaded, atlases, inferred)
-    write_background(job.folder / "func", loaded.responses, loaded.runs[0].bold[0] if loaded.runs else None)
+    write_background(job.folder / "func", loaded.responses, loaded.bold)
     controls = control_subject(job, loaded, fitted)
     summary = summarise(job, loaded, fitted, similar, scored.significant, key=key, sources=sources)
     summary = replace(summary, controls=controls, ceiling=scored.ceiling)

@@ -241,7 +241,7 @@ SERIES_FIELDS = ("name", "file", "key", "columns", "rate", "offset", "trim", "re
 LOAD = "every setting of the table is in the key of the responses, as despike is"
 LOAD_FIELDS = (
     *("combine", "confound_columns", "confounds_file", "event_duration", "events", "file", "late_events"),
-    *("resample_mask", "t_r", "trim", "where"),
+    *("resample_mask", "subcortex", "t_r", "trim", "volume_space", "where"),
 )
 ATLAS_FIELDS = (
     *("name", "file", "labels", "space", "map", "threshold", "resample", "both_sides", "citation", "licence"),

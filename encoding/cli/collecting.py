@@ -236,6 +236,8 @@ def _print_estimate(found: dict[str, Any], currency: str) -> None:
         print(f"  stopped         {found['reason']}")
     for line in reasons(found["reasons"]):
         print(f"  not valid       {line}")
+    if found.get("no_judgments"):
+        print(f"  no judgments    {', '.join(f'{n:,} {why}' for why, n in found['no_judgments'].items())}")
     if found["lessons"]:
         print(f"  adapted         {'; '.join(found['lessons'])} (the server does not take what was asked for)")
     if "left" not in found or not found["outcomes"]["valid"]:

@@ -17,6 +17,7 @@ from .results import check_collection
 from .runner import RunStatus, collect
 from .schedule import schedule, sharing
 from .study import STORE, Collection, Opened, name_of, open_collection, plan_collection
+from .tabled import TableAnnotator
 from .trials import Annotator, Trial
 
 WRITING = 2e-5  # s to store one answer
@@ -44,10 +45,11 @@ def dry_run(
     Returns
     -------
     dict
-        "asked", "outcomes", "reason", "reasons", "lessons"; and, if there were answers, means per trial ("tokens_in",
-        "tokens_cached", "tokens_out", "requests", "latency") and for what is left "left", "total_requests",
-        "total_tokens_in", "total_tokens_out", "total_money", "total_hours", "total_hours_slow", "saved" (share of
-        prompt tokens that a server with a prefix cache need not compute, estimated from the order).
+        "asked", "outcomes", "reason", "reasons", "lessons", of tables "no_judgments"; and, if there were answers,
+        means per trial ("tokens_in", "tokens_cached", "tokens_out", "requests", "latency") and for what is left
+        "left", "total_requests", "total_tokens_in", "total_tokens_out", "total_money", "total_hours",
+        "total_hours_slow", "saved" (share of prompt tokens that a server with a prefix cache need not compute,
+        estimated from the order).
 
     Examples
     --------
@@ -64,6 +66,8 @@ def dry_run(
         result: dict[str, Any] = {"annotator": annotator.name, "asked": progress.asked, "outcomes": progress.outcomes,
                                   "reason": progress.reason, "reasons": progress.reasons,
                                   "lessons": progress.lessons}  # fmt: skip
+        if isinstance(annotator, TableAnnotator):
+            result["no_judgments"] = annotator.answers.left_out
         if setting is None or not len(store.keys(setting)):
             return result
         return result | _project(opened, annotator, store, setting, progress)

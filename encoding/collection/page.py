@@ -28,7 +28,9 @@ WORDS = {
     "back": "Welcome back. You go on where you stopped.", "practice": "(practice)",
     "keys": "Click, touch, or press 1, 2, 3.",
     "save": "Save your answers", "saving": "Your answers are being saved.",
-    "saved": "Your answers were saved as a file. Please send it to the researchers.",
+    "saved": "Your answers were saved as a file; if there is none, use the link below. Please send it to the "
+             "researchers.",
+    "forgets": "This browser keeps nothing: if you close the page, your answers are lost.",
     "sending": "Your answers are being sent. Please wait.", "sent": "Your answers were sent. You can close this page.",
     "unsent": "Your answers could not be sent. Please save them and send the file to the researchers.",
 }  # fmt: skip

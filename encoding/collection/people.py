@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,17 +53,18 @@ ITEMS = (("item_1", "item_2", "item_3"), ("image1", "image2", "image3"), ("stimu
          ("left", "middle", "right"), ("stim1", "stim2", "stim3"))  # fmt: skip
 LISTED = (("items",), ("stimuli",), ("images",), ("triplet",))
 PEOPLE = ("participant", "participant_id", "subject", "subject_id", "worker_id", "PROLIFIC_PID", "prolific_pid",
-          "prolific_id", "prolific_participant_id")  # fmt: skip
+          "prolific_id", "prolific_participant_id", "subjectId", "participantId", "workerId")  # fmt: skip
 TEXTS = (*PEOPLE, "Participant Private ID", "Participant Public ID", "session_id", "observation", "id")
 ODD = ("odd", "choice", "response", "answer")
 TIMES = ("answered", "time", "timestamp", "datetime", "date")
 SOURCES = {
     "table": Source((*ITEMS, *LISTED), ODD, PEOPLE, ("reaction_time", "rt", "RT", "rt_s"), TIMES),
-    "jspsych": Source((*LISTED, *ITEMS), ("odd", "response", "button_pressed"), PEOPLE, ("rt",), ("answered",), 1e-3),
+    "jspsych": Source((*LISTED, *ITEMS), ("odd", "response", "button_pressed", "key_press"), PEOPLE, ("rt",),
+                      ("answered",), 1e-3),
     "labjs": Source((*ITEMS, *LISTED), ("odd", "response"), (*PEOPLE, "observation", "id"), ("duration",),
                     ("timestamp", "ended_on"), 1e-3),
     "psychopy": Source((*ITEMS, *LISTED), ("odd", "mouse.clicked_name", "key_resp.keys", "key_resp_trial.keys"),
-                       PEOPLE, ("key_resp.rt", "mouse.time", "key_resp_trial.rt"), ("expStart", "date"), 1.0, 1),
+                       PEOPLE, (), ("expStart", "date"), 1.0, 1),
     "gorilla": Source((*ITEMS, *LISTED), ("odd", "Response"),
                       ("Participant Private ID", "Participant Public ID"), ("Reaction Time",), ("UTC Timestamp",),
                       1e-3, 1),
@@ -70,6 +72,10 @@ SOURCES = {
     "things": Source((("image1", "image2", "image3"), *ITEMS), ("choice", "odd"), ("subject_id", "session_id", *PEOPLE),
                      ("RT", "rt"), ("date", "datetime"), 1e-3, 1, 1),
 }  # fmt: skip
+# PsychoPy names columns after components: where the time of an answer is, by the end of the answer's name.
+CLOCKS = {".keys": (".rt",), ".clicked_name": (".time", ".RT")}
+PLAUSIBLE = (0.02, 300.0)  # s; a median reaction time outside is one in another unit
+UNITS = {"s": 1.0, "ms": 1e-3}
 # What programs write where nobody answered in time.
 NO_TIME = {"", "n/a", "na", "nan", "none", "null", "undefined", "timeout", "-", "[]"}
 
@@ -89,19 +95,21 @@ class Answers:
 
 def read_answers(
     path: Path, stimuli: Sequence[str], source: str, names: Mapping[str, Any], keys: Sequence[str] = (),
-    first_item: int | None = None,
+    first_item: int | None = None, *, unit: str = "",
 ) -> Answers:  # fmt: skip
-    """Read a table of one row per answer."""
+    """Read a table of one row per answer; `unit` is that of reaction times, "" for the usual one of the program."""
     kind = SOURCES[source]
     frame = _frame(path, source, own_names=not names.get("participant"))
     columns = _items(frame, names.get("columns"), kind, path)
     answer = _column(frame, names.get("odd"), kind.odd, path, "the answer", needed=True)
     who = _column(frame, names.get("participant"), kind.participant, path, "the participant")
-    rt = _column(frame, names.get("reaction_time"), kind.reaction, path, "the reaction time")
+    clocks = next((ends for end, ends in CLOCKS.items() if answer.endswith(end)), ())
+    own = tuple(answer[: answer.rindex(".")] + end for end in clocks)
+    rt = _column(frame, names.get("reaction_time"), (*own, *kind.reaction), path, "the reaction time")
     when = _column(frame, names.get("answered"), kind.answered, path, "the time")
     rows, left_out = _trials(frame, columns, answer, source)
     listed = _listed(frame.loc[rows, columns], columns, path)
-    participant = frame.loc[rows, who].fillna("").astype(str).tolist() if who else [""] * len(listed)
+    participant = frame.loc[rows, who].fillna("").astype(str).str.strip().tolist() if who else [""] * len(listed)
     said = [_bare(value) for value in frame.loc[rows, answer].tolist()]
     find = _finder(listed, stimuli, kind.first_item if first_item is None else first_item, path,
                    sure=first_item is not None)  # fmt: skip
@@ -113,7 +121,9 @@ def read_answers(
     items = np.array([[known[name] for name in row] for row in listed], dtype=np.int64).reshape(-1, 3)
     slots = _slots(said, listed, keys, kind.first, path)
     odd = items[np.arange(len(items)), slots]
-    reaction = _seconds(frame.loc[rows, rt], kind.unit, path) if rt else np.full(len(items), np.nan)
+    reaction = _seconds(frame.loc[rows, rt], UNITS.get(unit, kind.unit), path) if rt else np.full(len(items), np.nan)
+    if not unit:
+        _require_plausible(reaction, rt, kind.unit, path)
     answered = _since_1970(frame.loc[rows, when]) if when else np.full(len(items), np.nan)
     expected = frame.loc[rows, "expected"].fillna("").astype(str).tolist() if "expected" in frame else [""] * len(items)
     a, b, c = items.T
@@ -129,23 +139,54 @@ def read_answers(
         passed.append((participant[place], bool(odd[place] == wanted)))
     if catching.any():
         left_out["catch trials"] = int(catching.sum())
-    kept = ~catching
+    again = _again(participant, items, odd, reaction, answered)
+    if again.any():
+        left_out["rows that are there twice"] = int(again.sum())
+    kept = ~catching & ~again
     return Answers(
         items[kept], odd[kept], [name for name, keep in zip(participant, kept, strict=True) if keep], reaction[kept],
         answered[kept], pd.DataFrame(passed, columns=["participant", "passed"]), left_out,
     )  # fmt: skip
 
 
-def read_people(path: Path, names: Mapping[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _again(
+    participant: Sequence[str], items: np.ndarray, odd: np.ndarray, reaction: np.ndarray, answered: np.ndarray
+) -> np.ndarray:
+    """Return a mask of rows that repeat an earlier one in everything, the time of the answer included (n,)."""
+    times = pd.Series(answered).groupby(pd.Series(participant, dtype=object))
+    exact = np.isfinite(reaction) & np.isfinite(answered)
+    if len(items):  # a time of the whole session tells no rows apart
+        exact &= np.asarray(times.transform("nunique") * 4 >= times.transform("size"))
+    frame = pd.DataFrame({"who": participant, "odd": odd, "rt": reaction, "when": answered}).join(pd.DataFrame(items))
+    return np.asarray(frame.duplicated() & exact)
+
+
+def _require_plausible(reaction: np.ndarray, column: str, unit: float, path: Path) -> None:
+    known = reaction[np.isfinite(reaction)]
+    if (known < 0).any():
+        raise DataError(f"{path}: column {column!r} holds {known.min():g} s; reaction times are not negative.")
+    if len(known) and not PLAUSIBLE[0] <= np.median(known) <= PLAUSIBLE[1]:
+        read, other = ("s", "ms") if unit == 1.0 else ("ms", "s")
+        raise DataError(
+            f"{path}: the reaction times in column {column!r} were read in {read}, and have a median of "
+            f'{np.median(known):.4g} s. If they are in {other}, set reaction_unit = "{other}"; if not, set '
+            f'reaction_unit = "{read}".'
+        )
+
+
+def read_people(path: Path, names: Mapping[str, Any], unit: str = "") -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return participant, reaction time and time of the rows of a table, as far as it has them."""
     frame, kind = _frame(path, "table"), SOURCES["table"]
     who = _column(frame, names.get("participant"), kind.participant, path, "the participant")
     rt = _column(frame, names.get("reaction_time"), kind.reaction, path, "the reaction time")
     when = _column(frame, names.get("answered"), kind.answered, path, "the time")
     unknown = np.full(len(frame), np.nan)
+    reaction = _seconds(frame[rt], UNITS.get(unit, 1.0), path) if rt else unknown
+    if not unit:
+        _require_plausible(reaction, rt, 1.0, path)
     return (
         frame[who].fillna("").astype(str).tolist() if who else [""] * len(frame),
-        _seconds(frame[rt], 1.0, path) if rt else unknown,
+        reaction,
         _since_1970(frame[when]) if when else unknown,
     )
 
@@ -163,6 +204,11 @@ def _frame(path: Path, source: str, *, own_names: bool = False) -> pd.DataFrame:
         files = [file for file in files if file.suffix != ".txt" or _holds_json(file)]  # not a README
         if not files:
             raise DataError(f"{path}: no .json, .csv or .tsv file of a participant here.")
+        same: dict[bytes, Path] = {}
+        for file in files:
+            first = same.setdefault(sha256(file.read_bytes()).digest(), file)
+            if first is not file:
+                raise DataError(f"{file}: the same as {first.name}; every judgment would count twice. Delete one.")
         frames = [_frame(file, source) for file in files]
         for file, frame in zip(files, frames, strict=True):
             if own_names and not set(SOURCES[source].participant) & set(frame.columns):
@@ -170,7 +216,8 @@ def _frame(path: Path, source: str, *, own_names: bool = False) -> pd.DataFrame:
         return pd.concat(frames, ignore_index=True)
     if path.suffix in (".json", ".jsonl", ".txt"):
         return pd.DataFrame(_records(path))
-    if source in ("table", "page"):
+    usual = {".csv": ",", ".tsv": "\t"}.get(path.suffix)
+    if source in ("table", "page") and (not usual or not path.is_file() or _separator(path) == (usual, 0)):
         return read_table(path, text=TEXTS)
     frame = _loose(path)
     if source == "gorilla" and len(frame) and "END OF FILE" in str(frame.iloc[-1, 0]):
@@ -207,16 +254,29 @@ def _records(path: Path) -> list[dict[str, Any]]:
 def _loose(path: Path) -> pd.DataFrame:
     """Read a table of an experiment: line breaks in quoted cells, short rows, tabs or semicolons, nameless columns."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = stream.readline()
-        separator = max("\t,;", key=header.count)
+        separator, n_before = _separator(path)
         dtypes: dict[str, Any] = dict.fromkeys(TEXTS, str)
-        return pd.read_csv(
+        frame = pd.read_csv(
             path, sep=separator, encoding="utf-8-sig", dtype=dtypes, keep_default_na=False, na_values=MISSING,
-            index_col=False, low_memory=False,
+            index_col=False, low_memory=False, skiprows=n_before,
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}).") from error
+        raise DataError(f"{path}: cannot be read as a table ({error}). Save it as UTF-8 text.") from error
+    if separator == ";":  # of programs in countries whose decimal mark is a comma
+        for name in frame.columns:
+            texts = frame[name].dropna().astype(str)
+            if len(texts) and texts.str.fullmatch(r"-?\d+(?:,\d+)?").all() and texts.str.contains(",").any():
+                frame[name] = pd.to_numeric(frame[name].astype(str).str.replace(",", "."), errors="coerce")
+    return frame
+
+
+def _separator(path: Path) -> tuple[str, int]:
+    """Return what separates the cells of a table, and how many lines come before its header."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline=None) as stream:
+        header = stream.readline()
+        if said := re.fullmatch(r"sep=(.)\s*", header):  # a line for Excel
+            return said[1], 1
+    return max("\t,;", key=header.count), 0
 
 
 def _bare(value: Any) -> str:
@@ -229,9 +289,16 @@ def _bare(value: Any) -> str:
     return text
 
 
-def _spreadsheet(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Return columns under the names that Gorilla gives to those of its spreadsheet, where it does."""
-    return [name if name in frame.columns else f"Spreadsheet: {name}" for name in columns]
+def _found(frame: pd.DataFrame, name: str) -> str:
+    """Return a column by its name, or the only one that differs in case, blanks or the prefix of Gorilla; else ""."""
+    if name in frame.columns:
+        return name
+
+    def plain(text: str) -> str:
+        return re.sub(r"[\s_.-]", "", text.lower().removeprefix("spreadsheet: "))
+
+    alike = [str(column) for column in frame.columns if plain(str(column)) == plain(name)]
+    return alike[0] if len(alike) == 1 else ""
 
 
 def _column(
@@ -241,7 +308,7 @@ def _column(
         if named not in frame.columns:
             raise DataError(f"{path}: no column {named!r}. {suggest(named, list(map(str, frame.columns)))}")
         return named
-    found = [name for name in usual if name in frame.columns]
+    found = list(filter(None, (_found(frame, name) for name in usual)))
     if needed and not found:
         raise DataError(
             f"{path}: no column with {what} (looked for {', '.join(usual)}). There is: "
@@ -252,8 +319,8 @@ def _column(
 
 def _items(frame: pd.DataFrame, named: Sequence[str] | None, kind: Source, path: Path) -> list[str]:
     for columns in [tuple(named)] if named else kind.columns:
-        written = _spreadsheet(frame, columns)
-        if all(name in frame.columns for name in written):
+        written = [_found(frame, name) for name in columns]
+        if all(written):
             return written
     raise DataError(
         f"{path}: no columns of the three items ({', '.join(named or kind.columns[0])}). There is: "
@@ -266,7 +333,9 @@ def _trials(frame: pd.DataFrame, columns: list[str], answer: str, source: str) -
     left_out = {}
     practice = np.zeros(len(frame), dtype=bool)
     for name in map(str, frame.columns):
-        if name in ("kind", "phase", "block", "display", "task", "part", "sender", "Spreadsheet: display"):
+        if name.lower().removeprefix("spreadsheet: ") in (
+            "kind", "phase", "block", "display", "screen", "task", "part", "sender", "task name",
+        ):  # fmt: skip
             practice |= frame[name].astype(str).str.contains(PRACTICE).fillna(False).to_numpy(dtype=bool)
         elif name.lower() in ("practice", "is_practice"):
             practice |= frame[name].astype(str).str.strip().str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
@@ -275,8 +344,9 @@ def _trials(frame: pd.DataFrame, columns: list[str], answer: str, source: str) -
     empty = frame[columns].isna().any(axis=1).to_numpy() | frame[answer].isna().to_numpy()
     empty |= (frame[answer].astype(str).str.strip().isin(["", "[]"])).to_numpy()
     if source == "gorilla" and "Response Type" in frame.columns:  # also screens that were shown, and buttons to go on
-        other = frame["Response Type"].astype(str).str.strip().str.lower()
-        empty |= other.isin(["info", "action", "continue"]).to_numpy()
+        kinds = frame["Response Type"].astype(str).str.strip().str.lower()
+        other = kinds != "response" if (kinds == "response").any() else kinds.isin(["info", "action", "continue"])
+        empty |= other.to_numpy()
     for why, rows in (("practice trials", practice), ("rows without items or answer", empty & ~practice)):
         if rows.any():
             left_out[why] = int(rows.sum())
@@ -343,7 +413,10 @@ def _finder(
 def _slots(texts: list[str], listed: list[list[str]], keys: Sequence[str], first: int, path: Path) -> np.ndarray:
     """Return which of three items each answer names: all by the name of the item, by a key, or by a slot's number."""
     if keys:
-        return _each([list(keys).index(text) if text in keys else -1 for text in texts], texts, listed, keys, path)
+        place = {key: slot for slot, key in enumerate(keys)}
+        # Codes of keys are read as 49.0 where other rows have none.
+        said = [place.get(text, place.get(text.removesuffix(".0"), -1)) for text in texts]
+        return _each(said, texts, listed, keys, path)
     named = [_named(text, row) for text, row in zip(texts, listed, strict=True)]
     numbers = [text.removesuffix(".0") for text in texts]
     counted = [int(text) - first if text.isdigit() and first <= int(text) < first + 3 else -1 for text in numbers]

@@ -21,7 +21,7 @@ from .computed import similarities
 from .contents import Contents
 from .designs import Design, splits_of
 from .participants import assess_participants, read_demographics, status_of
-from .people import ODD, SOURCES, Answers, read_answers, read_people
+from .people import ODD, SOURCES, UNITS, Answers, read_answers, read_people
 from .trials import Answer, Ledger, Trial
 
 CONVENTIONS = ("last", "first", "named")
@@ -63,6 +63,8 @@ class Table:
     """Column that names the participant; a usual name if left out."""
     reaction_time: str = ""
     """Column of reaction times (in s; in ms for programs that run in browsers); a usual name if left out."""
+    reaction_unit: Annotated[str, OneOf(("", *UNITS))] = ""
+    """Unit of the reaction times: "s" or "ms"; that of the program if left out."""
     answered: str = ""
     """Column of the time at which each answer was given; a usual name if left out."""
     first_item: Annotated[int, Interval(ge=0, le=1)] | None = None
@@ -125,7 +127,7 @@ class Table:
             usual = self.columns == COLUMNS and self.source != "table"
             names = {"columns": None if usual else self.columns, "odd": self.column, "participant": self.participant,
                      "reaction_time": self.reaction_time, "answered": self.answered}  # fmt: skip
-            return read_answers(path, stimuli, self.source, names, self.keys, self.first_item)
+            return read_answers(path, stimuli, self.source, names, self.keys, self.first_item, unit=self.reaction_unit)
         self._require_no_other_answer(path)
         items, _ = read_triplets(path, stimuli, columns=self.columns)
         odd = items[:, 2 if self.odd == "last" else 0]
@@ -135,7 +137,7 @@ class Table:
         who, rt, when = [""] * len(items), unknown, unknown
         if path.suffix not in (".txt", ".npy"):
             names = {"participant": self.participant, "reaction_time": self.reaction_time, "answered": self.answered}
-            who, rt, when = read_people(path, names)
+            who, rt, when = read_people(path, names, self.reaction_unit)
         return Answers(shown.astype(np.int64), odd.astype(np.int64), who, rt, when, pd.DataFrame(), {})
 
     def _require_no_other_answer(self, path: Path) -> None:
@@ -180,6 +182,8 @@ class TableAnnotator:
             self._identity["columns"] = list(settings.columns)
         if settings.keys:
             self._identity["keys"] = list(settings.keys)
+        if settings.reaction_unit:
+            self._identity["reaction_unit"] = settings.reaction_unit
         if settings.first_item is not None:
             self._identity["first_item"] = settings.first_item
         self._rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -242,8 +246,8 @@ class TableAnnotator:
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield no notes; there is nothing to open."""
-        yield {}
+        """Yield which rows of the file are no judgments."""
+        yield {"no_judgments": self.answers.left_out} if self.answers.left_out else {}
 
     async def ask(self, trials: Sequence[Trial], ledger: Ledger) -> list[Answer]:  # noqa: ARG002
         """Find answers: the k-th row about a triplet for its k-th repeat."""

@@ -1,7 +1,7 @@
 """The two axes of all data: samples (rows) and targets (columns)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from .errors import AlignmentError
 
 CLOCKS = ("none", "stimulus", "tr", "time")
 KINDS = ("voxel", "vertex", "grayordinate", "column")
+# The volume that fMRIPrep and the HCP pipelines put beside the fs_LR surfaces in one CIFTI file.
+VOLUME_BESIDE = {"fsLR": "MNI152NLin6Asym"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -184,6 +186,11 @@ class Targets:
         BIDS ``res-`` or ``den-`` label, "" if none.
     names : tuple of str
         Column names when `kind` is "column".
+    volume_space : str
+        BIDS label of the space of grayordinates that are voxels, where surfaces and a volume were loaded from files of
+        their own; "" for CIFTI, whose format says it.
+    resolution : str
+        BIDS ``res-`` label of these voxels, "" if none.
 
     Raises
     ------
@@ -205,6 +212,8 @@ class Targets:
     n_vertices: Mapping[str, int] = field(default_factory=dict)
     density: str = ""
     names: tuple[str, ...] = ()
+    volume_space: str = ""
+    resolution: str = ""
 
     def __post_init__(self) -> None:
         """Check that every target exists once."""
@@ -269,16 +278,46 @@ class Targets:
         right = np.char.endswith(self.structure, "_RIGHT")
         return np.select([left, right], ["L", "R"], default="")
 
+    @property
+    def on_surface(self) -> np.ndarray:
+        """Whether each target is a vertex, shape (n_targets,)."""
+        return np.isin(self.structure, list(self.n_vertices))
+
+    @property
+    def voxel_space(self) -> str:
+        """Space of those targets that are voxels."""
+        beside = VOLUME_BESIDE.get(self.space, self.space) if self.kind == "grayordinate" else self.space
+        return self.volume_space or beside
+
+    @property
+    def spaces(self) -> str:
+        """Name of the space, or of both where a volume was loaded beside surfaces."""
+        return f"{self.space} + {self.volume_space}" if self.volume_space else self.space
+
+    @property
+    def parts(self) -> tuple[tuple["Targets", np.ndarray], ...]:
+        """Vertices and voxels from files of their own as two targets, each with its columns; all others as one."""
+        columns = np.arange(len(self))
+        if not self.volume_space:
+            return ((self, columns),)
+        vertices, voxels = columns[self.on_surface], columns[~self.on_surface]
+        index, structure = self.index, self.structure
+        surface = Targets(
+            "vertex", self.space, index[vertices], structure[vertices], None, self.n_vertices, self.density
+        )
+        nameless = np.full(len(voxels), "", dtype=str)
+        volume = Targets("voxel", self.volume_space, index[voxels], nameless, self.grid, density=self.resolution)
+        return (surface, vertices), (volume, voxels)
+
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, columns: Any) -> "Targets":
         names = tuple(np.asarray(self.names, dtype=object)[columns]) if self.names else ()
-        index, structure = self.index[columns], self.structure[columns]
-        return Targets(self.kind, self.space, index, structure, self.grid, self.n_vertices, self.density, names)
+        return replace(self, index=self.index[columns], structure=self.structure[columns], names=names)
 
     def __repr__(self) -> str:
-        where = f" in {self.space}" if self.space else ""
+        where = f" in {self.spaces}" if self.space else ""
         return f"Targets({len(self)} of kind {self.kind!r}{where})"
 
     def same_as(self, other: "Targets") -> bool:
@@ -296,7 +335,7 @@ class Targets:
         """
         grids = self.grid.same_as(other.grid) if self.grid is not None else other.grid is None
         return (
-            (self.kind, self.space, self.names) == (other.kind, other.space, other.names)
+            (self.kind, self.spaces, self.names) == (other.kind, other.spaces, other.names)
             and dict(self.n_vertices) == dict(other.n_vertices)
             and grids
             and same(self.index, other.index)

@@ -1,7 +1,8 @@
 """Charts as SVG: drawn in milliseconds, sharp at any size, in the colours of the page around them.
 
-Lengths are hundredths of an inch, so that 900 units fill the column of a report. Colours of marks are fixed; ink, bands
-and grid are variables of the page, with fallbacks for files that stand alone.
+Lengths are hundredths of an inch: 900 units fill the column of a report, 440 half of it and 292 a third, on paper too,
+where letters are then five sixths as large. Colours of marks are fixed; ink, bands and grid are variables of the page,
+with fallbacks for files that stand alone.
 """
 
 import base64
@@ -23,20 +24,23 @@ from ..core.errors import DataError, suggest
 from .figure import INK, MUTED, shortened, text_width, write_bytes
 from .scales import round_up
 
-WIDTH = 900.0
+WIDTH, HALF, THIRD = 900.0, 440.0, 292.0
 EDGE = 14.0
 POINT = 100 / 72  # units
 TEXT = 8.0  # points
-SMALL = 7.5
+SMALL = 7.5  # not less: 6.2 points on paper
+MOST_REGIONS = 12  # of a chart in a single column
+ROW = 9.0  # units of one model in a region
+LINE = 13.0  # units from one line of text to the next
 INKED, QUIET, BAND, GRID = (
     f"var(--{name}, {color})"
     for name, color in (("ink", INK), ("muted", MUTED), ("band", "#F6F7F8"), ("grid", "#E4E7EB"))
 )
 COLUMNS = ("subject", "level", "region", "model", "value")
 HEADING = "what can be claimed"
-# Inches that names may take: regions, models in verdicts, the words of a verdict, and models in the key.
-REGION_ROOM, MODEL_ROOM, VERDICT_ROOM, KEY_ROOM = 2.6, 1.3, 2.2, 4.0
-NAME_ROOM, RUN_ROOM = 2.0, 1.2  # of the two models of a scatter, and of runs
+# Inches that names may take: regions of differences and of networks, models in verdicts, words of verdicts, the key.
+REGION_ROOM, NARROW_ROOM, MODEL_ROOM, VERDICT_ROOM, KEY_ROOM = 2.6, 1.9, 1.6, 1.9, 3.6
+NAME_ROOM, RUN_ROOM = 1.1, 1.2  # of the two models of a scatter, and of runs
 VARIABLE = re.compile(r"var\(--[a-z]+, ([^)]+)\)")
 
 
@@ -119,7 +123,8 @@ class _Axis:
                 canvas.text(self(tick), bottom + 9, _number(tick), size=SMALL, side="middle")
         if self.low <= 0 <= self.high:
             canvas.line([(self(0), top), (self(0), bottom)], INKED, 1.0)
-        canvas.text(self.left + self.width / 2, bottom + 26, label, size=8.5, side="middle")
+        if label:
+            canvas.text(self.left + self.width / 2, bottom + 26, label, size=8.5, side="middle")
 
 
 def _short(names: Sequence[str], room: float) -> list[str]:
@@ -209,52 +214,67 @@ def network_chart(  # noqa: PLR0913 - what is shown, in which words
         if model and model not in grid.models:
             raise DataError(f"Chart {title!r}: {model!r} is named in {region!r}. {suggest(model, grid.models)}")
     n = len(grid.models)
-    row = float(np.clip(620 / (len(grid.regions) * n), 10, 17))
-    pitch = row * n + max(9.0, 0.5 * row)
-    named_regions = _short(grid.regions, REGION_ROOM)
+    named_regions = _short(grid.regions, NARROW_ROOM)
     verdicts = {region: (model, shortened(text, VERDICT_ROOM, SMALL)) for region, (model, text) in verdicts.items()}
-    left = EDGE + max(_wide(region) for region in named_regions) + 12
-    margin = max((_verdict_width(*verdict) for verdict in verdicts.values()), default=0.0)
-    margin = max(margin, _verdict_width("", HEADING)) if verdicts else 0.0
-    keys = _key_rows(grid.models)
-    canvas = Canvas(WIDTH, 0)
-    top = canvas.title(title)
-    for line, names in enumerate(keys):
-        _key(canvas, names, colors, top + 10 + 20 * line)
-    canvas.text(WIDTH - EDGE, top + 10 + 20 * (len(keys) - 1), key, size=SMALL, ink=QUIET, side="end")
-    top += 20 * (len(keys) + 1) + 8
-    bottom = top + pitch * len(grid.regions)
-    canvas.height = bottom + 42
+    pitch = max(ROW * n + 9.0, LINE * max(map(_n_lines, (None, *verdicts.values()))) + 6)
+    words = [_verdict_width(*verdict) for verdict in verdicts.values()] + [_wide(HEADING, SMALL) if verdicts else 0.0]
+    left = EDGE + max(*(_wide(region) for region in named_regions), *words) + 10
+    n_columns = 1 if len(grid.regions) <= MOST_REGIONS else 2
+    canvas = Canvas(HALF if n_columns == 1 else WIDTH, 0)
+    top = _key(canvas, grid.models, colors, canvas.title(title) + 10, key) + 28
+    n_rows = -(-len(grid.regions) // n_columns)
+    canvas.height = top + pitch * n_rows + 42
     spans = spans_of(intervals, grid)
     shown = np.concatenate([grid.values.ravel(), spans.ravel()])
     low, high = min(0.0, float(np.nanmin(shown))), highest or round_up(max(float(np.nanmax(shown)), 1e-6))
-    axis = _Axis(low - 0.03 * (high - low) if low < 0 else 0.0, high * 1.02, left, WIDTH - EDGE - left - margin)
-    _bands(canvas, axis, top, pitch, named_regions)
-    axis.ticks(canvas, top, bottom, label)
-    for rank, region in enumerate(grid.regions):
-        middle = top + (rank + 0.5) * pitch
-        named, text = verdicts.get(region, ("", ""))
-        for place, model in enumerate(grid.models):
-            y = middle + (place - (n - 1) / 2) * row
-            strong = 0.6 if model == named else 0.25
-            _row(canvas, axis, grid.values[place, rank], y, colors=(colors[model],) * 2, height=row, strong=strong)
-            if np.isfinite(spans[place, rank]).all():
-                canvas.line([(axis(x), y) for x in spans[place, rank]], INKED, 1.2)
-        if text:
-            _verdict(canvas, WIDTH - EDGE - margin + 14, middle, named, colors.get(named, MUTED), text)
-    if verdicts:
-        canvas.text(WIDTH - EDGE - margin + 14, top - 9, HEADING, size=SMALL, ink=QUIET)
+    low = low - 0.03 * (high - low) if low < 0 else 0.0
+    for start in range(0, len(grid.regions), n_rows):
+        edge = (WIDTH - HALF) * bool(start)
+        axis = _Axis(low, high * 1.02, edge + left, HALF - EDGE - left)
+        some = grid.regions[start : start + n_rows]
+        lines = [_n_lines(verdicts.get(region)) for region in some]
+        _bands(canvas, axis, top, pitch, named_regions[start : start + n_rows], lines=lines)
+        axis.ticks(canvas, top, top + pitch * len(some), label, most=4)
+        for rank, region in enumerate(some):
+            middle = top + (rank + 0.5) * pitch
+            named, text = verdicts.get(region, ("", ""))
+            for place, model in enumerate(grid.models):
+                y = middle + (place - (n - 1) / 2) * ROW
+                strong, span = 0.6 if model == named else 0.25, spans[place, start + rank]
+                both, values = (colors[model],) * 2, grid.values[place, start + rank]
+                _row(canvas, axis, values, y, colors=both, height=ROW, strong=strong)
+                if np.isfinite(span).all():
+                    canvas.line([(axis(x), y) for x in span], INKED, 1.2)
+            if text:
+                _verdict(canvas, axis.left - 8, middle, named, colors.get(named, MUTED), text)
+        if verdicts:
+            canvas.text(axis.left - 8, top - 9, HEADING, size=SMALL, ink=QUIET, side="end")
     return canvas.svg(alt)
 
 
+def _n_lines(verdict: tuple[str, str] | None) -> int:
+    """Lines that the name of a region and what is said of it take."""
+    named, text = verdict or ("", "")
+    return 1 + bool(text) * (2 if named else 1)
+
+
 def _bands(
-    canvas: Canvas, axis: _Axis, top: float, pitch: float, regions: Sequence[str], *, named: bool = True
+    canvas: Canvas,
+    axis: _Axis,
+    top: float,
+    pitch: float,
+    regions: Sequence[str],
+    *,
+    named: bool = True,
+    lines: Sequence[int] = (),
 ) -> None:
+    """Shade every other region and write names, on the first of the lines that a region has beside it."""
     for rank, region in enumerate(regions):
         if rank % 2 == 0:
             canvas.rect(axis.left, top + rank * pitch, axis.width, pitch, BAND)
         if named:
-            canvas.text(axis.left - 8, top + (rank + 0.5) * pitch, region, side="end")
+            up = (lines[rank] - 1) / 2 * LINE if lines else 0.0
+            canvas.text(axis.left - 8, top + (rank + 0.5) * pitch - up, region, side="end")
 
 
 def _row(canvas: Canvas, axis: _Axis, values: np.ndarray, y: float, *, colors: tuple[str, str], height: float,
@@ -274,42 +294,36 @@ def _row(canvas: Canvas, axis: _Axis, values: np.ndarray, y: float, *, colors: t
         canvas.dot(axis(float(value)), y, colors[0 if value > 0 else 1])
 
 
-def _verdict(canvas: Canvas, x: float, y: float, name: str, color: str, text: str) -> None:
+def _verdict(canvas: Canvas, right: float, middle: float, name: str, color: str, text: str) -> None:
+    """Write below the name of a region which space is named there, and a text."""
     if not name:
-        canvas.text(x, y, text, size=SMALL, ink=QUIET)
+        canvas.text(right, middle + 0.5 * LINE, text, size=SMALL, ink=QUIET, side="end")
         return
-    canvas.rect(x, y - 5, 10, 10, color, f' stroke="{INKED}" stroke-width=".6"')
     name = shortened(name, MODEL_ROOM, TEXT, bold=True)
-    canvas.text(x + 16, y, name, bold=True)
-    canvas.text(x + 26 + _wide(name, bold=True), y, text, size=SMALL, ink=QUIET)
+    canvas.rect(right - _wide(name, bold=True) - 16, middle - 5, 10, 10, color, f' stroke="{INKED}" stroke-width=".6"')
+    canvas.text(right, middle, name, bold=True, side="end")
+    canvas.text(right, middle + LINE, text, size=SMALL, ink=QUIET, side="end")
 
 
 def _verdict_width(name: str, text: str) -> float:
     name = shortened(name, MODEL_ROOM, TEXT, bold=True)
-    return 20 + (26 + _wide(name, bold=True) if name else 0.0) + _wide(text, SMALL)
+    return max(18 + _wide(name, bold=True) if name else 0.0, _wide(text, SMALL))
 
 
-def _key_rows(models: Sequence[str]) -> list[list[str]]:
-    """Break the names of the key into lines that leave room for its note."""
-    rows: list[list[str]] = [[]]
-    used = 0.0
-    for model in models:
-        step = 42 + _wide(shortened(model, KEY_ROOM, TEXT))
-        if rows[-1] and used + step > WIDTH - 2 * EDGE - 190:
-            rows.append([])
-            used = 0.0
-        rows[-1].append(model)
-        used += step
-    return rows
-
-
-def _key(canvas: Canvas, names: Sequence[str], colors: Mapping[str, str], y: float) -> None:
-    x = EDGE
+def _key(canvas: Canvas, names: Sequence[str], colors: Mapping[str, str], y: float, note: str) -> float:
+    """Write names beside their colours and a note, in as many lines as they need; return the place of the last."""
+    x, end = EDGE, canvas.width - EDGE
     for name in names:
-        canvas.rect(x, y - 5.5, 11, 11, colors[name], f' stroke="{INKED}" stroke-width=".6"')
         shown = shortened(name, KEY_ROOM, TEXT)
+        if x > EDGE and x + 17 + _wide(shown) > end:
+            x, y = EDGE, y + 18
+        canvas.rect(x, y - 5.5, 11, 11, colors[name], f' stroke="{INKED}" stroke-width=".6"')
         canvas.text(x + 17, y, shown)
-        x += 42 + _wide(shown)
+        x += 38 + _wide(shown)
+    if x + _wide(note, SMALL) > end:
+        y += 16
+    canvas.text(end, y, note, size=SMALL, ink=QUIET, side="end")
+    return y
 
 
 def difference_chart(
@@ -334,17 +348,19 @@ def difference_chart(
     reach = 1.06 * (round_up(peak) if peak > 0 else 1.0)
     n_columns = min(3, len(chosen))
     regions = _short(grid.regions, REGION_ROOM)
-    left, between, head, row = EDGE + max(_wide(region) for region in regions) + 12, 28.0, 46.0, 22.0
+    left, between, head, row = EDGE + max(_wide(region) for region in regions) + 12, 28.0, 30.0, 14.0
     wide, tall = (WIDTH - EDGE - left - between * (n_columns - 1)) / n_columns, row * len(grid.regions)
+    head += 16 * any(_two_lines(pair, wide) for pair in chosen)
     canvas = Canvas(WIDTH, 0)
-    top, pitch = canvas.title(title), head + tall + 46
-    canvas.height = top + pitch * -(-len(chosen) // n_columns)
+    n_lines = -(-len(chosen) // n_columns)
+    top, pitch = canvas.title(title), head + tall + 26  # what is on the axis stands below the last line
+    canvas.height = top + pitch * n_lines + 20
     for place, (pair, gap) in enumerate(gaps.items()):
         line, column = divmod(place, n_columns)
         axis = _Axis(-reach, reach, left + column * (wide + between), wide)
         y = top + line * pitch + head
         _bands(canvas, axis, y, row, regions, named=column == 0)
-        axis.ticks(canvas, y, y + tall, label, most=4)
+        axis.ticks(canvas, y, y + tall, label if place + n_columns >= len(gaps) else "", most=4)
         for rank, values in enumerate(gap):
             both = colors[pair[0]], colors[pair[1]]
             _row(canvas, axis, values, y + (rank + 0.5) * row, colors=both, height=0.8 * row, strong=0.3)
@@ -352,13 +368,22 @@ def difference_chart(
     return canvas.svg(alt)
 
 
+def _arrows(pair: tuple[str, str], width: float) -> tuple[str, str]:
+    """Name the sides of zero that favour each model."""
+    first, second = (shortened(name, width / 100 - 0.3, TEXT, bold=True) for name in pair)
+    return f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
+
+
+def _two_lines(pair: tuple[str, str], width: float) -> bool:
+    return sum(_wide(text, bold=True) for text in _arrows(pair, width)) > width - 20
+
+
 def _sides(canvas: Canvas, pair: tuple[str, str], axis: _Axis, top: float) -> None:
     """Label which side of zero favours which model, in two lines where one is too narrow."""
-    first, second = (shortened(name, axis.width / 100 - 0.3, TEXT, bold=True) for name in pair)
-    right, left = f"{first} \N{RIGHTWARDS ARROW}", f"\N{LEFTWARDS ARROW} {second}"
-    narrow = _wide(right, bold=True) + _wide(left, bold=True) > axis.width - 20
+    right, left = _arrows(pair, axis.width)
     canvas.text(axis.left, top - 10, left, bold=True)
-    canvas.text(axis.left + axis.width, top - (26 if narrow else 10), right, side="end", bold=True)
+    up = 26 if _two_lines(pair, axis.width) else 10
+    canvas.text(axis.left + axis.width, top - up, right, side="end", bold=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -399,10 +424,11 @@ def scatter_chart(
 ) -> str:
     """Draw two models against each other, target by target; the cells of the histogram are one small picture."""
     bins = scatter_bins(a, b, names)
-    names = shortened(names[0], NAME_ROOM, 8.5, bold=True), shortened(names[1], NAME_ROOM, 8.5, bold=True)
-    canvas = Canvas(560, 0)
-    top, left, side = canvas.title(title) + 8, 70.0, 380.0
-    canvas.height = top + side + 42
+    told = [shortened(f"{label}, {name}", 2.2, TEXT) for name in names]
+    names = shortened(names[0], NAME_ROOM, TEXT, bold=True), shortened(names[1], NAME_ROOM, TEXT, bold=True)
+    canvas = Canvas(THIRD, 0)
+    top, left, side = canvas.title(shortened(title, 1.7, 11.5, bold=True)) + 4, 54.0, 224.0
+    canvas.height = top + side + 40
     shades = (255 * mpl.colormaps["Blues"](np.linspace(0.25, 1, 256))[:, :3]).round().astype(np.uint8)
     counts = bins.counts.T[::-1]
     part = np.log(np.maximum(counts, 1)) / np.log(max(counts.max(), 2))
@@ -417,7 +443,7 @@ def scatter_chart(
         f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
     )
     across = _Axis(bins.low, bins.high, left, side)
-    for tick in MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(bins.low, bins.high):
+    for tick in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(bins.low, bins.high):
         if bins.low - 1e-9 <= tick <= bins.high + 1e-9:
             x, y = across(tick), top + side - (across(tick) - left)
             canvas.line([(x, top + side), (x, top + side + 3)], QUIET, 0.8)
@@ -428,17 +454,12 @@ def scatter_chart(
     canvas.line([(zero, top), (zero, top + side)], QUIET, 0.8)
     canvas.line([(left, top + side - (zero - left)), (left + side, top + side - (zero - left))], QUIET, 0.8)
     canvas.line([(left, top + side), (left + side, top)], INKED, 1.4, ' stroke-dasharray="6 4"')
-    canvas.text(left + side / 2, top + side + 28, f"{label}, {names[0]}", size=8.5, side="middle")
+    canvas.text(left + side / 2, top + side + 27, told[0], side="middle")
     middle = top + side / 2
-    canvas.text(
-        16, middle, f"{label}, {names[1]}", size=8.5, side="middle", extra=f' transform="rotate(-90 16 {middle:.0f})"'
-    )
-    canvas.text(left + 10, top + 14, f"{names[1]} higher in {bins.second:.0%}", size=8.5, bold=True)
-    canvas.text(
-        left + side - 10, top + side - 14, f"{names[0]} higher in {bins.first:.0%}", size=8.5, bold=True, side="end"
-    )
-    canvas.text(left + side + 10, top + 14, f"{bins.n:,} targets", size=SMALL, ink=QUIET)
-    canvas.text(left + side + 10, top + 30, "darker: more", size=SMALL, ink=QUIET)
+    canvas.text(12, middle, told[1], side="middle", extra=f' transform="rotate(-90 12 {middle:.0f})"')
+    canvas.text(left + 6, top + 12, f"{names[1]} higher in {bins.second:.0%}", bold=True)
+    canvas.text(left + side - 6, top + side - 12, f"{names[0]} higher in {bins.first:.0%}", bold=True, side="end")
+    canvas.text(left + side, 20, f"{bins.n:,} targets", size=SMALL, ink=QUIET, side="end")
     return canvas.svg(alt)
 
 
@@ -478,10 +499,16 @@ def alpha_chart(
         for place, x, side in ((0, left, "start"), (share.size - 1, left + wide, "end")):
             loud = share[place] > warn_above
             canvas.text(
-                x, y - 12, f"{share[place]:.0%} at the edge", size=7, side=side, bold=loud, ink=INKED if loud else QUIET
+                x,
+                y - 12,
+                f"{share[place]:.0%} at the edge",
+                size=SMALL,
+                side=side,
+                bold=loud,
+                ink=INKED if loud else QUIET,
             )
         for place in range(0, share.size, max(1, -(-share.size // 5))):
-            canvas.text(left + (place + 0.5) * step, y + tall + 10, f"{alphas[place]:.3g}", size=7, side="middle")
+            canvas.text(left + (place + 0.5) * step, y + tall + 10, f"{alphas[place]:.3g}", size=SMALL, side="middle")
         canvas.text(left + wide / 2, y + tall + 26, "alpha", side="middle")
         if column == 0:
             for tick in MaxNLocator(3).tick_values(0, peak):
@@ -497,17 +524,17 @@ def split_chart(fold_of_run: Mapping[str, int], *, alt: str, title: str = "") ->
         raise DataError(f"Splits {title!r}: {len(folds)} runs, none of which is ever tested.")
     cell = min(30.0, (WIDTH - 84) / len(folds))
     high = min(cell, 24.0)
-    canvas = Canvas(max(84 + cell * len(folds), 400), 0)
+    canvas = Canvas(max(84 + cell * len(folds), THIRD), 0)
     top = canvas.title(title) + 22
     step = max(1, -(-len(runs) // 24))
-    names = [shortened(name, RUN_ROOM, 7) for name in runs]
-    longest = max(_wide(name, 7) for name in names)
+    names = [shortened(name, RUN_ROOM, SMALL) for name in runs]
+    longest = max(_wide(name, SMALL) for name in names)
     upright = longest > 0.95 * step * cell  # side by side they would touch
     below = longest + 8 if upright else 16.0
     canvas.height = top + high * (max(folds) + 1) + below + 24
     canvas.text(70, top - 10, "dark = held out, light = trained on", size=SMALL, ink=QUIET)
     for fold in range(max(folds) + 1):
-        canvas.text(62, top + (fold + 0.5) * high, str(fold + 1), size=7, side="end")
+        canvas.text(62, top + (fold + 0.5) * high, str(fold + 1), size=SMALL, side="end")
         for place, of in enumerate(folds):
             fill = "#0B3C5D" if of == fold else "#DCE6EE"
             canvas.rect(70 + place * cell + 0.6, top + fold * high + 0.6, cell - 1.2, high - 1.2, fill)
@@ -515,7 +542,7 @@ def split_chart(fold_of_run: Mapping[str, int], *, alt: str, title: str = "") ->
     for place in range(0, len(runs), step):
         x, y = 70 + (place + 0.5) * cell, bottom + (6 if upright else 9)
         turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if upright else ""
-        canvas.text(x, y, names[place], size=7, side="end" if upright else "middle", extra=turned)
+        canvas.text(x, y, names[place], size=SMALL, side="end" if upright else "middle", extra=turned)
     canvas.text(70 + cell * len(folds) / 2, bottom + below + 10, "run", side="middle")
     canvas.text(14, top + (bottom - top) / 2, "fold", size=SMALL)
     return canvas.svg(alt)

@@ -15,7 +15,9 @@ from .scales import TIE, ColorScale, PairScale, WinnerScale
 
 BAR_HEIGHT = 0.13  # inch
 LEGEND_ROW = 0.2  # inch
-FOOTER = 0.8  # inch
+RAMP = 0.45  # inch, from a small lead to a clear one
+FOOTER = 0.74  # inch
+NOTE, NOTE_LINE = 8.0, 0.165  # points and inches of the notes beside a legend
 TIE_NAME = "tie"  # above chance, no space is ahead
 MOST_LABELS = 40
 SQUARE = 0.85  # inch, legend of a pair of maps
@@ -72,7 +74,7 @@ def _mark_thresholds(axes: Axes, scale: ColorScale) -> None:
                 (mark, -0.25),
                 xytext=(0, -13),
                 textcoords="offset points",
-                size=7,
+                size=NOTE,
                 color=MUTED,
                 ha="center",
                 va="top",
@@ -97,7 +99,7 @@ def number_footer(values: np.ndarray, scale: ColorScale, width: float, note: str
         _write_note(figure, left, top, note, n_covered=counts[0], n=counts[1])
 
     key = ("number", scale, note, below, above, counts[0] < counts[1])
-    return Drawn(width, max(FOOTER, 0.2 + 0.16 * (note.count("\n") + 1)), draw, key=key)
+    return Drawn(width, max(FOOTER, 0.22 + NOTE_LINE * (note.count("\n") + 1)), draw, key=key)
 
 
 def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = False) -> Drawn:
@@ -105,14 +107,14 @@ def winner_footer(scale: WinnerScale, width: float, note: str, *, ties: bool = F
     slim = width < SLIM
     wide, high, n_columns = winner_legend_size(scale, width - (2 * EDGE if slim else 2.7), ties=ties)
     note += "\nnot coloured: no space can be named"
-    place = (EDGE, high + 0.02) if slim else (width - wide - EDGE, 0.0)
+    place = (EDGE, high + 0.04) if slim else (width - wide - EDGE, 0.0)
 
     def draw(figure: Figure, left: float, top: float) -> None:
         legend = (left + place[0], top + 0.06)
         draw_winner_legend(figure, scale, legend, n_columns=n_columns, ties=ties)
         _write_note(figure, left, top + place[1], note)
 
-    tall = high + 0.2 + (0.16 * (note.count("\n") + 1) if slim else 0.0)
+    tall = high + 0.1 + (NOTE_LINE * (note.count("\n") + 1) if slim else 0.1)
     return Drawn(width, max(tall, FOOTER), draw, key=("winner", scale, note, ties))
 
 
@@ -134,7 +136,7 @@ def labels_footer(entries: Sequence[tuple[str, str]], width: float, note: str) -
     n_columns = max(1, int((width - 2 * EDGE) / wide))
     n_rows = -(-len(shown) // n_columns)
     note += "" if shown else f"\n{len(entries)} labels"
-    head = 0.16 * (note.count("\n") + 1) + 0.1
+    head = NOTE_LINE * (note.count("\n") + 1) + 0.1
 
     def draw(figure: Figure, left: float, top: float) -> None:
         _write_note(figure, left, top - 0.08, note)
@@ -161,23 +163,23 @@ def draw_square(figure: Figure, scale: PairScale, place: tuple[float, float]) ->
     across, up = (shortened(name, SQUARE + 0.2, 8, bold=True) for name in scale.names)
     axes.set_xlabel(across, color=scale.colors[0], size=8, weight="bold", labelpad=0)
     axes.set_ylabel(up, color=scale.colors[1], size=8, weight="bold", labelpad=0)
-    axes.set_title(scale.label, size=7.5, color=MUTED, pad=7)
+    axes.set_title(scale.label, size=NOTE, color=MUTED, pad=7)
     return axes
 
 
 def _write_note(figure: Figure, left: float, top: float, note: str, *, n_covered: int = 1, n: int = 1) -> None:
     width, height = figure.get_size_inches()
-    place = (left + EDGE) / width, 1 - (top + 0.13) / height
-    figure.text(*place, note, size=7.5, color=MUTED, va="top", linespacing=1.5)
+    place = (left + EDGE) / width, 1 - (top + 0.06) / height
+    figure.text(*place, note, size=NOTE, color=MUTED, va="top", linespacing=1.5)
     if n_covered < n and "vertices" in note:
-        draw_uncovered_key(figure, left + EDGE, top + 0.19 + 0.157 * (note.count("\n") + 1), "not covered")
+        draw_uncovered_key(figure, left + EDGE, top + 0.1 + NOTE_LINE * (note.count("\n") + 1), "not covered")
 
 
 def winner_legend_size(scale: WinnerScale, room: float, *, ties: bool = False) -> tuple[float, float, int]:
     """Return the size of the legend of a winner map."""
     step, n = _column_width(scale), len(scale.names) + ties
     n_columns = max(1, min(n, int(room / step)))
-    width = max(n_columns * step, text_width(_heading(scale), 7.5) + 0.1)
+    width = max(n_columns * step, text_width(_heading(scale), NOTE) + 0.1)
     return width, 0.24 + LEGEND_ROW * -(-n // n_columns), n_columns
 
 
@@ -191,13 +193,13 @@ def draw_winner_legend(
     for rank, (number, name) in enumerate(entries):
         x = left + (rank % n_columns) * _column_width(scale)
         y = top + 0.2 + (rank // n_columns) * LEGEND_ROW
-        axes = add_axes(figure, x, y, 0.6, BAR_HEIGHT)
+        axes = add_axes(figure, x, y, RAMP, BAR_HEIGHT)
         colors = scale.rgba(np.full(64, number), ramp, np.full(64, 2 * scale.threshold))
         axes.imshow(colors[None, :, :3], aspect="auto", extent=(0, 1, 0, 1))
         axes.set_axis_off()
-        axes.text(1.12, 0.5, shortened(name, NAME_ROOM, 8.5), transform=axes.transAxes, va="center", size=8.5)
+        axes.text(1.16, 0.5, shortened(name, NAME_ROOM, 8.5), transform=axes.transAxes, va="center", size=8.5)
     width, height = figure.get_size_inches()
-    figure.text(left / width, 1 - (top + 0.06) / height, _heading(scale), size=7.5, color=MUTED, va="center")
+    figure.text(left / width, 1 - (top + 0.06) / height, _heading(scale), size=NOTE, color=MUTED, va="center")
 
 
 def _heading(scale: WinnerScale) -> str:
@@ -205,7 +207,7 @@ def _heading(scale: WinnerScale) -> str:
 
 
 def _column_width(scale: WinnerScale) -> float:
-    return 0.85 + max(text_width(shortened(name, NAME_ROOM, 8.5), 8.5) for name in scale.names)
+    return RAMP + 0.25 + max(text_width(shortened(name, NAME_ROOM, 8.5), 8.5) for name in scale.names)
 
 
 def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> None:
@@ -214,4 +216,4 @@ def draw_uncovered_key(figure: Figure, left: float, top: float, text: str) -> No
     axes.set_axis_off()
     swatch = Rectangle((0, 0), 1, 1, facecolor=UNCOVERED, edgecolor="#C4C4C0", hatch="/////", linewidth=0.6)
     axes.add_patch(swatch)
-    axes.text(1.25, 0.5, text, transform=axes.transAxes, size=7.5, color=MUTED, va="center")
+    axes.text(1.25, 0.5, text, transform=axes.transAxes, size=NOTE, color=MUTED, va="center")

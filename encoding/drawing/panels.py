@@ -1,5 +1,6 @@
 """Figures made of blocks: each knows its size in inches and draws itself at a place."""
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,7 +55,7 @@ class Drawn:
     key: Hashable | None = None
 
 
-def note_block(text: str, width: float, size: float = 7.5) -> Drawn:
+def note_block(text: str, width: float, size: float = 8.0) -> Drawn:
     """Lines of small text."""
     lines = text.count("\n") + 1
 
@@ -115,9 +116,16 @@ def stack(blocks: Sequence[Block], *, title: str = "", subtitle: str = "", width
 
 
 def place_below(blocks: Sequence[Block], title: str, subtitle: str) -> tuple[list[float], float]:
-    """Return the upper edges of blocks below each other and a title, and the height of the figure, in inches."""
-    top, tops = title_height(title, subtitle) + 0.06, []
+    """Return the upper edges of blocks below each other and a title, and the height of the figure, in inches.
+
+    They are multiples of a twentieth of an inch, which is a whole number of pixels at 100, 200 and 300 dots per inch.
+    """
+    top, tops = title_height(title, subtitle) + 0.04, []
     for block in blocks:
-        tops.append(top)
-        top += block.height + BETWEEN
-    return tops, top - BETWEEN + 0.1
+        tops.append(_up(top))
+        top = tops[-1] + block.height + BETWEEN - 0.02
+    return tops, _up(top - BETWEEN + 0.08)
+
+
+def _up(inches: float) -> float:
+    return math.ceil(20 * inches - 1e-6) / 20

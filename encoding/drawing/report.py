@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -10,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ..core.errors import DataError
 from .answer import Answer, lay_out
-from .encoded import asset, encode, open_picture
-from .figure import save_figure, write_bytes
+from .encoded import asset, encode, open_picture, script
+from .figure import save_figure, text_width, write_bytes
 
 __all__ = [
     "Chart",
@@ -33,10 +34,14 @@ __all__ = [
 ]
 
 COLUMN = 9.0  # inches that fill the column, so that letters are equally large in all figures
+THIRD, HALF = 292, 440  # units of charts that fill a part of the column
+WIDE = re.compile(r'<svg[^>]* width="([\d.]+)"')
 QUALITY = 85  # of WebP
 WIDEST = 2000  # pixels; larger pictures from disk are scaled down
 MOST_ENCODED = 512  # pictures that are kept encoded, of about 60 kB; pages of participants and of the group share some
 _ENCODED: dict[bytes, tuple[str, tuple[int, int], float]] = {}
+# Of tables on paper: points of letters, and inches between columns and up to which a table takes half a page.
+PRINTED, PADDING, PAPER_COLUMN = 6.3, 0.08, 4.2
 MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
 
 
@@ -277,7 +282,7 @@ def render_report(report: Report) -> str:
         sections=sections,
         subjects=_subjects(report.sections),
         style=Markup(asset("report.css")),
-        script=Markup(asset("report.js")),
+        script=Markup(script("report.js")),
     )
 
 
@@ -292,6 +297,7 @@ def _subjects(sections, *, everywhere: bool = False) -> list[str]:
 @cache
 def _template():
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = lambda text: escape(text).replace("_", Markup("_<wbr>"))
     return environment.from_string(asset("report.html"))
 
 
@@ -300,7 +306,9 @@ def _prepare(block: Block) -> dict:
         data, size, inches = _encode(block)
         return {"kind": "picture", "block": block, "data": data, "size": size, "part": min(1.0, inches / COLUMN)}
     if isinstance(block, Chart):
-        return {"kind": "chart", "block": block, "svg": Markup(block.svg)}
+        wide = float(WIDE.search(block.svg)[1])  # type: ignore[index]
+        part = "third" if wide <= 1.1 * THIRD else "half" if wide <= 1.1 * HALF else "whole"
+        return {"kind": "chart", "block": block, "svg": Markup(block.svg), "part": part}
     if isinstance(block, DataTable):
         return {"kind": "table", "block": block, **_lay_out(block)}
     if isinstance(block, Text):
@@ -358,7 +366,11 @@ def _lay_out(table: DataTable) -> dict:
     ]
     whole = len(frame) <= MOST_ROWS
     csv = base64.b64encode(frame.to_csv(index=False, lineterminator="\n").encode("utf-8")).decode("ascii")
+    heads = [str(name) for name in frame.columns]
+    texts = [[head, *(text for text, _ in column)] for head, column in zip(heads, columns, strict=True)]
+    wide = sum(max(text_width(text, PRINTED) for text in column) + PADDING for column in texts)
     return {
+        "wide": wide > PAPER_COLUMN,
         "heads": list(zip(map(str, frame.columns), numeric, strict=True)),
         "rows": list(zip(*columns, strict=True)),
         "numeric": numeric,

@@ -163,6 +163,7 @@ def surface_block(
         boxes[number] = inch, max(spans[place][1] for place in row) * inch
         heights.append(boxes[number][1])
     painted = _Painted(layer, style, outlines, outline_labels, captions)
+    letters = letters and not style.wide  # four in a row are named one by one
     head = LETTERS if letters else 0.02
     height = head + sum(heights) + gap * len(rows)
 
@@ -263,7 +264,8 @@ class _Painted:
         axes.set_axis_off()
         axes.set_label(f"{hemisphere} {view}")
         if self.captions:
-            axes.text(0.5, -0.005, view, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top")
+            name = f"{hemisphere} {view}" if self.style.wide else view
+            axes.text(0.5, -0.005, name, transform=axes.transAxes, size=8, color=MUTED, ha="center", va="top")
         if not self.outlines:
             return
         meshes = self.style.meshes
@@ -273,7 +275,7 @@ class _Painted:
         if visible:
             draw_outlines(axes, visible)
             if self.labels:
-                draw_names(axes, visible, points=7.0, limits=(*axes.get_xlim(), *axes.get_ylim()))
+                draw_names(axes, visible, points=8.0, limits=(*axes.get_xlim(), *axes.get_ylim()))
 
 
 @dataclass(frozen=True, eq=False)

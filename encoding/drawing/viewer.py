@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ..core.errors import DataError
-from .encoded import asset, encode_picture
+from .encoded import asset, encode_picture, script
 from .mesh import HEMISPHERES
 from .raster import view_axes
 from .scales import BELOW_THRESHOLD, BOTH, FADE, FADED, TIE_COLOR, ColorScale
@@ -130,7 +130,7 @@ def render_viewer(scene: Scene) -> str:
     ]
     return _template().render(
         title=scene.title, back=scene.back, notes=scene.further, pictures=pictures, scene=Markup(text),
-        data=pack.text(), style=Markup(asset("viewer.css")), script=Markup(asset("viewer.js")),
+        data=pack.text(), style=Markup(asset("viewer.css")), script=Markup(script("viewer.js")),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,11 +16,14 @@ from .cuts import LETTERS, Cuts, choose_cuts, find_clusters
 from .figure import FAINT, INK, MUTED, UNDERLAY, add_axes, halo, shortened, styled
 from .layers import Layer, number_layer, winner_layer
 from .legend import number_footer, over, winner_footer
-from .panels import EDGE, Drawn, stack
+from .panels import EDGE, Drawn, Painting, stack
 from .scales import ColorScale, WinnerScale
 from .slices import CUTS, Background, Slab, choose_slices, sample_background, trace_voxels, turn_upright
 from .surface import require_names
 
+Ground = Callable[[int], np.ndarray] | None  # Brightness below a slice, 0 to 1
+BORDER = "#8B9096"  # of what was measured
+POINTS = 72  # in an inch
 OUTLINE = "_outline "  # before the names of regions, among the arrays of a layer
 NAME_ROOM = 1.0  # inch
 GAP = 0.06  # inch between slices
@@ -155,7 +159,7 @@ def _row(
     slab: Slab,
     layer: Layer,
     turned: dict[str, np.ndarray],
-    ground: Callable[[int], np.ndarray] | None,
+    ground: Ground,
     *,
     names: dict[int, str],
     width: float,
@@ -171,38 +175,69 @@ def _row(
     sizes = {name: [int(slab.take(mask, index).sum()) for index in names] for name, mask in regions.items()}
     largest = {name: list(names)[int(np.argmax(counts))] for name, counts in sizes.items()}
 
-    def draw(figure: Figure, left: float, top: float) -> None:
-        x0 = left + (width - content) / 2
-        for rank, (index, name) in enumerate(names.items()):
-            row, column = divmod(rank, n_columns)
-            x, y = x0 + column * (wide * inch + GAP), top + row * (high * inch + LABEL + GAP) + LABEL
-            axes = add_axes(figure, x, y, wide * inch, high * inch)
-            _paint_slice(axes, slab, index, _sampled(slab, layer, turned, index), ground)
-            _label_slice(axes, slab, index, with_sides=rank == 0, with_ticks=False)
+    panel = wide * inch, high * inch
+    places = []  # of slices: left and upper edge, inches
+    for rank in range(len(names)):
+        row, column = divmod(rank, n_columns)
+        x = (width - content) / 2 + column * (panel[0] + GAP)
+        places.append((x, row * (panel[1] + LABEL + GAP) + LABEL))
+
+    def put(figure: Figure, left: float, top: float, *, whole: bool) -> None:
+        for (x, y), (index, name) in zip(places, names.items(), strict=True):
+            axes = add_axes(figure, left + x, top + y, *panel)
+            axes.patch.set_visible(whole)
+            if whole:
+                _paint_slice(axes, slab, index, _sampled(slab, layer, turned, index), ground)
+            _frame_slice(axes, slab, index)
+            _label_slice(axes, slab, index, with_sides=index == next(iter(names)), with_ticks=False)
             for region, mask in regions.items():
-                _outline(axes, slab.take(mask, index), slab.extent(), region if largest[region] == index else "")
+                told = region if largest[region] == index else ""
+                _outline(axes, slab.take(mask, index), slab.extent(), told, line=whole)
             if name:
                 axes.text(
-                    0.5, -0.01, name, transform=axes.transAxes, size=7, color=MUTED, ha="center", va="top"
+                    0.5, -0.01, name, transform=axes.transAxes, size=7.5, color=MUTED, ha="center", va="top"
                 )  # fmt: skip
 
-    return Drawn(width, n_rows * (high * inch + LABEL) + (n_rows - 1) * GAP + 0.08, draw)
+    def pixels(index: int, dpi: float) -> np.ndarray:
+        shape = round(panel[1] * dpi), round(panel[0] * dpi)
+        colors, covered = _sampled(slab, layer, turned, index), slab.take(slab.covered, index)
+        picture = _fitted(_ground_of(covered, ground, index), shape)
+        picture = over(_fitted(np.where(covered[..., None], colors, 0), shape), picture)
+        _draw_edge(picture, _fitted(_bordered(covered), shape), BORDER, 0.6 * dpi / POINTS)
+        for mask in regions.values():
+            inside = _fitted(slab.take(mask, index), shape)
+            _draw_edge(picture, inside, "black", 1.6 * dpi / POINTS, 0.6)
+            _draw_edge(picture, inside, "white", 0.8 * dpi / POINTS)
+        return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+
+    paintings = tuple(
+        Painting(x + panel[0] / 2, y + panel[1] / 2, partial(pixels, index))
+        for (x, y), index in zip(places, names, strict=True)
+    )
+    shown = tuple((name, sha256(mask.tobytes()).hexdigest()) for name, mask in regions.items())
+    window = tuple((side.start, side.stop) for side in slab.window)
+    key = ("slices", slab.cut, slab.affine.tobytes(), window, tuple(names.items()), shown)
+    height = n_rows * (panel[1] + LABEL) + (n_rows - 1) * GAP + 0.08
+    return Drawn(width, height, partial(put, whole=True), paintings, partial(put, whole=False), key)
 
 
-def _outline(axes: Axes, inside: np.ndarray, extent: tuple[float, float, float, float], name: str) -> None:
-    """Draw the border of a region along voxels, and its name above its largest part."""
+def _outline(
+    axes: Axes, inside: np.ndarray, extent: tuple[float, float, float, float], name: str, *, line: bool = True
+) -> None:
+    """Draw the border of a region along voxels, if `line`, and its name above its largest part."""
     if not inside.any():
         return
-    lines = trace_voxels(inside, extent)
-    axes.add_collection(LineCollection(lines, colors="black", linewidths=1.6, alpha=0.6, capstyle="round"))
-    axes.add_collection(LineCollection(lines, colors="white", linewidths=0.8, capstyle="round"))
+    if line:
+        lines = trace_voxels(inside, extent)
+        axes.add_collection(LineCollection(lines, colors="black", linewidths=1.6, alpha=0.6, capstyle="round"))
+        axes.add_collection(LineCollection(lines, colors="white", linewidths=0.8, capstyle="round"))
     if name:
         parts, _ = ndimage.label(inside)
         rows, columns = np.nonzero(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
         x = extent[0] + (columns.mean() + 0.5) * (extent[1] - extent[0]) / inside.shape[1]
         y = extent[2] + (rows.max() + 1.5) * (extent[3] - extent[2]) / inside.shape[0]
         axes.text(
-            x, y, shortened(name, NAME_ROOM, 6.5), size=6.5, color=INK, ha="center", va="bottom", path_effects=halo(1.6)
+            x, y, shortened(name, NAME_ROOM, 7), size=7, color=INK, ha="center", va="bottom", path_effects=halo(1.6)
         )
 
 
@@ -225,19 +260,46 @@ def _glass(
     edge, gap, label = (EDGE, 2 * GAP, LABEL) if captions else (0.0, 0.03, 0.0)
     inch = min((width - 2 * edge - 2 * gap) / content, GLASS_HEIGHT / tallest)
 
-    def draw(figure: Figure, left: float, top: float) -> None:
-        x = left + (width - content * inch - 2 * gap) / 2
-        for plane, (wide, high) in spans.items():
-            axes = add_axes(figure, x, top + label + (tallest - high) * inch / 2, wide * inch, high * inch)
-            _paint_glass(axes, slab.at(plane), layer, turned, strength, captions=captions)
-            x += wide * inch + gap
+    places, x = {}, (width - content * inch - 2 * gap) / 2
+    for plane, (wide, high) in spans.items():
+        places[plane] = x, label + (tallest - high) * inch / 2, wide * inch, high * inch
+        x += wide * inch + gap
 
-    return Drawn(width, tallest * inch + label + 0.04, draw)
+    def put(figure: Figure, left: float, top: float, *, whole: bool) -> None:
+        for plane, (x, y, wide, high) in places.items():
+            axes = add_axes(figure, left + x, top + y, wide, high)
+            axes.patch.set_visible(whole)
+            extent = slab.at(plane).extent()
+            if whole:
+                picture, covered = _through(slab.at(plane), layer, turned, strength)
+                axes.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
+                lines = LineCollection(_border(covered, extent), colors=BORDER, linewidths=0.6, clip_on=False)
+                axes.add_collection(lines)
+            axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
+            axes.set_label(f"glass {plane}")
+            if captions:
+                axes.set_title(SIDES[plane], size=7.5, color=MUTED, pad=3)
+            _frame(axes, CUTS[plane][1] if captions else -1)
+
+    def pixels(plane: str, dpi: float) -> np.ndarray:
+        shape = round(places[plane][3] * dpi), round(places[plane][2] * dpi)
+        picture, covered = _through(slab.at(plane), layer, turned, strength)
+        picture = _fitted(picture, shape)
+        _draw_edge(picture, _fitted(_bordered(covered), shape), BORDER, 0.6 * dpi / POINTS)
+        return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+
+    paintings = tuple(
+        Painting(x + wide / 2, y + high / 2, partial(pixels, plane)) for plane, (x, y, wide, high) in places.items()
+    )
+    key = ("glass", tuple(places.items()), captions)
+    height = tallest * inch + label + 0.04
+    return Drawn(width, height, partial(put, whole=True), paintings, partial(put, whole=False), key)
 
 
-def _paint_glass(
-    axes: Axes, slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray, *, captions: bool
-) -> None:
+def _through(
+    slab: Slab, layer: Layer, turned: dict[str, np.ndarray], strength: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colour the strongest voxel above the line on each line of sight; return also where voxels were measured."""
     axis, across, up = CUTS[slab.cut]
     highest = np.argmax(strength, axis=axis, keepdims=True)
     window = (slab.window[across], slab.window[up])
@@ -249,15 +311,7 @@ def _paint_glass(
     colors, _ = layer.paint({name: seen(turned[name]) for name in layer.arrays})
     colors[np.isneginf(seen(strength)), :] = 0
     plain = np.where(covered[..., None], 0.93, 1.0) * np.ones(3)
-    extent = slab.extent()
-    picture = over(np.where(covered[..., None], colors, 0), plain)
-    axes.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
-    axes.add_collection(LineCollection(_border(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
-    axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
-    axes.set_label(f"glass {slab.cut}")
-    if captions:
-        axes.set_title(SIDES[slab.cut], size=7.5, color=MUTED, pad=3)
-    _frame(axes, across if captions else -1)
+    return over(np.where(covered[..., None], colors, 0), plain), covered
 
 
 def _frame(axes: Axes, across: int) -> None:
@@ -275,7 +329,7 @@ def _mosaic(
     slab: Slab,
     layer: Layer,
     turned: dict[str, np.ndarray],
-    ground: Callable[[int], np.ndarray] | None,
+    ground: Ground,
     n_slices: int,
 ) -> Drawn:
     """Evenly spread slices of one plane; a single slice is large and has axes in mm."""
@@ -299,6 +353,7 @@ def _mosaic(
             x, y = x0 + column * (panel[0] + GAP), top + row * (panel[1] + LABEL + GAP) + LABEL
             axes = add_axes(figure, x, y, *panel)
             _paint_slice(axes, slab, index, _sampled(slab, layer, turned, index), ground)
+            _frame_slice(axes, slab, index)
             _label_slice(axes, slab, index, with_sides=column == 0 and row == 0, with_ticks=single)
 
     return Drawn(width, n_rows * (panel[1] + LABEL) + (n_rows - 1) * GAP + inset, draw)
@@ -311,31 +366,71 @@ def _columns(n_slices: int, aspect: float) -> int:
     return -(-n_slices // n_rows)
 
 
-def _paint_slice(axes: Axes, slab: Slab, index: int, colors: np.ndarray, ground: Callable | None) -> None:
+def _paint_slice(axes: Axes, slab: Slab, index: int, colors: np.ndarray, ground: Ground) -> None:
     """Paint background, covered voxels and data, each with hard edges where its voxels end."""
-    extent = slab.extent()
     covered = slab.take(slab.covered, index)
-    show = partial(axes.imshow, extent=extent, origin="lower", interpolation="nearest")
+    show = partial(axes.imshow, extent=slab.extent(), origin="lower", interpolation="nearest")
+    below, above = _ground_of(covered, ground, index), np.where(covered[..., None], colors, 0)
     if ground is None:
-        plain = np.where(covered[..., None], to_rgb(UNDERLAY), to_rgb("white"))
-        show(over(np.where(covered[..., None], colors, 0), plain))
-    else:
-        grey = ground(index)
-        tissue = np.clip(grey / 0.1, 0, 1)  # air is white, so that slices stand on the page
-        tone = tissue * (0.46 + 0.48 * grey) + (1 - tissue)
-        show(np.repeat(tone[..., None], 3, axis=2))
-        show(np.where(covered[..., None], colors, 0))
-    axes.add_collection(LineCollection(_border(covered, extent), colors="#8B9096", linewidths=0.6, clip_on=False))
+        show(over(above, below))
+    else:  # the background has pixels of its own
+        show(below)
+        show(above)
+    lines = LineCollection(_border(covered, slab.extent()), colors=BORDER, linewidths=0.6, clip_on=False)
+    axes.add_collection(lines)
+
+
+def _frame_slice(axes: Axes, slab: Slab, index: int) -> None:
+    extent = slab.extent()
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_label(f"{slab.cut} {slab.position(index):g}")
 
 
+def _ground_of(covered: np.ndarray, ground: Ground, index: int) -> np.ndarray:
+    """Colour what lies below the data: the background, or grey where voxels were measured, RGB from 0 to 1."""
+    if ground is None:
+        return np.where(covered[..., None], to_rgb(UNDERLAY), to_rgb("white"))
+    grey = ground(index)
+    tissue = np.clip(grey / 0.1, 0, 1)  # air is white, so that slices stand on the page
+    return np.repeat((tissue * (0.46 + 0.48 * grey) + (1 - tissue))[..., None], 3, axis=2)
+
+
+def _fitted(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Enlarge an array whose first row is at the bottom to pixels whose first row is at the top, with hard edges."""
+    rows, columns = (
+        ((np.arange(n) + 0.5) / n * size).astype(int) for n, size in zip(shape, array.shape[:2], strict=True)
+    )
+    return array[::-1][rows[:, None], columns[None, :]]
+
+
+def _draw_edge(picture: np.ndarray, inside: np.ndarray, color: str, width: float, opacity: float = 1.0) -> None:
+    """Draw the border of a mask of pixels, some pixels wide, in place."""
+    edge = np.zeros(inside.shape, dtype=bool)
+    edge[1:] |= inside[1:] != inside[:-1]
+    edge[:, 1:] |= inside[:, 1:] != inside[:, :-1]
+    edge[[0, -1]] |= inside[[0, -1]]
+    edge[:, [0, -1]] |= inside[:, [0, -1]]
+    size = max(1, round(width))
+    if size > 1:
+        edge = ndimage.maximum_filter(edge, size=size, origin=-(size // 2) + (size - 1) // 2)
+    picture[edge] = opacity * np.array(to_rgb(color)) + (1 - opacity) * picture[edge]
+
+
 def _border(covered: np.ndarray, extent: tuple[float, float, float, float]) -> list[np.ndarray]:
-    """Trace what is covered; of a patchy map, whose borders would hide it, the outer border alone."""
-    lines = trace_voxels(covered, extent)
+    """Trace what is covered, or its outer border."""
+    return trace_voxels(_bordered(covered), extent)
+
+
+def _bordered(covered: np.ndarray) -> np.ndarray:
+    """Return the mask whose border is drawn: of a patchy map, whose own borders would hide it, what surrounds it."""
     closed = ndimage.binary_closing(np.pad(covered, 3), iterations=2)
-    outer = trace_voxels(ndimage.binary_fill_holes(closed)[3:-3, 3:-3], extent)
-    return outer if len(lines) > PATCHY * len(outer) else lines
+    outer = ndimage.binary_fill_holes(closed)[3:-3, 3:-3]
+    return outer if _n_edges(covered) > PATCHY * _n_edges(outer) else covered
+
+
+def _n_edges(covered: np.ndarray) -> int:
+    padded = np.pad(covered, 1)
+    return int((padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum())
 
 
 def _label_slice(axes: Axes, slab: Slab, index: int, *, with_sides: bool, with_ticks: bool) -> None:

@@ -26,10 +26,11 @@ NEEDS = {"n_compcor": "compcor", "fd_threshold": "scrub", "std_dvars_threshold":
 SHIFT = 4.0
 NUMBER_ALONE = "{label}"
 NO_EVENTS = "none"
+SUBCORTEX = "aseg"
 # Settings that came later; at their defaults they are no part of keys, so that what was made before is found.
 LATER = (
     "where", "combine", "event_duration", "late_events", "trim", "confounds_file", "confound_columns", "t_r",
-    "resample_mask", "key", "transpose",
+    "resample_mask", "key", "transpose", "volume_space", "subcortex",
 )  # fmt: skip
 
 
@@ -93,7 +94,8 @@ class Loader:
     the report warns of it."""
     mask: Text = "brain"
     """"brain" for the intersection of the brain masks of all runs, "none", or the path of a mask. Surfaces and CIFTI:
-    "brain" or "none", both for every vertex with a signal. Bdata: "brain" or "none" for all voxels of the file, or
+    "brain" or "none", both for every vertex with a signal; of voxels beside surfaces, "brain" loads those in all brain
+    masks. Bdata: "brain" or "none" for all voxels of the file, or
     masks in it ("bdata:WholeBrain", "bdata:hcp180")."""
     stimuli: Text | None = None
     """Table of stimuli; its column ``duplicate_of`` names the originals of stimuli that recur under other names. Or a
@@ -155,6 +157,15 @@ class Scans(Loader):
     """BIDS label; may be left out if that leaves one file per run."""
     desc: Text | None = None
     """BIDS label; "preproc" for volumes, otherwise it may be left out if that leaves one file per run."""
+    volume_space: Text | None = None
+    """For surfaces: the space of a volume of the same runs, whose subcortical voxels are loaded behind the vertices, so
+    that one analysis has both: "MNI152NLin2009cAsym", with a resolution "MNI152NLin2009cAsym:res-2". Left out, vertices
+    only."""
+    subcortex: Text = SUBCORTEX
+    """Which voxels of `volume_space`: "aseg" for the 19 structures that CIFTI files hold, by fMRIPrep's segmentation
+    beside the volume (``desc-aseg_dseg``, ``desc-aparcaseg_dseg``); the name of an atlas ("Tian2020-S2"), for its
+    regions, the same in all subjects; or the path of a mask, or of such a segmentation (with ``aseg_dseg`` or
+    ``aparcaseg_dseg`` in its name)."""
     shift: Annotated[Number, Interval(ge=-3600, le=3600), Unit("s")] = SHIFT
     """Seconds from the onset of a presentation to the start of its window."""
     window: Annotated[Positive, Unit("s")] | Literal["block"] | None = None
@@ -203,7 +214,7 @@ class Scans(Loader):
     confound_columns: Annotated[tuple[Text, ...], Rule("a list of one or more columns", bool)] | None = None
     """Columns of these tables, with ``*`` and ``?``; all if left out."""
     resample_mask: bool = False
-    """Resample a mask to the grid of the images, by the nearest neighbour."""
+    """Resample a mask (or the file of `subcortex`) to the grid of the images, by the nearest neighbour."""
 
     def __post_init__(self) -> None:
         """Check rules across fields."""
@@ -217,10 +228,12 @@ class Scans(Loader):
         if self.kind == "array" and (self.file is None or self.t_r is None):
             raise ConfigError('kind = "array" needs file, a pattern of .npy files, and t_r.')
         if self.kind in ("surface", "cifti", "array") and self.mask not in ("brain", "none"):
+            advice = " Name it in subcortex, for voxels." if self.volume_space else ""
             raise ConfigError(
                 f'mask is {self.mask!r}, but for {self.kind} it can only be "brain" or "none" (both: every '
-                f"vertex with a signal)."
+                f"vertex with a signal).{advice}"
             )
+        self._check_volume()
 
     @property
     def has_events(self) -> bool:
@@ -235,6 +248,28 @@ class Scans(Loader):
         extra = ("high_pass",) if self.high_pass == "confounds" and "high_pass" not in self.confounds else ()
         return (*self.confounds, *extra)
 
+    @property
+    def subcortex_file(self) -> bool:
+        """Whether `subcortex` names a file."""
+        return "/" in self.subcortex or self.subcortex.endswith((".nii", ".nii.gz"))
+
+    def _check_volume(self) -> None:
+        if self.volume_space is None:
+            if self.subcortex != SUBCORTEX:
+                raise ConfigError(
+                    f"subcortex = {self.subcortex!r} does nothing without volume_space, the space of its voxels."
+                )
+            return
+        if self.kind != "surface":
+            whole = "CIFTI files hold both already" if self.kind == "cifti" else "it adds voxels to surfaces"
+            raise ConfigError(
+                f'volume_space = {self.volume_space!r} belongs to kind = "surface", not to {self.kind!r}: {whole}.'
+            )
+        if self.file is not None:
+            raise ConfigError(
+                "volume_space finds images by their BIDS names, but file gives names of its own. Remove one of them."
+            )
+
     def _check_patterns(self) -> None:
         for key in ("file", "events", "confounds_file"):
             value = getattr(self, key)
@@ -246,8 +281,10 @@ class Scans(Loader):
             )
         if self.file is not None and self.kind == "volume" and self.mask == "brain":
             raise ConfigError('file has no brain masks beside it: set mask = "none", or to the path of a mask.')
-        if self.resample_mask and self.mask in ("brain", "none"):
-            raise ConfigError(f"resample_mask does nothing with mask = {self.mask!r}; name a file in mask.")
+        own = self.subcortex_file if self.volume_space else self.mask not in ("brain", "none")
+        if self.resample_mask and not own:
+            name = f"subcortex = {self.subcortex!r}" if self.volume_space else f"mask = {self.mask!r}"
+            raise ConfigError(f"resample_mask does nothing with {name}; name a file there.")
 
     def _check_events(self) -> None:
         if not self.has_events:

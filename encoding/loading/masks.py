@@ -1,5 +1,6 @@
 """Which voxels are loaded."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ def subject_voxels(
         if resample and not mask_grid.same_as(grid):
             inside = resample_mask(inside, mask_grid, grid)
         else:
-            _check_grid(mask, mask_grid, runs[0].bold[0], grid)
+            check_grid(mask, mask_grid, runs[0].bold[0], grid)
     else:
-        inside, exclusions = _common_brain(runs, grid, subject)
+        inside, exclusions = common_brain(runs, grid, subject)
     if not inside.any():
         source = "in all brain masks" if mask == "brain" else f"in {mask}"
         raise DataError(f"sub-{subject}: the mask is empty (no voxel {source}). Give another `mask` in [load].")
@@ -46,7 +47,8 @@ def resample_mask(inside: np.ndarray, theirs: Grid, ours: Grid) -> np.ndarray:
     return found.reshape(ours.shape)
 
 
-def _common_brain(runs: list[RunFiles], grid: Grid, subject: str) -> tuple[np.ndarray, list[Exclusion]]:
+def common_brain(runs: Sequence[RunFiles], grid: Grid, subject: str) -> tuple[np.ndarray, list[Exclusion]]:
+    """Intersect the brain masks of all runs."""
     everywhere = np.ones(grid.shape, dtype=bool)
     somewhere = np.zeros(grid.shape, dtype=bool)
     for run in runs:
@@ -56,7 +58,7 @@ def _common_brain(runs: list[RunFiles], grid: Grid, subject: str) -> tuple[np.nd
                 f'of {run.bold[0].name}. Set `mask` in [load] to "none" or to a mask image.'
             )
         inside, mask_grid = read_mask(run.mask)
-        _check_grid(run.mask, mask_grid, runs[0].bold[0], grid)
+        check_grid(run.mask, mask_grid, runs[0].bold[0], grid)
         everywhere &= inside
         somewhere |= inside
     lost = int(somewhere.sum() - everywhere.sum())
@@ -65,10 +67,11 @@ def _common_brain(runs: list[RunFiles], grid: Grid, subject: str) -> tuple[np.nd
     return everywhere, [Exclusion("targets", lost, f"sub-{subject}: outside the brain mask of at least one run")]
 
 
-def _check_grid(path: Path, grid: Grid, bold: Path, expected: Grid) -> None:
+def check_grid(path: Path, grid: Grid, bold: Path, expected: Grid, *, key: str = "mask") -> None:
+    """Refuse an image on another grid than that of the first run."""
     if not grid.same_as(expected):
         raise AlignmentError(
             f"{path}: its grid {grid.shape} differs in shape or affine from the grid {expected.shape} of "
-            f"{bold.name}. Set resample_mask = true in [load] for a mask of your own, or choose runs "
+            f"{bold.name}. Set resample_mask = true in [load] for a {key} of your own, or choose runs "
             f"and masks of one space and resolution."
         )

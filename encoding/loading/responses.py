@@ -33,12 +33,24 @@ from ..io.patterns import SHORT as SHORT_NAMES
 from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
+from .beside import (
+    Voxels,
+    inputs_of,
+    join_rows,
+    pair_runs,
+    read_beside,
+    segmentation_of,
+    subcortical_voxels,
+    volume_query,
+)
 from .betas import load_betas
 from .copies import Copies
 from .events import read_presentations
-from .loader import Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
+from .loader import SUBCORTEX, Betas, Blocks, Loader, Scans, dataset_path, scaling_warning, stimuli_of, stimuli_path
 from .masks import subject_voxels
 from .runs import T_R_TOLERANCE, RunRows, agreed_t_r, run_confounds, run_rows, told_overlaps
+
+KINDS = {"vertex": "vertices", "voxel": "voxels"}
 
 
 def load_responses(
@@ -206,7 +218,9 @@ def require_files(
     if not isinstance(loader, Scans):
         return
     query = _query(loader, sessions, bids_filters)
-    missing = unfetched_files(bids_dir, find_derivatives(bids_dir, derivatives), subjects, query)
+    queries = [query, *([_volume_query(loader, query)] if loader.volume_space else [])]
+    folder = find_derivatives(bids_dir, derivatives)
+    missing = list(dict.fromkeys(path for one in queries for path in unfetched_files(bids_dir, folder, subjects, one)))
     if missing:
         raise unfetched_error(missing)
 
@@ -234,7 +248,14 @@ def _query(loader: Scans, sessions: Iterable[str] | None, bids_filters: Mapping[
     )
 
 
-def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
+def _volume_query(loader: Scans, query: RunQuery) -> RunQuery:
+    space, labels = split_space(loader.volume_space, "volume_space")
+    if "density" in labels:
+        raise ConfigError(f"[load]: volume_space = {loader.volume_space!r}: volumes have a resolution, res-<label>.")
+    return volume_query(query, space, labels.get("res"))
+
+
+def split_space(space: str | None, setting: str = "space") -> tuple[str | None, dict[str, str]]:
     """Split a space written as on fMRIPrep's command line (``MNI152NLin2009cAsym:res-2``)."""
     name, *parts = (space or "").split(":")
     labels = {}
@@ -243,8 +264,8 @@ def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
         known = {"res": "res", "den": "density"}
         if key not in known or not value:
             raise ConfigError(
-                f"[load]: space = {space!r}: {part!r} is not understood; res-<label> and den-<label> may follow the "
-                f"space, for instance MNI152NLin2009cAsym:res-2. Choose other entities with --bids-filter-file."
+                f"[load]: {setting} = {space!r}: {part!r} is not understood; res-<label> and den-<label> may follow "
+                f"the space, for instance MNI152NLin2009cAsym:res-2. Choose other entities with --bids-filter-file."
             )
         labels[known[key]] = value
     return name or None, labels
@@ -253,10 +274,18 @@ def split_space(space: str | None) -> tuple[str | None, dict[str, str]]:
 def _find_runs(
     loader: Scans, index: BidsIndex, subject: str, query: RunQuery
 ) -> tuple[list[RunFiles], tuple[Exclusion, ...]]:
-    runs = [_with_own_files(loader, index, subject, run) for run in index.runs(subject, query)]
-    missing = index.missing(subject, query)
+    runs, missing, skipped = index.runs(subject, query), index.missing(subject, query), index.skipped(subject, query)
+    kind = loader.kind
+    if loader.volume_space:
+        kind = "surface and volume"
+        runs, lacking = pair_runs(runs, index.runs(subject, _volume_query(loader, query)))
+        missing = tuple(sorted([*(name for name in missing if name not in lacking), *lacking.values()]))
+        skipped = tuple(name for name in skipped if name not in lacking)
+    runs = [_with_own_files(loader, index, subject, run) for run in runs]
     if missing and loader.missing_runs == "error":
-        raise DataError(_told_missing(missing, index.skipped(subject, query), runs, loader.kind, subject))
+        raise DataError(_told_missing(missing, skipped, runs, kind, subject))
+    if not runs:
+        raise DataError(f"sub-{subject}: no run has both surfaces and a volume: {', '.join(missing)}.")
     require_fetched(_needed(loader, runs), f"sub-{subject}")
     for run in runs:
         where = f"sub-{subject}, {run.label}"
@@ -294,7 +323,16 @@ def _told_missing(
 
 
 def _needed(loader: Scans, runs: list[RunFiles]) -> list[Path]:
-    return [path for run in runs for path in run.inputs if path != run.mask or loader.mask == "brain"]
+    found = [path for run in runs for path in _inputs(loader, run)]
+    if loader.volume_space and loader.subcortex == SUBCORTEX:
+        found += [segmentation_of(run, f"sub-{run.entities.get('subject', '')}, {run.label}") for run in runs]
+    return found
+
+
+def _inputs(loader: Scans, run: RunFiles) -> list[Path]:
+    """List the files of a run that are read."""
+    unread = () if loader.mask == "brain" else (run.mask, run.volume.mask if run.volume else None)
+    return [path for path in run.inputs if path not in unread]
 
 
 def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFiles], query: RunQuery) -> Provenance:
@@ -302,11 +340,15 @@ def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFil
     for run in runs:
         begin = [] if run.start_time is None else [run.start_time]
         inputs[f"{run.label} metadata"] = digest([run.t_r, run.raw_t_r, dict(run.entities), *begin])
-        for path in run.inputs:
-            if path != run.mask or loader.mask == "brain":
-                # Without BIDS, files of different runs may have one name.
-                name = path.name if path.name not in inputs else f"{run.label} {path.name}"
-                inputs[name] = fingerprint(path)
+        if run.volume is not None:
+            volume = run.volume
+            inputs[f"{run.label} volume metadata"] = digest([volume.t_r, dict(volume.entities), volume.start_time])
+        for path in _inputs(loader, run):
+            # Without BIDS, files of different runs may have one name.
+            name = path.name if path.name not in inputs else f"{run.label} {path.name}"
+            inputs[name] = fingerprint(path)
+    if loader.volume_space:
+        inputs |= inputs_of(loader, runs, index, subject)
     if loader.mask not in ("brain", "none"):
         inputs["mask"] = fingerprint(dataset_path(index, loader.mask, subject))
     if loader.stimuli not in (None, "none"):
@@ -322,15 +364,14 @@ def _provenance(loader: Scans, index: BidsIndex, subject: str, runs: list[RunFil
 def _require_different(runs: list[RunFiles], provenance: Provenance, subject: str) -> None:
     """Refuse runs whose images are one file under two names, before any is read."""
     seen: dict[str, str] = {}
-    for run in runs:
+    images = [(run.label, run.bold) for run in runs] + [(run.label, run.volume.bold) for run in runs if run.volume]
+    for label, bold in images:
         # Without BIDS, files of different runs may have one name, as in `_provenance`.
-        found = [
-            provenance.inputs.get(f"{run.label} {path.name}", provenance.inputs.get(path.name)) for path in run.bold
-        ]
-        other = seen.setdefault("+".join(map(str, found)), run.label)
-        if other != run.label:
+        found = [provenance.inputs.get(f"{label} {path.name}", provenance.inputs.get(path.name)) for path in bold]
+        other = seen.setdefault("+".join(map(str, found)), label)
+        if other != label:
             raise DataError(
-                f"sub-{subject}: {run.label} and {other} have the same image, byte by byte ({run.bold[0].name}). One "
+                f"sub-{subject}: {label} and {other} have the same image, byte by byte ({bold[0].name}). One "
                 f"is a copy under another name: what is held out would be learned from. Replace it, or remove it and "
                 f"leave its number out."
             )
@@ -346,15 +387,19 @@ def _load_runs(
 ) -> Responses:
     """Append run after run to the array, and put axes around it."""
     targets: Targets | None = None
+    voxels: Voxels | None = None
     exclusions: list[Exclusion] = []
     if loader.kind == "volume":
         own = None if loader.mask in ("brain", "none") else dataset_path(index, loader.mask, subject)
         targets, exclusions = subject_voxels(
             runs, loader.mask if own is None else own, subject, resample=loader.resample_mask
         )
+    elif loader.volume_space:
+        voxels = subcortical_voxels(loader, runs, index, subject)
+        exclusions += voxels.exclusions
     stimuli = stimuli_of(index, loader.stimuli, subject)
     warned: list[str] = []
-    copies = Copies(subject)
+    copies, copies_beside = Copies(subject), Copies(subject)
     parts, t_r = [], None
     with npy_rows(folder / "values.npy") as append:
         for done, run in enumerate(runs, start=1):
@@ -371,21 +416,31 @@ def _load_runs(
             stated, told = agreed_t_r(run, image.t_r, where, loader.t_r)
             overlapping = () if presentations is None else told_overlaps(presentations, stated, where)
             warned += (*told, *overlapping)
+            n_volumes = len(image.values)
             targets, t_r = image.targets, _same_t_r(stated, t_r, where)
             rows = run_rows(loader, run, image, presentations, confounds, t_r=t_r, where=where)
+            if voxels is not None:
+                # Cleaned apart, so that each part has the very numbers that it has alone.
+                beside, told = read_beside(run, n_volumes, voxels, t_r, where, loader.t_r)
+                warned += (*told, *copies_beside.add(beside.values, run.label))
+                of_voxels = run_rows(loader, run, beside, presentations, confounds, t_r=t_r, where=where)
+                rows = join_rows(rows, of_voxels, voxels.order)
+                del beside, of_voxels
             append(rows.values)
             # Keep what is small only; the values of the run are freed before the next is read.
             parts.append(dataclasses.replace(rows, values=np.zeros((0, 0), np.float32)))
             del image, rows
             progress(done / len(runs))
-    exclusions += _blank(folder / "values.npy", parts, runs, subject)
+    assert targets is not None
+    targets = targets if voxels is None else voxels.beside(targets)
+    exclusions += _blank(folder / "values.npy", parts, runs, subject, targets)
     if loader.scale_rows == "all":
         scale_columns(folder / "values.npy")
         warned.append(scaling_warning(subject))
     return Responses(
         values=np.load(folder / "values.npy", mmap_mode="r"),
         samples=_joined([part.samples for part in parts]),
-        targets=targets,  # type: ignore[arg-type]
+        targets=targets,
         presentations=_joined([part.presentations for part in parts]),
         drift=_padded([part.drift for part in parts]),
         subject=subject,
@@ -451,7 +506,7 @@ def _same_t_r(t_r: float, previous: float | None, where: str) -> float:
     return t_r if previous is None else previous
 
 
-def _blank(path: Path, parts: list[RunRows], runs: list[RunFiles], subject: str) -> list[Exclusion]:
+def _blank(path: Path, parts: list[RunRows], runs: list[RunFiles], subject: str, targets: Targets) -> list[Exclusion]:
     """Make targets that are unusable in any run NaN from top to bottom."""
     unusable = np.any([part.unusable for part in parts], axis=0)
     if not unusable.any():
@@ -459,11 +514,13 @@ def _blank(path: Path, parts: list[RunRows], runs: list[RunFiles], subject: str)
     counts = ", ".join(
         f"{run.label}: {part.unusable.sum()}" for run, part in zip(runs, parts, strict=True) if part.unusable.any()
     )
-    if unusable.all():
-        raise DataError(
-            f"sub-{subject}: all {len(unusable)} targets are constant or not finite in at least one run "
-            f"({counts}). Check the images and the mask."
-        )
+    for part, columns in targets.parts:
+        if unusable[columns].all():
+            what = "targets" if len(columns) == len(unusable) else KINDS[part.kind]
+            raise DataError(
+                f"sub-{subject}: all {len(columns)} {what} are constant or not finite in at least one run "
+                f"({counts}). Check the images and the mask."
+            )
     blank_columns(path, unusable)
     return [Exclusion("targets", int(unusable.sum()), f"sub-{subject}: constant or not finite in a run ({counts})")]
 

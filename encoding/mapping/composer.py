@@ -269,7 +269,7 @@ class Composer:
                 label = LABELS[self.metric]
                 drawn = scatter_chart(scores.row(a), scores.row(b), (a, b), label=label, alt=alt, title=who)
                 name = self.names(result, f"scatter-{a}-{b}")
-                caption = f"sub-{result.subject}: every target's accuracy with {a} and with {b}."
+                caption = f"sub-{result.subject}: every target's accuracy with {a} and with {b}; darker: more targets."
                 blocks.append(self.keep_chart(drawn, name, alt, caption, result.subject))
         return page.Section("Pairwise differences", tuple(blocks), "The same folds and samples for both models.")
 

@@ -243,7 +243,8 @@ class Canvas:
                 blocks.append(note_block("; ".join(told), width - 2 * EDGE))
         if self.in_volume:
             affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
-            mni = self.targets.space.startswith("MNI") or self.targets.kind == "grayordinate"
+            cifti = self.targets.kind == "grayordinate" and not self.targets.volume_space
+            mni = cifti or self.targets.voxel_space.startswith("MNI")
             ground = background_of(self.background, self.targets)
             masks = {name: volume_of(mask.astype(float), self.targets)[0] for name, mask in self.outlines.items()}
             regions = {name: np.nan_to_num(mask) > 0.5 for name, mask in masks.items()}

@@ -71,8 +71,12 @@ def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
     drift = {"confounds": "the cosine regressors of the confounds table", False: "no high-pass filter"}.get(
         high_pass, f"discrete cosines up to {high_pass} Hz"
     )
+    where = f"in the space {summary.space}"
+    if load.get("volume_space"):
+        surface, volume = summary.space.split(" + ") if " + " in summary.space else (summary.space, "its volume")
+        where = f"of vertices on {surface} and of voxels of {load.get('subcortex', 'aseg')} in {volume}"
     text = (
-        f"Preprocessed data in the space {summary.space} were cleaned run by run: confounds ({confounds}), {drift}"
+        f"Preprocessed data {where} were cleaned run by run: confounds ({confounds}), {drift}"
         f"{' and a linear trend' if load['detrend'] else ''} were regressed out in one step"
         f"{', and each target was z-scored within the run' if load['standardize'] else ''}."
     )

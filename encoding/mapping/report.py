@@ -109,7 +109,7 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     shown = (
         ("participants", who),
         ("task", str(summary.task)),
-        ("space", f"{summary.space} ({KINDS[summary.kind]})"),
+        ("space", f"{summary.space} ({'vertices and voxels' if ' + ' in summary.space else KINDS[summary.kind]})"),
         ("usable targets", usable),
         ("samples", f"{summary.n_samples}, one per {'presentation' if summary.clock == 'stimulus' else 'volume'}"),
         ("runs, outer folds", f"{len(summary.runs)}, {summary.n_folds}"),

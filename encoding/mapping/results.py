@@ -431,9 +431,10 @@ def write_background(folder: Path, responses: Responses, bold: Path | None) -> P
     True
     """
     targets = responses.targets
-    if bold is None or targets.kind != "voxel" or targets.space.startswith("MNI152"):
+    in_volume = targets.kind == "voxel" or bool(targets.volume_space)
+    if bold is None or not in_volume or targets.voxel_space.startswith("MNI152"):
         return None
-    entities = {"sub": responses.subject, "task": responses.task, "space": targets.space, "desc": "mean"}
+    entities = {"sub": responses.subject, "task": responses.task, "space": targets.voxel_space, "desc": "mean"}
     return write_mean_volume(bold, folder / f"{map_name(entities, 'boldref')}.nii.gz")
 
 

@@ -30,7 +30,8 @@ class Maps:
     fMRIPrep wrote beside each volume, "structures" for those that CIFTI files name, "bdata:hcp180", "bdata:yeo17",
     "bdata:subcortex" or "bdata:" and a pattern for masks in bdata files, or label files of your own, with ``{hemi}`` in
     the name of a GIFTI pair; files that need more said stand in ``[[atlas]]`` tables, which are used without being
-    named here. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it."""
+    named here. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it; of surfaces
+    with a volume both."""
     roi_set: Text = "auto"
     """ROI set that the report shows; "auto" takes the first that each atlas has."""
     threshold: Annotated[Number, Interval(ge=0, lt=1), Unit("`metric`")] | Literal["auto", "fdr"] = "auto"
@@ -124,10 +125,12 @@ def choose_atlases(
 
 
 def _automatic(targets: Targets, dseg: Sequence[Path]) -> list[tuple[str, Path | str]]:
-    if targets.kind == "vertex" and targets.space == "fsaverage5":
-        return [(DEFAULT_SURFACE_ATLAS, DEFAULT_SURFACE_ATLAS)]
-    found = _segmentation("aseg", dseg) if targets.kind == "voxel" else None
-    return [("aseg", found)] if found is not None else []
+    both = bool(targets.volume_space)
+    chosen: list[tuple[str, Path | str]] = []
+    if (targets.kind == "vertex" or both) and targets.space == "fsaverage5":
+        chosen.append((DEFAULT_SURFACE_ATLAS, DEFAULT_SURFACE_ATLAS))
+    found = _segmentation("aseg", dseg) if targets.kind == "voxel" or both else None
+    return chosen + ([("aseg", found)] if found is not None else [])
 
 
 def _segmentation(kind: str, dseg: Sequence[Path]) -> Path | None:

@@ -191,7 +191,7 @@ def margin_notes(verdicts: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Shorten verdicts for the margin of a chart: by region the named space ("" for none), and a text beside it."""
     notes = {}
     for row in verdicts.to_dict("records"):
-        count = f", leads in {row['n_leading']} of {row['n_subjects']}" if row["n_subjects"] > 1 else ""
+        count = f", leads in {row['n_leading']}/{row['n_subjects']}" if row["n_subjects"] > 1 else ""
         if row["best"]:
             notes[str(row["region"])] = row["best"], f"p {row['p']:.3f}, q {row['q']:.3f}{count}"
         else:

@@ -147,6 +147,11 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "", judged: bool = F
     special = {
         "surface": ("run.toml", 'space = "fsaverage5"', ["Schaefer2018-200", labels]),
         "volume": ("run_volume.toml", f'space = "MNI152NLin2009cAsym"\nres = "{resolution}"', ["aseg", volume]),
+        "both": (
+            "run_both.toml",
+            f'space = "fsaverage5"\nvolume_space = "MNI152NLin2009cAsym:res-{resolution}"  # subcortical voxels too',
+            ["Schaefer2018-200", "aseg"],
+        ),
         "cifti": (
             "run_cifti.toml",
             'space = "fsLR"\ndensity = "91k"',
@@ -154,14 +159,15 @@ def run_config(kind: str, *, n_runs: int, resolution: str = "", judged: bool = F
         ),
     }
     file, space, atlases = special[kind]
+    told = "surface and volume" if kind == "both" else kind
     # The grayordinate runs are too short for 24 motion columns.
     short = kind == "cifti"
     return (_RUN + _ANALYSIS).format(
-        title=f"Simulated study, {kind} data: four feature spaces, each alone and all together.",
+        title=f"Simulated study, {told} data: four feature spaces, each alone and all together.",
         only="--participant-label 01 " if short else "",
         file=file,
         features="\n".join(_feature(name, judged) for name in SPACES),
-        kind=kind,
+        kind="surface" if kind == "both" else kind,
         task="videoshort" if short else "video",
         space=space,
         confounds=_toml(["wm_csf"] if short else ["motion", "wm_csf"]),

@@ -218,8 +218,8 @@ def _write_top_level(study: _Study, *, has_cifti: bool) -> None:
     for name, space in study.spaces.items():
         write_tsv(root / "stimuli" / f"feature-{name}.tsv", space.frame(study.stimuli))
     write_text(root / "run.toml", run_config("surface", n_runs=size.n_runs, judged=size.clips))
-    volume = run_config("volume", n_runs=size.n_runs, resolution=resolution_of(size))
-    write_text(root / "run_volume.toml", volume)
+    for kind in ("volume", "both"):
+        write_text(root / f"run_{kind}.toml", run_config(kind, n_runs=size.n_runs, resolution=resolution_of(size)))
     if has_cifti:
         write_text(root / "run_cifti.toml", run_config("cifti", n_runs=3))
     write_text(root / "README", _readme(study, has_cifti))

@@ -22,6 +22,7 @@ from ..io.tables import read_table
 from ..loading import Betas, Blocks, Scans, find_runs
 from ..loading.bdata import SPACE
 from ..loading.bdata_files import bdata_sources
+from ..loading.beside import Voxels, check_beside, subcortical_voxels
 from ..loading.estimates import files_of
 from ..loading.events import read_presentations
 from ..loading.loader import dataset_path, stimuli_of
@@ -71,17 +72,19 @@ def check_dataset(
     for subject in subjects:
         job = Job(study, places, subject, sessions=tuple(sessions), filters=dict(filters or {}))
         of_subject: list[str] = []
+        voxels: Voxels | None = None
         with _noting(of_subject):
             runs, counts[subject] = _files(job, index)
             if runs and study.models and folds:
                 check_runs(study.split, [run.label for run in runs])
             if isinstance(study.load, Scans):
                 check_series(study.load, series, runs, subject)
+                voxels = check_beside(study.load, runs, index, subject)
         if of_subject:
             failed[subject] = of_subject[0]
         elif not isinstance(study.load, Betas):  # the space of betas is known once they are read
             with _noting(problems):
-                regions |= {atlas.name: len(atlas.index) for atlas in _atlases(job, runs)}
+                regions |= {atlas.name: len(atlas.index) for atlas in _atlases(job, runs, voxels)}
     if problems:
         raise DataError(listed(problems))
     return Checked(counts, regions, failed)
@@ -128,32 +131,34 @@ def _files(job: Job, index: BidsIndex) -> tuple[list[RunFiles], int]:
     return runs, len(runs)
 
 
-def _atlases(job: Job, runs: Sequence[RunFiles]) -> Iterator[Atlas]:
+def _atlases(job: Job, runs: Sequence[RunFiles], voxels: Voxels | None) -> Iterator[Atlas]:
     """Load every atlas, and refuse those that label another kind of place or another space."""
     load = job.study.load
     stated = runs[0].entities.get("space", "") if runs else ""
     space = (load.space or SPACE) if isinstance(load, Blocks) else stated
     kind = TARGETS[load.kind] if isinstance(load, Scans | Blocks) else ""
-    targets = _places(job, runs, kind, space)
+    targets = _places(job, runs, kind, space, voxels)
     dseg = runs[0].dseg if runs else ()
     found: list[tuple[Atlas | None, np.ndarray]] = []
     for name, path in chosen_atlases(job, targets, dseg):
         atlas = load_named_atlas(job, name, path, targets)
-        check_places(atlas, kind, space)
+        check_places(atlas, targets)
         found.append((atlas, atlas.labels))
         yield atlas
     add_user_sets(job.study.roi_sets, found, None, base=job.places.bids_dir, subject=job.subject)
 
 
-def _places(job: Job, runs: Sequence[RunFiles], kind: str, space: str) -> Targets:
+def _places(job: Job, runs: Sequence[RunFiles], kind: str, space: str, voxels: Voxels | None) -> Targets:
     """Return what can be known of the targets: kind and space, and from a header their grid or grayordinates."""
+    vertices = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str))
+    if voxels is not None:
+        return voxels.beside(vertices)
     wanted = bool(job.study.atlases) or STRUCTURES in job.study.maps.atlases
     bold = runs[0].bold[0] if runs and wanted else None
     if bold is not None and kind == "grayordinate":
         return grayordinates_of(bold, space)
     grid = grid_of(open_volume(bold)) if bold is not None and kind == "voxel" else None
-    nowhere = Targets("vertex", space, np.zeros(0, np.int64), np.zeros(0, str), grid)
-    return dataclasses.replace(nowhere, kind=kind)
+    return dataclasses.replace(vertices, kind=kind, grid=grid)
 
 
 def expected_footprint(job: Job) -> Footprint | None:
@@ -194,7 +199,10 @@ def _size_of(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> int:
         mask = load.mask if load.mask in ("brain", "none") else dataset_path(index, load.mask, job.subject)
         resample = isinstance(load, Scans) and load.resample_mask
         return len(subject_voxels(list(runs), mask, job.subject, resample=resample)[0])
-    return sum(targets_of_file(load.kind, path) for path in runs[0].bold)
+    beside = 0
+    if isinstance(load, Scans) and load.volume_space:
+        beside = len(subcortical_voxels(load, runs, index, job.subject).targets)
+    return beside + sum(targets_of_file(load.kind, path) for path in runs[0].bold)
 
 
 def _n_volumes(kind: str, run: RunFiles) -> int:

@@ -285,6 +285,11 @@ class Loaded:
         """Names of the feature spaces."""
         return tuple(space.name for space in self.spaces)
 
+    @property
+    def bold(self) -> Path | None:
+        """Image of the first run, that of the volume where there are surfaces too; None without runs."""
+        return (self.runs[0].volume or self.runs[0]).bold[0] if self.runs else None
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Fitted:

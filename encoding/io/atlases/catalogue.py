@@ -119,7 +119,7 @@ def available_atlases() -> list[AtlasInfo]:
     Examples
     --------
     >>> [atlas.name for atlas in available_atlases() if atlas.kind != "shipped"]
-    ['aseg', 'aparcaseg', 'HCP-MMP1', 'Yeo2011-7', 'Yeo2011-17']
+    ['aseg', 'aparcaseg', 'HCP-MMP1', 'Yeo2011-7', 'Yeo2011-17', 'DesikanKilliany']
     """
     infos = []
     for name, shipped in SHIPPED.items():
@@ -130,9 +130,8 @@ def available_atlases() -> list[AtlasInfo]:
         n_regions = len(_dseg_rows(DSEG_PARTS[name]))
         infos.append(AtlasInfo(name, "segmentation", n_regions=n_regions, **_description("FreeSurfer", _folder())))
     for name, about in PACKAGED.items():
-        infos.append(
-            AtlasInfo(name, "package", "fsLR, fsaverage", about.n_regions, about.licence, about.citation, about.summary)
-        )
+        spaces = ", ".join(dict.fromkeys((about.space, "fsLR", "fsaverage")))
+        infos.append(AtlasInfo(name, "package", spaces, about.n_regions, about.licence, about.citation, about.summary))
     for name in load_plugins(PLUGINS):
         atlas = _of_plugin(name)
         infos.append(
@@ -317,7 +316,9 @@ def load_atlas(
     """
     name = str(name_or_path)
     if name in PACKAGED:
-        return attach_roi_sets(load_packaged(name, space or "fsLR"), read_roi_sets(as_released=as_released))
+        return attach_roi_sets(
+            load_packaged(name, space or PACKAGED[name].space), read_roi_sets(as_released=as_released)
+        )
     if name in SHIPPED and not Path(name).exists():
         description = _folder() / f"atlas-{SHIPPED[name].atlas}_dseg"
         atlas = _assemble(name, *read_shipped(name, space, _folder()), description, as_released=as_released)

@@ -13,7 +13,6 @@ from urllib.request import urlopen
 from ...core.axes import Targets
 from ...core.errors import DataError, suggest
 from ..atomic import atomic_folder
-from .matching import VOLUME_BESIDE
 from .remote import DIRECT, NILEARN, REMOTE, Remote
 from .settings import AtlasFile
 
@@ -219,8 +218,7 @@ def described(name: str, space: str | None = None) -> tuple[AtlasFile, Path]:
 
 def fetched_space(name: str, targets: Targets) -> str | None:
     """Return the space of an atlas that can be fetched which is that of the targets; None if there is none."""
-    beside = [VOLUME_BESIDE.get(targets.space, "")] if targets.kind == "grayordinate" else []
-    return next((space for space in (targets.space, *beside) if space in _remote(name).spaces), None)
+    return next((space for space in (targets.space, targets.voxel_space) if space in _remote(name).spaces), None)
 
 
 __all__ = ["fetch_atlas"]

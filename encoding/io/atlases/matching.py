@@ -10,9 +10,6 @@ from ...core.errors import AlignmentError
 
 logger = logging.getLogger(__name__)
 
-# The volume that fMRIPrep and the HCP pipelines put beside the fs_LR surfaces in one CIFTI file.
-VOLUME_BESIDE = {"fsLR": "MNI152NLin6Asym"}
-
 
 def match_atlas(atlas: Atlas, targets: Targets) -> np.ndarray:
     """Return the region of each target.
@@ -62,27 +59,25 @@ def match_atlas(atlas: Atlas, targets: Targets) -> np.ndarray:
     return labels
 
 
-def check_places(atlas: Atlas, kind: str, space: str) -> None:
-    """Refuse an atlas that cannot label targets of a kind and space, before the targets are known."""
+def check_places(atlas: Atlas, targets: Targets) -> None:
+    """Refuse an atlas that cannot label targets of a kind and space, of which no index need be known."""
     surface, volume = (_part(atlas.targets, part).any() for part in ("surface", "volume"))
-    known, beside = atlas.targets.space, _volume_space(atlas.targets)
-    on_surface = bool(surface) and known == space
-    in_volume = bool(volume) and beside == (VOLUME_BESIDE.get(space, space) if kind == "grayordinate" else space)
-    fits = {"vertex": on_surface, "voxel": in_volume, "grayordinate": on_surface or in_volume}[kind]
+    on_surface = bool(surface) and atlas.targets.space == targets.space
+    in_volume = bool(volume) and atlas.targets.voxel_space == targets.voxel_space
+    fits = {"vertex": on_surface, "voxel": in_volume, "grayordinate": on_surface or in_volume}[targets.kind]
     if not fits:
         raise AlignmentError(
-            f"Atlas {atlas.name!r} labels {_places(atlas.targets)}, but the responses are {kind} targets in {space!r}. "
+            f"Atlas {atlas.name!r} labels {_places(atlas.targets)}, but the responses are {_places(targets)}. "
             f"Use an atlas of their kind and space in [map]."
         )
 
 
 def _part(targets: Targets, part: str) -> np.ndarray:
-    on_surface = np.isin(targets.structure, list(targets.n_vertices))
-    return on_surface if part == "surface" else ~on_surface
+    return targets.on_surface if part == "surface" else ~targets.on_surface
 
 
 def _places(targets: Targets) -> str:
-    return f"{targets.kind} targets in {targets.space!r}"
+    return f"{targets.kind} targets in {targets.spaces!r}"
 
 
 def _match_surface(atlas: Atlas, ours: np.ndarray, targets: Targets, theirs: np.ndarray, labels: np.ndarray) -> None:
@@ -109,16 +104,12 @@ def _match_surface(atlas: Atlas, ours: np.ndarray, targets: Targets, theirs: np.
         labels[here] = mesh[targets.index[here]]
 
 
-def _volume_space(targets: Targets) -> str:
-    return VOLUME_BESIDE.get(targets.space, targets.space) if targets.kind == "grayordinate" else targets.space
-
-
 def _match_volume(atlas: Atlas, ours: np.ndarray, targets: Targets, theirs: np.ndarray, labels: np.ndarray) -> None:
     """Write the labels of the targets in the volume into `labels`."""
-    known, space = atlas.targets, _volume_space(targets)
-    if _volume_space(known) != space:
+    known, space = atlas.targets, targets.voxel_space
+    if known.voxel_space != space:
         raise AlignmentError(
-            f"Atlas {atlas.name!r} is a volume in {_volume_space(known)!r}, the targets are in {space!r}. "
+            f"Atlas {atlas.name!r} is a volume in {known.voxel_space!r}, the targets are in {space!r}. "
             f"Volumes are resampled between grids of one space only: use an atlas in {space!r}."
         )
     assert known.grid is not None  # Targets refuses voxels without one

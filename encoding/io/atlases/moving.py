@@ -9,7 +9,7 @@ import numpy as np
 from ...core.atlas import Atlas
 from ...core.axes import Targets
 from ...core.errors import AlignmentError
-from .matching import VOLUME_BESIDE, check_places
+from .matching import check_places
 from .packages import FSAVERAGE, MOVED, N_FSLR, nearest, nearest_of_fsaverage, surface_targets
 
 logger = logging.getLogger(__name__)
@@ -44,17 +44,17 @@ def fit_atlas(atlas: Atlas, targets: Targets, *, resample: bool) -> Atlas:
     AlignmentError
         If it does not fit, and is not to be moved or cannot be.
     """
-    ours, theirs = atlas.targets, targets.space
+    ours = atlas.targets
     if ours.kind == "voxel" and targets.kind in ("voxel", "grayordinate"):
-        space = VOLUME_BESIDE.get(theirs, theirs) if targets.kind == "grayordinate" else theirs
+        space = targets.voxel_space
         if ours.space != space:
             if not (ours.space.startswith(MNI) and space.startswith(MNI)):
-                check_places(atlas, targets.kind, theirs)
+                check_places(atlas, targets)
             atlas = _moved(atlas, replace(ours, space=space), atlas.labels, resample, space)
         _check_grid(atlas, targets, resample)
     elif ours.kind == "vertex" and targets.kind in ("vertex", "grayordinate"):
         atlas = _fit_surface(atlas, targets, resample)
-    check_places(atlas, targets.kind, theirs)
+    check_places(atlas, targets)
     return atlas
 
 

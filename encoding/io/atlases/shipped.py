@@ -9,7 +9,6 @@ from ...core.axes import Targets
 from ...core.errors import DataError, suggest
 from ..region_tables import RegionTable, read_rows, read_table
 from .label_images import read_labels
-from .matching import VOLUME_BESIDE
 from .packages import FSAVERAGE, surface_targets
 
 SCHAEFER, TIAN = "Schaefer2018", "Tian2020"
@@ -48,9 +47,8 @@ def table_path(name: str, folder: Path) -> Path:
 
 def shipped_space(name: str, targets: Targets) -> str | None:
     """Return the space in which an atlas is shipped that is that of the targets; None if there is none."""
-    beside = [VOLUME_BESIDE.get(targets.space, "")] if targets.kind == "grayordinate" else []
     spaces = SHIPPED[name].spaces if name in SHIPPED else ()
-    return next((space for space in (targets.space, *beside) if SAME.get(space, space) in spaces), None)
+    return next((space for space in (targets.space, targets.voxel_space) if SAME.get(space, space) in spaces), None)
 
 
 def read_shipped(name: str, space: str | None, folder: Path) -> tuple[np.ndarray, Targets, RegionTable]:

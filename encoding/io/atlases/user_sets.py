@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.atlas import Atlas, RoiSet
-from ...core.axes import Targets
+from ...core.axes import VOLUME_BESIDE, Targets
 from ...core.errors import ConfigError, DataError, suggest
 from ..region_tables import read_rows
 from .coordinates import coordinates_of
 from .files import file_paths
 from .label_images import hemi_files, read_labels
-from .matching import VOLUME_BESIDE, match_atlas
+from .matching import match_atlas
 from .roi_sets import family, forms
 from .settings import RoiGroup, each_sphere
 
@@ -153,7 +153,8 @@ def add_roi_sets(
         for name in dict.fromkeys(one.atlas for one in rois):
             part = [one for one in rois if one.atlas == name]
             places = _atlases_for(group, name, part, found)
-            regions = [_region(group, one, targets, base, subject) for one in part if not one.regions]
+            labels_of = [found[place][1] for place in places]
+            regions = [_region(group, one, targets, base, subject, labels_of) for one in part if not one.regions]
             if not places:
                 found.append(_own_atlas(group.name, regions, targets))
             for place in places:
@@ -257,7 +258,13 @@ def _roi_set(atlas: Atlas, roi: Roi) -> RoiSet:
     return RoiSet(roi.set, roi.roi, regions, roi.source, roi.confidence)
 
 
-def _region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: str) -> Region:
+def _region(
+    group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: str, labels: Sequence[np.ndarray] = ()
+) -> Region:
+    """Find the targets of a mask or sphere; a sphere of an atlas of voxels holds no vertices, nor the other way round.
+
+    `labels` are those of the targets in the atlases that the region is added to, (n_targets,) each.
+    """
     if roi.mask is not None:
         return _mask_region(group, roi, targets, base, subject)
     if not (targets.space.startswith(STANDARD) or group.space == targets.space):
@@ -272,6 +279,10 @@ def _region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subject: st
     points = coordinates_of(targets, surfaces)
     distance = np.stack([np.linalg.norm(points - np.asarray(one[:3]), axis=1) / one[3] for one in roi.spheres])
     inside = np.asarray((distance <= 1).any(0))
+    if labels:
+        used = targets.on_surface[np.any([one > 0 for one in labels], axis=0)]
+        inside &= np.isin(targets.on_surface, used)
+        distance = np.where(np.isin(targets.on_surface, used), distance, np.inf)
     if not inside.any():
         near = min(float(np.min(far)) * one[3] for far, one in zip(distance, roi.spheres, strict=True))
         raise DataError(
@@ -297,7 +308,7 @@ def _mask_region(group: RoiGroup, roi: Roi, targets: Targets, base: Path, subjec
         and path.name.endswith((".nii", ".nii.gz"))
         and not path.name.endswith((".dlabel.nii", ".dscalar.nii"))
     ):
-        space = VOLUME_BESIDE.get(space, space)
+        space = VOLUME_BESIDE.get(group.space, group.space) if group.space else targets.voxel_space
     labels, places = read_labels(path, space)
     labels = (labels != 0).astype(np.int32)
     mask = Atlas(roi.roi, labels, places, np.array([1]), (roi.roi,), ("",), ("",), ("#808080",))

@@ -41,6 +41,7 @@ class RunFiles:
     raw_t_r: float | None = None  # Repetition times that the raw sidecar and that of the derivative state
     derived_t_r: float | None = None  # Repetition times that the raw sidecar and that of the derivative state
     dseg: tuple[Path, ...] = ()  # Segmentations on the grid of the run
+    volume: "RunFiles | None" = None  # Files of the volume that is loaded beside surfaces
 
     @property
     def t_r(self) -> float | None:
@@ -66,7 +67,8 @@ class RunFiles:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """Every file that there is."""
-        paths = (*self.bold, self.mask, self.confounds, self.events)
+        beside = () if self.volume is None else (*self.volume.bold, self.volume.mask)
+        paths = (*self.bold, self.mask, self.confounds, self.events, *beside)
         return tuple(path for path in paths if path is not None)
 
 

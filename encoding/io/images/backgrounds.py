@@ -29,7 +29,7 @@ def write_mean_volume(bold: Path, path: Path) -> Path:
 
 def background_of(path: Path | None, targets: Targets) -> Background | None:
     """Find an image that lies under the voxels of some targets."""
-    if targets.space.startswith("MNI152") or targets.kind == "grayordinate":
+    if targets.voxel_space.startswith("MNI152") or (targets.kind == "grayordinate" and not targets.volume_space):
         path = _template()
     if path is None:
         return None

@@ -224,6 +224,8 @@ def write_map(
 ) -> list[Path]:
     """Write one value per target as an image: NIfTI, two GIFTI files, CIFTI, or a table.
 
+    Surfaces with a volume beside them become GIFTI and NIfTI files, or CIFTI in the spaces of that format.
+
     Parameters
     ----------
     folder : str or Path
@@ -252,6 +254,12 @@ def write_map(
     """
     folder, values = Path(folder), np.asarray(values)
     name = name or map_title(entities)
+    if targets.volume_space:
+        _require_one_each(values, targets)
+        parts = targets.parts
+        return [
+            path for part, at in parts for path in write_map(folder, entities, values[at], part, sidecar, name=name)
+        ]
     entities = _placed(entities, values, targets)
     stem = map_name(entities)
     if targets.kind == "voxel":
@@ -303,6 +311,12 @@ def write_labels(
     """
     folder, numbers = Path(folder), np.asarray(numbers)
     name = map_title(entities)
+    if targets.volume_space:
+        _require_one_each(numbers, targets)
+        parts = targets.parts
+        return [
+            path for part, at in parts for path in write_labels(folder, entities, numbers[at], part, table, sidecar)
+        ]
     entities = _placed(entities, numbers, targets)
     stem = map_name(entities, "dseg")
     frame = pd.DataFrame(
@@ -337,9 +351,13 @@ def map_title(entities: Mapping[str, str]) -> str:
 
 def _placed(entities: Mapping[str, str], values: np.ndarray, targets: Targets) -> dict[str, str]:
     """Add space and resolution or density to entities."""
+    _require_one_each(values, targets)
+    return dict(entities) | {"space": targets.space, "res" if targets.kind == "voxel" else "den": targets.density}
+
+
+def _require_one_each(values: np.ndarray, targets: Targets) -> None:
     if values.shape != (len(targets),):
         raise AlignmentError(f"{targets!r}: values have shape {values.shape}, one per target was needed.")
-    return dict(entities) | {"space": targets.space, "res" if targets.kind == "voxel" else "den": targets.density}
 
 
 def _halves(values: np.ndarray, targets: Targets) -> list[tuple[str, np.ndarray, str]]:

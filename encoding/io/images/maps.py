@@ -18,6 +18,7 @@ from .volumes import grid_of, readable, voxel_targets
 
 # How names of files tell hemispheres apart, left and right
 SIDES = (("hemi-L", "hemi-R"), (".L.", ".R."), ("_L.", "_R."), ("lh.", "rh."), ("left", "right"))
+DRAWN = (".nii", ".nii.gz", ".gii", ".gii.gz")
 LABEL_INTENT = "NIFTI_INTENT_LABEL"
 
 
@@ -47,8 +48,15 @@ def read_maps(paths: Sequence[Path]) -> list[StoredMap]:
     for path in (Path(path) for path in paths):
         if path in done:
             continue
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder. Name files in it; encoding figure draws a folder of results.")
         if not path.is_file():
             raise DataError(f"{path}: no such file.")
+        if not path.name.endswith(DRAWN):
+            raise DataError(
+                f"{path}: is no map by its name. Drawn are NIfTI (.nii, .nii.gz), GIFTI (.gii, .gii.gz; one of a pair "
+                f"is enough) and CIFTI (.dscalar.nii, .dlabel.nii). encoding atlases show NAME draws atlases."
+            )
         files = _hemispheres(path) if path.name.endswith((".gii", ".gii.gz")) else (path,)
         done |= set(files)
         with readable(path):
