@@ -113,7 +113,12 @@ warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 def commands_page() -> str:
     """Describe every command, from the parser itself."""
-    lines = ["# Command line", "", "`encoding COMMAND --help` prints the same.", ""]
+    lines = [
+        "# Command line",
+        "",
+        "Look up the options of every command here; `encoding COMMAND --help` prints the same.",
+        "",
+    ]
     for name, parser in _parsers(build_parser()):
         lines += [f"## `{name}`", "", parser.description or "", "", "```text", parser.format_help().strip(), "```", ""]
     return "\n".join(lines)
@@ -131,7 +136,8 @@ def api_page() -> str:
         "API",
         "===",
         "",
-        "Examples share some names, such as ``job``, ``result`` and ``judgments``, made by these lines:",
+        "Look up every public function and class here, each with an example that runs. Examples share some names, such as",
+        "``job``, ``result`` and ``judgments``, which these lines make:",
     ]
     lines += ["", ".. literalinclude:: ../api_setup.py", "   :language: python", ""]
     seen: set[int] = set()
