@@ -136,8 +136,8 @@ def api_page() -> str:
         "API",
         "===",
         "",
-        "Look up every public function and class here, each with an example that runs. Examples share some names, such as",
-        "``job``, ``result`` and ``judgments``, which these lines make:",
+        "Look up every public function and class here, each with an example that runs. Examples share some names,",
+        "such as ``job``, ``result`` and ``judgments``, which these lines make:",
     ]
     lines += ["", ".. literalinclude:: ../api_setup.py", "   :language: python", ""]
     seen: set[int] = set()

@@ -203,9 +203,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every table and key of the configuration, as `encoding schema --format markdown` writes it. An editor that",
-        "knows JSON schemas completes and checks a configuration: `encoding schema > encoding.schema.json`, and",
-        "`#:schema encoding.schema.json` as the first line of the file.",
+        "Look up every table and key of the configuration here (`encoding schema --format markdown` writes this page). An",
+        "editor that supports JSON schemas completes and checks a configuration: run `encoding schema >",
+        "encoding.schema.json`, and write `#:schema encoding.schema.json` as the first line of the file.",
         "",
         "[Keys that belong to no table](#keys-that-belong-to-no-table)"
         + "".join(f" · [`{_bracket(table)}`](#{table.name})" for table in tables()),
