@@ -203,8 +203,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Look up every table and key of the configuration here (`encoding schema --format markdown` writes this page). An",
-        "editor that supports JSON schemas completes and checks a configuration: run `encoding schema >",
+        "Look up every table and key of the configuration here (`encoding schema --format markdown` writes this page).",
+        "An editor that supports JSON schemas completes and checks a configuration: run `encoding schema >",
         "encoding.schema.json`, and write `#:schema encoding.schema.json` as the first line of the file.",
         "",
         "[Keys that belong to no table](#keys-that-belong-to-no-table)"
