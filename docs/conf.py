@@ -178,7 +178,8 @@ def follow(_app: Sphinx, name: str, source: list[str]) -> None:
     page = DOCS / f"{name}.md"
     if not page.exists():
         return
-    origin = next((path for path, copy in SOURCES.items() if copy == page), page)
+    # Links of a copied page are relative to the file that it was copied from.
+    origin = next((path for path, copy in SOURCES.items() if copy == page and GENERATED in copy.parents), page)
 
     def replaced(link: re.Match) -> str:
         target = (origin.parent / link["path"]).resolve()
