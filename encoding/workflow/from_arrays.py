@@ -168,7 +168,7 @@ def cross_validate(  # noqa: PLR0913 - each of them is a choice of its own
     Parameters
     ----------
     X : mapping of str to array of shape (n_samples, n_features), list of arrays, or array
-        Feature spaces: arrays, or DataFrames whose columns name the features. Spaces of a list are named "X1", "X2", ...
+        Feature spaces: arrays, or DataFrames whose columns name the features. Those of a list are named "X1", "X2" ...
     Y : array of shape (n_samples, n_targets)
         Responses; columns that contain only NaN are left out.
     groups : sequence of shape (n_samples,)
@@ -390,7 +390,8 @@ def noise_ceiling(
     pandas.DataFrame
         One row per target: "reliability" (the largest R2), "low" and "high" (its 95% interval over stimuli, which
         assumes independent stimuli and is too narrow for neighbouring volumes of a film), and "r" (the largest
-        correlation; NaN unless "low" is above 0.1, so that no score is divided by noise). ``frame.attrs`` has "n_stimuli".
+        correlation; NaN unless "low" is above 0.1, so that no score is divided by noise).
+        ``frame.attrs`` has "n_stimuli".
 
     Raises
     ------
