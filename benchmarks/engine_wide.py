@@ -263,16 +263,17 @@ def two_draws(first):
     return scores.max(0).tolist()
 
 
-def two_times():
+def two_times(scale):
     """Time one draw of himalaya, and the whole grid with refit and weights, on all targets."""
     data = Data(FEW, TWO, TWO_TARGETS)
-    found = {"n": len(data.X), "per_candidate": per_candidate(data, data.kernels()), "ours": []}
+    theirs = per_candidate(data, data.kernels())
     variance = data.Y.var(0).astype(np.float64)
-    for scale in BOTH:
-        (fit, tried, searched), seconds = seconds_of(fit_one, data, scale, N_CANDIDATES)
-        score = (fit.scores[0] * fit.unit**2 / variance)[:TWO_SCORED]
-        found["ours"].append([scale, tried, seconds, searched, float(score.mean())])
-    return found | {"variance": variance[:TWO_SCORED].tolist()}
+    (fit, tried, searched), seconds = seconds_of(fit_one, data, scale, N_CANDIDATES)
+    score = (fit.scores[0] * fit.unit**2 / variance)[:TWO_SCORED]
+    return {
+        "n": len(data.X), "per_candidate": theirs, "tried": tried, "seconds": seconds, "searched": searched,
+        "score": float(score.mean()), "variance": variance[:TWO_SCORED].tolist(),
+    }  # fmt: skip
 
 
 def two_size(n, n_targets):
@@ -286,21 +287,22 @@ def two_size(n, n_targets):
 def two_rows(row, folder, *, measure=True):
     """Note inner scores and processor seconds of two wide bands at full size."""
     name = f"wide, mean inner score, {' + '.join(map(str, TWO))}"
-    found = cell(folder, "two-times", two_times, measure=measure)
     starts = range(0, N_CANDIDATES, TWO_PART)
     parts = [cell(folder, f"two-draws-{first}", partial(two_draws, first), measure=measure) for first in starts]
     draws = [part for part in parts if part]
-    if found and draws:
-        score = float((np.max(draws, axis=0) / found["variance"]).mean())
+    for scale in BOTH:
+        how = "scaled in every inner fold" if scale else "as they are"
+        found = cell(folder, f"two-times, {how}", partial(two_times, scale), measure=measure)
+        if not found or not draws:
+            continue
         size, his = f"n = {found['n']}, T = {TWO_TARGETS}", N_CANDIDATES * found["per_candidate"]
+        score = float((np.max(draws, axis=0) / found["variance"]).mean())
         scored = f"after {TWO_PART * len(draws)} draws, over {TWO_SCORED} of the targets"
         row(name, f"{size}: search of himalaya, {N_CANDIDATES} random weightings", his, extrapolated="candidates",
             note=f"score {score:.5f} {scored}; {found['per_candidate']:.2f} s for one weighting")  # fmt: skip
-        for scale, tried, seconds, searched, ours in found["ours"]:
-            how = "features scaled in every inner fold" if scale else "features as they are"
-            note = f"score {ours:.5f} over the same targets; {seconds:.1f} s with refit and all weights"
-            row(name, f"{size}: search of the engine, {tried} weightings, {how}", searched, against=his, reach="10x",
-                note=note)  # fmt: skip
+        note = f"score {found['score']:.5f} over the same targets; {found['seconds']:.1f} s with refit and all weights"
+        row(name, f"{size}: search of the engine, {found['tried']} weightings, features {how}", found["searched"],
+            against=his, reach="10x", note=note)  # fmt: skip
     for n, n_targets in TWO_SIZES:
         one = cell(folder, f"two-{n}-{n_targets}", partial(two_size, n, n_targets), measure=measure)
         if one:

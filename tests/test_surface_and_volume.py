@@ -14,6 +14,7 @@ from encoding.drawing.mesh import fsaverage
 from encoding.drawing.scales import accuracy_scale
 from encoding.io.atlases.catalogue import add_user_sets, load_atlas, load_dseg, match_atlas
 from encoding.io.atlases.settings import RoiGroup
+from encoding.io.images.volumes import volume_of
 from encoding.mapping import Maps, Surfaces, canvas_of, read_result
 
 SPACE = "MNI152NLin2009cAsym"
@@ -46,12 +47,13 @@ PER_STIMULUS = (
 PLANTED = {("cortex", "insula_L"), ("aseg", "Left-Amygdala")}
 
 
-def segmentation():
-    """Balls in place of structures, on the grid of the volumes."""
+def segmentation(subject="01"):
+    """Balls in place of structures, on the grid of the volumes; in the second subject one lies further back."""
     points = np.moveaxis(np.indices(SHAPE), 0, -1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
     numbers = np.full(SHAPE, 2, np.int16)
     for number, (centre, radius) in STRUCTURES.items():
-        numbers[np.linalg.norm(points - np.array(centre), axis=-1) <= radius] = number
+        back = 5 if (subject, number) == ("02", 53) else 0
+        numbers[np.linalg.norm(points - np.array(centre) + [0, back, 0], axis=-1) <= radius] = number
     return numbers
 
 
@@ -90,8 +92,9 @@ def write_dataset(root, subjects=("01", "02")):
     features = pd.DataFrame(rng.standard_normal((len(stimuli), 3)), pd.Index(stimuli, name="stim_id"), list("abc"))
     features.to_csv(root / "stimuli" / "feature-abc.tsv", sep="\t")
     weights = np.array([[1.0], [-0.5], [0.7]])
-    numbers, labels = segmentation(), patches().ravel()
+    labels = patches().ravel()
     for subject in subjects:
+        numbers = segmentation(subject)
         func, raw = study.func(subject), study.func(subject, raw=True)
         for run in "1234":
             name = f"sub-{subject}_task-video_run-{run}"
@@ -102,7 +105,7 @@ def write_dataset(root, subjects=("01", "02")):
             signal = planted(events, features, weights, N_SCANS, T_R)[:, 0]
             signal = (signal - signal.mean()) / signal.std()
 
-            def series(mask, rng=rng, signal=signal):
+            def series(mask, signal=signal):
                 noise = rng.standard_normal((N_SCANS, mask.size))
                 noise[1:] += 0.3 * noise[:-1]
                 return 1000 + 10 * (noise + 0.8 * np.outer(signal, mask.ravel()))
@@ -187,8 +190,24 @@ def test_maps_are_gifti_and_nifti_with_the_values_of_the_scores(results):
         json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())["Units"]
         == "correlation coefficient"
     )
-    group = sorted(path.name for path in (out / "group" / "func").glob("*model-abc*stat-r_*"))
-    assert {name.split(".", 1)[1] for name in group} == {"json", "nii.gz", "shape.gii"}
+
+
+def test_group_maps_hold_the_voxels_that_all_have(results):
+    out, _ = results
+    found = [read_result(out / f"sub-{subject}") for subject in ("01", "02")]
+    assert len(found[0].targets) == len(found[1].targets)
+    assert not found[0].targets.same_as(found[1].targets)
+    group = out / "group" / "func"
+    (path,) = group.glob(f"*space-{SPACE}*model-abc*stat-r_desc-mean*.nii.gz")
+    mean = np.asarray(nib.load(path).dataobj)
+    both = (segmentation("01") != 2) & (segmentation("02") != 2)
+    assert (np.isfinite(mean) == both).all()
+    volumes = [volume_of(one.scores["r"].row("abc"), one.targets)[0] for one in found]
+    np.testing.assert_allclose(mean[both], np.mean(volumes, axis=0)[both], rtol=1e-5)
+    (left,) = group.glob("*hemi-L_space-fsaverage3*model-abc*stat-r_desc-mean*.shape.gii")
+    halves = [one.scores["r"].row("abc")[:N] for one in found]
+    np.testing.assert_allclose(nib.load(left).agg_data(), np.mean(halves, axis=0), rtol=1e-5)
+    assert (out / "group" / "figures" / "group_model-abc_mean.png").is_file()
 
 
 def test_the_report_shows_both_parts(results):

@@ -1,6 +1,6 @@
 """The two axes of all data: samples (rows) and targets (columns)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -341,3 +341,31 @@ class Targets:
             and same(self.index, other.index)
             and same(self.structure, other.structure)
         )
+
+
+def shared_places(every: Sequence[Targets]) -> list[np.ndarray] | None:
+    """Find the targets of the first among those of each, (n_targets of the first,); -1 where one has no such voxel.
+
+    Only the voxels beside surfaces may differ, as segmentations of participants do; otherwise None.
+    """
+    first = every[0]
+    if all(first.same_as(other) for other in every[1:]):
+        return [np.arange(len(first)) for _ in every]
+    if not all(one.volume_space and one[one.on_surface].same_as(first[first.on_surface]) for one in every):
+        return None
+    vertices = np.flatnonzero(first.on_surface)
+    if not all(np.array_equal(np.flatnonzero(one.on_surface), vertices) for one in every):
+        return None
+    found = []
+    for one in every:
+        of_voxel = dict(zip(one.index[~one.on_surface].tolist(), np.flatnonzero(~one.on_surface).tolist(), strict=True))
+        voxels = [of_voxel.get(voxel, -1) for voxel in first.index[~first.on_surface].tolist()]
+        found.append(np.concatenate([vertices, np.array(voxels, dtype=np.int64)]))
+    return found
+
+
+def moved_to(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Lay values (..., n_targets) out on the targets of another, as `shared_places` finds them; NaN where -1."""
+    if (places >= 0).all():
+        return values[..., places]
+    return np.where(places >= 0, values[..., places], np.nan)

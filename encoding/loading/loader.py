@@ -253,6 +253,12 @@ class Scans(Loader):
         """Whether `subcortex` names a file."""
         return "/" in self.subcortex or self.subcortex.endswith((".nii", ".nii.gz"))
 
+    @property
+    def subcortex_atlas(self) -> str | None:
+        """Name of the atlas that chooses voxels beside surfaces, if one does."""
+        named = self.volume_space and not self.subcortex_file and self.subcortex != SUBCORTEX
+        return self.subcortex if named else None
+
     def _check_volume(self) -> None:
         if self.volume_space is None:
             if self.subcortex != SUBCORTEX:

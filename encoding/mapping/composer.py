@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import stats
 
 from ..core import Scores, digest, versions
+from ..core.axes import shared_places
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import difference_chart, network_chart, save_svg, scatter_chart
@@ -62,8 +63,8 @@ class Composer:
             for r in results
         }
         self.missed: list[str] = []  # clusters that are on no slice, by map
-        first = results[0].targets
-        self.shared = len(results) > 1 and all(r.targets.same_as(first) for r in results)
+        self.places = shared_places([r.targets for r in results]) if len(results) > 1 else None  # of maps of the group
+        self.shared = self.places is not None and all(r.targets.same_as(results[0].targets) for r in results)
         self.columns = 2 if len(results) > 1 else 1
         self.drawable = all(canvas.drawable for canvas in self.canvas.values())
         self.not_drawn = tuple(
@@ -213,8 +214,8 @@ class Composer:
             return page.Section("Accuracy of each model", untold) if untold else None
         blocks: list[page.Block] = list(untold)
         for model in self.models:
-            if self.shared:
-                mean = group_mean([self._main(r).row(model) for r in self.results])
+            if self.places is not None:
+                mean = group_mean([self._main(r).row(model) for r in self.results], self.places)
                 canvas = self.canvas[self.results[0].subject]
                 figure = canvas.accuracy(mean, self.scale, f"{model}: mean of {len(self.results)} participants")
                 caption = f"{model}: {_lower(MEANING[self.metric])}, {GROUP}; the mean was not tested."
@@ -284,8 +285,8 @@ class Composer:
         scale = difference_scale(list(maps.values()), f"difference in {LABELS[self.metric]}")
         blocks: list[page.Block] = []
         for a, b in self.pairs:
-            if self.shared:
-                mean = group_mean([maps[a, b, r.subject] for r in self.results])
+            if self.places is not None:
+                mean = group_mean([maps[a, b, r.subject] for r in self.results], self.places)
                 shown, told = self._shown(mean, (a, b), read_group_claims(self.results), self.results[0])
                 canvas = self.canvas[self.results[0].subject]
                 figure = canvas.accuracy(mean, scale, f"{a} minus {b}: mean of {len(self.results)} participants", shown)

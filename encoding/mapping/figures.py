@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..core import Targets
+from ..core.axes import moved_to
 from ..drawing.composed import compose
 from ..drawing.figure import styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
@@ -337,9 +338,9 @@ def canvas_of(
     return Canvas(targets, background, surfaces, settings, outlines or {})
 
 
-def group_mean(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """Average maps of several subjects on the same targets.
+def group_mean(maps: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> np.ndarray:
+    """Average maps of several subjects on the targets of the first; NaN where one has none.
 
-    Shapes: `maps` (n_targets,); returns (n_targets,).
+    Shapes: `maps` (n_targets,) and `places` (n_targets of the first,), as of `shared_places`; returns as of the first.
     """
-    return np.mean(np.stack(list(maps)), axis=0)
+    return np.mean(np.stack([moved_to(at, values) for at, values in zip(places, maps, strict=True)]), axis=0)

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ..core.axes import moved_to
 from ..drawing import report as page
 from ..drawing.charts import network_chart
 from ..drawing.scales import ColorScale, PairScale
@@ -73,8 +74,8 @@ def pair_maps(composer: Composer) -> page.Section | None:
 def _shown(composer: Composer, a: str, b: str) -> list[tuple[Result | None, np.ndarray, np.ndarray, str]]:
     """Average participants that share their targets; list the others one by one."""
     scores = [(result, result.scores[composer.metric]) for result in composer.results]
-    if composer.shared:
-        means = [group_mean([of_one.row(name) for _, of_one in scores]) for name in (a, b)]
+    if composer.places is not None:
+        means = [group_mean([of_one.row(name) for _, of_one in scores], composer.places) for name in (a, b)]
         return [(None, means[0], means[1], f"mean of {len(scores)} participants")]
     return [(result, of_one.row(a), of_one.row(b), f"sub-{result.subject}") for result, of_one in scores]
 
@@ -120,7 +121,7 @@ def count_maps(composer: Composer) -> list[page.Block]:
     """Map in how many participants each space is above chance; none unless all were tested on the same targets."""
     tests = [result.tests for result in composer.results]
     known = [test for test in tests if test is not None and np.isfinite(test.q).any()]
-    if not composer.shared or len(known) < len(tests) or len({test.spaces for test in known}) > 1:
+    if composer.places is None or len(known) < len(tests) or len({test.spaces for test in known}) > 1:
         return []
     if not composer.drawable:
         return []
@@ -129,8 +130,10 @@ def count_maps(composer: Composer) -> list[page.Block]:
     scale = ColorScale(0.0, float(n), "viridis", "participants above chance")
     canvas = composer.canvas[composer.results[0].subject]
     for number, space in enumerate(known[0].spaces):
-        passed = np.sum([np.nan_to_num(test.q[number], nan=1.0) <= test.level for test in known], axis=0)
-        shown = np.where(np.all([np.isfinite(test.q[number]) for test in known], axis=0), passed, np.nan)
+        rates = [moved_to(at, test.q[number]) for at, test in zip(composer.places, known, strict=True)]
+        levels = [test.level for test in known]
+        passed = np.sum([np.nan_to_num(q, nan=1.0) <= level for q, level in zip(rates, levels, strict=True)], axis=0)
+        shown = np.where(np.isfinite(rates).all(axis=0), passed, np.nan)
         figure = canvas.accuracy(shown, scale, f"{space}: how many of {n} are above chance")
         caption = (
             f"{space}: number of participants in whom a target is above chance (false discovery rate at most "

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..core import DataError, suggest
+from ..core.axes import shared_places
 from ..drawing.figure import INK, MUTED, save_figure, styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
 from ..drawing.legend import draw_color_bar, draw_square, draw_winner_legend, winner_legend_size
@@ -89,7 +90,7 @@ class _Panel:
     settings: Maps
     canvas: dict[str, Canvas]
     scale: ColorScale
-    shared: bool  # Whether all have the same targets, so that there is a mean
+    places: Sequence[np.ndarray] | None  # As of `shared_places`, where there is a mean
     colors: dict[str, str]
     cell: float  # Width of a column in inches
 
@@ -112,11 +113,10 @@ class _Panel:
                 raise DataError(f"sub-{subject}: cannot be drawn. {one.surfaces.missing or 'It has no place.'}")
         values = [r.scores[summary.metric].row(model) for r in results for model in shown]
         scale = accuracy_scale(values, LABELS[summary.metric])
-        first = results[0].targets
-        shared = len(results) > 1 and all(r.targets.same_as(first) for r in results)
+        places = shared_places([r.targets for r in results]) if len(results) > 1 else None
         n = max(len(shown), 2)  # of a single model, pictures would be too large
         cell = (INSIDE - NAMES - GAP * n) / n
-        return cls(results, shown, settings, canvas, scale, shared, space_colors(known), cell)
+        return cls(results, shown, settings, canvas, scale, places, space_colors(known), cell)
 
     @property
     def metric(self) -> str:
@@ -134,8 +134,9 @@ def _draw(panel: _Panel) -> Figure:
     results, first = panel.results, panel.results[0]
     heads = [_head(model, panel.cell, panel.colors[model]) for model in panel.models]
     blocks: list[Block] = [_left(beside([_head("", NAMES, INK), *heads], gap=GAP))]
-    if panel.shared:
-        means = [group_mean([r.scores[panel.metric].row(model) for r in results]) for model in panel.models]
+    if panel.places is not None:
+        of_models = [[r.scores[panel.metric].row(model) for r in results] for model in panel.models]
+        means = [group_mean(maps, panel.places) for maps in of_models]
         pictures = [panel.picture(first, number_layer(mean, panel.scale)) for mean in means]
         blocks.append(panel.row(f"mean\nn = {len(results)}", pictures))
     fading = fading_of(results, panel.settings, panel.models)
@@ -230,8 +231,9 @@ def _pairs(panel: _Panel) -> list[Block]:
     scale = PairScale((a, b), (panel.colors[a], panel.colors[b]), panel.scale.vmax, LABELS[panel.metric])
     scores = [(result, result.scores[panel.metric]) for result in panel.results]
     cells = [(f"sub-{r.subject}", panel.picture(r, pair_layer(s.row(a), s.row(b), scale))) for r, s in scores]
-    if panel.shared:
-        mean = pair_layer(group_mean([s.row(a) for _, s in scores]), group_mean([s.row(b) for _, s in scores]), scale)
+    if panel.places is not None:
+        means = [group_mean([s.row(name) for _, s in scores], panel.places) for name in (a, b)]
+        mean = pair_layer(means[0], means[1], scale)
         cells.insert(0, ("mean", panel.picture(panel.results[0], mean)))
 
     def draw(figure: Figure, left: float, top: float) -> None:

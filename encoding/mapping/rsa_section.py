@@ -129,8 +129,9 @@ class _Analysis:
     def _shown(self) -> Iterator[tuple[Result | None, dict[str, np.ndarray], str]]:
         """Yield the mean of participants if they share their targets, then every participant."""
         results = self.composer.results
-        if self.composer.shared:
-            mean = {s: group_mean([self.maps[r.subject].row(s) for r in results]) for s in self.spaces}
+        places = self.composer.places
+        if places is not None:
+            mean = {s: group_mean([self.maps[r.subject].row(s) for r in results], places) for s in self.spaces}
             yield None, mean, f"mean of {len(results)} participants"
         for result in results:
             yield result, {s: self.maps[result.subject].row(s) for s in self.spaces}, f"sub-{result.subject}"

@@ -31,7 +31,7 @@ class Maps:
     "bdata:subcortex" or "bdata:" and a pattern for masks in bdata files, or label files of your own, with ``{hemi}`` in
     the name of a GIFTI pair; files that need more said stand in ``[[atlas]]`` tables, which are used without being
     named here. "auto" takes Schaefer2018-200 on fsaverage5, and aseg in volumes where fMRIPrep wrote it; of surfaces
-    with a volume both."""
+    with a volume both, and the atlas that `subcortex` in ``[load]`` names."""
     roi_set: Text = "auto"
     """ROI set that the report shows; "auto" takes the first that each atlas has."""
     threshold: Annotated[Number, Interval(ge=0, lt=1), Unit("`metric`")] | Literal["auto", "fdr"] = "auto"

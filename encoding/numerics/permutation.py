@@ -259,6 +259,81 @@ class BandDraws:
         return found
 
 
+class BesideWideDraws:
+    """Statistics of what a narrow band adds beside wide ones, under exchanges of its residual between runs.
+
+    What the other bands predict, by ridge regression that leaves out one unit at a time, is taken out of the responses
+    (at the best penalty of each) and of the band (at its best). A draw exchanges the band's residual between units,
+    adds back what was predicted, and takes that out again, as it was of the observed band. Narrow ones among the others
+    are projected out first. Exact where the band has nothing in common with the wide ones; else as good as these
+    predict what the three have in common.
+
+    Shapes: `band, narrow, wide` (n_rows, n_features).
+    """
+
+    def __init__(
+        self, band: np.ndarray, narrow: np.ndarray, wide: Sequence[np.ndarray], scheme: Scheme, n_draws: int
+    ) -> None:
+        self.scheme, self.n_draws, self.narrow = scheme, n_draws, np.linalg.qr(narrow)[0]
+        ends = np.cumsum([len(unit) for unit in scheme.units])
+        self.slices = [slice(int(end) - len(unit), int(end)) for end, unit in zip(ends, scheme.units, strict=True)]
+        kernel = np.zeros((len(band), len(band)))
+        for X in wide:
+            Z = self._project(X)
+            kernel += Z @ Z.T * (len(Z) / max(float(np.square(Z).sum()), np.finfo(float).tiny))
+        values, vectors = np.linalg.eigh(kernel / max(len(wide), 1))
+        self.values, self.vectors = np.maximum(values, 0.0), vectors
+        self.rotate = vectors.astype(np.float32)
+        self.inverses = [self._inverses(penalty) for penalty in LEAVE_OUT]
+        band = self._project(band)
+        best = self._lowest(band)[1].sum(1).argmin()
+        self.residual = band if best == len(LEAVE_OUT) else self._left_out(band, int(best))
+        self.common, self.best = band - self.residual, int(best)
+
+    def statistics(self, Y: np.ndarray) -> np.ndarray:
+        """Compute T of the residual band and the residual responses, shape (n_draws + 1, 1, n_targets)."""
+        Y = self._project(Y)
+        left, errors = self._lowest(Y.astype(np.float32))
+        Y = unit_squares(np.take_along_axis(left, errors.argmin(0)[None, None], 0)[0].astype(np.float64))
+        Y = Y.astype(np.float32)
+        found = np.empty((self.n_draws + 1, 1, Y.shape[1]), dtype=np.float32)
+        for draw in range(self.n_draws + 1):
+            moved = np.concatenate([self.residual[self.slices[a]] for a in self.scheme.order(draw)])
+            if self.best < len(LEAVE_OUT):
+                moved = self._left_out(self.common + moved, self.best)
+            Z = penalised(moved).astype(np.float32)
+            own = sum(np.square(Z[rows].T @ Y[rows]).sum(0) for rows in self.slices)
+            found[draw, 0] = np.square(Z.T @ Y).sum(0) - own
+        return found
+
+    def _project(self, X: np.ndarray) -> np.ndarray:
+        return X - self.narrow @ (self.narrow.T @ X)
+
+    def _inverses(self, penalty: float) -> list[np.ndarray]:
+        """Inverses of the blocks of ``(K + penalty I)^-1`` of every unit."""
+        weighted = self.vectors / (self.values + penalty)
+        return [np.linalg.inv(weighted[rows] @ self.vectors[rows].T) for rows in self.slices]
+
+    def _left_out(self, X: np.ndarray, number: int, rotated: np.ndarray | None = None) -> np.ndarray:
+        """Residuals of every unit when ridge at a penalty of `LEAVE_OUT` is fitted to the others."""
+        vectors = self.vectors if X.dtype == np.float64 else self.rotate
+        rotated = vectors.T @ X if rotated is None else rotated
+        weight = (1 / (self.values + LEAVE_OUT[number])).astype(X.dtype)
+        solved = vectors @ (weight[:, None] * rotated)
+        for rows, inverse in zip(self.slices, self.inverses[number], strict=True):
+            solved[rows] = inverse.astype(X.dtype) @ solved[rows]
+        return solved
+
+    def _lowest(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals (n_penalties + 1, n_rows, n) of every penalty and of none, and their shares of the squares."""
+        rotated = (self.vectors if X.dtype == np.float64 else self.rotate).T @ X
+        left = np.stack([*(self._left_out(X, number, rotated) for number in range(len(LEAVE_OUT))), X])
+        errors = np.square(left).sum(1)
+        return left, errors / np.maximum(errors[-1], np.finfo(X.dtype).tiny)
+
+
+# Penalties of ridge on the others, in mean eigenvalues of their kernel
+LEAVE_OUT = tuple(np.geomspace(0.03, 300, 9).tolist())
 RCOND = 1e-9
 
 

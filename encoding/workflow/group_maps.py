@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..comparison import prevalence
 from ..core import Scores
+from ..core.axes import moved_to, shared_places
 from ..drawing.scales import space_colors
 from ..io.images.formats import entity_label, write_labels, write_map
 from ..mapping import MEANING, Result, group_facts, named_winner, units_of
@@ -18,7 +19,7 @@ OVER = "over_ceiling"
 
 
 def write_group_maps(folder: Path, results: Sequence[Result], verdicts: pd.DataFrame | None) -> list[Path]:
-    """Write the maps of participants that share their targets.
+    """Write the maps of participants that share their targets, or their vertices and some of the voxels beside them.
 
     Parameters
     ----------
@@ -35,9 +36,10 @@ def write_group_maps(folder: Path, results: Sequence[Result], verdicts: pd.DataF
         The images; none of a single participant, or of participants whose targets differ.
     """
     first = results[0]
-    if len(results) < 2 or not all(first.targets.same_as(result.targets) for result in results):
+    places = shared_places([result.targets for result in results])
+    if len(results) < 2 or places is None:
         return []
-    writer = _Writer(folder / MAPS, results)
+    writer = _Writer(folder / MAPS, results, places)
     models = [model for model in first.summary.models if model not in first.summary.auxiliary]
     metric = first.summary.metric
     written: list[Path] = []
@@ -59,8 +61,8 @@ def write_group_maps(folder: Path, results: Sequence[Result], verdicts: pd.DataF
 class _Writer:
     """Writes images of a group, each with what is known of its making."""
 
-    def __init__(self, folder: Path, results: Sequence[Result]) -> None:
-        self.folder, self.results, self.targets = folder, results, results[0].targets
+    def __init__(self, folder: Path, results: Sequence[Result], places: Sequence[np.ndarray]) -> None:
+        self.folder, self.results, self.places, self.targets = folder, results, places, results[0].targets
 
     def named(self, model: str, stat: str, desc: str = "") -> dict[str, str]:
         """Entities of a map."""
@@ -76,7 +78,7 @@ class _Writer:
 
     def mean(self, metric: str, maps: Sequence[np.ndarray], models: tuple[str, ...]) -> list[Path]:
         """Write the mean of a score, or of the difference of two models, over participants."""
-        values = np.stack(maps).astype(np.float64)
+        values = np.stack(self._moved(maps)).astype(np.float64)
         known = np.isfinite(values)
         total = np.where(known, values, 0).sum(axis=0)
         mean = np.where(known.all(axis=0), total / len(values), np.nan).astype(np.float32)
@@ -85,6 +87,10 @@ class _Writer:
         told = self.told(described, models, [f"scores/metric-{metric}"], units_of(metric))
         return write_map(self.folder, self.named("minus".join(models), metric, "mean"), mean, self.targets, told)
 
+    def _moved(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Lay a map of every participant out on the targets of the first."""
+        return [moved_to(at, one) for at, one in zip(self.places, maps, strict=True)]
+
     def counts(self) -> list[Path]:
         """Write in how many participants each space is above chance and named, and the prevalence of the former."""
         tested = [result.tests for result in self.results]
@@ -92,18 +98,20 @@ class _Writer:
         if len(tests) < len(self.results) or len({test.spaces for test in tests}) > 1:
             return []
         n, level, written = len(tests), tests[0].level, []
-        chance = [result.target_tests().get("p") for result in self.results]
+        found = [result.target_tests().get("p") for result in self.results]
+        chance = self._moved([p for p in found if p is not None]) if all(p is not None for p in found) else []
+        rates, ahead = self._moved([test.q for test in tests]), self._moved([named_winner(test) for test in tests])
         for number, space in enumerate(tests[0].spaces):
-            known = np.all([np.isfinite(test.q[number]) for test in tests], axis=0)
-            passed = np.sum([np.nan_to_num(test.q[number], nan=1.0) <= level for test in tests], axis=0)
-            named = np.sum([named_winner(test) == number for test in tests], axis=0)
+            known = np.all([np.isfinite(q[number]) for q in rates], axis=0)
+            passed = np.sum([np.nan_to_num(q[number], nan=1.0) <= level for q in rates], axis=0)
+            named = np.sum([winner == number for winner in ahead], axis=0)
             maps = [
                 (passed, "qchance", "count", f"Participants in whom {space} is above chance, false discovery rate at "
                  f"most {level:g} over targets and spaces"),
                 (named, "winner", "count", f"Participants in whom {space} is named as the space that is ahead"),
             ]  # fmt: skip
-            if all(p is not None for p in chance):
-                alone = np.sum([np.nan_to_num(p[number], nan=1.0) <= level for p in chance if p is not None], axis=0)
+            if chance:
+                alone = np.sum([np.nan_to_num(p[number], nan=1.0) <= level for p in chance], axis=0)
                 shares = np.array([prevalence(count, n, level=level).value for count in range(n + 1)])
                 maps.append((
                     shares[alone], "prevalence", "", f"Estimated share of people in whom {space} would be above chance "
@@ -132,6 +140,7 @@ class _Writer:
             space = best.get((region.region, region.hemi), "")
             if region.atlas == atlas and space in spaces:
                 numbers[region.mask] = spaces.index(space) + 1
+        numbers[np.any([at < 0 for at in self.places], axis=0)] = 0
         colors = space_colors(spaces)
         table = [(number + 1, space, colors[space]) for number, space in enumerate(spaces)]
         described = (

@@ -456,7 +456,10 @@ def load_named_atlas(job: Job, name: str, path: Path | str, targets: Targets) ->
 def chosen_atlases(job: Job, targets: Targets, dseg: Sequence[Path]) -> list[tuple[str, Path | str]]:
     """List names and files of the atlases of [map], then those of [[atlas]] tables that it does not name."""
     own = [about.name for about in job.study.atlases]
-    chosen = choose_atlases(job.study.maps.atlases, targets, dseg, job.places.bids_dir)
+    wanted = list(job.study.maps.atlases)
+    if isinstance(job.study.load, Scans) and job.study.load.subcortex_atlas and "auto" in wanted:
+        wanted.append(job.study.load.subcortex_atlas)
+    chosen = choose_atlases(list(dict.fromkeys(wanted)), targets, dseg, job.places.bids_dir)
     named = {name for name, _ in chosen}
     return chosen + [(name, name) for name in own if name not in named]
 

@@ -6,7 +6,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from factories import AFFINE, write_study
+from factories import AFFINE, RUN, write_study
 
 from encoding.config import parse_config
 from encoding.core import AlignmentError, ConfigError, DataError
@@ -16,6 +16,7 @@ from encoding.io.images.formats import write_labels, write_map
 from encoding.loading import Scans, find_runs, load_responses
 from encoding.pipeline import Job, Places
 from encoding.workflow.checks import check_dataset, expected_footprint
+from encoding.workflow.jobs import chosen_atlases
 from encoding.workflow.new_config import propose_config
 
 SPACE = "MNI152NLin2009cAsym"
@@ -178,6 +179,11 @@ def test_an_atlas_by_name_chooses_voxels_that_are_the_same_in_all_subjects(tmp_p
     expected = np.flatnonzero(inside[tuple(nearest)])
     assert len(expected) > 10
     assert targets.index[N_VERTICES:].tolist() == expected.tolist()
+    config = RUN.replace('kind = "volume"', f'kind = "surface"\nvolume_space = "{SPACE}"\nsubcortex = "Tian2020-S1"')
+    places = Places(study.root, tmp_path / "out", tmp_path / "work")
+    job = Job(parse_config(config), places, "01", "cpu")
+    names = [name for name, _ in chosen_atlases(job, targets, [])]
+    assert names == ["Schaefer2018-200", "Tian2020-S1"]
     with pytest.raises(DataError, match=r"subcortex = 'Tian2020-S9' in volume_space .*Tian2020-S"):
         loaded(study, tmp_path / "wrong", **BOTH, subcortex="Tian2020-S9")
 
