@@ -9,9 +9,11 @@ versions; the ones below are those of their documentation. A file ``anchors.toml
     key = "pruned_loc"                # array of an .npz
     transpose = false                 # true if dimensions are rows
     seconds = 7200                    # longest run
+    search = ["0.02", "0.04"]         # what {search} is replaced by in turn; the best on test_10 is scored
 
 Placeholders: {python} (set ENCODING_ANCHOR_PYTHON to the interpreter that has their dependencies), {triplets} (folder
-with train_90 and test_10 as .txt and .npy, odd item last), {results}, {threads}, {folder} (of the program).
+with train_90 and test_10 as .txt and .npy, odd item last), {arrays} (the same, only .npy), {search}, {results},
+{threads}, {folder} (of the program).
 """
 
 import os
@@ -30,8 +32,10 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     "SPoSE": {
         "command": [
             *("{python}", "train.py", "--triplets_dir", "{triplets}", "--results_dir", "{results}"),
-            *("--embed_dim", "30", "--lmbda", "0.03", "--epochs", "300", "--batch_size", "100", "--device", "cpu"),
+            *("--embed_dim", "30", "--lmbda", "{search}", "--epochs", "300", "--batch_size", "100", "--device", "cpu"),
+            *("--num_threads", "{threads}"),
         ],
+        "search": ["0.03"],
         "result": "**/weights_sorted.npy",
         "environment": {"SLURM_ARRAY_TASK_ID": "0"},
     },
@@ -46,19 +50,30 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     },
     "object-dimensions": {
         "command": [
-            *("{python}", "main.py", "--triplet_path", "{triplets}", "--log_path", "{results}"),
+            *("{python}", "run_optimization.py", "--triplet_path", "{arrays}", "--log_path", "{results}", "--fresh"),
             *("--method", "deterministic", "--init_dim", "30", "--n_epochs", "300", "--batch_size", "256"),
+            *("--beta", "{search}"),
         ],
-        "result": "**/*.npy",
+        "search": ["0.03"],
+        "result": "**/params/parameters.npz",
+        "key": "pruned_weights",
     },
 }
 LONGEST = 7200  # seconds
 
 
 def run_anchors(
-    directory: Path, judgments: Any, grade: Callable[[np.ndarray], dict[str, float]], *, threads: int
+    directory: Path,
+    judgments: Any,
+    grade: Callable[[np.ndarray], dict[str, float]],
+    validate: Callable[[np.ndarray, np.ndarray], float],
+    *,
+    threads: int,
 ) -> list[dict[str, Any]]:
-    """Run every program that is there; the others are named with the reason why they were left out."""
+    """Run every program that is there; the others are named with the reason why they were left out.
+
+    `validate` returns the loss of an embedding on rows of test_10, by which the best run of a search is chosen.
+    """
     programs = {name: dict(settings) for name, settings in PROGRAMS.items()}
     overrides = directory / "anchors.toml"
     if overrides.is_file():
@@ -66,28 +81,44 @@ def run_anchors(
             programs[name] = programs.get(name, {}) | settings
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        triplets = _write_triplets(judgments, Path(folder) / "triplets")
+        triplets, held_out = _write_triplets(judgments, Path(folder))
         for name, settings in programs.items():
             checkout = directory / name
             if not checkout.is_dir():
                 rows.append({"name": name, "skipped": f"there is no folder {checkout}"})
                 continue
-            results = Path(folder) / f"results-{name}"
-            results.mkdir()
-            rows.append({"name": name, **_run(checkout, settings, triplets, results, grade=grade, threads=threads)})
+            runs: list[dict[str, Any]] = []
+            for number, value in enumerate(settings.get("search", [""])):
+                results = Path(folder) / f"results-{name}-{number}"
+                results.mkdir()
+                run = {"search": value, **_run(checkout, settings, triplets, results, threads=threads, value=value)}
+                runs.append(run)
+            found = [run for run in runs if "X" in run]
+            if not found:
+                rows.append({"name": name, "skipped": "; ".join(run["skipped"] for run in runs)})
+                continue
+            best = min(found, key=lambda run: validate(run["X"], held_out))
+            rows.append({
+                "name": name, "tried": " ".join(run["search"] for run in runs), "best": best["search"],
+                "cpu_seconds": sum(run["cpu_seconds"] for run in found), "cpu_seconds_of_best": best["cpu_seconds"],
+                **grade(best["X"]),
+            })  # fmt: skip
     return rows
 
 
-def _write_triplets(judgments: Any, folder: Path) -> Path:
-    folder.mkdir()
+def _write_triplets(judgments: Any, folder: Path) -> tuple[Path, np.ndarray]:
     rows = np.arange(len(judgments))
     others = [judgments.items[rows, (judgments.choice + shift) % 3] for shift in (1, 2)]
     odd_last = np.stack([*others, judgments.items[rows, judgments.choice]], axis=1)
+    odd_last = odd_last[np.random.default_rng(0).permutation(len(odd_last))]
     cut = len(odd_last) * 9 // 10
-    for name, part in (("train_90", odd_last[:cut]), ("test_10", odd_last[cut:])):
-        np.savetxt(folder / f"{name}.txt", part, fmt="%d")
-        np.save(folder / f"{name}.npy", part)
-    return folder
+    for kind in ("triplets", "arrays"):
+        (folder / kind).mkdir()
+        for name, part in (("train_90", odd_last[:cut]), ("test_10", odd_last[cut:])):
+            np.save(folder / kind / f"{name}.npy", part)
+            if kind == "triplets":
+                np.savetxt(folder / kind / f"{name}.txt", part, fmt="%d")
+    return folder / "triplets", odd_last[cut:]
 
 
 def _run(
@@ -96,12 +127,14 @@ def _run(
     triplets: Path,
     results: Path,
     *,
-    grade: Callable[[np.ndarray], dict[str, float]],
     threads: int,
+    value: str,
 ) -> dict[str, Any]:
     values = {
         "python": os.environ.get("ENCODING_ANCHOR_PYTHON", sys.executable),
         "triplets": str(triplets),
+        "arrays": str(triplets.parent / "arrays"),
+        "search": value,
         "results": str(results),
         "threads": str(threads),
         "folder": str(checkout),
@@ -127,7 +160,7 @@ def _run(
     X = _read(found[-1], settings.get("key"))
     X = X.T if settings.get("transpose") else X
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu_seconds": seconds, **grade(X)}
+    return {"cpu_seconds": seconds, "X": X}
 
 
 def _read(path: Path, key: str | None) -> np.ndarray:

@@ -11,7 +11,7 @@ that a run that was stopped goes on. `embedding_cells.md` is written from all li
 - human: odd-one-out judgments of people in a file that you supply (--things, or ENCODING_THINGS; three numbers per row,
   the odd one last); five divisions into 80 percent to learn from and 20 percent to score by; all settings the default.
 - trust: dimensions that a consensus calls reliable, against the planted ones.
-- coverage: posterior intervals against planted coordinates.
+- coverage: posterior intervals against planted coordinates; empty where all were refused.
 """
 
 import argparse
@@ -41,19 +41,29 @@ from encoding.numerics.choices import choice_logits, log_probabilities
 from encoding.numerics.matching import correlate_columns, match_columns
 
 Cell = dict[str, Any]
+BALANCED = 36  # cells of the grid that are run before those of a million judgments
 
 
 def grid_cells() -> list[Cell]:
-    """All cells: small ones first, and one data set of each before the second of any."""
+    """All cells, in an order in which a run that is stopped has seen all levels, and all pairs of levels, evenly."""
     sizes = itertools.product(SHAPES, (300, 1000), (8, 20, 49), (5_000, 30_000, 100_000), (False, True), range(3))
     cells = [dict(zip(("shape", "n_items", "n_dims", "n", "soft", "seed"), size, strict=True)) for size in sizes]
-    cells.sort(key=lambda c: (c["seed"], c["n"] * (1 + c["n_dims"] / 20) * (1 + c["n_items"] / 1000)))
     million = [
         {"shape": shape, "n_items": 1000, "n_dims": n_dims, "n": 1_000_000, "soft": False, "seed": 0}
         for shape, n_dims in (("correlated", 8), ("lognormal", 20), ("categorical", 49))
     ]
-    first = [cell for cell in cells if cell["seed"] == 0]
-    return [*first, *million, *cells[len(first) :]]
+    pairs = [list(itertools.combinations(cell.items(), 2)) for cell in cells]
+    cost = [np.log(2_000 + c["n"] * (1 + c["n_dims"] / 20) * (1 + c["n_items"] / 1000)) for c in cells]
+    seen: dict[Any, int] = {}
+    order, left = [], set(range(len(cells)))
+    while left:
+        # The pairs that were seen least; of those cells the cheapest, in the order of the list.
+        best = min(left, key=lambda k: (sum(seen.get(pair, 0) for pair in pairs[k]) + 0.3 * cost[k], k))
+        left.remove(best)
+        order.append(cells[best])
+        for pair in pairs[best]:
+            seen[pair] = seen.get(pair, 0) + 1
+    return [*order[:BALANCED], *million, *order[BALANCED:]]
 
 
 def planted(cell: Cell) -> tuple[np.ndarray, Triplets]:
@@ -137,8 +147,17 @@ def coverage(cell: Cell) -> Cell:
     before = time.process_time()
     model = SparseEmbedding("variational", random_state=cell["seed"]).fit(data)
     partner, r = match_columns(truth, model.embedding_)
-    kept = (partner >= 0) & (r > 0.8)  # coordinates of a dimension that was not found have no interval
-    row: Cell = {"found": model.embedding_.shape[1], "matched": int(kept.sum()), "cpu": time.process_time() - before}
+    matched = (partner >= 0) & (r > 0.8)  # coordinates of a dimension that was not found have no interval
+    kept = matched & model.determined_[partner]
+    row: Cell = {
+        "found": model.embedding_.shape[1],
+        "matched": int(matched.sum()),
+        "refused": int((~model.determined_).sum()),
+        "with_interval": int(kept.sum()),
+        "turning_cost": model.turning_cost_.tolist(),
+        "inflation": model.inflation_,
+        "cpu": time.process_time() - before,
+    }
     for level in (0.5, 0.95):
         low, high = (part[:, partner[kept]] for part in model.interval(level))
         inside = (low <= truth[:, kept]) & (truth[:, kept] <= high)
@@ -212,11 +231,12 @@ def summarise_coverage(rows: list[Cell]) -> list[str]:
     for shape, part in [*table.groupby("shape", sort=False), ("all", table)]:
         for n, cell in [*part.groupby("judgments"), ("all", part)]:
             line = {"shape": shape, "n": n, "data sets": len(cell),
-                    "dimensions matched (r > .8)": f"{cell['matched'].sum()} of {4 * len(cell)}"}  # fmt: skip
+                    "matched (r > .8)": f"{cell['matched'].sum()} of {4 * len(cell)}",
+                    "of these with intervals": cell["with_interval"].sum()}  # fmt: skip
             for level in ("0.95", "0.5"):
-                line[f"{level}: all"] = cell[f"inside_{level}"].sum() / max(cell["coordinates"].sum(), 1)
-                above = cell[f"inside_above_zero_{level}"].sum() / max(cell["n_above_zero"].sum(), 1)
-                line[f"{level}: above zero"] = above
+                some = cell[cell["with_interval"] > 0]
+                line[f"{level}: all"] = (some[f"inside_{level}"] / some["coordinates"]).mean()
+                line[f"{level}: above zero"] = (some[f"inside_above_zero_{level}"] / some["n_above_zero"]).mean()
             lines.append(line)
     return [*markdown(pd.DataFrame(lines)), ""]
 

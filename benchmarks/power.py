@@ -163,6 +163,8 @@ def draw(cells: dict, path: Path) -> None:
         axis.set(
             xscale="log", xlabel="judgments", ylabel="test cross-entropy", title=f"{SIZES[size].n_stimuli:,} stimuli"
         )
+        axis.set_xticks(SIZES[size].numbers, [f"{number:,}" for number in SIZES[size].numbers], fontsize=8)
+        axis.minorticks_off()
         axis.legend(frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None})
 

@@ -1,6 +1,7 @@
 """Cortex and subcortex of one simulated fMRIPrep output in one analysis, from the command line to maps and pages."""
 
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from factories import make_events, planted, write_config, write_confounds, write_gifti, write_json, write_study
 
 from encoding.cli import main
-from encoding.core import Grid, Targets
+from encoding.core import DataError, Grid, Targets
 from encoding.drawing.mesh import fsaverage
 from encoding.drawing.scales import accuracy_scale
 from encoding.io.atlases.catalogue import add_user_sets, load_atlas, load_dseg, match_atlas
@@ -272,6 +273,14 @@ def test_the_regions_of_the_study_on_surfaces_and_a_volume(tmp_path):
     assert all(len(where) > 20 and where.all() for where in cortical.values())
     # The medial wall is 2 mm from the hypothalamus, and holds none of it.
     assert all(len(where) > 10 and not where.any() for where in subcortical.values())
+    native = replace(targets, space="fsnative")
+    labels = pairs[1][1]
+    (_, inside) = add_user_sets([RoiGroup("deep", atlas="aseg", spheres={"PAG": (0, -30, -30, 3)})],
+                                [(pairs[1][0], labels)], native)[0]  # fmt: skip
+    assert (inside != labels).any()  # needs no coordinates of vertices
+    far = RoiGroup("far", atlas="aseg", spheres={"nowhere": (0, 60, 60, 3)})
+    with pytest.raises(DataError, match=r"nearest of \d+ is .* leave it out: only voxels that were loaded count"):
+        add_user_sets([far], [pairs[1]], targets)
     at_wall = RoiGroup("own", spheres={"hypothalamus": ((-4.0, -4.0, -10.0, 4.0), (4.0, -4.0, -10.0, 4.0))})
     (own, labels) = add_user_sets([at_wall], [], targets)[0]
     assert own.targets.same_as(targets)

@@ -71,6 +71,9 @@ def add_collecting(commands: Any) -> None:
     batch.add_argument("--retry", type=_outcomes, default=(), metavar="OUTCOMES", help="write: as for run")
     batch.add_argument("--wait", type=float, default=0.0, metavar="S", help="fetch: ask every S seconds until done")
     batch.add_argument("--file", type=Path, help="read: the file of results")
+    batch.add_argument(
+        "--final", action="store_true", help="read: no other file comes; requests without result are errors"
+    )
     page = _action(actions, "page", _page, "write an experiment for people as one HTML file that needs no network")
     page.add_argument("--output", type=Path, help="the file (default: experiment.html in the folder of the collection)")
     for name, default, text in (("trials", 100, "trials per participant"), ("lists", 1, "different lists of trials"),
@@ -300,7 +303,9 @@ def _run(options: argparse.Namespace) -> int:
             print(f"  not valid: {line}")
         if done.lessons:
             print(f"  adapted to the server: {'; '.join(done.lessons)}")
-        complete &= done.reason == "finished" and (not done.asked or done.outcomes["valid"] > 0)
+        if done.reason == "finished" and done.planned and not done.any_valid:
+            say(f"{name}: none of its answers is valid; --retry unparsed,truncated,error asks such trials again")
+        complete &= done.reason == "finished" and (not done.planned or done.any_valid)
         if done.reason == "interrupted":
             return 130
     return 0 if complete else 1
@@ -319,9 +324,9 @@ def _run_shards(options: argparse.Namespace, collection: "Collection", names: li
             )
             reasons = ", ".join(dict.fromkeys(one.reason for one in found))
             asked, left, planned = (sum(getattr(one, what) for one in found) for what in ("asked", "left", "planned"))
-            valid = sum(one.outcomes["valid"] for one in found)
+            valid, any_valid = sum(one.outcomes["valid"] for one in found), any(one.any_valid for one in found)
             print(f"{name}: {reasons}; {valid:,} valid of {asked:,} asked; {left:,} of {planned:,} trials left")
-            complete &= reasons == "finished" and (not asked or valid > 0)
+            complete &= reasons == "finished" and (not planned or any_valid)
     return 0 if complete else 1
 
 
@@ -369,6 +374,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _batch(options: argparse.Namespace) -> int:
     from ..collection import fetch_batches, read_batch, send_batches, write_batches
+    from ..collection.batches import unread
 
     opened = _open(options)
     if options.step == "write":
@@ -378,7 +384,9 @@ def _batch(options: argparse.Namespace) -> int:
     if options.step == "read":
         if options.file is None:
             raise ConfigError("collect batch read: --file, the file of results, is needed.")
-        print(f"{read_batch(opened, options.annotator, options.file):,} answers are new")
+        print(f"{read_batch(opened, options.annotator, options.file, final=options.final):,} answers are new")
+        if n_left := unread(opened, options.annotator):
+            say(f"{n_left:,} requests have no result yet; read further files, or --final if there are none")
         return 0
     send = options.step == "send"
     states = send_batches(opened, options.annotator) if send else fetch_batches(

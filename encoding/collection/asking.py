@@ -305,9 +305,10 @@ def collect_judgments(
                 f"{collection.folder}: {asked.left} of {asked.planned} trials of {name!r} are not answered "
                 f"({asked.reason}). Answers are kept; the same command goes on.{_listed(asked)}"
             )
-        if asked.asked and not asked.outcomes["valid"] and not asked.before:
+        if asked.planned and not asked.any_valid:
             raise DataError(
-                f"{collection.folder}: none of the {asked.asked} answers of {name!r} is valid.{_listed(asked)}"
+                f"{collection.folder}: none of the {asked.planned} answers of {name!r} is valid. `encoding collect run "
+                f"--retry unparsed,truncated,error` asks such trials again.{_listed(asked)}"
             )
     return check_collection(opened)[0]
 

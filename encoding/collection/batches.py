@@ -22,12 +22,14 @@ from .client import Failed
 from .openai import PATH, ChatAnnotator
 from .runner import CODES, remaining
 from .study import Opened
-from .trials import Answer, Trial
+from .trials import Answer, Stopped, Trial
 
 MOST_REQUESTS = 50_000  # of one file, and the bytes that vendors allow
 MOST_BYTES = 190_000_000
 OVER = ("completed", "failed", "expired", "cancelled")
 FLUSH = 5_000  # answers that are written at once
+IN_PART = "read in part"
+LOST = Answer("error", detail="the batch ended without a result for this request")
 
 
 def write_batches(opened: Opened, name: str = "", *, most: int = 0, retry: tuple[str, ...] = ()) -> list[Path]:
@@ -204,8 +206,10 @@ async def _fetch(opened: Opened, annotator: ChatAnnotator, wait: float) -> list[
             await asyncio.sleep(wait)
 
 
-def read_batch(opened: Opened, name: str, results: str | Path) -> int:
+def read_batch(opened: Opened, name: str, results: str | Path, *, final: bool = False) -> int:
     """Read a file of batch results that was downloaded by hand.
+
+    Requests without a result in it go on waiting: they may be in another file, of errors or the second half.
 
     Parameters
     ----------
@@ -215,6 +219,8 @@ def read_batch(opened: Opened, name: str, results: str | Path) -> int:
         Annotator.
     results : str or Path
         Lines of JSON, each with "custom_id" and "response" or "error".
+    final : bool, optional
+        Whether there are no further files: requests of the batch without a result end as errors.
 
     Returns
     -------
@@ -236,14 +242,50 @@ def read_batch(opened: Opened, name: str, results: str | Path) -> int:
     20
     """
     annotator, folder = _chat(opened, name), _folder(opened)
-    given = {json.loads(line).get("custom_id") for line in _lines(Path(results))}
+    file = Path(results)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file. It is what the vendor offers to download for a batch.")
+    given = {_content(line, f"{file}: line {number}")[0] for number, line in enumerate(_lines(file), start=1)}
+    if not given:
+        raise DataError(f"{file}: no result of a batch in it.")
+    n_new = read_results(opened, annotator, file, None)
     for path, state in _states(folder, annotator):
         asked = _asked(folder / state["file"])
-        if given <= asked and not state["over"]:
-            n_read = read_results(opened, annotator, Path(results), folder / state["file"])
-            write_json(path, state | {"read": n_read, "over": True, "status": "read by hand"})
-            return n_read
-    return read_results(opened, annotator, Path(results), None)
+        if state["over"] or not given & asked:
+            continue
+        left = _without_answer(opened, annotator, asked)
+        if left and final:
+            _lose(opened, annotator, left)
+        over = final or not left
+        read = state["read"] + len(given & asked)
+        write_json(path, state | {"read": read, "over": over, "status": "read by hand" if over else IN_PART})
+    return n_new
+
+
+def _without_answer(opened: Opened, annotator: ChatAnnotator, asked: set[str]) -> list[str]:
+    """Return the requests that the store holds no answer to."""
+    names = ("setting", "first", "second", "third", "repeat", "attempt")
+    found = f"SELECT 1 FROM answers WHERE {' AND '.join(f'{name} = ?' for name in names)}"
+    with opened.store() as store:
+        store.setting(annotator.identity(), annotator.name)
+        return [key for key in sorted(asked)
+                if store.base.execute(found, tuple(map(int, key.split("-")[1:]))).fetchone() is None]  # fmt: skip
+
+
+def unread(opened: Opened, name: str) -> int:
+    """Return how many requests have no result yet, of batches of which some results were read by hand."""
+    annotator, folder = _chat(opened, name), _folder(opened)
+    files = [state["file"] for _, state in _states(folder, annotator) if state["status"] == IN_PART]
+    return sum(len(_without_answer(opened, annotator, _asked(folder / file))) for file in files)
+
+
+def _lose(opened: Opened, annotator: ChatAnnotator, keys: list[str]) -> None:
+    """End requests without a result as errors."""
+    with opened.store() as store, store.alone():
+        setting = store.setting(annotator.identity(), annotator.name)
+        run = store.start_run(setting, {"batch": "without a result", "versions": versions()})
+        store.write([_row(store, setting, run, key, LOST, Path("batch")) for key in keys], run=run, requests=0)
+        store.counts(setting)
 
 
 def read_results(opened: Opened, annotator: ChatAnnotator, results: Path, asked: Path | None) -> int:
@@ -261,32 +303,43 @@ def read_results(opened: Opened, annotator: ChatAnnotator, results: Path, asked:
             if len(rows) == FLUSH:
                 n_new += store.write(rows, run=run, requests=n_requests)
                 rows = []
-        lost = Answer("error", detail="the batch ended without a result for this request")
-        rows += [_row(store, setting, run, key, lost, results) for key in sorted(missing)]
+        rows += [_row(store, setting, run, key, LOST, results) for key in sorted(missing)]
         n_new += store.write(rows, run=run, requests=n_requests)
         store.counts(setting)
     return n_new
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as stream:
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
         yield from (line for line in stream if line.strip())
 
 
-def _result(annotator: ChatAnnotator, line: str, where: str) -> tuple[str, Answer]:
+def _content(line: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Return the name of a request and its result."""
     try:
         content = json.loads(line)
-        key = str(content["custom_id"])
+        return str(content["custom_id"]), content
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{where} is no result of a batch ({type(error).__name__}: {error}).") from None
+
+
+def _result(annotator: ChatAnnotator, line: str, where: str) -> tuple[str, Answer]:
+    key, content = _content(line, where)
     response = content.get("response")
     if not isinstance(response, dict):
         detail = annotator.redact(json.dumps(content.get("error")))[:300]
         return key, Answer("error", detail=f"no response: {detail}", tries=1)
     body = response.get("body")
     text = body if isinstance(body, str) else json.dumps(body)
+    status = response.get("status_code", 200)
+    if not isinstance(status, int):
+        return key, Answer(
+            "error", detail=f"{str(status)[:40]!r} is no status: {annotator.redact(text)[:300]}", tries=1
+        )
     try:
-        return key, annotator.answer(int(response.get("status_code", 200)), text.encode("utf-8", "replace"))
+        return key, annotator.answer(status, text.encode("utf-8", "replace"))
+    except Stopped as error:  # what would stop a run has been paid for here, and the other lines are read
+        return key, Answer("unparsed", detail=str(error)[:300], tries=1)
     except Failed as error:
         return key, Answer("refused" if error.refused else "error", detail=str(error), tries=1)
 

@@ -142,6 +142,7 @@ class ChatAnnotator:
         self._room = Room(MOST_UNDER_WAY)
         self._turn = self._roomy if any(contents.images) else self._send  # captions take no memory to speak of
         self._client: Client | None = None
+        self._judge: Client | None = None  # reads replies that came by other means
         self._soft = False  # whether any reply had probabilities
         self._served: dict[tuple[Any, Any], tuple[str, str] | None] = {}
         self._write_heads()
@@ -220,10 +221,10 @@ class ChatAnnotator:
 
     def answer(self, status: int, body: bytes) -> Answer:
         """Read a reply that came by other means than `ask`."""
-        settings = self._settings
-        client = Client(settings.url, self._secret, Gate(1), timeout=settings.timeout, tries=1)
-        reply = Reply(client.judge(status, body), 1, 0.0)
-        return self._answer(reply)
+        if self._judge is None:
+            settings = self._settings
+            self._judge = Client(settings.url, self._secret, Gate(1), timeout=settings.timeout, tries=1)
+        return self._answer(Reply(self._judge.judge(status, body), 1, 0.0))
 
     def _answer(self, reply: Reply) -> Answer:
         used = [0, 0, 0]

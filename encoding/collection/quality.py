@@ -114,9 +114,9 @@ class Quality:
         if self.pairs.n and self.pairs.low <= 1 / 3:
             found.append(f"{self.annotator}: answers to the same triplet agree no more often than by chance.")
         if self.drift_p < LEVEL:
-            found.append(
-                f"{self.annotator}: the use of the slots changes over time (p = {max(self.drift_p, 1e-300):.1g})."
-            )
+            over = "time" if self.participants is None else "sessions"
+            p = max(self.drift_p, 1e-300)
+            found.append(f"{self.annotator}: the use of the slots changes over {over} (p = {p:.1g}).")
         if self.participants is not None:
             flagged = self.participants[self.participants["flags"] != ""].to_dict("records")
             found += [f"{self.annotator}: participant {row['participant']} {row['flags']}." for row in flagged]
@@ -413,11 +413,14 @@ def _most_refused(judgments: Judgments, rows: np.ndarray, most: int = 10) -> tup
 def drift_of(
     items: np.ndarray, choice: np.ndarray, extra: Mapping[str, np.ndarray], who: np.ndarray | None
 ) -> tuple[pd.DataFrame, float]:
-    """Cut the answers, in the order of time, into parts of equal numbers, and compare them."""
+    """Cut the answers, in the order of time, into parts of equal numbers, and compare them.
+
+    People answer one after the other, and differ: their parts are those of the session of each, not of the study.
+    """
     names = ["answers", "valid", "first", "second", "third", "latency", "start"]
     if "answered" not in extra or not np.isfinite(extra["answered"]).all() or len(choice) < 2:
         return pd.DataFrame(columns=names), float("nan")
-    order = np.argsort(extra["answered"], kind="stable")
+    order = np.argsort(extra["answered"] if who is None else _progress(extra["answered"], who), kind="stable")
     parts = np.array_split(order, min(N_BINS, max(1, len(order) // 30)))
     rows = []
     for part in parts:
@@ -427,6 +430,12 @@ def drift_of(
         shares = counts / n if n else np.full(3, np.nan)
         rows.append((len(part), n / len(part), *shares, latency, float(extra["answered"][part[0]])))
     return pd.DataFrame(rows, columns=names), _drift_test(items, _once(items, choice, order, who), parts)
+
+
+def _progress(answered: np.ndarray, who: np.ndarray) -> np.ndarray:
+    """Return how far the participant of each answer had come with it, from 0 to 1 (n,)."""
+    groups = pd.Series(answered).groupby(pd.Series(who).to_numpy())
+    return np.asarray((groups.rank(method="first") - 0.5) / groups.transform("size"))
 
 
 def _once(items: np.ndarray, choice: np.ndarray, order: np.ndarray, who: np.ndarray | None) -> np.ndarray:

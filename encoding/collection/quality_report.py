@@ -12,6 +12,12 @@ from ..drawing.judgments import draw_agreement, draw_drift, draw_outcomes, draw_
 from ..drawing.report import Block, DataTable, Picture, Report, Section, Text, write_report
 from .quality import Quality, assess, chance_ceiling, judge_agreement
 
+# Headings of the table of participants, where its names are those of a table for programs.
+PARTICIPANT = {
+    "slots_p": "p of equal slots", "longest_run": "longest run of a slot", "fast": "too fast",
+    "median_rt": "median time (s)", "catch": "catch trials passed", "n_catch": "catch trials",
+}  # fmt: skip
+
 
 def write_quality(
     path: str | Path,
@@ -105,11 +111,10 @@ def _repeats(found: list[Quality]) -> Section | None:
     repeated = [quality for quality in found if quality.ceiling.n]
     if not repeated:
         return None
-    usual = int(np.median([quality.presentations for quality in repeated]))
     figure = draw_repeats(
         {quality.annotator: quality.per_triplet for quality in repeated},
         {quality.annotator: (quality.ceiling.share, quality.ceiling.low, quality.ceiling.high) for quality in repeated},
-        chance=chance_ceiling(min(max(usual, 2), 60)),
+        chance={quality.annotator: chance_ceiling(min(max(quality.presentations, 2), 60)) for quality in repeated},
     )
     table = pd.DataFrame(
         {
@@ -145,8 +150,11 @@ def _people(found: list[Quality]) -> Section | None:
     table = pd.concat(tables, ignore_index=True)
     intro = (
         "Agreement is with the answers of others to the same triplets, consistency with own answers to the same "
-        "triplet; both are 1/3 by chance. Flagged participants are left out with `exclude_flagged` or `exclude`."
+        "triplet; both are 1/3 by chance. What is wrong with a participant stands in the column flags; the settings "
+        "exclude_flagged and exclude give such answers no weight."
     )
+    first = ["participant", "flags"]
+    table = table[[*first, *(name for name in table.columns if name not in first)]].rename(columns=PARTICIPANT)
     return Section("Participants", (DataTable(table),), intro)
 
 
@@ -154,11 +162,14 @@ def _agreement(table: pd.DataFrame) -> Section | None:
     if not len(table):
         return None
     intro = (
-        "Triplets that both judges have answered; 1/3 by chance. Intervals are 95 % (Wilson). The columns trials and "
-        "on_trials compare identical trials, in the same order."
+        "Triplets that both judges have answered; 1/3 by chance. Intervals are 95 % (Wilson). The last two columns "
+        "compare identical trials, in the same order."
     )
     picture = Picture(draw_agreement(table), "Agreement of every pair of judges.")
-    return Section("Agreement between judges", (picture, DataTable(table)), intro)
+    named = table.rename(
+        columns={"a": "judge", "b": "other judge", "trials": "same trials", "on_trials": "agreement on them"}
+    )
+    return Section("Agreement between judges", (picture, DataTable(named)), intro)
 
 
 def _drift(found: list[Quality]) -> Section | None:
@@ -166,6 +177,9 @@ def _drift(found: list[Quality]) -> Section | None:
     if not timed:
         return None
     tests = ", ".join(f"{q.annotator} p = {q.drift_p:.2g}" for q in found if np.isfinite(q.drift_p))
-    intro = "Answers in the order in which they were given, cut into equal parts."
+    intro = (
+        "Answers in the order in which they were given, cut into equal parts; those of people by how far each had come "
+        "in the session."
+    )
     picture = Picture(draw_drift(timed), "Slots, validity and latency over time.")
     return Section("Drift over time", (picture, Text(f"Equal use of the slots: {tests}.")), intro)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class RunStatus:
         Time that asking took in this run, without the time to get ready.
     lessons : tuple of str
         How requests were adapted to a server that did not take them as they were.
+    any_valid : bool
+        Whether the store holds any valid answer of the annotator, of earlier runs too.
 
     Examples
     --------
@@ -76,6 +79,7 @@ class RunStatus:
     reasons: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     seconds: float = 0.0
     lessons: tuple[str, ...] = ()
+    any_valid: bool = False
 
     @property
     def left(self) -> int:
@@ -254,7 +258,7 @@ class _Run:
 
     async def go(self) -> RunStatus:
         if not len(self._rows):
-            self.progress.reason = "finished"
+            self.progress.reason, self.progress.any_valid = "finished", self._any_valid
             self._report()
             return self.progress
         self._report()
@@ -278,15 +282,21 @@ class _Run:
         if self.progress.lessons:
             self._store.note(self._run, {**notes, "versions": versions(), "adapted": self.progress.lessons})
         self._store.counts(self._setting)  # sums are kept, so that status need not read everything
-        self.progress.reason = self._stop or "finished"
+        self.progress.reason, self.progress.any_valid = self._stop or "finished", self._any_valid
         self._report()
         return self.progress
 
     async def _ask_all(self) -> None:
         batches = self._batches()
         if self._meter.careful:
-            await self._work(_first(batches))  # one answer shows what a trial takes, before many are under way
-        workers = [asyncio.create_task(self._work(batches)) for _ in range(self._annotator.concurrency)]
+            await self._work(islice(batches, 1))  # one answer shows what a trial takes, before many are under way
+        if self._asking.patience and not self._any_valid and not getattr(self._annotator, "free", False):
+            # So many answers show whether any is of use, before more are paid for.
+            await self._all_work(islice(batches, FIRST), min(FIRST, self._annotator.concurrency))
+        await self._all_work(batches, self._annotator.concurrency)
+
+    async def _all_work(self, batches: Iterator[list[Trial]], n_workers: int) -> None:
+        workers = [asyncio.create_task(self._work(batches)) for _ in range(n_workers)]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -429,9 +439,3 @@ class _Run:
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
-
-
-def _first(batches: Iterator[list[Trial]]) -> Iterator[list[Trial]]:
-    for batch in batches:
-        yield batch
-        return

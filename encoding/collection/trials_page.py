@@ -85,9 +85,9 @@ def write_trials(opened: Opened, path: str | Path, *, most: int = 300, seed: int
     content = {
         "trials": trials, "pictures": _pictures(opened, used), "currency": budget.currency, "prompts": _prompts(opened),
         "drift": drift, "agreement": agreement,
-        "about": "Trials without a valid answer first, then those about which answers to the same triplet disagree "
-                 "most, others drawn by chance, and what other judges answered to all these. The item that was called "
-                 "odd has a frame; bars are probabilities.",
+        "about": "A choice of all trials: those without a valid answer, those about which answers to the same triplet "
+                 "disagree most, others drawn by chance, and what other judges answered to all these. The item that "
+                 "was called odd has a frame; bars are probabilities.",
     }  # fmt: skip
     text = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
     template = (files(__package__) / "trials.html").read_text(encoding="utf-8")
@@ -159,8 +159,8 @@ def _judges(found: list[Source]) -> tuple[list[dict[str, Any]], list[dict[str, A
         pieces = list(source.parts())
         if not pieces:
             continue
-        whole = {name: np.concatenate([piece[name] for piece in pieces])
-                 for name in ("row", "choice", "outcome", "p1", "p2", "p3", "answered", "latency")}  # fmt: skip
+        names = ("row", "choice", "outcome", "p1", "p2", "p3", "answered", "latency", "participant")
+        whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
         items = source.plan.items[whole["row"]]
         some = rank_triplets(items) % max(several, 1) == 0
         items, choice = items[some], whole["choice"][some]
@@ -170,7 +170,8 @@ def _judges(found: list[Source]) -> tuple[list[dict[str, Any]], list[dict[str, A
             np.array(OUTCOMES)[whole["outcome"][some]], np.ones(n), source.plan.repeat[whole["row"][some]],
             np.full(n, ""), np.full(n, source.annotator),
         ))  # fmt: skip
-        table, p = drift_of(items, choice, {name: whole[name][some] for name in ("answered", "latency")}, None)
+        table, p = drift_of(items, choice, {name: whole[name][some] for name in ("answered", "latency")},
+                            people if (people := whole["participant"][some]).any() else None)  # fmt: skip
         if len(table) > 1:
             rows = table[["first", "second", "third", "valid"]].to_dict("records")
             rows = [{key: value if math.isfinite(value) else None for key, value in row.items()} for row in rows]

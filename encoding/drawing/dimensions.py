@@ -113,6 +113,40 @@ def draw_reproducibility(table: pd.DataFrame, *, threshold: float, title: str = 
 
 
 @styled
+def draw_weights(table: pd.DataFrame, *, n: int = 8, title: str = "", subtitle: str = "") -> Figure:
+    """Draw the largest weights of every dimension with their intervals, one panel each.
+
+    `table` has the columns dimension, stimulus, weight, low and high (NaN without an interval), largest weights first.
+    """
+    names = list(dict.fromkeys(table["dimension"]))
+    n_columns, line, head, foot, gap = 3, 0.16, 0.32, 0.34, 0.22
+    n_rows, tall = -(-len(names) // n_columns), n * line
+    top = title_height(title, subtitle)
+    figure = Figure(figsize=(WIDTH, top + n_rows * (head + tall + foot) + 0.1))
+    write_title(figure, title, subtitle=subtitle)
+    room = min(1.15, max(text_width(str(label), 7) for label in table["stimulus"]) + 0.15)
+    wide = (WIDTH - 2 * EDGE) / n_columns - room - gap
+    most = 1.04 * float(np.nanmax(table[["weight", "high"]].to_numpy(float)))
+    for number, name in enumerate(names):
+        part = table[table["dimension"] == name].head(n)
+        row, column = divmod(number, n_columns)
+        left = EDGE + column * (wide + room + gap) + room
+        axes = add_axes(figure, left, top + row * (head + tall + foot) + head, wide, tall)
+        place = np.arange(len(part))
+        known = part["low"].notna().all()
+        color = ACCENT if known else MUTED
+        axes.hlines(place, part["low"], part["high"], color=color, linewidth=1.6, alpha=0.55)
+        axes.scatter(part["weight"], place, s=14, color=color, zorder=4)
+        axes.set_yticks(place, [shortened(str(label), room - 0.1, 7) for label in part["stimulus"]], size=7)
+        axes.set_ylim(n - 0.4, -0.6)
+        axes.set_xlim(0, most)
+        axes.tick_params(labelsize=7)
+        axes.grid(axis="x")
+        axes.set_title(name if known else f"{name}: no intervals", size=8, loc="left")
+    return figure
+
+
+@styled
 def draw_correlations(
     values: np.ndarray,
     rows: Sequence[str],

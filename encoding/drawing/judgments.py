@@ -110,8 +110,8 @@ def draw_slots(
 
 @styled
 def draw_repeats(
-    per_triplet: Mapping[str, np.ndarray], intervals: Mapping[str, tuple[float, float, float]], *, chance: float,
-    title: str = "",
+    per_triplet: Mapping[str, np.ndarray], intervals: Mapping[str, tuple[float, float, float]], *,
+    chance: Mapping[str, float], title: str = "",
 ) -> Figure:  # fmt: skip
     """Draw how consistently repeated triplets are answered."""
     names = list(per_triplet)
@@ -130,12 +130,12 @@ def draw_repeats(
         mean, low, high = intervals[name]
         axes.axvspan(low, high, color=INK, alpha=0.15, linewidth=0)
         axes.axvline(mean, color=INK, linewidth=1.4)
-        axes.axvline(chance, color=WARN, linewidth=1.0, dashes=(4, 3))
+        axes.axvline(chance[name], color=WARN, linewidth=1.0, dashes=(4, 3))
         axes.set(xlim=(1 / 3 - 0.01, 1.01), xlabel="share of the most frequent answer", ylabel="triplets")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.tick_params(length=2)
         axes.set_title(shortened(name, pitch - 0.65, 9, bold=True), size=9, weight="bold", loc="left", pad=25)
-        says = f"ceiling {mean:.1%} [{low:.1%}, {high:.1%}]\nchance {chance:.1%} (dashed)"
+        says = f"ceiling {mean:.1%} [{low:.1%}, {high:.1%}]\nat random 33.3%; bars {chance[name]:.1%} (dashed)"
         axes.annotate(says, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", size=7.5,
                       color=MUTED)  # fmt: skip
     return figure

@@ -14,6 +14,7 @@ from ..core.workers import HERE, Workers
 from ..numerics.matching import match_columns
 from ..numerics.threads import torch_threads
 from .methods import RELIABLE
+from .path import AtChanceError
 from .sparse import SparseEmbedding, feature_space
 from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
@@ -187,9 +188,10 @@ def fit_consensus(
         progress(done / n_fits)
     n_seeds = len(seeds) - 1
     n_halves = 2 * halves
+    both = fitted[n_seeds : n_seeds + n_halves]
     return agree(
-        (first, *fitted[:n_seeds]),
-        halves=fitted[n_seeds : n_seeds + n_halves],
+        (first, *(model for model in fitted[:n_seeds] if model is not None)),
+        halves=[model for model in both if model is not None] if None not in both else (),
         resamples=fitted[n_seeds + n_halves :],
         threshold=threshold,
     )
@@ -207,7 +209,8 @@ class _Task:
 
 def _fit_task(
     shared: tuple[SparseEmbedding, Judgments | Triplets | np.ndarray, Triplets | None], task: _Task
-) -> SparseEmbedding:
+) -> SparseEmbedding | None:
+    """Fit; None where a part or a resample of the judgments is predicted no better than chance."""
     first, judgments, seen = shared
     data = judgments
     if seen is not None and task.rows is not None:
@@ -215,7 +218,12 @@ def _fit_task(
     elif seen is not None and task.resample:
         data = _resample(seen, task.resample)
     with torch_threads(task.model.threads):
-        return task.model.fit_near(data, first, stronger=task.stronger)
+        try:
+            return task.model.fit_near(data, first, stronger=task.stronger)
+        except AtChanceError:
+            if data is judgments:
+                raise
+            return None
 
 
 def _seen(judgments: Judgments | Triplets | np.ndarray) -> Triplets:
@@ -239,7 +247,7 @@ def agree(
     runs: Sequence[SparseEmbedding],
     *,
     halves: Sequence[SparseEmbedding] = (),
-    resamples: Sequence[SparseEmbedding] = (),
+    resamples: Sequence[SparseEmbedding | None] = (),
     threshold: float = RELIABLE,
 ) -> Consensus:
     """Match the dimensions of fitted embeddings.
@@ -251,7 +259,7 @@ def agree(
     halves : sequence of SparseEmbedding
         Fits of two halves of the triplets; none, or two.
     resamples : sequence of SparseEmbedding
-        Fits of resampled judgments.
+        Fits of resampled judgments; None for one in which nothing was found.
     threshold : float
         Correlation from which two dimensions count as the same.
 
@@ -286,10 +294,13 @@ def agree(
     embedding = total / count
     again = r
     if resamples:
-        again = np.stack([match_columns(embedding, np.asarray(model.embedding_))[1] for model in resamples])
+        none = np.zeros(base.shape[1])
+        again = np.stack([none if model is None else match_columns(embedding, np.asarray(model.embedding_))[1]
+                          for model in resamples])  # fmt: skip
     low, high = np.quantile(again, (0.025, 0.975), axis=0)
     # A dimension that falls apart where a fit may have more is a mixture, however well fits agree on it.
-    rivals = [np.asarray(model.rival_) for model in (*runs, *resamples) if model.rival_ is not None]
+    rivals = [np.asarray(model.rival_) for model in (*runs, *resamples)
+              if model is not None and model.rival_ is not None]  # fmt: skip
     in_rivals = np.full(base.shape[1], np.nan)
     if rivals:
         in_rivals = np.mean([match_columns(embedding, rival)[1] >= threshold for rival in rivals], axis=0)
@@ -321,11 +332,14 @@ def agree(
     return Consensus(embedding[:, order].astype(base.dtype), table, choices, tuple(runs), reference, threshold)
 
 
-def _choices(samples: Mapping[str, Sequence[SparseEmbedding]]) -> pd.DataFrame:
+def _choices(samples: Mapping[str, Sequence[SparseEmbedding | None]]) -> pd.DataFrame:
     """List what each fit chose by its own validation judgments."""
     rows = []
     for sample, models in samples.items():
         for number, model in enumerate(models):
+            if model is None:
+                rows.append({"sample": sample, "number": number, "n_dims": 0})
+                continue
             row = model.path_[model.path_["chosen"]].iloc[0]
             rows.append(
                 {

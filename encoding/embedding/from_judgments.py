@@ -48,7 +48,17 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .sparse import SparseEmbedding
 
 STEP = "learn/2"
-WRITTEN = ("", ".npy", ".txt", "_path.tsv", "_dimensions.tsv", "_choices.tsv", "_curve.tsv", ".html")  # of each
+WRITTEN = (
+    "",
+    ".npy",
+    ".txt",
+    "_path.tsv",
+    "_dimensions.tsv",
+    "_choices.tsv",
+    "_intervals.tsv",
+    "_curve.tsv",
+    ".html",
+)  # of each
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -124,8 +134,8 @@ class JudgmentTable(FeatureSource):
     """Share of triplets to choose penalty and dimensions by, where the file declares no split."""
     spike: Positive = 0.25
     """Standard deviation of the narrow part of the prior of "variational"."""
-    slab: Positive = 1.0
-    """Standard deviation of the wide part."""
+    slab: Positive = 3.0
+    """Standard deviation of the wide part; 1, as in VICE, pulls large coordinates towards zero."""
     share: Annotated[Number, Interval(gt=0, lt=1)] = 0.6
     """Weight of the narrow part."""
     tol: Positive = 1e-6
@@ -432,12 +442,20 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
 
 def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: FeatureSpace, folder: Path) -> None:
     from .consensus import Consensus
+    from .meaning import weigh
 
     first = result.runs[0] if isinstance(result, Consensus) else result
     write_tsv(folder / f"{name}_path.tsv", first.path_)
     if isinstance(result, Consensus):
         write_tsv(folder / f"{name}_dimensions.tsv", result.dimensions)
         write_tsv(folder / f"{name}_choices.tsv", result.choices)
+    if first.scale_ is not None:
+        rows = first.judged_
+        whole = result.to_feature_space(name)
+        write_tsv(
+            folder / f"{name}_intervals.tsv",
+            weigh(whole, first.embedding_[rows], *(part[rows] for part in first.interval())),
+        )
     write_text(folder / f"{name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
     with atomic_file(folder / f"{name}.npy") as temporary:
         np.save(temporary, np.asarray(space.values), allow_pickle=False)

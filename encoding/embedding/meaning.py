@@ -109,6 +109,24 @@ def extremes(space: FeatureSpace, *, n: int = 8) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["dimension", "end", "rank", "stimulus", "value"])
 
 
+def weigh(space: FeatureSpace, weights: np.ndarray, low: np.ndarray, high: np.ndarray) -> pd.DataFrame:
+    """List the weights of one fit with their intervals, by the dimensions of a space, largest weights first.
+
+    Dimensions of the fit are matched with those of the space, which may be a mean over fits.
+
+    Shapes: `weights, low, high` (n_stimuli, n_dims).
+    """
+    partner, _ = match_columns(np.asarray(space.values, np.float64), np.asarray(weights, np.float64))
+    names, parts = space.samples.stimulus, []
+    for feature, k in zip(space.features, partner, strict=True):
+        if k < 0:
+            continue
+        order = np.argsort(-weights[:, k], kind="stable")
+        columns = {"stimulus": names[order], "weight": weights[order, k], "low": low[order, k], "high": high[order, k]}
+        parts.append(pd.DataFrame({"dimension": feature, **columns}))
+    return pd.concat(parts, ignore_index=True)
+
+
 def top_category(space: FeatureSpace, categories: FeatureSpace) -> np.ndarray:
     """Return the category with the highest rating of each stimulus.
 

@@ -71,11 +71,11 @@ class Problem:
         tol: float,
         max_iter: int,
         ridge: float = 0.0,
-        watch: Callable[[torch.Tensor], None] = lambda X: None,  # noqa: ARG005
+        give_up: Callable[[torch.Tensor], bool] = lambda X: False,  # noqa: ARG005
     ) -> Point:
         """Minimise loss + sum(penalty * X) + ridge / 2 * sum(X ** 2) until a step gains less than `tol` of it.
 
-        `penalty` is a number or has the shape of X; `watch` is called with X after every step.
+        `penalty` is a number or has the shape of X; `give_up` is asked after every step, with X.
         """
         n_dims = start.X.shape[1]
         size = self.n_items * n_dims
@@ -103,7 +103,7 @@ class Problem:
             n_bounded=size,
             max_iter=max_iter,
             tol=tol,
-            watch=lambda x: watch(x[:size].view(self.n_items, n_dims)),
+            give_up=lambda x: give_up(x[:size].view(self.n_items, n_dims)),
         )
         bias = self._bias(found.x[size:].clone())
         X = found.x[:size].view(self.n_items, n_dims)

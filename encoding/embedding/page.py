@@ -18,6 +18,7 @@ from ..drawing.dimensions import (
     draw_quality,
     draw_reproducibility,
     draw_similarity,
+    draw_weights,
 )
 from ..drawing.figure import save_figure
 from ..drawing.portraits import draw_graph, draw_hue_map, draw_roses, draw_tree
@@ -33,7 +34,7 @@ from .evaluation import (
     importance,
     slot_preference,
 )
-from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category
+from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category, weigh
 from .relations import Relations, blend_hues, place_dimensions, relate
 from .sparse import SparseEmbedding
 from .structure import compare_embeddings, explain, measure_blend, predict_ratings
@@ -121,6 +122,7 @@ def write_page(
         *_similarity(shown),
         *meaning,
         _stimuli(shown, context, labels, folder),
+        *_intervals(shown),
         *_portraits(shown, context, _called(shown, labels), places),
         *_structure(shown, context),
         *_map(shown, context, places),
@@ -165,8 +167,7 @@ def _warnings(shown: PageContent) -> list[str]:
     if shown.part == "validation":
         warnings.append(
             "No judgments were kept for testing. Scores are those of the judgments that lambda was chosen by, which "
-            "the "
-            "last fit has seen: they are too good. Declare a split with a part called test."
+            "the last fit has seen: they are too good. Declare a split with a part called test."
         )
     preference = slot_preference(shown.embedding, shown.shown, bias=shown.bias)
     if preference.found:
@@ -231,12 +232,16 @@ def _path(shown: PageContent) -> Section:
     if shown.consensus:
         choices = shown.consensus.choices
         seeds = choices.loc[choices["sample"] == "seed", "n_dims"]
-        text += f" Over {len(seeds)} seeds the choice is {seeds.min()} to {seeds.max()} dimensions"
+        text += f" Over {len(seeds)} seeds the choice is {_range(seeds)} dimensions"
         again = choices.loc[choices["sample"] == "resample", "n_dims"]
-        text += f", over {len(again)} resamples of the judgments {again.min()} to {again.max()}." if len(again) else "."
+        text += f", over {len(again)} resamples of the judgments {_range(again)}." if len(again) else "."
         blocks.append(DataTable(choices, "What each fit chose by its own validation judgments.",
                                 formats={"loss": ".4f", "accuracy": ".4f"}))  # fmt: skip
     return Section("Choice of dimensions", tuple(blocks), text)
+
+
+def _range(counts: pd.Series) -> str:
+    return f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
 
 
 def _reproducibility(consensus: Consensus) -> Section:
@@ -256,9 +261,8 @@ def _reproducibility(consensus: Consensus) -> Section:
         ),
         "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others. "
         "Agreement of seeds shows that the fit is stable, not that a dimension is true: resampled judgments show how "
-        "far other judgments of the same kind would change it, and found_rivals "
-        "whether it stays whole in fits that have "
-        "more dimensions and predict about as well. Dimensions that are not reliable are shown, but should "
+        "far other judgments of the same kind would change it, and found_rivals whether it stays whole in fits that "
+        "have more dimensions and predict about as well. Dimensions that are not reliable are shown, but should "
         "not be interpreted.",
         columns=1,
     )
@@ -372,8 +376,7 @@ def _meaning(shown: PageContent, context: Context) -> tuple[pd.DataFrame | None,
             DataTable(table[table["significant"]].reset_index(drop=True).head(2000), "Significant correlations."),
         ),
         "A dimension is called a category or a dimension if its strongest significant correlation with a rating of "
-        "that kind "
-        "is more than 1.5 times that with the other kind, and mixed if neither is. p is by permutation of stimuli.",
+        "that kind is more than 1.5 times that with the other, and mixed if neither is. Stimuli are permuted for p.",
     )
     return labels, [section]
 
@@ -405,6 +408,32 @@ def _stimuli(shown: PageContent, context: Context, labels: pd.DataFrame | None, 
         frame.insert(1, "label", [names[feature] for feature in frame["dimension"]])
     blocks.append(DataTable(frame, "Stimuli with the largest weights."))
     return Section("Stimuli of each dimension", tuple(blocks), folded=False)
+
+
+def _intervals(shown: PageContent) -> list[Section]:
+    """Largest weights with their posterior intervals, where the method has such."""
+    model = shown.model
+    if model.scale_ is None:
+        return []
+    rows = model.judged_
+    table = weigh(shown.space, model.embedding_[rows], *(part[rows] for part in model.interval()))
+    top = table.groupby("dimension", sort=False).head(SHOWN).reset_index(drop=True)
+    mixed = top.loc[top["low"].isna(), "dimension"].unique().tolist()
+    intro = (
+        "Weights of the first seed with 95% posterior intervals, as wide as a simulation of judgments from the fit "
+        "needs them."
+    )
+    if mixed:
+        intro += (
+            f" {', '.join(mixed)}: no intervals. Turned into another dimension by 15 degrees they predict as "
+            "well, so that their weights are what the prior prefers, not what was measured."
+        )
+    figure = draw_weights(top, n=SHOWN, title="Largest weights and how sure they are", subtitle="95% intervals")
+    alt = f"Intervals of the largest weights of {top['dimension'].nunique()} dimensions."
+    form = dict.fromkeys(("weight", "low", "high"), ".3f")
+    return [
+        Section("Intervals of weights", (Picture(figure, alt), DataTable(top, "Largest weights.", formats=form)), intro)
+    ]
 
 
 def _called(shown: PageContent, labels: pd.DataFrame | None) -> list[str]:

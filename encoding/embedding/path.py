@@ -40,6 +40,8 @@ FEWEST = 10  # dimensions that a path begins with at least
 RUNG = 1.6  # ratio of the dimensions that neighbouring rungs begin with
 MOST_EXTENSIONS = 4  # penalties that are added where the best one is the first or the last
 MOST_REFINEMENTS = 2  # penalties that are added where the number of dimensions jumps
+LOOK = 10  # steps between looks at the validation judgments
+RISES = 3  # looks in a row at which validation judgments were predicted worse
 HOPELESS = 3.0  # standard errors (of the paired difference) from the best fit
 SHORTLIST = 6  # fits that are compared on further folds
 DOUBT = 2.0  # standard errors from the best fit within which a fit comes onto that list
@@ -109,6 +111,10 @@ def _round(value: float) -> float:
     return float(f"{value:.3g}")
 
 
+class AtChanceError(DataError):
+    """No fit predicts validation judgments better than chance."""
+
+
 class Search:
     """Fits that are compared on the same validation judgments."""
 
@@ -142,8 +148,15 @@ class Search:
         large = len(self.problem.data) >= LARGE
         if large:
             ridges = [ridge for ridge in ridges if ridge <= MOST_RIDGE] or ridges
+        led = None
         for ridge in ridges:
-            self._path(start, steeper(lambdas, ridge), ridge, fixed=fixed)
+            values = steeper(lambdas, ridge)
+            # Led up to the first penalty of one ridge it is a start for the others too. Plain L1 has a path of its own,
+            # the same as if nothing else were tried.
+            if led is None or not ridge:
+                point = _approach(self.problem, self.problem.begin(start), values[0], ridge, self.tol)
+                led = point if ridge else led
+            self._path(point if led is None or not ridge else led, values, ridge, fixed=fixed)
         if n_dims is None:
             self._rungs(n_start, ridges, large=large)
         if not fixed:
@@ -155,6 +168,8 @@ class Search:
         chosen = self._choose(self.tried, n_dims, limit=plain.loss if plain else np.inf)
         if n_dims is None and not fixed:
             chosen = self._cross_validate(chosen, plain)
+        if plain is not None:
+            chosen = self._plainest(chosen, plain.loss)
         final = self._settle(chosen, drop=n_dims is None, n_dims=n_dims)
         if plain is not None and plain is not chosen and final.loss > plain.loss:
             # Converged to the end it is worse than on the path: early steps had held back the noise.
@@ -198,6 +213,9 @@ class Search:
     def _compare(self, one: Candidate, other: Candidate) -> tuple[float, float]:
         return self._mean(one.losses.astype(np.float64) - other.losses)
 
+    def _loss(self, point: Point) -> float:
+        return self._mean(row_losses(point.X, point.bias, self.held_out)[0])[0]
+
     def _best(self) -> Candidate:
         return min(self.tried, key=lambda c: c.loss)
 
@@ -208,7 +226,8 @@ class Search:
     def _try(self, start: Point, setting: Setting, *, weights: torch.Tensor | None = None, keep: bool = False,
              tol: float | None = None, max_iter: int = PATH_STEPS) -> Candidate:  # fmt: skip
         before = time.process_time()
-        found, weights = self._fit(start, setting, weights=weights, keep=keep, tol=tol, max_iter=max_iter)
+        found, weights = self._fit(start, setting, weights=weights, keep=keep, tol=tol, max_iter=max_iter,
+                                   give_up=self._giver_up(setting) if tol is None else None)  # fmt: skip
         loss, correct = row_losses(found.X, found.bias, self.held_out)
         row = {
             "n_dims": found.X.shape[1],
@@ -224,7 +243,8 @@ class Search:
         return candidate
 
     def _fit(self, start: Point, setting: Setting, *, weights: torch.Tensor | None, keep: bool, tol: float | None,
-             max_iter: int) -> tuple[Point, torch.Tensor | None]:  # fmt: skip
+             max_iter: int, give_up: Callable[[torch.Tensor], bool] | None = None,
+             ) -> tuple[Point, torch.Tensor | None]:  # fmt: skip
         cost = setting.value / self.problem.n_items
         found = self.problem.minimise(
             start,
@@ -232,14 +252,35 @@ class Search:
             ridge=cost * setting.ridge,
             tol=LOOSER * self.tol if tol is None else tol,
             max_iter=max_iter,
+            **({} if give_up is None else {"give_up": give_up}),
         )
         order = largest_first(found.X, -np.inf if keep else NEGLIGIBLE)
         some = None if weights is None else weights[:, order].contiguous()
         return dataclasses.replace(found, X=found.X[:, order].contiguous()), some
 
-    def _path(self, start: np.ndarray, lambdas: Sequence[float], ridge: float, *, fixed: bool) -> None:
-        n_start = start.shape[1]
-        point = _approach(self.problem, self.problem.begin(start), lambdas[0], ridge, self.tol)
+    def _giver_up(self, setting: Setting) -> Callable[[torch.Tensor], bool]:
+        """Make what ends a fit early: validation judgments speak against it, and more at every look."""
+        alike = [c for c in self.tried if c.setting.ridge == setting.ridge]
+        best = min(alike, key=lambda c: c.loss).losses if alike else None
+        step, last, rises = 0, np.inf, 0
+
+        def _give_up(X: torch.Tensor) -> bool:
+            nonlocal best, step, last, rises
+            step += 1
+            if step % LOOK:
+                return False
+            losses = row_losses(X, None, self.held_out)[0]
+            before, last = last, self._mean(losses)[0]
+            rises = rises + 1 if last > before else 0
+            if best is None:
+                best = losses
+            gap, se = self._mean(losses.astype(np.float64) - best)
+            return rises > 0 and gap > (se if rises >= RISES else HOPELESS * se)
+
+        return _give_up
+
+    def _path(self, point: Point, lambdas: Sequence[float], ridge: float, *, fixed: bool) -> None:
+        n_start = point.X.shape[1]
         found: list[Candidate] = []
         for value in lambdas:
             found.append(self._try(point, Setting(value, n_start, ridge)))
@@ -309,6 +350,9 @@ class Search:
                 break
         while len(found) < len(wider) + MOST_EXTENSIONS and found[-1].loss == min(c.loss for c in found):
             # Fewer dimensions can do with less penalty than the path, which begins with many.
+            gain = found[-2].loss - found[-1].loss if len(found) > 1 else np.inf
+            if self._hopeless(found[-1]) and found[-1].loss - self._best().loss > MOST_EXTENSIONS * gain:
+                break  # as many steps again would not be enough
             value = _round(found[-1].setting.value / RATIO)
             found.append(self._try(found[-1].point, Setting(value, n_dims, ridge)))
         return any(not self._hopeless(c) or c.loss < best.loss for c in found)
@@ -372,6 +416,13 @@ class Search:
                 near.append(candidate)
         return min(near, key=lambda c: (c.n_dims, c.loss))
 
+    def _plainest(self, chosen: Candidate, limit: float) -> Candidate:
+        """Prefer plain L1 with as many dimensions, where it predicts as well within one standard error."""
+        alike = [c for c in self.tried if not c.setting.ridge and not c.setting.rounds and c.n_dims == chosen.n_dims]
+        best = min(alike, key=lambda c: c.loss, default=chosen)
+        gap, se = self._compare(best, chosen)
+        return best if gap <= se and best.loss <= limit else chosen
+
     def _cross_validate(self, chosen: Candidate, plain: Candidate | None) -> Candidate:
         """Choose again by more judgments, where those held out cannot tell numbers of dimensions apart.
 
@@ -382,10 +433,12 @@ class Search:
         for candidate in sorted(self.tried, key=lambda c: c.loss):
             gap, se = self._compare(candidate, best)
             if gap <= DOUBT * se and candidate.n_dims:
-                near.setdefault(candidate.n_dims, candidate)
+                near.setdefault(candidate.n_dims, candidate if plain is None else self._plainest(candidate, plain.loss))
         if len(near) < 2:
             return chosen
         some = list(near.values())[:SHORTLIST]
+        if plain is not None and self._hopeless(plain):
+            plain = None
         some += [c for c in (chosen, plain) if c is not None and all(c is not other for other in some)]
         losses = [[c.losses.astype(np.float64)] for c in some]
         weights, groups = [self.weight], [self.group]
@@ -396,11 +449,15 @@ class Search:
                 own.append(row_losses(X.X, X.bias, held_out)[0])
             weights.append(_weights(held_out))
             groups.append(groups[-1].max() + 1 + np.unique(held_out.keys, return_inverse=True)[1])
+            weight, group = np.concatenate(weights), np.concatenate(groups)
+            all_losses = [np.concatenate(own) for own in losses]
+            means = [_mean_of(values, weight, group)[0] for values in all_losses]
+            gaps = [_mean_of(values - all_losses[int(np.argmin(means))], weight, group) for values in all_losses]
+            kept = [k for k, (gap, se) in enumerate(gaps) if some[k] is plain or gap <= HOPELESS * se]
+            some, losses = [some[k] for k in kept], [losses[k] for k in kept]
         if len(weights) == 1:
             return chosen
-        weight, group = np.concatenate(weights), np.concatenate(groups)
-        all_losses = [np.concatenate(own) for own in losses]
-        means = [_mean_of(values, weight, group)[0] for values in all_losses]
+        all_losses, means = [all_losses[k] for k in kept], [means[k] for k in kept]
         self.over_folds = {id(c): mean for c, mean in zip(some, means, strict=True)}
         first = int(np.argmin(means))
         limit = np.inf if plain is None else self.over_folds[id(plain)]
@@ -430,7 +487,7 @@ class Search:
         return point
 
     def _settle(self, chosen: Candidate, *, drop: bool, n_dims: int | None) -> Candidate:
-        """Converge, take out dimensions without which loss and penalty are lower, and score again."""
+        """Converge, take out dimensions without which objective or validation loss are lower, and score again."""
         point = chosen.point if n_dims is None else _largest(chosen.point, n_dims)
         weights = None if chosen.weights is None else chosen.weights[:, : point.X.shape[1]].contiguous()
         last: dict[str, Any] = {"keep": not drop, "tol": self.tol, "max_iter": self.max_iter}
@@ -441,7 +498,7 @@ class Search:
                 fewer = point.X.shape[1] - 1
                 some = None if weights is None else weights[:, :fewer].contiguous()
                 simpler, some = self._fit(_largest(point, fewer), chosen.setting, weights=some, **last)
-                if simpler.objective >= point.objective:
+                if simpler.objective >= point.objective and self._loss(simpler) >= self._loss(point):
                     break
                 point, weights = simpler, some
         return self._try(point, chosen.setting, weights=weights, **last)

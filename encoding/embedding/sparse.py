@@ -1,7 +1,6 @@
 """Sparse, non-negative dimensions from odd-one-out judgments."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,15 +24,27 @@ from ..core import (
     suggest,
     versions,
 )
-from ..numerics.choices import choice_logits, correct_share, log_probabilities
+from ..numerics.choices import choice_logits, correct_share
 from ..numerics.spectral import spectral_start, win_rates
 from ..numerics.threads import torch_threads
-from ..numerics.variational import Posterior, SpikeSlab, alive, fit_posterior
+from ..numerics.variational import Posterior, SpikeSlab, alive
+from .intervals import LEAST_COST, cost_of_turning, draw_posterior, inflation
 from .judges import judge_sharpness
 from .methods import METHODS, PRECISIONS, STARTS, TASKS
 from .new_items import place_items
 from .objective import NEGLIGIBLE, Point, Problem, prune
-from .path import CHANCE, LARGE, RATIO, RUNG, Candidate, Search, affordable_dims, default_lambdas, steepness
+from .path import (
+    CHANCE,
+    LARGE,
+    RATIO,
+    RUNG,
+    AtChanceError,
+    Candidate,
+    Search,
+    affordable_dims,
+    default_lambdas,
+    steepness,
+)
 from .triplets import (
     PARTS,
     SEEN,
@@ -49,15 +60,11 @@ from .triplets import (
     slot_entropy,
 )
 
-POSTERIOR_STEPS, POSTERIOR_RATE = 1000, 0.03
 START = 2.0  # mean dot product of a random start
-WIDTH_95 = 1.96
-LEAST_INFLATION = 1.1  # of posterior standard deviations; simulations give 1.0 to 1.2
 FOLDS = 4  # further parts that are held out in turn where one cannot tell numbers of dimensions apart
 MOST_FOLDED = 1_000_000  # judgments; of more, one part has enough
 ENOUGH = 1_000  # validation judgments
 JUDGE_ROUNDS = 2  # of estimating the noise of judges and fitting again
-BATCH = 250_000  # judgments of a step of "variational", where there are many
 STEP = "embed/2"
 
 
@@ -92,7 +99,8 @@ class SparseEmbedding(BaseEstimator):
     reweight : int
         Most rounds, in which large coordinates are freed from the penalty, that are tried; 0 for none.
     spike, slab, share : float
-        Prior of "variational": standard deviations of its two parts, and the weight of the first.
+        Prior of "variational": standard deviations of its two parts, and the weight of the first. A wide part of 1, as
+        in VICE, pulls large coordinates towards zero.
     ridges : sequence of float
         Quadratic parts of the penalty to try: c(x) = x + ridge x^2 / 2. They keep coordinates of items that were judged
         rarely from growing; 0 is plain L1.
@@ -118,7 +126,9 @@ class SparseEmbedding(BaseEstimator):
 
     - ``embedding_``, shape (n_items, n_dims): non-negative, dimensions by descending sum; of "variational" the
       posterior means, cut at zero.
-    - ``scale_``, of the same shape: posterior standard deviations of "variational", else None.
+    - ``scale_``, of the same shape: posterior standard deviations of "variational", else None. ``turning_cost_``:
+      log-likelihood lost when a dimension is turned into another by 15 degrees; ``determined_``: whether that is enough
+      for intervals.
     - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated. Minus infinity for the
       slot of a target.
     - ``judges_``: with `judge_noise`, a table of judge, n, noise (1 is typical), low and high (95 percent).
@@ -156,7 +166,7 @@ class SparseEmbedding(BaseEstimator):
     ridges: tuple[float, ...] = (2.0, 0.0, 100.0)
     reweight: int = 2
     spike: float = 0.25
-    slab: float = 1.0
+    slab: float = 3.0
     share: float = 0.6
     validation: float = 0.1
     tol: float = 1e-6
@@ -297,7 +307,7 @@ class SparseEmbedding(BaseEstimator):
         chance = slot_entropy(train) if self.slot_bias else float(np.log(2 if self.task == "match" else 3))
         gain, se = search.gain(chosen, chance)
         if not chosen.n_dims or gain <= CHANCE * se:
-            raise DataError(
+            raise AtChanceError(
                 f"SparseEmbedding: no dimension is left that predicts validation judgments better than chance: "
                 f"cross-entropy {chosen.loss:.4f} at lambda {self.lambda_:.3g}, chance {chance:.4f}, standard error "
                 f"{se:.4f} of {len(held_out):,} judgments. Are the columns in order "
@@ -360,61 +370,20 @@ class SparseEmbedding(BaseEstimator):
         self.converged_, self.trace_ = point.converged, point.trace
 
     def _posterior(self, problem: Problem, point: Point) -> Point:
-        fitted = self._draw_posterior(problem, point, self.random_state)
+        def _draw(problem: Problem, point: Point) -> Posterior:
+            prior = SpikeSlab(self.spike, self.slab, self.share)
+            return draw_posterior(problem, point, prior, seed=self.random_state, large=LARGE)
+
+        fitted = _draw(problem, point)
         mean, scale = fitted.mean.cpu().numpy(), fitted.scale.cpu().numpy()
-        self.inflation_ = self._inflation(problem, point, fitted.mean)
+        self.inflation_ = inflation(problem, point, fitted.mean, _draw, seed=self.random_state)
         scale = scale * self.inflation_
         kept = np.ones(mean.shape[1], bool) if self.n_dims is not None else alive(mean, scale)
         order = np.flatnonzero(kept)[np.argsort(-np.maximum(mean[:, kept], 0).sum(axis=0), kind="stable")]
         self.scale_ = scale[:, order]
-        return dataclasses.replace(
-            point, X=torch.as_tensor(np.maximum(mean[:, order], 0)), converged=True, trace=fitted.trace
-        )
-
-    def _draw_posterior(self, problem: Problem, point: Point, seed: int) -> Posterior:
-        batches = [problem.batch]
-        n = len(problem.data)
-        if n >= LARGE:
-            order = np.random.default_rng([self.random_state, 4]).permutation(n)
-            parts = np.array_split(order, n // BATCH)
-            batches = [problem.sort(problem.data[np.sort(rows)]) for rows in parts]
-        turn = itertools.count()
-
-        def _loss(X: torch.Tensor) -> tuple[float, torch.Tensor]:
-            batch = batches[next(turn) // 2 % len(batches)]  # both draws of an antithetic pair see the same one
-            return problem.loss(X, batch, bias=point.bias)[:2]
-
-        return fit_posterior(
-            _loss,
-            point.X,
-            n_judgments=problem.batch.total,
-            prior=SpikeSlab(self.spike, self.slab, self.share),
-            n_steps=POSTERIOR_STEPS,
-            rate=POSTERIOR_RATE,
-            seed=seed,
-        )
-
-    def _inflation(self, problem: Problem, point: Point, mean: torch.Tensor) -> float:
-        """Widen the posterior until 95 percent intervals hold the truth in a simulation.
-
-        Independent Gaussians are narrower than the posterior that they stand for. Judgments are simulated from the
-        fitted means and fitted again; the 95 percent quantile of the standardised errors of coordinates above zero says
-        by how much. One simulation is noisy, so that it is at least what most of them need. Probabilities have no known
-        noise to simulate.
-        """
-        data = problem.data
-        if data.probabilities is not None:
-            return LEAST_INFLATION
-        truth = mean.clamp(min=0)
-        logits = choice_logits((truth @ truth.T).cpu().numpy(), data.items,
-                               bias=None if point.bias is None else point.bias.cpu().numpy(),
-                               sharpness=data.sharpness)  # fmt: skip
-        p = np.exp(log_probabilities(logits)).cumsum(axis=1)
-        draws = np.random.default_rng([self.random_state, 6]).random((len(p), 1))
-        simulated = dataclasses.replace(data, choice=(draws > p).sum(axis=1).clip(0, 2).astype(np.int8))
-        again = self._draw_posterior(self._problem(simulated), dataclasses.replace(point, X=truth), self.random_state)
-        error = ((again.mean - truth) / again.scale).abs()[truth > NEGLIGIBLE].cpu().numpy()
-        return max(LEAST_INFLATION, float(np.quantile(error, 0.95) / WIDTH_95)) if len(error) else LEAST_INFLATION
+        X = fitted.mean[:, order].clamp(min=0)
+        self.turning_cost_ = cost_of_turning(problem, X, point.bias)
+        return dataclasses.replace(point, X=X, converged=True, trace=fitted.trace)
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Return the posterior interval of each coordinate.
@@ -427,7 +396,7 @@ class SparseEmbedding(BaseEstimator):
         Returns
         -------
         low, high : ndarray, shape (n_items, n_dims)
-            Not below zero.
+            Not below zero; NaN for dimensions that the judgments do not determine.
 
         Raises
         ------
@@ -437,8 +406,13 @@ class SparseEmbedding(BaseEstimator):
         self._check_fitted()
         if self.scale_ is None:
             raise ConfigError(f"SparseEmbedding: method = {self.method!r} has no intervals; use 'variational'.")
-        half = float(norm.ppf(0.5 + level / 2)) * self.scale_
+        half = np.where(self.determined_, float(norm.ppf(0.5 + level / 2)) * self.scale_, np.nan)
         return np.maximum(self.embedding_ - half, 0), self.embedding_ + half
+
+    @property
+    def determined_(self) -> np.ndarray:
+        """Whether judgments speak against mixing a dimension of "variational" with another one."""
+        return self.turning_cost_ >= LEAST_COST
 
     def _start(self, train: Triplets, n_dims: int) -> np.ndarray:
         n_items = len(train.names)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 Objective = Callable[[torch.Tensor], tuple[float, torch.Tensor]]
@@ -31,14 +32,14 @@ def minimise_nonnegative(
     max_iter: int = 500,
     tol: float = 1e-7,
     memory: int = 10,
-    watch: Callable[[torch.Tensor], None] = lambda x: None,  # noqa: ARG005
+    give_up: Callable[[torch.Tensor], bool] = lambda x: False,  # noqa: ARG005
 ) -> Minimum:
     """Minimise f(x) over x >= 0 with a projected limited-memory quasi-Newton method.
 
     Variables that are zero and want to become negative are held; for the others the L-BFGS direction is computed from
     past steps restricted to them (two-metric projection, Bertsekas 1982; Schmidt, Kim & Sra 2011), and the step along
     it is projected onto x >= 0 and halved until f decreases enough. An L1 penalty is linear on x >= 0, so that it needs
-    no other treatment than its constant gradient, and zeros are exact.
+    no other treatment than its constant gradient, and zeros are exact. `give_up` is asked after every step.
 
     Shapes: `start` (n,).
     """
@@ -63,7 +64,8 @@ def minimise_nonnegative(
         small = small + 1 if value - value_new <= tol * max(1.0, abs(value)) else 0
         x, value, gradient = x_new, value_new, gradient_new
         trace.append(value)
-        watch(x)
+        if give_up(x):
+            break
         if small >= PATIENCE:
             return Minimum(x, value, n_evaluations, True, tuple(trace))
     return Minimum(x, value, n_evaluations, False, tuple(trace))
@@ -76,28 +78,29 @@ def _project(x: torch.Tensor, bounded: torch.Tensor) -> torch.Tensor:
 def _direction(
     gradient: torch.Tensor, free: torch.Tensor, steps: list[tuple[torch.Tensor, torch.Tensor]]
 ) -> torch.Tensor:
-    """Two-loop recursion on the free variables."""
+    """Two-loop recursion on the free variables, on coefficients of past steps, their changes and the gradient."""
     mask = free.to(gradient.dtype)
-    q = gradient * mask
-    kept, scale = [], None
-    for step, change in reversed(steps):
-        part = change * mask
-        curvature = torch.dot(step, part)
-        size = torch.dot(part, part)
+    n = len(steps)
+    rows = torch.stack([*(step for step, _ in steps), *(change for _, change in steps), gradient]).mul_(mask)
+    # All inner products at once; what follows is arithmetic on their coefficients.
+    products = (rows @ rows.T).double().cpu().numpy()
+    q = np.zeros(2 * n + 1)
+    q[-1], scale = 1.0, 1.0
+    kept: list[tuple[int, float]] = []
+    for k in reversed(range(n)):
+        curvature, size = products[k, n + k], products[n + k, n + k]
         if curvature <= 1e-10 * size:
             continue
-        alpha = torch.dot(step, q) / curvature
-        q = q - alpha * part
-        kept.append((step * mask, part, alpha, curvature))
-        scale = curvature / size if scale is None else scale
-    if scale is not None:
-        q = q * scale
-    for step, part, alpha, curvature in reversed(kept):
-        q = q + (alpha - torch.dot(part, q) / curvature) * step
-    direction = -q * mask
-    if torch.dot(direction, gradient) >= 0:
-        return -gradient * mask
-    return direction
+        alpha = products[k] @ q / curvature
+        q[n + k] -= alpha
+        scale = scale if kept else curvature / size
+        kept.append((k, alpha))
+    q *= scale
+    for k, alpha in reversed(kept):
+        q[k] += alpha - products[n + k] @ q / products[k, n + k]
+    if products[-1] @ q <= 0:
+        return -rows[-1]
+    return -(torch.as_tensor(q, dtype=rows.dtype, device=rows.device) @ rows)
 
 
 def _search(

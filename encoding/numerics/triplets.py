@@ -10,9 +10,9 @@ items it cannot be odd: b_0 is minus infinity. Judges with noise of their own ha
 each. With targets t (one-hot for a choice, a distribution where the judge gave probabilities) and weights w the loss is
 -sum_n w_n sum_q t_nq log p_nq / sum_n w_n.
 
-All dot products are computed at once, S = X X'. A judgment then reads three entries of exp(S), and adds w (p - t) at
-the same three places of a matrix G; the gradient is (G + G') X. Judgments are sorted by the pair that was kept, so that
-two of the three places lie close to those of the judgment before.
+All dot products are computed at once, S = X X'. A judgment then reads three entries of exp(S), or of S where judgments
+are fewer than entries, and adds w (p - t) at the same three places of a matrix G; the gradient is (G + G') X. Judgments
+are sorted by the pair that was kept, so that two of the three places lie close to those of the judgment before.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ import torch
 
 MOST_ITEMS = 46_340  # whose pairs still have numbers of 32 bits
 CHUNK = 1 << 16  # judgments per pass over the caches
+THIN = 32  # dimensions up to which a product with a square matrix costs less than its copy
 HEADROOM = 3.0  # ln 3 and rounding, below the largest exponent of a dtype
 SLOTS = torch.arange(3)
 
@@ -45,6 +46,11 @@ class Batch:
     total: float  # Sum of weights
     n_items: int  # Number of items that the pairs are made of
     sharpest: float = 1.0  # Largest sharpness, or 1
+
+    @property
+    def n_rows(self) -> int:
+        """Number of judgments."""
+        return sum(block.pairs.shape[1] for block in self.blocks)
 
 
 def make_batch(  # noqa: PLR0913
@@ -137,9 +143,11 @@ class TripletLoss:
         kernel, sums = self._kernel, self._sums.zero_()
         torch.mm(X, X.T, out=kernel)
         extra = 0.0 if bias is None else float(bias[torch.isfinite(bias)].abs().max())
-        # exp(S) is taken once for all judgments where neither it nor a sum of three can overflow or vanish.
-        direct = batch.sharpest * float(kernel.abs().max()) + extra < self._limit / 2
-        if direct:
+        # No dot product exceeds the largest square; below it, neither exponentials nor sums of three can overflow.
+        largest = float(X.square().sum(dim=1).max())
+        direct = batch.sharpest * largest + extra < self._limit / 2
+        dense = 3 * batch.n_rows > kernel.numel()
+        if direct and dense:
             kernel.exp_()
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         by_slot = torch.zeros(3, dtype=torch.float64, device=self.device)
@@ -147,20 +155,24 @@ class TripletLoss:
         for block in batch.blocks:
             order = (SLOTS + block.shift) % 3
             shown = None if slots is None else slots[order.to(self.device)][:, None]
-            loss += self._add(block, shown, direct=direct, by_slot=by_slot, order=order)
+            loss += self._add(block, shown, direct=direct, dense=dense, by_slot=by_slot, order=order)
         scale = 1.0 / batch.total
-        gradient = (sums + sums.T) @ X
+        # Two thin products are cheaper than one transposed copy.
+        gradient = torch.addmm(sums @ X, sums.T, X) if X.shape[1] <= THIN else (sums + sums.T) @ X
         return float(loss) * scale, gradient.mul_(scale), by_slot.mul_(scale)
 
     def _add(
-        self, block: Block, bias: torch.Tensor | None, *, direct: bool, by_slot: torch.Tensor, order: torch.Tensor
-    ) -> torch.Tensor:
+        self, block: Block, bias: torch.Tensor | None, *, direct: bool, dense: bool, by_slot: torch.Tensor,
+        order: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
         """Add a block's part of the gradient to the buffer, and return its part of the loss."""
         index = block.pairs.view(-1)
         values = self._kernel.view(-1).index_select(0, index).view(3, -1)
         if block.sharpness != 1:
-            values = values.pow_(block.sharpness) if direct else values.mul_(block.sharpness)
+            values = values.pow_(block.sharpness) if direct and dense else values.mul_(block.sharpness)
         if direct:
+            if not dense:
+                values.exp_()
             if bias is not None:
                 values.mul_(bias.exp())
             values.div_(values.sum(dim=0))  # probabilities

@@ -24,7 +24,7 @@ class SpikeSlab:
     """Prior of a coordinate."""
 
     spike: float = 0.25  # Standard deviations of the narrow and of the wide part
-    slab: float = 1.0  # Standard deviations of the narrow and of the wide part
+    slab: float = 3.0  # Standard deviations of the narrow and of the wide part
     share: float = 0.6  # Weight of the narrow part
 
 

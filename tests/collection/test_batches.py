@@ -8,7 +8,9 @@ from test_command import COSINE, MODEL, write
 from test_servers import error, reply, serving
 
 from encoding.cli import main
+from encoding.collection import open_collection
 from encoding.config.collect import read_collection
+from encoding.core.judgments import OUTCOMES
 
 
 class Vendor:
@@ -136,6 +138,57 @@ def test_results_that_were_downloaded_by_hand_are_read(tmp_path, capsys):
     (tmp_path / "results.jsonl").write_text('{"custom_id": "t-9-1-2-3-0-0", "response": {}}\n', encoding="utf-8")
     assert main(read) == 1
     assert "no request of this annotator" in capsys.readouterr().err
+
+
+def test_halves_of_results_and_odd_lines_lose_nothing_that_was_paid(tmp_path, capsys):
+    """The rest of a batch ended as errors when the first file of two was read, and kept out what the second held."""
+    config = write(tmp_path, MODEL.format(url="http://127.0.0.1:9/v1"), show="captions")
+    main(["collect", "plan", "--config", config, "--dry-run", "0"])
+    main(["collect", "batch", "write", "--config", config, "--most", "6"])
+    (path,) = (tmp_path / "out" / "batches").glob("*.jsonl")
+    keys = [json.loads(line)["custom_id"] for line in path.read_text(encoding="utf-8").splitlines()]
+    top = [{"token": "A", "logprob": -0.2}, {"token": "C", "logprob": -2.0}]
+    good = reply("A", logprobs={"content": [{"token": "A", "logprob": -0.2, "top_logprobs": top}]})
+    responses = [{"status_code": 200, "body": good}, {"status_code": None, "body": good},
+                 {"status_code": 200, "body": reply("A")}, {"status_code": 200, "body": good}]  # fmt: skip
+    lines = [json.dumps({"custom_id": key, "response": what}) for key, what in zip(keys, responses, strict=False)]
+    lines.append(json.dumps({"custom_id": keys[4], "response": None, "error": {"code": "batch_expired"}}))
+    results = tmp_path / "results.jsonl"
+    capsys.readouterr()
+
+    def read(text, *more):
+        results.write_text(text, encoding="utf-8")
+        status = main(["collect", "batch", "read", "--config", config, "--file", str(results), *more])
+        return status, " ".join("".join(capsys.readouterr()).split())
+
+    for text, said in (("", "no result of a batch in it"), ("<html>\n", "line 1 is no result of a batch"),
+                       ("[1]\n", "line 1 is no result of a batch")):  # fmt: skip
+        status, found = read(text)
+        assert status == 1
+        assert said in found
+    status, found = read("\ufeff" + "\n".join(lines[:2]) + "\n")
+    assert status == 0
+    assert "2 answers are new" in found
+    assert "4 requests have no result yet" in found
+    status, found = read("\n".join(lines[2:]) + "\n")
+    assert "3 answers are new" in found
+    assert "1 requests have no result yet" in found
+    status, found = read(lines[0] + "\n", "--final")
+    assert (status, "no result yet" in found) == (0, False)
+    with read_collection_store(config) as store:
+        found = store.base.execute("SELECT outcome, detail FROM answers ORDER BY id").fetchall()
+    outcomes = [OUTCOMES[outcome] for outcome, _ in found]
+    assert outcomes == ["valid", "error", "unparsed", "valid", "error", "error"]
+    assert "is no status" in found[1][1]
+    assert "batch_expired" in found[4][1]
+    assert "ended without a result" in found[5][1]
+    results.unlink()
+    assert main(["collect", "batch", "read", "--config", config, "--file", str(results)]) == 1
+    assert "no such file" in capsys.readouterr().err
+
+
+def read_collection_store(config):
+    return open_collection(read_collection(config)).store()
 
 
 def test_computed_judges_have_no_batches(tmp_path, capsys):

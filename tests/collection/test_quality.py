@@ -175,6 +175,27 @@ def test_drift_is_found_and_sorted_stimuli_are_no_drift(plan):
     assert quality.drift["first"].iloc[-1] > quality.drift["first"].iloc[0] + 0.2
 
 
+def test_people_drift_within_their_sessions_and_not_by_who_comes_last(plan):
+    """Somebody who prefers a slot and took part last is no drift; everybody tiring is."""
+    n, k = len(plan), 8
+    who = np.array([f"p{i * k // n}" for i in range(n)])  # one after the other
+    fair, biased = judge(plan, "people"), judge(plan, "people", bias=(2.0, 0, 0))
+
+    def assessed(choice):
+        columns = {name: getattr(fair, name) for name in
+                   ("items", "probabilities", "outcome", "weight", "repeat", "split", "annotator")}  # fmt: skip
+        judgments = Judgments(NAMES, choice=choice, **columns)
+        (quality,) = assess(judgments, {**timed(judgments), "participant": who})
+        return quality
+
+    last = assessed(np.where(who == "p7", biased.choice, fair.choice))
+    assert last.drift_p > 1e-3
+    assert not any("changes over" in warning for warning in last.warnings)
+    tired = assessed(np.where(np.arange(n) * k % n / n > 0.6, biased.choice, fair.choice))
+    assert tired.drift_p < 1e-6
+    assert any("changes over sessions" in warning for warning in tired.warnings)
+
+
 def test_refusals_are_counted_by_stimulus(plan, tmp_path):
     judgments = judge(plan, "shy")
     shy = (judgments.items == 4).any(axis=1)

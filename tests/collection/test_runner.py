@@ -1,6 +1,7 @@
 """Every planned trial ends in one typed outcome, whatever the server does, and whenever the process dies."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -342,6 +343,26 @@ def test_sums_are_kept_also_by_who_only_reads(tmp_path, names, captions):
             assert store.base.execute("SELECT upto FROM summaries").fetchall() == [(30,)]
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 store.base.execute("DELETE FROM summaries")
+
+
+def test_sums_are_kept_while_answers_are_written(tmp_path, monkeypatch):
+    """A run that is killed leaves few answers that status has to read."""
+    from encoding.io.judgments import answers
+
+    monkeypatch.setattr(answers, "SUMMED", 20)
+    with AnswerStore(tmp_path / "a.sqlite") as store:
+        setting = store.setting({"kind": "x"}, "x")
+        run = store.start_run(setting, {})
+        contents = store.contents([str(k) for k in range(60)], [str(k) for k in range(60)]).tolist()
+        for first in range(0, 50, 10):
+            asked = [(setting, *contents[k : k + 3], 0, 0, run, k % 2, 0) for k in range(first, first + 10)]
+            rows = [(*what, *[None] * 4, "", "", 7, 2, 1, 1, 0.1, 1.7e9) for what in asked]
+            store.write(rows, run=run, requests=first + 10)
+        ((upto, sums),) = store.base.execute("SELECT upto, sums FROM summaries").fetchall()
+        assert upto == 40
+        assert json.loads(sums)["tokens_in"] == 280
+        assert sum(store.counts(setting).values()) == 50
+        assert store.spent(setting)["tokens_in"] == 350
 
 
 def test_ctrl_c_ends_a_run_well(tmp_path):

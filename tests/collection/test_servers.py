@@ -566,6 +566,36 @@ def test_useless_answers_stop_early_and_can_be_asked_again(tmp_path, names, capt
         assert store.counts(1)["valid"] == 150
 
 
+def test_useless_answers_cost_twenty_requests_and_no_run_without_a_valid_one_ends_well(tmp_path, capsys):
+    """Many are under way at once, so that many more were paid for than the twenty that show that nothing is of use."""
+    from test_command import write
+
+    from encoding.cli import main
+
+    good = [False]
+    with serving(lambda _: (200, reply("B" if good[0] else "hm"), {})) as (url, seen):
+        model = f'[[annotator]]\nkind = "openai"\nmodel = "toy"\nprompt = "captions-text"\nurl = "{url}"\n'
+        config = write(tmp_path, model, show="captions")
+        assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+        assert main(["collect", "run", "--config", config]) == 1
+        assert len(seen) == 20
+        assert main(["collect", "run", "--config", config, "--retry", "unparsed"]) == 1
+        assert len(seen) == 40
+        few = tmp_path / "few"
+        few.mkdir()
+        how = {"n_triplets = 120": "n_triplets = 6", "subset = 4": "subset = 0", "repeated = 5": "repeated = 0"}
+        config = write(few, model, show="captions", **how)
+        assert main(["collect", "plan", "--config", config, "--dry-run", "0"]) == 0
+        for _ in range(2):  # also where nothing is left to ask
+            assert main(["collect", "run", "--config", config]) == 1
+        assert "none of its answers is valid" in capsys.readouterr().err
+        assert main(["collect", "all", "--config", config]) == 1
+        assert "none of the 6 answers of 'toy' is valid" in " ".join(capsys.readouterr().err.split())
+        good[0] = True
+        assert main(["collect", "run", "--config", config, "--retry", "unparsed"]) == 0
+        assert main(["collect", "run", "--config", config]) == 0
+
+
 def test_a_stimulus_that_is_always_refused_stops_nothing(tmp_path, names, captions):
     plan, shown, contents = setup(names, captions, n_triplets=220)
     bad = captions[names[0]][0]

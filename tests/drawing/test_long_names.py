@@ -48,7 +48,9 @@ DRAWINGS = {
         {name: np.full(3, 1 / 3) for name in MODELS}, dict.fromkeys(MODELS, 0.5), dict.fromkeys(MODELS, False)
     ),
     "repeats": lambda: draw_repeats(
-        {name: RNG.uniform(0.4, 1, 20) for name in MODELS}, dict.fromkeys(MODELS, (0.7, 0.6, 0.8)), chance=0.4
+        {name: RNG.uniform(0.4, 1, 20) for name in MODELS},
+        dict.fromkeys(MODELS, (0.7, 0.6, 0.8)),
+        chance=dict.fromkeys(MODELS, 0.4),
     ),
     "agreement": lambda: draw_agreement(
         pd.DataFrame({"a": MODELS[:2], "b": MODELS[1:], "agreement": 0.6, "low": 0.5, "high": 0.7, "triplets": 90})

@@ -1,6 +1,7 @@
 """From a file of judgments to a feature space, a page, and an encoding model, once."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,15 @@ from factories import write_config
 from encoding.cli import main
 from encoding.config import parse_config, read_config
 from encoding.core import ConfigError, DataError, FeatureSpace, Samples
-from encoding.embedding import FeatureTable, JudgmentTable, embed, learn, simulate_judgments
+from encoding.embedding import (
+    FeatureTable,
+    JudgmentTable,
+    SparseEmbedding,
+    embed,
+    fit_consensus,
+    learn,
+    simulate_judgments,
+)
 from encoding.embedding.from_judgments import gather_judgments
 from encoding.embedding.triplets import as_triplets
 from encoding.io.store import load, save
@@ -50,6 +59,22 @@ def test_judgments_become_a_feature_space_with_all_that_belongs_to_it(folder, sm
     assert "Dimensions of all seeds are matched" in page
     assert "scored on" in page
     assert "<script src" not in page
+
+
+def test_intervals_of_weights_are_shown_and_kept(folder):
+    source = table(method="variational", seeds=(0,), lambdas=(0.05,), ridges=(0.0,), reweight=0)
+    space = learn(source, folder, folder / "out")
+    kept = pd.read_csv(folder / "out" / "judge_intervals.tsv", sep="\t")
+    assert len(kept) == space.values.size
+    assert (kept["low"] <= kept["weight"]).all()
+    assert (kept["weight"] <= kept["high"]).all()
+    for feature, part in kept.groupby("dimension"):
+        column = dict(zip(space.samples.stimulus, space.values[:, space.features.index(feature)], strict=True))
+        assert part["weight"].to_numpy() == pytest.approx([column[str(k)] for k in part["stimulus"]], abs=1e-5)
+        assert part["weight"].is_monotonic_decreasing
+    page = (folder / "out" / "judge.html").read_text()
+    assert "Intervals of weights" in page
+    assert "no intervals" not in page
 
 
 def test_the_array_can_be_read_as_a_table_again(folder):
@@ -240,3 +265,28 @@ def test_a_file_of_feature_spaces_is_enough_to_learn(folder, capsys):
     assert page.is_file()
     assert main(["run", str(folder), str(folder / "out"), "participant", "--config", str(config)]) == 1
     assert "table [load] is missing" in capsys.readouterr().err
+
+
+def test_all_that_python_can_set_a_configuration_can():
+    """Every parameter of the estimator and of the consensus is a key with the same default."""
+    own = {"device": "--device", "random_state": "seeds"}  # of the command line; the first seed
+    keys = {
+        field.name: getattr(JudgmentTable("x", file="y"), field.name) for field in dataclasses.fields(JudgmentTable)
+    }
+    estimator = {field.name: field.default for field in dataclasses.fields(SparseEmbedding)}
+    shared = {name for name in estimator if name not in own}
+    assert {name: keys.get(name, "missing") for name in shared} == {name: estimator[name] for name in shared}
+    signature = inspect.signature(fit_consensus).parameters
+    options = {name: p.default for name, p in signature.items() if p.kind is p.KEYWORD_ONLY}
+    given_elsewhere = {"workers", "progress"}
+    assert {name: keys.get(name, "missing") for name in options if name not in given_elsewhere} == {
+        name: value for name, value in options.items() if name not in given_elsewhere
+    }
+    # And what is set arrives: every key that differs from the default differs in the estimator.
+    others = {"method": "variational", "n_dims": 3, "max_dims": 7, "lambdas": (0.1,), "start": "spectral",
+              "slot_bias": True, "task": "match", "judge_noise": True, "ridges": (1.0,), "reweight": 1, "spike": 0.1,
+              "slab": 2.0, "share": 0.3, "validation": 0.2, "tol": 1e-5, "max_iter": 9, "precision": "float64",
+              "threads": 2}  # fmt: skip
+    assert set(others) == shared
+    table = JudgmentTable("x", file="y", seeds=(4, 5), **others)
+    assert table.estimator("cpu").get_params() == others | {"device": "cpu", "random_state": 4}

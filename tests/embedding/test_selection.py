@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from encoding.core import DataError
 from encoding.embedding import (
@@ -15,6 +16,9 @@ from encoding.embedding import (
     simulate_judgments,
     slot_preference,
 )
+from encoding.embedding.intervals import cost_of_turning
+from encoding.embedding.objective import Problem
+from encoding.embedding.path import AtChanceError
 from encoding.embedding.simulated import judgments_of
 from encoding.embedding.triplets import as_triplets, connections
 
@@ -221,3 +225,66 @@ def test_close_choices_are_made_on_further_parts(small):
     assert compared["n_dims"].nunique() > 1
     assert len(compared) <= 8
     assert set(compared["n_dims"]) >= {model.embedding_.shape[1]}
+
+
+def correlated(seed, n_items, n_dims):
+    """Exponentials of Gaussians that are correlated by r = .5: no coordinate is zero, and any mixture would do."""
+    rng = np.random.default_rng([seed, 14])
+    common = rng.normal(size=(n_items, 1))
+    return 0.5 * np.exp(0.6 * (common + rng.normal(size=(n_items, n_dims))))
+
+
+def test_dimensions_that_can_be_mixed_at_no_cost_have_no_intervals():
+    mixed = as_triplets(judge(correlated(1, 60, 3), 8_000, 0), n_items=60)
+    model = SparseEmbedding("variational", max_dims=6, ridges=(100.0,), reweight=0).fit(mixed)
+    assert model.embedding_.shape[1] > 1
+    assert not model.determined_.any()
+    assert all(np.isnan(part).all() for part in model.interval())
+    sparse = as_triplets(judge(lognormal(7, 60, 3), 8_000, 0), n_items=60)
+    model = SparseEmbedding("variational", max_dims=6, lambdas=(0.03,), ridges=(0.0,), reweight=0).fit(sparse)
+    assert model.determined_.all()
+    low, high = model.interval()
+    assert (low < high).all()
+
+
+def test_turning_costs_what_is_cut():
+    """Against the loss of two turned columns, written out."""
+    X = lognormal(0, 30, 2)
+    rows = judge(X, 2_000, 0)
+    cos, sin = np.cos(np.pi / 12), np.sin(np.pi / 12)
+    turned = [np.stack([cos * X[:, a] + sin * X[:, b], np.maximum(cos * X[:, b] - sin * X[:, a], 0)], axis=1)
+              for a, b in ((0, 1), (1, 0))]  # fmt: skip
+    cost = min(cross_entropy_of(part, rows) for part in turned) - cross_entropy_of(X, rows)
+    data = as_triplets(rows, n_items=30)
+    problem = Problem(data, with_bias=False, dtype=torch.float64, device="cpu")
+    found = cost_of_turning(problem, torch.as_tensor(X), None)
+    assert found == pytest.approx([2_000 * cost] * 2, rel=1e-6)
+
+
+def test_a_resample_in_which_nothing_is_found_counts_against_all_dimensions(small, monkeypatch):
+    learn = SparseEmbedding._learn
+
+    def sometimes(self, X, near, stronger):
+        if self.random_state == 3:  # that of the first resample
+            raise AtChanceError("no better than chance")
+        return learn(self, X, near, stronger)
+
+    monkeypatch.setattr(SparseEmbedding, "_learn", sometimes)
+    base = SparseEmbedding(max_dims=8, lambdas=(0.05,))
+    found = fit_consensus(base, small, seeds=(0, 2), halves=False, resamples=2)
+    assert (found.dimensions["found_resampled"] == 0.5).all()
+    assert not found.dimensions["reliable"].any()
+    assert found.choices["n_dims"].tolist()[2:] == [0, len(found.dimensions)]
+    with pytest.raises(AtChanceError):
+        fit_consensus(base, small, seeds=(0, 3), halves=False, resamples=0)
+
+
+def test_a_fit_that_validation_judgments_speak_against_ends_early(small):
+    """Penalties far below the noise: coordinates grow until looks at the validation judgments end it."""
+    model = SparseEmbedding(max_dims=10).fit(small)
+    path = model.path_
+    given_up = path[~path["converged"]]
+    assert len(given_up)
+    assert (given_up["n_gradients"] < 150).all()
+    assert not given_up["chosen"].any()
+    assert (given_up["loss"] > path["loss"].min()).all()

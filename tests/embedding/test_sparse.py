@@ -72,7 +72,7 @@ def test_variational_finds_them_too_and_says_how_sure_it_is(truth, hard, unseen)
 def test_variational_takes_many_judgments_in_batches(truth, hard, unseen, monkeypatch):
     whole = SparseEmbedding("variational").fit(hard)
     monkeypatch.setattr("encoding.embedding.sparse.LARGE", 10_000)
-    monkeypatch.setattr("encoding.embedding.sparse.BATCH", 5_000)
+    monkeypatch.setattr("encoding.embedding.intervals.BATCH", 5_000)
     parts = SparseEmbedding("variational").fit(hard)
     assert parts.embedding_.shape == whole.embedding_.shape
     assert match_columns(whole.embedding_, parts.embedding_)[1].min() > 0.995
@@ -282,7 +282,7 @@ def test_it_is_an_estimator():
         ({"n_dims": 0}, "n_dims = 0, but 1 or more"),
         ({"lambdas": ()}, r"lambdas = \(\), but numbers of 0 or more"),
         ({"validation": 1.0}, "validation = 1.0, but a share"),
-        ({"spike": 2.0}, "needed 0 < spike < slab"),
+        ({"spike": 4.0}, "needed 0 < spike < slab"),
     ],
 )
 def test_wrong_settings_are_refused(small, settings, message):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoding.numerics.threads import torch_threads
-from encoding.numerics.triplets import CHUNK, TripletLoss, make_batch
+from encoding.numerics.triplets import CHUNK, THIN, TripletLoss, make_batch
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +84,22 @@ def test_loss_and_gradients_are_those_of_the_formula(*, precision, weighted, bia
     assert relative(found[1], expected[1]) <= tolerance
     if biased:
         assert relative(found[2], expected[2]) <= tolerance
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+@pytest.mark.parametrize("n_dims", [3, THIN + 1])
+def test_fewer_judgments_than_pairs_give_the_same(dtype, tolerance, kind, n_dims):
+    """Exponentials are taken of what is looked up, and the gradient has another order of products."""
+    X, items, choice, probabilities, weight = draw(6, n_items=25, n=40, n_dims=n_dims, scale=3 / n_dims)
+    X = X.astype(np.float32).astype(np.float64)
+    probabilities = probabilities if kind == "soft" else None
+    expected = oracle(X, items, choice, probabilities=probabilities, weight=weight)
+    batch = make_batch(items, choice, n_items=25, probabilities=probabilities, weight=weight, dtype=dtype)
+    assert 3 * batch.n_rows < 25**2
+    loss, gradient, _ = TripletLoss(25, dtype=dtype)(torch.as_tensor(X, dtype=dtype), batch)
+    assert loss == pytest.approx(expected[0], rel=tolerance)
+    assert relative(gradient, expected[1]) <= tolerance
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)

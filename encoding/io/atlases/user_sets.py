@@ -267,28 +267,30 @@ def _region(
     """
     if roi.mask is not None:
         return _mask_region(group, roi, targets, base, subject)
-    if not (targets.space.startswith(STANDARD) or group.space == targets.space):
+    allowed = np.ones(len(targets), bool)
+    if labels:
+        allowed = np.isin(targets.on_surface, targets.on_surface[np.any([one > 0 for one in labels], axis=0)])
+    part = targets[allowed]
+    space = part.space if part.on_surface.any() else part.voxel_space
+    if not (space.startswith(STANDARD) or group.space in (space, targets.space)):
         raise ConfigError(
             f"[[roi_set]] {group.name!r}: ROI {roi.roi!r} is given by MNI152 coordinates, but the responses are in "
-            f"{targets.space!r}. Load responses in an MNI space, on fsaverage or on fsLR, use masks, or set space = "
-            f"{targets.space!r} if the coordinates are of that space."
+            f"{space!r}. Load responses in an MNI space, on fsaverage or on fsLR, use masks, or set space = "
+            f"{space!r} if the coordinates are of that space."
         )
     surfaces = None
     if group.surface is not None:
         surfaces = hemi_files(file_paths(group.surface, base, subject)[0])
-    points = coordinates_of(targets, surfaces)
+    points = coordinates_of(part, surfaces)
     distance = np.stack([np.linalg.norm(points - np.asarray(one[:3]), axis=1) / one[3] for one in roi.spheres])
-    inside = np.asarray((distance <= 1).any(0))
-    if labels:
-        used = targets.on_surface[np.any([one > 0 for one in labels], axis=0)]
-        inside &= np.isin(targets.on_surface, used)
-        distance = np.where(np.isin(targets.on_surface, used), distance, np.inf)
+    inside = allowed.copy()
+    inside[allowed] = (distance <= 1).any(0)
     if not inside.any():
         near = min(float(np.min(far)) * one[3] for far, one in zip(distance, roi.spheres, strict=True))
+        why = "surfaces hold no subcortex" if part.on_surface.any() else "only voxels that were loaded count"
         raise DataError(
             f"[[roi_set]] {group.name!r}: no target lies within the sphere of {roi.roi!r} ({_spheres(roi)}); the "
-            f"nearest of {len(targets)} is {near:.1f} mm away. Enlarge the radius, or leave it out: surfaces hold no "
-            f"subcortex."
+            f"nearest of {len(part)} is {near:.1f} mm away. Enlarge the radius, or leave it out: {why}."
         )
     hemi = "L" if all(one[0] < 0 for one in roi.spheres) else "R" if all(one[0] > 0 for one in roi.spheres) else ""
     radii = " and ".join(f"{radius:g}" for radius in dict.fromkeys(one[3] for one in roi.spheres))

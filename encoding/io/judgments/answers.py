@@ -21,6 +21,7 @@ from ...core.judgments import OUTCOMES
 from ..locks import locked
 
 CHUNK = 50_000  # rows that are read at once
+SUMMED = 20_000  # rows that are written before the sums that status shows are brought up to date
 FORMAT = 1
 # Added to the format later, and to older stores when they are opened: the model that a server named, who answered, and
 # in how much time (s). 0 is unknown.
@@ -113,6 +114,7 @@ class AnswerStore:
         self.path = Path(path)
         self._servers: dict[tuple[str, str], int] = {}
         self._people: dict[str, int] = {}
+        self._unsummed = 0
         self._lock = threading.RLock()  # answers are written from a thread of their own
         if read_only and not self.path.is_file():
             raise DataError(f"{self.path}: no answers here yet. `encoding collect run` makes them.")
@@ -258,6 +260,10 @@ class AnswerStore:
             before = self.base.total_changes
             self.base.executemany(INSERT, rows)
             n_new = self.base.total_changes - before
+            self._unsummed += n_new
+            if rows and self._unsummed >= SUMMED:  # so that status is quick after a run that was killed, too
+                self._summary(rows[0][0])
+                self._unsummed = 0
             self.base.execute("UPDATE runs SET seen = ?, requests = ? WHERE id = ?", (time.time(), requests, run))
         return n_new
 
