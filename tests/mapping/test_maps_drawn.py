@@ -154,7 +154,7 @@ def test_a_mesh_that_nobody_has_is_named_in_the_report(make_result, tmp_path):
     values = np.full(len(targets), 0.1, np.float32)
     result = make_result("01", values, values, targets=targets, pairs=[])
     write_report([result], Maps(), tmp_path / "page.html", tmp_path / "figures", progress=quiet)
-    assert "no package that is installed has a mesh of 59,292 vertices" in (tmp_path / "page.html").read_text()
+    assert "no installed package has a mesh of 59,292 vertices" in (tmp_path / "page.html").read_text()
 
 
 def write_sphere(path, shift=0.0):
