@@ -16,6 +16,8 @@ import json
 import os
 import platform
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -46,7 +48,7 @@ CASES = {  # searchlights, settings
     "five spaces, Euclidean": (1000, {"brain": "euclidean"}),
     "five spaces, Euclidean, Spearman": (1000, {"brain": "euclidean", "comparison": "spearman"}),
 }
-MEMORY = {"five spaces, two by choice probability": (2000, 8000), "five spaces, Spearman": (500, 2000)}
+MEMORY = {"five spaces, two by choice probability": (1000, 3000), "five spaces, Spearman": (300, 900)}
 
 
 def make_data(folder, n_voxels, seed=0):
@@ -271,19 +273,27 @@ def status_mb(name):
     return int(text.partition(f"{name}:")[2].split()[0]) / 1024
 
 
+def memory_of(case, n_lights):
+    """Return the largest memory beyond responses, libraries and what is mapped of files, MB; in a fresh process."""
+    with tempfile.TemporaryDirectory() as name:
+        responses, spaces = make_data(Path(name), n_lights)
+        responses = replace(responses, values=np.array(responses.values))
+        settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **CASES[case][1])
+        before = status_mb("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the largest size so far
+        everything = [(None, np.ones(n_lights, int))]
+        compare_similarity(settings, spaces, responses, everything, Path(name) / "x")
+        return round(status_mb("VmHWM") - before)
+
+
 def measure_memory():
-    """Return the largest memory beyond responses, models and libraries, by case and number of searchlights."""
+    """Measure memory by case and number of searchlights."""
     found = {}
     for case, numbers in MEMORY.items():
         for n_lights in numbers:
-            with tempfile.TemporaryDirectory() as name:
-                responses, spaces = make_data(Path(name), max(numbers))
-                settings = Rsa("x", regions="searchlight", radius_mm=RADIUS * VOXEL_MM, **CASES[case][1])
-                part, before = innermost(responses, n_lights), status_mb("VmRSS")
-                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the largest size so far
-                everything = [(None, np.ones(n_lights, int))]
-                compare_similarity(settings, spaces, part, everything, Path(name) / "x")
-                found.setdefault(case, {})[str(n_lights)] = round(status_mb("VmHWM") - before)
+            command = [sys.executable, __file__, "--memory-of", case, str(n_lights)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found.setdefault(case, {})[str(n_lights)] = int(done.stdout)
     return found
 
 
@@ -341,8 +351,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the searchlights, nothing written")
     parser.add_argument("--memory", action="store_true", help="only memory")
+    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.memory_of:
+        print(memory_of(options.memory_of[0], int(options.memory_of[1])))
+        return
     known = json.loads((RESULTS / "rsa.json").read_text(encoding="utf-8"))
     if options.memory:
         write_results(known["measured"], known["loop_sample"], measure_memory())

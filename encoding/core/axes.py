@@ -230,10 +230,12 @@ class Targets:
             raise AlignmentError(f"Targets: {len(self.names)} names for {n} columns; one name each is needed.")
 
     def _check_index(self) -> None:
-        on_surface = np.isin(self.structure, list(self.n_vertices))
+        surface = np.zeros(len(self.index), dtype=np.int64)  # number of the surface, from 1; 0 elsewhere
         limits = np.full(len(self.index), np.iinfo(np.int64).max)
-        for structure, n_vertices in self.n_vertices.items():
-            limits[self.structure == structure] = n_vertices
+        for number, (structure, n_vertices) in enumerate(self.n_vertices.items(), start=1):
+            there = self.structure == structure
+            limits[there], surface[there] = n_vertices, number
+        on_surface = surface > 0
         if self.kind != "column" and not on_surface.all():
             if self.grid is None:
                 raise AlignmentError(
@@ -247,12 +249,10 @@ class Targets:
                 f"Targets in {self.space!r}: {outside.sum()} indices lie outside their surface or grid, "
                 f"the first is {self.index[outside][0]}."
             )
-        codes = np.unique(self.structure, return_inverse=True)[1] if len(self.index) else self.index
-        pairs = np.unique(np.stack([codes * on_surface, self.index, on_surface]), axis=1)
-        if pairs.shape[1] != len(self.index):
-            raise AlignmentError(
-                f"Targets in {self.space!r}: {len(self.index) - pairs.shape[1]} targets are listed twice."
-            )
+        places = surface * (int(self.index.max(initial=0)) + 1) + self.index
+        n_twice = len(self.index) - len(np.unique(places))
+        if n_twice:
+            raise AlignmentError(f"Targets in {self.space!r}: {n_twice} targets are listed twice.")
 
     @classmethod
     def of_columns(cls, names: Any) -> "Targets":

@@ -18,7 +18,7 @@ from PIL import Image
 from ..core.errors import DataError
 from .answer import Answer, lay_out
 from .encoded import asset, encode, open_picture, script
-from .figure import save_figure, text_width, write_bytes
+from .figure import save_figure, write_bytes
 
 __all__ = [
     "Chart",
@@ -40,8 +40,8 @@ QUALITY = 85  # of WebP
 WIDEST = 2000  # pixels; larger pictures from disk are scaled down
 MOST_ENCODED = 512  # pictures that are kept encoded, of about 60 kB; pages of participants and of the group share some
 _ENCODED: dict[bytes, tuple[str, tuple[int, int], float]] = {}
-# Of tables on paper: points of letters, and inches between columns and up to which a table takes half a page.
-PRINTED, PADDING, PAPER_COLUMN = 6.3, 0.08, 4.2
+# Of tables on paper, in inches: a letter, room between columns, and the width up to which a table takes half a page.
+LETTER, PADDING, PAPER_COLUMN = 0.05, 0.08, 4.6
 MOST_ROWS = 2000  # of a table inside the report; the rest is in its file
 
 
@@ -367,10 +367,11 @@ def _lay_out(table: DataTable) -> dict:
     whole = len(frame) <= MOST_ROWS
     csv = base64.b64encode(frame.to_csv(index=False, lineterminator="\n").encode("utf-8")).decode("ascii")
     heads = [str(name) for name in frame.columns]
-    texts = [[head, *(text for text, _ in column)] for head, column in zip(heads, columns, strict=True)]
-    wide = sum(max(text_width(text, PRINTED) for text in column) + PADDING for column in texts)
+    letters = [
+        max(len(head), *(len(text) for text, _ in column), 0) for head, column in zip(heads, columns, strict=True)
+    ]
     return {
-        "wide": wide > PAPER_COLUMN,
+        "wide": LETTER * sum(letters) + PADDING * len(letters) > PAPER_COLUMN,
         "heads": list(zip(map(str, frame.columns), numeric, strict=True)),
         "rows": list(zip(*columns, strict=True)),
         "numeric": numeric,

@@ -272,7 +272,12 @@ def _glass(
             extent = slab.at(plane).extent()
             if whole:
                 picture, covered = _through(slab.at(plane), layer, turned, strength)
-                axes.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
+                # Matplotlib's outermost pixels are half transparent and black: white ones around them are cut off.
+                (left_end, right_end, low, high_end), (across, up) = extent, CUTS[plane][1:]
+                wide_by, high_by = (float(slab.zooms[axis]) for axis in (across, up))
+                rim = (left_end - wide_by, right_end + wide_by, low - high_by, high_end + high_by)
+                wider = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
+                axes.imshow(wider, extent=rim, origin="lower", interpolation="nearest")
                 lines = LineCollection(_border(covered, extent), colors=BORDER, linewidths=0.6, clip_on=False)
                 axes.add_collection(lines)
             axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])

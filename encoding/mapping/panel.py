@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..core import DataError, suggest
 from ..core.axes import shared_places
-from ..drawing.figure import INK, MUTED, save_figure, styled
+from ..drawing.figure import INK, MUTED, save_figure, shortened, styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
 from ..drawing.legend import draw_color_bar, draw_square, draw_winner_legend, winner_legend_size
 from ..drawing.panels import Block, Drawn, beside, stack
@@ -132,7 +132,8 @@ class _Panel:
 @styled
 def _draw(panel: _Panel) -> Figure:
     results, first = panel.results, panel.results[0]
-    heads = [_head(model, panel.cell, panel.colors[model]) for model in panel.models]
+    sides = all(canvas.on_surface for canvas in panel.canvas.values())
+    heads = [_head(model, panel.cell, panel.colors[model], sides=sides) for model in panel.models]
     blocks: list[Block] = [_left(beside([_head("", NAMES, INK), *heads], gap=GAP))]
     if panel.places is not None:
         of_models = [[r.scores[panel.metric].row(model) for r in results] for model in panel.models]
@@ -158,11 +159,16 @@ def _left(block: Block) -> Drawn:
     return Drawn(INSIDE, block.height, block.draw)
 
 
-def _head(text: str, width: float, color: str) -> Drawn:
+def _head(text: str, width: float, color: str, *, sides: bool = False) -> Drawn:
+    """Write a name above a column, between the letters of the hemispheres if there are `sides`."""
+
     def draw(figure: Figure, left: float, top: float) -> None:
         wide, high = figure.get_size_inches()
-        place = (left + width / 2) / wide, 1 - (top + 0.08) / high
-        figure.text(*place, text, size=9, weight="bold", color=color, ha="center", va="center")
+        y = 1 - (top + 0.08) / high
+        shown = shortened(text, width - 0.4 * sides, 9, bold=True)
+        figure.text((left + width / 2) / wide, y, shown, size=9, weight="bold", color=color, ha="center", va="center")
+        for letter, place in (("L", 0.03), ("R", 0.97)) if sides else ():
+            figure.text((left + place * width) / wide, y, letter, size=8, color=MUTED, ha="center", va="center")
 
     return Drawn(width, 0.17, draw)
 

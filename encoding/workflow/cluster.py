@@ -30,6 +30,9 @@ CONFIGURATION = {
     "logging": {"distributed": "error", "tornado": "error"},
 }
 LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# Dask has workers return freed memory to the system at once, so that every large array costs page faults anew. These
+# are the largest values that glibc arrives at by itself in other programs; bytes.
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,9 @@ def _local(compute: ComputeSettings, n_workers: int, stack: ExitStack) -> Any:
 
     threads = compute.threads or max(1, available_threads() // n_workers)
     # Numbers of threads are read when a process starts, and the environment of a worker is that of its parent.
-    before = {name: os.environ.get(name) for name in LIBRARIES}
-    os.environ |= dict.fromkeys(LIBRARIES, str(threads))
+    wanted = _environment(threads)
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ |= wanted
     stack.callback(_restore, before)
     return LocalCluster(
         n_workers=n_workers,
@@ -187,6 +191,11 @@ def _local(compute: ComputeSettings, n_workers: int, stack: ExitStack) -> Any:
         local_directory=stack.enter_context(tempfile.TemporaryDirectory(prefix="encoding-")),
         silence_logs=40,  # errors
     )
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return environment variables of a worker, which libraries read when they are loaded."""
+    return dict.fromkeys(LIBRARIES, str(threads)) | {name: str(size) for name, size in MEMORY.items()}
 
 
 def _restore(before: dict[str, str | None]) -> None:
@@ -219,7 +228,7 @@ def _job_settings(compute: ComputeSettings, kind: str) -> dict[str, Any]:
         "memory": f"{memory} B",
         "walltime": compute.walltime,
         "local_directory": compute.scratch,
-        "job_script_prologue": [f"export {name}={threads}" for name in LIBRARIES],
+        "job_script_prologue": [f"export {name}={value}" for name, value in _environment(threads).items()],
         "job_extra_directives": list(compute.job_options),
         "queue": compute.queue,
         "interface": compute.interface,

@@ -120,7 +120,7 @@ class Job:
     progress : callable
         Called with the name of the step and the share of it that is done.
     workers : Workers
-        Where chunks of targets, searchlights, tests and pictures are worked on, as of `open_workers`.
+        Where chunks of targets, searchlights and tests are worked on, as of `open_workers`.
 
     Examples
     --------

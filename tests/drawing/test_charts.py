@@ -228,3 +228,34 @@ def test_a_file_stands_alone(tmp_path, table):
     path = save_svg(network_chart(table, colors=COLORS, label="r", alt="x"), tmp_path / "a.svg")
     assert "var(" not in path.read_text()
     assert marks(path.read_text(), "rect")[0].get("fill") == "white"
+
+
+def test_more_than_twelve_regions_stand_in_two_columns_on_one_scale():
+    rng = np.random.default_rng(0)
+    rows = [("01", "roi", f"region {k}", name, rng.uniform(-0.2, 0.5)) for k in range(13) for name in MODELS]
+    table = pd.DataFrame(rows, columns=["subject", "level", "region", "model", "value"])
+    svg = network_chart(table, colors=COLORS, label="r", alt="x", title="T")
+    assert float(ElementTree.fromstring(svg).get("width")) == 900
+    assert outside(svg) == []
+    halves = [scale_of(svg, before=450), scale_of(svg, after=450)]
+    centres = np.array([float(dot.get("cx")) for dot in marks(svg, "circle")])
+    found = [halves[int(x > 450)](x) for x in centres]
+    np.testing.assert_allclose(np.sort(found), np.sort(table["value"]), atol=2e-3)
+    assert (centres < 450).sum() == 7 * len(MODELS)
+    np.testing.assert_allclose(*(scale(100) - scale(0) for scale in halves), rtol=1e-3)
+    few = network_chart(table[table["region"] != "region 12"], colors=COLORS, label="r", alt="x")
+    assert float(ElementTree.fromstring(few).get("width")) == 440
+
+
+def test_letters_are_large_enough_for_paper(table):
+    """Charts stand at five sixths of their size there."""
+    counts = {"categories": np.array([0, 6, 4]), "video": np.array([9, 1, 0])}
+    verdicts = {"V1": ("video", "+0.1, p 0.01"), "FFA": ("", "no difference")}
+    for svg in (
+        network_chart(table, colors=COLORS, label="r", alt="x", verdicts=verdicts),
+        difference_chart(table, colors=COLORS, label="difference", alt="x"),
+        scatter_chart(np.arange(9.0), np.arange(9.0), ("one", "two"), label="r", alt="x"),
+        alpha_chart(counts, np.array([0.1, 1, 10]), colors=COLORS, alt="x"),
+        split_chart({"01": 0, "02": 1}, alt="x"),
+    ):
+        assert min(float(text.get("font-size")) for text in marks(svg, "text")) * 0.72 * 5 / 6 >= 6

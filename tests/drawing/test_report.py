@@ -185,6 +185,16 @@ def test_long_tables_are_cut_only_when_a_file_has_the_rest():
     assert text.count("<tr>") == 2001
 
 
+def test_tables_take_half_of_a_printed_page_where_they_fit():
+    few = pd.DataFrame({"region": ["V1_left"], "r": [0.1]})
+    many = few.assign(**{f"a_longer_column_{k}": "0.012 (0.001 to 0.023)" for k in range(6)})
+    text = render_report(Report("t", sections=(Section("s", (DataTable(few, "few"), DataTable(many, "many"))),)))
+    classes = re.findall(r'<figure class="(table[^"]*)"', text)
+    assert classes == ["table", "table wide"]
+    assert "V1_<wbr>left" in text  # names may be broken at their underscores
+    assert "a_<wbr>longer_<wbr>column_<wbr>0" in text
+
+
 def test_pictures_from_disk_are_shown_on_white(tmp_path):
     path = tmp_path / "clear.png"
     Image.new("RGBA", (40, 20), (255, 0, 0, 0)).save(path)

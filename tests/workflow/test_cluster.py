@@ -69,6 +69,18 @@ def test_an_error_of_a_piece_is_raised_here(threads):
             next(results)
 
 
+def test_workers_keep_freed_memory(threads, monkeypatch):
+    # Dask's own setting returns it at once, so that arrays cost page faults; the environment overrides it.
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    with open_workers(n_jobs=2) as workers:
+        assert list(workers.map(_variable, "MALLOC_TRIM_THRESHOLD_", range(2))) == ["67108864"] * 2
+    assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
+
+
+def _variable(name, _):
+    return os.environ[name]
+
+
 def test_settings_come_before_the_option(threads):
     with open_workers(ComputeSettings(cluster="local:1"), n_jobs=4) as workers:
         assert workers is HERE
@@ -117,6 +129,7 @@ def test_job_scripts_ask_for_what_is_set():
     for line in ("-q long", "-P vision", "-l h_rt=01:30:00", "-pe smp 4", "-l mem_free=3885M", "-e /logs/"):
         assert f"#$ {line}" in lines
     assert "export OMP_NUM_THREADS=4" in lines
+    assert "export MALLOC_MMAP_THRESHOLD_=33554432" in lines
     assert "--nthreads 1" in script
     script = slurm.SLURMJob(
         **made, **_job_settings(dataclasses.replace(asked, job_options=("--exclude=node7",)), "slurm")
