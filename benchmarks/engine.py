@@ -446,7 +446,7 @@ def main():
         "w1": lambda: w1(load(), arrays, n),
         "agreement": lambda: agreement(load()),
         "w2": lambda: w2(wide(), n),
-        "wide": lambda: wide_rows(row, rival, options.cells, measure=not options.kept),
+        "wide": lambda: wide_rows(row, options.cells, measure=not options.kept),
         "wide_scores": lambda: quality_rows(row, options.cells, measure=not options.kept),
         "wide_memory": lambda: wide_memory_rows(row, options.out),
         "wide_growth": lambda: growth(options.cells, measure=not options.kept),

@@ -78,7 +78,11 @@ def draw_ratios(rows, path):
         return
     figure, axis = plt.subplots(figsize=(10, 0.32 * len(rows) + 0.8), layout="constrained")
     short = [one["what"].split("(")[0] for one in rows]
-    short = [what if what.startswith("n = ") else what.split(",")[0] for what in short]
+    scaled = [", scaled in every fold" if "scaled in every" in one["what"] else "" for one in rows]
+    short = [
+        what.split(":")[0] + how if what.startswith("n = ") else what.split(",")[0]
+        for what, how in zip(short, scaled, strict=True)
+    ]
     names = [f"{one['workload']}: {what.strip()}" for one, what in zip(rows, short, strict=True)]
     ratios = [one["ratio"] for one in rows]
     axis.barh(range(len(names)), ratios, color=OURS, height=0.6)
@@ -89,6 +93,6 @@ def draw_ratios(rows, path):
     axis.set_xlim(0.8, max(ratios) * 3)
     axis.axvline(1, color=INK, lw=0.8)
     axis.invert_yaxis()
-    axis.set_xlabel("times the processor seconds of the engine")
+    axis.set_xlabel("rival: times the processor seconds of the engine", loc="right")
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -189,7 +189,7 @@ def measure_size(one):
     return found
 
 
-def wide_rows(row, rival, folder, *, measure=True):
+def wide_rows(row, folder, *, measure=True):
     """Note times for every case and number of targets; himalaya is measured with few candidates and extrapolated."""
     for one in CELLS:
         name = f"wide, {one.case}"
@@ -200,14 +200,13 @@ def wide_rows(row, rival, folder, *, measure=True):
         size, theirs = f"n = {found['n']}, T = {one.n_targets}", found["per_candidate"]
         for scale, tried, ours, searched in found["ours"]:
             how = "features scaled in every inner fold" if scale else "features as they are"
-            note = f"himalaya takes {theirs:.2f} s for one weighting and no refit"
+            note = f"himalaya's search: {tried * theirs:.0f} s, from {theirs:.2f} s for one weighting"
             if ours is not None:
-                note += f"; with the refit and the weights of all features the engine takes {ours:.1f} s, "
-                note += f"{tried * theirs / ours:.1f} times less than its search"
-            row(name, f"{size}: search of the engine, {tried} weightings, {how}", searched, note=note)
-            rival(
-                name, f"{size}: search of himalaya, {tried} weightings", tried * theirs, searched, "candidates", "40x"
-            )
+                note += f"; with refit and all weights {ours:.1f} s, {tried * theirs / ours:.1f} times less than that"
+            row(
+                name, f"{size}: search of {tried} weightings, {how}", searched, against=tried * theirs,
+                extrapolated="candidates", reach="40x", note=note,
+            )  # fmt: skip
         if "agreement" in found:
             row(name, f"{size}: agreement with himalaya", 0.0, reach="1e-5", note=f"{found['agreement']:.1e}")
 
@@ -286,7 +285,7 @@ def two_size(n, n_targets):
 
 def two_rows(row, folder, *, measure=True):
     """Note inner scores and processor seconds of two wide bands at full size."""
-    name = f"wide, mean inner score, {' + '.join(map(str, TWO))}"
+    name = "wide, 2 x 2,000 + 108"
     starts = range(0, N_CANDIDATES, TWO_PART)
     parts = [cell(folder, f"two-draws-{first}", partial(two_draws, first), measure=measure) for first in starts]
     draws = [part for part in parts if part]
@@ -316,16 +315,15 @@ def quality_rows(row, folder, *, measure=True):
     """Note inner scores and processor seconds of both, extrapolated for the largest sizes only."""
     two_rows(row, folder, measure=measure)
     for widths, n, n_targets in QUALITY:
-        name = f"wide, mean inner score, {' + '.join(map(str, widths))}"
+        name = f"wide, 2 x {widths[-1]} + {sum(WIDTHS)}"
         key = f"quality-{'-'.join(map(str, widths))}-{n}-{n_targets}"
         found = cell(folder, key, partial(quality, widths, n, n_targets), measure=measure)
         if found is None:
             continue
         score, his = found["himalaya"]
         size = f"n = {found['n']}, T = {n_targets}"
-        reach = "10x" if len(widths) == len(WIDTHS) + 2 else ""
         row(name, f"{size}: himalaya, {N_CANDIDATES} random weightings, all run", his, note=f"score {score:.5f}")
         for tried, ours, seconds in found["ours"]:
             row(
-                name, f"{size}: engine, {tried} weightings", seconds, against=his, reach=reach, note=f"score {ours:.5f}"
+                name, f"{size}: engine, {tried} weightings", seconds, against=his, reach="10x", note=f"score {ours:.5f}"
             )

@@ -152,6 +152,7 @@ def measure(recipe: str, root: Path, folder: Path, options: argparse.Namespace) 
     winners = winners_of(recipe, root, out)
     return {
         "recipe": recipe,
+        "processor": processor(),
         "load": round(load, 1),
         **used,
         **{name: facts[name] for name in ("n_samples", "n_targets", "n_usable", "n_folds", "features")},
@@ -167,18 +168,18 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
         "# Recipes",
         "",
         f"One subject of the simulated study `{how['preset']}`, voxels of {how['millimetres']:g} mm, from files to the "
-        f"report, on {how['threads']} threads of {how['processor']}, "
-        f"memory budget of fits {how['memory']} (brain-encoding {how['versions']['brain-encoding']}, numpy "
+        f"report, on {how['threads']} threads, memory budget of fits {how['memory']} "
+        f"(brain-encoding {how['versions']['brain-encoding']}, numpy "
         f"{how['versions']['numpy']}, scipy {how['versions']['scipy']}). Made by `python benchmarks/recipes.py`.",
         "",
-        "| recipe | voxels | presentations | features | load before | minutes | processor minutes | peak memory "
-        "| of it not files | planted winners |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| recipe | processor | voxels | presentations | features | load before | minutes | processor minutes "
+        "| peak memory | of it not files | planted winners |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
         features = " + ".join(f"{n:,}" for n in row["features"].values())
         lines.append(
-            f"| `{row['recipe']}` | {row['n_usable']:,} | {row['n_samples']:,} | {features} "
+            f"| `{row['recipe']}` | {row['processor']} | {row['n_usable']:,} | {row['n_samples']:,} | {features} "
             f"| {row['load']:.1f} | {row['seconds'] / 60:.1f} | {row['cpu_seconds'] / 60:.1f} "
             f"| {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB "
             f"| {row['n_recovered']} of {row['n_regions']} |"
@@ -204,6 +205,12 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
     )
 
 
+def kept_rows(path: Path, measured: Sequence[str]) -> list[dict]:
+    """Read the rows of recipes that are not measured again."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["recipes"] if path.is_file() else []
+    return [row for row in rows if row["recipe"] not in measured]
+
+
 def processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -226,8 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         simulate_subject(root, options.preset, options.millimetres)
         write_channels(root)
         how = {name: getattr(options, name) for name in ("preset", "millimetres", "threads", "memory")}
-        how |= {"processor": processor(), "versions": versions()}
-        found = []
+        how |= {"versions": versions()}
+        found = kept_rows(options.results / "recipes.json", options.recipes)
         for recipe in options.recipes:
             found.append(measure(recipe, root, folder, options))
             sys.stdout.write(json.dumps({key: value for key, value in found[-1].items() if key != "winners"}) + "\n")

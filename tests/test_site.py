@@ -72,3 +72,15 @@ def test_no_page_names_another_place_to_load_from():
     tags = ('src="http', "src='http", 'rel="stylesheet" href="http', 'rel="preconnect"', "@import url(http")
     texts = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
     assert [(name, tag) for name, text in texts.items() for tag in tags if tag in text] == []
+
+
+def test_links_between_pages_are_links():
+    """Of the first page, of a page, and of a copy of a file that lies elsewhere."""
+    for page, linked in (
+        ("index", ("start.html", "_gallery/index.html", "claims.html")),
+        ("claims", ("inference.html", "_generated/results/calibration.html")),
+        ("_generated/changelog", ("../cluster.html", "../data.html")),
+    ):
+        text = (SITE / f"{page}.html").read_text(encoding="utf-8")
+        article = text[text.index("<article") : text.index("</article>")]
+        assert [link for link in linked if f'href="{link}' not in article] == []

@@ -139,6 +139,9 @@ def _components(X: np.ndarray, most: int) -> np.ndarray:
     """Scores on the leading principal components, at most so many; X itself where it has no more columns."""
     if X.shape[1] <= most:
         return X
+    if X.shape[1] > len(X):  # decompose what is smaller
+        values, vectors = np.linalg.eigh(X @ X.T)
+        return (vectors * np.sqrt(np.maximum(values, 0.0)))[:, ::-1][:, :most]
     return X @ np.linalg.eigh(X.T @ X)[1][:, ::-1][:, :most]
 
 

@@ -120,7 +120,6 @@ class SpaceSets:
 
     def _alone(self, name: str, first: np.ndarray, second: np.ndarray) -> None:
         """Add one space; of one that is too wide, its leading components."""
-        gram = first.T @ first
         rank = _rank(first)
         if rank > self.n / 2:
             keep = max(1, self.n // 4)
@@ -128,7 +127,7 @@ class SpaceSets:
                 f"{CUT} {keep} principal components of its {rank} dimensions, which are more than half of "
                 f"the {self.n} samples: not compared with other spaces"
             )
-            axes = np.linalg.eigh(gram)[1][:, ::-1][:, :keep]
+            axes = _leading_axes(first, keep)
             leading = first @ axes
             first, second = leading, leading if second is first else second @ axes
         self._add(name, first, second)
@@ -184,6 +183,20 @@ def _side_by_side(parts: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate(list(parts.values()), axis=1)
 
 
+def _smaller_gram(X: np.ndarray) -> np.ndarray:
+    """Compute X'X, or XX' where that is smaller: both have the same eigenvalues that are not 0."""
+    return X.T @ X if X.shape[1] <= len(X) else X @ X.T
+
+
 def _rank(X: np.ndarray) -> int:
-    gram = X.T @ X
+    gram = _smaller_gram(X)
     return inverse_root(gram).shape[1] if gram.any() else 0
+
+
+def _leading_axes(X: np.ndarray, keep: int) -> np.ndarray:
+    """Leading principal axes (n_features, keep), of which X must have so many."""
+    vectors = np.linalg.eigh(_smaller_gram(X))[1][:, ::-1][:, :keep]
+    if X.shape[1] <= len(X):
+        return vectors
+    axes = X.T @ vectors
+    return axes / np.linalg.norm(axes, axis=0)

@@ -20,7 +20,7 @@ from scipy import stats
 
 from .cleaning import project_out
 from .mixing import hashed
-from .shared_variance import inverse_root
+from .shared_variance import RANK_TOLERANCE, inverse_root
 
 FEWEST_UNITS = 6  # of which 720 orders exist; with fewer, features are shifted within runs as well
 FEWEST_SHIFTED = 3
@@ -131,7 +131,15 @@ def prepare_rows(values: np.ndarray, scheme: Scheme) -> np.ndarray:
 
 
 def penalised(X: np.ndarray) -> np.ndarray:
-    """Whiten features with a penalty of the mean eigenvalue of X'X; one column of zeros where nothing varies."""
+    """Whiten features with a penalty of the mean eigenvalue of X'X; one column of zeros where nothing varies.
+
+    With more features than rows the columns are rotated to fewer, which changes no sum of squares over them.
+    """
+    if X.shape[1] > len(X) and X.any():
+        values, vectors = np.linalg.eigh(X @ X.T)
+        kept = values > RANK_TOLERANCE * values[-1]
+        penalty = float(values.sum()) / X.shape[1]
+        return vectors[:, kept] * np.sqrt(values[kept] / (values[kept] + penalty))
     gram = X.T @ X
     if not gram.any():
         return np.zeros((len(X), 1))

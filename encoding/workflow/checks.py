@@ -145,7 +145,8 @@ def _atlases(job: Job, runs: Sequence[RunFiles], voxels: Voxels | None) -> Itera
         check_places(atlas, targets)
         found.append((atlas, atlas.labels))
         yield atlas
-    add_user_sets(job.study.roi_sets, found, None, base=job.places.bids_dir, subject=job.subject)
+    inside = None if voxels is None else voxels.targets
+    add_user_sets(job.study.roi_sets, found, None, base=job.places.bids_dir, subject=job.subject, voxels=inside)
 
 
 def _places(job: Job, runs: Sequence[RunFiles], kind: str, space: str, voxels: Voxels | None) -> Targets:

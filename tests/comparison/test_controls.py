@@ -7,6 +7,7 @@ import pytest
 from scipy.signal import lfilter
 
 from encoding.comparison.controls import (
+    _components,
     above_chance,
     autocorrelations,
     fold_control,
@@ -205,3 +206,12 @@ def test_inflation_is_that_of_simulated_correlations():
     a, b = noise(rng, 200, 3000, 0.5), noise(rng, 200, 3000, 0.8)
     r = [np.corrcoef(x, y)[0, 1] for x, y in zip(a.T, b.T, strict=True)]
     assert np.var(r) * 199 == pytest.approx(float(variance_inflation(0.5, 0.8)), rel=0.1)
+
+
+def test_components_of_many_features_are_those_of_the_smaller_decomposition():
+    X = np.random.default_rng(5).standard_normal((12, 40))
+    X -= X.mean(0)
+    left, singular, _ = np.linalg.svd(X, full_matrices=False)
+    for most in (3, 11):
+        found = _components(X, most)
+        np.testing.assert_allclose(np.abs(found.T @ left[:, :most]), np.diag(singular[:most]), atol=1e-10)

@@ -356,6 +356,10 @@ def test_the_command_init_proposes_both_and_check_finds_what_is_wrong(changed):
     study, places = parse_config(text), Places(changed.root, changed.root.parent / "out", changed.root.parent / "work")
     assert study.load.volume_space == SPACE
     assert check_dataset(study, places, ["01"]).failed == {}
+    sphere = '\n[[roi_set]]\nname = "deep"\natlas = "aseg"\nspheres = { near = [12, 3, 3, 2], far = [99, 3, 3, 2] }\n'
+    with pytest.raises(DataError, match=r"sphere of 'far' .* nearest of 6 is 87\.0 mm away"):
+        check_dataset(parse_config(text + sphere), places, ["01"])
+    assert check_dataset(parse_config(text + sphere.replace("99", "9")), places, ["01"]).failed == {}
     job = Job(study, places, "01", "cpu")
     footprint = expected_footprint(job)
     assert footprint is not None

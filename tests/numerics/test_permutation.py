@@ -123,6 +123,16 @@ def test_what_a_band_adds_is_tested_by_its_residual():
     assert np.mean(power) > 0.9
 
 
+def test_whitened_rows_of_many_features_have_the_same_products():
+    X = np.random.default_rng(17).standard_normal((15, 40)) * np.geomspace(0.1, 3, 40)
+    gram = X.T @ X
+    expected = X @ np.linalg.solve(gram + np.eye(40) * np.trace(gram) / 40, X.T)
+    found = penalised(X)
+    assert found.shape[1] == 15
+    np.testing.assert_allclose(found @ found.T, expected, atol=1e-10)
+    assert not penalised(np.zeros((3, 9))).any()
+
+
 def test_what_a_narrow_band_adds_to_a_wide_one_is_tested_by_its_residual():
     rates, power = [], []
     for seed in range(12):

@@ -169,6 +169,7 @@ def add_user_sets(
     *,
     base: str | Path = ".",
     subject: str = "",
+    voxels: Targets | None = None,
 ) -> list[Labelled]:
     """Add ROI sets of the user to the atlases of some targets.
 
@@ -184,6 +185,8 @@ def add_user_sets(
         Folder that files are relative to.
     subject : str, optional
         Label that takes the place of ``{subject}``.
+    voxels : Targets, optional
+        Where `targets` is None: the voxels among the targets, in which spheres of atlases of voxels must lie.
 
     Returns
     -------
@@ -200,7 +203,7 @@ def add_user_sets(
     """
     shipped = _folder() / "roi_sets_on_request.tsv"
     if targets is None:
-        check_roi_sets(groups, labelled, base=Path(base), shipped=shipped, subject=subject)
+        check_roi_sets(groups, labelled, voxels, base=Path(base), shipped=shipped, subject=subject)
         return list(labelled)
     return add_roi_sets(groups, labelled, targets, base=Path(base), shipped=shipped, subject=subject)
 

@@ -171,9 +171,15 @@ def add_roi_sets(
 
 
 def check_roi_sets(
-    groups: Sequence[RoiGroup], labelled: Sequence[Labelled], *, base: Path, shipped: Path, subject: str
+    groups: Sequence[RoiGroup],
+    labelled: Sequence[Labelled],
+    voxels: Targets | None = None,
+    *,
+    base: Path,
+    shipped: Path,
+    subject: str,
 ) -> None:
-    """Refuse what can be known to be wrong without targets: files, atlases and regions that are not there."""
+    """Refuse what is wrong without knowing targets: files, atlases, regions, and spheres where voxels are known."""
     for group in groups:
         rois = rois_of(group, base, shipped)
         for name in dict.fromkeys(one.atlas for one in rois):
@@ -181,8 +187,10 @@ def check_roi_sets(
             for place in _atlases_for(group, name, part, labelled):
                 atlas = labelled[place][0]
                 assert atlas is not None
+                deep = None if atlas.targets.on_surface.any() else voxels
                 for one in part:
                     _ = _roi_set(atlas, one) if one.regions else None
+                    _ = _region(group, one, deep, base, subject) if one.spheres and deep is not None else None
         for one in rois:
             path = file_paths(one.mask, base, subject)[0] if one.mask else None
             if path is not None and "{hemi}" not in str(path) and not path.is_file():
