@@ -64,7 +64,7 @@ html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}  # without one, the theme complains in the console of every page
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "settings": [], "bad_inputs": []},  # wide tables need the room
     "show_prev_next": False,
     "navigation_with_keys": True,
     "footer_start": ["copyright"],
@@ -113,7 +113,12 @@ warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 def commands_page() -> str:
     """Describe every command, from the parser itself."""
-    lines = ["# Command line", "", "`encoding COMMAND --help` prints the same.", ""]
+    lines = [
+        "# Command line",
+        "",
+        "Look up the options of every command here; `encoding COMMAND --help` prints the same.",
+        "",
+    ]
     for name, parser in _parsers(build_parser()):
         lines += [f"## `{name}`", "", parser.description or "", "", "```text", parser.format_help().strip(), "```", ""]
     return "\n".join(lines)
@@ -131,7 +136,8 @@ def api_page() -> str:
         "API",
         "===",
         "",
-        "Examples share some names, such as ``job``, ``result`` and ``judgments``, made by these lines:",
+        "Look up every public function and class here, each with an example that runs. Examples share some names,",
+        "such as ``job``, ``result`` and ``judgments``, which these lines make:",
     ]
     lines += ["", ".. literalinclude:: ../api_setup.py", "   :language: python", ""]
     seen: set[int] = set()
@@ -172,7 +178,8 @@ def follow(_app: Sphinx, name: str, source: list[str]) -> None:
     page = DOCS / f"{name}.md"
     if not page.exists():
         return
-    origin = next((path for path, copy in SOURCES.items() if copy == page), page)
+    # Links of a copied page are relative to the file that it was copied from.
+    origin = next((path for path, copy in SOURCES.items() if copy == page and GENERATED in copy.parents), page)
 
     def replaced(link: re.Match) -> str:
         target = (origin.parent / link["path"]).resolve()

@@ -57,7 +57,7 @@ for name, color in zip(
     height = means[name].clip(lower=0).to_numpy()
     axes.bar(means.index, height, bottom=bottom, color=color, label=name, width=0.6)
     bottom += height
-axes.set(ylabel="held-out R2 (parts below 0 not drawn)")
+axes.set(xlabel="signal planted in the targets", ylabel="held-out R2 (parts below 0 not drawn)")
 axes.legend(title="explained by", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%

@@ -63,10 +63,11 @@ print(pd.Series(ceiling.r).groupby(kind).agg(["mean", "count"]).round(2))
 figure, axes = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
 for name, color in zip(("features", "other clip signal", "nothing"), ("#0072B2", "#D55E00", "#9AA1A9"), strict=True):
     some = kind == name
-    x = np.nan_to_num(ceiling.r[some])
+    x = np.nan_to_num(ceiling.r[some], nan=-0.1)  # targets without a ceiling are drawn on the left
     axes.scatter(x, r["features"][some], color=color, s=22, label=name)
 axes.axline((0, 0), slope=1, color="#9AA1A9", linewidth=0.8)
-axes.set(xlabel="noise ceiling (0: none)", ylabel="held-out r of the features")
+axes.set_xticks([-0.1, 0, 0.2, 0.4, 0.6, 0.8], ["none", "0", "0.2", "0.4", "0.6", "0.8"])
+axes.set(xlabel="noise ceiling", ylabel="held-out r of the features")
 axes.legend(title="planted", frameon=False)
 
 # %%

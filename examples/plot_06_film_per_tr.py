@@ -92,5 +92,5 @@ figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
 for name, color in (("vision", "#0072B2"), ("sound", "#D55E00")):
     axes.plot(r.row(name), "o", color=color, label=name, markersize=5)
 axes.axvline(half - 0.5, color="#9AA1A9", linewidth=0.8)
-axes.set(xlabel="target (left half planted to vision, right half to sound)", ylabel="held-out r")
+axes.set(xlabel="target (planted: left half vision, right half sound)", ylabel="held-out r")
 axes.legend(frameon=False)

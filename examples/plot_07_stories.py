@@ -89,10 +89,18 @@ for how in ("lanczos", "mean", "sum", "last"):
 print(pd.DataFrame(scores).groupby(np.repeat(["planted", "nothing"], 15)).mean().round(3))
 
 # %%
-figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
+# Left: words come several times per volume. Right: each dot is a target. "last" keeps only one word per volume and
+# loses most of the signal; the other three use all words.
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
 story = words["pieman"]
-axes.plot(story["onset"][:40], story["d0"][:40], ".", color="#9AA1A9", label="words, first number")
-axes.plot(np.arange(10) * t_r, np.load(folder / "responses/01_task-pieman.npy")[:10, 0], "o-", color="#0072B2",
-          label="responses of one target")  # fmt: skip
-axes.set(xlabel="seconds")
-axes.legend(frameon=False)
+left.plot(story["onset"][:40], story["d0"][:40], ".", color="#9AA1A9", label="words, first number")
+left.plot(np.arange(10) * t_r, np.load(folder / "responses/01_task-pieman.npy")[:10, 0], "o-", color="#0072B2",
+          label="response of one target")  # fmt: skip
+left.set(xlabel="seconds", ylabel="value")
+left.legend(frameon=False, loc="lower right")
+for place, values in enumerate(scores.values()):
+    for some, color in ((slice(15), "#0072B2"), (slice(15, 30), "#9AA1A9")):
+        right.plot(np.full(15, place) + np.linspace(-0.2, 0.2, 15), values[some], ".", color=color)
+right.set_xticks(range(4), list(scores))
+right.set(ylabel="held-out r (blue: planted, grey: nothing)")

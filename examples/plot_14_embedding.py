@@ -36,7 +36,8 @@ figure, axes = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
 axes.errorbar(path["n_dims"], path["loss"], path["loss_se"], fmt=".", color="#9AA1A9", label="all fits")
 chosen = path[path["chosen"]]
 axes.plot(chosen["n_dims"], chosen["loss"], "o", color="#D55E00", label="chosen")
-axes.set(xlabel="dimensions", ylabel="validation loss, nats per judgment")
+axes.set_xticks(range(0, 21, 5))
+axes.set(xlabel="number of dimensions", ylabel="validation loss, nats per judgment")
 axes.legend(frameon=False)
 
 # %%

@@ -524,7 +524,7 @@ def test_group_refuses_participants_with_other_settings(tmp_path, capsys):
     bids_dir, out, *config = places_of(study)
     capsys.readouterr()
     assert encoding("run", bids_dir, out, "group", *config) == 1
-    assert "sub-02 was made with other settings than sub-01" in error_of(capsys)
+    assert "sub-02 was analysed with other settings than sub-01" in error_of(capsys)
     assert not (out / "report.html").exists()
 
 

@@ -130,6 +130,16 @@ def headings(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_pages_begin_with_a_sentence(path):
+    """Which says what the page is for, before any table, list or code."""
+    title, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    first = rest.strip().split("\n\n")[0]
+    assert title.startswith("# ")
+    assert re.match(r"[A-Z*`\[]", first), first
+    assert "." in first or "?" in first, first
+
+
 def test_readme_shows_a_picture():
     pictures = re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", README) + re.findall(r'<img [^>]*src="([^"]+)"', README)
     assert [picture for picture in pictures if (ROOT / picture).is_file()]

@@ -290,7 +290,7 @@ def test_group_refuses_participants_that_differ(pair, tmp_path):
     facts = json.loads((out / "sub-02" / "facts.json").read_text())
     (out / "sub-02" / "facts.json").write_text(json.dumps(facts | {"settings_key": "another"}))
     places = Places(tmp_path, out, out / "work")
-    with pytest.raises(DataError, match="sub-02 was made with other settings than sub-01"):
+    with pytest.raises(DataError, match="sub-02 was analysed with other settings than sub-01"):
         run_group(pair[0].study, places, ["01", "02"], silent)
     assert not (out / "report.html").exists()
     assert not (out / "group").exists()

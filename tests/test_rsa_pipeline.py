@@ -110,7 +110,7 @@ def test_pages_tell_what_was_compared_and_nothing_of_models(two):
         text = page.read_text(encoding="utf-8")
         assert "Representational similarity: lights" in text
         assert "spheres of 4 mm radius" in text
-        assert "probability of being kept together over all third stimuli (abc)" in text
+        assert "probability of being kept together, over all third stimuli (abc)" in text
         assert "Spearman correlation over 28 pairs of 8 stimuli" in text
         assert "ridge regression" not in text
     assert (out / "sub-01" / "figures" / "rsa-lights_chart-1.svg").is_file()
@@ -220,7 +220,7 @@ def test_maps_of_regions_fade_by_their_test_and_searchlights_throughout(two):
         in text
     )
     assert "abc (lights): highest" in text
-    assert "not tested, so all of it is faded" in text
+    assert "not tested, so the whole map is faded" in text
 
 
 def test_bounds_over_participants_are_written_and_shown(two):

@@ -203,9 +203,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every table and key of the configuration, as `encoding schema --format markdown` writes it. An editor that",
-        "knows JSON schemas completes and checks a configuration: `encoding schema > encoding.schema.json`, and",
-        "`#:schema encoding.schema.json` as the first line of the file.",
+        "Look up every table and key of the configuration here (`encoding schema --format markdown` writes this page).",
+        "An editor that supports JSON schemas completes and checks a configuration: run `encoding schema >",
+        "encoding.schema.json`, and write `#:schema encoding.schema.json` as the first line of the file.",
         "",
         "[Keys that belong to no table](#keys-that-belong-to-no-table)"
         + "".join(f" · [`{_bracket(table)}`](#{table.name})" for table in tables()),
@@ -235,7 +235,7 @@ def _bracket(table: Table) -> str:
 
 
 def _rows(cls: type, given: Mapping[str, Any], without: str = "") -> Iterator[str]:
-    yield "| key | what is allowed | unit | default | example | meaning |"
+    yield "| key | meaning | what is allowed | unit | default | example |"
     yield "|---|---|---|---|---|---|"
     descriptions = descriptions_of(cls)
     for name, annotation in annotations_of(cls).items():
@@ -246,7 +246,7 @@ def _rows(cls: type, given: Mapping[str, Any], without: str = "") -> Iterator[st
         written = "*required*" if _is_required(field) else "" if default in (None, "") else f"`{shown(default)}`"
         example = f"`{shown(given[name])}`" if name in given else ""  # plugins have none
         meaning = _text(descriptions[name])
-        cells = (f"`{name}`", needed(annotation), _unit(annotation), written, example, meaning)
+        cells = (f"`{name}`", meaning, needed(annotation), _unit(annotation), written, example)
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 

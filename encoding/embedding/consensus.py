@@ -20,7 +20,7 @@ from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
 
 SHARE = 0.8  # of seeds, and of resamples, in which a reliable dimension is found
 N_SPLITS = 10  # divisions of the items into halves
-STEP = "consensus/2"
+STEP = "consensus/3"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .page import Context
     from .sparse import SparseEmbedding
 
-STEP = "learn/2"
+STEP = "learn/3"
 WRITTEN = (
     "",
     ".npy",

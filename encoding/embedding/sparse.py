@@ -65,7 +65,7 @@ FOLDS = 4  # further parts that are held out in turn where one cannot tell numbe
 MOST_FOLDED = 1_000_000  # judgments; of more, one part has enough
 ENOUGH = 1_000  # validation judgments
 JUDGE_ROUNDS = 2  # of estimating the noise of judges and fitting again
-STEP = "embed/2"
+STEP = "embed/3"
 
 
 @dataclass(eq=False, repr=False)

@@ -12,7 +12,7 @@ from .results import Result
 from .selection import Chart
 from .verdicts import PLACE, headline, untested
 
-NO_CHANCE = "No space was tested against chance: nothing is claimed about where responses are predicted."
+NO_CHANCE = "No space was tested against chance, so nothing is claimed about where responses are predicted."
 
 
 def answers(composer: Composer) -> tuple[Answer, ...]:

@@ -101,8 +101,8 @@ def beyond_table(chart: Chart, claims: pd.DataFrame) -> list[page.Block]:
         "verdict": here["verdict"],
     })  # fmt: skip
     caption = (
-        f"{chart.title}: U of each space and the nuisance spaces together, less U of the latter; two-sided p, q over "
-        "all regions and spaces"
+        f"{chart.title}: U of each space and the nuisance spaces together, minus U of the nuisance spaces; "
+        "two-sided p, q over all regions and spaces"
     )
     return [page.DataTable(frame, caption, formats={"p": ".3f", "q": ".3f"})]
 

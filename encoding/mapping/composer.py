@@ -166,7 +166,7 @@ class Composer:
             several = len(self.results) > 1
             caption = (
                 "Every dot is one participant, the bar is their mean; a region's value is the mean over its targets. "
-                f"{INTERVAL if several else ''} Joint models contain the single spaces and are no candidates. {text}"
+                f"{INTERVAL if several else ''} Joint models contain the single spaces and are not compared. {text}"
             )
             caption = " ".join(caption.split())
             blocks.append(self.keep_chart(drawn, f"chart-{number + 1}_regions", alt, caption))
@@ -204,7 +204,7 @@ class Composer:
             )
             alt = f"Map of the space that is ahead in sub-{result.subject}: {said} targets"
             blocks.append(self.keep(figure, self.names(result, "winner"), alt, caption, result.subject))
-        intro = "Hue: the space that the tests name. Strength: its lead. Elsewhere no space can be named."
+        intro = "Hue: the space that the tests name. Strength: its lead. Elsewhere, no space can be named."
         return page.Section(title, tuple(blocks), intro, columns=self.columns)
 
     def accuracy(self) -> page.Section | None:
@@ -255,7 +255,7 @@ class Composer:
             )
             caption = (
                 "First minus second model; every dot is one participant, coloured by the model that scores higher. "
-                "Differences of fits: no test, and spaces of few dimensions are favoured."
+                "Differences of fits are not tested, and favour spaces of few dimensions."
             )
             name = f"chart-{number + 1}_differences"
             blocks.append(self.keep_chart(drawn, name, alt, caption))
@@ -333,7 +333,7 @@ class Composer:
                 label, title = "part of R² (product measure)", f"{chart.title}: parts of {model}"
                 drawn = network_chart(shown, colors=known, label=label, alt=alt, title=title)
                 caption = (
-                    f"What each feature space brings to {model}, counting half of what it shares with every other; "
+                    f"Contribution of each feature space to {model}, counting half of what it shares with every other; "
                     f"parts add up to the R² of the model, and can be negative. Not tested."
                 )
                 blocks.append(self.keep_chart(drawn, f"chart-{number + 1}_model-{model}_parts", alt, caption))
@@ -359,7 +359,7 @@ class Composer:
                     f"R² of {model} that is lost without a feature space, and the rest, which any of several could "
                     "explain (shared). Parts add up to R², can be negative, and are all in the tables "
                     "(partition_r2). Not "
-                    "tested; with few samples far below the population values."
+                    "tested; with few samples, far below the population values."
                 )
                 name = f"chart-{number + 1}_model-{model}_partition"
                 blocks.append(self.keep_chart(drawn, name, alt, caption))

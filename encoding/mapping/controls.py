@@ -40,7 +40,7 @@ def controls_line(results: Sequence[Result]) -> str:
     if seen:
         line += (
             f" Low-level vision (luminance, contrast, edges, change) predicts responses above chance "
-            f"({', '.join(seen)}): declare it in [compare] nuisance to see what spaces hold beyond it."
+            f"({', '.join(seen)}): declare it in [compare] nuisance to see what spaces explain beyond it."
         )
     elif seen is not None:
         line += " Low-level vision (luminance, contrast, edges, change) is not above chance."
@@ -63,7 +63,7 @@ def controls_table(results: Sequence[Result]) -> list[page.Block]:
     columns = ["participant", "control", "features of", "number", "mean r", "shared by runs", "p", "verdict"]
     frame = pd.DataFrame(rows, columns=columns)
     caption = (
-        "Controls: features that know nothing of the stimuli. r: held-out, at a fixed penalty, mean over "
+        "Controls: features without information about the stimuli. r: held-out, at a fixed penalty, mean over "
         f"{made[0].summary.controls.n_targets} targets. Above chance: p at most 0.05 over the number of controls."  # type: ignore[union-attr]
     )
     formats = {"mean r": ".3f", "shared by runs": ".4f", "p": ".3f"}

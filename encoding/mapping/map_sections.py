@@ -18,11 +18,11 @@ MOST_PAIRS = 3  # two spaces at once: of the first three spaces
 
 
 def ceiling_maps(composer: Composer) -> page.Section | None:
-    """Map accuracy as a part of the noise ceiling, and the ceiling; None without ceilings."""
+    """Map accuracy as a share of the noise ceiling, and the ceiling; None without ceilings."""
     results = [result for result in composer.results if OVER in result.scores]
     if not results or not composer.drawable:
         return None
-    over = ColorScale(0.0, 1.0, "viridis", "r as a part of the noise ceiling")
+    over = ColorScale(0.0, 1.0, "viridis", "r as a share of the noise ceiling")
     blocks: list[page.Block] = []
     for result in results:
         scores, who = result.scores[OVER], f"sub-{result.subject}"
@@ -44,7 +44,7 @@ def ceiling_maps(composer: Composer) -> page.Section | None:
             name = composer.names(result, f"model-{model}_stat-overceiling")
             alt = f"Accuracy of {model} over the noise ceiling in {who}"
             blocks.append(composer.keep(figure, name, alt, caption, result.subject))
-    intro = "Striped or grey: the ceiling is not certain there, so that nothing is divided by it."
+    intro = "Striped or grey: the ceiling is uncertain there, so nothing is divided by it."
     return page.Section("Accuracy over the noise ceiling", tuple(blocks), intro, columns=composer.columns)
 
 

@@ -183,6 +183,6 @@ def _projected(targets: Targets, subject: str, derivatives: Sequence[Path]) -> S
 def _missing(targets: Targets, size: int, derivatives: Sequence[Path]) -> str:
     looked = f" fMRIPrep's surfaces were looked for in {', '.join(map(str, derivatives))}." if derivatives else ""
     return (
-        f"The cortex is not drawn: no package that is installed has a mesh of {size:,} vertices for space "
+        f"The cortex is not drawn: no installed package has a mesh of {size:,} vertices for space "
         f"{targets.space!r}.{looked} {MAKE_MESH}."
     )

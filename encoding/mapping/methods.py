@@ -195,11 +195,11 @@ def _components(model: Mapping[str, Any]) -> list[str]:
 
 
 SOLVERS = {
-    "statistics": "exactly from products of features and responses, features being scaled in every inner fold",
-    "kernel": "exactly from kernels, features being scaled in every inner fold",
+    "statistics": "exactly from products of features and responses, with features scaled in every inner fold",
+    "kernel": "exactly from kernels, with features scaled in every inner fold",
     "wide": "exactly from products of the narrow features at every penalty of the wide ones, features being scaled in "
     "every inner fold",
-    "himalaya": "with himalaya, features being scaled in every outer fold",
+    "himalaya": "with himalaya, with features scaled in every outer fold",
     "shared": "by ridge regression in every inner fold, features being scaled there",
 }
 
@@ -223,8 +223,8 @@ def _scores(summary: Summary) -> str:
     return (
         "Accuracy is the Pearson correlation (r) of held-out responses and predictions, averaged over outer folds "
         "through Fisher's z. Pooled r is one correlation over the held-out samples of all folds; it is biased below 0. "
-        "R2 is one minus the sum of squared errors over the sum of squares about the training mean, over all folds; "
-        f"the product measure divides it among the feature spaces of a joint model.{shown}{_tests(summary)}"
+        "R2 is one minus the sum of squared errors over the sum of squares relative to the training mean, over all "
+        f"folds; the product measure divides it among the feature spaces of a joint model.{shown}{_tests(summary)}"
     )
 
 

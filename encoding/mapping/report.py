@@ -160,7 +160,7 @@ def claims(composer: Composer) -> page.Section | None:
     sentences.append(explained)
     said = [sentence for sentence in sentences if sentence]
     told: list[page.Block] = [page.Text("\n\n".join(said))] if said else []
-    intro = "Names, sentences and fading of tested maps go back to these tests; everything else is description."
+    intro = "Named spaces, sentences and the fading of tested maps rest on these tests; everything else is descriptive."
     return page.Section("What can be claimed", (*told, *blocks), intro)
 
 
@@ -177,7 +177,7 @@ def tables(composer: Composer, tests: pd.DataFrame | None = None) -> page.Sectio
         blocks += chance_table(chart, chance)
     blocks += [*significant_targets(composer.results), *differences_tested(composer.charts, tests)]
     blocks += signal_tables(composer.charts, composer.group)
-    return page.Section("Tables", tuple(blocks), "Complete tables stand beside this report as TSV files.", folded=True)
+    return page.Section("Tables", tuple(blocks), "Complete tables are beside this report, as TSV files.", folded=True)
 
 
 def _scores_table(composer: Composer, chart: Chart, metric: str) -> page.DataTable:
@@ -190,7 +190,7 @@ def _scores_table(composer: Composer, chart: Chart, metric: str) -> page.DataTab
     caption = f"{chart.title}: mean {metric} over targets"
     if metric == "over_ceiling":
         caption = (
-            f"{chart.title}: mean {composer.metric} as a part of the noise ceiling, over targets whose reliability is "
+            f"{chart.title}: mean {composer.metric} as a share of the noise ceiling, over targets whose reliability is "
             f"certainly above 0.1; not cut at 1"
         )
     formats = dict.fromkeys(composer.models, ".3f")
@@ -290,7 +290,7 @@ def _duplicates(groups: Sequence[Sequence[str]], what: str = "have equal feature
     named = ", ".join(" = ".join(group) for group in groups[:3]) + (", ..." if len(groups) > 3 else "")
     return (
         f"{len(groups)} groups of stimuli {what} and are on both sides of a fold "
-        f"({named}). If a clip hides under several names, list it in [load] stimuli."
+        f"({named}). If a clip has several names, list them in [load] stimuli."
     )
 
 
@@ -336,7 +336,7 @@ def _solver(solver: SolverSummary) -> list[str]:
     if solver.unstable_gammas > UNSTABLE:
         found.append(
             f"the weights of the feature spaces change from outer fold to outer fold in "
-            f"{solver.unstable_gammas:.0%} of targets. Do not read much into them there."
+            f"{solver.unstable_gammas:.0%} of targets. Do not interpret them there."
         )
     return found
 

@@ -36,11 +36,11 @@ RUN_AND_REASON = r"^(?:(sub-\S+, [^:]+): )?(.*)$"  # a reason as version 0.1 wro
 MEANING = {
     "r": "Pearson correlation of held-out responses and predictions, Fisher average over outer folds",
     "pooled_r": "Pearson correlation over the held-out samples of all folds at once (biased below 0)",
-    "r2": "1 - sum SSE / sum SST on held-out samples, about the training mean",
-    "split_r2": "Part of R2 that a feature space brings to its model (product measure)",
-    "partition_r2": "Part of R2 of a joint model that these feature spaces share, and no other has (commonality)",
+    "r2": "1 - sum SSE / sum SST on held-out samples, relative to the training mean",
+    "split_r2": "Contribution of a feature space to the R2 of its model (product measure)",
+    "partition_r2": "Part of the R2 of a joint model that only these feature spaces share (commonality)",
     "ceiling": "Largest correlation that a model can reach, from stimuli shown in several runs; where certain",
-    "over_ceiling": "Correlation of held-out responses and predictions as a part of the noise ceiling",
+    "over_ceiling": "Correlation of held-out responses and predictions as a share of the noise ceiling",
     RSA: "Correlation, over pairs of stimuli, of the similarity of responses with that of a feature space",
 }
 
@@ -387,8 +387,8 @@ def require_same_settings(results: Sequence[Result], settings: Mapping[str, Any]
         if result.summary.settings_key != first.summary.settings_key:
             told = f": {'; '.join(differ[:3])}" if differ else ""
             raise DataError(
-                f"sub-{result.subject} was made with other settings than sub-{first.subject}{told}. {AGAIN} for both "
-                f"with one configuration."
+                f"sub-{result.subject} was analysed with other settings than sub-{first.subject}{told}. {AGAIN} for "
+                f"both with one configuration."
             )
         ours, theirs = result.summary.sources, first.summary.sources
         others = [name for name in ours if name in theirs and ours[name] != theirs[name]]

@@ -68,7 +68,7 @@ def describe_choices(choices: RsaSummary) -> str:
         "average": f"responses to {choices.n_repeated_presentations} repeated presentations were averaged in",
         "first": f"{choices.n_repeated_presentations} repeated presentations were left out",
     }[choices.repeats]
-    runs = "Pairs of one run were compared too."
+    runs = "Pairs within a run were compared as well."
     if not choices.same_run:
         runs = f"{choices.n_pairs_of_one_run_left_out} pairs that share a run were left out."
     return (
@@ -81,7 +81,7 @@ def describe_choices(choices: RsaSummary) -> str:
 
 
 SIMILARITY = {
-    "choice_probability": "probability of being kept together over all third stimuli",
+    "choice_probability": "probability of being kept together, over all third stimuli",
     "dot": "dot products of features",
     "cosine": "cosines of features",
     "correlation": "correlations over features",

@@ -68,7 +68,7 @@ class _Analysis:
         blocks += [self._table(chart) for chart in charts]
         for chart in self.composer.charts:
             blocks += similarity_bounds(chart, self.composer.group, self.name)
-        intro = "Do stimuli that are alike by their features have alike responses?"
+        intro = "Do stimuli with similar features evoke similar responses?"
         if self.scale is not None:
             level = self.composer.summary.settings["compare"]["p_level"]
             intro += f" {TESTED_MAPS.format(level=level) if self.passed else UNTESTED_MAPS}"
@@ -116,7 +116,7 @@ class _Analysis:
                 figure = canvas.accuracy(values[space], scale, f"{who}: {space}, {self.name}", mask)
                 highest = np.nanmax(values[space], initial=-np.inf)
                 found = f"highest {highest:.3f}" if np.isfinite(highest) else "no value"
-                told = "not tested, so all of it is faded"
+                told = "not tested, so the whole map is faded"
                 if passed is not None:
                     told = f"{int(mask.sum())} targets are in regions that passed the test"
                 caption = (

@@ -47,10 +47,10 @@ def rates_of(result: Result, model: str) -> np.ndarray | None:
 # How draws under the null are made, as captions and methods say it
 EXCHANGED = {
     "runs": "features of whole runs",
-    "runs and shifts": "features of whole runs and shifting them in a circle, after slow time is projected out",
-    "stimuli": "features between stimuli, alike in all runs",
+    "runs and shifts": "features of whole runs and shifting them circularly, after slow time courses are projected out",
+    "stimuli": "features between stimuli, in the same way in all runs",
 }
-UNTESTED_TARGETS = "Targets were not tested: colours show size only, and nothing is claimed of any target."
+UNTESTED_TARGETS = "Targets were not tested: colours show size only, and nothing is claimed about any target."
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,7 +80,7 @@ class Fading:
 def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) -> Fading:
     """Choose the masks of accuracy maps."""
     if not isinstance(settings.threshold, str):
-        line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. The files hold all."
+        line = f"Faded below {settings.threshold:g}, as set in [map] threshold; that is not a test. Files hold all."
         return Fading({}, float(settings.threshold), line)
     passed: dict[tuple[str, str], np.ndarray] = {}
     lines = []
@@ -97,7 +97,7 @@ def fading_of(results: Sequence[Result], settings: Maps, models: Sequence[str]) 
         "Faded: targets that did not pass, by themselves for each model and participant "
         f"({'; '.join(dict.fromkeys(lines))}"
     )
-    line += f"; false discovery rate {level:g}, one-sided). The files hold all."
+    line += f"; false discovery rate {level:g}, one-sided). Files hold all values."
     if any((result.subject, model) not in passed for result in results for model in models):
         line += " Joint models were not tested, and are not faded."
     return Fading(passed, None, line)
@@ -236,11 +236,11 @@ def differences_tested(charts: Sequence[Chart], tests: pd.DataFrame | None) -> l
 
 
 EXPLAINED = (
-    "U is the variance that is linear in a space and shared by runs, an estimate of what unlimited data would explain. "
-    "A space is named where its U is above 0 and ahead of that of every other space, region by region, by p, the "
-    "largest of these tests: of regions in which two spaces are equal, as many are named by error as the level says, "
-    "and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, allows for their "
-    "number. "
+    "U is the variance that is linear in a space and shared by runs, an estimate of what could be explained with "
+    "unlimited data. A space is named where its U is above 0 and ahead of that of every other space, region by region, "
+    "by p, the largest of these tests: of regions in which two spaces are equal, as many are named by error as the "
+    "level says, and fewer where more are equal. The false discovery rate q, over regions of the atlas and level, "
+    "allows for their number. "
     "The lead is the difference of U of the two leading spaces."
 )
 EXPLAINED_GROUP = (

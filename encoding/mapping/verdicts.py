@@ -12,7 +12,7 @@ from .results import Result
 PLACE = ["atlas", "level", "set", "region", "hemi"]
 GROUP = ""  # in the column "subject" of claims: all participants together
 UNTESTED = "not tested"
-NOTHING_TESTED = "These values were not tested: nothing is claimed about which space is ahead."
+NOTHING_TESTED = "These values were not tested, so nothing is claimed about which space is ahead."
 NO_DIFFERENCE = "no difference that these data can show"
 CLAIM = ["best", "leading", "next", "lead", "low", "high", "p", "q", "verdict", "note"]
 COUNTS = ["n_leading", "n_named", "prevalence", "prevalence_low", "prevalence_high"]

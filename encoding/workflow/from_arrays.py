@@ -168,27 +168,27 @@ def cross_validate(  # noqa: PLR0913 - each of them is a choice of its own
     Parameters
     ----------
     X : mapping of str to array of shape (n_samples, n_features), list of arrays, or array
-        Feature spaces: arrays, or DataFrames whose columns name the features. Those of a list are called "X1", "X2" ...
+        Feature spaces: arrays, or DataFrames whose columns name the features. Those of a list are named "X1", "X2" ...
     Y : array of shape (n_samples, n_targets)
-        Responses; columns that are NaN throughout are left out.
+        Responses; columns that contain only NaN are left out.
     groups : sequence of shape (n_samples,)
-        Run of every row. Where rows are independent, a number of its own for each.
+        Run of every row. If rows are independent, give every row a number of its own.
     models : sequence of Ridge or BandedRidge, optional
-        What to fit; ridge of every space, and banded ridge of all where there are several, unless given.
+        Models to fit. By default, ridge on every space, and banded ridge on all spaces if there are several.
     cv : int, "leave_one_out", splitter, or list of (train, test)
-        Outer folds: a number of blocks of runs in their order, or scikit-learn's splitters, which get `groups`.
+        Outer folds: a number of blocks of consecutive runs, or a scikit-learn splitter, which is passed `groups`.
     inner_cv : int or "leave_one_out"
-        Inner folds over the training runs, on which penalties and weights of bands are chosen.
+        Inner folds over the training runs, on which penalties and band weights are chosen.
     repeats : {"condition", "drop_later", "exclude_from_training"}, optional
-        What to do where `stimuli` recur in several folds; an error unless given.
+        How to handle `stimuli` that recur in several folds. By default, they raise an error.
     targets : Targets, mask image, path, fitted masker, or sequence of str, optional
         What the columns of Y are.
     stimuli : sequence of str, optional
-        Stimulus of every row; every row is one of its own unless given.
+        Stimulus of every row. By default, every row is a stimulus of its own.
     seed : int, default=0
         Seed of candidates of band weights.
     folder : str or Path, optional
-        Where results are kept, so that an interrupted fit goes on and a finished one is loaded.
+        Folder for results, from which an interrupted fit is resumed and a finished one is loaded.
     compute : Compute, optional
         Memory and device.
 
@@ -299,20 +299,20 @@ def permutation_test(
 ) -> pd.DataFrame:
     """Test feature spaces against chance by exchanging whole runs, in every target or every region.
 
-    What is tested is the space itself, not a fit: the variance of the response that is linear in it and shared by runs.
+    The test is about the space itself, not a fit: the variance of the response that is linear in it and shared by runs.
 
     Parameters
     ----------
     X : mapping of str to array of shape (n_samples, n_features), list of arrays, or array
-        Feature spaces, as of `cross_validate`.
+        Feature spaces, as for `cross_validate`.
     Y : array of shape (n_samples, n_targets)
         Responses, z-scored or centred within every run.
     groups : sequence of shape (n_samples,)
         Run of every row; at least four runs.
     n_permutations : int, default=1000
-        Draws.
+        Number of draws.
     labels : sequence of str, shape (n_targets,), optional
-        Region of every target ("" for none): the means of regions are tested, and pairs of spaces compared there.
+        Region of every target ("" for none). If given, region means are tested, and pairs of spaces are compared.
     targets : Targets, mask image, path, fitted masker, or sequence of str, optional
         What the columns of Y are.
     stimuli : sequence of str, optional
@@ -323,10 +323,10 @@ def permutation_test(
     Returns
     -------
     pandas.DataFrame
-        Without `labels` one row per target and space: "u" (that variance, as a part of all), "p", "p_fwe" (corrected
-        for all targets and spaces) and "q" (false discovery rate). With `labels` the claims of regions: against chance
-        and between spaces, with intervals and verdicts. What a design does not allow is NaN, and ``frame.attrs``
-        says why ("notes").
+        Without `labels`, one row per target and space: "u" (this variance, as a share of the total), "p", "p_fwe"
+        (corrected for all targets and spaces) and "q" (false discovery rate). With `labels`, the claims about regions:
+        against chance and between spaces, with intervals and verdicts. Values that the design does not allow are NaN;
+        ``frame.attrs["notes"]`` says why.
 
     Examples
     --------
@@ -377,20 +377,21 @@ def noise_ceiling(
     Y : array of shape (n_samples, n_targets), or (n_repeats, n_stimuli, n_targets)
         Responses to single presentations. With three axes, every repeat is a run of its own.
     groups : sequence of shape (n_samples,), optional
-        Run of every row; not needed with three axes. Repeats within a run share noise: the first of them counts.
+        Run of every row; not needed with three axes. Repeats within a run share noise, so only the first one counts.
     stimuli : sequence of str, shape (n_samples,), optional
         Stimulus of every row; not needed with three axes.
     n_averaged : float, default=1.0
-        Presentations over which the responses that a model is tested on are averaged.
+        Number of presentations averaged in the responses that a model is tested on.
     targets : Targets, mask image, path, fitted masker, or sequence of str, optional
         What the columns of Y are.
 
     Returns
     -------
     pandas.DataFrame
-        One row per target: "reliability" (the largest R2), "low" and "high" (its 95% interval over stimuli, which takes
-        stimuli as independent: that of neighbouring volumes of a film is too narrow), and "r" (the largest correlation;
-        NaN where "low" is not above 0.1, so that no score is divided by noise). ``frame.attrs`` has "n_stimuli".
+        One row per target: "reliability" (the largest R2), "low" and "high" (its 95% interval over stimuli, which
+        assumes independent stimuli and is too narrow for neighbouring volumes of a film), and "r" (the largest
+        correlation; NaN unless "low" is above 0.1, so that no score is divided by noise).
+        ``frame.attrs`` has "n_stimuli".
 
     Raises
     ------
@@ -449,11 +450,11 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
     Y : array of shape (n_samples, n_targets)
         Responses to single presentations.
     groups : sequence of shape (n_samples,), optional
-        Run of every row: stimuli of one run are not compared, since they share noise. All pairs are, without it.
+        Run of every row. Stimuli of the same run are not compared, since they share noise. By default, all pairs are.
     labels : sequence of str, shape (n_targets,), optional
-        Region of every target, "" for none; all targets are one region unless given.
+        Region of every target, "" for none. By default, all targets form one region.
     radius_mm : float, optional
-        Searchlights of this radius about every voxel, instead of regions; `targets` must be voxels then.
+        Radius of searchlights around every voxel, instead of regions; `targets` must then be voxels.
     similarity : {"correlation", "cosine", "dot", "choice_probability"}, or mapping of str to these
         Similarity in feature spaces.
     brain : {"correlation", "euclidean"}
@@ -463,15 +464,15 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
     targets : Targets, mask image, path, fitted masker, or sequence of str, optional
         What the columns of Y are.
     stimuli : sequence of str, optional
-        Stimulus of every row; every row is one of its own unless given.
+        Stimulus of every row. By default, every row is a stimulus of its own.
     repeats : {"average", "first"}, optional
-        What to do with stimuli that have several rows; an error unless given.
+        How to handle stimuli with several rows. By default, they raise an error.
 
     Returns
     -------
     RsaResult
-        ``result.table`` has one row per region and space, ``result.scores`` one value per target; descriptive, without
-        a test.
+        ``result.table`` has one row per region and space, ``result.scores`` one value per target. These are
+        descriptive and not tested.
 
     Examples
     --------

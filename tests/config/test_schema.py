@@ -159,4 +159,4 @@ def test_the_command_prints_both(capsys):
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json_schema()
     assert main(["schema", "--format", "markdown"]) == 0
-    assert "| `shift` | a number from -3,600 to 3,600 | s | `4.0` | `5.0` |" in capsys.readouterr().out
+    assert "| a number from -3,600 to 3,600 | s | `4.0` | `5.0` |" in capsys.readouterr().out

@@ -122,7 +122,7 @@ def test_only_the_result_of_the_same_key_is_reused(make_result):
 
 def test_participants_of_different_settings_are_refused(make_result):
     first, second = make_result("01", [0.1], [0.2]), make_result("02", [0.1], [0.2], settings_key="other")
-    with pytest.raises(DataError, match="sub-02 was made with other settings than sub-01"):
+    with pytest.raises(DataError, match="sub-02 was analysed with other settings than sub-01"):
         require_same_settings([first, second])
     require_same_settings([first, first])
 
@@ -314,7 +314,7 @@ def test_methods_name_the_test_that_was_made(make_result):
     assert "drawn 1,000 times under the null by exchanging features of whole runs" in told
     assert "each p at most 0.05: region by region, with the false discovery rate over regions beside it" in told
     stimuli = describe_methods(summary, replace(tests, exchanged="stimuli"))
-    assert "exchanging features between stimuli, alike in all runs" in stimuli
+    assert "exchanging features between stimuli, in the same way in all runs" in stimuli
     assert "Against chance" not in describe_methods(summary, replace(tests, exchanged="nothing", n_permutations=0))
     assert "U is the share" not in describe_methods(summary)
 

@@ -149,12 +149,12 @@ def test_a_mesh_that_nobody_has_is_named_in_the_report(make_result, tmp_path):
     targets = vertices("fsLR", 59292)
     surfaces = find_surfaces(Maps(), targets)
     assert surfaces.meshes is None
-    assert "The cortex is not drawn: no package that is installed has a mesh of 59,292 vertices" in surfaces.missing
+    assert "The cortex is not drawn: no installed package has a mesh of 59,292 vertices" in surfaces.missing
     assert 'mesh = "surfaces/{hemi}.surf.gii"' in surfaces.missing
     values = np.full(len(targets), 0.1, np.float32)
     result = make_result("01", values, values, targets=targets, pairs=[])
     write_report([result], Maps(), tmp_path / "page.html", tmp_path / "figures", progress=quiet)
-    assert "no package that is installed has a mesh of 59,292 vertices" in (tmp_path / "page.html").read_text()
+    assert "no installed package has a mesh of 59,292 vertices" in (tmp_path / "page.html").read_text()
 
 
 def write_sphere(path, shift=0.0):

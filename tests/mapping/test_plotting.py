@@ -176,7 +176,7 @@ def test_what_cannot_be_drawn_is_named(tmp_path, vertices):
         "vertex", "fsnative", index, np.repeat("CORTEX_LEFT", 100), n_vertices={"CORTEX_LEFT": 100, "CORTEX_RIGHT": 100}
     )
     strange = write_map(tmp_path / "odd", ENTITIES, np.ones(100), odd)[0]
-    with pytest.raises(DataError, match=r"no package that is installed has a mesh of 100 vertices"):
+    with pytest.raises(DataError, match=r"no installed package has a mesh of 100 vertices"):
         plot_files(strange)
     assert main(["plot", str(strange), "-o", str(tmp_path / "a.png")]) == 1
 
@@ -347,5 +347,5 @@ def test_what_has_no_test_says_so_where_it_is_shown(tmp_path, make_result, verti
     assert [block.caption.count("Not tested") for block in composer.partition().blocks] == [1]
     assert [block.caption.count("Not tested.") for block in composer.parts().blocks] == [1]
     differences = [block.caption for block in composer.differences().blocks]
-    assert any("Differences of fits: no test" in caption for caption in differences)
+    assert any("Differences of fits are not tested" in caption for caption in differences)
     assert any("Not tested: colours show size only." in caption for caption in differences)

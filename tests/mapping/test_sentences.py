@@ -26,7 +26,7 @@ SENTENCES = {
     r"All targets: (\w+) is ahead in all( \(\d/\d\))?\.": "verdicts; test_verdicts",
     r"All targets: No difference that these data can show in all\.": "verdicts; test_verdicts",
     r"No spaces were compared: .*\.": "verdicts, note; here",
-    r"These values were not tested: nothing is claimed about which space is ahead\.": "no verdicts; test_verdicts",
+    r"These values were not tested, so nothing is claimed about which space is ahead\.": "no verdicts; test_verdicts",
     r"All targets: (\w+ ((not )?above (chance|0)|not tested)(; |\.))+": "claims, chance and above 0; test_bounds",
     r"All targets: signal beyond nuisance \(.*\): .*\.": "claims, beyond; test_bounds",
     r"Controls predict responses above chance: .*\.": "controls; here",
@@ -34,7 +34,7 @@ SENTENCES = {
     r"Controls: none could be tested\.": "controls; here",
     r"Not tested: .*\.": "controls; here",
     r"Low-level vision \(.*\) predicts responses above chance \(.*\): declare it in \[compare\] nuisance to see what "
-    r"spaces hold beyond it\.": "controls; here",
+    r"spaces explain beyond it\.": "controls; here",
     r"Low-level vision \(luminance, contrast, edges, change\) is not above chance\.": "controls; here",
     r"(sub-\d\d: )?Noise ceiling: none, .*\.": "ceiling; test_controls_in_reports",
     r"(sub-\d\d: )?Noise ceiling from \d+ repeated stimuli, .*\)\.": "ceiling; test_controls_in_reports",
