@@ -38,7 +38,7 @@ def draw_scaling(found, path):
         axis.set_xticks(sizes, [f"{size:g}" for size in sizes], rotation=45)
         axis.minorticks_off()
     axes[0].set_ylabel("processor seconds")
-    axes[0].text(0.04, 0.96, "dashed: linear\ndotted: quadratic", transform=axes[0].transAxes, va="top", fontsize=8)
+    axes[0].text(0.97, 0.04, "dashed: linear\ndotted: quadratic", transform=axes[0].transAxes, ha="right", fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -219,9 +219,27 @@ def growth_point(what, size):
     return [tried if what == "draws" else size, seconds]
 
 
+def large_growth(folder):
+    """Processor seconds, with refit and weights, against sizes of `CELLS` that differ in one of them."""
+    known = {}
+    for one in CELLS:
+        path = folder / f"wide-{one.case}-{one.n}-{one.n_targets}.json"
+        if path.exists() and one.refit:
+            ours = json.loads(path.read_text(encoding="utf-8"))["ours"]
+            known[one.n, one.case, one.n_targets] = next(seconds for scale, _, seconds, _ in ours if scale)
+    lines = {
+        "rows, T = 2,000": [(FEW, ONE, 2000, 1744), (MANY, ONE, 2000, 3600)],
+        "wide features, n = 1,744": [(FEW, OTHER, 2000, 2000), (FEW, ONE, 2000, 6555)],
+        "targets, n = 1,744": [(FEW, ONE, 2000, 2000), (FEW, ONE, 20_000, 20_000)],
+    }
+    return {
+        name: [[size, known[tuple(key)]] for *key, size in line if tuple(key) in known] for name, line in lines.items()
+    }
+
+
 def growth(folder, *, measure=True):
     """Processor seconds against every size."""
-    found = {}
+    found = large_growth(folder)
     for what, sizes in GROWTH.items():
         points = [
             cell(folder, f"growth-{what}-{size}", partial(growth_point, what, size), measure=measure) for size in sizes

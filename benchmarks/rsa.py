@@ -48,7 +48,7 @@ CASES = {  # searchlights, settings
     "five spaces, Euclidean": (1000, {"brain": "euclidean"}),
     "five spaces, Euclidean, Spearman": (1000, {"brain": "euclidean", "comparison": "spearman"}),
 }
-MEMORY = {"five spaces, two by choice probability": (1000, 3000), "five spaces, Spearman": (300, 900)}
+MEMORY = {"five spaces, two by choice probability": (500, 1500), "five spaces, Spearman": (300, 900)}
 
 
 def make_data(folder, n_voxels, seed=0):

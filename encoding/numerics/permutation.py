@@ -273,8 +273,8 @@ class BesideWideDraws:
     What the other bands predict, by ridge regression that leaves out one unit at a time, is taken out of the responses
     (at the best penalty of each) and of the band (at its best). A draw exchanges the band's residual between units,
     adds back what was predicted, and takes that out again, as it was of the observed band. Narrow ones among the others
-    are projected out first. Exact where the band has nothing in common with the wide ones; else as good as these
-    predict what the three have in common.
+    are projected out first. The level holds as far as the wide ones predict what responses and band have in common with
+    them (`docs/inference.md` has rates).
 
     Shapes: `band, narrow, wide` (n_rows, n_features).
     """

@@ -16,7 +16,7 @@ from encoding.embedding import (
     simulate_judgments,
     slot_preference,
 )
-from encoding.embedding.intervals import cost_of_turning
+from encoding.embedding.intervals import LEAST_COST, cost_of_turning
 from encoding.embedding.objective import Problem
 from encoding.embedding.path import AtChanceError
 from encoding.embedding.simulated import judgments_of
@@ -259,6 +259,20 @@ def test_turning_costs_what_is_cut():
     problem = Problem(data, with_bias=False, dtype=torch.float64, device="cpu")
     found = cost_of_turning(problem, torch.as_tensor(X), None)
     assert found == pytest.approx([2_000 * cost] * 2, rel=1e-6)
+
+
+def test_of_many_dimensions_those_that_cost_least_are_turned(monkeypatch):
+    X = lognormal(2, 60, 9)
+    X[:, 1] = X[:, 0] + 0.5  # nothing is cut of it
+    data = as_triplets(judge(X, 3_000, 0), n_items=60)
+    problem = Problem(data, with_bias=False, dtype=torch.float64, device="cpu")
+    found = cost_of_turning(problem, torch.as_tensor(X), None)
+    monkeypatch.setattr("encoding.embedding.intervals.PARTNERS", 8)
+    every = cost_of_turning(problem, torch.as_tensor(X), None)
+    assert (found >= every).all()
+    assert ((found < LEAST_COST) == (every < LEAST_COST)).all()
+    assert (found < LEAST_COST)[:2].all()
+    assert (found > LEAST_COST)[2:].any()
 
 
 def test_a_resample_in_which_nothing_is_found_counts_against_all_dimensions(small, monkeypatch):

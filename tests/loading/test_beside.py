@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -49,20 +50,25 @@ def study(tmp_path_factory):
     return write_both(tmp_path_factory.mktemp("both") / "bids")
 
 
+@pytest.fixture(scope="module")
+def masked(study, tmp_path_factory):
+    return loaded(study, tmp_path_factory.mktemp("masked"), **BOTH)
+
+
 def loaded(study, folder, **settings):
     scans = Scans(**{"confound_options": {"motion": "basic"}, **settings})
     return load_responses(scans, PybidsIndex(study.root), "01", folder)
 
 
 @pytest.fixture
-def changed(tmp_path):
+def changed(study, tmp_path):
     """A copy that a test may damage."""
-    return write_both(tmp_path / "bids")
+    root = tmp_path / "bids"
+    shutil.copytree(study.root, root)
+    return replace(study, root=root, derivatives=root / study.derivatives.relative_to(study.root))
 
 
-@pytest.mark.parametrize(
-    "rows", [{"per": "tr"}, {"per": "stimulus"}, {"per": "stimulus", "scale_rows": "all"}, {"despike": 2.0}]
-)
+@pytest.mark.parametrize("rows", [{"despike": 2.0}, {"per": "stimulus", "scale_rows": "all"}])
 def test_each_part_has_the_very_numbers_that_it_has_alone(study, tmp_path, rows):
     both = loaded(study, tmp_path / "both", **BOTH, **rows)
     surface = loaded(study, tmp_path / "surface", kind="surface", space="fsaverage5", task="video", **rows)
@@ -83,8 +89,8 @@ def test_each_part_has_the_very_numbers_that_it_has_alone(study, tmp_path, rows)
     assert np.isfinite(both.values).all()
 
 
-def test_targets_are_vertices_then_voxels_named_by_structure(study, tmp_path):
-    targets = loaded(study, tmp_path / "both", **BOTH).targets
+def test_targets_are_vertices_then_voxels_named_by_structure(masked):
+    targets = masked.targets
     assert (targets.kind, targets.space, targets.volume_space) == ("grayordinate", "fsaverage5", SPACE)
     assert repr(targets) == f"Targets(68 of kind 'grayordinate' in fsaverage5 + {SPACE})"
     names, first = np.unique(targets.structure, return_index=True)
@@ -131,8 +137,7 @@ def test_native_volumes_have_no_space_in_their_names(changed, tmp_path):
     assert "space-func" in labels[2].name
 
 
-def test_what_the_brain_mask_leaves_out_is_told(study, tmp_path):
-    masked = loaded(study, tmp_path / "masked", **BOTH)
+def test_what_the_brain_mask_leaves_out_is_told(study, masked, tmp_path):
     whole = loaded(study, tmp_path / "whole", **BOTH, mask="none")
     notes = [(note.n, note.reason) for note in masked.exclusions if note.what == "targets"]
     assert notes == [(2, "sub-01: subcortical voxels outside the brain mask of at least one run")]
@@ -158,18 +163,17 @@ def test_voxels_by_a_mask_by_an_atlas_and_by_a_segmentation_of_ones_own(study, t
     assert found.index[N_VERTICES:].tolist() == np.flatnonzero(mask).tolist()
 
 
-def test_an_atlas_by_name_chooses_voxels_that_are_the_same_in_all_subjects(tmp_path):
+def test_an_atlas_by_name_chooses_voxels_that_are_the_same_in_all_subjects(changed, tmp_path):
     """The middle of the study's grid is put at the left hippocampus and amygdala of Tian's atlas."""
-    study = write_both(tmp_path / "bids")
     affine = np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = [-34, -24, -22]
-    for path in study.derivatives.rglob("*.nii.gz"):
+    for path in changed.derivatives.rglob("*.nii.gz"):
         image = nib.load(path)
         moved = nib.Nifti1Image(np.asarray(image.dataobj), affine)
         moved.header.set_zooms((4, 4, 4, 2.0)[: image.ndim])
         moved.header.set_xyzt_units("mm", "sec")
         nib.save(moved, path)
-    targets = loaded(study, tmp_path / "tian", **BOTH, subcortex="Tian2020-S1", mask="none").targets
+    targets = loaded(changed, tmp_path / "tian", **BOTH, subcortex="Tian2020-S1", mask="none").targets
     atlas = load_atlas("Tian2020-S1", space=SPACE)
     inside = np.zeros(atlas.targets.grid.shape, bool)
     inside.ravel()[atlas.targets.index] = True
@@ -180,12 +184,12 @@ def test_an_atlas_by_name_chooses_voxels_that_are_the_same_in_all_subjects(tmp_p
     assert len(expected) > 10
     assert targets.index[N_VERTICES:].tolist() == expected.tolist()
     config = RUN.replace('kind = "volume"', f'kind = "surface"\nvolume_space = "{SPACE}"\nsubcortex = "Tian2020-S1"')
-    places = Places(study.root, tmp_path / "out", tmp_path / "work")
+    places = Places(changed.root, tmp_path / "out", tmp_path / "work")
     job = Job(parse_config(config), places, "01", "cpu")
     names = [name for name, _ in chosen_atlases(job, targets, [])]
     assert names == ["Schaefer2018-200", "Tian2020-S1"]
     with pytest.raises(DataError, match=r"subcortex = 'Tian2020-S9' in volume_space .*Tian2020-S"):
-        loaded(study, tmp_path / "wrong", **BOTH, subcortex="Tian2020-S9")
+        loaded(changed, tmp_path / "wrong", **BOTH, subcortex="Tian2020-S9")
 
 
 def test_segmentations_that_differ_between_runs_leave_voxels_out(changed, tmp_path):
@@ -199,15 +203,16 @@ def test_segmentations_that_differ_between_runs_leave_voxels_out(changed, tmp_pa
     assert notes[0] == (1, "sub-01: subcortical voxels that segmentations of runs name differently")
 
 
-@pytest.mark.parametrize("pattern", ["*run-2*desc-aseg_dseg*", "*run-2*brain_mask*", "*run-2*preproc_bold*"])
-def test_every_file_is_in_the_key(changed, tmp_path, pattern):
-    before = loaded(changed, tmp_path / "both", **BOTH).provenance.key
-    path = changed.find(pattern)
-    image = nib.load(path)
-    values = np.asarray(image.dataobj).copy()
-    values[4, 1, 1] = 0
-    nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
-    assert loaded(changed, tmp_path / "both", **BOTH).provenance.key != before
+def test_every_file_is_in_the_key(changed, tmp_path):
+    keys = [loaded(changed, tmp_path / "both", **BOTH).provenance.key]
+    for pattern in ("*run-2*desc-aseg_dseg*", "*run-2*brain_mask*", "*run-2*preproc_bold*"):
+        path = changed.find(pattern)
+        image = nib.load(path)
+        values = np.asarray(image.dataobj).copy()
+        values[4, 1, 1] = 0
+        nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
+        keys.append(loaded(changed, tmp_path / "both", **BOTH).provenance.key)
+    assert len(set(keys)) == 4
 
 
 def test_keys_of_surfaces_alone_are_what_they_were(study):
@@ -359,11 +364,10 @@ def test_the_command_init_proposes_both_and_check_finds_what_is_wrong(changed):
     sphere = '\n[[roi_set]]\nname = "deep"\natlas = "aseg"\nspheres = { near = [12, 3, 3, 2], far = [99, 3, 3, 2] }\n'
     with pytest.raises(DataError, match=r"sphere of 'far' .* nearest of 6 is 87\.0 mm away"):
         check_dataset(parse_config(text + sphere), places, ["01"])
-    assert check_dataset(parse_config(text + sphere.replace("99", "9")), places, ["01"]).failed == {}
     job = Job(study, places, "01", "cpu")
     footprint = expected_footprint(job)
     assert footprint is not None
-    assert footprint.responses == expected_footprint(job).responses
+    assert footprint.responses == 4 * 24 * 68  # float32, presentations, targets
     bold = changed.find("*run-2*desc-preproc_bold.nii.gz")
     image = nib.load(bold)
     values = np.asarray(image.dataobj)
