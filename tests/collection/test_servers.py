@@ -5,6 +5,7 @@ import http.server
 import json
 import socketserver
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -625,6 +626,33 @@ def test_useless_answers_cost_twenty_requests_and_no_run_without_a_valid_one_end
         good[0] = True
         assert main(["collect", "run", "--config", config, "--retry", "unparsed"]) == 0
         assert main(["collect", "run", "--config", config]) == 0
+
+
+def test_few_are_under_way_until_the_first_valid_answer_and_one_that_hangs_holds_nobody(tmp_path, names, captions):
+    """The first twenty had to end before the others began, and twenty refusals were enough for that."""
+    plan, shown, contents = setup(names, captions, n_triplets=150)
+    state, lock, go_on = {"n": 0, "now": 0, "most": 0, "waited": True}, threading.Lock(), threading.Event()
+
+    def answer(_):
+        with lock:
+            state["n"] += 1
+            number, state["now"] = state["n"], state["now"] + 1
+            state["most"] = max(state["most"], state["now"]) if number <= 60 else state["most"]
+        if number == 1:
+            state["waited"] = go_on.wait(10)  # for the last but one
+        elif number == 149:
+            go_on.set()
+        time.sleep(0.01)
+        with lock:
+            state["now"] -= 1
+        return (403, error("flagged"), {}) if number <= 60 else (200, reply("B"), {})
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, concurrency=40).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+    assert (progress.asked, progress.outcomes["valid"], progress.outcomes["refused"]) == (150, 90, 60)
+    assert 10 < state["most"] <= 20
+    assert state["waited"]
 
 
 def test_a_stimulus_that_is_always_refused_stops_nothing(tmp_path, names, captions):
