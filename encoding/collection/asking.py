@@ -307,8 +307,8 @@ def collect_judgments(
             )
         if asked.waiting and asked.waiting == asked.planned:
             raise DataError(
-                f"{collection.folder}: all {asked.waiting} trials of {name!r} wait in batches, and none is answered. Fetch "
-                f"or read their results (`encoding collect batch`) before."
+                f"{collection.folder}: all {asked.waiting} trials of {name!r} wait in batches, and none is answered. "
+                f"Fetch or read their results (`encoding collect batch`) before."
             )
         if asked.none_valid:
             raise DataError(
