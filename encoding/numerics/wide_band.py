@@ -52,7 +52,7 @@ class Tridiagonal:
         return solved
 
     def _negative(self) -> float:
-        """What lifts eigenvalues that rounding made negative above zero; no more than rounding in float32 does."""
+        """Bound what must be added to eigenvalues that rounding made negative; no more than rounding in float32."""
         size = len(self.diagonal) * float(self.diagonal.max())
         lowest = eigvalsh_tridiagonal(self.diagonal, self.beside, select="i", select_range=(0, 0))[0]
         return min(max(-float(lowest), 0.0), size * SINGLE) + size * DOUBLE
