@@ -216,36 +216,6 @@ def residual_band(rng: np.random.Generator, design: Design, correlation: float) 
     return {"p <= .05": float((null.p <= 0.05).mean())}
 
 
-def beside_wide(
-    rng: np.random.Generator, design: Design, shared: str, part: float, adds: float, share: float = 0.25
-) -> dict[str, float]:
-    """Test what a narrow band adds (a share `adds` of the variance) to a wide one of which it holds a `part`.
-
-    A `share` of the responses follows the wide band. What the narrow one has of it are other mixtures of its features,
-    of all alike ("diffuse") or of its leading directions ("leading"), or those that responses follow ("the same ...").
-    """
-    p, wide = 10, 400
-    factors = series(rng, design.runs, 20, design.features)
-    mixing = rng.standard_normal((20, wide)) * np.geomspace(1, 0.2, 20)[:, None]
-    W = factors @ mixing / 3 + series(rng, design.runs, wide, design.features)
-    W = (W - W.mean(0)) / W.std(0)
-    own = series(rng, design.runs, p, design.features)
-    leading = mixing.T if "leading" in shared else np.eye(wide)
-    of_wide = W @ leading @ rng.standard_normal((leading.shape[1], p))
-    of_wide /= of_wide.std(0)
-    A = np.sqrt(part) * of_wide + np.sqrt(1 - part) * own
-    followed = of_wide if "same" in shared else W @ leading
-    followed = followed / followed.std(0)
-    Y = signal(rng, followed, share, N_TARGETS) + signal(rng, own, adds, N_TARGETS)
-    Y += np.sqrt(1 - share - adds) * noise_of(rng, design)
-    scheme = permutation.exchange_units(
-        [[np.flatnonzero(design.run == number)] for number in range(len(design.runs))], int(rng.integers(1 << 30))
-    )
-    A, W, Y = (permutation.prepare_rows(values, scheme) for values in (A, W, Y))
-    null = permutation.summarise(permutation.BesideWideDraws(A, A[:, :0], [W], scheme, N_DRAWS).statistics(Y))
-    return {"p <= .05": float((null.p <= 0.05).mean()), "p <= .01": float((null.p <= 0.01).mean())}
-
-
 def participants(
     rng: np.random.Generator, design: Design, dims: tuple[int, int], shares: tuple[float, float], shared: bool
 ) -> dict[str, float]:
@@ -490,21 +460,6 @@ def cells() -> dict[str, tuple[str, int, Question]]:  # noqa: C901, PLR0912 - a 
     for correlation in (0.0, 0.9):
         what, design = f"correlation {correlation}, 12 x 18", Design(TWELVE, 0.3, 0.5)
         add("residual band", what, 200, residual_band, design=design, correlation=correlation)
-    for shared, part, adds, share in (
-        ("nothing", 0.0, 0.0, 0.25),
-        ("leading", 0.5, 0.0, 0.25),
-        ("leading", 0.9, 0.0, 0.25),
-        ("diffuse", 0.5, 0.0, 0.25),
-        ("diffuse", 0.9, 0.0, 0.25),
-        ("the same leading", 0.5, 0.0, 0.25),
-        ("the same diffuse", 0.5, 0.0, 0.25),
-        ("leading", 0.9, 0.0, 0.75),
-        ("leading", 0.5, 0.05, 0.25),
-        ("diffuse", 0.5, 0.05, 0.25),
-    ):
-        what = f"{shared}, {part:.0%} of the band, R2 {share:g}, adds {adds:g}, 400 features, 12 x 18"
-        how = {"shared": shared, "part": part, "adds": adds, "share": share}
-        add("narrow band beside a wide one", what, 200, beside_wide, design=Design(TWELVE, 0.3, 0.5), **how)
     add("real rest", "8 x 81 volumes, random features, 1,000 vertices", 200, rest)
     for table, name, n, question, parameters in calibration_claims.cells():
         add(table, name, n, question, **parameters)

@@ -55,7 +55,7 @@ def nothing(shared, item):
     return shared, item
 
 
-def measure_fit(folder, n_samples, n_targets, n_candidates, widths=WIDTHS):
+def measure_fit(folder, n_samples, n_targets, n_candidates):
     """Processor seconds per target of a banded ridge with one thread, and those of what is done once."""
     rng = np.random.default_rng(0)
     run = np.char.add("run-", (np.arange(n_samples) * 12 // n_samples).astype(str))
@@ -63,7 +63,7 @@ def measure_fit(folder, n_samples, n_targets, n_candidates, widths=WIDTHS):
     samples = Samples(names, np.arange(n_samples) * 12.0, np.full(n_samples, 10.0), run, "stimulus")
     spaces = [
         FeatureSpace(f"space{k}", rng.standard_normal((n_samples, width)), samples, tuple(map(str, range(width))))
-        for k, width in enumerate(widths)
+        for k, width in enumerate(WIDTHS)
     ]
     seconds = []
     model = BandedRidge(tuple(s.name for s in spaces), alphas=tuple(np.logspace(-2, 4, 20)), n_iter=n_candidates)

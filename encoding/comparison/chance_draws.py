@@ -7,14 +7,9 @@ import numpy as np
 
 from ..core import DataError, FeatureSpace, Responses
 from ..numerics import permutation
-from ..numerics.permutation import LEAVE_OUT, BandDraws, BesideWideDraws, Scheme, StimulusDraws, UnitDraws
+from ..numerics.permutation import BandDraws, Scheme, StimulusDraws, UnitDraws
 from .exchange import SHIFTS, STIMULI, Units, layout_of, values_of_stimuli
 from .space_tests import Inference, Presented
-
-BESIDE = (
-    "p_exchanged of a narrow space takes wide ones out by ridge regression between runs, so that what it has in common "
-    "with them and they do not predict counts as its own; wide ones are not tested"
-)
 
 
 class ChanceDraws:
@@ -33,7 +28,7 @@ class ChanceDraws:
         self.facts: dict[str, Any] = {"exchanged": "nothing", "n_permutations": 0, "n_orders": 0.0}
         self.scheme: Scheme | None = None
         self.draws: UnitDraws | StimulusDraws | None = None
-        self.bands: list[BandDraws | BesideWideDraws | None] = []  # None for a space that is too wide
+        self.bands: list[BandDraws] = []
         if not settings.n_permutations:
             self.notes["chance"] = "chance was not tested: n_permutations = 0"
             return
@@ -78,25 +73,21 @@ class ChanceDraws:
         features = [values_of_stimuli(by_name[space.name], names) for space in self.spaces]
         return StimulusDraws(features, where, scheme, self.settings.n_permutations)
 
-    def _of_residuals(self, scheme: Scheme) -> list[BandDraws | BesideWideDraws | None]:
-        """Draws of what each space adds; wide spaces are taken out of narrow ones by ridge regression."""
-        values, most = self._prepared(scheme), len(scheme.rows) / 2
-        n_draws = self.settings.unique_permutations
-        if sum(X.shape[1] for X in values) <= most:
-            return [BandDraws(X, _side_by_side(values, leave=k), scheme, n_draws) for k, X in enumerate(values)]
-        order = sorted(range(len(values)), key=lambda k: values[k].shape[1])
-        room = np.cumsum([values[k].shape[1] for k in order]) <= most
-        narrow = {k for k, fits in zip(order, room, strict=True) if fits}
-        wide = [k for k in range(len(values)) if k not in narrow]
-        names = ", ".join(self.spaces[k].name for k in wide)
-        self.notes["exchanged residuals"] = f"{BESIDE}: {names}"
+    def _of_residuals(self, scheme: Scheme) -> list[BandDraws]:
+        values = self._prepared(scheme)
+        width, most = sum(X.shape[1] for X in values), len(scheme.rows) / 2
+        if width > most:  # nothing is left of a residual by least squares, and others do not keep the level
+            self.notes["exchanged residuals"] = (
+                f"what each space adds was not tested: all have {width:,} features, more than half of "
+                f"{len(scheme.rows):,} rows"
+            )
+            return []
         return [
-            BesideWideDraws(
-                X, _side_by_side([values[j] for j in sorted(narrow)], leave=sorted(narrow).index(k)),
-                [values[j] for j in wide], scheme, n_draws,
-            ) if k in narrow else None
+            BandDraws(
+                X, np.concatenate([*values[:k], *values[k + 1 :]], axis=1), scheme, self.settings.unique_permutations
+            )
             for k, X in enumerate(values)
-        ]  # fmt: skip
+        ]
 
     def prepare(self, Y: np.ndarray, centred: np.ndarray) -> np.ndarray:
         """Rows of responses as the draws need them, from raw rows and from rows centred per run."""
@@ -106,11 +97,4 @@ class ChanceDraws:
     def targets_at_once(self, memory: int) -> int:
         """Count the targets whose draws fit into some memory."""
         assert self.scheme is not None
-        most = permutation.targets_at_once(self.scheme, len(self.spaces), self.settings.n_permutations, memory)
-        if any(isinstance(band, BesideWideDraws) for band in self.bands):  # residuals at all penalties, in float32
-            most = min(most, max(memory // (4 * (len(LEAVE_OUT) + 5) * len(self.scheme.rows)), 32))
-        return most
-
-
-def _side_by_side(values: Sequence[np.ndarray], leave: int) -> np.ndarray:
-    return np.concatenate([np.zeros((len(values[0]), 0)), *values[:leave], *values[leave + 1 :]], axis=1)
+        return permutation.targets_at_once(self.scheme, len(self.spaces), self.settings.n_permutations, memory)

@@ -110,8 +110,7 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
         Per region one row of each space (claim "unique", versus "the others"): U of all spaces less U of all others;
         one row (claim "shared"): U of all spaces less all unique parts; and one row (claim "joint") of all together.
         With 95% intervals, two-sided p, and q over all regions and spaces of a claim, by which the verdict goes.
-        Population values: what fits reach with so many samples is less. Where a space is too wide for these estimates,
-        rows of "unique" have `p_exchanged` only, if it was asked for; it takes part in no verdict.
+        Population values: what fits reach with so many samples is less.
 
     Examples
     --------
@@ -120,7 +119,7 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
     []
     """
     if ALL not in tests.sets or any(WITHOUT + space not in tests.sets for space in tests.spaces):
-        return _exchanged_only(tests) if "unique_p" in tests.chance else pd.DataFrame(columns=CLAIMS)
+        return pd.DataFrame(columns=CLAIMS)
     whole = tests.kernel(ALL)
     unique = [whole - tests.kernel(WITHOUT + space) for space in tests.spaces]
     named = [("unique", space, "the others", POPULATION, _note(tests, f"space {space}")) for space in tests.spaces]
@@ -134,18 +133,6 @@ def unique_table(tests: SpaceTests) -> pd.DataFrame:
         of_spaces = (table["claim"] == "unique").to_numpy()
         table.loc[of_spaces, "p_exchanged"] = tests.chance["unique_p"].T.ravel()
     return table
-
-
-def _exchanged_only(tests: SpaceTests) -> pd.DataFrame:
-    """Rows of what each space adds, with p of exchanged residuals and no estimate."""
-    note, rows = _note(tests, "exchanged residuals", "unique"), []
-    for place in range(len(tests.places)):
-        for space, p in zip(tests.spaces, tests.chance["unique_p"][:, place], strict=True):
-            nothing = dict.fromkeys(CLAIMS, np.nan)
-            named = dict(zip(CLAIMS, (*_place(tests, place), "unique", space, "the others", POPULATION), strict=False))
-            tail = {"p_exchanged": p, "n_targets": int(tests.n_targets[place]), "verdict": "", "note": note}
-            rows.append(nothing | named | tail)
-    return pd.DataFrame(rows, columns=CLAIMS)
 
 
 def beyond_table(tests: SpaceTests) -> pd.DataFrame:

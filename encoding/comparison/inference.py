@@ -246,10 +246,7 @@ class _Work:
             largest = null.largest
             draws = _over_regions(member, statistics)
             if self.chance.bands:
-                # A space that is not tested does not vary, and its p is NaN.
-                nothing = np.zeros((self.settings.unique_permutations + 1, 1, prepared.shape[1]), np.float32)
-                each = [band.statistics(prepared) if band else nothing for band in self.chance.bands]
-                added = np.concatenate(each, axis=1)
+                added = np.concatenate([band.statistics(prepared) for band in self.chance.bands], axis=1)
                 targets["unique_p"] = _spread(permutation.summarise(added[:, :, varies]).p, varies)
                 bands = _over_regions(member, added)
         return _Part(targets, kernels, draws, bands, largest, np.asarray(member.sum(1)))

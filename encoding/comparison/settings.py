@@ -65,8 +65,7 @@ class Comparison:
     unique_permutations: Annotated[int, Interval(ge=0, le=10_000_000)] = 0
     """Draws of the test of what each space adds to the others, by exchanging its residual between runs. 0 makes none;
     the estimate and its interval are there regardless. A draw costs about eleven times as much as one against chance:
-    1,000 of four spaces, 100,000 targets and 2,196 samples take an hour on two cores, 199 take twelve minutes. Beside
-    wide spaces only narrow ones are tested, and by a residual of ridge regression (`docs/inference.md`)."""
+    1,000 of four spaces, 100,000 targets and 2,196 samples take an hour on two cores, 199 take twelve minutes."""
     versions: tuple[Versions, ...] = ()
     """Pairs of feature spaces that measure the same features independently (ratings by two halves of the raters,
     embeddings of two seeds). The first is tested, by what both have in common; the second is not tested itself."""

@@ -195,7 +195,8 @@ def _local(compute: ComputeSettings, n_workers: int, stack: ExitStack) -> Any:
 
 def _environment(threads: int) -> dict[str, str]:
     """Return environment variables of a worker, which libraries read when they are loaded."""
-    return dict.fromkeys(LIBRARIES, str(threads)) | {name: str(size) for name, size in MEMORY.items()}
+    memory = {name: os.environ.get(name, str(size)) for name, size in MEMORY.items()}
+    return dict.fromkeys(LIBRARIES, str(threads)) | memory
 
 
 def _restore(before: dict[str, str | None]) -> None:

@@ -455,21 +455,14 @@ def test_exchanged_residuals_test_what_a_space_adds(tmp_path):
     assert found.targets["unique_p"].shape == (2, N_TARGETS)
 
 
-def test_what_a_narrow_space_adds_to_a_wide_one_has_p_without_an_estimate(tmp_path):
+def test_what_spaces_add_is_not_tested_beside_a_wide_one(tmp_path):
     rng = np.random.default_rng(16)
     samples = shown(8, 25)
-    a, b, wide = spaces_of(rng, samples, a=5, b=3, wide=300)
+    a, wide = spaces_of(rng, samples, a=5, wide=300)
     settings = replace(FEW, unique_permutations=99)
-    found = infer_spaces([a, wide, b], answers(rng, samples, a.values), regions(), tmp_path / "x", settings=settings)
-    table = unique_table(found)
-    assert at(table, "A", space="a", claim="unique")["p_exchanged"] <= 0.02
-    assert at(table, "A", space="b", claim="unique")["p_exchanged"] > 0.02
-    assert at(table, "B", space="a", claim="unique")["p_exchanged"] > 0.02
-    assert np.isnan(table[["value", "p", "q"]].to_numpy(dtype=float)).all()
-    assert (table["verdict"] == "").all()
-    assert table.loc[table["space"] == "wide", "p_exchanged"].isna().all()
-    assert table["note"].str.contains("takes wide ones out by ridge regression.*: wide; unique parts").all()
-    assert unique_table(replace(found, chance={})).empty
+    found = infer_spaces([a, wide], answers(rng, samples, a.values), regions(), tmp_path / "x", settings=settings)
+    assert "unique_p" not in found.targets
+    assert "all have 305 features, more than half of 200 rows" in found.notes["exchanged residuals"]
 
 
 def test_runs_that_share_a_stimulus_are_one_unit():

@@ -8,9 +8,7 @@ import pytest
 
 from encoding.numerics import permutation
 from encoding.numerics.permutation import (
-    LEAVE_OUT,
     BandDraws,
-    BesideWideDraws,
     StimulusDraws,
     UnitDraws,
     exchange_stimuli,
@@ -131,44 +129,6 @@ def test_whitened_rows_of_many_features_have_the_same_products():
     assert found.shape[1] == 15
     np.testing.assert_allclose(found @ found.T, expected, atol=1e-10)
     assert not penalised(np.zeros((3, 9))).any()
-
-
-def test_what_a_narrow_band_adds_to_a_wide_one_is_tested_by_its_residual():
-    rates, power = [], []
-    for seed in range(12):
-        rng = np.random.default_rng([14, seed])
-        scheme = exchange_units(units(*[16] * 10), seed)
-        W, own, B = rng.standard_normal((160, 240)), rng.standard_normal((160, 5)), rng.standard_normal((160, 3))
-        W[:, :60] += 2 * rng.standard_normal((160, 4)) @ rng.standard_normal((4, 60))
-        A = W @ rng.standard_normal((240, 5)) / 16 + 0.7 * own + B @ rng.standard_normal((3, 5))
-        Y = W @ rng.standard_normal((240, 20)) / 16 + B @ rng.standard_normal((3, 20)) + rng.standard_normal((160, 20))
-        Y[:, 15:] += own @ rng.standard_normal((5, 5))
-        A, B, W, Y = (prepare_rows(values, scheme) for values in (A, B, W, Y))
-        null = summarise(BesideWideDraws(A, B, [W], scheme, 99).statistics(Y))
-        rates.append((null.p[0, :15] <= 0.05).mean())
-        power.append((null.p[0, 15:] <= 0.05).mean())
-    assert np.mean(rates) < 0.08
-    assert np.mean(power) > 0.8
-
-
-def test_residuals_beside_a_wide_band_are_those_of_ridge_without_the_unit():
-    rng = np.random.default_rng(15)
-    scheme = exchange_units(units(*[10] * 6), 0)
-    W, A = (prepare_rows(rng.standard_normal((60, p)), scheme) for p in (90, 2))
-    A = A + W @ rng.standard_normal((90, 2)) / 4
-    draws = BesideWideDraws(A, A[:, :0], [W], scheme, 9)
-    scaled = W * np.sqrt(60 / np.square(W).sum())
-    expected = []
-    for penalty in LEAVE_OUT:
-        left = np.empty_like(A)
-        for rows in draws.slices:
-            others = np.setdiff1d(np.arange(60), np.arange(60)[rows])
-            kernel = scaled[others] @ scaled[others].T + penalty * np.eye(50)
-            left[rows] = A[rows] - scaled[rows] @ scaled[others].T @ np.linalg.solve(kernel, A[others])
-        expected.append(left)
-    best = int(np.argmin([np.square(left / np.linalg.norm(A, axis=0)).sum() for left in expected]))
-    assert draws.best == best
-    np.testing.assert_allclose(draws.residual, expected[best], atol=1e-10)
 
 
 def test_runs_of_one_length_are_exchanged_with_each_other_only():

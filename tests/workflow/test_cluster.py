@@ -18,7 +18,7 @@ from encoding.core.workers import HERE
 from encoding.fitting.arrays import available_threads
 from encoding.fitting.budget import ComputeSettings
 from encoding.workflow import cluster
-from encoding.workflow.cluster import Relay, _job_settings, open_workers
+from encoding.workflow.cluster import Relay, _environment, _job_settings, open_workers
 
 
 @pytest.fixture
@@ -75,6 +75,12 @@ def test_workers_keep_freed_memory(threads, monkeypatch):
     with open_workers(n_jobs=2) as workers:
         assert list(workers.map(_variable, "MALLOC_TRIM_THRESHOLD_", range(2))) == ["67108864"] * 2
     assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
+
+
+def test_a_threshold_of_the_user_is_kept(threads, monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    assert _environment(3)["MALLOC_TRIM_THRESHOLD_"] == "131072"
+    assert _environment(3)["OMP_NUM_THREADS"] == "3"
 
 
 def _variable(name, _):
