@@ -13,6 +13,7 @@ from encoding.embedding import (
     agree,
     fit_consensus,
     learning_curve,
+    page,
     simulate_judgments,
     slot_preference,
 )
@@ -291,6 +292,28 @@ def test_a_resample_in_which_nothing_is_found_counts_against_all_dimensions(smal
     assert found.choices["n_dims"].tolist()[2:] == [0, len(found.dimensions)]
     with pytest.raises(AtChanceError):
         fit_consensus(base, small, seeds=(0, 3), halves=False, resamples=0)
+
+
+@pytest.mark.parametrize("lost", [(0,), (0, 1)])
+def test_a_half_in_which_nothing_is_found_counts_and_is_told(small, monkeypatch, lost):
+    learn, halves = SparseEmbedding._learn, []
+
+    def sometimes(self, X, near, stronger):
+        if stronger != 1:  # one of the halves
+            halves.append(self)
+            if len(halves) - 1 in lost:
+                raise AtChanceError("no better than chance")
+        return learn(self, X, near, stronger)
+
+    monkeypatch.setattr(SparseEmbedding, "_learn", sometimes)
+    found = fit_consensus(SparseEmbedding(max_dims=8, lambdas=(0.05,)), small, seeds=(0, 2), resamples=0)
+    assert len(halves) == 2
+    assert (found.dimensions["triplet_split"] == 0).all()
+    choices = found.choices[found.choices["sample"] == "half"]
+    assert (choices["n_dims"] == 0).tolist() == [number in lost for number in (0, 1)]
+    told = f"In {len(lost)} of two halves of the judgments nothing better than chance is found: triplet_split is 0."
+    assert found.notes == (told,)
+    assert told in page._warnings(page.gather("x", found, small))
 
 
 def test_a_fit_that_validation_judgments_speak_against_ends_early(small):
