@@ -87,8 +87,8 @@ class Answers:
     items: np.ndarray  # (n, 3) Stimuli in the order of showing
     odd: np.ndarray  # (n,) The stimulus that was called odd
     participant: list[str]  # Who answered; "" if the file does not say
-    reaction: np.ndarray  # (n,) Seconds from showing to answering; seconds since 1970. NaN where unknown
-    answered: np.ndarray  # (n,) Seconds from showing to answering; seconds since 1970. NaN where unknown
+    reaction: np.ndarray  # (n,) Seconds from showing to answering; NaN where unknown
+    answered: np.ndarray  # (n,) When it was answered, in seconds since 1970; NaN where unknown
     catch: pd.DataFrame  # Catch trials: "participant" and "passed"
     left_out: dict[str, int]  # Rows that are no judgments, and why
 
