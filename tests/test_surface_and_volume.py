@@ -11,12 +11,17 @@ from factories import make_events, planted, write_config, write_confounds, write
 
 from encoding.cli import main
 from encoding.core import DataError, Grid, Targets
+from encoding.drawing.layers import number_layer
 from encoding.drawing.mesh import fsaverage
 from encoding.drawing.scales import accuracy_scale
 from encoding.io.atlases.catalogue import add_user_sets, load_atlas, load_dseg, match_atlas
 from encoding.io.atlases.settings import RoiGroup
 from encoding.io.images.volumes import volume_of
 from encoding.mapping import Maps, Surfaces, canvas_of, read_result
+from encoding.mapping.composer import Composer
+from encoding.mapping.figures import group_mean
+from encoding.mapping.methods import describe_methods, spaces_of
+from encoding.workflow.group_maps import write_group_maps
 
 SPACE = "MNI152NLin2009cAsym"
 N = 642  # vertices of a hemisphere of fsaverage3
@@ -209,6 +214,45 @@ def test_group_maps_hold_the_voxels_that_all_have(results):
     halves = [one.scores["r"].row("abc")[:N] for one in found]
     np.testing.assert_allclose(nib.load(left).agg_data(), np.mean(halves, axis=0), rtol=1e-5)
     assert (out / "group" / "figures" / "group_model-abc_mean.png").is_file()
+
+
+def test_a_group_on_several_grids_has_maps_of_vertices_and_says_so(results, tmp_path):
+    out, _ = results
+    first, second = (read_result(out / f"sub-{subject}") for subject in ("01", "02"))
+    elsewhere = AFFINE.copy()
+    elsewhere[0, 3] += 1
+    targets = replace(second.targets, grid=Grid(SHAPE, elsewhere))
+    second = replace(second, scores={name: replace(one, targets=targets) for name, one in second.scores.items()})
+    written = write_group_maps(tmp_path, [first, second], None)
+    (left,) = (
+        path for path in written if "hemi-L" in path.name and "model-abc" in path.name and "stat-r_" in path.name
+    )
+    halves = [one.scores["r"].row("abc")[:N] for one in (first, second)]
+    np.testing.assert_allclose(nib.load(left).agg_data(), np.mean(halves, axis=0), rtol=1e-5)
+    assert {path.name.split(".", 1)[1] for path in written} == {"shape.gii"}
+    told = json.loads(left.with_name(left.name.replace(".shape.gii", ".json")).read_text())["Description"]
+    assert f"hold vertices alone: the voxels of participants in {SPACE} lie on different grids" in told
+    meshes = Surfaces(fsaverage("fsaverage3"))
+    settings, scale = Maps(dpi=60), accuracy_scale([np.array([0.0, 0.5])], "r")
+    canvases = {r.subject: canvas_of(r.targets, None, meshes, settings) for r in (first, second)}
+    composer = Composer([first, second], settings, tmp_path, tmp_path, lambda _: None, canvases=canvases)
+    assert "hold vertices alone" in composer.unshared[0]
+    mean = group_mean([one.scores["r"].row("abc") for one in (first, second)], composer.places)
+    assert np.isfinite(mean[: 2 * N]).all()
+    drawn = [
+        canvases["01"].blocks(number_layer(values, scale), 6.0)[0] for values in (mean, first.scores["r"].row("abc"))
+    ]
+    assert len(drawn[0]) == 2 < len(drawn[1])  # brains and their note, and no slices
+
+
+def test_the_methods_name_both_spaces_of_cifti(results):
+    out, _ = results
+    summary = replace(read_result(out / "sub-01").summary, space="fsLR")
+    settings = dict(summary.settings)
+    settings["load"] = settings["load"] | {"volume_space": "MNI152NLin6Asym"}
+    summary = replace(summary, settings=settings)
+    assert spaces_of(summary) == ("fsLR", "MNI152NLin6Asym")
+    assert "of vertices on fsLR and of voxels of aseg in MNI152NLin6Asym" in describe_methods(summary)
 
 
 def test_the_report_shows_both_parts(results):

@@ -298,14 +298,15 @@ def _run(options: argparse.Namespace) -> int:
         done = run_collection(opened, name, shard=options.shard, retry_errors=options.retry_errors,
                               retry=options.retry, watch=bar)  # fmt: skip
         outcomes = ", ".join(f"{n:,} {outcome}" for outcome, n in done.outcomes.items() if n) or "nothing to ask"
-        print(f"{name}: {done.reason}; {outcomes}; {done.left:,} of {done.planned:,} trials left")
+        waiting = f"; {done.waiting:,} wait in batches" if done.waiting else ""
+        print(f"{name}: {done.reason}; {outcomes}; {done.left:,} of {done.planned:,} trials left{waiting}")
         for line in reasons(done.reasons):
             print(f"  not valid: {line}")
         if done.lessons:
             print(f"  adapted to the server: {'; '.join(done.lessons)}")
-        if done.reason == "finished" and done.planned and not done.any_valid:
+        if done.reason == "finished" and done.none_valid:
             say(f"{name}: none of its answers is valid; --retry unparsed,truncated,error asks such trials again")
-        complete &= done.reason == "finished" and (not done.planned or done.any_valid)
+        complete &= done.reason == "finished" and not done.none_valid
         if done.reason == "interrupted":
             return 130
     return 0 if complete else 1
@@ -326,7 +327,7 @@ def _run_shards(options: argparse.Namespace, collection: "Collection", names: li
             asked, left, planned = (sum(getattr(one, what) for one in found) for what in ("asked", "left", "planned"))
             valid, any_valid = sum(one.outcomes["valid"] for one in found), any(one.any_valid for one in found)
             print(f"{name}: {reasons}; {valid:,} valid of {asked:,} asked; {left:,} of {planned:,} trials left")
-            complete &= reasons == "finished" and (not planned or any_valid)
+            complete &= reasons == "finished" and (any_valid or not any(one.none_valid for one in found))
     return 0 if complete else 1
 
 

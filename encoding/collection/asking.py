@@ -305,7 +305,12 @@ def collect_judgments(
                 f"{collection.folder}: {asked.left} of {asked.planned} trials of {name!r} are not answered "
                 f"({asked.reason}). Answers are kept; the same command goes on.{_listed(asked)}"
             )
-        if asked.planned and not asked.any_valid:
+        if asked.waiting and asked.waiting == asked.planned:
+            raise DataError(
+                f"{collection.folder}: all {asked.waiting} trials of {name!r} wait in batches, and none is answered. "
+                f"Fetch or read their results (`encoding collect batch`) before."
+            )
+        if asked.none_valid:
             raise DataError(
                 f"{collection.folder}: none of the {asked.planned} answers of {name!r} is valid. `encoding collect run "
                 f"--retry unparsed,truncated,error` asks such trials again.{_listed(asked)}"

@@ -71,7 +71,7 @@ def write_batches(opened: Opened, name: str = "", *, most: int = 0, retry: tuple
     with opened.store() as store, store.alone():
         setting = store.setting(annotator.identity(), annotator.name)
         contents = opened.what.contents
-        rows, attempts, _ = remaining(opened.plan, opened.shown, contents, store, setting, opened.asking(retry=retry))
+        rows, attempts, *_ = remaining(opened.plan, opened.shown, contents, store, setting, opened.asking(retry=retry))
         states = [state for _, state in _states(folder, annotator) if not state["over"]]
         under_way = {key for state in states for key in _asked(folder / state["file"])}
         numbers = store.contents(contents.digests, contents.owners).tolist()
@@ -257,7 +257,7 @@ def read_batch(opened: Opened, name: str, results: str | Path, *, final: bool = 
         if left and final:
             _lose(opened, annotator, left)
         over = final or not left
-        read = state["read"] + len(given & asked)
+        read = len(asked) - len(left)  # answered, however often a file of them was read
         write_json(path, state | {"read": read, "over": over, "status": "read by hand" if over else IN_PART})
     return n_new
 
@@ -338,7 +338,7 @@ def _result(annotator: ChatAnnotator, line: str, where: str) -> tuple[str, Answe
         )
     try:
         return key, annotator.answer(status, text.encode("utf-8", "replace"))
-    except Stopped as error:  # what would stop a run has been paid for here, and the other lines are read
+    except Stopped as error:  # an answer without probabilities, which is paid for; the other lines are read
         return key, Answer("unparsed", detail=str(error)[:300], tries=1)
     except Failed as error:
         return key, Answer("refused" if error.refused else "error", detail=str(error), tries=1)

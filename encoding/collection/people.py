@@ -87,8 +87,8 @@ class Answers:
     items: np.ndarray  # (n, 3) Stimuli in the order of showing
     odd: np.ndarray  # (n,) The stimulus that was called odd
     participant: list[str]  # Who answered; "" if the file does not say
-    reaction: np.ndarray  # (n,) Seconds from showing to answering; seconds since 1970. NaN where unknown
-    answered: np.ndarray  # (n,) Seconds from showing to answering; seconds since 1970. NaN where unknown
+    reaction: np.ndarray  # (n,) Seconds from showing to answering; NaN where unknown
+    answered: np.ndarray  # (n,) When it was answered, in seconds since 1970; NaN where unknown
     catch: pd.DataFrame  # Catch trials: "participant" and "passed"
     left_out: dict[str, int]  # Rows that are no judgments, and why
 
@@ -107,7 +107,7 @@ def read_answers(
     own = tuple(answer[: answer.rindex(".")] + end for end in clocks)
     rt = _column(frame, names.get("reaction_time"), (*own, *kind.reaction), path, "the reaction time")
     when = _column(frame, names.get("answered"), kind.answered, path, "the time")
-    rows, left_out = _trials(frame, columns, answer, source)
+    rows, left_out = _trials(frame, columns, answer, source, path)
     listed = _listed(frame.loc[rows, columns], columns, path)
     participant = frame.loc[rows, who].fillna("").astype(str).str.strip().tolist() if who else [""] * len(listed)
     said = [_bare(value) for value in frame.loc[rows, answer].tolist()]
@@ -204,14 +204,13 @@ def _frame(path: Path, source: str, *, own_names: bool = False) -> pd.DataFrame:
         files = [file for file in files if file.suffix != ".txt" or _holds_json(file)]  # not a README
         if not files:
             raise DataError(f"{path}: no .json, .csv or .tsv file of a participant here.")
-        same: dict[bytes, Path] = {}
-        for file in files:
-            first = same.setdefault(sha256(file.read_bytes()).digest(), file)
-            if first is not file:
-                raise DataError(f"{file}: the same as {first.name}; every judgment would count twice. Delete one.")
         frames = [_frame(file, source) for file in files]
+        same: dict[bytes, Path] = {}
         for file, frame in zip(files, frames, strict=True):
-            if own_names and not set(SOURCES[source].participant) & set(frame.columns):
+            first = same.setdefault(sha256(file.read_bytes()).digest(), file)
+            if first is not file and len(frame):  # people who leave at once save files without a row
+                raise DataError(f"{file}: the same as {first.name}; every judgment would count twice. Delete one.")
+            if own_names and not any(_found(frame, name) for name in SOURCES[source].participant):
                 frame["participant"] = file.stem
         return pd.concat(frames, ignore_index=True)
     if path.suffix in (".json", ".jsonl", ".txt"):
@@ -328,25 +327,35 @@ def _items(frame: pd.DataFrame, named: Sequence[str] | None, kind: Source, path:
     )
 
 
-def _trials(frame: pd.DataFrame, columns: list[str], answer: str, source: str) -> tuple[np.ndarray, dict[str, int]]:
+def _trials(
+    frame: pd.DataFrame, columns: list[str], answer: str, source: str, path: Path
+) -> tuple[np.ndarray, dict[str, int]]:
     """Choose the rows that are trials: no practice, no screens without items or answers."""
     left_out = {}
-    practice = np.zeros(len(frame), dtype=bool)
+    practice, called = np.zeros(len(frame), dtype=bool), []
     for name in map(str, frame.columns):
+        before = int(practice.sum())
         if name.lower().removeprefix("spreadsheet: ") in (
-            "kind", "phase", "block", "display", "screen", "task", "part", "sender", "task name",
+            "kind", "phase", "block", "display", "screen", "task", "part", "sender",
         ):  # fmt: skip
             practice |= frame[name].astype(str).str.contains(PRACTICE).fillna(False).to_numpy(dtype=bool)
         elif name.lower() in ("practice", "is_practice"):
             practice |= frame[name].astype(str).str.strip().str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
         elif name.endswith((".thisN", ".thisRepN")) and PRACTICE.search(name):  # a loop of PsychoPy
             practice |= frame[name].notna().to_numpy()
+        if practice.sum() > before:
+            called.append(name)
     empty = frame[columns].isna().any(axis=1).to_numpy() | frame[answer].isna().to_numpy()
     empty |= (frame[answer].astype(str).str.strip().isin(["", "[]"])).to_numpy()
     if source == "gorilla" and "Response Type" in frame.columns:  # also screens that were shown, and buttons to go on
         kinds = frame["Response Type"].astype(str).str.strip().str.lower()
         other = kinds != "response" if (kinds == "response").any() else kinds.isin(["info", "action", "continue"])
         empty |= other.to_numpy()
+    if practice.any() and not (~practice & ~empty).any() and (practice & ~empty).any():
+        raise DataError(
+            f"{path}: all {int((practice & ~empty).sum())} answers are in rows that are called practice, training or "
+            f"example in {', '.join(map(repr, called))}. Rename what is no practice, or take that column out."
+        )
     for why, rows in (("practice trials", practice), ("rows without items or answer", empty & ~practice)):
         if rows.any():
             left_out[why] = int(rows.sum())

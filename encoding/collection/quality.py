@@ -26,8 +26,8 @@ class SlotUse:
 
     counts: np.ndarray  # (3,) Valid choices per slot
     shares: np.ndarray  # (3,) Mean probability of each slot where probabilities are known, share of choices elsewhere
-    statistic: float  # Chi-squared test of equal use, with 2 degrees of freedom
-    p: float  # Chi-squared test of equal use, with 2 degrees of freedom
+    statistic: float  # Chi-squared, of equal use of the slots
+    p: float  # Of this statistic, with 2 degrees of freedom
     flagged: bool  # Whether the judge prefers a slot: p < 0.001, and some share is off by 3 points or more
 
 
@@ -36,8 +36,8 @@ class Agreement:
     """Share of answers that agree."""
 
     share: float  # Estimate; NaN if there is nothing to compare
-    low: float  # 95 % interval
-    high: float  # 95 % interval
+    low: float  # Lower end of the 95 % interval
+    high: float  # Upper end
     n: int  # Triplets that are compared
 
 

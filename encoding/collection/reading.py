@@ -52,14 +52,36 @@ SECOND_THOUGHTS = re.compile(
 AGAIN = re.compile(
     r"\A(?:(?:the|my)\s+)?(?:answer|choice|odd(?:\s+one)?(?:\s+out)?)\s+(?:is|must be|should be)\s+", re.I
 )
-# Words before a statement, in the same clause, after which it states nothing.
-DOUBT = re.compile(
-    r"\b(?:not|never|neither|nor|no|nobody|none|unlikely|doubt\w*|if|whether|unless|suppos\w+|assum\w+|either|might|may|could"
-    r"|cannot|instead of|rather than|why)\b|n't\b",
+# What sounds like doubt and is none; taken out before doubt is looked for.
+SURE = re.compile(
+    r"\b(?:(?:no|without|beyond|little|not|never)(?: an?y?)?(?: shadow of a| reasonable)? doubt(?:ing)?"
+    r"|doubtless|don't doubt|not (?:surprising|unexpected)(?:ly)?|not (?:hard|difficult) to (?:see|tell)|if anything"
+    r"|unless i am (?:wrong|mistaken)"
+    r"|if i (?:had|have|were|was|must)(?: to)? (?:pick|choose|select|say|answer|decide|guess))\b",
     re.IGNORECASE,
 )
+NEGATED = (
+    r"(?:\b(?:not|never|neither|nor|nobody|no one|none|cannot|either|might|may|could)\b|n't\b"
+    r"|\bno (?=way|reason|chance|evidence|indication|sign|proof|guarantee|means|case|sense))"
+)
+# Words before a statement, in the same clause, of which it is what is denied or supposed.
+DOUBT = re.compile(
+    r"\b(?:whether|unless|unlikely|doubt\w*|suppos\w+|assum\w+)\b"
+    rf"|(?:{NEGATED}|\bif\b).*\b(?:that|whether|if|th(?:ink|ought)|believed?|sa(?:y|id)|claim(?:ed)?|argued?|kn[eo]w|tell|told"
+    r"|means?|meant|conclude[ds]?|suggest(?:s|ed)?|impl(?:y|ies|ied)|agreed?)\b"
+    # directly before it, or with nothing between but what belongs to its subject
+    rf"|{NEGATED}(?:.*\b(?:not|never|nor|or|either|certain|sure|clear|true|correct|right|obvious|convinced|evident|likely|apparent"
+    r"|way|reason|chance|evidence|indication|sign|case|means|be|is|to|in|of|on|for|with|from|option|video|choice|item|clip"
+    r"|caption|letter|label))?\W*$"
+    r"|\bif\b\W*(?:(?:the|an?|this|that|only|even|really|in)\W+)*(?:[\w-]+\W+)?$"
+    r"|\bif\b(?!\s+i\b).*\bwere\b|\bif\b.*\band\W*$",
+    re.IGNORECASE | re.DOTALL,
+)
 LONGEST_CLAUSE = 300  # characters before a statement that are looked at
-CLAUSE = re.compile(r"[.;:!?\n,\u2013\u2014]|\s-\s|\b(?:but|so|therefore|thus|hence|because|since)\b", re.IGNORECASE)
+CLAUSE = re.compile(
+    r"[.;:!?\n,\u2013\u2014]|\s-\s|\b(?:but|so|then|therefore|thus|hence|because|since)\b", re.IGNORECASE
+)
+ARTICLE = re.compile(r"\b(?:the|my|our|an?)\s+(?:[\w-]+\s+)?\W*$", re.IGNORECASE)
 ASIDE = re.compile(r"\([^()]*\s[^()]*\)")  # its last label would look like one of a list
 
 
@@ -220,6 +242,8 @@ def _stated(said: str, prompt: Prompt) -> tuple[set[int], str]:
         return _last(said, _firm(said, pattern, prompt.labels)), missing
     said = patterns.choices.sub("", said)
     found = _firm(said, patterns.statement, prompt.labels)
+    fields = _firm(said, patterns.field, prompt.labels)
+    found += fields if len({slot for _, slot in fields} - {-1}) == 1 else []
     found += [(place, slot) for place, slot in _in_json(said, prompt.labels)]
     slots = _last(said, found)
     place = max((place for place, slot in found if slot >= 0), default=0)
@@ -250,17 +274,32 @@ def _firm(said: str, pattern: re.Pattern[str], labels: tuple[str, ...]) -> list[
     """Return place and slot of statements, of both where one names two, and of none where it is denied or supposed."""
     patterns, found = _patterns(labels), []
     for match in pattern.finditer(said):
-        start, group = match.start(), match.lastindex or 0
+        start = match.start()
+        group = next(number for number, word in enumerate(match.groups(), start=1) if word)
         first = max(0, start - LONGEST_CLAUSE)
         first = max((m.end() for m in CLAUSE.finditer(said, first, start)), default=first)
         clause = said[first:start]
-        if DOUBT.search(clause):
+        if _doubted(clause, match[0], match[group], patterns):
             continue
         found.append((start, _slot(match[group], labels)))
         before = patterns.paired.search(clause)
         after = patterns.other.match(said, match.end(group)) or patterns.other.match(said, match.end())
         found += [(start, _slot(_label(other), labels)) for other in (before, after) if other]
     return found
+
+
+def _doubted(clause: str, statement: str, word: str, patterns: "_Patterns") -> bool:
+    """Return whether what precedes a statement in its clause denies or supposes it."""
+    clause = SURE.sub(" ", clause)
+    if re.match(rf"\W*(?:(?:option|video|choice|item|clip|caption)\W*)?{re.escape(word)}\b", statement, re.IGNORECASE):
+        if clause.rstrip().endswith("(") and re.search(rf"{NEGATED}|\bif\b", clause, re.IGNORECASE):
+            return True  # "I don't think the dog (B) is odd"
+        tail = re.split(r"\b(?:nor|or)\b", clause)  # a second subject, as in "neither A nor the dog of B"
+        if len(tail) > 1 and re.search(r"\bn?either\b", clause, re.IGNORECASE) and not patterns.alone.search(tail[-1]):
+            return True
+    else:
+        clause = ARTICLE.sub("", clause)
+    return bool(DOUBT.search(clause))
 
 
 def _last(said: str, found: list[tuple[int, int]]) -> set[int]:
@@ -297,6 +336,15 @@ def _patterns(labels: tuple[str, ...]) -> "_Patterns":
     )
     odd = r"(?:odd(?:[ -](?:one|man))?(?:[ -]out)?|outlier|different one|one that (?:does not|doesn't) (?:fit|belong))"
     verb = r"(?:\s+(?:is|are|would be|must be|should be)|\s*[:=])?\s*:?"
+    # Words with which a name in brackets is that of another, or of none.
+    compared = (
+        "not|neither|nor|either|or|no|unlike|like|from|than|that|which|who|hard|tell|same|similar|and|between|to|without|before"
+        "|after|opposite|unrelated|different|differs|differing|against|except|besides|other|others|rest|versus|vs|compared|but"
+    )
+    before = (
+        f"{compared}|about|above|across|around|as|at|behind|below|beside|by|during|for|in|inside|into|near|of|off|on|opposed"
+        "|outside|over|past|through|toward|towards|under|until|upon|via|while|with|within|the|an?"
+    )
     statement = (
         rf"(?i:\b(?:final\s+|correct\s+|my\s+)*(?:answer|choice){mark[:-1]}*{verb}){_sensitive(label)}{end}"
         rf"|(?i:\b{odd}{mark[:-1]}*(?:\s+(?:is|would be|must be)|\s*[:=])\s*:?){_sensitive(label)}{end}"
@@ -305,13 +353,16 @@ def _patterns(labels: tuple[str, ...]) -> "_Patterns":
         rf"\s+(?i:the\s+|clearly\s+|an?\s+|my\s+|final\s+)*"
         rf"(?i:{odd}|apart\b|out\b|answer\b|choice\b)"
         rf"|\b({one})[*_\"'`)\]]*\s+(?i:does not|doesn't)\s+(?i:fit|belong)(?:\s+(?i:in))?(?=[*_]*\s*(?:$|[.,;!\n]))"
-        rf"|(?i:\b{odd}\s+is\s+)(?:(?i:(?!not|neither|nor|either|or|no|unlike|like|from|than|that|which|who|hard|tell|same|similar|and|between)\b"
-        rf"[\w'-]+)\s+){{1,8}}\((?i:option\s+|video\s+)?({one})\)"
+        rf"|(?i:\b{odd}\s+is\s+(?:the|an?)\s+)(?:(?i:(?!(?:{compared})\b)[\w'-]+)\s+){{0,6}}(?i:(?!(?:{before})\b)[\w'-]+)\s+"
+        rf"\((?i:option\s+|video\s+)?({one})\)"
         rf"(?=[*_]*\s*(?:$|[.,;!\n]|because\b|since\b|as\b))"
-        rf"|(?i:\b(?:response|selection|selected|letter|pick|vote|output|result|label){mark[:-1]}*[:=]){_sensitive(label)}{end}"
         rf"|(?i:\bfinal\s*[:=]){_sensitive(label)}{end}"
         rf"|(?i:<answer>){_sensitive(label)}[^<]*(?i:</answer>)"
         rf"|\\boxed\{{\s*(?:\\(?:text|mathrm|mathbf|textbf)\{{\s*)?\(?({one})\)?\s*\}}"
+    )
+    field = (
+        rf"(?i:\b(?:response|selection|selected|letter|pick|vote|output|result|label){mark[:-1]}*[:=]){_sensitive(label)}{end}"
+        rf"(?![*_\"'`)\]]*\s*[\u2013\u2014-]\s*{mark}(?:{one}){ended})"
     )
     noun = r"(?:(?i:option|video|choice|item|clip|caption|letter|label)\s+)"
     line = (
@@ -327,12 +378,15 @@ def _patterns(labels: tuple[str, ...]) -> "_Patterns":
     listed += rf"|^\W*(?:{one})\W*\s\W*or\s+{mark}({one})(?![\w'\u2019])"
     hedge = r"(?:else|maybe|perhaps|possibly|even|also|less likely|alternatively|the)"
     other = (
-        rf"[*_\"'`)\]}}$]*[\s,;(.\u2026\u2013\u2014-]*(?:\bor\b|\balternatively\b|\bperhaps\b|\bmaybe\b|\bpossibly\b)"
-        rf"[\s,]*(?:{hedge}[\s,]+)*{label}{ended}"
+        rf"[*_\"'`)\]}}$]*(?:\s*\([^()\n]{{1,80}}\))?[\s,;(\u2013\u2014-]*\b(?i:or|alternatively|perhaps|maybe|possibly)\b"
+        rf"[\s,]*(?i:{hedge}[\s,]+)*{label}{ended}"
+        # in a sentence of its own, which may be about something else: "Perhaps A and B are pets."
+        rf"|[*_\"'`)\]}}$]*[\s,;(.!\u2026\u2013\u2014-]*\b(?i:or|alternatively|perhaps|maybe|possibly)\b"
+        rf"[\s,]*(?i:{hedge}[\s,]+)*{label}{ended}(?!['\u2019*_\"`)]*,?\s+(?:and|or)\b)"
         rf"|[).:\]]+\s*({one})\W*(?:$|\n)"
     )
     return _Patterns(
-        re.compile(statement), re.compile(line, re.MULTILINE), re.compile(listed),
+        re.compile(statement), re.compile(field), re.compile(line, re.MULTILINE), re.compile(listed),
         re.compile(rf"(?<![\w'\u2019])({one})(?![\w'\u2019])"), re.compile(other),
         re.compile(rf"\b({one})\W*(?:\bor|\bnor|\band|/|&)\s*\W*$"),
         re.compile(rf"\(\s*(?:(?:{one})\s*(?:,\s*or\b|,|/|\bor\b)\s*){{2}}(?:{one})\s*\)(?=\s*[*_]*\s*:)"),
@@ -341,6 +395,7 @@ def _patterns(labels: tuple[str, ...]) -> "_Patterns":
 
 class _Patterns(NamedTuple):
     statement: re.Pattern[str]  # states an answer
+    field: re.Pattern[str]  # a label after the name of a field, "Response: C", as which lists are written too
     line: re.Pattern[str]  # a line that begins with a label
     listed: re.Pattern[str]  # a label among others
     alone: re.Pattern[str]  # any label

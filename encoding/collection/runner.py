@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 FLUSH = 0.25  # s; this much is asked again after a crash, at most
 CROWDED = 20_000  # answers that wait to be written before nobody is asked any more
 PATIENCE = 50  # trials in a row without a valid answer after which nothing more is asked
-FIRST = 20  # the same where there has been no valid answer at all
+FIRST = 20  # the same where there has been no valid answer at all; until then, no more are under way
 LENIENT = 10  # times more patience with refusals, and where all these trials show one stimulus
 BLOCK, LEAST_VALID = 500, 0.1  # trials of which so many must be valid
 ADVICE = "once that is mended, run again with --retry-errors, or --retry and the outcomes to ask again"
@@ -58,6 +58,8 @@ class RunStatus:
         How requests were adapted to a server that did not take them as they were.
     any_valid : bool
         Whether the store holds any valid answer of the annotator, of earlier runs too.
+    waiting : int
+        Trials of those before this run that wait in batch files, and have no answer yet.
 
     Examples
     --------
@@ -80,6 +82,12 @@ class RunStatus:
     seconds: float = 0.0
     lessons: tuple[str, ...] = ()
     any_valid: bool = False
+    waiting: int = 0
+
+    @property
+    def none_valid(self) -> bool:
+        """Whether there are answers, and none is valid."""
+        return self.before + self.asked > self.waiting and not self.any_valid
 
     @property
     def left(self) -> int:
@@ -200,8 +208,8 @@ def _run_to_end(work: Coroutine[Any, Any, RunStatus]) -> RunStatus:
 
 def remaining(
     plan: Plan, shown: np.ndarray, contents: Contents, store: AnswerStore, setting: int, asking: Asking
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Find what is still to be asked.
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Find what is still to be asked, among how many, and how many wait in batches.
 
     Shapes: `shown` (n_trials, 3); returns attempts (n_trials,).
     """
@@ -210,6 +218,7 @@ def remaining(
     keys = store.packed_keys(setting, n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
     answered = matcher.answered(keys)
     attempts = np.zeros(len(plan), dtype=np.int64)
+    waits = np.zeros(len(plan), dtype=bool)
     if asking.again:
         failed = [(key, attempt) for part in store.read(setting, (matcher.sql, "attempt"), outcomes=asking.again)
                   for key, attempt in zip(*part.values(), strict=True)]  # fmt: skip
@@ -221,10 +230,10 @@ def remaining(
         known = asking.waiting[(asking.waiting < (*[matcher.n_contents] * 3, matcher.n_repeats)).all(axis=1)]
         keys = pack(known[:, :3], known[:, 3], n_contents=matcher.n_contents, n_repeats=matcher.n_repeats)
         rows = matcher.rows(keys)
-        answered[rows[rows >= 0]] = True
+        waits[rows[rows >= 0]] = True
     rows = schedule(plan, shown, window=asking.window)
     rows = shard_rows(rows, asking.shard, window=asking.window)
-    return rows[~answered[rows]], attempts, len(rows)
+    return rows[~(answered | waits)[rows]], attempts, len(rows), int(waits[rows].sum())
 
 
 class _Run:
@@ -235,8 +244,8 @@ class _Run:
         self._plan, self._shown, self._annotator, self._store = plan, shown, annotator, store
         self._watch = watch
         self._setting = store.setting(annotator.identity(), annotator.name)
-        self._rows, self._attempts, planned = remaining(plan, shown, contents, store, self._setting, asking)
-        self.progress = RunStatus(planned, planned - len(self._rows))
+        self._rows, self._attempts, planned, n_waiting = remaining(plan, shown, contents, store, self._setting, asking)
+        self.progress = RunStatus(planned, planned - len(self._rows), waiting=n_waiting)
         if asking.most and len(self._rows) > asking.most:
             step = len(self._rows) / asking.most if asking.spread else 1
             self._rows = self._rows[(np.arange(asking.most) * step).astype(np.int64)]
@@ -252,6 +261,8 @@ class _Run:
         )  # trials without a valid answer, and the stimuli in all of them
         self._block, self._block_valid = 0, 0
         self._any_valid = store.has_valid(self._setting)
+        self._tries_out = bool(asking.patience) and not getattr(annotator, "free", False)
+        self._under_way, self._ended = 0, asyncio.Event()
         self._begun = 0.0
         self._stop = ""
         self._run = 0
@@ -290,9 +301,6 @@ class _Run:
         batches = self._batches()
         if self._meter.careful:
             await self._work(islice(batches, 1))  # one answer shows what a trial takes, before many are under way
-        if self._asking.patience and not self._any_valid and not getattr(self._annotator, "free", False):
-            # So many answers show whether any is of use, before more are paid for.
-            await self._all_work(islice(batches, FIRST), min(FIRST, self._annotator.concurrency))
         await self._all_work(batches, self._annotator.concurrency)
 
     async def _all_work(self, batches: Iterator[list[Trial]], n_workers: int) -> None:
@@ -318,6 +326,7 @@ class _Run:
 
     async def _work(self, batches: Iterator[list[Trial]]) -> None:
         for trials in batches:
+            await self._admit(len(trials))
             if self._stop:
                 return
             answers: list[Answer] = []
@@ -327,18 +336,31 @@ class _Run:
                 self._stop = self._stop or str(error)
                 return
             try:
+                self._under_way += len(trials)
                 answers = await self._annotator.ask(trials, self._meter)
+                for trial, answer in zip(trials, answers, strict=True):
+                    self._keep(trial, answer)
             except Stopped as error:
                 self._stop = self._stop or str(error)
                 return
             finally:
                 self._meter.end(answers, len(trials))
-            for trial, answer in zip(trials, answers, strict=True):
-                self._keep(trial, answer)
+                self._under_way -= len(trials)
+                self._ended.set()
             if len(self._waiting) > CROWDED:
                 await self._flush()
             elif len(trials) > 1:
                 await asyncio.sleep(0)  # in-process annotators never await, so yield to the other workers
+
+    async def _admit(self, n: int) -> None:
+        """Wait, until the first valid answer, while trials under way may show that no answer is of use."""
+        most = min(FIRST, self._asking.patience)
+        while (
+            self._tries_out and not self._any_valid and not self._stop
+            and self._under_way and self._under_way + self._in_row + n > most
+        ):  # fmt: skip
+            self._ended.clear()
+            await self._ended.wait()
 
     def _keep(self, trial: Trial, answer: Answer) -> None:
         a, b, c = trial.shown

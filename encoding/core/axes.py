@@ -305,6 +305,8 @@ class Targets:
         surface = Targets(
             "vertex", self.space, index[vertices], structure[vertices], None, self.n_vertices, self.density
         )
+        if not len(voxels):
+            return ((surface, vertices),)
         nameless = np.full(len(voxels), "", dtype=str)
         volume = Targets("voxel", self.volume_space, index[voxels], nameless, self.grid, density=self.resolution)
         return (surface, vertices), (volume, voxels)
@@ -346,22 +348,55 @@ class Targets:
 def shared_places(every: Sequence[Targets]) -> list[np.ndarray] | None:
     """Find the targets of the first among those of each, (n_targets of the first,); -1 where one has no such voxel.
 
-    Only the voxels beside surfaces may differ, as segmentations of participants do; otherwise None.
+    Only the voxels beside surfaces may differ, as segmentations of participants do; otherwise None. On different grids
+    no voxel is that of another.
     """
     first = every[0]
     if all(first.same_as(other) for other in every[1:]):
         return [np.arange(len(first)) for _ in every]
-    if not all(one.volume_space and one[one.on_surface].same_as(first[first.on_surface]) for one in every):
+    if not all(one.kind == "grayordinate" and one.grid is not None for one in every):
         return None
-    vertices = np.flatnonzero(first.on_surface)
-    if not all(np.array_equal(np.flatnonzero(one.on_surface), vertices) for one in every):
+    vertices = [replace(one[one.on_surface], grid=None) for one in every]
+    if not all(vertices[0].same_as(other) for other in vertices[1:]):
         return None
+    one_grid = all(one.grid is not None and one.grid.same_as(first.grid) for one in every)
     found = []
     for one in every:
-        of_voxel = dict(zip(one.index[~one.on_surface].tolist(), np.flatnonzero(~one.on_surface).tolist(), strict=True))
-        voxels = [of_voxel.get(voxel, -1) for voxel in first.index[~first.on_surface].tolist()]
-        found.append(np.concatenate([vertices, np.array(voxels, dtype=np.int64)]))
+        places = np.full(len(first), -1)
+        places[first.on_surface] = np.flatnonzero(one.on_surface)
+        if one_grid:
+            at = np.flatnonzero(~one.on_surface)
+            of_voxel = dict(zip(one.index[at].tolist(), at.tolist(), strict=True))
+            places[~first.on_surface] = [of_voxel.get(voxel, -1) for voxel in first.index[~first.on_surface].tolist()]
+        found.append(places)
     return found
+
+
+def shared_columns(first: Targets, places: Sequence[np.ndarray]) -> np.ndarray:
+    """Columns of the first that a map of a group has: the vertices alone, if no voxel is that of all."""
+    everywhere = np.all([at >= 0 for at in places], axis=0)
+    return np.arange(len(first)) if everywhere[~first.on_surface].any() else np.flatnonzero(everywhere)
+
+
+def told_unshared(every: Sequence[Targets], places: Sequence[np.ndarray] | None) -> tuple[str, ...]:
+    """Say what means and maps of a group lack of vertices with voxels; nothing of other kinds."""
+    first = every[0]
+    if len(every) < 2 or first.kind != "grayordinate":
+        return ()
+    if places is None:
+        return (
+            f"No means and no maps of the group: the vertices of participants in {first.space} differ. Load surfaces "
+            f"of a standard space (fsaverage5) for them.",
+        )
+    if len(shared_columns(first, places)) == len(first):
+        return ()
+    why = "lie on different grids"
+    if all(one.grid is not None and one.grid.same_as(first.grid) for one in every):
+        why = "have none in common"
+    return (
+        f"Means and maps of the group hold vertices alone: the voxels of participants in {first.voxel_space} {why}. "
+        f"Load the volume in a standard space (MNI152NLin2009cAsym) for maps of both.",
+    )
 
 
 def moved_to(places: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -34,8 +34,8 @@ class ColorScale:
     [0.0, 0.0, 1.0, 1.0]
     """
 
-    vmin: float  # Values at the two ends of the colour map. A scale with vmin < 0 < vmax is two-sided
-    vmax: float  # Values at the two ends of the colour map. A scale with vmin < 0 < vmax is two-sided
+    vmin: float  # Value at the lower end of the colour map; below 0, with vmax above, the scale is two-sided
+    vmax: float  # Value at the upper end of the colour map
     cmap: str  # Name of a matplotlib colour map
     label: str  # Quantity, with unit and split, as it stands at the colour bar
     # Absolute value from which on colours are opaque. Below it they fade towards 0 (two-sided scales) or `vmin`; at

@@ -40,7 +40,7 @@ class Consensus:
         Without resamples low and high are over seeds.
     choices : DataFrame
         One row per fit: sample ("seed", "resample", "half"), number, n_dims, lambda, ridge, rounds, n_start, loss and
-        accuracy on its own validation judgments.
+        accuracy on its own validation judgments. One that found nothing better than chance has n_dims 0 and no more.
     runs : tuple of SparseEmbedding
         The fits, in the order of the seeds.
     reference : int
@@ -72,6 +72,14 @@ class Consensus:
     def slot_bias(self) -> np.ndarray:
         """Mean over runs of the preference for each slot."""
         return np.mean([run.slot_bias_ for run in self.runs], axis=0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known about the fits, in words."""
+        lost = int(((self.choices["sample"] == "half") & (self.choices["n_dims"] == 0)).sum())
+        if not lost:
+            return ()
+        return (f"In {lost} of two halves of the judgments nothing better than chance is found: triplet_split is 0.",)
 
     def to_feature_space(self, name: str, *, only_reliable: bool = False) -> FeatureSpace:
         """Make a feature space for encoding models.
@@ -181,18 +189,17 @@ def fit_consensus(
         tasks.append(_Task(model, resample=(seeds[0], 5, number)))
     n_fits = len(tasks) + 1
     progress(1 / n_fits)
-    fitted = []
+    fitted: list[Any] = []  # None for a half or a resample in which nothing was found
     shared = first, judgments, seen if halves or resamples else None
     for done, model in enumerate(workers.map(_fit_task, shared, tasks), start=2):
         fitted.append(model)
         progress(done / n_fits)
     n_seeds = len(seeds) - 1
-    n_halves = 2 * halves
-    both = fitted[n_seeds : n_seeds + n_halves]
+    n_own = n_seeds + 2 * halves
     return agree(
-        (first, *(model for model in fitted[:n_seeds] if model is not None)),
-        halves=[model for model in both if model is not None] if None not in both else (),
-        resamples=fitted[n_seeds + n_halves :],
+        (first, *fitted[:n_seeds]),
+        halves=fitted[n_seeds:n_own],
+        resamples=fitted[n_own:],
         threshold=threshold,
     )
 
@@ -246,7 +253,7 @@ def _resample(data: Triplets, seed: Sequence[int]) -> Triplets:
 def agree(
     runs: Sequence[SparseEmbedding],
     *,
-    halves: Sequence[SparseEmbedding] = (),
+    halves: Sequence[SparseEmbedding | None] = (),
     resamples: Sequence[SparseEmbedding | None] = (),
     threshold: float = RELIABLE,
 ) -> Consensus:
@@ -257,7 +264,7 @@ def agree(
     runs : sequence of SparseEmbedding
         Fits of the same judgments from different seeds.
     halves : sequence of SparseEmbedding
-        Fits of two halves of the triplets; none, or two.
+        Fits of two halves of the triplets; none, or two. None for one in which nothing was found.
     resamples : sequence of SparseEmbedding
         Fits of resampled judgments; None for one in which nothing was found.
     threshold : float
@@ -370,13 +377,16 @@ def _item_split(base: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     return np.median(np.stack(found), axis=0)
 
 
-def _triplet_split(base: np.ndarray, halves: Sequence[SparseEmbedding]) -> np.ndarray:
-    """Correlate the dimensions that two halves of the triplets give for each dimension of the reference."""
+def _triplet_split(base: np.ndarray, halves: Sequence[SparseEmbedding | None]) -> np.ndarray:
+    """Correlate the dimensions that two halves of the triplets give for each one of the reference; 0 for none."""
     if not halves:
         return np.full(base.shape[1], np.nan)
-    first, second = (np.asarray(half.embedding_, dtype=np.float64) for half in halves)
-    partners = [match_columns(base, space)[0] for space in (first, second)]
     r = np.zeros(base.shape[1])
+    spaces = [np.asarray(half.embedding_, dtype=np.float64) for half in halves if half is not None]
+    if len(spaces) < len(halves):
+        return r
+    first, second = spaces
+    partners = [match_columns(base, space)[0] for space in spaces]
     for k, (a, b) in enumerate(zip(*partners, strict=True)):
         if a >= 0 and b >= 0:
             r[k] = match_columns(first[:, [a]], second[:, [b]])[1][0]

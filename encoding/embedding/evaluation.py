@@ -293,11 +293,11 @@ class SimilarityComparison:
     """Predicted and measured similarity of the pairs of some items."""
 
     r: float  # Pearson correlation over pairs
-    low: float  # 95 percent interval: items drawn with replacement
-    high: float  # 95 percent interval: items drawn with replacement
+    low: float  # Lower end of the 95 percent interval: items drawn with replacement
+    high: float  # Upper end
     n_items: int  # Items of which all triplets were judged
     measured: np.ndarray  # (n_pairs,) How often a pair was kept together, over all third items
-    predicted: np.ndarray  # (n_pairs,) How often a pair was kept together, over all third items
+    predicted: np.ndarray  # (n_pairs,) The same, as the embedding predicts it
 
 
 def compare_similarity(

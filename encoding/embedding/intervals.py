@@ -16,7 +16,6 @@ BATCH = 250_000  # judgments of a step, where there are many
 WIDTH_95 = 1.96
 LEAST_INFLATION = 1.1  # of posterior standard deviations; simulations give 1.0 to 1.2
 TURN = np.deg2rad(15.0)  # by which two dimensions are turned into each other; r with what they were falls below .97
-PARTNERS = 3  # of many dimensions, with which each is turned in either role
 LEAST_COST = 8.0  # log-likelihood that this must cost, so that 95 percent of the posterior lie within 7.5 degrees
 
 
@@ -72,28 +71,14 @@ def cost_of_turning(problem: Problem, X: torch.Tensor, bias: torch.Tensor | None
     Dimensions that hardly any stimulus lacks can therefore be mixed at no cost, the prior chooses among the mixtures,
     and no simulation from what it chose shows that others would do as well.
 
-    Of many dimensions, each is turned with those where least is cut.
-
     Shapes: `X` (n_items, n_dims); returns (n_dims,), infinite where there is no other dimension.
     """
     cost = np.full(X.shape[1], np.inf)
     base = problem.loss(X, problem.batch, bias=bias)[0]
     cos, sin = float(np.cos(TURN)), float(np.sin(TURN))
-    for a, b in _least_cut(X.double().cpu().numpy()):
+    for a, b in itertools.permutations(range(X.shape[1]), 2):
         turned = X.clone()
         turned[:, a], turned[:, b] = cos * X[:, a] + sin * X[:, b], (cos * X[:, b] - sin * X[:, a]).clamp(min=0)
         loss = (problem.loss(turned, problem.batch, bias=bias)[0] - base) * problem.batch.total
         cost[[a, b]] = np.minimum(cost[[a, b]], loss)
     return cost
-
-
-def _least_cut(X: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of which the first reduces the second: for each dimension in either role, those that are cut least."""
-    n_dims = X.shape[1]
-    cut = np.full((n_dims, n_dims), np.inf)
-    for a in range(n_dims):
-        cut[a] = np.square(np.maximum(np.sin(TURN) * X[:, [a]] - np.cos(TURN) * X, 0)).sum(axis=0)
-    np.fill_diagonal(cut, np.inf)
-    most = min(PARTNERS, n_dims - 1)
-    pairs = {(a, int(b)) for a in range(n_dims) for b in np.argsort(cut[a], kind="stable")[:most]}
-    return sorted(pairs | {(int(a), b) for b in range(n_dims) for a in np.argsort(cut[:, b], kind="stable")[:most]})

@@ -159,8 +159,8 @@ class Centroids:
     accuracy: dict[int, float]
     chance: dict[int, float]  # The same with classes dealt out at random, mean over permutations
     p: dict[int, float]  # Share of permutations that do as well
-    n_classes: int  # How many took part; classes with one member cannot
-    n_items: int  # How many took part; classes with one member cannot
+    n_classes: int  # Classes that took part; those with one member cannot
+    n_items: int  # Members of these classes
 
 
 def classify(

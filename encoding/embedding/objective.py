@@ -15,6 +15,8 @@ from .triplets import Triplets
 
 NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as in SPoSE
 
+GiveUp = Callable[[torch.Tensor, torch.Tensor | None], bool]  # of coordinates and bias
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Point:
@@ -71,11 +73,11 @@ class Problem:
         tol: float,
         max_iter: int,
         ridge: float = 0.0,
-        give_up: Callable[[torch.Tensor], bool] = lambda X: False,  # noqa: ARG005
+        give_up: GiveUp = lambda X, bias: False,  # noqa: ARG005
     ) -> Point:
         """Minimise loss + sum(penalty * X) + ridge / 2 * sum(X ** 2) until a step gains less than `tol` of it.
 
-        `penalty` is a number or has the shape of X; `give_up` is asked after every step, with X.
+        `penalty` is a number or has the shape of X; `give_up` is asked after every step, with X and bias.
         """
         n_dims = start.X.shape[1]
         size = self.n_items * n_dims
@@ -103,7 +105,7 @@ class Problem:
             n_bounded=size,
             max_iter=max_iter,
             tol=tol,
-            give_up=lambda x: give_up(x[:size].view(self.n_items, n_dims)),
+            give_up=lambda x: give_up(x[:size].view(self.n_items, n_dims), self._bias(x[size:])),
         )
         bias = self._bias(found.x[size:].clone())
         X = found.x[:size].view(self.n_items, n_dims)

@@ -182,6 +182,7 @@ def _warnings(shown: PageContent) -> list[str]:
             )
         )
     if shown.consensus:
+        warnings += shown.consensus.notes
         weak = shown.consensus.dimensions.loc[~shown.consensus.dimensions["reliable"], "dimension"].tolist()
         if weak and len(shown.consensus.dimensions) == 1:
             warnings.append(

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from ..core import DataError
-from .objective import NEGLIGIBLE, Point, Problem, largest_first, row_losses
+from .objective import NEGLIGIBLE, GiveUp, Point, Problem, largest_first, row_losses
 from .triplets import Triplets
 
 LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them, and shapes matter little
@@ -243,7 +243,7 @@ class Search:
         return candidate
 
     def _fit(self, start: Point, setting: Setting, *, weights: torch.Tensor | None, keep: bool, tol: float | None,
-             max_iter: int, give_up: Callable[[torch.Tensor], bool] | None = None,
+             max_iter: int, give_up: GiveUp | None = None,
              ) -> tuple[Point, torch.Tensor | None]:  # fmt: skip
         cost = setting.value / self.problem.n_items
         found = self.problem.minimise(
@@ -258,18 +258,18 @@ class Search:
         some = None if weights is None else weights[:, order].contiguous()
         return dataclasses.replace(found, X=found.X[:, order].contiguous()), some
 
-    def _giver_up(self, setting: Setting) -> Callable[[torch.Tensor], bool]:
+    def _giver_up(self, setting: Setting) -> GiveUp:
         """Make what ends a fit early: validation judgments speak against it, and more at every look."""
         alike = [c for c in self.tried if c.setting.ridge == setting.ridge]
         best = min(alike, key=lambda c: c.loss).losses if alike else None
         step, last, rises = 0, np.inf, 0
 
-        def _give_up(X: torch.Tensor) -> bool:
+        def _give_up(X: torch.Tensor, bias: torch.Tensor | None) -> bool:
             nonlocal best, step, last, rises
             step += 1
             if step % LOOK:
                 return False
-            losses = row_losses(X, None, self.held_out)[0]
+            losses = row_losses(X, bias, self.held_out)[0]
             before, last = last, self._mean(losses)[0]
             rises = rises + 1 if last > before else 0
             if best is None:

@@ -20,10 +20,10 @@ class RegionTable:
     """The regions of an atlas, one entry per region."""
 
     index: tuple[int, ...]  # Label of each region
-    region: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
-    hemi: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
-    network: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
-    color: tuple[str, ...]  # Name, hemisphere ("L", "R" or ""), network ("" if none) and colour ("#rrggbb")
+    region: tuple[str, ...]  # Name of each
+    hemi: tuple[str, ...]  # "L", "R" or ""
+    network: tuple[str, ...]  # "" if none
+    color: tuple[str, ...]  # "#rrggbb"
     states_hemi: bool  # Whether the file has a column of hemispheres
     centroids: tuple[tuple[float, float, float], ...] | None = None
 

@@ -66,8 +66,8 @@ def pair_runs(surfaces: Sequence[RunFiles], volumes: Sequence[RunFiles]) -> tupl
         if volume is None:
             lacking[_name(run)] = f"{_name(run)} (no volume)"
             continue
-        # What only one of both sidecars says is true of the run.
-        metadata = {**volume.metadata, **run.metadata}
+        # What only one of both sidecars says is true of the run, and truer than what that of the raw image says.
+        metadata = {**volume.metadata, **run.metadata, **volume.derived, **run.derived}
         derived = run.derived_t_r if run.derived_t_r is not None else volume.derived_t_r
         paired.append(dataclasses.replace(run, metadata=metadata, derived_t_r=derived, dseg=volume.dseg, volume=volume))
     return paired, lacking | {_name(run): f"{_name(run)} (no surfaces)" for run in of_key.values()}
@@ -124,7 +124,8 @@ def subcortical_voxels(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex
     volumes = _volumes(runs)
     grid, res = grid_of(open_volume(volumes[0].bold[0])), volumes[0].entities.get("res", "")
     for volume in volumes:
-        check_grid(volume.bold[0], grid_of(open_volume(volume.bold[0])), volumes[0].bold[0], grid)
+        advice = "Choose runs of one resolution with volume_space in [load]."
+        check_grid(volume.bold[0], grid_of(open_volume(volume.bold[0])), volumes[0].bold[0], grid, advice=advice)
     targets = voxel_targets(np.ones(grid.shape, bool), grid, _space(loader, volumes), res)
     names, exclusions = np.full(len(targets), "", dtype="U64"), []
     if loader.subcortex == ASEG[0]:
@@ -133,7 +134,8 @@ def subcortical_voxels(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex
             path = segmentation_of(run, f"sub-{subject}, {run.label}")
             paths.setdefault(fingerprint(path), path)
         for path in paths.values():
-            check_grid(path, grid_of(open_volume(path)), volumes[0].bold[0], grid)
+            advice = "Preprocess the run again, or set subcortex in [load] to an atlas or to a file of your own."
+            check_grid(path, grid_of(open_volume(path)), volumes[0].bold[0], grid, advice=advice)
         every = [_structures(path, targets) for path in paths.values()]
         names = np.where(np.all([one == every[0] for one in every], axis=0), every[0], "")
         lost = int(np.sum(np.any([one != "" for one in every], axis=0) & (names == "")))
@@ -238,9 +240,10 @@ def _require_t_r(
             f"{where}: the repetition time is {t_r:g} s by the surfaces, but {theirs:g} s by {volume.bold[0].name}. "
             f"Surfaces and volume must be of one recording; correct the sidecar or header that is wrong."
         )
-    if run.start_time is not None and volume.start_time is not None and run.start_time != volume.start_time:
+    begin, other = run.start_time, volume.start_time
+    if begin is not None and other is not None and abs(begin - other) > T_R_TOLERANCE:
         raise AlignmentError(
-            f"{where}: StartTime is {run.start_time:g} s by the sidecar of the surfaces, but {volume.start_time:g} s "
+            f"{where}: StartTime is {begin:g} s by the sidecar of the surfaces, but {other:g} s "
             f"by that of {volume.bold[0].name}. Preprocess both with one correction of slice timing."
         )
     return told

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 from ..core import ConfigError, DataError, StimulusSet
 from ..core.settings import Count, CountOrZero, No, Number, OneOf, Positive, Rule, Text, Unit, annotations_of, settings
 from ..io.bids.runs import BidsIndex
+from ..io.fetched import require_content
 from ..io.patterns import check_file_pattern
 from ..io.stimulus_lists import LISTS, list_path, read_list
 from ..io.tables import read_stimuli
@@ -429,6 +430,7 @@ LOADERS: dict[str, type[Loader]] = {**dict.fromkeys(SCANS, Scans), "betas": Beta
 def dataset_path(index: BidsIndex, path: str, subject: str) -> Path:
     """Resolve a file of the settings, in which ``{subject}`` stands for the label, relative to the BIDS folder."""
     full = index.bids_dir / path.replace("{subject}", subject)
+    require_content(full)
     if not full.is_file():
         raise DataError(f"{full}: no such file ({path!r} in [load], relative to the BIDS folder).")
     return full

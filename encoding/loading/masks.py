@@ -67,11 +67,14 @@ def common_brain(runs: Sequence[RunFiles], grid: Grid, subject: str) -> tuple[np
     return everywhere, [Exclusion("targets", lost, f"sub-{subject}: outside the brain mask of at least one run")]
 
 
-def check_grid(path: Path, grid: Grid, bold: Path, expected: Grid, *, key: str = "mask") -> None:
+def check_grid(path: Path, grid: Grid, bold: Path, expected: Grid, *, key: str = "mask", advice: str = "") -> None:
     """Refuse an image on another grid than that of the first run."""
     if not grid.same_as(expected):
+        masks = (
+            f"Set resample_mask = true in [load] for a {key} of your own, or choose runs and masks of one space and "
+            f"resolution."
+        )
         raise AlignmentError(
             f"{path}: its grid {grid.shape} differs in shape or affine from the grid {expected.shape} of "
-            f"{bold.name}. Set resample_mask = true in [load] for a {key} of your own, or choose runs "
-            f"and masks of one space and resolution."
+            f"{bold.name}. {advice or masks}"
         )

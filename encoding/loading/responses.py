@@ -25,7 +25,7 @@ from ..io.bids.entities import SHORT, plain
 from ..io.bids.index import unfetched_files
 from ..io.bids.runs import BidsIndex, RunFiles, RunQuery, check_filters
 from ..io.bids.sidecars import find_derivatives
-from ..io.fetched import require_fetched, unfetched_error
+from ..io.fetched import is_unfetched, require_fetched, unfetched_error
 from ..io.images.formats import read_run
 from ..io.images.volumes import open_volume, told_forms
 from ..io.patterns import BRACES, find_files, fits
@@ -34,6 +34,7 @@ from ..io.row_writer import blank_columns, npy_rows, scale_columns
 from ..io.store import load, saved_with, write_object
 from .bdata import load_bdata
 from .beside import (
+    ASEG,
     Voxels,
     inputs_of,
     join_rows,
@@ -218,9 +219,15 @@ def require_files(
     if not isinstance(loader, Scans):
         return
     query = _query(loader, sessions, bids_filters)
-    queries = [query, *([_volume_query(loader, query)] if loader.volume_space else [])]
     folder = find_derivatives(bids_dir, derivatives)
-    missing = list(dict.fromkeys(path for one in queries for path in unfetched_files(bids_dir, folder, subjects, one)))
+    missing = unfetched_files(bids_dir, folder, subjects, query)
+    if loader.volume_space:
+        dseg = ASEG if loader.subcortex == SUBCORTEX else ()
+        missing += unfetched_files(bids_dir, folder, subjects, _volume_query(loader, query), dseg)
+        if loader.subcortex_file:
+            own = [bids_dir / loader.subcortex.replace("{subject}", subject) for subject in subjects]
+            missing += [path for path in own if is_unfetched(path)]
+    missing = list(dict.fromkeys(missing))
     if missing:
         raise unfetched_error(missing)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import stats
 
 from ..core import Scores, digest, versions
-from ..core.axes import shared_places
+from ..core.axes import shared_places, told_unshared
 from ..core.progress import Progress
 from ..drawing import report as page
 from ..drawing.charts import difference_chart, network_chart, save_svg, scatter_chart
@@ -65,6 +65,7 @@ class Composer:
         self.missed: list[str] = []  # clusters that are on no slice, by map
         self.places = shared_places([r.targets for r in results]) if len(results) > 1 else None  # of maps of the group
         self.shared = self.places is not None and all(r.targets.same_as(results[0].targets) for r in results)
+        self.unshared = told_unshared([r.targets for r in results], self.places)
         self.columns = 2 if len(results) > 1 else 1
         self.drawable = all(canvas.drawable for canvas in self.canvas.values())
         self.not_drawn = tuple(

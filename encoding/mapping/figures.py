@@ -242,7 +242,7 @@ class Canvas:
             told += [meshes.note] if meshes.note else []
             if told:
                 blocks.append(note_block("; ".join(told), width - 2 * EDGE))
-        if self.in_volume:
+        if self._has_slices(layer):
             affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
             cifti = self.targets.kind == "grayordinate" and not self.targets.volume_space
             mni = cifti or self.targets.voxel_space.startswith("MNI")
@@ -279,11 +279,15 @@ class Canvas:
         if self.surfaces.meshes is not None:
             style = SurfaceStyle(width=width, dpi=dpi, meshes=self.surfaces.meshes)
             blocks.append(surface_block(self._on_vertices(layer), style, letters=False, captions=False, gap=0.03))
-        if self.in_volume:
+        if self._has_slices(layer):
             affine = np.array(self.targets.grid.affine)  # type: ignore[union-attr]
             inside = layer.map(lambda values: volume_of(values, self.targets)[0].astype(float))
             blocks.append(glass_block(inside, affine, width))
         return below(blocks, gap=0.04)
+
+    def _has_slices(self, layer: Layer) -> bool:
+        """Whether voxels are drawn: none of a group whose participants share vertices alone."""
+        return self.in_volume and (not self.on_surface or bool(layer.measured[~self.targets.on_surface].any()))
 
     def _on_vertices(self, layer: Layer) -> Layer:
         moved = {name: self._vertices(array, labels=name in layer.labels) for name, array in layer.arrays.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.axes import VOLUME_BESIDE
 from .results import TargetTests
 from .rsa_maps import describe_choices
 from .significance import EXCHANGED
@@ -45,6 +46,13 @@ RESAMPLED = {
 }
 
 
+def spaces_of(summary: Summary) -> tuple[str, ...]:
+    """Name the space, or that of the surfaces and that of the volume beside them, which CIFTI's spaces leave unsaid."""
+    named = tuple(summary.space.split(" + "))
+    beside = summary.settings.get("load", {}).get("volume_space")
+    return (*named, VOLUME_BESIDE[summary.space]) if beside and len(named) == 1 else named
+
+
 def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
     if load["kind"] == "betas":
         return (
@@ -73,7 +81,7 @@ def _responses(summary: Summary, load: Mapping[str, Any]) -> str:
     )
     where = f"in the space {summary.space}"
     if load.get("volume_space"):
-        surface, volume = summary.space.split(" + ") if " + " in summary.space else (summary.space, "its volume")
+        surface, volume = spaces_of(summary)
         where = f"of vertices on {surface} and of voxels of {load.get('subcortex', 'aseg')} in {volume}"
     text = (
         f"Preprocessed data {where} were cleaned run by run: confounds ({confounds}), {drift}"

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..core import DataError, suggest
-from ..core.axes import shared_places
+from ..core.axes import shared_places, told_unshared
 from ..drawing.figure import INK, MUTED, save_figure, shortened, styled
 from ..drawing.layers import Layer, number_layer, pair_layer, winner_layer
 from ..drawing.legend import draw_color_bar, draw_square, draw_winner_legend, winner_legend_size
@@ -139,7 +139,8 @@ def _draw(panel: _Panel) -> Figure:
         of_models = [[r.scores[panel.metric].row(model) for r in results] for model in panel.models]
         means = [group_mean(maps, panel.places) for maps in of_models]
         pictures = [panel.picture(first, number_layer(mean, panel.scale)) for mean in means]
-        blocks.append(panel.row(f"mean\nn = {len(results)}", pictures))
+        what = "mean of\nvertices" if told_unshared([r.targets for r in results], panel.places) else "mean"
+        blocks.append(panel.row(f"{what}\nn = {len(results)}", pictures))
     fading = fading_of(results, panel.settings, panel.models)
     for result in results:
         layers = [

@@ -27,7 +27,7 @@ from .composer import Composer
 from .controls import ceiling_line, controls_line, controls_table
 from .figures import Canvas
 from .map_sections import ceiling_maps, counts, pair_maps
-from .methods import describe_methods
+from .methods import describe_methods, spaces_of
 from .results import Result
 from .rsa_section import similarity_sections
 from .selection import Chart
@@ -106,10 +106,11 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     summary = results[0].summary
     who = ", ".join(f"sub-{result.subject}" for result in results)
     usable = ", ".join(str(result.summary.n_usable) for result in results)
+    spaces = spaces_of(summary)
     shown = (
         ("participants", who),
         ("task", str(summary.task)),
-        ("space", f"{summary.space} ({'vertices and voxels' if ' + ' in summary.space else KINDS[summary.kind]})"),
+        ("space", f"{' + '.join(spaces)} ({'vertices and voxels' if len(spaces) > 1 else KINDS[summary.kind]})"),
         ("usable targets", usable),
         ("samples", f"{summary.n_samples}, one per {'presentation' if summary.clock == 'stimulus' else 'volume'}"),
         ("runs, outer folds", f"{len(summary.runs)}, {summary.n_folds}"),
@@ -122,7 +123,7 @@ def write_report(  # noqa: PLR0913 - what is shown, where, and on what
     links = (("Turn, threshold and read out the maps in the viewer", beside.name),) if beside is not None else ()
     report = page.Report(
         title, f"{len(results)} participant{'s' if len(results) > 1 else ''}, task {summary.task}", shown,
-        (*find_warnings(results), *composer.not_drawn, *missed_clusters(composer)),
+        (*find_warnings(results), *composer.unshared, *composer.not_drawn, *missed_clusters(composer)),
         tuple(section for section in sections if section is not None and section.blocks),
         links, answers(composer),
     )  # fmt: skip

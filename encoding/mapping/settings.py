@@ -72,7 +72,7 @@ class Maps:
 
 
 def choose_atlases(
-    wanted: Sequence[str], targets: Targets, dseg: Sequence[Path], base: Path
+    wanted: Sequence[str], targets: Targets, dseg: Sequence[Path], base: Path, *, beside: bool = False
 ) -> list[tuple[str, Path | str]]:
     """Resolve the atlases that the configuration names.
 
@@ -86,6 +86,8 @@ def choose_atlases(
         Segmentations that fMRIPrep wrote on the grid of the first run.
     base : Path
         The dataset.
+    beside : bool
+        Whether the voxels were loaded from a volume beside surfaces, where spaces are those of CIFTI files.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def choose_atlases(
         if name.startswith(BDATA):
             chosen.append((name, name))
         elif name == "auto":
-            chosen += _automatic(targets, dseg)
+            chosen += _automatic(targets, dseg, beside or bool(targets.volume_space))
         elif name in SEGMENTATIONS:
             found = _segmentation(name, dseg)
             if found is None:
@@ -124,8 +126,7 @@ def choose_atlases(
     return chosen
 
 
-def _automatic(targets: Targets, dseg: Sequence[Path]) -> list[tuple[str, Path | str]]:
-    both = bool(targets.volume_space)
+def _automatic(targets: Targets, dseg: Sequence[Path], both: bool) -> list[tuple[str, Path | str]]:
     chosen: list[tuple[str, Path | str]] = []
     if (targets.kind == "vertex" or both) and targets.space == "fsaverage5":
         chosen.append((DEFAULT_SURFACE_ATLAS, DEFAULT_SURFACE_ATLAS))

@@ -122,8 +122,8 @@ class Shown:
     """Where a difference of two spaces was shown."""
 
     mask: np.ndarray  # (n_targets,) Targets of regions whose difference passed, where the map has the same sign
-    n_passed: int  # Regions
-    n_tested: int  # Regions
+    n_passed: int  # Regions whose difference passed
+    n_tested: int  # Regions that were tested
 
 
 def shown_differences(

@@ -30,8 +30,8 @@ class OuterTargets:
 
     train: np.ndarray  # (n_features, n_targets) ``X_t' Y_t``
     test: np.ndarray  # (n_features, n_targets) ``X_v' Y_v``
-    y: np.ndarray  # (n_targets,) Sums of the held-out responses and of their squares
-    yy: np.ndarray  # (n_targets,) Sums of the held-out responses and of their squares
+    y: np.ndarray  # (n_targets,) Sums of the held-out responses
+    yy: np.ndarray  # (n_targets,) Sums of their squares
 
 
 @dataclass(frozen=True, eq=False, slots=True)

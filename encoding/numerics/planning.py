@@ -29,8 +29,8 @@ class StudyDesign:
     n_features: tuple[int, int]  # Features of either space, delays included
     samples_per_run: int  # Presentations or volumes per run
     n_targets: float = 1.0  # Independent targets that a region amounts to; 1 for a single target
-    feature_autocorrelation: float = 0.0  # Lag-1 autocorrelation of features and noise
-    noise_autocorrelation: float = 0.0  # Lag-1 autocorrelation of features and noise
+    feature_autocorrelation: float = 0.0  # Lag-1 autocorrelation of features
+    noise_autocorrelation: float = 0.0  # Lag-1 autocorrelation of noise
     subject_sd: float = 0.0  # Standard deviation over participants of the true difference of R2
 
     @property

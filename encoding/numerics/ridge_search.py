@@ -30,8 +30,8 @@ class Best:
     """Best choice so far of every target in every outer fold."""
 
     loss: Any  # (n_outer, n_targets) Its mean over inner folds, less the mean square of the validation responses
-    candidate: Any  # (n_outer, n_targets) Numbers of the candidate and of the penalty
-    alpha: Any  # (n_outer, n_targets) Numbers of the candidate and of the penalty
+    candidate: Any  # (n_outer, n_targets) Number of the candidate
+    alpha: Any  # (n_outer, n_targets) Number of the penalty
 
 
 def band_scale(bands: Sequence[slice], gamma: np.ndarray, n_features: int) -> np.ndarray:

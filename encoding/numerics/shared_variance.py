@@ -52,7 +52,7 @@ class Estimate:
     """Estimates with their variances."""
 
     value: np.ndarray  # One per target, region, or difference
-    variance: np.ndarray  # One per target, region, or difference
+    variance: np.ndarray  # Of each value
     df: np.ndarray  # Degrees of freedom of Student's t
 
     @property

@@ -37,8 +37,8 @@ class BlockSets:
     # (n_outer, n_blocks) The same of the held-out rows of outer folds; no rows where nothing is held out
     test: np.ndarray
     of_set: np.ndarray  # (n_validations,) Training set of each validation set
-    n_train: np.ndarray  # Rows in each set
-    n_validation: np.ndarray  # Rows in each set
+    n_train: np.ndarray  # Rows in each training set
+    n_validation: np.ndarray  # Rows in each validation set
     feature_total: np.ndarray  # (n_blocks, n_features) Sums of the features in each block
 
 

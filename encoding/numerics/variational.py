@@ -23,8 +23,8 @@ LAST_RATE = 0.1  # the step length falls linearly to this part of itself
 class SpikeSlab:
     """Prior of a coordinate."""
 
-    spike: float = 0.25  # Standard deviations of the narrow and of the wide part
-    slab: float = 3.0  # Standard deviations of the narrow and of the wide part
+    spike: float = 0.25  # Standard deviation of the narrow part
+    slab: float = 3.0  # Standard deviation of the wide part
     share: float = 0.6  # Weight of the narrow part
 
 
@@ -33,7 +33,7 @@ class Posterior:
     """Independent Gaussians."""
 
     mean: torch.Tensor  # (n_items, n_dims) Before negative values are set to zero
-    scale: torch.Tensor  # (n_items, n_dims) Before negative values are set to zero
+    scale: torch.Tensor  # (n_items, n_dims) Standard deviation, on the same scale
     trace: tuple[float, ...]  # Estimate of the objective at each step
 
 

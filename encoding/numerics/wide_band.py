@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import eigvalsh_tridiagonal, lapack
 
 from .designs import Scaled
 
 BLOCK = 64  # columns that LAPACK reduces at once
+LEAST_PIVOT = 0.5  # those of a positive semidefinite matrix plus the identity are at least 1
+SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,11 +42,20 @@ class Tridiagonal:
             return right
         if len(self.diagonal) == 1:  # which LAPACK's wrappers refuse
             return right / (self.diagonal / penalty + 1.0)
-        *factors, failed = lapack.dpttrf(self.diagonal / penalty + 1.0, self.beside / penalty)
+        beside = self.beside / penalty
+        *factors, failed = lapack.dpttrf(self.diagonal / penalty + 1.0, beside)
+        if failed or factors[0].min() < LEAST_PIVOT:
+            *factors, failed = lapack.dpttrf((self.diagonal + self._negative()) / penalty + 1.0, beside)
         if failed:
             raise np.linalg.LinAlgError(f"penalty {penalty:g} is below what rounding leaves of the kernel")
         solved, _ = lapack.dpttrs(*factors, right)
         return solved
+
+    def _negative(self) -> float:
+        """Bound what must be added to eigenvalues that rounding made negative; no more than rounding in float32."""
+        size = len(self.diagonal) * float(self.diagonal.max())
+        lowest = eigvalsh_tridiagonal(self.diagonal, self.beside, select="i", select_range=(0, 0))[0]
+        return min(max(-float(lowest), 0.0), size * SINGLE) + size * DOUBLE
 
 
 def tridiagonalise(kernel: np.ndarray) -> Tridiagonal:

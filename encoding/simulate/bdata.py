@@ -48,8 +48,8 @@ class BlockTable:
     """The block means of one subject."""
 
     values: np.ndarray  # (n_blocks, n_voxels) Responses, perhaps a memory map
-    session: np.ndarray  # (n_blocks,) Numbers from 1; the run within its session
-    run: np.ndarray  # (n_blocks,) Numbers from 1; the run within its session
+    session: np.ndarray  # (n_blocks,) Numbers from 1
+    run: np.ndarray  # (n_blocks,) Numbers from 1, within the session
     label: np.ndarray  # (n_blocks,) Number of what was shown; a stimulus that is shown again has a number of its own
     stimulus: np.ndarray  # (n_blocks,) The same, but the number of the original
     names: Mapping[int, str]  # Name of each original

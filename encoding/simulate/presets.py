@@ -15,12 +15,12 @@ class Preset:
 
     name: str  # Name of the preset
     sessions: tuple[int, ...]  # Sessions of each subject; 0 writes no session level
-    n_runs: int  # Runs of each subject, and blocks of one run
-    n_blocks: int  # Runs of each subject, and blocks of one run
+    n_runs: int  # Runs of each subject
+    n_blocks: int  # Blocks of one run
     n_repeats: int  # Stimuli that are shown a second time, in a later run
     longest_clip: float  # Upper end of the clip durations, in seconds; the lower end is 0.15
-    rest_start: float  # Rest before the first and after the last block, in seconds; multiples of the TR
-    rest_end: float  # Rest before the first and after the last block, in seconds; multiples of the TR
+    rest_start: float  # Rest before the first block, in seconds; a multiple of the TR
+    rest_end: float  # Rest after the last block, likewise
     volume_mm: float  # Edge of the voxels, in millimetres, on the bounding box of MNI152NLin2009cAsym
     snr: float  # Factor on every planted amplitude, so that the held-out r is about .3 with the blocks that there are
     cifti: bool  # Whether the short grayordinate task is written when the packages with its axes are there

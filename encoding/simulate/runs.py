@@ -35,9 +35,9 @@ class RunName:
     """Place of a run in the dataset."""
 
     root: Path  # The BIDS folder
-    subject: int  # Numbers from 1; session 0 means that there is no session level
-    session: int  # Numbers from 1; session 0 means that there is no session level
-    run: int  # Numbers from 1; session 0 means that there is no session level
+    subject: int  # Numbers from 1
+    session: int  # Numbers from 1; 0 means that there is no session level
+    run: int  # Numbers from 1
     task: str  # Name of the task
 
     @property

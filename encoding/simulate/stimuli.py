@@ -18,8 +18,8 @@ class RunPlan:
 
     stimulus: np.ndarray  # (n_blocks,) Row of the stimulus that each block shows
     seconds: np.ndarray  # (n_blocks,) Length of each block with its rest, a multiple of the TR
-    rest_start: float  # Rest around the blocks, in seconds
-    rest_end: float  # Rest around the blocks, in seconds
+    rest_start: float  # Rest before the first block, in seconds
+    rest_end: float  # Rest after the last block, in seconds
 
     @cached_property
     def onset(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..comparison import prevalence
 from ..core import Scores
-from ..core.axes import moved_to, shared_places
+from ..core.axes import moved_to, shared_columns, shared_places, told_unshared
 from ..drawing.scales import space_colors
 from ..io.images.formats import entity_label, write_labels, write_map
 from ..mapping import MEANING, Result, group_facts, named_winner, units_of
@@ -62,7 +62,10 @@ class _Writer:
     """Writes images of a group, each with what is known of its making."""
 
     def __init__(self, folder: Path, results: Sequence[Result], places: Sequence[np.ndarray]) -> None:
-        self.folder, self.results, self.places, self.targets = folder, results, places, results[0].targets
+        self.folder, self.results, self.places = folder, results, places
+        first = results[0].targets
+        self.columns = shared_columns(first, places)
+        self.targets = first[self.columns]
 
     def named(self, model: str, stat: str, desc: str = "") -> dict[str, str]:
         """Entities of a map."""
@@ -74,6 +77,7 @@ class _Writer:
         """Sidecar of a map."""
         sources = [f"bids::sub-{result.subject}/{file}" for result in self.results for file in files]
         facts = group_facts(self.results, list(models))
+        described = "; ".join((described, *told_unshared([result.targets for result in self.results], self.places)))
         return {"Description": described, "Units": unit, **facts, "Sources": sources}
 
     def mean(self, metric: str, maps: Sequence[np.ndarray], models: tuple[str, ...]) -> list[Path]:
@@ -85,7 +89,8 @@ class _Writer:
         what = f"{models[0]} minus {models[1]}: " if len(models) > 1 else ""
         described = f"{what}{MEANING[metric]}; mean over participants, where all have a value; not tested"
         told = self.told(described, models, [f"scores/metric-{metric}"], units_of(metric))
-        return write_map(self.folder, self.named("minus".join(models), metric, "mean"), mean, self.targets, told)
+        named = self.named("minus".join(models), metric, "mean")
+        return write_map(self.folder, named, mean[self.columns], self.targets, told)
 
     def _moved(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Lay a map of every participant out on the targets of the first."""
@@ -122,7 +127,9 @@ class _Writer:
                 unit = "share of people" if stat == "prevalence" else "participants"
                 told = self.told(described, [space], ["inference"], unit) | {"Threshold": level}
                 shown = np.where(known, values, np.nan).astype(np.float32)
-                written += write_map(self.folder, self.named(space, stat, desc), shown, self.targets, told)
+                written += write_map(
+                    self.folder, self.named(space, stat, desc), shown[self.columns], self.targets, told
+                )
         return written
 
     def winners(self, verdicts: pd.DataFrame) -> list[Path]:
@@ -133,9 +140,9 @@ class _Writer:
             return []
         atlas = regions[0].atlas
         rows = verdicts[(verdicts["level"] == "region") & (verdicts["atlas"] == atlas)]
-        named = rows[["region", "hemi", "best"]].astype(object).fillna("")
-        best = {(row["region"], row["hemi"]): row["best"] for row in named.to_dict("records")}
-        numbers = np.zeros(len(self.targets), dtype=np.int32)
+        names = rows[["region", "hemi", "best"]].astype(object).fillna("")
+        best = {(row["region"], row["hemi"]): row["best"] for row in names.to_dict("records")}
+        numbers = np.zeros(len(self.results[0].targets), dtype=np.int32)
         for region in regions:
             space = best.get((region.region, region.hemi), "")
             if region.atlas == atlas and space in spaces:
@@ -148,4 +155,5 @@ class _Writer:
             f"space can be named"
         )
         told = self.told(described, [], ["verdicts.tsv"], "label")
-        return write_labels(self.folder, self.named("winner", "winner"), numbers, self.targets, table, told)
+        named = self.named("winner", "winner")
+        return write_labels(self.folder, named, numbers[self.columns], self.targets, table, told)

@@ -53,9 +53,9 @@ class Inferred:
     """Tests of one subject, and the tables that follow from them."""
 
     tests: SpaceTests | None  # Estimates and tests; None where they are not wanted, or nothing was fitted
-    claims: pd.DataFrame  # Every claim, and the named space of every region
-    verdicts: pd.DataFrame  # Every claim, and the named space of every region
-    # The same of every analysis of similarity, in the column "rsa"
+    claims: pd.DataFrame  # Every claim
+    verdicts: pd.DataFrame  # The named space of every region
+    # Verdicts of every analysis of similarity, in the column "rsa"
     rsa_verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     places: tuple[str, ...] = ()  # Folders of tests, in the work folder of the subject
 

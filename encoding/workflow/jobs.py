@@ -457,9 +457,11 @@ def chosen_atlases(job: Job, targets: Targets, dseg: Sequence[Path]) -> list[tup
     """List names and files of the atlases of [map], then those of [[atlas]] tables that it does not name."""
     own = [about.name for about in job.study.atlases]
     wanted = list(job.study.maps.atlases)
-    if isinstance(job.study.load, Scans) and job.study.load.subcortex_atlas and "auto" in wanted:
-        wanted.append(job.study.load.subcortex_atlas)
-    chosen = choose_atlases(list(dict.fromkeys(wanted)), targets, dseg, job.places.bids_dir)
+    load = job.study.load
+    if isinstance(load, Scans) and load.subcortex_atlas and "auto" in wanted:
+        wanted.append(load.subcortex_atlas)
+    beside = isinstance(load, Scans) and load.volume_space is not None
+    chosen = choose_atlases(list(dict.fromkeys(wanted)), targets, dseg, job.places.bids_dir, beside=beside)
     named = {name for name, _ in chosen}
     return chosen + [(name, name) for name in own if name not in named]
 

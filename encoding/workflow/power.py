@@ -32,8 +32,8 @@ TRUTH, ANSWERS, TEST, ROUNDS, PARTS = 1, 2, 3, 4, 5  # streams of random numbers
 class Power:
     """What is simulated."""
 
-    n_stimuli: int = 150  # Size of the true embedding, which is sparse and not negative
-    n_dims: int = 8  # Size of the true embedding, which is sparse and not negative
+    n_stimuli: int = 150  # Items of the true embedding, which is sparse and not negative
+    n_dims: int = 8  # Its dimensions
     numbers: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000)  # Numbers of judgments
     designs: tuple[str, ...] = ("balanced",)  # Some of `DESIGNS`
     # Temperatures of the judges: 1 is the model's own, larger ones answer more by chance

@@ -121,6 +121,11 @@ def test_unlikely_labels_and_ties_are_no_answers():
         ("Video 2 stands apart because it", SENTENCE, True, "truncated", -1),
         ("Video 4 stands apart.", SENTENCE, False, "unparsed", -1),
         ("Video 1, video 2 and video 3 are all sad.", SENTENCE, False, "unparsed", -1),
+        ("No doubt video 2 stands apart", SENTENCE, False, "valid", 1),
+        ("If I look at emotions video 2 stands apart", SENTENCE, False, "valid", 1),
+        ("Neither smiles and video 2 stands apart", SENTENCE, False, "valid", 1),
+        ("I don't think video 2 stands apart", SENTENCE, False, "unparsed", -1),
+        ("Neither video 1 nor video 2 stands apart", SENTENCE, False, "unparsed", -1),
     ],
 )
 def test_texts_are_read_and_nothing_is_guessed(text, prompt, cut, outcome, choice):

@@ -140,6 +140,34 @@ def test_results_that_were_downloaded_by_hand_are_read(tmp_path, capsys):
     assert "no request of this annotator" in capsys.readouterr().err
 
 
+def test_trials_that_wait_are_not_answers_of_which_none_is_valid(tmp_path, capsys):
+    config = write(tmp_path, MODEL.format(url="http://127.0.0.1:9/v1"), show="captions")
+    main(["collect", "plan", "--config", config, "--dry-run", "0"])
+    main(["collect", "batch", "write", "--config", config])
+    capsys.readouterr()
+    assert main(["collect", "run", "--config", config]) == 0
+    said = capsys.readouterr()
+    assert "139 wait in batches" in said.out
+    assert "none of its answers is valid" not in said.err
+    assert main(["collect", "all", "--config", config]) == 1
+    assert "all 139 trials of 'toy/model-1' wait in batches" in " ".join(capsys.readouterr().err.split())
+
+
+def test_results_that_are_read_twice_count_once(tmp_path):
+    config = write(tmp_path, MODEL.format(url="http://127.0.0.1:9/v1"), show="captions")
+    main(["collect", "plan", "--config", config, "--dry-run", "0"])
+    main(["collect", "batch", "write", "--config", config, "--most", "3"])
+    (path,) = (tmp_path / "out" / "batches").glob("*.jsonl")
+    keys = [json.loads(line)["custom_id"] for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({"custom_id": key, "response": {"status_code": 401, "body": {}}}) for key in keys[:2]]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    for _ in range(2):
+        assert main(["collect", "batch", "read", "--config", config, "--file", str(tmp_path / "results.jsonl")]) == 0
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["read"] == 2
+    with read_collection_store(config) as store:  # what a server refused to answer is an error, which nobody paid for
+        assert store.counts(1)["error"] == 2
+
+
 def test_halves_of_results_and_odd_lines_lose_nothing_that_was_paid(tmp_path, capsys):
     """The rest of a batch ended as errors when the first file of two was read, and kept out what the second held."""
     config = write(tmp_path, MODEL.format(url="http://127.0.0.1:9/v1"), show="captions")

@@ -197,3 +197,33 @@ def test_what_was_saved_twice_counts_once(tmp_path, capsys):
     twice.to_csv(tmp_path / "people.tsv", sep="\t", index=False)
     assert main(["collect", "plan", "--config", write(tmp_path, PEOPLE + 'odd = "named"\ncolumn = "odd"\n')]) == 0
     assert "no judgments    7 rows that are there twice" in capsys.readouterr().out
+
+
+def test_files_of_a_folder_keep_the_participants_that_they_name_in_any_case(tmp_path):
+    frame, _ = rows(8)
+    for site in ("site1", "site2"):
+        frame.drop(columns="participant").assign(Subject=[f"{site}-{k % 2}" for k in range(8)]).to_csv(
+            tmp_path / f"{site}.csv", index=False
+        )
+    found = read_answers(tmp_path, NAMES, "table", {})
+    assert found.participant == [f"{site}-{k % 2}" for site in ("site1", "site2") for k in range(8)]
+
+
+def test_people_who_leave_at_once_are_no_copies_of_each_other(tmp_path):
+    frame, _ = rows(8)
+    frame.to_csv(tmp_path / "p1.csv", index=False)
+    for name in ("p2", "p3"):
+        frame.iloc[:0].to_csv(tmp_path / f"{name}.csv", index=False)
+        (tmp_path / f"{name}.json").write_text("[]", encoding="utf-8")
+    assert len(read_answers(tmp_path, NAMES, "table", {}).items) == 8
+
+
+def test_a_study_called_training_is_not_dropped(tmp_path):
+    frame, _ = rows(8)
+    frame.assign(**{"Task Name": "Emotion training study, main"}).to_csv(tmp_path / "t.csv", index=False)
+    assert len(read_answers(tmp_path / "t.csv", NAMES, "gorilla", {"participant": "participant"}).items) == 8
+    frame.assign(Screen="Example and trial").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(
+        DataError, match="all 8 answers are in rows that are called practice, training or example in 'Screen'"
+    ):
+        read_answers(tmp_path / "t.csv", NAMES, "table", {})

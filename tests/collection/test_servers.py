@@ -5,6 +5,7 @@ import http.server
 import json
 import socketserver
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -452,6 +453,24 @@ def test_an_empty_reply_among_probabilities_is_one_trial(tmp_path, names, captio
         "Label: A dog",
         "The odd one out is the one that is unlike the dog (A).", "A does not belong with B", "\u0421", "\u0410",
         "\u24b7",
+        # of which the doubt stands further away, or a noun between it and the label
+        "I don't think the dog (B) is the odd one out", "I don't think the real odd one out is B",
+        "I doubt the answer is B",
+        "There is no evidence that B is the odd one out.", "There is no way B is the odd one out",
+        "Nobody who looks closely would say B is the odd one out", "Neither A nor the cat B is the odd one out",
+        "Neither the dog in A nor the cat in B is the odd one out", "I don't think A is sad and B is the odd one out",
+        "If A is sad and B is the odd one out", "If video B is the odd one out", "I never said the answer is B",
+        "It is by no means certain the answer is B", "If the criterion were colour B would be the odd one out",
+        # the name of another in brackets, and lists of fields
+        "The odd one out is different to (A).", "The odd one out is the clip unrelated to video (A).",
+        "The odd one out is shown after (A).", "The odd one out is the only video without the dog seen in (A).",
+        "The odd one out is the video before (A).", "The odd one out is the opposite of (B).",
+        "Letter: A (dog)\nLetter: B (cat)\nLetter: C (car)\n\nTwo are animals.",
+        "Label: A - dog\nLabel: B - cat\nLabel: C - car", "The label: A. The label: B. The label: C. They all differ.",
+        "Selection: A - B", "Selected: A - C",
+        # another in a sentence of its own
+        "The answer is B. Alternatively C.", "The answer is B. Or C.", "The answer is B. Maybe C.", "B. Perhaps C is.",
+        "The odd one out is C (the dog) or B",
     ],
 )  # fmt: skip
 def test_words_that_are_no_answers(text):
@@ -481,6 +500,19 @@ def test_words_that_are_no_answers(text):
         "Selected: C", "C does not fit.", "The odd one out is the dog (C).", "Unlike A and B, C is the odd one out.",
         "I am not sure, but the answer is C.", "{'answer': 'C'}", "Between B and C, C is the odd one out.",
         "The answer is not A. The answer is C.",
+        # words of doubt that are about something else
+        "That's why the answer is C.", "That is why I choose C.", "This is why the odd one out is C.",
+        "Here's why C is the odd one out:", "Why C is the odd one out: it shows anger.",
+        "There is no doubt that C is the odd one out.", "Without a doubt the answer is C.",
+        "No doubt the odd one out is C",
+        "There is no question that the odd one out is C.", "Not surprisingly the odd one out is C.",
+        "Because A and B do not differ C is the odd one out.", "Since neither smiles the answer is C",
+        "Neither of the first two is sad and C is the odd one out", "If A and B are pets then C is the odd one out.",
+        "Although A and B don't show the same place C is the odd one out.", "Rather than A or B I choose C",
+        "Instead of A I choose C", "If I had to pick one I'd say C", "I may be wrong and the answer is C",
+        "If I look at emotions the odd one out is C", "Neither smiles and the odd one out is C",
+        "The answer is C. Perhaps A and B are pets.", "The odd one out is the man walking a dog (C).",
+        "Selection: C - a dog",
     ],
 )  # fmt: skip
 def test_plain_statements_are_answers(text):
@@ -594,6 +626,33 @@ def test_useless_answers_cost_twenty_requests_and_no_run_without_a_valid_one_end
         good[0] = True
         assert main(["collect", "run", "--config", config, "--retry", "unparsed"]) == 0
         assert main(["collect", "run", "--config", config]) == 0
+
+
+def test_few_are_under_way_until_the_first_valid_answer_and_one_that_hangs_holds_nobody(tmp_path, names, captions):
+    """The first twenty had to end before the others began, and twenty refusals were enough for that."""
+    plan, shown, contents = setup(names, captions, n_triplets=150)
+    state, lock, go_on = {"n": 0, "now": 0, "most": 0, "waited": True}, threading.Lock(), threading.Event()
+
+    def answer(_):
+        with lock:
+            state["n"] += 1
+            number, state["now"] = state["n"], state["now"] + 1
+            state["most"] = max(state["most"], state["now"]) if number <= 60 else state["most"]
+        if number == 1:
+            state["waited"] = go_on.wait(10)  # for the last but one
+        elif number == 149:
+            go_on.set()
+        time.sleep(0.01)
+        with lock:
+            state["now"] -= 1
+        return (403, error("flagged"), {}) if number <= 60 else (200, reply("B"), {})
+
+    with serving(answer) as (url, _), AnswerStore(tmp_path / "a.sqlite") as store:
+        annotator = OpenAI("toy", "captions-text", url=url, concurrency=40).open(contents)
+        progress = collect(plan, shown, contents, annotator, store)
+    assert (progress.asked, progress.outcomes["valid"], progress.outcomes["refused"]) == (150, 90, 60)
+    assert 10 < state["most"] <= 20
+    assert state["waited"]
 
 
 def test_a_stimulus_that_is_always_refused_stops_nothing(tmp_path, names, captions):

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from encoding.embedding import (
     agree,
     fit_consensus,
     learning_curve,
+    page,
     simulate_judgments,
     slot_preference,
 )
@@ -234,6 +236,12 @@ def correlated(seed, n_items, n_dims):
     return 0.5 * np.exp(0.6 * (common + rng.normal(size=(n_items, n_dims))))
 
 
+def half_correlated(seed, n_items, n_dims):
+    """Sparse dimensions beside correlated ones without zeros: what is cut most may cost least."""
+    n = n_dims // 2
+    return np.hstack([lognormal(seed, n_items, n), correlated(seed, n_items, n_dims - n)])
+
+
 def test_dimensions_that_can_be_mixed_at_no_cost_have_no_intervals():
     mixed = as_triplets(judge(correlated(1, 60, 3), 8_000, 0), n_items=60)
     model = SparseEmbedding("variational", max_dims=6, ridges=(100.0,), reweight=0).fit(mixed)
@@ -261,16 +269,27 @@ def test_turning_costs_what_is_cut():
     assert found == pytest.approx([2_000 * cost] * 2, rel=1e-6)
 
 
-def test_of_many_dimensions_those_that_cost_least_are_turned(monkeypatch):
+@pytest.mark.parametrize("make", [lognormal, categories, correlated, half_correlated])
+def test_of_many_dimensions_all_pairs_are_turned(make):
+    X = make(0, 60, 9)
+    rows = judge(X, 3_000, 0)
+    cos, sin = np.cos(np.pi / 12), np.sin(np.pi / 12)
+    least = np.full(9, np.inf)
+    for a, b in itertools.permutations(range(9), 2):
+        turned = X.copy()
+        turned[:, a], turned[:, b] = cos * X[:, a] + sin * X[:, b], np.maximum(cos * X[:, b] - sin * X[:, a], 0)
+        cost = 3_000 * (cross_entropy_of(turned, rows) - cross_entropy_of(X, rows))
+        least[[a, b]] = np.minimum(least[[a, b]], cost)
+    problem = Problem(as_triplets(rows, n_items=60), with_bias=False, dtype=torch.float64, device="cpu")
+    assert cost_of_turning(problem, torch.as_tensor(X), None) == pytest.approx(least, rel=1e-6, abs=1e-6)
+
+
+def test_what_is_hardly_cut_is_not_determined():
     X = lognormal(2, 60, 9)
     X[:, 1] = X[:, 0] + 0.5  # nothing is cut of it
     data = as_triplets(judge(X, 3_000, 0), n_items=60)
     problem = Problem(data, with_bias=False, dtype=torch.float64, device="cpu")
     found = cost_of_turning(problem, torch.as_tensor(X), None)
-    monkeypatch.setattr("encoding.embedding.intervals.PARTNERS", 8)
-    every = cost_of_turning(problem, torch.as_tensor(X), None)
-    assert (found >= every).all()
-    assert ((found < LEAST_COST) == (every < LEAST_COST)).all()
     assert (found < LEAST_COST)[:2].all()
     assert (found > LEAST_COST)[2:].any()
 
@@ -291,6 +310,28 @@ def test_a_resample_in_which_nothing_is_found_counts_against_all_dimensions(smal
     assert found.choices["n_dims"].tolist()[2:] == [0, len(found.dimensions)]
     with pytest.raises(AtChanceError):
         fit_consensus(base, small, seeds=(0, 3), halves=False, resamples=0)
+
+
+@pytest.mark.parametrize("lost", [(0,), (0, 1)])
+def test_a_half_in_which_nothing_is_found_counts_and_is_told(small, monkeypatch, lost):
+    learn, halves = SparseEmbedding._learn, []
+
+    def sometimes(self, X, near, stronger):
+        if stronger != 1:  # one of the halves
+            halves.append(self)
+            if len(halves) - 1 in lost:
+                raise AtChanceError("no better than chance")
+        return learn(self, X, near, stronger)
+
+    monkeypatch.setattr(SparseEmbedding, "_learn", sometimes)
+    found = fit_consensus(SparseEmbedding(max_dims=8, lambdas=(0.05,)), small, seeds=(0, 2), resamples=0)
+    assert len(halves) == 2
+    assert (found.dimensions["triplet_split"] == 0).all()
+    choices = found.choices[found.choices["sample"] == "half"]
+    assert (choices["n_dims"] == 0).tolist() == [number in lost for number in (0, 1)]
+    told = f"In {len(lost)} of two halves of the judgments nothing better than chance is found: triplet_split is 0."
+    assert found.notes == (told,)
+    assert told in page._warnings(page.gather("x", found, small))
 
 
 def test_a_fit_that_validation_judgments_speak_against_ends_early(small):

@@ -10,7 +10,8 @@ import torch
 from encoding.core import DataError
 from encoding.embedding import SparseEmbedding, evaluate, slot_preference
 from encoding.embedding.from_judgments import JudgmentTable, learn
-from encoding.embedding.simulated import judgments_of
+from encoding.embedding.objective import row_losses
+from encoding.embedding.simulated import judgments_of, simulate_judgments
 from encoding.embedding.triplets import Triplets, as_triplets
 from encoding.io.judgments.files import read_judgments
 from encoding.numerics.matching import match_columns
@@ -64,6 +65,32 @@ def test_a_preferred_place_of_the_two_is_estimated(matched):
     assert model.slot_bias_[2] - model.slot_bias_[1] == pytest.approx(0.8, abs=0.1)
     assert slot_preference(truth, data, bias=np.array([-np.inf, 0, 0])).found
     assert not slot_preference(truth, data, bias=model.slot_bias_).found
+
+
+@pytest.mark.parametrize(("task", "slot_bias"), [("match", False), ("match", True), ("odd", True)])
+def test_a_fit_is_ended_early_by_losses_with_the_preferred_slot(matched, monkeypatch, task, slot_bias):
+    """What is compared with the best fit, which was scored with its bias, must be scored alike."""
+    biases = []
+
+    def noted(X, bias, data):
+        biases.append(bias)
+        return row_losses(X, bias, data)
+
+    monkeypatch.setattr("encoding.embedding.path.row_losses", noted)
+    truth, rows = matched
+    if task == "odd":
+        data = simulate_judgments(truth, 6_000, seed=0, slot_bias=(0.0, -0.5, 0.5))
+    elif slot_bias:
+        shown, left_over = match(truth, 6_000, 5, preference=1.0)
+        data = Triplets(shown, left_over.astype(np.int8), None, None, tuple(map(str, range(60))))
+    else:
+        data = rows[:6_000]
+    settings = {"max_dims": 4, "lambdas": (0.01, 0.02), "ridges": (0.0,), "reweight": 0}
+    model = SparseEmbedding(task=task, slot_bias=slot_bias, **settings).fit(data)
+    assert len(biases) > 1.5 * len(model.path_)  # looks on the way among them
+    assert all(bias is not None for bias in biases)
+    assert all(np.isneginf(float(bias[0])) == (task == "match") for bias in biases)
+    assert all((float(bias[2] - bias[1]) > 0.3) == slot_bias for bias in biases)
 
 
 def test_a_target_that_is_left_over_is_refused(matched):

@@ -11,10 +11,11 @@ from factories import AFFINE, RUN, write_study
 
 from encoding.config import parse_config
 from encoding.core import AlignmentError, ConfigError, DataError
+from encoding.core.axes import shared_columns, shared_places, told_unshared
 from encoding.io.atlases.catalogue import load_atlas
 from encoding.io.bids.index import PybidsIndex
 from encoding.io.images.formats import write_labels, write_map
-from encoding.loading import Scans, find_runs, load_responses
+from encoding.loading import Scans, find_runs, load_responses, require_files
 from encoding.pipeline import Job, Places
 from encoding.workflow.checks import check_dataset, expected_footprint
 from encoding.workflow.jobs import chosen_atlases
@@ -121,6 +122,54 @@ def test_spaces_of_cifti_are_written_as_cifti(changed, tmp_path):
         f"CIFTI_STRUCTURE_{name}"
         for name in ("CORTEX_LEFT", "CORTEX_RIGHT", "AMYGDALA_LEFT", "AMYGDALA_RIGHT", "BRAIN_STEM")
     ]
+
+
+def test_the_pair_of_spaces_of_cifti_is_two_kinds_of_files_too(changed, tmp_path):
+    """Their segmentation labels the regions, and subjects whose segmentations differ share the voxels of both."""
+    for path in list(changed.derivatives.rglob("*space-*")):
+        name = path.name.replace("space-fsaverage5", "space-fsLR_den-32k").replace(SPACE, "MNI152NLin6Asym")
+        path.rename(path.with_name(name))
+    spaces = {"space": "fsLR:den-32k", "volume_space": "MNI152NLin6Asym"}
+    first = loaded(changed, tmp_path / "first", **BOTH | spaces).targets
+    config = RUN.replace('kind = "volume"', 'kind = "surface"\nvolume_space = "MNI152NLin6Asym"')
+    job = Job(parse_config(config), Places(changed.root, tmp_path / "out", tmp_path / "work"), "01", "cpu")
+    runs, _ = find_runs(Scans(**BOTH | spaces), PybidsIndex(changed.root), "01")
+    assert [name for name, _ in chosen_atlases(job, first, runs[0].dseg)] == ["aseg"]
+    for path in changed.derivatives.rglob("*aseg_dseg*"):
+        numbers = segmentation()
+        numbers[3, 1, 1], numbers[3, 2, 1] = WHITE, AMYGDALA_R
+        nib.save(nib.Nifti1Image(numbers, AFFINE), path)
+    second = loaded(changed, tmp_path / "second", **BOTH | spaces).targets
+    places = shared_places([first, second])
+    only_first = np.ravel_multi_index((3, 1, 1), SHAPE)
+    assert first.index[places[1] < 0].tolist() == [only_first]
+    for one, at in zip((first, second), places, strict=True):
+        np.testing.assert_array_equal(one.index[at[at >= 0]], first.index[at >= 0])
+        np.testing.assert_array_equal(at[first.on_surface], np.flatnonzero(one.on_surface))
+    assert told_unshared([first, second], places) == ()
+    assert len(shared_columns(first, places)) == len(first)
+
+
+def test_subjects_on_other_grids_share_their_vertices(masked, tmp_path):
+    first = replace(masked.targets, volume_space="T1w")
+    moved = AFFINE.copy()
+    moved[0, 3] += 1
+    second = replace(first, grid=replace(first.grid, affine=moved))
+    places = shared_places([first, second])
+    for at in places:
+        assert at.tolist() == [*range(N_VERTICES), *[-1] * 6]
+    columns = shared_columns(first, places)
+    assert columns.tolist() == list(range(N_VERTICES))
+    (text,) = told_unshared([first, second], places)
+    assert "hold vertices alone: the voxels of participants in T1w lie on different grids" in text
+    apart = [first[first.on_surface | (first.structure == name)] for name in ("BRAIN_STEM", "AMYGDALA_LEFT")]
+    assert "have none in common" in told_unshared(apart, shared_places(apart))[0]
+    written = write_map(tmp_path, {"stat": "r"}, np.zeros(N_VERTICES), first[columns])
+    assert [path.name.split(".", 1)[1] for path in written] == ["shape.gii", "shape.gii"]
+    native = replace(first[1:], space="fsnative")
+    assert shared_places([first, native]) is None
+    assert "the vertices of participants in fsaverage5 differ" in told_unshared([first, native], None)[0]
+    assert told_unshared([first], None) == told_unshared([first.parts[0][0]] * 2, None) == ()
 
 
 def test_native_volumes_have_no_space_in_their_names(changed, tmp_path):
@@ -275,6 +324,65 @@ def test_slices_must_be_shifted_to_the_same_moment(changed, tmp_path):
         path.write_text(json.dumps({"RepetitionTime": 2.0, "StartTime": start}))
     with pytest.raises(AlignmentError, match=r"StartTime is 1 s by the sidecar of the surfaces, but 0\.5 s"):
         loaded(changed, tmp_path / "both", **BOTH)
+
+
+def test_times_that_differ_by_rounding_are_the_same(changed, tmp_path):
+    for name, start in (("hemi-L_space-fsaverage5", 0.975), (f"space-{SPACE}_desc-preproc", 0.9750001)):
+        path = changed.func() / f"sub-01_task-video_run-1_{name}_bold.json"
+        path.write_text(json.dumps({"RepetitionTime": 2.0, "StartTime": start}))
+    assert len(loaded(changed, tmp_path / "both", **BOTH).targets) == 68
+
+
+def test_a_sidecar_of_the_volume_overrules_the_raw_one_and_that_of_the_surfaces_both(changed):
+    def metadata():
+        (run, *_), _ = find_runs(Scans(**BOTH), PybidsIndex(changed.root), "01")
+        return run.metadata
+
+    raw = changed.root / "sub-01" / "func" / "sub-01_task-video_run-1_bold.json"
+    raw.write_text(json.dumps({"RepetitionTime": 2.0, "SliceTimingCorrected": False, "Manufacturer": "raw"}))
+    path = changed.func() / f"sub-01_task-video_run-1_space-{SPACE}_desc-preproc_bold.json"
+    path.write_text(json.dumps({"RepetitionTime": 2.0, "SliceTimingCorrected": True, "StartTime": 0.5}))
+    assert (metadata()["SliceTimingCorrected"], metadata()["StartTime"]) == (True, 0.5)
+    path = changed.func() / "sub-01_task-video_run-1_hemi-L_space-fsaverage5_bold.json"
+    path.write_text(json.dumps({"StartTime": 0.25}))
+    assert (metadata()["SliceTimingCorrected"], metadata()["StartTime"]) == (True, 0.25)
+    assert metadata()["Manufacturer"] == "raw"
+
+
+def test_files_of_the_voxels_are_looked_for_before_any_work(changed, tmp_path):
+    def missing(scans):
+        require_files(scans, changed.root, None, ("01",))
+
+    def unfetch(path):
+        path.unlink(missing_ok=True)
+        path.symlink_to("../../.git/annex/objects/zz/a.nii.gz")
+
+    missing(Scans(**BOTH))
+    aseg = changed.find("*run-2*aseg_dseg*")
+    coarse = aseg.with_name(aseg.name.replace("-aseg_", "-aparcaseg_"))
+    unfetch(coarse)
+    missing(Scans(**BOTH))  # is not read
+    unfetch(aseg)
+    with pytest.raises(DataError, match=r"1 file of the dataset was not fetched.*desc-aseg_dseg\.nii\.gz"):
+        missing(Scans(**BOTH))
+    aseg.unlink()
+    with pytest.raises(DataError, match=r"1 file of the dataset was not fetched.*desc-aparcaseg_dseg\.nii\.gz"):
+        missing(Scans(**BOTH))
+    missing(Scans(kind="surface", space="fsaverage5", task="video"))
+    unfetch(changed.root / "deep.nii.gz")
+    own = BOTH | {"subcortex": "deep.nii.gz"}
+    with pytest.raises(DataError, match=r"1 file of the dataset was not fetched.*deep\.nii\.gz"):
+        missing(Scans(**own))
+    with pytest.raises(DataError, match=r"1 file of the dataset was not fetched.*deep\.nii\.gz"):
+        loaded(changed, tmp_path / "own", **own)
+
+
+def test_a_segmentation_on_another_grid_comes_with_what_helps(changed, tmp_path):
+    path = changed.find("*run-2*aseg_dseg*")
+    nib.save(nib.Nifti1Image(segmentation()[1:], AFFINE), path)
+    with pytest.raises(AlignmentError, match=r"set subcortex in \[load\] to an atlas or to a file") as caught:
+        loaded(changed, tmp_path / "both", **BOTH)
+    assert "resample_mask" not in str(caught.value)
 
 
 def test_what_is_missing_for_the_voxels_is_told(changed, tmp_path):

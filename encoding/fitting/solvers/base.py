@@ -82,8 +82,8 @@ class Size:
 
     rows: Rows  # Training and validation sets of all folds
     widths: tuple[int, ...]  # Number of features of every band
-    n_candidates: int  # Weights and penalties to try
-    n_alphas: int  # Weights and penalties to try
+    n_candidates: int  # Weights of bands to try
+    n_alphas: int  # Penalties to try
     free: bool = False  # Whether a solver may try other weights and penalties than these, as many or more
 
     @property
@@ -105,8 +105,8 @@ class Bytes:
     target: int  # For every target of a chunk
     thread: int = 0  # Scratch of every thread
     refit: int = 0  # Decompositions that the refit keeps if they fit
-    smallest: int = 0  # What is prepared and kept from chunk to chunk: one piece, and all of it
-    wanted: int = 0  # What is prepared and kept from chunk to chunk: one piece, and all of it
+    smallest: int = 0  # One piece of what is prepared and kept from chunk to chunk
+    wanted: int = 0  # All of it
 
 
 class Solver(Protocol):

@@ -27,13 +27,13 @@ SHARED_NAMES = {  # other names of one parcellation
 class RoiPattern:
     """One row of the table of ROI sets."""
 
-    set: str  # The list, and the name in it
-    roi: str  # The list, and the name in it
+    set: str  # The list
+    roi: str  # The name in it
     hemi: str  # Hemispheres that the regions may lie in
     atlas: str  # The atlas for which every pattern must match
     patterns: tuple[str, ...]  # Shell patterns of region names
-    source: str  # Where the grouping comes from, and how far it can be trusted
-    confidence: str  # Where the grouping comes from, and how far it can be trusted
+    source: str  # Where the grouping comes from
+    confidence: str  # How far it can be trusted
     where: tuple[tuple[str, str, float], ...] = ()  # (axis, "<=" or ">=", mm) bounds on the centroids of the regions
 
     def holds(self, centroids: np.ndarray) -> np.ndarray:

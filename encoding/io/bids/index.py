@@ -1,7 +1,7 @@
 """An index of raw BIDS and fMRIPrep-like derivatives by pybids, matched by entities."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,7 @@ class PybidsIndex:
             events=events,
             metadata=raw_metadata | derived_metadata,
             raw_t_r=seconds_of(raw_metadata, "RepetitionTime", where),
+            derived=derived_metadata,
             derived_t_r=seconds_of(derived_metadata, "RepetitionTime", where),
             dseg=tuple(sorted(file.path for file in same_grid if file.get("suffix") == "dseg")),
         )
@@ -247,17 +248,33 @@ def _has(file: EntityFile, name: str, value: str) -> bool:
     return plain(stated) == plain(value) or (name == "space" and value in NATIVE and not stated)
 
 
-def unfetched_files(bids_dir: Path, derivatives: Path, subjects: Iterable[str], query: RunQuery) -> list[Path]:
+def unfetched_files(
+    bids_dir: Path, derivatives: Path, subjects: Iterable[str], query: RunQuery, dseg: Sequence[str] = ()
+) -> list[Path]:
     """List the files of some subjects that a query needs and that are links or pointers to content elsewhere.
 
-    File names are taken apart here, since this is asked of all subjects before anything is indexed.
+    Of segmentations, the first of `dseg` (values of ``desc-``) that a run has. File names are taken apart here, since
+    this is asked of all subjects before anything is indexed.
     """
     found: list[Path] = []
     for subject in subjects:
         for root, wanted in ((bids_dir, ("events",)), (derivatives, ("bold", "mask", *CONFOUNDS))):
             paths = sorted((root / f"sub-{subject}").rglob("func/*"))
             found += [path for path in paths if _wanted(path, wanted, query) and is_unfetched(path)]
+            if root == derivatives and dseg:
+                segmented = [path for path in paths if _wanted(path, ("dseg",), query)]
+                found += [path for path in _first_of(segmented, dseg) if is_unfetched(path)]
     return found
+
+
+def _first_of(paths: Sequence[Path], kinds: Sequence[str]) -> list[Path]:
+    """Keep of the segmentations of every run the first kind that there is."""
+    of_run: dict[str, Path] = {}
+    for kind in kinds:
+        for path in paths:
+            if f"_desc-{kind}_" in path.name:
+                of_run.setdefault(str(path).replace(f"_desc-{kind}_", "_"), path)
+    return list(of_run.values())
 
 
 def _wanted(path: Path, suffixes: tuple[str, ...], query: RunQuery) -> bool:
@@ -271,7 +288,7 @@ def _wanted(path: Path, suffixes: tuple[str, ...], query: RunQuery) -> bool:
     sessions = {plain(label) for label in query.sessions}
     if sessions and file.get("session") and plain(file.get("session")) not in sessions:
         return False
-    image = file.get("suffix") in ("bold", "mask")
+    image = file.get("suffix") in ("bold", "mask", "dseg")
     filters = {name: value for name, value in query.filters.items() if image or LONG.get(name, name) in RUN_ENTITIES}
     if not all(passes(file, name, value) for name, value in filters.items() if image or file.get(LONG.get(name, name))):
         return False
@@ -282,6 +299,8 @@ def _wanted(path: Path, suffixes: tuple[str, ...], query: RunQuery) -> bool:
         if not path.name.endswith((*EXTENSIONS[query.kind], ".json")):
             return False
         versions["desc"] = query.desc
+    if file.get("suffix") == "dseg" and not path.name.endswith(EXTENSIONS["volume"]):
+        return False
     return all(value is None or _has(file, name, value) for name, value in versions.items())
 
 

@@ -17,10 +17,11 @@ class RunQuery:
 
     kind: str  # File format
     task: tuple[str, ...] = ()  # Task labels; empty if the dataset has one task only
-    space: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
-    res: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
-    density: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
-    desc: str | None = None  # BIDS labels; None accepts anything, as long as that leaves one file per run
+    # Labels of the version; None accepts anything, as long as that leaves one file per run
+    space: str | None = None  # ``space-`` of the BOLD file
+    res: str | None = None  # ``res-``, of volumes
+    density: str | None = None  # ``den-``, of surfaces
+    desc: str | None = None  # ``desc-``, how it was preprocessed
     sessions: tuple[str, ...] = ()  # Session labels; empty for all
     # Further entities of the BOLD file (long names as in a ``--bids-filter-file``: session, acquisition, run, ...),
     # with a value, a list of values, or None for "must be absent"
@@ -34,14 +35,15 @@ class RunFiles:
     label: str  # Unique within the subject, as short as that allows (``ses-01_run-02``)
     entities: Mapping[str, str]  # Entities of the BOLD file
     bold: tuple[Path, ...]  # One file, or left and right hemisphere
-    mask: Path | None  # Brain mask, confounds table and events table
-    confounds: Path | None  # Brain mask, confounds table and events table
-    events: Path | None  # Brain mask, confounds table and events table
+    mask: Path | None  # Brain mask on the grid of the run
+    confounds: Path | None  # Table of confounds, one row per volume
+    events: Path | None  # Table of events, of the raw dataset
     metadata: Mapping[str, Any]  # Merged sidecars of the BOLD file, raw ones overruled by derivative ones
-    raw_t_r: float | None = None  # Repetition times that the raw sidecar and that of the derivative state
-    derived_t_r: float | None = None  # Repetition times that the raw sidecar and that of the derivative state
+    raw_t_r: float | None = None  # Repetition time by the raw sidecar, in seconds
+    derived_t_r: float | None = None  # Repetition time by the sidecar of the derivative, in seconds
     dseg: tuple[Path, ...] = ()  # Segmentations on the grid of the run
     volume: "RunFiles | None" = None  # Files of the volume that is loaded beside surfaces
+    derived: Mapping[str, Any] = field(default_factory=dict)  # The sidecar of the derivative alone
 
     @property
     def t_r(self) -> float | None:
