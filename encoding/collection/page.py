@@ -121,8 +121,9 @@ def write_page(opened: Opened, path: str | Path, experiment: Experiment | None =
     Examples
     --------
     >>> from encoding.collection import Experiment, write_page
-    >>> write_page(captioned, "experiment.html", Experiment(trials=10, lists=2, practice=0, catch=0))
-    {'lists': 2, 'trials': 10, 'stimuli': 10, 'megabytes': 0.012061}
+    >>> written = write_page(captioned, "experiment.html", Experiment(trials=10, lists=2, practice=0, catch=0))
+    >>> written["lists"], written["trials"], written["stimuli"]
+    (2, 10, 10)
     """
     how = experiment or Experiment()
     rng = np.random.default_rng(how.seed)

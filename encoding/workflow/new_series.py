@@ -201,7 +201,7 @@ def _trial_columns(path: Path) -> tuple[str, str, str] | None:
 
 def _beta_pattern(path: Path, folder: Path) -> str:
     name = path.relative_to(folder).as_posix()
-    name = re.sub(r"^[0-9]+(?=/)", "{subject}", name)  # a folder per participant: 01/betas.npy
     name = re.sub(r"(?<![a-zA-Z0-9])(sub-|subj)[A-Za-z0-9]+", r"\1{subject}", name)
     name = re.sub(r"(?<![a-zA-Z0-9])(ses-|session)[0-9]+", r"\1{session}", name)
-    return re.sub(r"(?<![a-zA-Z0-9])(lh|rh)(?=\.)|(?<=hemi-)[LR](?![A-Za-z])", "{hemi}", name)
+    name = re.sub(r"(?<![a-zA-Z0-9])(lh|rh)(?=\.)|(?<=hemi-)[LR](?![A-Za-z])", "{hemi}", name)
+    return re.sub(r"^[0-9]+(?=/)", "{subject}", name)  # a folder per participant: 01/betas.npy
