@@ -10,6 +10,7 @@ participants are timed from the start of the program. Cases that are in the resu
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -42,7 +43,7 @@ def imported(shared, item):
 
 
 def begin(workers, marker):
-    """Say that the work itself begins."""
+    """Start the workers, and mark that the work itself begins."""
     list(workers.map(imported, None, range(4)))
     marker.touch()
 
@@ -86,12 +87,10 @@ def timed(command, marker):
     with subprocess.Popen([*map(str, command)], env=os.environ | ONE_THREAD, stderr=subprocess.PIPE) as process:
         main = psutil.Process(process.pid)
         while process.poll() is None:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):  # one that ended just now keeps its last time
                 for one in (main, *main.children(recursive=True)):
                     used = one.cpu_times()
                     seconds[one.pid] = used.user + used.system
-            except psutil.NoSuchProcess:
-                pass
             if not before and marker.exists():
                 start, before = time.monotonic(), dict(seconds)
             time.sleep(0.1)

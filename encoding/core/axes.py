@@ -379,7 +379,7 @@ def shared_columns(first: Targets, places: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def told_unshared(every: Sequence[Targets], places: Sequence[np.ndarray] | None) -> tuple[str, ...]:
-    """Say what means and maps of a group lack of vertices with voxels; nothing of other kinds."""
+    """Name what means and maps of a group lack of vertices with voxels; nothing of other kinds."""
     first = every[0]
     if len(every) < 2 or first.kind != "grayordinate":
         return ()

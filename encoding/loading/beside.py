@@ -38,7 +38,7 @@ class Voxels:
         return np.argsort(self.structure, kind="stable")
 
     def beside(self, surface: Targets) -> Targets:
-        """Put the voxels behind vertices."""
+        """Append the voxels to vertices."""
         order, volume = self.order, self.targets
         standard = VOLUME_BESIDE.get(surface.space) == volume.space  # as in CIFTI, as which maps are then written
         return Targets(
@@ -267,7 +267,7 @@ def check_beside(loader: Scans, runs: Sequence[RunFiles], index: BidsIndex, subj
 
 
 def join_rows(surface: RunRows, volume: RunRows, order: np.ndarray) -> RunRows:
-    """Put the cleaned rows of voxels, in their order, behind those of vertices."""
+    """Append the cleaned rows of voxels, in their order, to those of vertices."""
     return dataclasses.replace(
         surface,
         values=np.concatenate([surface.values, volume.values[:, order]], axis=1),

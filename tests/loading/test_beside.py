@@ -106,11 +106,16 @@ def test_targets_are_vertices_then_voxels_named_by_structure(masked):
     assert left.tolist() + right.tolist() == list(range(68))
 
 
-def test_spaces_of_cifti_are_written_as_cifti(changed, tmp_path):
-    for path in list(changed.derivatives.rglob("*space-*")):
+def in_spaces_of_cifti(study):
+    """Rename files to the spaces that CIFTI joins, and return the settings that load them."""
+    for path in list(study.derivatives.rglob("*space-*")):
         name = path.name.replace("space-fsaverage5", "space-fsLR_den-32k").replace(SPACE, "MNI152NLin6Asym")
         path.rename(path.with_name(name))
-    spaces = {"space": "fsLR:den-32k", "volume_space": "MNI152NLin6Asym"}
+    return {"space": "fsLR:den-32k", "volume_space": "MNI152NLin6Asym"}
+
+
+def test_spaces_of_cifti_are_written_as_cifti(changed, tmp_path):
+    spaces = in_spaces_of_cifti(changed)
     targets = loaded(changed, tmp_path / "both", **BOTH | spaces).targets
     values = np.arange(len(targets), dtype=np.float32)
     (path,) = write_map(tmp_path, {"sub": "01", "stat": "r"}, values, targets)
@@ -126,10 +131,7 @@ def test_spaces_of_cifti_are_written_as_cifti(changed, tmp_path):
 
 def test_the_pair_of_spaces_of_cifti_is_two_kinds_of_files_too(changed, tmp_path):
     """Their segmentation labels the regions, and subjects whose segmentations differ share the voxels of both."""
-    for path in list(changed.derivatives.rglob("*space-*")):
-        name = path.name.replace("space-fsaverage5", "space-fsLR_den-32k").replace(SPACE, "MNI152NLin6Asym")
-        path.rename(path.with_name(name))
-    spaces = {"space": "fsLR:den-32k", "volume_space": "MNI152NLin6Asym"}
+    spaces = in_spaces_of_cifti(changed)
     first = loaded(changed, tmp_path / "first", **BOTH | spaces).targets
     config = RUN.replace('kind = "volume"', 'kind = "surface"\nvolume_space = "MNI152NLin6Asym"')
     job = Job(parse_config(config), Places(changed.root, tmp_path / "out", tmp_path / "work"), "01", "cpu")
