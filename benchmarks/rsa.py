@@ -500,7 +500,7 @@ def main():
         return
     if options.crossnobis:
         with threadpool_limits(1):
-            crossed = {"time": time_crossnobis(1000, 10), "null": call_chance(1000)}
+            crossed = {"time": time_crossnobis(1000, 10), "null": call_chance(500)}
         write_results(known["measured"], known["loop_sample"], known["memory_mb"], crossed)
         return
     with threadpool_limits(1):

@@ -140,7 +140,7 @@ def test_chance_is_called_as_often_as_it_says(tmp_path):
         space = FeatureSpace("a", rng.random((n, 4)), Samples.of_stimuli(names), tuple("abcd"))
         found = infer_similarity(settings, [space], responses, everything, tmp_path / str(seed), inference=inference)
         p.append(float(chance_table(found)["p"].iloc[0]))
-    assert np.mean(np.array(p) <= 0.05) < 0.13  # `benchmarks/rsa.py --crossnobis` makes a thousand
+    assert np.mean(np.array(p) <= 0.05) < 0.13  # `benchmarks/rsa.py --crossnobis` makes 500
     assert abs(np.mean(p) - 0.5) < 3.5 * np.sqrt(1 / 12 / 60)
 
 
