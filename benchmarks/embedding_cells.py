@@ -1,6 +1,6 @@
 """Embeddings of planted truth and of people's judgments, cell by cell.
 
-    python benchmarks/embedding_cells.py PART ... [--minutes 20] [--things PATH] [--results DIR]
+    python benchmarks/embedding_cells.py PART ... [--minutes 20] [--things PATH] [--results DIR] [--share 0/2]
 
 Every cell is a process of its own and one line of `embedding_cells.jsonl`; cells that are there are not run again, so
 that a run that was stopped goes on. `embedding_cells.md` is written from all lines. Parts:
@@ -293,6 +293,10 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), help="of processor time; no cell begins after it"
     )
+    parser.add_argument(
+        "--share", default="0/1", metavar="K/N", help="every N-th cell from the K-th on, for several processes; each needs"
+        " a folder of results of its own"
+    )  # fmt: skip
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -309,7 +313,8 @@ def main() -> int:
     for part in arguments.part:
         if part == "human" and "ENCODING_THINGS" not in os.environ:
             raise SystemExit("The part human needs --things PATH or ENCODING_THINGS.")
-        for cell in PARTS[part][0]():
+        first, step = map(int, arguments.share.split("/"))
+        for cell in list(PARTS[part][0]())[first::step]:
             if any(line["part"] == part and line["cell"] == cell for line in lines):
                 continue
             used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -175,6 +175,12 @@ class Search:
             # Converged to the end it is worse than on the path: early steps had held back the noise.
             other = self._settle(plain, drop=n_dims is None, n_dims=n_dims)
             final = min((final, other), key=lambda c: c.loss)
+        rival = self._plain_over_folds(chosen)
+        if rival is not None:
+            # Settling drops dimensions, so that a fit that had more may end with as few, and predict better.
+            other = self._settle(rival, drop=n_dims is None, n_dims=n_dims)
+            if other.n_dims <= final.n_dims and other.loss < final.loss:
+                final = other
         self._mark_edge(final, lambdas, n_start, fixed=fixed)
         return final
 
@@ -422,6 +428,13 @@ class Search:
         best = min(alike, key=lambda c: c.loss, default=chosen)
         gap, se = self._compare(best, chosen)
         return best if gap <= se and best.loss <= limit else chosen
+
+    def _plain_over_folds(self, chosen: Candidate) -> Candidate | None:
+        """Find the plain L1 fit that is best over all folds, if the folds prefer it to the chosen fit."""
+        plain = [c for c in self.tried if id(c) in self.over_folds and not c.setting.ridge and not c.setting.rounds]
+        best = min(plain, key=lambda c: self.over_folds[id(c)], default=chosen)
+        limit = self.over_folds.get(id(chosen), np.inf)
+        return best if best is not chosen and self.over_folds[id(best)] < limit else None
 
     def _cross_validate(self, chosen: Candidate, plain: Candidate | None) -> Candidate:
         """Choose again by more judgments, where those held out cannot tell numbers of dimensions apart.
