@@ -1,6 +1,6 @@
 """Embeddings of planted truth and of people's judgments, cell by cell.
 
-    python benchmarks/embedding_cells.py PART ... [--minutes 20] [--things PATH] [--results DIR] [--share 0/2]
+    python benchmarks/embedding_cells.py PART ... [--minutes 20] [--things PATH] [--results DIR] [--backwards]
 
 Every cell is a process of its own and one line of `embedding_cells.jsonl`; cells that are there are not run again, so
 that a run that was stopped goes on. `embedding_cells.md` is written from all lines. Parts:
@@ -19,10 +19,11 @@ import itertools
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,10 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def read(file: Path) -> list[Cell]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; none: write the table only")
@@ -294,39 +299,32 @@ def main() -> int:
         "--minutes", type=float, default=float("inf"), help="of processor time; no cell begins after it"
     )
     parser.add_argument(
-        "--share", default="0/1", metavar="K/N", help="every N-th cell from the K-th on, for several processes; each needs"
-        " a folder of results of its own"
-    )  # fmt: skip
+        "--backwards", action="store_true", help="from the last cell on, beside a process that began with the first"
+    )
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if unknown := set(arguments.part) - set(PARTS):
         parser.error(f"no part {sorted(unknown)[0]!r}; there is {', '.join(PARTS)}")
-    if arguments.child:
-        torch.set_num_threads(1)
-        sys.stdout.write(json.dumps(PARTS[arguments.part[0]][1](json.loads(arguments.child))))
-        return 0
+    torch.set_num_threads(1)
     if arguments.things:
         os.environ["ENCODING_THINGS"] = str(arguments.things.resolve())
     file = arguments.results / "embedding_cells.jsonl"
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
     for part in arguments.part:
         if part == "human" and "ENCODING_THINGS" not in os.environ:
             raise SystemExit("The part human needs --things PATH or ENCODING_THINGS.")
-        first, step = map(int, arguments.share.split("/"))
-        for cell in list(PARTS[part][0]())[first::step]:
-            if any(line["part"] == part and line["cell"] == cell for line in lines):
+        for cell in list(PARTS[part][0]())[:: -1 if arguments.backwards else 1]:
+            if any(line["part"] == part and line["cell"] == cell for line in read(file)):
                 continue
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             if used.ru_utime + used.ru_stime > 60 * arguments.minutes:
                 break
-            command = [sys.executable, __file__, part, "--child", json.dumps(cell)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            lines.append({"part": part, "cell": cell, "result": json.loads(done.stdout)})
+            # Forked, since imports take as long as small cells.
+            with ProcessPoolExecutor(1, mp_context=get_context("fork")) as process:
+                result = process.submit(PARTS[part][1], cell).result()
             with file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(lines[-1]) + "\n")
-            write_text(file.with_suffix(".md"), describe(lines))
-    write_text(file.with_suffix(".md"), describe(lines))
+                stream.write(json.dumps({"part": part, "cell": cell, "result": result}) + "\n")
+            write_text(file.with_suffix(".md"), describe(read(file)))
+    write_text(file.with_suffix(".md"), describe(read(file)))
     return 0
 
 
