@@ -97,7 +97,7 @@ def grid(cell: Cell) -> Cell:
                 f"{name}r": float(match_columns(truth, model.embedding_)[1].mean()),
                 f"{name}cpu": seconds}  # fmt: skip
         if not name:
-            row["kept"] = model.plain_
+            row |= {"kept": model.plain_, "ridge": model.ridge_, "rounds": model.rounds_}
     return row
 
 

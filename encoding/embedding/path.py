@@ -144,33 +144,37 @@ class Search:
         n_start, self.fixed, self.n_dims = start.shape[1], fixed, n_dims
         if len(self.problem.data) >= LARGE:
             ridges = [ridge for ridge in ridges if ridge <= MOST_RIDGE] or ridges
-        point = self.problem.begin(start)
-        base = final = None
+        point, others = self.problem.begin(start), [ridge for ridge in ridges if ridge]
         if 0 in ridges:
-            base, final = self._plain_l1(point, lambdas)
-        others = [ridge for ridge in ridges if ridge]
+            self._look(point, lambdas, [0.0])
+        n_plain = len(self.tried)
         if others or rounds:
             self._look(point, lambdas, others)
             if rounds:
                 self._reweight(rounds, n_dims, fixed=fixed)
+        base = self._plain_l1(n_start, n_plain) if 0 in ridges else None
+        final = self.plain
+        if len(self.tried) > n_plain:
             chosen, other = self._conclude(base)
-            if final is None or (chosen is not base and self._replaces(other, final)):
-                final = other
+            final = other if final is None or (chosen is not base and self._replaces(other, final)) else final
         assert final is not None
         self.tried += self.aside
         self._mark_edge(final, lambdas, n_start, fixed=fixed)
         return final
 
-    def _plain_l1(self, start: Point, lambdas: Sequence[float]) -> tuple[Candidate, Candidate]:
-        """Search plain L1 as if there were nothing else; return the choice as it is and converged."""
-        self._look(start, lambdas, [0.0])
-        path = self._choose([c for c in self.tried if c.setting.n_start == start.X.shape[1]], self.n_dims)
-        base, final = self._conclude(path)
-        if final.loss > path.loss and path is not base:
+    def _plain_l1(self, n_start: int, n_plain: int) -> Candidate | None:
+        """Choose among fits of plain L1, tried first, as if there were nothing else; `plain` is converged."""
+        rest, best = self.tried[n_plain:], min(self.tried[:n_plain], key=lambda c: c.loss)
+        if rest and self.problem.data.probabilities is None and self._hopeless(best):
+            return None  # out of the question, and folds take long; fits of probabilities are too far from converged
+        del self.tried[n_plain:]
+        path = self._choose([c for c in self.tried if c.setting.n_start == n_start], self.n_dims)
+        base, self.plain = self._conclude(path)
+        if self.plain.loss > path.loss and path is not base:
             # Converged to the end it is worse than on the path: early steps had held back the noise.
-            final = min((final, self._finish(path)), key=lambda c: c.loss)
-        self.plain = final
-        return base, final
+            self.plain = min((self.plain, self._finish(path)), key=lambda c: c.loss)
+        self.tried += rest
+        return base
 
     def _look(self, start: Point, lambdas: Sequence[float], ridges: Sequence[float]) -> None:
         """Follow the path of each ridge, then its rungs, then the best fit."""
@@ -407,12 +411,13 @@ class Search:
         if not plain:
             return
         bases = [self._choose(plain, n_dims)]
+        if self._hopeless(bases[0]):
+            return
         near = [c for c in plain if c.n_dims >= (n_dims or 1) and not self._hopeless(c)]
         if near:  # twin columns may be within one standard error of each other, and not once they are freed
             bases.append(min(near, key=lambda c: (c.n_dims, c.loss)))
         for base in bases[: 1 if bases[0] is bases[-1] else 2]:
-            if not self._hopeless(base):
-                self._reweight_from(base, rounds, n_dims, factors=(1.0,) if fixed else (1.0, RATIO, RATIO**2))
+            self._reweight_from(base, rounds, n_dims, factors=(1.0,) if fixed else (1.0, RATIO, RATIO**2))
 
     def _reweight_from(self, base: Candidate, rounds: int, n_dims: int | None, *, factors: Sequence[float]) -> None:
         for factor in factors:
@@ -427,10 +432,7 @@ class Search:
                     return
 
     def _choose(self, candidates: Sequence[Candidate], n_dims: int | None, *, limit: float = np.inf) -> Candidate:
-        """Choose the fewest dimensions within one standard error of the best loss, and among those the best loss.
-
-        Nothing above `limit` is taken, the loss that plain L1 comes to by the same rule.
-        """
+        """Choose the fewest dimensions within one standard error of the best loss, and of these the best up to `limit`."""
         able = [c for c in candidates if c.n_dims >= (n_dims or 0)]
         if not able:
             values = sorted({c.setting.value for c in candidates})
