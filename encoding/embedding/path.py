@@ -432,7 +432,7 @@ class Search:
                     return
 
     def _choose(self, candidates: Sequence[Candidate], n_dims: int | None, *, limit: float = np.inf) -> Candidate:
-        """Choose the fewest dimensions within one standard error of the best loss, and of these the best up to `limit`."""
+        """Choose the fewest dimensions within one standard error of the best loss, of these the best up to `limit`."""
         able = [c for c in candidates if c.n_dims >= (n_dims or 0)]
         if not able:
             values = sorted({c.setting.value for c in candidates})
