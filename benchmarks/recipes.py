@@ -230,8 +230,11 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
 
 def kept_rows(path: Path, measured: Sequence[str]) -> list[dict]:
     """Read the rows of recipes that are not measured again."""
-    rows = json.loads(path.read_text(encoding="utf-8"))["recipes"] if path.is_file() else []
-    return [row for row in rows if row["recipe"] not in measured]
+    if not path.is_file():
+        return []
+    known = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in known["recipes"] if row["recipe"] not in measured]
+    return [{"threads": known["how"].get("threads")} | row for row in rows]
 
 
 def processor() -> str:
