@@ -46,6 +46,7 @@ HOPELESS = 3.0  # standard errors (of the paired difference) from the best fit
 SHORTLIST = 6  # fits that are compared on further folds
 DOUBT = 2.0  # standard errors from the best fit within which a fit comes onto that list
 SHAKE = 0.5  # standard deviation of the logarithm of what a start is multiplied by in a further fold
+LEAST_GAIN = 1e-4  # of validation loss by which a smaller penalty must be better to go on to the next
 CHANCE = 2.0  # standard errors by which validation judgments must be predicted better than by chance
 
 
@@ -130,53 +131,88 @@ class Search:
         self.problem, self.held_out, self.tol, self.max_iter, self.folds = problem, held_out, tol, max_iter, folds
         self.weight, self.group = _weights(held_out), np.unique(held_out.keys, return_inverse=True)[1]
         self.tried: list[Candidate] = []
+        self.aside: list[Candidate] = []  # fits that were converged, or tried on the way to that
+        self.finished: dict[int, Candidate] = {}  # what a fit comes to once converged
+        self.plain: Candidate | None = None  # what plain L1 comes to by itself
         self.over_folds: dict[int, float] = {}  # mean loss over all folds of the fits that were compared on them
+        self.refitted: dict[tuple[int, int], np.ndarray] = {}  # losses of a fit without a fold
         self.edge = ""
 
-    def run(
-        self,
-        start: np.ndarray,
-        lambdas: Sequence[float],
-        *,
-        fixed: bool,
-        ridges: Sequence[float],
-        rounds: int,
-        n_dims: int | None,
-    ) -> Candidate:
+    def run(self, start: np.ndarray, lambdas: Sequence[float], *, fixed: bool, ridges: Sequence[float], rounds: int,
+            n_dims: int | None) -> Candidate:  # fmt: skip
         """Try all shapes, and return the chosen fit, converged."""
-        n_start = start.shape[1]
-        large = len(self.problem.data) >= LARGE
-        if large:
+        n_start, self.fixed, self.n_dims = start.shape[1], fixed, n_dims
+        if len(self.problem.data) >= LARGE:
             ridges = [ridge for ridge in ridges if ridge <= MOST_RIDGE] or ridges
+        point, others = self.problem.begin(start), [ridge for ridge in ridges if ridge]
+        if 0 in ridges:
+            self._look(point, lambdas, [0.0])
+        n_plain = len(self.tried)
+        if others or rounds:
+            self._look(point, lambdas, others)
+            if rounds:
+                self._reweight(rounds, n_dims, fixed=fixed)
+        base = self._plain_l1(n_start, n_plain) if 0 in ridges else None
+        final = self.plain
+        if len(self.tried) > n_plain:
+            chosen, other = self._conclude(base)
+            final = other if final is None or (chosen is not base and self._replaces(other, final)) else final
+        assert final is not None
+        self.tried += self.aside
+        self._mark_edge(final, lambdas, n_start, fixed=fixed)
+        return final
+
+    def _plain_l1(self, n_start: int, n_plain: int) -> Candidate | None:
+        """Choose among fits of plain L1, tried first, as if there were nothing else; `plain` is converged."""
+        rest, best = self.tried[n_plain:], min(self.tried[:n_plain], key=lambda c: c.loss)
+        if rest and self.problem.data.probabilities is None and self._hopeless(best):
+            return None  # out of the question, and folds take long; fits of probabilities are too far from converged
+        del self.tried[n_plain:]
+        path = self._choose([c for c in self.tried if c.setting.n_start == n_start], self.n_dims)
+        base, self.plain = self._conclude(path)
+        if self.plain.loss > path.loss and path is not base:
+            # Converged to the end it is worse than on the path: early steps had held back the noise.
+            self.plain = min((self.plain, self._finish(path)), key=lambda c: c.loss)
+        self.tried += rest
+        return base
+
+    def _look(self, start: Point, lambdas: Sequence[float], ridges: Sequence[float]) -> None:
+        """Follow the path of each ridge, then its rungs, then the best fit."""
         led = None
         for ridge in ridges:
             values = steeper(lambdas, ridge)
-            # Led up to the first penalty of one ridge it is a start for the others too. Plain L1 has a path of its own,
-            # the same as if nothing else were tried.
-            if led is None or not ridge:
-                point = _approach(self.problem, self.problem.begin(start), values[0], ridge, self.tol)
-                led = point if ridge else led
-            self._path(point if led is None or not ridge else led, values, ridge, fixed=fixed)
-        if n_dims is None:
-            self._rungs(n_start, ridges, large=large)
-        if not fixed:
+            if led is None:  # led up to the first penalty of one ridge it is a start for the others too
+                led = _approach(self.problem, start, values[0], ridge, self.tol)
+            self._path(led, values, ridge, fixed=self.fixed)
+        if self.n_dims is None and ridges:
+            self._rungs(start.X.shape[1], ridges, large=len(self.problem.data) >= LARGE)
+        if not self.fixed:
             self._descend()
-        if rounds:
-            self._reweight(rounds, n_dims, fixed=fixed)
-        plain = self._choose([c for c in self.tried if not c.setting.ridge and not c.setting.rounds
-                              and c.setting.n_start == n_start], n_dims) if 0 in ridges else None  # fmt: skip
-        chosen = self._choose(self.tried, n_dims, limit=plain.loss if plain else np.inf)
-        if n_dims is None and not fixed:
-            chosen = self._cross_validate(chosen, plain)
-        if plain is not None:
-            chosen = self._plainest(chosen, plain.loss)
-        final = self._settle(chosen, drop=n_dims is None, n_dims=n_dims)
-        if plain is not None and plain is not chosen and final.loss > plain.loss:
-            # Converged to the end it is worse than on the path: early steps had held back the noise.
-            other = self._settle(plain, drop=n_dims is None, n_dims=n_dims)
-            final = min((final, other), key=lambda c: c.loss)
-        self._mark_edge(final, lambdas, n_start, fixed=fixed)
+
+    def _conclude(self, base: Candidate | None) -> tuple[Candidate, Candidate]:
+        """Choose among all fits, none that is worse than `base`; return the choice as it is and converged."""
+        chosen = self._choose(self.tried, self.n_dims, limit=base.loss if base else np.inf)
+        if self.n_dims is None and not self.fixed:
+            chosen = self._cross_validate(chosen, base)
+        return chosen, self._finish(chosen)
+
+    def _finish(self, chosen: Candidate) -> Candidate:
+        """Converge a fit. What that takes is kept aside: all other fits look bad beside a converged one."""
+        if id(chosen) in self.finished:
+            return self.finished[id(chosen)]
+        n_tried = len(self.tried)
+        final = self._settle(chosen, drop=self.n_dims is None, n_dims=self.n_dims)
+        if self.problem.data.probabilities is not None and self.n_dims is None and not self.fixed:
+            final = self._relax(final)
+        self.aside += self.tried[n_tried:]
+        del self.tried[n_tried:]
+        self.finished[id(chosen)] = final
         return final
+
+    def _replaces(self, other: Candidate, plain: Candidate) -> bool:
+        """Whether a fit is better than plain L1 by one standard error, or as good with fewer dimensions."""
+        gap, se = self._compare(other, plain)
+        return gap < -se or (gap <= 0 and other.n_dims < plain.n_dims)
 
     def table(self, chosen: Candidate) -> pd.DataFrame:
         """One row per fit, in the order of fitting; the last one is the chosen fit, converged."""
@@ -375,12 +411,13 @@ class Search:
         if not plain:
             return
         bases = [self._choose(plain, n_dims)]
+        if self._hopeless(bases[0]):
+            return
         near = [c for c in plain if c.n_dims >= (n_dims or 1) and not self._hopeless(c)]
         if near:  # twin columns may be within one standard error of each other, and not once they are freed
             bases.append(min(near, key=lambda c: (c.n_dims, c.loss)))
         for base in bases[: 1 if bases[0] is bases[-1] else 2]:
-            if not self._hopeless(base):
-                self._reweight_from(base, rounds, n_dims, factors=(1.0,) if fixed else (1.0, RATIO, RATIO**2))
+            self._reweight_from(base, rounds, n_dims, factors=(1.0,) if fixed else (1.0, RATIO, RATIO**2))
 
     def _reweight_from(self, base: Candidate, rounds: int, n_dims: int | None, *, factors: Sequence[float]) -> None:
         for factor in factors:
@@ -395,10 +432,7 @@ class Search:
                     return
 
     def _choose(self, candidates: Sequence[Candidate], n_dims: int | None, *, limit: float = np.inf) -> Candidate:
-        """Choose the fewest dimensions within one standard error of the best loss, and among those the best loss.
-
-        Nothing above `limit` is taken, the loss that plain L1 comes to by the same rule.
-        """
+        """Choose the fewest dimensions within one standard error of the best loss, of these the best up to `limit`."""
         able = [c for c in candidates if c.n_dims >= (n_dims or 0)]
         if not able:
             values = sorted({c.setting.value for c in candidates})
@@ -416,13 +450,6 @@ class Search:
                 near.append(candidate)
         return min(near, key=lambda c: (c.n_dims, c.loss))
 
-    def _plainest(self, chosen: Candidate, limit: float) -> Candidate:
-        """Prefer plain L1 with as many dimensions, where it predicts as well within one standard error."""
-        alike = [c for c in self.tried if not c.setting.ridge and not c.setting.rounds and c.n_dims == chosen.n_dims]
-        best = min(alike, key=lambda c: c.loss, default=chosen)
-        gap, se = self._compare(best, chosen)
-        return best if gap <= se and best.loss <= limit else chosen
-
     def _cross_validate(self, chosen: Candidate, plain: Candidate | None) -> Candidate:
         """Choose again by more judgments, where those held out cannot tell numbers of dimensions apart.
 
@@ -433,7 +460,7 @@ class Search:
         for candidate in sorted(self.tried, key=lambda c: c.loss):
             gap, se = self._compare(candidate, best)
             if gap <= DOUBT * se and candidate.n_dims:
-                near.setdefault(candidate.n_dims, candidate if plain is None else self._plainest(candidate, plain.loss))
+                near.setdefault(candidate.n_dims, candidate)
         if len(near) < 2:
             return chosen
         some = list(near.values())[:SHORTLIST]
@@ -443,10 +470,8 @@ class Search:
         losses = [[c.losses.astype(np.float64)] for c in some]
         weights, groups = [self.weight], [self.group]
         for number, (problem, held_out) in enumerate(self.folds()):
-            rng = np.random.default_rng(number)
             for candidate, own in zip(some, losses, strict=True):
-                X = self._refit(problem, candidate, rng)
-                own.append(row_losses(X.X, X.bias, held_out)[0])
+                own.append(self._refit(number, problem, held_out, candidate))
             weights.append(_weights(held_out))
             groups.append(groups[-1].max() + 1 + np.unique(held_out.keys, return_inverse=True)[1])
             weight, group = np.concatenate(weights), np.concatenate(groups)
@@ -458,7 +483,7 @@ class Search:
         if len(weights) == 1:
             return chosen
         all_losses, means = [all_losses[k] for k in kept], [means[k] for k in kept]
-        self.over_folds = {id(c): mean for c, mean in zip(some, means, strict=True)}
+        self.over_folds |= {id(c): mean for c, mean in zip(some, means, strict=True)}
         first = int(np.argmin(means))
         limit = np.inf if plain is None else self.over_folds[id(plain)]
         able = []
@@ -468,13 +493,15 @@ class Search:
                 able.append((candidate.n_dims, mean, candidate))
         return min(able, key=lambda row: row[:2])[2]
 
-    def _refit(self, problem: Problem, candidate: Candidate, rng: np.random.Generator) -> Point:
-        """Fit other judgments as a candidate was fitted, from what is left of it after shaking.
+    def _refit(self, fold: int, problem: Problem, held_out: Triplets, candidate: Candidate) -> np.ndarray:
+        """Fit other judgments as a candidate was, from what is left of it after shaking; return the losses of a fold.
 
         Shaking undoes what the candidate owes to judgments that are held out now.
         """
+        if (id(candidate), fold) in self.refitted:
+            return self.refitted[id(candidate), fold]
         X, cost = candidate.point.X, candidate.setting.value / problem.n_items
-        noise = rng.lognormal(0.0, SHAKE, tuple(X.shape))
+        noise = np.random.default_rng(fold).lognormal(0.0, SHAKE, tuple(X.shape))
         point = dataclasses.replace(candidate.point, X=X * torch.as_tensor(noise, dtype=X.dtype, device=X.device))
         for number in range(candidate.setting.rounds + 1):
             point = problem.minimise(
@@ -484,7 +511,9 @@ class Search:
                 tol=LOOSER * self.tol,
                 max_iter=PATH_STEPS,
             )
-        return point
+        losses = row_losses(point.X, point.bias, held_out)[0]
+        self.refitted[id(candidate), fold] = losses
+        return losses
 
     def _settle(self, chosen: Candidate, *, drop: bool, n_dims: int | None) -> Candidate:
         """Converge, take out dimensions without which objective or validation loss are lower, and score again."""
@@ -502,6 +531,15 @@ class Search:
                     break
                 point, weights = simpler, some
         return self._try(point, chosen.setting, weights=weights, **last)
+
+    def _relax(self, final: Candidate) -> Candidate:
+        """Follow a converged fit of probabilities to smaller penalties: without noise the best may be far below all."""
+        while True:
+            setting = dataclasses.replace(final.setting, value=_round(final.setting.value / RATIO**2))
+            found = self._try(final.point, setting, weights=final.weights, tol=self.tol, max_iter=self.max_iter)
+            if found.n_dims != final.n_dims or found.loss > final.loss - LEAST_GAIN:
+                return final
+            final = found
 
     def _mark_edge(self, chosen: Candidate, lambdas: Sequence[float], n_start: int, *, fixed: bool) -> None:
         values = steeper(lambdas, chosen.setting.ridge)

@@ -15,6 +15,7 @@ from encoding.embedding import (
     fit_consensus,
     learning_curve,
     page,
+    path,
     simulate_judgments,
     slot_preference,
 )
@@ -22,7 +23,7 @@ from encoding.embedding.intervals import LEAST_COST, cost_of_turning
 from encoding.embedding.objective import Problem
 from encoding.embedding.path import AtChanceError
 from encoding.embedding.simulated import judgments_of
-from encoding.embedding.triplets import as_triplets, connections
+from encoding.embedding.triplets import Triplets, as_triplets, connections
 
 from .shapes import categories, cross_entropy_of, judge, lognormal
 
@@ -39,6 +40,47 @@ def test_few_judgments_do_not_make_it_worse_than_chance_or_plain_l1(make):
     assert loss <= cross_entropy_of(plain.embedding_, unseen) + 0.002
     assert chosen.embedding_.max() < 10
     assert chosen.validation_loss_ <= plain.validation_loss_ + 1e-6
+
+
+def with_probabilities(X, n, seed):
+    """Judgments whose probabilities are exact: there is no noise."""
+    rows, similarity = judge(X, n, seed), X @ X.T
+    logits = np.stack([similarity[rows[:, j], rows[:, k]] for j, k in ((1, 2), (0, 2), (0, 1))], axis=1)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    data = as_triplets(rows, n_items=len(X))
+    return Triplets(data.items, p.argmax(axis=1).astype(np.int8), p.astype(np.float32), None, data.names)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_plain_l1_is_found_as_if_nothing_else_were_tried(soft):
+    truth = lognormal(0, 90, 4)
+    data = with_probabilities(truth, 2_000, 1) if soft else as_triplets(judge(truth, 10_000, 1), n_items=90)
+    chosen = SparseEmbedding(max_dims=10).fit(data)
+    plain = SparseEmbedding(max_dims=10, ridges=(0.0,), reweight=0).fit(data)
+    assert plain.plain_
+    best = chosen.path_[(chosen.path_["ridge"] == 0) & (chosen.path_["rounds"] == 0)]["loss"]
+    assert plain.validation_loss_ in best.tolist()
+    if chosen.plain_:
+        np.testing.assert_array_equal(chosen.embedding_, plain.embedding_)
+    else:
+        assert chosen.validation_loss_ <= plain.validation_loss_
+
+
+def test_without_noise_the_penalty_goes_down_as_long_as_that_helps(monkeypatch):
+    monkeypatch.setattr(path, "MOST_EXTENSIONS", 0)
+    monkeypatch.setattr(path, "SOFT", (0.7, 1.0))  # a path that ends far too early
+    truth = lognormal(0, 90, 4)
+    data, unseen = with_probabilities(truth, 2_000, 1), judge(truth, 6_000, 2)
+    found = {}
+    for least in (path.LEAST_GAIN, np.inf):
+        monkeypatch.setattr(path, "LEAST_GAIN", least)
+        found[least] = SparseEmbedding(max_dims=10, ridges=(0.0,), reweight=0).fit(data)
+    near, far = found.values()
+    assert near.lambda_ < far.lambda_
+    assert near.validation_loss_ < far.validation_loss_
+    excess = [cross_entropy_of(model.embedding_, unseen) - cross_entropy_of(truth, unseen) for model in (near, far)]
+    assert abs(excess[0]) < 0.5 * excess[1]
 
 
 def test_enough_judgments_find_dimensions_of_another_shape():
