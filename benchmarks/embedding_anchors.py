@@ -7,6 +7,7 @@ versions; the ones below are those of their documentation. A file ``anchors.toml
     command = ["{python}", "main_optimization.py", "--triplets_dir", "{triplets}", "--results_dir", "{results}"]
     result = "**/pruned_params.npz"   # newest match below {results}: .npy, .npz or text of numbers
     key = "pruned_loc"                # array of an .npz
+    unpruned = { result = "**/parameters.npz", key = "loc" }  # scored too: what pruning has not been applied to
     transpose = false                 # true if dimensions are rows
     seconds = 7200                    # longest run
     search = ["0.02", "0.04"]         # what {search} is replaced by in turn; the best on test_10 is scored
@@ -47,6 +48,7 @@ PROGRAMS: dict[str, dict[str, Any]] = {
         ],
         "result": "**/pruned_params.npz",
         "key": "pruned_loc",
+        "unpruned": {"result": "**/parameters.npz", "key": "loc"},
     },
     "object-dimensions": {
         "command": [
@@ -102,6 +104,8 @@ def run_anchors(
                 "name": name, "tried": " ".join(run["search"] for run in runs), "best": best["search"],
                 "cpu_seconds": sum(run["cpu_seconds"] for run in found), "cpu_seconds_of_best": best["cpu_seconds"],
                 **grade(best["X"]),
+                **({f"{name}_unpruned": value for name, value in grade(best["unpruned"]).items()}
+                   if "unpruned" in best else {}),
             })  # fmt: skip
     return rows
 
@@ -160,7 +164,11 @@ def _run(
     X = _read(found[-1], settings.get("key"))
     X = X.T if settings.get("transpose") else X
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu_seconds": seconds, "X": X}
+    run = {"cpu_seconds": seconds, "X": X}
+    whole = settings.get("unpruned", {})
+    for path in sorted(results.glob(whole["result"]), key=lambda path: path.stat().st_mtime)[-1:] if whole else []:
+        run["unpruned"] = _read(path, whole.get("key"))
+    return run
 
 
 def _read(path: Path, key: str | None) -> np.ndarray:

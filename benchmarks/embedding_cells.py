@@ -11,7 +11,11 @@ that a run that was stopped goes on. `embedding_cells.md` is written from all li
 - human: odd-one-out judgments of people in a file that you supply (--things, or ENCODING_THINGS; three numbers per row,
   the odd one last); five divisions into 80 percent to learn from and 20 percent to score by; all settings the default.
 - trust: dimensions that a consensus calls reliable, against the planted ones.
-- coverage: posterior intervals against planted coordinates; empty where all were refused.
+- coverage: posterior intervals against planted coordinates; empty where all were refused. The prior and the limit at
+  which intervals are refused were chosen on these cells.
+- coverage_new: the same on 200 items, 6 and 10 dimensions, other seeds and one more shape: nothing was chosen on them.
+- ratings: ratings of pairs by participants who use the scale differently, with Gaussian noise, which is not that of the
+  likelihood; held-out pairs, beside the true coordinates with thresholds of their own.
 """
 
 import argparse
@@ -30,10 +34,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from embedding_shapes import SHAPES, judge, plant
+from embedding_shapes import ALL_SHAPES, SHAPES, judge, plant, rate
 
-from encoding.core import DataError
-from encoding.embedding import SparseEmbedding, fit_consensus
+from encoding.core import DataError, PairRatings
+from encoding.embedding import SparseEmbedding, evaluate_ratings, fit_consensus
 from encoding.embedding.evaluation import evaluate
 from encoding.embedding.triplets import Triplets, as_triplets, divide
 from encoding.io.atomic import write_text
@@ -148,6 +152,13 @@ def coverage_cells() -> list[Cell]:
     ]
 
 
+def coverage_new_cells() -> list[Cell]:
+    return [
+        {"shape": shape, "n_items": 200, "n_dims": n_dims, "n": n, "seed": seed}
+        for seed, (n_dims, n), shape in itertools.product((10, 11, 12), ((6, 30_000), (10, 60_000)), ALL_SHAPES)
+    ]
+
+
 def coverage(cell: Cell) -> Cell:
     truth, data = planted(cell)
     before = time.process_time()
@@ -173,10 +184,42 @@ def coverage(cell: Cell) -> Cell:
     return row
 
 
+def ratings_cells() -> list[Cell]:
+    sizes = ((60, 3, 3_000, 1), (60, 3, 3_000, 8), (150, 6, 10_000, 20))
+    return [
+        {"shape": shape, "n_items": n_items, "n_dims": n_dims, "n": n, "participants": people, "seed": 0}
+        for (n_items, n_dims, n, people), shape in itertools.product(sizes, ALL_SHAPES)
+    ]
+
+
+def ratings(cell: Cell) -> Cell:
+    truth = plant(cell["shape"], cell["n_items"], cell["n_dims"], cell["seed"])
+    pairs, rating, who = rate(truth, cell["n"], cell["participants"], cell["seed"] + 1)
+    key = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True)[1].ravel()
+    test = (np.random.default_rng(cell["seed"]).random(key.max() + 1) < 0.1)[key]
+    whole = PairRatings(tuple(map(str, range(len(truth)))), pairs, rating, who.astype(str), np.ones(len(pairs)),
+                        np.where(test, "test", "train"), (1, 7))  # fmt: skip
+    before = time.process_time()
+    try:
+        model = SparseEmbedding(task="rate", random_state=cell["seed"]).fit(whole)
+    except DataError:  # no better than chance
+        return {"found": 0}
+    seconds = time.process_time() - before
+    both = {"found": model.embedding_, "true": truth}
+    scores = evaluate_ratings(both, whole.take(test), whole.take(~test), n_bootstrap=50)
+    row: Cell = {"found": model.embedding_.shape[1], "matched": float(match_columns(truth, model.embedding_)[1].mean()),
+                 "ridge": model.ridge_, "cpu": seconds}  # fmt: skip
+    for k, name in enumerate(("", "true_", "none_")):
+        row |= {f"{name}{key}": float(scores.iloc[k][key]) for key in ("r", "cross_entropy")}
+    return row
+
+
 PARTS: dict[str, tuple[Callable[[], Iterable[Cell]], Callable[[Cell], Cell]]] = {
     "human": (human_cells, human),
     "trust": (trust_cells, trust),
     "coverage": (coverage_cells, coverage),
+    "coverage_new": (coverage_new_cells, coverage),
+    "ratings": (ratings_cells, ratings),
     "grid": (grid_cells, grid),
 }
 
@@ -237,7 +280,7 @@ def summarise_coverage(rows: list[Cell]) -> list[str]:
     for shape, part in [*table.groupby("shape", sort=False), ("all", table)]:
         for n, cell in [*part.groupby("judgments"), ("all", part)]:
             line = {"shape": shape, "n": n, "data sets": len(cell),
-                    "matched (r > .8)": f"{cell['matched'].sum()} of {4 * len(cell)}",
+                    "matched (r > .8)": f"{cell['matched'].sum()} of {cell['n_dims'].sum()}",
                     "of these with intervals": cell["with_interval"].sum()}  # fmt: skip
             for level in ("0.95", "0.5"):
                 some = cell[cell["with_interval"] > 0]
@@ -245,6 +288,10 @@ def summarise_coverage(rows: list[Cell]) -> list[str]:
                 line[f"{level}: above zero"] = (some[f"inside_above_zero_{level}"] / some["n_above_zero"]).mean()
             lines.append(line)
     return [*markdown(pd.DataFrame(lines)), ""]
+
+
+def summarise_ratings(rows: list[Cell]) -> list[str]:
+    return [*markdown(flat(rows).drop(columns=["seed", "none_r"], errors="ignore")), ""]
 
 
 def summarise_grid(rows: list[Cell]) -> list[str]:
@@ -280,7 +327,8 @@ def summarise_grid(rows: list[Cell]) -> list[str]:
     return [*text, *markdown(pd.DataFrame(lines)), ""]
 
 
-SUMMARIES = {"human": summarise_human, "trust": summarise_trust, "coverage": summarise_coverage, "grid": summarise_grid}
+SUMMARIES = {"human": summarise_human, "trust": summarise_trust, "coverage": summarise_coverage,
+             "coverage_new": summarise_coverage, "ratings": summarise_ratings, "grid": summarise_grid}  # fmt: skip
 
 
 def markdown(table: pd.DataFrame) -> list[str]:

@@ -3,11 +3,12 @@
 import numpy as np
 
 SHAPES = ("categorical", "lognormal", "correlated", "heavy-tailed")
+ALL_SHAPES = (*SHAPES, "gamma")  # with one on which nothing was tuned
 
 
 def plant(shape: str, n_items: int, n_dims: int, seed: int) -> np.ndarray:
     """Non-negative coordinates, scaled so that a perfect observer is right in about 65 percent of all trials."""
-    rng = np.random.default_rng([seed, SHAPES.index(shape)])
+    rng = np.random.default_rng([seed, ALL_SHAPES.index(shape)])
     if shape == "categorical":  # one strong dimension each, and traces of the others
         X = np.eye(n_dims)[rng.integers(0, n_dims, n_items)] * rng.normal(1.0, 0.2, (n_items, 1))
         X = np.abs(X + 0.08 * np.abs(rng.normal(size=X.shape)))
@@ -16,6 +17,8 @@ def plant(shape: str, n_items: int, n_dims: int, seed: int) -> np.ndarray:
     elif shape == "correlated":  # r = .5 between the Gaussians that are exponentiated; nothing is exactly zero
         common = rng.normal(size=(n_items, 1))
         X = np.exp(0.8 * (np.sqrt(0.5) * common + np.sqrt(0.5) * rng.normal(size=(n_items, n_dims))))
+    elif shape == "gamma":
+        X = rng.gamma(2.0, 0.7, (n_items, n_dims)) * (rng.random((n_items, n_dims)) < 0.35)
     else:
         X = np.abs(rng.standard_t(2.5, (n_items, n_dims))) * (rng.random((n_items, n_dims)) < 0.4)
     trials = np.argsort(rng.random((3_000, n_items)), axis=1)[:, :3] if n_items < 400 else _draw(rng, n_items, 3_000)
@@ -37,6 +40,25 @@ def judge(X: np.ndarray, n: int, seed: int, *, soft: bool = False) -> tuple[np.n
     odd = (rng.random((n, 1)) > p.cumsum(axis=1)).sum(axis=1).clip(0, 2)
     rows = np.arange(n)
     return np.stack([trials[rows, (odd + 1) % 3], trials[rows, (odd + 2) % 3], trials[rows, odd]], axis=1), None
+
+
+def rate(X: np.ndarray, n: int, n_participants: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw pairs, and ratings from 1 to 7 of participants who shift and stretch the scale in ways of their own.
+
+    Their noise is Gaussian, with a standard deviation of .6 of that of similarities.
+    """
+    rng = np.random.default_rng([seed, 78])
+    pairs = np.stack([rng.integers(0, len(X), n), rng.integers(1, len(X), n)], axis=1)
+    pairs[:, 1] = (pairs[:, 0] + pairs[:, 1]) % len(X)
+    similarity = (X[pairs[:, 0]] * X[pairs[:, 1]]).sum(axis=1)
+    who = rng.integers(0, n_participants, n)
+    cuts = np.quantile(similarity, [0.2, 0.4, 0.55, 0.7, 0.82, 0.92])
+    width = similarity.std()
+    shift = rng.normal(0, 0.3 * width, n_participants)
+    stretch = np.exp(rng.normal(0, 0.35, n_participants))
+    own = cuts.mean() + shift[:, None] + stretch[:, None] * (cuts - cuts.mean())
+    rating = 1 + ((similarity + rng.normal(0, 0.6 * width, n))[:, None] > own[who]).sum(axis=1)
+    return pairs, rating, who
 
 
 def _draw(rng: np.random.Generator, n_items: int, n: int) -> np.ndarray:

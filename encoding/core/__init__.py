@@ -8,6 +8,7 @@ from .judgments import Judgments
 from .plans import Plan
 from .predictions import FoldMoments, Predictions
 from .provenance import Provenance, digest, fingerprint, fingerprint_array, versions
+from .ratings import PairRatings
 from .responses import Exclusion, Responses
 from .scores import ScoreRow, Scores
 from .stimuli import StimulusSet
@@ -24,6 +25,7 @@ __all__ = [
     "FoldMoments",
     "Grid",
     "Judgments",
+    "PairRatings",
     "Placement",
     "Plan",
     "Predictions",

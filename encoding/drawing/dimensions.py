@@ -226,11 +226,12 @@ def draw_map(places: np.ndarray, groups: Sequence[str], *, title: str = "", subt
 
 @styled
 def draw_quality(
-    calibration: pd.DataFrame, kept: pd.DataFrame, needed: np.ndarray, *, title: str = "", subtitle: str = ""
-) -> Figure:
-    """Draw calibration, accuracy by the number of dimensions kept, and how many each stimulus needs.
+    calibration: pd.DataFrame, kept: pd.DataFrame, needed: np.ndarray, *, score: str = "accuracy",
+    chance: float = 1 / 3, title: str = "", subtitle: str = "",
+) -> Figure:  # fmt: skip
+    """Draw calibration, a score by the number of dimensions kept, and how many each stimulus needs.
 
-    Shapes: `needed` (n_stimuli, 2).
+    Shapes: `needed` (n_stimuli, 2). `score` is the column of `kept` and what its axis is called.
     """
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + 2.95))
@@ -239,18 +240,18 @@ def draw_quality(
     panels = [add_axes(figure, EDGE + 0.5 + k * (width + gap), top + 0.3, width, 2.0) for k in range(3)]
     _calibration(panels[0], calibration)
     axes = panels[1]
-    axes.plot(kept["n_kept"], kept["accuracy"], color=ACCENT, linewidth=1.6)
+    axes.plot(kept["n_kept"], kept[score], color=ACCENT, linewidth=1.6)
     notes = []
     for level in (0.95, 0.99):
         row = kept.loc[kept["share"] >= level].iloc[0] if (kept["share"] >= level).any() else kept.iloc[-1]
-        axes.scatter([row["n_kept"]], [row["accuracy"]], color=ACCENT, s=22, zorder=4)
+        axes.scatter([row["n_kept"]], [row[score]], color=ACCENT, s=22, zorder=4)
         notes.append(f"{level:.0%} of all above chance: {int(row['n_kept'])}")
     axes.text(0.98, 0.45, "\n".join(notes), transform=axes.transAxes, ha="right", va="center", size=8)
-    axes.axhline(1 / 3, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.axhline(chance, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.annotate(
-        "chance", (kept["n_kept"].iloc[-1], 1 / 3), (0, 3), textcoords="offset points", ha="right", size=8, color=MUTED
+        "chance", (kept["n_kept"].iloc[-1], chance), (0, 3), textcoords="offset points", ha="right", size=8, color=MUTED
     )
-    _finish(axes, "largest weights kept per stimulus", "accuracy")
+    _finish(axes, "largest weights kept per stimulus", score)
     axes = panels[2]
     bins = [edge - 0.5 for edge in range(int(needed.max(initial=1)) + 2)]
     for column, label, color in ((0, "95%", ACCENT), (1, "99%", PALETTE[1])):

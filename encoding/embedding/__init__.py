@@ -1,4 +1,4 @@
-"""Feature spaces of the stimuli: tables that are there already, and dimensions learned from odd-one-out judgments."""
+"""Feature spaces of the stimuli: tables that are there already, and dimensions learned from judgments."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .from_judgments import JudgmentTable, learn
     from .learning import learning_curve
     from .motion import MotionEnergy, measure_motion
+    from .rated_scores import evaluate_ratings
     from .registry import SOURCES
     from .series import SeriesTable
     from .simulated import simulate_judgments
@@ -38,6 +39,7 @@ __all__ = [
     "concatenate",
     "embed",
     "evaluate",
+    "evaluate_ratings",
     "explain",
     "fit_consensus",
     "in_order",

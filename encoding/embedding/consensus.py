@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from ..core import ConfigError, FeatureSpace, Judgments, Provenance, versions
+from ..core import ConfigError, FeatureSpace, Provenance, versions
 from ..core.progress import Progress, silent
 from ..core.workers import HERE, Workers
 from ..numerics.matching import match_columns
 from ..numerics.threads import torch_threads
 from .methods import RELIABLE
 from .path import AtChanceError
+from .rated import Given, Rows, as_rows
 from .sparse import SparseEmbedding, feature_space
-from .triplets import PARTS, SEEN, Triplets, as_triplets, divide, parts_of
+from .triplets import PARTS, SEEN, divide, parts_of
 
 SHARE = 0.8  # of seeds, and of resamples, in which a reliable dimension is found
 N_SPLITS = 10  # divisions of the items into halves
@@ -116,7 +117,7 @@ class Consensus:
 
 def fit_consensus(
     estimator: SparseEmbedding,
-    judgments: Judgments | Triplets | np.ndarray,
+    judgments: Given,
     *,
     seeds: Sequence[int] = tuple(range(10)),
     workers: Workers = HERE,
@@ -135,7 +136,7 @@ def fit_consensus(
     ----------
     estimator : SparseEmbedding
         Settings; it is not fitted itself.
-    judgments : Judgments, Triplets, or ndarray of int, shape (n, 3)
+    judgments : Judgments, PairRatings, Triplets, or ndarray of int, shape (n, 3)
         Judgments.
     seeds : sequence of int
         Seeds, two or more.
@@ -214,12 +215,10 @@ class _Task:
     stronger: float = 1.0
 
 
-def _fit_task(
-    shared: tuple[SparseEmbedding, Judgments | Triplets | np.ndarray, Triplets | None], task: _Task
-) -> SparseEmbedding | None:
+def _fit_task(shared: tuple[SparseEmbedding, Given, Rows | None], task: _Task) -> SparseEmbedding | None:
     """Fit; None where a part or a resample of the judgments is predicted no better than chance."""
     first, judgments, seen = shared
-    data = judgments
+    data: Given = judgments
     if seen is not None and task.rows is not None:
         data = seen[task.rows]
     elif seen is not None and task.resample:
@@ -233,14 +232,14 @@ def _fit_task(
             return None
 
 
-def _seen(judgments: Judgments | Triplets | np.ndarray) -> Triplets:
+def _seen(judgments: Given) -> Rows:
     """All judgments but those of the parts that are never fitted to."""
-    data = as_triplets(judgments)
+    data = as_rows(judgments)
     parts = parts_of(judgments, data)
     return data if parts is None else data[np.isin(parts, PARTS[:SEEN])]
 
 
-def _resample(data: Triplets, seed: Sequence[int]) -> Triplets:
+def _resample(data: Rows, seed: Sequence[int]) -> Rows:
     """Draw triplets with replacement; answers to the same triplet stay together and count as often as it is drawn."""
     rng = np.random.default_rng(seed)
     sets, group = np.unique(data.keys, return_inverse=True)

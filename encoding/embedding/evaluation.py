@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,16 @@ from .triplets import Triplets, as_triplets, shown_order, targets
 MOST_BLOCKS = 5_000  # groups of triplets that are drawn with replacement
 FEWEST_REPEATED = 100  # sets of three with several answers, without which there is no ceiling to speak of
 SLOT_P = 1e-6  # below it a preference for slots is reported
+
+
+class Resampled(Protocol):
+    """What is drawn with replacement: rows that are about the same triplet, or pair, have the same key."""
+
+    @property
+    def keys(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def weight(self) -> np.ndarray | None: ...  # noqa: D102
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,7 +103,7 @@ def evaluate(
     4      most frequent answer     NaN   585
     """
     data = as_triplets(judgments)
-    draws = _Bootstrap(data, n_bootstrap, seed)
+    draws = Bootstrap(data, n_bootstrap, seed)
     rows = []
     for name, X in embeddings.items():
         if len(X) != len(data.names):
@@ -125,10 +136,10 @@ def _logits(X: np.ndarray, data: Triplets, bias: np.ndarray | None) -> np.ndarra
     return choice_logits(X @ X.T, data.items, bias=bias, sharpness=data.sharpness)
 
 
-class _Bootstrap:
-    """Samples of triplets, the same for every measure so that embeddings are compared on the same ones."""
+class Bootstrap:
+    """Samples of triplets, or of pairs, the same for every measure so that embeddings are compared on the same ones."""
 
-    def __init__(self, data: Triplets, n_bootstrap: int, seed: int) -> None:
+    def __init__(self, data: Resampled, n_bootstrap: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         group = np.unique(data.keys, return_inverse=True)[1]
         n_sets = int(group.max()) + 1
@@ -139,10 +150,25 @@ class _Bootstrap:
         self.times = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=n_bootstrap)
 
     def summary(self, values: np.ndarray, name: str) -> dict[str, float]:
+        """Average values (n,), with a 95 percent interval."""
         sums = np.bincount(self.block, weights=values * self.weight, minlength=len(self.total))
         means = (self.times @ sums) / (self.times @ self.total)
         low, high = np.quantile(means, (0.025, 0.975))
         return {name: float(sums.sum() / self.total.sum()), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+    def correlation(self, expected: np.ndarray, given: np.ndarray) -> dict[str, float]:
+        """Correlate values without mean, and compute the share of the variance that is explained."""
+        products = (expected * given, expected**2, given**2)
+        sums = np.stack([np.bincount(self.block, weights=self.weight * v, minlength=len(self.total)) for v in products])
+        found: dict[str, float] = {}
+        xy, xx, yy = np.column_stack([sums.sum(axis=1), sums @ self.times.T])  # the first of each is all ratings
+        power = np.sqrt(xx * yy)
+        r = np.divide(xy, power, out=np.zeros(len(xy)), where=power > 0)
+        explained = 1 - np.divide(yy - 2 * xy + xx, yy, out=np.ones(len(xy)), where=yy > 0)
+        for name, values in (("r", r), ("explained", explained)):
+            low, high = np.quantile(values[1:], (0.025, 0.975))
+            found |= {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+        return found
 
 
 def slot_preference(
@@ -245,7 +271,7 @@ def importance(
     cross-entropy gains, with 95 percent intervals over triplets.
     """
     data = as_triplets(judgments)
-    draws = _Bootstrap(data, n_bootstrap, seed)
+    draws = Bootstrap(data, n_bootstrap, seed)
     X = np.asarray(X, np.float64)
     similarity = X @ X.T
 

@@ -1,6 +1,7 @@
-"""Feature spaces that are learned from a file of odd-one-out judgments, as a configuration describes them."""
+"""Feature spaces that are learned from a file of judgments, as a configuration describes them."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -13,6 +14,7 @@ from ..core import (
     DataError,
     FeatureSpace,
     Judgments,
+    PairRatings,
     Provenance,
     digest,
     fingerprint,
@@ -44,7 +46,7 @@ from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .consensus import Consensus
-    from .page import Context
+    from .page_scores import Context
     from .sparse import SparseEmbedding
 
 STEP = "learn/3"
@@ -62,7 +64,19 @@ WRITTEN = (
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
+SIMILARITIES = ("cosine", "dot")  # of rows of ratings, by which judgments are simulated
+# Settings that came later: left at their defaults they are no part of the key of a result.
+LATER = {
+    "scale": None, "similarity": "cosine", "soft": False, "n_repeats": 1, "learning_shares": (0.125, 0.25, 0.5),
+    "n_permutations": None, "n_bootstrap": None,
+}  # fmt: skip
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
+Share = Annotated[Number, Interval(gt=0, lt=1)]
+
+
+def rising(values: Sequence[float]) -> bool:
+    """Return True if each value is larger than the one before."""
+    return all(low < high for low, high in itertools.pairwise(values))
 
 
 def _odd() -> tuple[str, ...]:
@@ -87,7 +101,7 @@ class JudgmentTable(FeatureSource):
     """Name of the feature space."""
     file: str = ""
     """Relative to the BIDS folder: Parquet, ``.txt`` or ``.npy`` with the odd item last, ``answers.sqlite`` of a
-    collection, or a saved folder."""
+    collection, or a saved folder; with ``task = "rate"`` a TSV, CSV or Parquet table of pairs and their ratings."""
     annotator: str = ""
     """Annotator whose judgments are used, if the file holds several."""
     ratings: Text | None = None
@@ -96,7 +110,13 @@ class JudgmentTable(FeatureSource):
     n_judgments: Count = 1_000_000
     """Number of judgments to simulate."""
     temperature: NotNegative = 0.0
-    """Divisor of the cosines before a choice is drawn; 0 always keeps the most similar pair."""
+    """Divisor of the similarities before a choice is drawn; 0 always keeps the most similar pair."""
+    similarity: Annotated[str, OneOf(SIMILARITIES)] = "cosine"
+    """Similarity of rows that judgments are simulated by."""
+    soft: bool = False
+    """Whether simulated judgments come with the probability of each slot."""
+    n_repeats: Count = 1
+    """How often every simulated triplet is judged."""
     test: Text | None = None
     """Another such file whose judgments are only used to score the result."""
     odd: Annotated[str, OneOf(_odd)] = "last"
@@ -123,7 +143,11 @@ class JudgmentTable(FeatureSource):
     """Whether to estimate a preference for each slot."""
     task: Annotated[str, OneOf(TASKS)] = "odd"
     """What was asked. "odd": which of three is the odd one out. "match": which of two goes with a target; the target is
-    the first item of each row, and the choice (or the last number) is the item that was left over."""
+    the first item of each row, and the choice (or the last number) is the item that was left over. "rate": how alike
+    two are; the table has a row per rating with two stimuli (``a``, ``b``), ``rating`` (or ``dissimilarity``) and, if
+    there are several, ``participant``, each of whom uses the scale in a way of their own."""
+    scale: Annotated[tuple[Number, Number], Rule("two numbers, the lower first", rising)] | None = None
+    """Lowest and highest rating that could be given with ``task = "rate"``; ratings beyond are refused."""
     judge_noise: bool = False
     """Whether to estimate how noisy each annotator is, so that sharp ones count more."""
     ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0, 100.0)
@@ -153,7 +177,11 @@ class JudgmentTable(FeatureSource):
     resamples: Annotated[int, Interval(ge=0, le=10_000)] = 10
     """Number of bootstrap samples of the triplets that are fitted, to see how far to trust each dimension."""
     learning_curve: bool = False
-    """Whether to fit an eighth, a quarter and half of the judgments too, to see whether more would be worth it."""
+    """Whether to fit parts of the judgments too, to see whether more would be worth it."""
+    learning_shares: Annotated[tuple[Share, ...], Rule("a list of different numbers between 0 and 1", distinct)] = (
+        *(0.125, 0.25, 0.5),
+    )
+    """The parts that `learning_curve` fits."""
     only_reliable: bool = False
     """Whether to leave out dimensions whose reproducibility is below `threshold`."""
     threshold: Probability = RELIABLE
@@ -164,6 +192,10 @@ class JudgmentTable(FeatureSource):
     """Name of another feature space of the configuration: rated dimensions that the page is labelled with."""
     frames: Text | None = None
     """Folder with one picture per stimulus, relative to the BIDS folder; file names without suffix are stimuli."""
+    n_permutations: Count | None = None
+    """Permutations of every test on the page; if left out 100 to 10,000, as each test needs them."""
+    n_bootstrap: Count | None = None
+    """Samples of every interval on the page; if left out 500 or 1,000."""
 
     def __post_init__(self) -> None:
         """Check that there is one source of judgments."""
@@ -171,6 +203,19 @@ class JudgmentTable(FeatureSource):
             raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
         if self.spike >= self.slab:
             raise ConfigError(f"spike = {self.spike!r}, slab = {self.slab!r}, but the spike must be the narrower part.")
+        if self.task != "rate" and self.scale is not None:
+            raise ConfigError(
+                f'scale = {list(self.scale)}, but task = {self.task!r}; a scale belongs to task = "rate".'
+            )
+        if self.task == "rate":
+            choices = {"ratings": self.ratings is not None, "slot_bias": self.slot_bias, "odd": self.odd != "last",
+                       "start": self.start != "random"}  # fmt: skip
+            wrong = [name for name, given in choices.items() if given]
+            if wrong:
+                raise ConfigError(
+                    f'task = "rate" reads ratings of pairs from `file`; {", ".join(wrong)} is for choices among three. '
+                    f"Leave it out."
+                )
 
     def needs(self) -> Mapping[str, tuple[str, ...]]:
         """Need ratings: to simulate judgments from, and to label the page with."""
@@ -178,12 +223,14 @@ class JudgmentTable(FeatureSource):
         return {key: (name,) for key, name in given.items() if name is not None}
 
     def check(self, base: Path) -> None:
-        """Find the files of judgments and stimuli, and the folder of frames."""
+        """Find the files of judgments and stimuli, and the folder of frames; read ratings, which are few."""
         for name in (self.file, self.test, self.stimuli):
             if name and not (base / name).exists():
                 raise DataError(f"Feature space {self.name!r}: no file {base / name}.")
         if self.frames is not None and not (base / self.frames).is_dir():
             raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
+        if self.task == "rate":
+            _check_ratings(self, base)
 
     def inputs_key(self, context: SourceContext) -> str:
         """Identify judgments and settings."""
@@ -342,7 +389,7 @@ def _learn(
     context = _context(source, base, related)
     if source.learning_curve:
         first = result.runs[0] if isinstance(result, Consensus) else result
-        context = dataclasses.replace(context, curve=learning_curve(first, judgments))
+        context = dataclasses.replace(context, curve=learning_curve(first, judgments, shares=source.learning_shares))
         write_tsv(folder / f"{source.name}_curve.tsv", context.curve)
     write_page(folder / f"{source.name}.html", source.name, result, judgments, context)
     # Last, since it is what says that all of this need not be done again.
@@ -354,13 +401,15 @@ def _learn(
 
 def gather_judgments(
     source: JudgmentTable, base: str | Path, related: Mapping[str, FeatureSpace] | None = None
-) -> Judgments:
+) -> Judgments | PairRatings:
     """Read or simulate judgments, with a part that is only used to score the result."""
     from ..io.judgments.files import read_judgments
     from .simulated import simulate_judgments
     from .triplets import as_triplets, divide
 
     base = Path(base)
+    if source.task == "rate":
+        return _gather_ratings(source, base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
     if source.ratings is None:
         judgments = read_judgments(
@@ -369,8 +418,9 @@ def gather_judgments(
     else:
         ratings = _related(source, source.ratings, related or {})
         judgments = simulate_judgments(
-            ratings, source.n_judgments, seed=source.seeds[0], similarity="cosine", temperature=source.temperature
-        )
+            ratings, source.n_judgments, seed=source.seeds[0], similarity=source.similarity,
+            temperature=source.temperature, soft=source.soft, n_repeats=source.n_repeats,
+        )  # fmt: skip
     if source.test is not None:
         test = read_judgments(
             base / source.test,
@@ -386,6 +436,48 @@ def gather_judgments(
     split = np.full(len(judgments), "train", dtype="<U5")
     split[np.flatnonzero(judgments.choice >= 0)[drawn]] = "test"
     return dataclasses.replace(judgments, split=split)
+
+
+def _read_ratings(source: JudgmentTable, base: Path) -> tuple[PairRatings, int]:
+    """Read ratings, those of `test` last; also return how many are not of `test`."""
+    from ..io.judgments.ratings import read_ratings
+    from .rated import join_ratings
+
+    names = None if source.stimuli is None else _names(base / source.stimuli)
+
+    def read(name: str, stimuli: Sequence[str] | None) -> PairRatings:
+        return read_ratings(base / name, stimuli=stimuli, annotator=source.annotator, count_from=source.count_from,
+                            scale=source.scale)  # fmt: skip
+
+    first = read(source.file, names)
+    if source.test is None:
+        return first, len(first)
+    return join_ratings(first, read(source.test, names or first.stimuli)), len(first)
+
+
+def _gather_ratings(source: JudgmentTable, base: Path) -> PairRatings:
+    from .rated import as_rated
+    from .triplets import divide
+
+    ratings, n_first = _read_ratings(source, base)
+    if source.test is not None:
+        split = np.where(np.arange(len(ratings)) < n_first, "train", "test")
+        return dataclasses.replace(ratings, split=split)
+    if source.test_share == 0 or (ratings.split != "").any():
+        return ratings
+    drawn = divide(as_rated(ratings), source.test_share, np.random.default_rng([source.seeds[0], 3]))
+    return dataclasses.replace(ratings, split=np.where(drawn, "test", "train"))
+
+
+def _check_ratings(source: JudgmentTable, base: Path) -> None:
+    """Refuse ratings that cannot be embedded as they are."""
+    from .rated import as_rated
+    from .triplets import connections, gaps
+
+    ratings, _ = _read_ratings(source, base)
+    found = gaps(ratings.stimuli, connections(as_rated(ratings)))
+    if found:
+        raise DataError(f"Feature space {source.name!r}, {base / source.file}: {' '.join(found)}")
 
 
 def _related(source: JudgmentTable, name: str, related: Mapping[str, FeatureSpace]) -> FeatureSpace:
@@ -436,7 +528,8 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
                 known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
                 inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
     shown = ("categories", "dimensions", "frames")
-    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in shown}
+    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items()
+                                if k not in shown and not (k in LATER and v == LATER[k])}  # fmt: skip
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
 
 
@@ -462,7 +555,7 @@ def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: Featu
 
 
 def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> "Context":
-    from .page import Context
+    from .page_scores import Context
 
     ratings = {}
     for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
@@ -479,4 +572,4 @@ def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpa
     }
     frames |= {named[stem]: file for stem, file in frames.items() if stem in named}
     others = {name: space for name, space in related.items() if space.provenance.step == STEP}
-    return Context(ratings, others, frames)
+    return Context(ratings, others, frames, n_permutations=source.n_permutations, n_bootstrap=source.n_bootstrap)

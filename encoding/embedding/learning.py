@@ -8,14 +8,20 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from ..core import DataError, Judgments
+from ..core import DataError, Judgments, PairRatings
 from .evaluation import evaluate
+from .rated import Rated, Rows, as_rows
+from .rated_scores import evaluate_ratings
 from .sparse import SparseEmbedding
-from .triplets import SEEN, as_triplets, divide
+from .triplets import SEEN, divide
 
 
 def learning_curve(
-    model: SparseEmbedding, judgments: Judgments, *, shares: Sequence[float] = (0.125, 0.25, 0.5), seed: int = 0
+    model: SparseEmbedding,
+    judgments: Judgments | PairRatings,
+    *,
+    shares: Sequence[float] = (0.125, 0.25, 0.5),
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Fit parts of the judgments, and score all of them on the same test judgments.
 
@@ -23,7 +29,7 @@ def learning_curve(
     ----------
     model : SparseEmbedding
         What was fitted to all of them.
-    judgments : Judgments
+    judgments : Judgments or PairRatings
         The same judgments, with a part called "test".
     shares : sequence of float
         Parts of the training and validation triplets, between 0 and 1; each smaller part is within the larger ones.
@@ -33,7 +39,8 @@ def learning_curve(
     Returns
     -------
     DataFrame
-        Columns share, n (judgments), n_dims, accuracy, cross_entropy and their 95 percent intervals; the last row is
+        Columns share, n (judgments), n_dims, accuracy (of ratings r and explained), cross_entropy and their 95 percent
+        intervals; the last row is
         `model`. Parts that predict no better than chance have no dimensions and no scores. Where cross-entropy still
         falls from half of the judgments to all, twice as many would lower it further by less than that.
 
@@ -52,7 +59,7 @@ def learning_curve(
     >>> learning_curve(model, many, shares=(0.5,)).columns[:2].tolist()
     ['share', 'n']
     """
-    data = as_triplets(judgments)
+    data = as_rows(judgments)
     test = data[model.parts_ == "test"]
     if not len(test):
         raise DataError("learning_curve: no judgments are in the part 'test', so that there is nothing to score by.")
@@ -70,11 +77,17 @@ def learning_curve(
             except DataError:  # so few predict no better than chance, which is what the curve is asked for
                 rows.append({"share": share, "n": len(part), "n_dims": 0})
                 continue
-        heard = test
-        judges = getattr(fitted, "judges_", None)  # of `judge_noise`
-        if judges is not None and test.judge is not None:
-            heard = replace(test, sharpness=judges["sharpness"].to_numpy()[test.judge])
-        scores = evaluate({"x": fitted.embedding_}, heard, bias={"x": fitted.slot_bias_}, seed=seed).iloc[0]
+        scores = _score(fitted, test, part, seed)
         kept = {str(key): value for key, value in scores.drop(["name", "n_dims", "n"]).items()}
         rows.append({"share": share, "n": len(part), "n_dims": fitted.embedding_.shape[1], **kept})
     return pd.DataFrame(rows)
+
+
+def _score(fitted: SparseEmbedding, test: Rows, part: Rows, seed: int) -> "pd.Series[Any]":
+    if isinstance(test, Rated) and isinstance(part, Rated):
+        return evaluate_ratings({"x": fitted.embedding_}, test, part, seed=seed).iloc[0]
+    assert not isinstance(test, Rated)
+    judges = getattr(fitted, "judges_", None)  # of `judge_noise`
+    if judges is not None and test.judge is not None:
+        test = replace(test, sharpness=judges["sharpness"].to_numpy()[test.judge])
+    return evaluate({"x": fitted.embedding_}, test, bias={"x": fitted.slot_bias_}, seed=seed).iloc[0]

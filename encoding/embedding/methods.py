@@ -2,6 +2,6 @@
 
 METHODS = ("map", "variational")
 STARTS = ("random", "spectral")
-TASKS = ("odd", "match")  # what a judgment is: the odd one of three, or which of two goes with a target
+TASKS = ("odd", "match", "rate")  # the odd one of three, which of two goes with a target, or how alike two are
 RELIABLE = 0.8  # reproducibility from which a dimension counts as reliable
 PRECISIONS = ("float32", "float64")

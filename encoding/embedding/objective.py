@@ -10,8 +10,9 @@ import torch
 from ..core import DataError
 from ..numerics.choices import choice_logits, correct_share, cross_entropy, log_probabilities
 from ..numerics.nonnegative import minimise_nonnegative
+from ..numerics.ratings import RatingBatch, RatingLoss, make_rating_batch
 from ..numerics.triplets import MOST_ITEMS, Batch, TripletLoss, make_batch
-from .triplets import Triplets
+from .rated import Rated, Rows, rating_loss, rating_losses
 
 NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as in SPoSE
 
@@ -23,7 +24,7 @@ class Point:
     """An embedding on the path."""
 
     X: torch.Tensor  # (n_items, n_dims) Coordinates; dimensions without weight are dropped
-    bias: torch.Tensor | None  # (3,) Preference for each slot
+    bias: torch.Tensor | None  # (3,) Preference for each slot; of ratings the parameters of thresholds
     objective: float  # Loss and penalty
     n_evaluations: int  # Gradients that were computed
     converged: bool  # Whether it stopped by itself
@@ -35,9 +36,11 @@ class Problem:
     """Judgments and buffers, ready to be minimised."""
 
     def __init__(
-        self, data: Triplets, *, with_bias: bool, dtype: torch.dtype, device: str, matching: bool = False
-    ) -> None:
-        self.data, self.with_bias, self.dtype, self.device, self.matching = data, with_bias, dtype, device, matching
+        self, data: Rows, *, with_bias: bool, dtype: torch.dtype, device: str, matching: bool = False,
+        sharp: bool = False,
+    ) -> None:  # fmt: skip
+        self.data, self.dtype, self.device, self.matching, self.sharp = data, dtype, device, matching, sharp
+        self.with_bias = with_bias or isinstance(data, Rated)  # thresholds of ratings are always estimated
         # A target, in the first slot, cannot be the odd one.
         self.fixed = torch.tensor([-torch.inf, 0, 0], dtype=dtype, device=device) if matching else None
         self.n_items = len(data.names)
@@ -45,19 +48,29 @@ class Problem:
             raise DataError(
                 f"SparseEmbedding: {self.n_items:,} items, but {MOST_ITEMS:,} are the most that are handled."
             )
-        self.loss = TripletLoss(self.n_items, dtype=dtype, device=device)
+        self.loss: Callable[..., tuple[float, torch.Tensor, torch.Tensor]]
+        if isinstance(data, Rated):
+            self.loss = rating_loss(data, sharp=sharp, dtype=dtype, device=device)
+        else:
+            self.loss = TripletLoss(self.n_items, dtype=dtype, device=device)
         self.batch = self.sort(data)
 
-    def sort(self, data: Triplets) -> Batch:
+    def sort(self, data: Rows) -> Batch | RatingBatch:
         """Sort judgments for the loss."""
+        if isinstance(data, Rated):
+            return make_rating_batch(
+                data.items, data.step, data.judge, n_items=self.n_items, n_judges=len(data.judges),
+                n_steps=len(data.values), weight=data.weight, dtype=self.dtype, device=self.device,
+            )  # fmt: skip
         return make_batch(
             data.items, data.choice, n_items=self.n_items, probabilities=data.probabilities, weight=data.weight,
             sharpness=data.sharpness, by_slot=self.with_bias or self.matching, dtype=self.dtype, device=self.device,
         )  # fmt: skip
 
-    def of(self, data: Triplets) -> "Problem":
+    def of(self, data: Rows) -> "Problem":
         """Make the same problem of other judgments."""
-        return Problem(data, with_bias=self.with_bias, dtype=self.dtype, device=self.device, matching=self.matching)
+        return Problem(data, with_bias=self.with_bias, dtype=self.dtype, device=self.device, matching=self.matching,
+                       sharp=self.sharp)  # fmt: skip
 
     def _bias(self, free: torch.Tensor) -> torch.Tensor | None:
         """Slot biases of a point that ends with those that are estimated, if any are."""
@@ -117,8 +130,11 @@ class Problem:
 
         Shapes: `start` (n_items, n_dims).
         """
+        X = torch.as_tensor(start, device=self.device).to(self.dtype)
         bias = self._bias(torch.zeros(3, dtype=self.dtype, device=self.device))
-        return Point(torch.as_tensor(start, device=self.device).to(self.dtype), bias, float("nan"), 0, False)
+        if isinstance(self.loss, RatingLoss):
+            bias = self.loss.start(float(X.mean(dim=0).square().sum()))
+        return Point(X, bias, float("nan"), 0, False)
 
 
 def largest_first(X: torch.Tensor, limit: float = NEGLIGIBLE) -> torch.Tensor:
@@ -132,12 +148,15 @@ def prune(point: Point, limit: float = NEGLIGIBLE) -> Point:
     return dataclasses.replace(point, X=point.X[:, largest_first(point.X, limit)].contiguous())
 
 
-def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Triplets) -> tuple[np.ndarray, np.ndarray]:
+def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Score every judgment.
 
-    Shapes: `X` (n_items, n_dims); returns loss (n,), correct (n,).
+    Shapes: `X` (n_items, n_dims); returns loss (n,), correct (n,), which is NaN for ratings.
     """
     similarity = (X @ X.T).cpu().numpy()
+    if isinstance(data, Rated):
+        assert bias is not None
+        return rating_losses(similarity, bias.cpu().numpy(), data), np.full(len(data), np.nan)
     logits = choice_logits(
         similarity, data.items, bias=None if bias is None else bias.cpu().numpy(), sharpness=data.sharpness
     )

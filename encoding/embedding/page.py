@@ -1,90 +1,51 @@
 """One HTML page that shows an embedding: how it was chosen, how good it is, what its dimensions mean."""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..core import DataError, FeatureSpace, Judgments
+from ..core import Judgments, PairRatings
 from ..drawing.dimensions import (
     draw_contact_sheet,
     draw_correlations,
     draw_map,
     draw_path,
-    draw_quality,
     draw_reproducibility,
-    draw_similarity,
     draw_weights,
 )
 from ..drawing.figure import save_figure
 from ..drawing.portraits import draw_graph, draw_hue_map, draw_roses, draw_tree
 from ..drawing.report import Block, DataTable, Picture, Report, Section, Text, write_report
 from ..io.atomic import write_tsv
-from .consensus import SHARE, Consensus
-from .evaluation import (
-    accuracy_by_dimensions,
-    calibrate,
-    compare_similarity,
-    dimensions_needed,
-    evaluate,
-    importance,
-    slot_preference,
-)
+from .consensus import Consensus
 from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category, weigh
+from .page_scores import (
+    Context,
+    PageContent,
+    gather,
+    list_warnings,
+    show_curve,
+    show_judges,
+    show_quality,
+    show_similarity,
+    weigh_dimensions,
+)
 from .relations import Relations, blend_hues, place_dimensions, relate
 from .sparse import SparseEmbedding
 from .structure import compare_embeddings, explain, measure_blend, predict_ratings
-from .triplets import Triplets, as_triplets
 
 SHOWN = 8  # stimuli at each end of a dimension
 ROSES = 9  # stimuli that are drawn as roses
-LARGEST_TEST = 500_000  # judgments that curves are computed from
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Context:
-    """What an embedding is compared with."""
-
-    ratings: Mapping[str, FeatureSpace] = field(default_factory=dict)  # "category" and "dimension": tables of ratings
-    # Other embeddings, to match dimensions with; those of the same items are scored on the same judgments
-    others: Mapping[str, FeatureSpace] = field(default_factory=dict)
-    frames: Mapping[str, Path] = field(default_factory=dict)  # A picture of each stimulus
-    curve: pd.DataFrame | None = None  # Scores of fits to parts of the judgments
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class PageContent:
-    """An embedding and what its page is made from."""
-
-    space: FeatureSpace  # The embedding
-    model: SparseEmbedding  # The fit, or the first of a consensus
-    consensus: Consensus | None  # If there were several seeds
-    test: Triplets  # Judgments to score it by
-    part: str  # Which part they are
-    bias: np.ndarray  # (3,) Preference for each slot
-    shown: Triplets  # All judgments that it was fitted to
-    subset: Triplets  # All triplets of a few stimuli, if there were such
-
-    @property
-    def X(self) -> np.ndarray:  # noqa: N802
-        """Coordinates of the stimuli that were judged, in the order of the space."""
-        return self.space.values.astype(np.float64)
-
-    @property
-    def embedding(self) -> np.ndarray:
-        """Coordinates of all items of the judgments."""
-        return np.asarray(self.consensus.embedding if self.consensus else self.model.embedding_, np.float64)
 
 
 def write_page(
     path: str | Path,
     name: str,
     result: SparseEmbedding | Consensus,
-    judgments: Judgments,
+    judgments: Judgments | PairRatings,
     context: Context | None = None,
 ) -> Path:
     """Draw an embedding.
@@ -97,7 +58,7 @@ def write_page(
         Name of the feature space.
     result : SparseEmbedding or Consensus
         What was fitted.
-    judgments : Judgments
+    judgments : Judgments or PairRatings
         What it was fitted to; scores are those of the part "test", or where there is none of the part that lambda was
         chosen by, which the page then says.
     context : Context, optional
@@ -116,10 +77,10 @@ def write_page(
     sections = [
         _path(shown),
         *([_reproducibility(shown.consensus)] if shown.consensus else []),
-        _quality(shown, context),
-        *_curve(context),
-        *_judges(shown.model),
-        *_similarity(shown),
+        show_quality(shown, context),
+        *show_curve(context),
+        *show_judges(shown.model),
+        *show_similarity(shown, context),
         *meaning,
         _stimuli(shown, context, labels, folder),
         *_intervals(shown),
@@ -133,24 +94,10 @@ def write_page(
         title=f"Embedding {name}",
         subtitle=f"{shown.X.shape[1]} dimensions of {len(shown.X):,} stimuli from {len(shown.shown):,} judgments",
         facts=_facts(shown),
-        warnings=tuple(_warnings(shown)),
+        warnings=tuple(list_warnings(shown)),
         sections=tuple(sections),
     )
     return write_report(report, path)
-
-
-def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments) -> PageContent:
-    """Collect an embedding and the judgments that score it."""
-    consensus = result if isinstance(result, Consensus) else None
-    model = result.runs[0] if isinstance(result, Consensus) else result
-    data = as_triplets(judgments)
-    if model.judge_noise:
-        data = dataclasses.replace(data, sharpness=model.judges_["sharpness"].to_numpy()[data.judge])
-    part = "test" if (model.parts_ == "test").any() else "validation"
-    bias = np.asarray(consensus.slot_bias if consensus else model.slot_bias_)
-    rows = np.flatnonzero(model.parts_ == part)[:LARGEST_TEST]
-    seen, subset = data[np.isin(model.parts_, ("train", "validation"))], data[model.parts_ == "subset"]
-    return PageContent(result.to_feature_space(name), model, consensus, data[rows], part, bias, seen, subset)
 
 
 def _facts(shown: PageContent) -> tuple[tuple[str, str], ...]:
@@ -162,53 +109,9 @@ def _facts(shown: PageContent) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _warnings(shown: PageContent) -> list[str]:
-    warnings = list(shown.model.notes_)
-    if shown.part == "validation":
-        warnings.append(
-            "No judgments were kept for testing. Scores are those of the judgments that lambda was chosen by, which "
-            "the last fit has seen: they are too good. Declare a split with a part called test."
-        )
-    preference = slot_preference(shown.embedding, shown.shown, bias=shown.bias)
-    if preference.found:
-        bias = ", ".join(f"{value:+.2f}" for value in preference.bias)
-        warnings.append(
-            f"Slots were preferred whatever was shown in them (p = {preference.p:.1g}; logits {bias} for slots 1, 2, "
-            f"3). "
-            + (
-                "The estimated bias does not take all of it away."
-                if shown.model.slot_bias
-                else "Fit with slot_bias = true."
-            )
-        )
-    if shown.consensus:
-        warnings += shown.consensus.notes
-        weak = shown.consensus.dimensions.loc[~shown.consensus.dimensions["reliable"], "dimension"].tolist()
-        if weak and len(shown.consensus.dimensions) == 1:
-            warnings.append(
-                "The judgments support one dimension only. It may be what several correlated dimensions share, and is "
-                "not called reliable."
-            )
-        elif weak:
-            warnings.append(
-                f"{len(weak)} dimensions are not reliable (found with r of {shown.consensus.threshold:g} or more in "
-                f"less than {SHARE:.0%} of seeds, of resamples or of fits with more dimensions): "
-                f"{', '.join(map(str, weak))}."
-            )
-    wanted = shown.model.n_dims
-    if wanted is not None and wanted != shown.X.shape[1]:
-        warnings.append(
-            f"{wanted} dimensions were asked for, {shown.X.shape[1]} are left: no stimulus has any of the others."
-        )
-    if not shown.model.converged_:
-        warnings.append(
-            f"The last fit stopped after {shown.model.max_iter} steps and had not converged. Raise max_iter."
-        )
-    return warnings
-
-
 def _path(shown: PageContent) -> Section:
-    table = shown.model.path_
+    unknown = ["accuracy"] if shown.model.task == "rate" else []
+    table = shown.model.path_.drop(columns=unknown)
     chosen = table[table["chosen"]].iloc[0]
     same = (table["ridge"] == chosen["ridge"]) & (table["rounds"] == chosen["rounds"]) & ~table["chosen"]
     same &= table["n_start"] == chosen["n_start"]
@@ -231,13 +134,13 @@ def _path(shown: PageContent) -> Section:
         "(folds_loss). The chosen fit was converged and scored again; its row is the last."
     )
     if shown.consensus:
-        choices = shown.consensus.choices
+        choices = shown.consensus.choices.drop(columns=unknown)
         seeds = choices.loc[choices["sample"] == "seed", "n_dims"]
         text += f" Over {len(seeds)} seeds the choice is {_range(seeds)} dimensions"
         again = choices.loc[choices["sample"] == "resample", "n_dims"]
         text += f", over {len(again)} resamples of the judgments {_range(again)}." if len(again) else "."
         blocks.append(DataTable(choices, "What each fit chose by its own validation judgments.",
-                                formats={"loss": ".4f", "accuracy": ".4f"}))  # fmt: skip
+                                formats=dict.fromkeys({"loss", "accuracy"} - {*unknown}, ".4f")))  # fmt: skip
     return Section("Choice of dimensions", tuple(blocks), text)
 
 
@@ -269,90 +172,10 @@ def _reproducibility(consensus: Consensus) -> Section:
     )
 
 
-def _quality(shown: PageContent, context: Context) -> Section:
-    embeddings = {shown.space.name: shown.embedding}
-    names = shown.test.names
-    for name, other in context.others.items():
-        place = {stimulus: row for row, stimulus in enumerate(other.samples.stimulus.tolist())}
-        if all(stimulus in place for stimulus in names):
-            embeddings[name] = np.maximum(other.values[[place[stimulus] for stimulus in names]], 0)
-    scores = evaluate(embeddings, shown.test, bias={shown.space.name: shown.bias})
-    needed = dimensions_needed(shown.X)
-    figure = draw_quality(
-        calibrate(shown.embedding, shown.test, bias=shown.bias),
-        accuracy_by_dimensions(shown.embedding, shown.test, bias=shown.bias),
-        needed,
-        title="Calibration, and how many dimensions it takes",
-    )
-    first = scores.iloc[0]
-    alt = f"Accuracy {first['accuracy']:.3f}; half of the stimuli need {np.median(needed[:, 0]):g} dimensions for 95 "
-    "percent."
-    form = {name: ".4f" for name in scores.columns if name.startswith(("accuracy", "cross"))}
-    return Section(
-        "How good it is",
-        (
-            DataTable(
-                scores, f"Scores on {len(shown.test):,} {shown.part} judgments, 95% bootstrap intervals.", formats=form
-            ),
-            Picture(figure=figure, alt=alt),
-        ),
-        "A tie counts as the chance of guessing it. Cross-entropy is in nats. Agreement of two answers to the same "
-        "triplet "
-        "and the share of the most frequent answer bound what can be reached, where triplets were repeated.",
-    )
-
-
-def _curve(context: Context) -> list[Section]:
-    if context.curve is None:
-        return []
-    form = {name: ".4f" for name in context.curve.columns if name.startswith(("accuracy", "cross"))}
-    table = DataTable(context.curve, "One row per share of the judgments, 95% bootstrap intervals.", formats=form)
-    intro = (
-        "Parts of the judgments were fitted with a choice of their own and scored on the same test judgments. Where "
-        "cross-entropy still falls from half of the judgments to all, twice as many would lower it further by less."
-    )
-    return [Section("Are more judgments worth it?", (table,), intro)]
-
-
-def _judges(model: SparseEmbedding) -> list[Section]:
-    if not model.judge_noise:
-        return []
-    table = DataTable(
-        model.judges_.sort_values("noise"),
-        "One row per annotator; a noise of 2 halves all similarities.",
-        formats=dict.fromkeys(("sharpness", "noise", "low", "high"), ".3f"),
-    )
-    intro = (
-        "All annotators share the dimensions; each has its own noise, with an interval of 95% given the embedding. "
-        "Scores above take each annotator's noise into account."
-    )
-    return [Section("Annotators", (table,), intro)]
-
-
-def _similarity(shown: PageContent) -> list[Section]:
-    if not len(shown.subset):
-        return []
-    title, intro = (
-        "Predicted and measured similarity",
-        (
-            "All triplets of some stimuli were asked, and the embedding was not fitted to them. The similarity of two "
-            "stimuli is how often they were kept together, over all third ones."
-        ),
-    )
-    try:
-        found = compare_similarity(shown.embedding, shown.subset)
-    except DataError as error:
-        return [Section(title, (Text(str(error)),), intro)]
-    r = f"r = {found.r:.3f} [{found.low:.3f}, {found.high:.3f}]"
-    figure = draw_similarity(found.measured, found.predicted, title=f"Pairs of {found.n_items} stimuli", subtitle=r)
-    caption = f"One dot per pair, {len(found.measured):,} in all; 95% interval from {found.n_items} stimuli drawn anew."
-    return [Section(title, (Picture(figure=figure, alt=f"Similarity of pairs, {r}.", caption=caption),), intro)]
-
-
 def _meaning(shown: PageContent, context: Context) -> tuple[pd.DataFrame | None, list[Section]]:
     if not context.ratings:
         return None, []
-    table = correlate_ratings(shown.space, context.ratings)
+    table = correlate_ratings(shown.space, context.ratings, **context.permuted())
     labels = label_dimensions(table)
     ratings = list(dict.fromkeys(table["rating"]))
     grid = table.pivot(index="dimension", columns="rating", values="r").loc[list(shown.space.features), ratings]
@@ -446,17 +269,18 @@ def _called(shown: PageContent, labels: pd.DataFrame | None) -> list[str]:
 def _portraits(shown: PageContent, context: Context, names: list[str], places: np.ndarray) -> list[Section]:
     if shown.X.shape[1] < 2:
         return []
-    found = relate(shown.X)
-    scores = importance(shown.embedding, shown.test, bias=shown.bias)
+    rated = shown.model.task == "rate"
+    found = relate(shown.X, **context.permuted())
+    scores = weigh_dimensions(shown, context)
     tree = draw_tree(found.tree, names, found.hue, scores, title="Dimensions that go together, and what each is worth")
     least = scores.loc[scores["cross_entropy_gained_low"] <= 0, "dimension"].tolist()
     worth = (
-        f"On {len(shown.test):,} {shown.part} judgments, 95% intervals over triplets. "
+        f"On {len(shown.test):,} {shown.part} judgments, 95% intervals over {'pairs' if rated else 'triplets'}. "
         + (f"Not certainly better than without: {', '.join(map(str, least))}." if least else "Each lowers the loss.")
     )  # fmt: skip
     blocks: list[Picture | DataTable] = [
         Picture(tree, f"Tree of {len(names)} dimensions and the importance of each.", caption=worth),
-        DataTable(scores, "What accuracy loses and cross-entropy gains without each dimension."),
+        DataTable(scores, f"What {'' if rated else 'accuracy loses and '}cross-entropy gains without each dimension."),
         _graph(shown, found, names),
         *_roses(shown, context, found, names),
     ]
@@ -525,7 +349,7 @@ def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Secti
     figure = draw_map(
         places, groups.tolist(), title="Stimuli", subtitle="t-SNE; colour: category with the highest rating"
     )
-    found = classify(shown.X, groups)
+    found = classify(shown.X, groups, n_permutations=context.n_permutations or 200)
     table = pd.DataFrame(
         [(k, found.accuracy[k], found.chance[k], found.p[k]) for k in found.accuracy],
         columns=["guesses", "accuracy", "chance", "p"],
@@ -540,7 +364,7 @@ def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Secti
 
 
 def _structure(shown: PageContent, context: Context) -> list[Section]:
-    blend = measure_blend(shown.X)
+    blend = measure_blend(shown.X, **({"n_simulations": context.n_permutations} if context.n_permutations else {}))
     rows = [
         ("effective dimensions per stimulus, mean", blend.mean),
         ("the same, were every stimulus of one dimension and background", blend.clustered),
@@ -549,7 +373,10 @@ def _structure(shown: PageContent, context: Context) -> list[Section]:
     ]
     blocks: list[Text | DataTable] = []
     if {"category", "dimension"} <= set(context.ratings):
-        found = explain(shown.space, context.ratings["category"], context.ratings["dimension"])
+        found = explain(
+            shown.space, context.ratings["category"], context.ratings["dimension"], **context.permuted(),
+            **context.resampled(),
+        )  # fmt: skip
         form = dict.fromkeys(("explained", "low", "high", "chance"), ".3f")
         caption = (
             f"Share of the variance of held-out stimuli ({found.n_items:,} with ratings), 95% intervals over stimuli. "
@@ -562,7 +389,7 @@ def _structure(shown: PageContent, context: Context) -> list[Section]:
     )
     blocks.append(DataTable(pd.DataFrame(rows, columns=["measure", "value"]), "Blends.", formats={"value": ".3g"}))
     if context.ratings:
-        table = predict_ratings(shown.space, context.ratings)
+        table = predict_ratings(shown.space, context.ratings, **context.permuted())
         caption = (
             "Ratings of held-out stimuli predicted from the embedding; significant at a false discovery rate of 5%."
         )
@@ -581,7 +408,9 @@ def _structure(shown: PageContent, context: Context) -> list[Section]:
 def _others(shown: PageContent, context: Context) -> list[Section]:
     blocks = []
     for name, other in context.others.items():
-        found = compare_embeddings(shown.space, dataclasses.replace(other, name=name))
+        found = compare_embeddings(
+            shown.space, dataclasses.replace(other, name=name), **context.permuted(), **context.resampled()
+        )
         table = found.dimensions
         caption = (
             f"{int(table['shared'].sum())} dimensions are shared with {name}; the others are unique. Similarities of "

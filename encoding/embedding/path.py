@@ -24,7 +24,7 @@ import torch
 
 from ..core import DataError
 from .objective import NEGLIGIBLE, GiveUp, Point, Problem, largest_first, row_losses
-from .triplets import Triplets
+from .rated import Rows
 
 LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them, and shapes matter little
 MOST_RIDGE = 10.0  # of the penalties that are tried with so many judgments
@@ -81,7 +81,7 @@ class Candidate:
         return self.row["loss"]
 
 
-def default_lambdas(data: Triplets) -> tuple[float, ...]:
+def default_lambdas(data: Rows) -> tuple[float, ...]:
     """Choose a path from the size of the problem.
 
     An item's coordinate is seen in 3 n / n_items judgments, so that the noise of its gradient, in units of lambda /
@@ -101,7 +101,7 @@ def steeper(lambdas: Sequence[float], ridge: float) -> list[float]:
     return list(lambdas) if steepness(ridge) == 1 else [_round(value / steepness(ridge)) for value in lambdas]
 
 
-def affordable_dims(data: Triplets, most: int) -> int:
+def affordable_dims(data: Rows, most: int) -> int:
     """Count the dimensions a path can begin with: every coordinate needs a few showings of its item."""
     looks = 3 * len(data) / len(data.names)
     per_coordinate = LOOKS if data.probabilities is None else 1
@@ -122,11 +122,11 @@ class Search:
     def __init__(
         self,
         problem: Problem,
-        held_out: Triplets,
+        held_out: Rows,
         *,
         tol: float,
         max_iter: int,
-        folds: Callable[[], Iterable[tuple[Problem, Triplets]]] = tuple,
+        folds: Callable[[], Iterable[tuple[Problem, Rows]]] = tuple,
     ) -> None:
         self.problem, self.held_out, self.tol, self.max_iter, self.folds = problem, held_out, tol, max_iter, folds
         self.weight, self.group = _weights(held_out), np.unique(held_out.keys, return_inverse=True)[1]
@@ -236,7 +236,7 @@ class Search:
         most = max(able, key=lambda c: (c.n_dims, -c.loss), default=None)
         return None if most is None else most.point.X.cpu().numpy()
 
-    def gain(self, candidate: Candidate, chance: float) -> tuple[float, float]:
+    def gain(self, candidate: Candidate, chance: float | np.ndarray) -> tuple[float, float]:
         """Mean gain over chance on validation judgments, and its standard error were all answers chance."""
         values = chance - candidate.losses.astype(np.float64)
         total = self.weight.sum()
@@ -493,7 +493,7 @@ class Search:
                 able.append((candidate.n_dims, mean, candidate))
         return min(able, key=lambda row: row[:2])[2]
 
-    def _refit(self, fold: int, problem: Problem, held_out: Triplets, candidate: Candidate) -> np.ndarray:
+    def _refit(self, fold: int, problem: Problem, held_out: Rows, candidate: Candidate) -> np.ndarray:
         """Fit other judgments as a candidate was, from what is left of it after shaking; return the losses of a fold.
 
         Shaking undoes what the candidate owes to judgments that are held out now.
@@ -559,7 +559,7 @@ class Search:
             )
 
 
-def _weights(data: Triplets) -> np.ndarray:
+def _weights(data: Rows) -> np.ndarray:
     return np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Sparse, non-negative dimensions from odd-one-out judgments."""
+"""Sparse, non-negative dimensions from judgments of similarity: choices among three, or ratings of pairs."""
 
 import dataclasses
 import math
@@ -20,7 +20,6 @@ from ..core import (
     Judgments,
     Provenance,
     Samples,
-    fingerprint_array,
     suggest,
     versions,
 )
@@ -32,7 +31,7 @@ from .intervals import LEAST_COST, cost_of_turning, draw_posterior, inflation
 from .judges import judge_sharpness
 from .methods import METHODS, PRECISIONS, STARTS, TASKS
 from .new_items import place_items
-from .objective import NEGLIGIBLE, Point, Problem, prune
+from .objective import NEGLIGIBLE, Point, Problem, prune, row_losses
 from .path import (
     CHANCE,
     LARGE,
@@ -45,18 +44,17 @@ from .path import (
     default_lambdas,
     steepness,
 )
+from .rated import Given, Rated, Rows, as_rows, check_rows, fingerprints, rated_judges, within
 from .triplets import (
     PARTS,
     SEEN,
     Triplets,
     as_triplets,
-    check_matches,
     connections,
     divide,
     further_folds,
     gaps,
     parts_of,
-    shown_order,
     slot_entropy,
 )
 
@@ -66,11 +64,16 @@ MOST_FOLDED = 1_000_000  # judgments; of more, one part has enough
 ENOUGH = 1_000  # validation judgments
 JUDGE_ROUNDS = 2  # of estimating the noise of judges and fitting again
 STEP = "embed/3"
+HINTS = {
+    "odd": "Are the columns in order (odd item last)",
+    "match": "Are the columns in order (target first, the item that is left over last)",
+    "rate": "Do larger ratings mean more alike",
+}
 
 
 @dataclass(eq=False, repr=False)
 class SparseEmbedding(BaseEstimator):
-    """Embed items such that their dot products predict which of three is the odd one out.
+    """Embed items such that their dot products predict which of three is the odd one out, or how alike two are.
 
     Attributes
     ----------
@@ -90,12 +93,13 @@ class SparseEmbedding(BaseEstimator):
         Where the first fit begins.
     slot_bias : bool
         Estimate a preference for each slot within the likelihood.
-    task : {"odd", "match"}
+    task : {"odd", "match", "rate"}
         "odd": which of three is the odd one out. "match": which of two goes with a target, which stands in the first
-        slot; the choice is the slot of the other one, which is left over.
+        slot; the choice is the slot of the other one, which is left over. "rate": how alike two are (`PairRatings`);
+        each participant has thresholds of its own between the steps of the scale.
     judge_noise : bool
-        Estimate how noisy each annotator is: similarities are multiplied by a sharpness of each, whose weighted
-        geometric mean is one.
+        Estimate how noisy each annotator is: similarities are multiplied by a sharpness of each, whose (for choices,
+        weighted) geometric mean is one.
     reweight : int
         Most rounds, in which large coordinates are freed from the penalty, that are tried; 0 for none.
     spike, slab, share : float
@@ -130,7 +134,7 @@ class SparseEmbedding(BaseEstimator):
       log-likelihood lost when a dimension is turned into another by 15 degrees; ``determined_``: whether that is enough
       for intervals.
     - ``slot_bias_``, shape (3,): preference for each slot, mean zero; zeros if not estimated. Minus infinity for the
-      slot of a target.
+      slot of a target. ``rating_bias_``: parameters of the thresholds of ratings, else None.
     - ``judges_``: with `judge_noise`, a table of judge, n, noise (1 is typical), low and high (95 percent).
     - ``lambda_``, ``ridge_``, ``rounds_``, ``n_start_``: the penalty, its shape, and the dimensions that the chosen fit
       began with; ``validation_loss_``: its loss on validation judgments; ``path_``: a table with a row per fit;
@@ -177,12 +181,12 @@ class SparseEmbedding(BaseEstimator):
     threads: int = 1
     random_state: int = 0
 
-    def fit(self, X: Judgments | Triplets | np.ndarray, y: None = None) -> "SparseEmbedding":  # noqa: ARG002
+    def fit(self, X: Given, y: None = None) -> "SparseEmbedding":  # noqa: ARG002
         """Learn an embedding.
 
         Parameters
         ----------
-        X : Judgments, Triplets, or ndarray of int, shape (n, 3)
+        X : Judgments, PairRatings, Triplets, or ndarray of int, shape (n, 3)
             Judgments; an array has the odd item last. Declared splits are kept: lambda is chosen on "validation",
             "test" and "subset" are left alone.
         y : None
@@ -202,14 +206,12 @@ class SparseEmbedding(BaseEstimator):
         """
         return self._learn(X, None, 1.0)
 
-    def fit_near(
-        self, X: Judgments | Triplets | np.ndarray, model: "SparseEmbedding", *, stronger: float = 1.0
-    ) -> "SparseEmbedding":
+    def fit_near(self, X: Given, model: "SparseEmbedding", *, stronger: float = 1.0) -> "SparseEmbedding":
         """Learn an embedding, with a search around what another fit chose; `lambdas` that are given are all tried.
 
         Parameters
         ----------
-        X : Judgments, Triplets, or ndarray of int, shape (n, 3)
+        X : Judgments, PairRatings, Triplets, or ndarray of int, shape (n, 3)
             Judgments.
         model : SparseEmbedding
             A fit with the same settings.
@@ -226,7 +228,8 @@ class SparseEmbedding(BaseEstimator):
 
     def _learn(self, X: Any, near: "SparseEmbedding | None", stronger: float) -> "SparseEmbedding":
         self._check()
-        data = as_triplets(X)
+        data = as_rows(X)
+        check_rows(data, task=self.task, slot_bias=self.slot_bias, judge_noise=self.judge_noise, start=self.start)
         self.items_ = data.names
         self.part_codes_ = self._parts(X, data)
         n_train, n_held_out = np.bincount(self.part_codes_, minlength=len(PARTS))[:SEEN]
@@ -234,26 +237,11 @@ class SparseEmbedding(BaseEstimator):
             raise DataError(
                 f"SparseEmbedding: {n_train} judgments to train and {n_held_out} to validate; both need some."
             )
-        if self.slot_bias and not shown_order(data):
-            raise DataError(
-                f"SparseEmbedding: slot_bias = True, but the odd item is in slot {int(data.choice[0]) + 1} of all "
-                f"{len(data):,} judgments: their order is not that of showing. Leave slot_bias out."
-            )
-        if self.task == "match":
-            check_matches(data)
-        if self.judge_noise and data.judge is None:
-            raise DataError(
-                "SparseEmbedding: judge_noise = True, but all judgments are of one annotator. Leave judge_noise out."
-            )
         self.components_ = connections(data[self.part_codes_ < SEEN])
-        self.inputs_ = {"items": fingerprint_array(data.items), "choice": fingerprint_array(data.choice)}
-        if data.probabilities is not None:
-            self.inputs_["probabilities"] = fingerprint_array(data.probabilities)
-        if data.weight is not None:
-            self.inputs_["weight"] = fingerprint_array(data.weight)
+        self.inputs_ = fingerprints(data)
         with torch_threads(self.threads):
             chosen = self._choose(data, near, stronger)
-            if self.judge_noise:
+            if self.judge_noise and isinstance(data, Triplets):
                 train = data[self.part_codes_ == PARTS.index("train")]
                 sharpness = self._judge(chosen.point, train)["sharpness"].to_numpy()
                 data = dataclasses.replace(data, sharpness=sharpness[data.judge])
@@ -273,7 +261,7 @@ class SparseEmbedding(BaseEstimator):
         """Part of each valid judgment."""
         return np.asarray(PARTS)[self.part_codes_]
 
-    def _choose(self, data: Triplets, near: "SparseEmbedding | None", stronger: float) -> Candidate:
+    def _choose(self, data: Rows, near: "SparseEmbedding | None", stronger: float) -> Candidate:
         """Search penalty, dimensions and reweighting on validation judgments, with the training judgments."""
         train, held_out = (data[self.part_codes_ == PARTS.index(part)] for part in ("train", "validation"))
         ridges, rounds, most = self.ridges, self.reweight, affordable_dims(train, self.max_dims)
@@ -306,34 +294,41 @@ class SparseEmbedding(BaseEstimator):
         self.rounds_: int = setting.rounds
         self.n_start_: int = setting.n_start
         self.validation_loss_ = chosen.loss
-        chance = slot_entropy(train) if self.slot_bias else float(np.log(2 if self.task == "match" else 3))
-        gain, se = search.gain(chosen, chance)
+        gain, se = search.gain(chosen, self._chance(search.problem, train, held_out))
         if not chosen.n_dims or gain <= CHANCE * se:
             raise AtChanceError(
                 f"SparseEmbedding: no dimension is left that predicts validation judgments better than chance: "
-                f"cross-entropy {chosen.loss:.4f} at lambda {self.lambda_:.3g}, chance {chance:.4f}, standard error "
-                f"{se:.4f} of {len(held_out):,} judgments. Are the columns in order "
-                f"({'target first, the item that is left over last' if self.task == 'match' else 'odd item last'}), "
-                f"and are there enough judgments?"
+                f"cross-entropy {chosen.loss:.4f} at lambda {self.lambda_:.3g}, chance {chosen.loss + gain:.4f}, "
+                f"standard error {se:.4f} of {len(held_out):,} judgments. {HINTS[self.task]}, and are there enough "
+                f"judgments?"
             )
         self.notes_ = tuple(note for note in (*gaps(self.items_, self.components_), search.edge) if note)
         return chosen
+
+    def _chance(self, problem: Problem, train: Rows, held_out: Rows) -> float | np.ndarray:
+        """Loss without an embedding; of ratings (n,), since their scales are known to differ."""
+        if isinstance(train, Triplets):
+            return slot_entropy(train) if self.slot_bias else float(np.log(2 if self.task == "match" else 3))
+        start = problem.begin(np.zeros((len(train.names), 0)))
+        null = problem.minimise(start, 0.0, tol=self.tol, max_iter=self.max_iter)
+        return row_losses(null.X, null.bias, held_out)[0]
 
     @property
     def judged_(self) -> np.ndarray:
         """Whether each item is in any judgment that was fitted; the others have coordinates of zero."""
         return self.components_ >= 0
 
-    def _problem(self, data: Triplets) -> Problem:
+    def _problem(self, data: Rows) -> Problem:
         return Problem(
             data,
             with_bias=self.slot_bias,
             dtype=getattr(torch, self.precision),
             device=self.device,
             matching=self.task == "match",
+            sharp=self.judge_noise,
         )
 
-    def _finish(self, data: Triplets, chosen: Candidate) -> None:
+    def _finish(self, data: Rows, chosen: Candidate) -> None:
         # The choice is made: validation judgments now help to fit, the test part still does not.
         seen = self.part_codes_ < SEEN
         data = data if seen.all() else data[seen]
@@ -347,6 +342,8 @@ class SparseEmbedding(BaseEstimator):
             max_iter=self.max_iter,
         )
         for _ in range(JUDGE_ROUNDS if self.judge_noise else 0):
+            if isinstance(data, Rated):
+                break  # whose sharpness is among what is fitted
             self.judges_ = self._judge(found, data)
             sharpness = self.judges_["sharpness"].to_numpy()[data.judge]
             both = self._problem(dataclasses.replace(data, sharpness=sharpness))
@@ -368,6 +365,11 @@ class SparseEmbedding(BaseEstimator):
             )
         self.embedding_: np.ndarray = point.X.cpu().numpy()
         bias = np.zeros(3) if point.bias is None else point.bias.cpu().numpy().astype(np.float64)
+        self.rating_bias_: np.ndarray | None = None
+        if isinstance(data, Rated):
+            self.rating_bias_, bias = bias, np.zeros(3)
+            if self.judge_noise:
+                self.judges_ = rated_judges(self.rating_bias_, data)
         self.slot_bias_ = bias - bias[np.isfinite(bias)].mean()
         self.converged_, self.trace_ = point.converged, point.trace
 
@@ -416,17 +418,17 @@ class SparseEmbedding(BaseEstimator):
         """Whether judgments speak against mixing a dimension of "variational" with another one."""
         return self.turning_cost_ >= LEAST_COST
 
-    def _start(self, train: Triplets, n_dims: int) -> np.ndarray:
+    def _start(self, train: Rows, n_dims: int) -> np.ndarray:
         n_items = len(train.names)
         n_dims = max(n_dims, self.n_dims or 1)
-        if self.start == "spectral":
+        if self.start == "spectral" and isinstance(train, Triplets):
             rate = win_rates(train.items, train.choice, n_items, probabilities=train.probabilities)
             return spectral_start(rate, n_dims)
         # Dot products of about START: large enough to tell dimensions apart from the first step on.
         width = 2 * np.sqrt(START / n_dims)
         return width * np.random.default_rng([self.random_state, 1]).random((n_items, n_dims))
 
-    def _parts(self, given: Any, data: Triplets) -> np.ndarray:
+    def _parts(self, given: Any, data: Rows) -> np.ndarray:
         declared = parts_of(given, data)
         codes = np.zeros(len(data), np.int8)
         for number, part in enumerate(PARTS):
@@ -441,7 +443,7 @@ class SparseEmbedding(BaseEstimator):
             codes[learn[drawn]] = PARTS.index("validation")
         return codes
 
-    def _folds(self, data: Triplets) -> Iterator[tuple[Problem, Triplets]]:
+    def _folds(self, data: Rows) -> Iterator[tuple[Problem, Rows]]:
         """Hold out further parts of the judgments in turn, as large as the validation part that was drawn."""
         seen = data[self.part_codes_ < SEEN]
         drawn = (self.part_codes_ == PARTS.index("validation"))[self.part_codes_ < SEEN]
@@ -481,12 +483,12 @@ class SparseEmbedding(BaseEstimator):
         if not hasattr(self, "embedding_"):
             raise NotFittedError("SparseEmbedding: call fit before transform, score or to_feature_space.")
 
-    def score(self, X: Judgments | Triplets | np.ndarray, y: None = None) -> float:  # noqa: ARG002
+    def score(self, X: Given, y: None = None) -> float:  # noqa: ARG002
         """Compute the share of judgments that are predicted; a tie counts as the chance of guessing it.
 
         Parameters
         ----------
-        X : Judgments, Triplets, or ndarray of int, shape (n, 3)
+        X : Judgments, PairRatings, Triplets, or ndarray of int, shape (n, 3)
             Judgments about the same items.
         y : None
             Not used.
@@ -494,10 +496,14 @@ class SparseEmbedding(BaseEstimator):
         Returns
         -------
         float
-            Odd-one-out accuracy; chance is 1/3.
+            Odd-one-out accuracy; chance is 1/3. For ratings their correlation with dot products, both less the
+            participant's mean.
         """
         self._check_fitted()
         data = self._about_same_items(X)
+        if isinstance(data, Rated):
+            products = (self.embedding_[data.items[:, 0]] * self.embedding_[data.items[:, 1]]).sum(axis=1)
+            return float(np.corrcoef(within(products, data), within(data.rating, data))[0, 1])
         similarity = self.embedding_ @ self.embedding_.T
         correct = correct_share(choice_logits(similarity, data.items, bias=self.slot_bias_), data.choice)
         return float(np.average(correct, weights=data.weight))
@@ -516,11 +522,16 @@ class SparseEmbedding(BaseEstimator):
             Rows in the order of the names of `X`.
         """
         self._check_fitted()
+        if self.task == "rate":
+            raise ConfigError(
+                "SparseEmbedding: new items are placed by choices only, not by ratings. Use "
+                "encoding.embedding.new_items.place_by_features, or fit all ratings together."
+            )
         data = as_triplets(X)
         return place_items(self.embedding_, self.items_, data, bias=self.slot_bias_)
 
-    def _about_same_items(self, X: Judgments | Triplets | np.ndarray) -> Triplets:
-        data = as_triplets(X, n_items=len(self.items_) if isinstance(X, np.ndarray) else None)
+    def _about_same_items(self, X: Given) -> Rows:
+        data = as_rows(X, n_items=len(self.items_) if isinstance(X, np.ndarray) else None)
         if data.names == self.items_:
             return data
         place = {name: number for number, name in enumerate(self.items_)}

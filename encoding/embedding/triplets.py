@@ -2,16 +2,33 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ..core import DataError, Judgments, SplitError
+from ..core import DataError, Judgments, PairRatings, SplitError
 from ..numerics.choices import triplet_keys
 
 PARTS = ("train", "validation", "test", "subset")
 SEEN = 2  # the first two are fitted to; "subset" (all triplets of a few stimuli) measures similarities
+
+
+class Keyed(Protocol):
+    """Judgments that can be divided: those of the same items, in any order, have the same key."""
+
+    @property
+    def items(self) -> np.ndarray:
+        """Item numbers of each judgment."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each item."""
+
+    @property
+    def keys(self) -> np.ndarray:
+        """Number of the set of items of each judgment."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -121,18 +138,18 @@ def _check_probabilities(judgments: Judgments, valid: np.ndarray) -> None:
             )
 
 
-def connections(data: Triplets) -> np.ndarray:
+def connections(data: Keyed) -> np.ndarray:
     """Component of the graph of judged pairs that each item belongs to, by descending size; -1 if it was never judged.
 
     Judgments within each component say nothing about similarities across components.
     """
-    n = len(data.names)
-    a, b, c = data.items.T
-    edges = coo_matrix((np.ones(2 * len(data), bool), (np.r_[a, b], np.r_[b, c])), shape=(n, n))
+    items, n_items = data.items, len(data.names)
+    a, b = items[:, :-1].ravel(), items[:, 1:].ravel()
+    edges = coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n_items, n_items))
     label = connected_components(edges, directed=False)[1]
-    judged = np.zeros(n, bool)
-    judged[data.items.ravel()] = True
-    found = np.full(n, -1)
+    judged = np.zeros(n_items, bool)
+    judged[items.ravel()] = True
+    found = np.full(n_items, -1)
     names, number, size = np.unique(label[judged], return_inverse=True, return_counts=True)
     rank = np.empty(len(names), int)
     rank[np.argsort(-size, kind="stable")] = np.arange(len(names))
@@ -161,11 +178,11 @@ def gaps(names: tuple[str, ...], components: np.ndarray) -> list[str]:
     return notes
 
 
-def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.ndarray | None:
+def parts_of(given: object, data: Keyed) -> np.ndarray | None:
     """Return the declared part of each valid judgment."""
-    if not isinstance(given, Judgments):
+    if not isinstance(given, Judgments | PairRatings):
         return None
-    declared = np.asarray(given.split[given.choice >= 0])
+    declared = np.asarray(given.split[given.choice >= 0] if isinstance(given, Judgments) else given.split)
     if not (declared != "").any():
         return None
     unknown = sorted(set(np.unique(declared).tolist()) - set(PARTS))
@@ -175,8 +192,8 @@ def parts_of(given: Judgments | Triplets | np.ndarray, data: Triplets) -> np.nda
     return declared
 
 
-def check_disjoint(data: Triplets, part: np.ndarray) -> None:
-    """Refuse a division that puts the same three items into two parts.
+def check_disjoint(data: Keyed, part: np.ndarray) -> None:
+    """Refuse a division that puts the same three items, or the same pair, into two parts.
 
     Shapes: `part` (n,).
     """
@@ -186,13 +203,14 @@ def check_disjoint(data: Triplets, part: np.ndarray) -> None:
     torn = (keys[1:] == keys[:-1]) & (codes[1:] != codes[:-1])
     if torn.any():
         row = int(order[1:][torn][0])
+        what = "triplet" if data.items.shape[1] == 3 else "pair"
         raise SplitError(
-            f"Judgments: {torn.sum()} triplets have answers in two parts, the first is {data.items[row].tolist()}. "
-            f"Divide by triplet, not by row, or the test part is not independent."
+            f"Judgments: {torn.sum()} {what}s have answers in two parts, the first is {data.items[row].tolist()}. "
+            f"Divide by {what}, not by row, or the test part is not independent."
         )
 
 
-def divide(data: Triplets, share: float, rng: np.random.Generator) -> np.ndarray:
+def divide(data: Keyed, share: float, rng: np.random.Generator) -> np.ndarray:
     """Draw a part of the triplets; all answers about the same three items go together.
 
     Returns (n,).
@@ -203,7 +221,7 @@ def divide(data: Triplets, share: float, rng: np.random.Generator) -> np.ndarray
     return drawn[group]
 
 
-def further_folds(data: Triplets, drawn: np.ndarray, n_folds: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
+def further_folds(data: Keyed, drawn: np.ndarray, n_folds: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
     """Draw parts of the triplets outside `drawn`, of its size and without overlap, as masks of (n,)."""
     sets, group = np.unique(data.keys, return_inverse=True)
     rest = np.setdiff1d(np.arange(len(sets)), group[drawn])

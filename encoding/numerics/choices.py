@@ -190,9 +190,9 @@ def noise_ceiling(counts: np.ndarray) -> tuple[float, float, int]:
 def calibration(probabilities: np.ndarray, choice: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
     """Compare predicted probabilities with how often they came true.
 
-    Shapes: `probabilities` (n, 3), `choice` (n,); returns (n_bins, 3).
+    Shapes: `probabilities` (n, n_options), `choice` (n,); returns (n_bins, 3).
     """
-    came_true = np.eye(3)[choice].ravel()
+    came_true = np.eye(probabilities.shape[1])[choice].ravel()
     flat = probabilities.ravel()
     place = np.minimum((flat * n_bins).astype(int), n_bins - 1)
     number = np.bincount(place, minlength=n_bins).astype(float)

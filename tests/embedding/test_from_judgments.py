@@ -15,9 +15,16 @@ from encoding.embedding import (
     FeatureTable,
     JudgmentTable,
     SparseEmbedding,
+    compare_embeddings,
     embed,
+    evaluate,
+    evaluate_ratings,
+    explain,
     fit_consensus,
     learn,
+    learning_curve,
+    measure_blend,
+    predict_ratings,
     simulate_judgments,
 )
 from encoding.embedding.from_judgments import gather_judgments
@@ -290,3 +297,26 @@ def test_all_that_python_can_set_a_configuration_can():
     assert set(others) == shared
     table = JudgmentTable("x", file="y", seeds=(4, 5), **others)
     assert table.estimator("cpu").get_params() == others | {"device": "cpu", "random_state": 4}
+
+
+@pytest.mark.parametrize(
+    ("function", "elsewhere"),
+    [
+        # Why a table does not set them: data, where the run decides, or seeds, which `seeds` sets.
+        (SparseEmbedding, {"device", "random_state"}),
+        (fit_consensus, {"estimator", "judgments", "workers", "progress"}),
+        (learning_curve, {"model", "judgments", "seed"}),
+        (simulate_judgments, {"space", "seed", "slot_bias"}),  # a simulated preference is there to test its estimate
+        (evaluate, {"embeddings", "judgments", "bias", "seed"}),
+        (evaluate_ratings, {"embeddings", "ratings", "fitted_to", "seed"}),
+        (explain, {"space", "categories", "dimensions", "seed"}),
+        (predict_ratings, {"space", "ratings", "alpha", "seed"}),  # the page's sentences state its 5%
+        (compare_embeddings, {"first", "second", "seed"}),
+        (measure_blend, {"X", "seed"}),
+    ],
+)
+def test_all_that_python_can_set_a_table_can(function, elsewhere):
+    called = {"n": "n_judgments", "shares": "learning_shares", "n_simulations": "n_permutations"}
+    settable = {field.name for field in dataclasses.fields(JudgmentTable)}
+    names = {called.get(name, name) for name in inspect.signature(function).parameters}
+    assert names - elsewhere <= settable

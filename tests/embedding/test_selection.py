@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from encoding.core import DataError
+from encoding.core import DataError, PairRatings
 from encoding.embedding import (
     SparseEmbedding,
     agree,
     fit_consensus,
+    intervals,
     learning_curve,
     page,
     path,
@@ -22,6 +23,7 @@ from encoding.embedding import (
 from encoding.embedding.intervals import LEAST_COST, cost_of_turning
 from encoding.embedding.objective import Problem
 from encoding.embedding.path import AtChanceError
+from encoding.embedding.rated import as_rated
 from encoding.embedding.simulated import judgments_of
 from encoding.embedding.triplets import Triplets, as_triplets, connections
 
@@ -373,7 +375,7 @@ def test_a_half_in_which_nothing_is_found_counts_and_is_told(small, monkeypatch,
     assert (choices["n_dims"] == 0).tolist() == [number in lost for number in (0, 1)]
     told = f"In {len(lost)} of two halves of the judgments nothing better than chance is found: triplet_split is 0."
     assert found.notes == (told,)
-    assert told in page._warnings(page.gather("x", found, small))
+    assert told in page.list_warnings(page.gather("x", found, small))
 
 
 def test_a_fit_that_validation_judgments_speak_against_ends_early(small):
@@ -385,3 +387,44 @@ def test_a_fit_that_validation_judgments_speak_against_ends_early(small):
     assert (given_up["n_gradients"] < 150).all()
     assert not given_up["chosen"].any()
     assert (given_up["loss"] > path["loss"].min()).all()
+
+
+def _by_turning_all(problem, X, bias):
+    """Cost of turning, from the loss of every pair of dimensions."""
+    cost, (cos, sin) = np.full(X.shape[1], np.inf), (np.cos(np.deg2rad(15)), np.sin(np.deg2rad(15)))
+    base = problem.loss(X, problem.batch, bias=bias)[0]
+    for a, b in itertools.permutations(range(X.shape[1]), 2):
+        turned = X.clone()
+        turned[:, a], turned[:, b] = cos * X[:, a] + sin * X[:, b], (cos * X[:, b] - sin * X[:, a]).clamp(min=0)
+        lost = (problem.loss(turned, problem.batch, bias=bias)[0] - base) * problem.batch.total
+        cost[[a, b]] = np.minimum(cost[[a, b]], lost)
+    return cost
+
+
+@pytest.mark.parametrize("kind", ["choices", "probabilities", "matches", "judges", "ratings"])
+@pytest.mark.parametrize("screened", [10_000, 700])
+def test_the_cost_of_turning_is_that_of_every_pair(kind, screened, monkeypatch):
+    monkeypatch.setattr(intervals, "SCREENED", screened)
+    rng = np.random.default_rng(5)
+    X = torch.as_tensor(rng.gamma(1, 1, (30, 6)) * (rng.random((30, 6)) < 0.6))
+    items = np.array([rng.choice(30, 3, replace=False) for _ in range(3_000)]).astype(np.int32)
+    choice = rng.integers(1 if kind == "matches" else 0, 3, 3_000).astype(np.int8)
+    data = Triplets(items, choice, None, rng.random(3_000).astype(np.float32), tuple(map(str, range(30))))
+    more = {"matching": kind == "matches"}
+    bias = torch.tensor([-np.inf, 0.1, -0.1]) if kind == "matches" else None
+    if kind == "probabilities":
+        p = rng.dirichlet([1, 1, 1], 3_000)
+        data = dataclasses.replace(data, probabilities=p, choice=p.argmax(axis=1).astype(np.int8), weight=None)
+    elif kind == "judges":
+        data = dataclasses.replace(data, sharpness=rng.choice([0.5, 1, 2], 3_000))
+        more, bias = {"with_bias": True}, torch.tensor([0.3, 0.0, -0.3])
+    elif kind == "ratings":
+        rating = np.digitize(rng.gamma(2, 1, 3_000), [1, 2, 3])
+        data = as_rated(PairRatings(data.names, items[:, :2], rating, rng.choice(list("abc"), 3_000), np.ones(3_000),
+                                    [""] * 3_000))  # fmt: skip
+        more = {"sharp": True}
+    problem = Problem(data, **{"with_bias": False, **more}, dtype=torch.float64, device="cpu")
+    if kind == "ratings":
+        bias = problem.begin(X.numpy()).bias + 0.1
+    found = cost_of_turning(problem, X, None if bias is None else bias.double())
+    assert found == pytest.approx(_by_turning_all(problem, X, bias), rel=1e-6, abs=1e-6)

@@ -164,7 +164,7 @@ def test_what_tables_of_answers_leave_open_is_told(tmp_path):
     with pytest.raises(DataError, match="all choices are 2, so that positions may count from 0 or from 1"):
         read_judgments(file)
     frame.rename(columns={"image3": "rating"})[["image1", "image2", "rating"]].to_csv(file, index=False)
-    with pytest.raises(DataError, match="column 'rating' looks like ratings of similarity, but only choices are read"):
+    with pytest.raises(DataError, match="column 'rating' looks like ratings of similarity, but choices were asked for"):
         read_judgments(file)
 
 

@@ -109,8 +109,8 @@ def _of_text(
         rated = [] if table is None or chosen else [name for name in RATING_NAMES if name in table.columns]
         if rated:
             raise DataError(
-                f"{path}: column {rated[0]!r} looks like ratings of similarity, but only choices are read: the odd "
-                f"one of three stimuli, or which of two goes with a third."
+                f"{path}: column {rated[0]!r} looks like ratings of similarity, but choices were asked for: the odd "
+                f'one of three stimuli, or which of two goes with a third. Set task = "rate" to embed ratings of pairs.'
             )
         if table is not None and chosen:
             return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
