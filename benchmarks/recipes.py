@@ -1,10 +1,11 @@
 """Recipes on one simulated subject of the size of the emotion-video study: time, memory, planted winners.
 
-    python benchmarks/recipes.py [--preset study] [--millimetres 4.5] [--threads 2] [--folder F] [--results F]
+    python benchmarks/recipes.py [--preset study] [--millimetres 4.5] [--threads 1] [--folder F] [--results F]
 
 Simulates the first subject of a preset in volumes (study: 61 runs, 2,196 presentations, some 20,600 voxels) and runs
 `encoding run ... participant` with the recipes `horikawa2020` and `du2023`, each in a process of its own, from
-fMRIPrep-like files to the subject's report. There are no videos, so that the motion-energy band of `du2023` is a table
+fMRIPrep-like files to the subject's report; `--before CHECKOUT` runs an earlier version of this package on the same
+files, too. There are no videos, so that the motion-energy band of `du2023` is a table
 of 6,555 made-up channels, as many as the paper has: it costs what the real one costs, and must win nowhere.
 
 Winners: with `horikawa2020` the planted space must have the highest mean pooled r of the four spaces in its region.
@@ -33,6 +34,7 @@ from encoding.core import versions
 from encoding.io.atomic import write_json, write_text
 from encoding.simulate import PRESETS, simulate
 
+HERE_IS = Path(__file__).resolve().parents[1]
 N_CHANNELS = 6555
 # Spaces of the simulated study that stand in for the bands of the paper: 34 and 30 features.
 BANDS = {"emotion": "category", "semantic": "llm"}
@@ -87,12 +89,12 @@ def config_of(recipe: str, preset: str, millimetres: float, memory: str) -> str:
     return text + f'[compute]\nmemory = "{memory}"\n'
 
 
-def run(command: Sequence[str], threads: int) -> dict:
-    """Run a command; how long it takes, and the most memory that it holds."""
+def run(command: Sequence[str], threads: int, checkout: Path) -> dict:
+    """Run a command with the package of a checkout; how long it takes, and the most memory that it holds."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = os.environ | dict.fromkeys(names, str(threads))
+    environment = os.environ | dict.fromkeys(names, str(threads)) | {"PYTHONPATH": str(checkout)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen(command, env=environment)
+    process = subprocess.Popen(command, env=environment, cwd=checkout)
     peak = {"RssAnon": 0, "VmHWM": 0}
 
     def watch() -> None:
@@ -145,16 +147,27 @@ def winners_of(recipe: str, root: Path, out: Path) -> list[dict]:
 def measure(recipe: str, root: Path, folder: Path, options: argparse.Namespace) -> dict:
     config, out = folder / f"{recipe}.toml", folder / recipe
     write_text(config, config_of(recipe, options.preset, options.millimetres, options.memory))
-    command = [sys.executable, "-m", "encoding", "run", str(root), str(out), "participant", "--config", str(config)]
+
+    def timed(checkout: Path, out: Path) -> dict:
+        command = [sys.executable, "-m", "encoding", "run", str(root), str(out), "participant", "--config", str(config)]
+        return run([*command, "--participant-label", "01"], options.threads, checkout)
+
     load = os.getloadavg()[0]
-    used = run([*command, "--participant-label", "01"], options.threads)
+    used = timed(HERE_IS, out)
+    before = {}
+    if options.before:
+        named = ["git", "-C", str(options.before), "log", "-1", "--format=%h, %as"]
+        version = subprocess.run(named, capture_output=True, text=True, check=True).stdout.strip()
+        before = {"before": {"version": version, **timed(options.before.resolve(), folder / f"{recipe}-before")}}
     facts = json.loads((out / "sub-01" / "facts.json").read_text(encoding="utf-8"))
     winners = winners_of(recipe, root, out)
     return {
         "recipe": recipe,
         "processor": processor(),
+        "threads": options.threads,
         "load": round(load, 1),
         **used,
+        **before,
         **{name: facts[name] for name in ("n_samples", "n_targets", "n_usable", "n_folds", "features")},
         "n_regions": len(winners),
         "n_recovered": sum(row["lead"] > 0 for row in winners),
@@ -168,22 +181,32 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
         "# Recipes",
         "",
         f"One subject of the simulated study `{how['preset']}`, voxels of {how['millimetres']:g} mm, from files to the "
-        f"report, on {how['threads']} threads, memory budget of fits {how['memory']} "
+        f"report, memory budget of fits {how['memory']} "
         f"(brain-encoding {how['versions']['brain-encoding']}, numpy "
         f"{how['versions']['numpy']}, scipy {how['versions']['scipy']}). Made by `python benchmarks/recipes.py`.",
         "",
-        "| recipe | processor | voxels | presentations | features | load before | minutes | processor minutes "
-        "| peak memory | of it not files | planted winners |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| recipe | processor | threads | voxels | presentations | features | load before | minutes "
+        "| processor seconds | peak memory | of it not files | planted winners |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
         features = " + ".join(f"{n:,}" for n in row["features"].values())
         lines.append(
-            f"| `{row['recipe']}` | {row['processor']} | {row['n_usable']:,} | {row['n_samples']:,} | {features} "
-            f"| {row['load']:.1f} | {row['seconds'] / 60:.1f} | {row['cpu_seconds'] / 60:.1f} "
+            f"| `{row['recipe']}` | {row['processor']} | {row['threads']} | {row['n_usable']:,} | {row['n_samples']:,} "
+            f"| {features} | {row['load']:.1f} | {row['seconds'] / 60:.1f} | {row['cpu_seconds']:.0f} "
             f"| {row['peak_gb']:.2f} GB | {row['peak_anonymous_gb']:.2f} GB "
             f"| {row['n_recovered']} of {row['n_regions']} |"
         )
+    for row in found:
+        if "before" in row:
+            was = row["before"]
+            lines += [
+                "",
+                f"An earlier version ({was['version']}) took {was['cpu_seconds']:.0f} processor seconds for "
+                f"`{row['recipe']}` on the same files and threads right after, "
+                f"{was['cpu_seconds'] / row['cpu_seconds']:.1f} "
+                f"times as many ({was['seconds'] / 60:.1f} minutes, {was['peak_gb']:.2f} GB).",
+            ]
     lines += ["", "| recipe | region | planted | winner | value | lead |", "|---|---|---|---|---|---|"]
     lines += [
         f"| `{row['recipe']}` | {one['region']} | {one['planted']} | {one['winner']} | {one['value']:.3f} "
@@ -207,8 +230,11 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
 
 def kept_rows(path: Path, measured: Sequence[str]) -> list[dict]:
     """Read the rows of recipes that are not measured again."""
-    rows = json.loads(path.read_text(encoding="utf-8"))["recipes"] if path.is_file() else []
-    return [row for row in rows if row["recipe"] not in measured]
+    if not path.is_file():
+        return []
+    known = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in known["recipes"] if row["recipe"] not in measured]
+    return [{"threads": known["how"].get("threads")} | row for row in rows]
 
 
 def processor() -> str:
@@ -221,7 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--preset", choices=tuple(PRESETS), default="study")
     parser.add_argument("--millimetres", type=float, default=4.5, help="edge of the voxels")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--before", type=Path, help="checkout of an earlier version, which is timed beside this one")
     parser.add_argument("--memory", default="3 GB", help="budget of fits")
     parser.add_argument("--recipes", nargs="+", default=["horikawa2020", "du2023"])
     parser.add_argument("--folder", type=Path, help="keep study and results here; a study that is there is used again")
@@ -232,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = folder / "study"
         simulate_subject(root, options.preset, options.millimetres)
         write_channels(root)
-        how = {name: getattr(options, name) for name in ("preset", "millimetres", "threads", "memory")}
+        how = {name: getattr(options, name) for name in ("preset", "millimetres", "memory")}
         how |= {"versions": versions()}
         found = kept_rows(options.results / "recipes.json", options.recipes)
         for recipe in options.recipes:

@@ -3,6 +3,7 @@
     python benchmarks/rsa.py              # some minutes on one thread; writes benchmarks/results/rsa.{json,md}
     python benchmarks/rsa.py --quick      # a tenth of the searchlights, writes nothing
     python benchmarks/rsa.py --memory     # only memory, by the number of searchlights; added to the results
+    python benchmarks/rsa.py --crossnobis # only crossnobis distances, and how often chance is called; added too
 
 The loop is what one writes first: for every searchlight `np.corrcoef` (or distances) of the patterns, its triangle
 (pairs of different runs, ranked for Spearman), and `np.corrcoef` with every model. It is timed on a sample of
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,9 +30,10 @@ import rsatoolbox
 import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
+from sklearn.covariance import ledoit_wolf
 from threadpoolctl import threadpool_limits
 
-from encoding.comparison import Rsa, compare_similarity
+from encoding.comparison import Inference, Rsa, chance_table, compare_similarity, infer_similarity
 from encoding.core import Atlas, FeatureSpace, Grid, Responses, Samples, Targets, versions
 from encoding.numerics.searchlights import neighbours, sphere
 from encoding.numerics.similarity import feature_similarity
@@ -48,6 +51,7 @@ CASES = {  # searchlights, settings
     "five spaces, Euclidean": (1000, {"brain": "euclidean"}),
     "five spaces, Euclidean, Spearman": (1000, {"brain": "euclidean", "comparison": "spearman"}),
 }
+SHOWN = 4  # runs that show the same stimuli, for crossnobis distances
 MEMORY = {"five spaces, two by choice probability": (500, 1500), "five spaces, Spearman": (300, 900)}
 
 
@@ -250,6 +254,121 @@ def time_regions(responses, spaces, folder):
     return found
 
 
+def recurring(folder, n_voxels, seed=0):
+    """Simulate responses to as many rows: a quarter of the stimuli, all of them in each of four runs."""
+    n = N_STIMULI // SHOWN
+    rng = np.random.default_rng(seed)
+    names = np.tile([f"video{k:04d}" for k in range(n)], SHOWN)
+    run = np.repeat([f"run-{k + 1}" for k in range(SHOWN)], n)
+    samples = Samples(names, np.arange(len(names)) * 12.0, np.full(len(names), 10.0), run, "stimulus")
+    features = rng.random((n, WIDTHS["category"]))
+    space = FeatureSpace("category", features, Samples.of_stimuli(names[:n]), tuple(map(str, range(features.shape[1]))))
+    responses, _ = make_data(folder, n_voxels, seed)
+    values = rng.standard_normal((len(names), n_voxels), dtype=np.float32)
+    drive = (features - features.mean(0)) @ rng.standard_normal((features.shape[1], n_voxels))
+    values += 0.3 * np.tile(drive, (SHOWN, 1)).astype(np.float32)
+    np.save(folder / "recurring.npy", values)
+    values = np.load(folder / "recurring.npy", mmap_mode="r")
+    return replace(responses, values=values, samples=samples, presentations=samples), space
+
+
+class Crossed:
+    """Crossnobis distances of one searchlight by a loop over pairs of runs, and by rsatoolbox."""
+
+    def __init__(self, space, responses):
+        self.values = np.array(responses.values, dtype=np.float64)
+        self.n = len(self.values) // SHOWN
+        self.low = np.tril_indices(self.n, -1)
+        self.model = feature_similarity(space.values, "correlation").rows(slice(None))[self.low]
+        targets = responses.targets
+        self.index, self.shape = targets.index, targets.grid.shape
+        self.column = np.full(int(np.prod(self.shape)), -1)
+        self.column[targets.index] = np.arange(len(targets))
+        self.steps = sphere(RADIUS * VOXEL_MM, targets.grid.affine)
+        self.shown = {"stimulus": np.tile(np.arange(self.n), SHOWN), "run": np.repeat(np.arange(SHOWN), self.n)}
+
+    def patterns(self, centre):
+        """Responses of a searchlight, and the inverse covariance of their noise."""
+        around = neighbours(self.index[[centre]], self.shape, self.column, self.steps)[0]
+        X = self.values[:, around[around >= 0]].reshape(SHOWN, self.n, -1)
+        # Differences between presentations that are independent, as the covariance needs them.
+        parts = [(X[k] * k - X[:k].sum(0)) / np.sqrt(k * (k + 1)) for k in range(1, SHOWN)]
+        return X, np.linalg.inv(ledoit_wolf(np.concatenate(parts), assume_centered=True)[0])
+
+    def loop(self, centre):
+        """Compare by all pairs of runs."""
+        X, W = self.patterns(centre)
+        distances = np.zeros((self.n, self.n))
+        for a in range(SHOWN):
+            for b in range(a):
+                product = X[a] @ W @ X[b].T
+                own = np.diag(product)
+                distances += own[:, None] + own - product - product.T
+        return np.corrcoef(-distances[self.low], self.model)[0, 1]
+
+    def toolbox(self, centre):
+        """Compare by rsatoolbox."""
+        X, W = self.patterns(centre)
+        data = rsatoolbox.data.Dataset(X.reshape(SHOWN * self.n, -1), obs_descriptors=self.shown)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            rdm = rsatoolbox.rdm.calc_rdm(
+                data, method="crossnobis", descriptor="stimulus", cv_descriptor="run", noise=W
+            )
+        return np.corrcoef(-rdm.get_matrices()[0][self.low], self.model)[0, 1]
+
+
+def time_crossnobis(n_lights, n_sample):
+    """Time searchlights of crossnobis distances, and a sample by a loop over pairs of runs and by rsatoolbox."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        responses, space = recurring(folder, n_lights)
+        settings = Rsa("x", brain="crossnobis", regions="searchlight", radius_mm=RADIUS * VOXEL_MM)
+        crossed = Crossed(space, responses)
+        sample = np.random.default_rng(1).choice(n_lights, n_sample, replace=False)
+        crossed.loop(0), crossed.toolbox(0)
+        clock = Clock()
+        compare_similarity(settings, [space], innermost(responses, 2), [(None, np.ones(2, int))], folder / "models")
+        once = clock.read()
+        clock = Clock()
+        found = compare_similarity(settings, [space], responses, [(None, np.ones(n_lights, int))], folder / "x")
+        ours = (clock.read() - once) / n_lights
+        clock, looped = Clock(), [crossed.loop(centre) for centre in sample]
+        loop = clock.read() / n_sample
+        clock, theirs = Clock(), [crossed.toolbox(centre) for centre in sample]
+        toolbox = clock.read() / n_sample
+    values = found.scores.values[0, sample]
+    names = "wall", "processor"
+    return {
+        "n_searchlights": n_lights, "n_stimuli": crossed.n, "n_runs": SHOWN, "load": round(os.getloadavg()[1], 1),
+        "largest_difference": float(np.abs(values - looped).max()),
+        "largest_difference_from_rsatoolbox": float(np.abs(values - theirs).max()),
+        **{
+            f"{what}_ms": dict(zip(names, (1e3 * time).round(2).tolist(), strict=True))
+            for what, time in (("ours", ours), ("loop", loop), ("toolbox", toolbox))
+        },
+    }  # fmt: skip
+
+
+def call_chance(n_studies):
+    """Share of spaces without relation to the responses, which repeat, that are called above chance at 0.05."""
+    n, n_targets, settings = 16, 12, Rsa("x", brain="crossnobis", min_targets=5)
+    names = [f"s{k:02d}" for k in range(n)]
+    run = np.repeat(["run-1", "run-2"], n)
+    samples = Samples(np.array(names * 2), np.arange(2 * n) * 10.0, np.full(2 * n, 8.0), run, "stimulus")
+    targets, p = Targets.of_columns([str(k) for k in range(n_targets)]), []
+    for seed in range(n_studies):
+        rng = np.random.default_rng([1, seed])
+        values = np.tile(rng.standard_normal((n, n_targets)), (2, 1)) + 2 * rng.standard_normal((2 * n, n_targets))
+        responses = Responses(values, samples, targets, samples, np.zeros((2 * n, 0)), "01", "video", 2.0)
+        space = FeatureSpace("a", rng.random((n, 4)), Samples.of_stimuli(names), tuple("abcd"))
+        with tempfile.TemporaryDirectory() as name:
+            everything = [(None, np.ones(n_targets, int))]
+            found = infer_similarity(settings, [space], responses, everything, name, inference=Inference(199))
+        p.append(float(chance_table(found)["p"].iloc[0]))
+    return {"n_studies": n_studies, "called": round(float(np.mean(np.array(p) <= 0.05)), 4)}
+
+
 def measure(share, n_sample):
     """Measure everything with the threads that there are; `share` is the part of the searchlights that is done."""
     found = {}
@@ -297,11 +416,11 @@ def measure_memory():
     return found
 
 
-def write_results(measured, n_sample, memory):
+def write_results(measured, n_sample, memory, crossed=None):
     content = {
         "n_stimuli": N_STIMULI, "n_runs": N_RUNS, "radius_in_voxels": RADIUS,
         "loop_sample": n_sample, "versions": versions(), "machine": platform.processor() or platform.machine(),
-        "measured": measured, "memory_mb": memory,
+        "measured": measured, "memory_mb": memory, "crossnobis": crossed,
     }  # fmt: skip
     (RESULTS / "rsa.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     loads = " and ".join(f"{run['load']:.1f}" for run in measured)
@@ -343,6 +462,23 @@ def write_results(measured, n_sample, memory):
     lines += ["", "Largest memory beyond responses and libraries, MB, by the number of searchlights:", ""]
     for case, sizes in memory.items():
         lines.append(f"- {case}: " + ", ".join(f"{int(n):,}: {mb}" for n, mb in sizes.items()))
+    if crossed:
+        times = {what: crossed["time"][f"{what}_ms"] for what in ("toolbox", "loop", "ours")}
+        told = [f"{one['wall']:.1f} / {one['processor']:.1f}" for one in times.values()]
+        ratios = [times[what]["processor"] / times["ours"]["processor"] for what in ("loop", "toolbox")]
+        row, null = crossed["time"], crossed["null"]
+        lines += [
+            "", "## Crossnobis distances", "",
+            f"{row['n_stimuli']} stimuli in each of {row['n_runs']} runs, shrunk covariance of the noise of every "
+            f"searchlight, one space, one thread, load {row['load']}, by `python benchmarks/rsa.py --crossnobis`. The "
+            "loop visits pairs of runs, with the covariance of scikit-learn, which rsatoolbox is given too.", "",
+            "| searchlights | rsatoolbox | loop | ours | loop / ours, processor | rsatoolbox / ours | difference |",
+            "|---|---|---|---|---|---|---|",
+            f"| {row['n_searchlights']} | {' | '.join(told)} | **{ratios[0]:.1f}** | **{ratios[1]:.1f}** | "
+            f"{max(row['largest_difference'], row['largest_difference_from_rsatoolbox']):.0e} |", "",
+            f"Spaces without relation to responses that repeat (16 stimuli in two runs, 12 targets, 199 draws): called "
+            f"above chance at p <= 0.05 in {null['called']:.1%} of {null['n_studies']:,} studies.",
+        ]  # fmt: skip
     lines.append("")
     (RESULTS / "rsa.md").write_text("\n".join(lines), encoding="utf-8")
 
@@ -351,6 +487,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the searchlights, nothing written")
     parser.add_argument("--memory", action="store_true", help="only memory")
+    parser.add_argument("--crossnobis", action="store_true", help="only crossnobis distances")
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -359,14 +496,19 @@ def main():
         return
     known = json.loads((RESULTS / "rsa.json").read_text(encoding="utf-8"))
     if options.memory:
-        write_results(known["measured"], known["loop_sample"], measure_memory())
+        write_results(known["measured"], known["loop_sample"], measure_memory(), known.get("crossnobis"))
+        return
+    if options.crossnobis:
+        with threadpool_limits(1):
+            crossed = {"time": time_crossnobis(1000, 10), "null": call_chance(500)}
+        write_results(known["measured"], known["loop_sample"], known["memory_mb"], crossed)
         return
     with threadpool_limits(1):
         measured = measure(*((0.1, 6) if options.quick else (1.0, 10)))
     if options.quick:
         print(json.dumps(measured, indent=1))
     else:
-        write_results([measured], 10, known.get("memory_mb", {}))
+        write_results([measured], 10, known.get("memory_mb", {}), known.get("crossnobis"))
 
 
 if __name__ == "__main__":

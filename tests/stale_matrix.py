@@ -161,7 +161,7 @@ def one_row(top):
     return volumes(top, ONE_ROW)
 
 
-def betas(top):
+def betas(top, more=None):
     """Betas of three runs."""
     study = write_study(top / "bids", kinds=(), runs=(("", "1"),))
     rng, rows = np.random.default_rng(0), 30
@@ -176,7 +176,12 @@ def betas(top):
     pd.DataFrame({"stimulus": [f"clip{k}" for k in range(8)]}).to_csv(study.root / "stimuli.tsv", sep="\t", index=False)
     load = {"kind": "betas", "file": "betas.nii.gz", "events": "trials.tsv", "per": "stimulus", "mask": "none",
             "estimated_within": "run"}  # fmt: skip
-    return World(top, ONE_ROW | {"load": load, "map": {"dpi": 50, "atlases": []}})
+    return World(top, ONE_ROW | {"load": load, "map": {"dpi": 50, "atlases": []}} | (more or {}))
+
+
+def recurring(top):
+    """Betas of stimuli that every run shows, compared across runs."""
+    return betas(top, {"rsa": [{"name": "r", "brain": "crossnobis", "min_targets": 5}]})
 
 
 def bdata(top):
@@ -371,6 +376,7 @@ ANALYSIS = {
     ("rsa", "", "spaces"): line("bdata", "rsa", "spaces", ["abc"], {RSA, RSA_TESTS} | DRAWN, 0),
     ("rsa", "", "similarity"): line("bdata", "rsa", "similarity", "cosine", {RSA, RSA_TESTS} | DRAWN, 0),
     ("rsa", "", "brain"): line("bdata", "rsa", "brain", "euclidean", {RSA, RSA_TESTS} | DRAWN, 0),
+    ("rsa", "", "noise"): line("recurring", "rsa", "noise", "none", {RSA, RSA_TESTS} | DRAWN, 0),
     ("rsa", "", "comparison"): line("bdata", "rsa", "comparison", "spearman", {RSA, RSA_TESTS} | DRAWN, 0),
     ("rsa", "", "regions"): Line(
         "bdata",
@@ -439,7 +445,7 @@ ANALYSIS = {
     ("map", "", "dpi"): line("volumes", "map", "dpi", 60, {FIGURES}),
     ("map", "", "as_released"): line("volumes", "map", "as_released", True, DRAWN),
 }
-WORLDS = {"volumes": volumes, "one_row": one_row, "betas": betas, "bdata": bdata}
+WORLDS = {"volumes": volumes, "one_row": one_row, "betas": betas, "bdata": bdata, "recurring": recurring}
 
 
 # Of tables that steps before the analysis read: another value, and whether what was learned or answered is made again.

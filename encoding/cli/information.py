@@ -126,8 +126,9 @@ def _check(options: argparse.Namespace) -> int:
     for rsa in study.rsa:
         kinds = ", ".join(f"{name} ({kind})" for name, kind in rsa.resolve([f.name for f in study.features]))
         size = f"{rsa.radius_mm:g} mm" if rsa.radius_mm else f"{rsa.edge_voxels} voxels" if rsa.edge_voxels else ""
+        brain = f"crossnobis (noise {rsa.noise or 'shrunk'})" if rsa.brain == "crossnobis" else rsa.brain
         print(
-            f"  rsa             {rsa.name}: {kinds}; brain {rsa.brain}, {rsa.comparison}, "
+            f"  rsa             {rsa.name}: {kinds}; brain {brain}, {rsa.comparison}, "
             f"{' '.join(filter(None, (rsa.regions, size)))}, same run {'in' if rsa.same_run else 'out'}"
         )
     print(f"  compare         {', '.join(f'{a} with {b}' for a, b in study.pairs) or 'nothing, there is one model'}")

@@ -1,13 +1,20 @@
 """Responses per stimulus: which rows make up a pattern, and reading the patterns of some targets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core import AlignmentError, DataError, Responses
 from ..io.arrays import take_columns
+from .settings import Rsa
+
+if TYPE_CHECKING:
+    from ..numerics.crossnobis import Shown
 
 BLOCK_BYTES = 32 << 20
+FEWEST_STIMULI = 3  # with three pairs of them
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -20,6 +27,9 @@ class Patterns:
     # Rows of first presentations, and the number of the stimulus of each; then of second presentations, and so on
     shown: tuple[tuple[np.ndarray, np.ndarray], ...]
     usable: np.ndarray  # Columns of the targets that have values
+    # (n_rows,) Rows that are read one by one, where presentations are not joined to patterns
+    rows: np.ndarray | None = None
+    n_left_out: int = 0  # Stimuli of a single run, which have no distance across runs
 
     def __len__(self) -> int:
         return len(self.stimulus)
@@ -27,8 +37,10 @@ class Patterns:
     def read(self, columns: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
         """Read the patterns of some targets.
 
-        Shapes: `columns` (n_columns,); returns (n_columns, n_stimuli).
+        Shapes: `columns` (n_columns,); returns (n_columns, n_stimuli), or (n_columns, n_rows) of single presentations.
         """
+        if self.rows is not None:
+            return np.ascontiguousarray(take_columns(self.responses.values, columns, self.rows).T, dtype=np.float32)
         order = np.arange(len(self)) if order is None else order
         place = np.empty(len(self), dtype=np.int64)
         place[order[order >= 0]] = np.flatnonzero(order >= 0)
@@ -45,15 +57,28 @@ class Patterns:
         found[:, several] /= counts[several]
         return found
 
+    @property
+    def shows(self) -> "Shown":
+        """Stimulus and run of the rows that are read one by one."""
+        from ..numerics.crossnobis import Shown  # torch takes a second, and reports do without it
 
-def patterns_of(responses: Responses, repeats: str | None, where: str) -> Patterns:
-    """Find the rows that make up the pattern of each stimulus."""
-    samples = responses.samples
+        assert self.rows is not None
+        samples = self.responses.samples[self.rows]
+        number = {str(name): k for k, name in enumerate(self.stimulus.tolist())}
+        runs = np.unique(samples.run, return_inverse=True)[1]
+        return Shown(np.array([number[name] for name in samples.stimulus.tolist()]), runs)
+
+
+def patterns_of(responses: Responses, settings: Rsa, where: str) -> Patterns:
+    """Find the rows that make up the pattern of each stimulus, or that are presentations of each."""
+    samples, repeats = responses.samples, settings.repeats
     if samples.clock != "stimulus":
         raise AlignmentError(
             f"{where} compares stimuli, but the responses of sub-{responses.subject} have one row per volume. "
             'Set per = "stimulus" in [load].'
         )
+    if settings.brain == "crossnobis":
+        return _presentations(responses, where)
     names, first, number, counts = np.unique(
         samples.stimulus, return_index=True, return_inverse=True, return_counts=True
     )
@@ -64,7 +89,7 @@ def patterns_of(responses: Responses, repeats: str | None, where: str) -> Patter
             f"{where}: {np.sum(counts > 1)} stimuli were shown to sub-{responses.subject} more than once, the first is "
             f'{str(names[counts > 1][0])!r}. Set repeats = "average" or "first".'
         )
-    if len(names) < 3:
+    if len(names) < FEWEST_STIMULI:
         raise DataError(f"{where}: {len(names)} stimuli were shown to sub-{responses.subject}; at least 3 are needed.")
     shown, left = [], np.arange(len(number))
     while len(left):
@@ -79,3 +104,31 @@ def patterns_of(responses: Responses, repeats: str | None, where: str) -> Patter
             runs[stimulus].append(str(samples.run[row]))
     stimuli = names[np.argsort(rank)]
     return Patterns(responses, stimuli, tuple(map(tuple, runs)), tuple(shown), np.flatnonzero(responses.usable))
+
+
+def _presentations(responses: Responses, where: str) -> Patterns:
+    """Keep the presentations of all stimuli that were shown in two runs or more."""
+    samples = responses.samples
+    stimuli, n_left_out = crossed(samples.stimulus.tolist(), samples.run.tolist(), f"sub-{responses.subject}", where)
+    runs = tuple(tuple(of_one) for of_one in stimuli.values())
+    rows = np.flatnonzero(np.isin(samples.stimulus, list(stimuli)))
+    usable = np.flatnonzero(responses.usable)
+    return Patterns(responses, np.array(list(stimuli)), runs, (), usable, rows, n_left_out)
+
+
+def crossed(stimuli: Sequence[str], runs: Sequence[str], who: str, where: str) -> tuple[dict[str, list[str]], int]:
+    """List the stimuli that were shown in two runs or more, with their runs; also count the others.
+
+    Shapes: `stimuli, runs` (n_rows,). Raises DataError if fewer than three are left.
+    """
+    shown: dict[str, list[str]] = {}
+    for name, run in zip(stimuli, runs, strict=True):
+        shown.setdefault(str(name), []).append(str(run))
+    kept = {name: of_one for name, of_one in shown.items() if len(set(of_one)) > 1}
+    if len(kept) < FEWEST_STIMULI:
+        raise DataError(
+            f'{where}: brain = "crossnobis" compares presentations in different runs, so that stimuli must be shown in '
+            f"two runs or more, but of {len(shown)} stimuli shown to {who} {len(kept)} were; at least {FEWEST_STIMULI} "
+            'are needed. Set brain = "correlation" or "euclidean", which need one presentation.'
+        )
+    return kept, len(shown) - len(kept)

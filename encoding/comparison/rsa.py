@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,10 @@ from ..io.store import load, saved_with, write_object
 from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
 from .patterns import Patterns, patterns_of
 from .regions import KEYS, Parcel, parcels, score_regions
-from .settings import Rsa
+from .settings import SHRUNK, Rsa
+
+if TYPE_CHECKING:
+    import torch
 
 STEP = "rsa/1"
 READ_COLUMNS = 2048
@@ -135,8 +138,8 @@ def compare_similarity(
     ['mllm', 'category']
     """
     where = f"[[rsa]] {settings.name!r}"
-    patterns = patterns_of(responses, settings.repeats, where)
-    pairs = pairs_of(patterns.runs, same_run=settings.same_run)
+    patterns = patterns_of(responses, settings, where)
+    pairs = pairs_to_compare(settings, patterns)
     if pairs.n < 3:
         raise DataError(
             f"{where}: {pairs.n} pairs of stimuli of sub-{responses.subject} were shown in different runs; at least 3 "
@@ -231,16 +234,41 @@ def _compare_regions(
     device: str,
     progress: Progress,
 ) -> np.ndarray:
-    from ..numerics.rsa import Comparer
+    from ..numerics.rsa import Comparer  # torch takes a second, and reports do without it
 
-    comparer = Comparer(models, pairs, brain=settings.brain, comparison=settings.comparison, device=device)
+    crossed = settings.brain == "crossnobis"
+    brain = "correlation" if crossed else settings.brain
+    comparer = Comparer(models, pairs, brain=brain, comparison=settings.comparison, device=device)
     values = np.full((len(models), len(regions)), np.nan, dtype=np.float32)
     for number, parcel in enumerate(regions):
         columns = patterns.usable[parcel.mask[patterns.usable]]
         if len(columns) >= settings.min_targets:
-            values[:, number] = comparer.parts(read_parts(patterns, columns))
+            if crossed:
+                values[:, number] = comparer.compare(similarity_of(settings, patterns, columns, device))
+            else:
+                values[:, number] = comparer.parts(read_parts(patterns, columns))
         progress((number + 1) / len(regions))
     return values
+
+
+def pairs_to_compare(settings: Rsa, patterns: Patterns) -> Pairs:
+    """Choose pairs of stimuli: of different runs, or all where asked for and of distances across runs."""
+    return pairs_of(patterns.runs, same_run=settings.same_run or settings.brain == "crossnobis")
+
+
+def similarity_of(settings: Rsa, patterns: Patterns, columns: np.ndarray, device: str = "cpu") -> "torch.Tensor":
+    """Compute how alike the responses of some targets to all stimuli are.
+
+    Returns (n_stimuli, n_stimuli).
+    """
+    from ..numerics.crossnobis import crossnobis
+    from ..numerics.rsa import pattern_similarity, products_of
+
+    parts = read_parts(patterns, columns)
+    if settings.brain == "crossnobis":
+        return crossnobis(parts, patterns.shows, settings.noise or SHRUNK, device).neg_()
+    products, sums, n = products_of(parts, device)
+    return pattern_similarity(products, sums, n, settings.brain)
 
 
 def read_parts(patterns: Patterns, columns: np.ndarray) -> Iterator[np.ndarray]:
@@ -253,13 +281,14 @@ def _facts(
     settings: Rsa, chosen: Sequence[tuple[str, str]], patterns: Patterns, pairs: Pairs, responses: Responses
 ) -> dict[str, Any]:
     n = len(patterns)
-    repeated = sum(len(rows) for rows, _ in patterns.shown[1:])
+    repeated = sum(len(runs) - 1 for runs in patterns.runs)
     if settings.repeats == "first":
         repeated = len(responses.samples) - n
     return {
         "name": settings.name,
         "similarity": dict(chosen),
         "brain": settings.brain,
+        "noise": (settings.noise or SHRUNK) if settings.brain == "crossnobis" else None,
         "comparison": settings.comparison,
         "regions": settings.regions,
         "radius_mm": settings.radius_mm,
@@ -292,7 +321,10 @@ def _result(settings: Rsa, stored: Scores, patterns: Patterns, atlases: Labelled
         shown = [atlas.name for atlas, _ in atlases if atlas is not None]
         facts = facts | {"atlas_of_map": shown[0] if shown else "all targets"}
     reason = f"rsa {settings.name!r} of {', '.join(names)}: {what}"
-    exclusions = (Exclusion(unit, n_without, reason),) if n_without else ()
+    exclusions: tuple[Exclusion, ...] = (Exclusion(unit, n_without, reason),) if n_without else ()
+    if patterns.n_left_out:
+        alone = f"rsa {settings.name!r}: stimuli of a single run have no crossnobis distance"
+        exclusions += (Exclusion("stimuli", patterns.n_left_out, alone),)
     return RsaResult(settings, scores, table, difference, exclusions, facts)
 
 

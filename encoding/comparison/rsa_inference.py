@@ -23,7 +23,7 @@ from .exchange import STIMULI
 from .inference import Labelled
 from .patterns import patterns_of
 from .regions import Parcel, parcels
-from .rsa import model_of, on_stimuli, paint, read_parts
+from .rsa import model_of, on_stimuli, paint, pairs_to_compare, similarity_of
 from .settings import Rsa
 from .shared_signal import kept_pairs, save_pairs, within_reliability
 from .space_tests import FACTS, Inference, SpaceTests, read_tests
@@ -133,11 +133,11 @@ class _Similarities:
         self.atlases = atlases
         where = f"[[rsa]] {settings.name!r}"
         self.settings, self.inference, self.regions, self.subject = settings, inference, regions, responses.subject
-        self.patterns = patterns_of(responses, settings.repeats, where)
+        self.patterns = patterns_of(responses, settings, where)
         self.notes: dict[str, str] = {}
         n = len(self.patterns)
         self.single = all(len(runs) == 1 for runs in self.patterns.runs)
-        pairs = pairs_of(self.patterns.runs, same_run=settings.same_run)
+        pairs = pairs_to_compare(settings, self.patterns)
         self.blocks = self._blocks(n)
         self.left, self.right = self._different(pairs, n)
         by_name = {space.name: space for space in spaces}
@@ -239,10 +239,9 @@ class _Similarities:
         columns = self.patterns.usable[parcel.mask[self.patterns.usable]]
         if len(columns) < self.settings.min_targets:
             return None
-        from ..numerics.rsa import pattern_similarity, products_of, ranks_of  # not needed by reports
+        from ..numerics.rsa import ranks_of  # not needed by reports
 
-        products, sums, n = products_of(read_parts(self.patterns, columns))
-        values = pattern_similarity(products, sums, n, self.settings.brain).numpy()[self.left, self.right]
+        values = similarity_of(self.settings, self.patterns, columns).numpy()[self.left, self.right]
         if not len(values) or not np.isfinite(values).all() or np.ptp(values) == 0:
             return None
         return ranks_of(values) if self.settings.comparison == "spearman" else values

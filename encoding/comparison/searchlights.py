@@ -13,13 +13,14 @@ from ..core import AlignmentError, Targets
 from ..core.progress import Progress
 from ..core.workers import HERE, Workers
 from ..io.partial import Partial
+from ..numerics.crossnobis import CrossnobisRsa
 from ..numerics.rsa_pairs import PairRsa
 from ..numerics.rsa_trace import TraceRsa
 from ..numerics.searchlights import cube, neighbours, sphere
 from ..numerics.similarity import Pairs, Similarity
 from ..numerics.threads import torch_threads
 from .patterns import Patterns
-from .settings import Rsa
+from .settings import SHRUNK, Rsa
 
 CHUNK = 2048  # searchlights that are finished together
 PATTERN_BYTES = 256 << 20  # patterns that are held at once
@@ -107,7 +108,7 @@ class _Search:
     def run(self, number: int) -> None:
         """Compute the searchlights of one chunk, and keep them."""
         if self._engine is None:
-            self._engine = _engine(self.settings, self.models, self.pairs, self.device)
+            self._engine = _engine(self.settings, self.models, self.pairs, self.patterns, self.device)
         centres = self.lights.usable[number * CHUNK : (number + 1) * CHUNK]
         values = _chunk(self._engine, self.lights, centres, self.patterns, self.settings.min_targets)
         self.partial.write(number, {"values": values})
@@ -127,22 +128,32 @@ class _Traces:
 
 
 class _Formed:
-    """Searchlights by `PairRsa`, one at a time."""
+    """Searchlights by `PairRsa` or `CrossnobisRsa`, one at a time."""
 
     most = 1
 
-    def __init__(self, settings: Rsa, models: Sequence[Similarity], pairs: Pairs, device: str) -> None:
-        self.engine = PairRsa(models, pairs, brain=settings.brain, comparison=settings.comparison, device=device)
+    def __init__(
+        self, settings: Rsa, models: Sequence[Similarity], pairs: Pairs, patterns: Patterns, device: str
+    ) -> None:
+        self.engine: PairRsa | CrossnobisRsa
+        compared = settings.comparison
+        if settings.brain == "crossnobis":
+            noise = settings.noise or SHRUNK
+            self.engine = CrossnobisRsa(models, pairs, patterns.shows, noise=noise, comparison=compared, device=device)
+        else:
+            self.engine = PairRsa(models, pairs, brain=settings.brain, comparison=compared, device=device)
         self.order, self.device, self.n_models = self.engine.order, device, len(models)
 
     def compare(self, patterns: torch.Tensor) -> np.ndarray:
         return np.stack([self.engine.compare(one) for one in patterns])
 
 
-def _engine(settings: Rsa, models: Sequence[Similarity], pairs: Pairs, device: str) -> _Traces | _Formed:
+def _engine(
+    settings: Rsa, models: Sequence[Similarity], pairs: Pairs, patterns: Patterns, device: str
+) -> _Traces | _Formed:
     if (settings.brain, settings.comparison) == ("correlation", "pearson"):
         return _Traces(models, pairs, device)
-    return _Formed(settings, models, pairs, device)
+    return _Formed(settings, models, pairs, patterns, device)
 
 
 def _chunk(

@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from ..core import ConfigError, suggest
 from ..core.settings import LARGEST, Number, OneOf, Rule, Text, Unit, settings
-from ..numerics.kinds import BRAIN, COMPARISONS, SIMILARITIES
+from ..numerics.kinds import BRAIN, COMPARISONS, NOISE, SIMILARITIES
 
 METRICS = ("r", "pooled_r", "r2")
 SIGNIFICANCE = ("none", "noise")
@@ -16,6 +16,7 @@ GROUP_TESTS = ("none", "paired_t")
 FIT_INTERVALS = ("nadeau_bengio", "bootstrap")
 REGIONS = ("searchlight", "atlas")
 REPEATS = ("average", "first")
+SHRUNK = "shrunk"  # the covariance of noise unless another is given
 FEWEST = 3  # targets that a correlation of patterns needs
 
 
@@ -144,8 +145,13 @@ class Rsa:
     "cosine" or "correlation" (over features); for all spaces, or in a table by name of the space, where spaces that are
     not named have "correlation"."""
     brain: Annotated[str, OneOf(BRAIN)] = "correlation"
-    """Similarity of the responses to two stimuli over the targets of a region: Pearson's correlation, or minus the
-    Euclidean distance."""
+    """Similarity of the responses to two stimuli over the targets of a region: Pearson's correlation, minus the
+    Euclidean distance, or minus the crossnobis distance (squared, in units of the noise, 0 on average for equal
+    stimuli), which compares presentations in different runs: every stimulus must be shown in two runs or more."""
+    noise: Annotated[str, OneOf(NOISE)] | None = None
+    """Units of `brain = "crossnobis"`: the covariance of what differs between presentations of a stimulus, over the
+    targets of a region, shrunk towards a multiple of the identity (Ledoit and Wolf); its "diagonal"; or "none". Unless
+    given, "shrunk"."""
     comparison: Annotated[str, OneOf(COMPARISONS)] = "pearson"
     """Correlation of both similarities over pairs of stimuli; "spearman" of ranks, ties sharing their mean rank."""
     regions: Annotated[str, OneOf(REGIONS)] = "atlas"
@@ -156,14 +162,17 @@ class Rsa:
     """Searchlights are cubes of this (odd) number of voxels along each edge."""
     same_run: bool = False
     """Whether stimuli that were shown in one run are compared. They share noise and slow signals, and their responses
-    are scaled together, so that they are left out unless asked for."""
+    are scaled together, so that they are left out unless asked for. Crossnobis distances are made of different runs
+    anyway."""
     repeats: Annotated[str, OneOf(REPEATS)] | None = None
-    """What to do with stimuli that were shown several times; must be given where there are any."""
+    """What to do with stimuli that were shown several times; must be given where there are any, except for crossnobis
+    distances, which are made of all presentations."""
     min_targets: Annotated[int, Interval(ge=FEWEST, le=LARGEST)] = 10
     """Regions and searchlights with fewer usable targets have no value."""
 
     def __post_init__(self) -> None:
-        """Check the size of searchlights."""
+        """Check the size of searchlights, and what goes with crossnobis distances."""
+        self._check_crossnobis()
         sizes = [name for name in ("radius_mm", "edge_voxels") if getattr(self, name) is not None]
         if self.regions == "atlas" and sizes:
             raise ConfigError(f'{sizes[0]} = {getattr(self, sizes[0])!r} belongs to regions = "searchlight".')
@@ -171,6 +180,23 @@ class Rsa:
             raise ConfigError(
                 f'regions = "searchlight" needs radius_mm (a sphere) or edge_voxels (a cube), but '
                 f"{'both are' if sizes else 'none is'} given. The size changes the values: it has no default."
+            )
+
+    def _check_crossnobis(self) -> None:
+        if self.brain != "crossnobis":
+            if self.noise is not None:
+                raise ConfigError(
+                    f'noise = {self.noise!r} belongs to brain = "crossnobis", but brain is {self.brain!r}.'
+                )
+        elif self.repeats is not None:
+            raise ConfigError(
+                f'repeats = {self.repeats!r}: brain = "crossnobis" compares presentations of a stimulus in different '
+                "runs, and takes all of them. Remove repeats."
+            )
+        elif self.same_run:
+            raise ConfigError(
+                'same_run = true: brain = "crossnobis" multiplies presentations in different runs only, and compares '
+                "all stimuli that have some. Remove same_run."
             )
 
     def resolve(self, spaces: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -71,9 +71,14 @@ def describe_choices(choices: RsaSummary) -> str:
     runs = "Pairs within a run were compared as well."
     if not choices.same_run:
         runs = f"{choices.n_pairs_of_one_run_left_out} pairs that share a run were left out."
+    brain = BRAIN[choices.brain]
+    if choices.brain == "crossnobis":
+        brain = f"{brain} {NOISE[str(choices.noise)]}"
+        n = choices.n_stimuli + choices.n_repeated_presentations
+        repeats, runs = f"{n} presentations", "Products of presentations within a run take no part."
     return (
         f"Representational similarity {choices.name!r}: similarity of stimuli by {models}; of responses by "
-        f"{BRAIN[choices.brain]} over {where} ({fewest} {unit} at least); both compared by "
+        f"{brain} over {where} ({fewest} {unit} at least); both compared by "
         f"{choices.comparison.title()} correlation over {choices.n_pairs} pairs of {choices.n_stimuli} "
         f"stimuli ({repeats}). {runs} Values depend strongly on these choices, and can be compared with values "
         "of the same choices only."
@@ -86,7 +91,16 @@ SIMILARITY = {
     "cosine": "cosines of features",
     "correlation": "correlations over features",
 }
-BRAIN = {"correlation": "Pearson correlation", "euclidean": "minus Euclidean distance"}
+BRAIN = {
+    "correlation": "Pearson correlation",
+    "euclidean": "minus Euclidean distance",
+    "crossnobis": "minus crossnobis distance (cross-validated over runs, squared)",
+}
+NOISE = {
+    "shrunk": "in units of the noise (shrunk covariance of the differences between presentations)",
+    "diagonal": "in units of the noise of every target (variance of the differences between presentations)",
+    "none": "in units of the responses",
+}
 
 
 def write_rsa_maps(folder: Path, result: Result) -> list[Path]:

@@ -147,6 +147,8 @@ class RsaSummary:
         Counts.
     atlas_of_map : str or None
         Atlas whose regions are painted on the map; None for searchlights.
+    noise : str or None
+        Covariance of the noise in crossnobis distances; None for other similarities.
 
     Examples
     --------
@@ -169,17 +171,20 @@ class RsaSummary:
     n_pairs: int
     n_pairs_of_one_run_left_out: int
     atlas_of_map: str | None = None
+    noise: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """List choices and counts, without the atlas of a map that has none.
+        """List choices and counts, without those that do not apply.
 
         Returns
         -------
         dict
             JSON.
         """
-        content = dataclasses.asdict(self)
-        return content if self.atlas_of_map is not None else {k: v for k, v in content.items() if k != "atlas_of_map"}
+        optional = {"atlas_of_map", "noise"}
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None or name not in optional
+        }
 
 
 @dataclass(frozen=True, slots=True)

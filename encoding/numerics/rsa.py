@@ -11,6 +11,7 @@ import torch
 from .kinds import BRAIN, COMPARISONS
 from .similarity import Pairs, Similarity
 
+PATTERNS = BRAIN[:2]  # that need one pattern per stimulus; `crossnobis` is made of several
 TINY = 1e-6  # norm of a pattern about its mean, in parts of the pattern's size, that only rounding leaves
 
 
@@ -84,8 +85,8 @@ class Comparer:
         comparison: str = "pearson",
         device: str = "cpu",
     ) -> None:
-        if brain not in BRAIN or comparison not in COMPARISONS:
-            raise ValueError(f"brain {brain!r}, comparison {comparison!r}: known are {BRAIN} and {COMPARISONS}")
+        if brain not in PATTERNS or comparison not in COMPARISONS:
+            raise ValueError(f"brain {brain!r}, comparison {comparison!r}: known are {PATTERNS} and {COMPARISONS}")
         self.pairs, self.brain, self.ranked, self.device = pairs, brain, comparison == "spearman", device
         self.flat = torch.as_tensor(pairs.flat(), device=device)
         rows = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..comparison.patterns import crossed
 from ..config.settings import Study
 from ..core import Atlas, DataError, EncodingError, FeatureSpace, Targets
 from ..embedding import SeriesTable, SourceContext, in_order
@@ -80,6 +81,7 @@ def check_dataset(
             if isinstance(study.load, Scans):
                 check_series(study.load, series, runs, subject)
                 voxels = check_beside(study.load, runs, index, subject)
+                _check_crossed(job, index, runs)
         if of_subject:
             failed[subject] = of_subject[0]
         elif not isinstance(study.load, Betas):  # the space of betas is known once they are read
@@ -129,6 +131,22 @@ def _files(job: Job, index: BidsIndex) -> tuple[list[RunFiles], int]:
         return [], len(files_of(load, index, subject))
     runs, _ = find_runs(load, index, subject, sessions=job.sessions, bids_filters=job.filters)
     return runs, len(runs)
+
+
+def _check_crossed(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> None:
+    """Refuse crossnobis distances of stimuli that are not shown in several runs."""
+    load = job.study.load
+    analyses = [analysis for analysis in job.study.rsa if analysis.brain == "crossnobis"]
+    if not analyses or not isinstance(load, Scans):
+        return
+    known = stimuli_of(index, load.stimuli, job.subject)
+    shown = [
+        read_presentations(run.events, run.label, loader=load, stimuli=known) for run in runs if run.events is not None
+    ]
+    names = [str(name) for samples in shown for name in samples.stimulus]
+    of_runs = [str(run) for samples in shown for run in samples.run]
+    for analysis in analyses:
+        crossed(names, of_runs, f"sub-{job.subject}", f"[[rsa]] {analysis.name!r}")
 
 
 def _atlases(job: Job, runs: Sequence[RunFiles], voxels: Voxels | None) -> Iterator[Atlas]:

@@ -440,6 +440,7 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
     targets: Any = None,
     stimuli: Any = None,
     repeats: str | None = None,
+    noise: str | None = None,
 ) -> RsaResult:
     """Compare the similarity of stimuli in feature spaces with that of their responses.
 
@@ -457,8 +458,8 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
         Radius of searchlights around every voxel, instead of regions; `targets` must then be voxels.
     similarity : {"correlation", "cosine", "dot", "choice_probability"}, or mapping of str to these
         Similarity in feature spaces.
-    brain : {"correlation", "euclidean"}
-        Similarity of responses.
+    brain : {"correlation", "euclidean", "crossnobis"}
+        Similarity of responses. Crossnobis distances need `stimuli` that were presented in several `groups`.
     comparison : {"pearson", "spearman"}
         Correlation of both over pairs of stimuli.
     targets : Targets, mask image, path, fitted masker, or sequence of str, optional
@@ -466,7 +467,10 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
     stimuli : sequence of str, optional
         Stimulus of every row. By default, every row is a stimulus of its own.
     repeats : {"average", "first"}, optional
-        How to handle stimuli with several rows. By default, they raise an error.
+        How to handle stimuli with several rows. By default, they raise an error, except for crossnobis distances, which
+        use all rows.
+    noise : {"shrunk", "diagonal", "none"}, optional
+        Covariance of the noise for crossnobis distances; "shrunk" by default.
 
     Returns
     -------
@@ -496,8 +500,9 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
         comparison=comparison,
         regions="atlas" if radius_mm is None else "searchlight",
         radius_mm=radius_mm,
-        same_run=groups is None,
+        same_run=groups is None and brain != "crossnobis",
         repeats=repeats,
+        noise=noise,
         min_targets=3,
     )
     atlas = None if labels is None else _atlas(labels, data.responses.targets)

@@ -27,9 +27,10 @@ from encoding.fitting.arrays import Arrays
 from encoding.fitting.design import DesignMatrix
 from encoding.fitting.plan import choose_method, plan_memory
 from encoding.fitting.rows import lay_out
-from encoding.fitting.solvers.base import Problem, Size, Task
+from encoding.fitting.solvers.base import Problem, Size, Task, reduction_operations
 from encoding.fitting.solvers.wide import WideSolver
-from encoding.fitting.solvers.wide_grid import NONE, SHARES, make_grid
+from encoding.fitting.solvers.wide_grid import NONE, SHARES, count_grid_operations, make_grid
+from encoding.numerics import wide_band
 from encoding.numerics.ridge import scale_band
 
 ALPHAS = np.logspace(-1, 3, 5)
@@ -292,6 +293,46 @@ def test_planner_takes_it_for_wide_bands_among_drawn_candidates_only():
     assert choices[(2000, 30, 14), False] == choices[(2000, 1500), False] == "kernel"
     assert choices[(2000,), True] == "kernel"
     assert choices[(100, 30, 14), True] == choices[(100, 30, 14), False] == "statistics"
+
+
+@pytest.mark.parametrize(("widths", "n_wide"), [((80, 4, 3, 2), 1), ((80, 70, 7, 6), 2)])
+def test_planner_counts_the_products_that_a_search_makes(monkeypatch, widths, n_wide):
+    X, Y, groups = problem(widths, n=60, n_targets=64)
+    solver = solver_of(X, Y, groups, list(KFold(3).split(X)))
+    grid = solver.grid
+    assert len(grid.wide) == n_wide
+    # The plan takes all narrow bands in every weighting: those of a single one are fewer operations.
+    solver.search.grid = dataclasses.replace(grid, weightings=(grid.weightings + 0.1) / (grid.weightings + 0.1).sum())
+    counted = {"targets": 0, "reduced": 0}
+
+    class Counting:
+        """Numpy that counts the operations of products with targets."""
+
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def matmul(self, a, b, out=None):
+            if b.shape[1] == counted["n"]:
+                counted["targets"] += 2 * a.shape[0] * a.shape[1] * b.shape[1]
+            return np.matmul(a, b, out=out)
+
+    reduce = wide_band.tridiagonalise
+    monkeypatch.setattr(Arrays, "xp", Counting())
+    monkeypatch.setattr(
+        wide_band, "tridiagonalise", lambda K: counted.update(reduced=counted["reduced"] + 1) or reduce(K)
+    )
+    found = []
+    for n in (40, 64):
+        counted |= {"n": n, "targets": 0}
+        solver.search.run(Y[:, :n])
+        found.append(counted["targets"])
+    rows, task = solver.search.rows, solver.task
+    size = Size(rows, widths, len(task.gammas), len(task.alphas), free=True)
+    fixed, planned = count_grid_operations(size, grid.wide)
+    assert (found[1] - found[0]) / 24 == pytest.approx(planned, rel=1e-12)
+    # Kernels of both searches come from one reduction of every mixture and training set.
+    assert counted["reduced"] == len(grid.mixtures) * len(rows.sets)
+    assert fixed > counted["reduced"] * reduction_operations(40)
 
 
 def test_plan_counts_its_memory(make_study, tmp_path):

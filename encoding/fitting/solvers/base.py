@@ -206,3 +206,8 @@ def decomposition_operations(size: float, device: str) -> float:
     """Operations that an eigendecomposition counts for, as measured; on CUDA it still runs on the processor."""
     slow = 50.0 if device == "cuda" else 1.0
     return slow * (16 * size**3 + 5e3 * size**2)
+
+
+def reduction_operations(size: float) -> float:
+    """Operations that a reduction to tridiagonal form counts for, as measured: half of a decomposition's."""
+    return decomposition_operations(size, "cpu") / 2

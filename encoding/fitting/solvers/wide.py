@@ -43,7 +43,7 @@ class WideSolver(OneTaskSolver):
 
     @staticmethod
     def operations(size: Size, n_targets: int, device: str) -> float:  # noqa: ARG004
-        """Count decompositions of the wide kernels and the narrow search at every penalty; endless if it may not."""
+        """Count reductions of the wide kernels and the narrow search at every penalty; endless if it may not."""
         if not (size.free and is_wide(size.rows, size.widths)):
             return float("inf")
         fixed, per_target = count_grid_operations(

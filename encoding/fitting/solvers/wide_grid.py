@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..rows import Rows
-from .base import Size, Task, decomposition_operations
+from .base import Size, Task, decomposition_operations, reduction_operations
 
 # A band is worth it from so many features, and such a share of the training rows; below, statistics are quick.
 FEWEST, SHARE_OF_ROWS = 128, 0.25
@@ -19,6 +19,9 @@ BESIDE_TWO = 1.25
 SPACING = 3.0
 # About so many such penalties cover the usual range, for the count of operations.
 N_SPACED = 13
+# Operations that solving a tridiagonal system counts for, per row and right-hand side: as measured, since it waits for
+# memory.
+SOLVING = 900.0
 # Stands for a penalty or a weighting where the wide or the narrow bands are left out.
 NONE = -1
 
@@ -72,7 +75,9 @@ def choose_wide(rows: Rows, widths: Sequence[int], n_candidates: int, n_alphas: 
     """Choose which bands count as wide: the widest, or the two widest if that takes fewer operations per target."""
     order = sorted(range(len(widths)), key=lambda band: -widths[band])
     sets = [tuple(sorted(order[:n])) for n in (1, 2) if n <= len(widths)]
-    return min(sets, key=lambda wide: count_grid_operations(Size(rows, tuple(widths), n_candidates, n_alphas), wide)[1])
+    size = Size(rows, tuple(widths), n_candidates, n_alphas)
+    # Without the narrow bands' own search: which bands count as wide decides what is tried, and so the results.
+    return min(sets, key=lambda wide: count_grid_operations(size, wide, alone=False)[1])
 
 
 def is_wide(rows: Rows, widths: Sequence[int]) -> bool:
@@ -124,8 +129,8 @@ def _spaced(alphas: np.ndarray) -> np.ndarray:
     return np.array(kept[::-1])
 
 
-def count_grid_operations(size: Size, wide: tuple[int, ...]) -> tuple[float, float]:
-    """Count operations of decompositions and such, and for every target."""
+def count_grid_operations(size: Size, wide: tuple[int, ...], *, alone: bool = True) -> tuple[float, float]:
+    """Count operations at once and for every target, with the search of the narrow bands `alone` or without it."""
     rows, A = size.rows, size.n_alphas
     n, v = float(rows.plan.n_train.mean()), float(rows.plan.n_validation.mean())
     n_sets, n_val = len(rows.sets), rows.n_validations
@@ -133,12 +138,13 @@ def count_grid_operations(size: Size, wide: tuple[int, ...]) -> tuple[float, flo
     q = size.n_features - p
     M = count_weightings(len(size.widths) - len(wide), len(size.widths), size.n_candidates)
     R, L = 1 if len(wide) == 1 else len(SHARES), min(A, N_SPACED)
+    steps = R * L + (alone and M > 0)
     by_step = n_sets * 2 * q * n + n_val * 2 * v * (n + q)
     by_weighting = n_sets * 2 * q * q + n_val * (4 * q * q + 4 * A * q)
-    per_target = R * (n_sets * 2 * n * n + L * (by_step + M * by_weighting))
+    per_target = R * n_sets * 2 * n * n + steps * (by_step + M * by_weighting)
     fixed = n_sets * n * n * p + n_val * 2 * v * n * p
-    fixed += R * (n_sets * (decomposition_operations(n, "cpu") + 2 * n * n * q) + n_val * 2 * v * n * n)
-    fixed += (
-        R * L * (n_sets * 2 * n * q * q + n_val * 2 * v * q * (n + q) + n_sets * M * decomposition_operations(q, "cpu"))
-    )
+    fixed += R * (n_sets * (reduction_operations(n) + 2 * n * n * q) + n_val * 2 * v * n * n)
+    solved = SOLVING * n * (n_sets * q + n_val * v)
+    weighted = M * n_sets * decomposition_operations(q, "cpu")
+    fixed += steps * (solved + weighted + n_sets * 2 * n * q * q + n_val * 2 * v * q * (n + q))
     return fixed, per_target
