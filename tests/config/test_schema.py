@@ -127,7 +127,8 @@ def test_examples_name_no_other_table_and_pass_the_schema():
 # Numbers that are not counts and have no unit: shares, probabilities, ratios, terms of a penalty.
 DIMENSIONLESS = {
     *("test", "validation", "least_mass", "temperature", "slot_bias", "test_share", "lambdas", "ridges", "spike"),
-    *("slab", "share", "tol", "threshold", "validation_share", "keep_variance", "level", "p_level"),
+    *("slab", "share", "tol", "threshold", "validation_share", "keep_variance", "level", "p_level", "scale"),
+    "learning_shares",
 }
 
 

@@ -68,7 +68,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def fitted(planted):
-    return SparseEmbedding(task="rate", max_dims=6).fit(planted[1])
+    return SparseEmbedding(task="rate", max_dims=6, ridges=(2.0, 0.0), reweight=0).fit(planted[1])
 
 
 def test_ratings_give_the_planted_dimensions_whatever_participants_make_of_the_scale(planted, fitted):
@@ -156,7 +156,7 @@ def test_the_fit_is_the_optimum_that_brute_force_finds():
 
 
 def test_the_posterior_of_ratings_holds_the_truth(monkeypatch):
-    monkeypatch.setattr(intervals, "STEPS", 400)
+    monkeypatch.setattr(intervals, "STEPS", 300)
     truth, ratings = rate(24, 2, 1_200, 3, 7)
     model = SparseEmbedding("variational", judge_noise=True, **SIMPLE).fit(ratings)
     partner, r = match_columns(truth, model.embedding_)
@@ -193,7 +193,7 @@ def test_ratings_without_any_structure_are_refused():
     rng = np.random.default_rng(0)
     shuffled = dataclasses.replace(ratings, rating=rng.permutation(ratings.rating))
     with pytest.raises(DataError, match=r"no dimension is left .* Do larger ratings mean more alike"):
-        SparseEmbedding(task="rate", max_dims=3).fit(shuffled)
+        SparseEmbedding(task="rate", max_dims=3, ridges=(0.0,), reweight=0).fit(shuffled)
 
 
 def test_scores_know_that_two_ratings_of_a_pair_are_noisy():
