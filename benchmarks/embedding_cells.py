@@ -309,7 +309,7 @@ def summarise_grid(rows: list[Cell]) -> list[str]:
             "chance above truth": cell["chance"].mean(), "largest excess over plain L1": cell["excess"].max(),
             "cpu": cell["cpu"].mean(), "plain cpu": cell["plain_cpu"].mean(),
         })  # fmt: skip
-    table["kept"] = table["kept"].fillna(False).astype(bool)
+    table["kept"] = [row["result"].get("kept", False) for row in rows]
     known = table["above"].notna()
     near = {name: int(((table[name] - table["n_dims"]).abs() <= 0.1 * table["n_dims"])[known].sum())
             for name in ("found", "plain_found")}  # fmt: skip
