@@ -203,7 +203,7 @@ def markdown(how: dict, found: Sequence[dict]) -> str:
             lines += [
                 "",
                 f"An earlier version ({was['version']}) took {was['cpu_seconds']:.0f} processor seconds for "
-                f"`{row['recipe']}` on the same files and threads right after, "
+                f"`{row['recipe']}` on the same files right after, "
                 f"{was['cpu_seconds'] / row['cpu_seconds']:.1f} "
                 f"times as many ({was['seconds'] / 60:.1f} minutes, {was['peak_gb']:.2f} GB).",
             ]
