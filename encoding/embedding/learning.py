@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from ..core import DataError, Judgments, PairRatings
 from .evaluation import evaluate
+from .path import AtChanceError
 from .rated import Rated, Rows, as_rows
 from .rated_scores import evaluate_ratings
 from .sparse import SparseEmbedding
@@ -74,7 +75,7 @@ def learning_curve(
             # Fewer judgments are noisier by the root of their share; so is the penalty the search begins around.
             try:
                 fitted = clone(model).fit_near(part, model, stronger=share**-0.5)
-            except DataError:  # so few predict no better than chance, which is what the curve is asked for
+            except AtChanceError:  # so few predict no better than chance, which is what the curve is asked for
                 rows.append({"share": share, "n": len(part), "n_dims": 0})
                 continue
         scores = _score(fitted, test, part, seed)

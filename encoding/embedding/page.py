@@ -129,8 +129,8 @@ def _path(shown: PageContent) -> Section:
     text = (
         "Penalty, number of dimensions and shape of the penalty (ridge: with a quadratic part; rounds: reweighted) are "
         "chosen together by the loss of validation judgments: the fewest dimensions within one standard error of the "
-        "best fit. Plain L1, searched by itself, is kept unless another penalty is better by one standard error, or as "
-        "good with fewer dimensions. Where validation judgments could not decide, further parts were held out in turn "
+        "best fit. Plain L1, searched by itself, is kept unless another penalty is better by one standard error, or no "
+        "worse with fewer dimensions. Where validation judgments could not decide, further parts were held out in turn "
         "(folds_loss). The chosen fit was converged and scored again; its row is the last."
     )
     if shown.consensus:

@@ -165,7 +165,8 @@ class Search:
     def _plain_l1(self, n_start: int, n_plain: int) -> Candidate | None:
         """Choose among fits of plain L1, tried first, as if there were nothing else; `plain` is converged."""
         rest, best = self.tried[n_plain:], min(self.tried[:n_plain], key=lambda c: c.loss)
-        if rest and self.problem.data.probabilities is None and self._hopeless(best):
+        too_few = all(c.n_dims < (self.n_dims or 0) for c in self.tried[:n_plain])
+        if rest and (too_few or (self.problem.data.probabilities is None and self._hopeless(best))):
             return None  # out of the question, and folds take long; fits of probabilities are too far from converged
         del self.tried[n_plain:]
         path = self._choose([c for c in self.tried if c.setting.n_start == n_start], self.n_dims)
@@ -407,13 +408,13 @@ class Search:
                     break
 
     def _reweight(self, rounds: int, n_dims: int | None, *, fixed: bool) -> None:
-        plain = [c for c in self.tried if not c.setting.ridge and c.n_dims]
+        plain = [c for c in self.tried if not c.setting.ridge and c.n_dims >= (n_dims or 1)]
         if not plain:
             return
         bases = [self._choose(plain, n_dims)]
         if self._hopeless(bases[0]):
             return
-        near = [c for c in plain if c.n_dims >= (n_dims or 1) and not self._hopeless(c)]
+        near = [c for c in plain if not self._hopeless(c)]
         if near:  # twin columns may be within one standard error of each other, and not once they are freed
             bases.append(min(near, key=lambda c: (c.n_dims, c.loss)))
         for base in bases[: 1 if bases[0] is bases[-1] else 2]:

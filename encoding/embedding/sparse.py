@@ -138,7 +138,7 @@ class SparseEmbedding(BaseEstimator):
     - ``judges_``: with `judge_noise`, a table of judge, n, noise (1 is typical), low and high (95 percent).
     - ``lambda_``, ``ridge_``, ``rounds_``, ``n_start_``: the penalty, its shape, and the dimensions that the chosen fit
       began with; ``validation_loss_``: its loss on validation judgments; ``path_``: a table with a row per fit;
-      ``plain_``: whether plain L1 was kept, as it is found by itself.
+      ``plain_``: whether this is the fit that plain L1 comes to by itself.
     - ``rival_``: coordinates of the fit with most dimensions, more than the chosen one, whose validation loss is within
       two standard errors of the best; None if there is none.
     - ``notes_``: what should be known about the choice and the judgments, in words; ``components_``: group of items

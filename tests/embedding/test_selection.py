@@ -428,3 +428,14 @@ def test_the_cost_of_turning_is_that_of_every_pair(kind, screened, monkeypatch):
         bias = problem.begin(X.numpy()).bias + 0.1
     found = cost_of_turning(problem, X, None if bias is None else bias.double())
     assert found == pytest.approx(_by_turning_all(problem, X, bias), rel=1e-6, abs=1e-6)
+
+
+def test_dimensions_that_plain_l1_does_not_reach_are_left_to_the_other_penalties():
+    rows = judge(lognormal(0, 40, 3), 2_000, 1)
+    settings = {"lambdas": (0.07,), "n_dims": 6}
+    with pytest.raises(DataError, match=r"n_dims = 6, but no lambda of \[0.07\] leaves more than 4 dimensions"):
+        SparseEmbedding(ridges=(0.0,), **settings).fit(rows)
+    model = SparseEmbedding(ridges=(100.0, 0.0), **settings).fit(rows)
+    assert model.embedding_.shape[1] == 6
+    assert model.ridge_ == 100
+    assert not model.plain_
