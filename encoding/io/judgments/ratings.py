@@ -34,7 +34,7 @@ def read_ratings(
 ) -> PairRatings:
     """Read a table with a row per rating: two stimuli (names, or numbers), the rating, and perhaps who gave it.
 
-    Where larger is less alike (`dissimilarity`, `distance`), ratings are turned around on `scale`, which is needed then.
+    Where larger is less alike (`dissimilarity`, `distance`), they are turned around on `scale`, which is needed then.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,10 +69,7 @@ def read_ratings(
     participant = np.zeros(n, "U1") if who is None else _participants(table[who], path, who)
     split = table["split"].to_numpy(str) if "split" in table.columns else np.zeros(n, "U1")
     _require(path, split, np.isin(split, ("", *SPLITS)), f"split {{!r}}; {', '.join(SPLITS)} or nothing was needed")
-    weight = _numbers(table["weight"], path, "weight") if "weight" in table.columns else np.ones(n)
-    _require(path, weight, weight >= 0, "weight {}; a number of 0 or more was needed")
-    if not weight.any():
-        raise DataError(f"{path}: the weight of all {n} ratings is 0. Give those that count a weight above 0.")
+    weight = _weights(table["weight"], path) if "weight" in table.columns else np.ones(n)
     if rating.min() == rating.max():
         raise DataError(f"{path}: all {n} ratings are {rating[0]:g}. There is nothing to learn from them.")
     found = PairRatings(
@@ -108,6 +105,16 @@ def _participants(column: pd.Series, path: Path, name: str) -> np.ndarray:
         return np.zeros(len(given), "U1")
     _require(path, given, ~missing, f"{name} {{!r}}; others have one. Name who gave the rating, or leave the row out")
     return given
+
+
+def _weights(column: pd.Series, path: Path) -> np.ndarray:
+    weight = _numbers(column, path, "weight")
+    _require(path, weight, weight >= 0, "weight {}; a number of 0 or more was needed")
+    if not weight.any():
+        raise DataError(
+            f"{path}: the weight of all {len(weight)} ratings is 0. Give those that count a weight above 0."
+        )
+    return weight
 
 
 def _require(path: Path, values: np.ndarray, good: np.ndarray, text: str) -> None:
