@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from encoding.core import ConfigError, DataError, PairRatings, SplitError
+from encoding.drawing.dimensions import draw_quality
 from encoding.embedding import (
     JudgmentTable,
     SparseEmbedding,
@@ -274,6 +275,11 @@ def test_one_rating_per_participant_tells_nothing_within_participants(planted):
     assert scores.loc["true", within].isna().all()
     assert np.isfinite(scores.loc["true", "cross_entropy_high"])
     assert "two ratings of a pair" not in scores.index
+    data = as_rated(alone)
+    own = RatingScores(X, data[half], data[~half])
+    kept = own.by_dimensions()
+    assert kept["share"].isna().all()
+    draw_quality(own.calibration(), kept, np.ones((36, 2)), score="r", chance=0.0)
     # Every participant gives everything the same rating: pairs are repeated, and nothing varies.
     flat = dataclasses.replace(ratings, rating=1.0 + (ratings.participant == "p1"))
     assert np.isnan(_two_ratings(as_rated(flat))["r"])
@@ -448,6 +454,7 @@ def test_a_table_of_ratings_becomes_a_feature_space_with_its_page(tmp_path, plan
     names = np.asarray(ratings.stimuli)
     frame = pd.DataFrame({"a": names[ratings.pairs[:, 0]], "b": names[ratings.pairs[:, 1]],
                           "rating": ratings.rating.astype(int), "participant": ratings.participant})  # fmt: skip
+    frame.loc[frame.index[-40:], "participant"] = [f"once{k}" for k in range(40)]
     frame.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     with pytest.raises(DataError, match=r'looks like ratings of similarity.* Set task = "rate"'):
         read_judgments(tmp_path / "pairs.tsv")
@@ -460,6 +467,9 @@ def test_a_table_of_ratings_becomes_a_feature_space_with_its_page(tmp_path, plan
     page = (tmp_path / "out" / "alike.html").read_text(encoding="utf-8")
     assert "how each participant uses the scale" in page
     assert "ccuracy loses" not in page
+    n_once = int((gather_judgments(source, tmp_path).split[-40:] == "test").sum())
+    assert 0 < n_once < 40
+    assert f"Participants with a single rating among these ({n_once}) count for neither r nor explained" in page
     scores = pd.read_csv(tmp_path / "out" / "alike_files" / "how-good-it-is-1.tsv", sep="\t")
     assert {"r", "explained", "cross_entropy"} <= set(scores.columns)
     assert "accuracy" not in scores.columns
