@@ -149,5 +149,5 @@ def _check_equal(shown: Mapping[str, Sequence[str]], noise: str, who: str, where
                 f'{where}: noise = "{noise}" needs stimuli that were shown equally often, but {len(n)} stimuli shown '
                 f"to {who} have from {min(n)} to {max(n)} {what}. The covariance of the noise is estimated from the "
                 "same presentations, which places equal stimuli above 0, and farther above where there are fewer of "
-                f'them, so that distances would follow the number of {what}. Set noise = "none", whose distances do not.'
+                f'them: distances would follow the number of {what}. Set noise = "none", whose distances do not.'
             )
