@@ -323,7 +323,7 @@ def time_crossnobis(n_lights, n_sample):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         responses, space = recurring(folder, n_lights)
-        settings = Rsa("x", brain="crossnobis", regions="searchlight", radius_mm=RADIUS * VOXEL_MM)
+        settings = Rsa("x", brain="crossnobis", noise="shrunk", regions="searchlight", radius_mm=RADIUS * VOXEL_MM)
         crossed = Crossed(space, responses)
         sample = np.random.default_rng(1).choice(n_lights, n_sample, replace=False)
         crossed.loop(0), crossed.toolbox(0)
@@ -352,7 +352,7 @@ def time_crossnobis(n_lights, n_sample):
 
 def call_chance(n_studies):
     """Share of spaces without relation to the responses, which repeat, that are called above chance at 0.05."""
-    n, n_targets, settings = 16, 12, Rsa("x", brain="crossnobis", min_targets=5)
+    n, n_targets, settings = 16, 12, Rsa("x", brain="crossnobis", noise="shrunk", min_targets=5)
     names = [f"s{k:02d}" for k in range(n)]
     run = np.repeat(["run-1", "run-2"], n)
     samples = Samples(np.array(names * 2), np.arange(2 * n) * 10.0, np.full(2 * n, 8.0), run, "stimulus")

@@ -111,6 +111,7 @@ def _needs(study: "Study", places: "Places", subjects: list[str]) -> list[str]:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from ..comparison.settings import UNITS
     from ..config.settings import kind_of, read_config
 
     study = read_config(options.config)
@@ -126,7 +127,7 @@ def _check(options: argparse.Namespace) -> int:
     for rsa in study.rsa:
         kinds = ", ".join(f"{name} ({kind})" for name, kind in rsa.resolve([f.name for f in study.features]))
         size = f"{rsa.radius_mm:g} mm" if rsa.radius_mm else f"{rsa.edge_voxels} voxels" if rsa.edge_voxels else ""
-        brain = f"crossnobis (noise {rsa.noise or 'shrunk'})" if rsa.brain == "crossnobis" else rsa.brain
+        brain = f"crossnobis (noise {rsa.noise or UNITS})" if rsa.brain == "crossnobis" else rsa.brain
         print(
             f"  rsa             {rsa.name}: {kinds}; brain {brain}, {rsa.comparison}, "
             f"{' '.join(filter(None, (rsa.regions, size)))}, same run {'in' if rsa.same_run else 'out'}"

@@ -1,6 +1,6 @@
 """Responses per stimulus: which rows make up a pattern, and reading the patterns of some targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core import AlignmentError, DataError, Responses
 from ..io.arrays import take_columns
-from .settings import Rsa
+from .settings import UNITS, Rsa
 
 if TYPE_CHECKING:
     from ..numerics.crossnobis import Shown
@@ -78,7 +78,7 @@ def patterns_of(responses: Responses, settings: Rsa, where: str) -> Patterns:
             'Set per = "stimulus" in [load].'
         )
     if settings.brain == "crossnobis":
-        return _presentations(responses, where)
+        return _presentations(responses, settings.noise or UNITS, where)
     names, first, number, counts = np.unique(
         samples.stimulus, return_index=True, return_inverse=True, return_counts=True
     )
@@ -106,20 +106,24 @@ def patterns_of(responses: Responses, settings: Rsa, where: str) -> Patterns:
     return Patterns(responses, stimuli, tuple(map(tuple, runs)), tuple(shown), np.flatnonzero(responses.usable))
 
 
-def _presentations(responses: Responses, where: str) -> Patterns:
+def _presentations(responses: Responses, noise: str, where: str) -> Patterns:
     """Keep the presentations of all stimuli that were shown in two runs or more."""
     samples = responses.samples
-    stimuli, n_left_out = crossed(samples.stimulus.tolist(), samples.run.tolist(), f"sub-{responses.subject}", where)
+    who = f"sub-{responses.subject}"
+    stimuli, n_left_out = crossed(samples.stimulus.tolist(), samples.run.tolist(), noise, who, where)
     runs = tuple(tuple(of_one) for of_one in stimuli.values())
     rows = np.flatnonzero(np.isin(samples.stimulus, list(stimuli)))
     usable = np.flatnonzero(responses.usable)
     return Patterns(responses, np.array(list(stimuli)), runs, (), usable, rows, n_left_out)
 
 
-def crossed(stimuli: Sequence[str], runs: Sequence[str], who: str, where: str) -> tuple[dict[str, list[str]], int]:
+def crossed(
+    stimuli: Sequence[str], runs: Sequence[str], noise: str, who: str, where: str
+) -> tuple[dict[str, list[str]], int]:
     """List the stimuli that were shown in two runs or more, with their runs; also count the others.
 
-    Shapes: `stimuli, runs` (n_rows,). Raises DataError if fewer than three are left.
+    Shapes: `stimuli, runs` (n_rows,). Raises DataError if fewer than three are left, or if these were not shown equally
+    often although distances are in units of the noise.
     """
     shown: dict[str, list[str]] = {}
     for name, run in zip(stimuli, runs, strict=True):
@@ -131,4 +135,19 @@ def crossed(stimuli: Sequence[str], runs: Sequence[str], who: str, where: str) -
             f"two runs or more, but of {len(shown)} stimuli shown to {who} {len(kept)} were; at least {FEWEST_STIMULI} "
             'are needed. Set brain = "correlation" or "euclidean", which need one presentation.'
         )
+    if noise != "none":
+        _check_equal(kept, noise, who, where)
     return kept, len(shown) - len(kept)
+
+
+def _check_equal(shown: Mapping[str, Sequence[str]], noise: str, who: str, where: str) -> None:
+    """Refuse units of noise where stimuli have unequal numbers of presentations, or of runs."""
+    presentations = [len(runs) for runs in shown.values()]
+    for n, what in ((presentations, "presentations"), ([len(set(runs)) for runs in shown.values()], "runs")):
+        if min(n) < max(n):
+            raise DataError(
+                f'{where}: noise = "{noise}" needs stimuli that were shown equally often, but {len(n)} stimuli shown '
+                f"to {who} have from {min(n)} to {max(n)} {what}. The covariance of the noise is estimated from the "
+                "same presentations, which places equal stimuli above 0, and farther above where there are fewer of "
+                f'them: distances would follow the number of {what}. Set noise = "none", whose distances do not.'
+            )

@@ -31,7 +31,7 @@ from ..io.store import load, saved_with, write_object
 from ..numerics.similarity import Pairs, Similarity, feature_similarity, pairs_of, undefined_rows
 from .patterns import Patterns, patterns_of
 from .regions import KEYS, Parcel, parcels, score_regions
-from .settings import SHRUNK, Rsa
+from .settings import UNITS, Rsa
 
 if TYPE_CHECKING:
     import torch
@@ -207,13 +207,21 @@ def model_of(space: FeatureSpace, kind: str, pairs: Pairs, where: str) -> Simila
     return model
 
 
+def stated(settings: Rsa) -> dict[str, Any]:
+    """Return all settings, also the units of crossnobis distances where they are not given."""
+    config = asdict(settings)
+    if settings.brain == "crossnobis":
+        config["noise"] = settings.noise or UNITS
+    return config
+
+
 def _provenance(
     settings: Rsa,
     used: Sequence[tuple[FeatureSpace, str]],
     responses: Responses,
     regions: Sequence[Parcel],
 ) -> Provenance:
-    config = asdict(settings) | {"spaces": [(space.name, kind) for space, kind in used]}
+    config = stated(settings) | {"spaces": [(space.name, kind) for space, kind in used]}
     axes = (responses.samples.stimulus, responses.samples.run, responses.targets.index, responses.targets.structure)
     blocks = hash_rows(responses.values)
     inputs = {
@@ -266,7 +274,7 @@ def similarity_of(settings: Rsa, patterns: Patterns, columns: np.ndarray, device
 
     parts = read_parts(patterns, columns)
     if settings.brain == "crossnobis":
-        return crossnobis(parts, patterns.shows, settings.noise or SHRUNK, device).neg_()
+        return crossnobis(parts, patterns.shows, settings.noise or UNITS, device).neg_()
     products, sums, n = products_of(parts, device)
     return pattern_similarity(products, sums, n, settings.brain)
 
@@ -288,7 +296,7 @@ def _facts(
         "name": settings.name,
         "similarity": dict(chosen),
         "brain": settings.brain,
-        "noise": (settings.noise or SHRUNK) if settings.brain == "crossnobis" else None,
+        "noise": (settings.noise or UNITS) if settings.brain == "crossnobis" else None,
         "comparison": settings.comparison,
         "regions": settings.regions,
         "radius_mm": settings.radius_mm,

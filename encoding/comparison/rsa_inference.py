@@ -23,7 +23,7 @@ from .exchange import STIMULI
 from .inference import Labelled
 from .patterns import patterns_of
 from .regions import Parcel, parcels
-from .rsa import model_of, on_stimuli, paint, pairs_to_compare, similarity_of
+from .rsa import model_of, on_stimuli, paint, pairs_to_compare, similarity_of, stated
 from .settings import Rsa
 from .shared_signal import kept_pairs, save_pairs, within_reliability
 from .space_tests import FACTS, Inference, SpaceTests, read_tests
@@ -108,7 +108,7 @@ def _key(
     return digest(
         [
             STEP,
-            asdict(settings),
+            stated(settings),
             asdict(inference),
             [[space.name, fingerprint_array(space.values)] for space in spaces],
             [responses.subject, blocks, fingerprint_array(responses.samples.run)],

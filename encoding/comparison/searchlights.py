@@ -20,7 +20,7 @@ from ..numerics.searchlights import cube, neighbours, sphere
 from ..numerics.similarity import Pairs, Similarity
 from ..numerics.threads import torch_threads
 from .patterns import Patterns
-from .settings import SHRUNK, Rsa
+from .settings import UNITS, Rsa
 
 CHUNK = 2048  # searchlights that are finished together
 PATTERN_BYTES = 256 << 20  # patterns that are held at once
@@ -138,7 +138,7 @@ class _Formed:
         self.engine: PairRsa | CrossnobisRsa
         compared = settings.comparison
         if settings.brain == "crossnobis":
-            noise = settings.noise or SHRUNK
+            noise = settings.noise or UNITS
             self.engine = CrossnobisRsa(models, pairs, patterns.shows, noise=noise, comparison=compared, device=device)
         else:
             self.engine = PairRsa(models, pairs, brain=settings.brain, comparison=compared, device=device)

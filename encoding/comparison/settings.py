@@ -16,7 +16,7 @@ GROUP_TESTS = ("none", "paired_t")
 FIT_INTERVALS = ("nadeau_bengio", "bootstrap")
 REGIONS = ("searchlight", "atlas")
 REPEATS = ("average", "first")
-SHRUNK = "shrunk"  # the covariance of noise unless another is given
+UNITS = "none"  # `noise` of crossnobis distances unless given
 FEWEST = 3  # targets that a correlation of patterns needs
 
 
@@ -146,12 +146,15 @@ class Rsa:
     not named have "correlation"."""
     brain: Annotated[str, OneOf(BRAIN)] = "correlation"
     """Similarity of the responses to two stimuli over the targets of a region: Pearson's correlation, minus the
-    Euclidean distance, or minus the crossnobis distance (squared, in units of the noise, 0 on average for equal
-    stimuli), which compares presentations in different runs: every stimulus must be shown in two runs or more."""
+    Euclidean distance, or minus the crossnobis distance (squared; 0 on average for equal stimuli with
+    `noise = "none"`), which compares presentations in different runs: every stimulus must be shown in two runs or
+    more."""
     noise: Annotated[str, OneOf(NOISE)] | None = None
-    """Units of `brain = "crossnobis"`: the covariance of what differs between presentations of a stimulus, over the
-    targets of a region, shrunk towards a multiple of the identity (Ledoit and Wolf); its "diagonal"; or "none". Unless
-    given, "shrunk"."""
+    """Units of `brain = "crossnobis"`: "none", those of the responses; "shrunk", the covariance of what differs between
+    presentations of a stimulus, over the targets of a region, shrunk towards a multiple of the identity (Ledoit and
+    Wolf); or its "diagonal". Unless given, "none". With "shrunk" and "diagonal", equal stimuli lie above 0, all pairs
+    by the same amount if all stimuli have equally many presentations, in equally many runs; otherwise both are
+    refused."""
     comparison: Annotated[str, OneOf(COMPARISONS)] = "pearson"
     """Correlation of both similarities over pairs of stimuli; "spearman" of ranks, ties sharing their mean rank."""
     regions: Annotated[str, OneOf(REGIONS)] = "atlas"

@@ -67,10 +67,10 @@ def save_pairs(
 def within_reliability(settings: Rsa, responses: Responses, columns: Sequence[np.ndarray]) -> np.ndarray:
     """Correlate similarities of odd with those of even runs, region by region; NaN where stimuli were shown once.
 
-    Also NaN for crossnobis distances, which half of the runs would not have for most stimuli. Stimuli are those shown
-    in runs of both halves. With repeats that are averaged, the correlation is stepped up to the
-    mean of both halves (Spearman and Brown). The root is what a perfect model of this participant's similarities would
-    reach. Shapes: `columns` one array of targets per region; returns (n_regions,).
+    Also NaN for crossnobis distances: no ceiling within a participant is computed for them. Stimuli are those shown in
+    runs of both halves. With repeats that are averaged, the correlation is stepped up to the mean of both halves
+    (Spearman and Brown). The root is what a perfect model of this participant's similarities would reach. Shapes:
+    `columns` one array of targets per region; returns (n_regions,).
     """
     if settings.brain == "crossnobis":
         return np.full(len(columns), np.nan)

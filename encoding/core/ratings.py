@@ -38,8 +38,8 @@ class PairRatings:
     Raises
     ------
     DataError
-        If a stimulus is unknown, a pair names one twice, or a rating is missing, outside the scale, or the same for
-        all.
+        If a stimulus is unknown, a pair names one twice, a rating is missing, outside the scale, or the same for all,
+        or all weights are 0.
 
     Examples
     --------
@@ -96,6 +96,11 @@ class PairRatings:
                     f"PairRatings: {bad.sum()} of {len(bad)} ratings {what}; the first is row {row + 1}: "
                     f"{shown[row].tolist()}."
                 )
+        if len(self.weight) and not self.weight.any():
+            raise DataError(
+                f"PairRatings: the weight of all {len(self.weight)} ratings is 0; a sum above 0 was needed. Use ones "
+                f"where all ratings count alike."
+            )
         if not len(self.rating) or self.rating.min() == self.rating.max():
             raise DataError(
                 f"PairRatings: {len(self.rating)} ratings with {len(np.unique(self.rating))} different values; two or "

@@ -157,16 +157,21 @@ class Bootstrap:
         return {name: float(sums.sum() / self.total.sum()), f"{name}_low": float(low), f"{name}_high": float(high)}
 
     def correlation(self, expected: np.ndarray, given: np.ndarray) -> dict[str, float]:
-        """Correlate values without mean, and compute the share of the variance that is explained."""
+        """Correlate values without mean, and compute the share of the variance that is explained.
+
+        Both are NaN where what was given does not vary.
+        """
         products = (expected * given, expected**2, given**2)
         sums = np.stack([np.bincount(self.block, weights=self.weight * v, minlength=len(self.total)) for v in products])
         found: dict[str, float] = {}
         xy, xx, yy = np.column_stack([sums.sum(axis=1), sums @ self.times.T])  # the first of each is all ratings
         power = np.sqrt(xx * yy)
-        r = np.divide(xy, power, out=np.zeros(len(xy)), where=power > 0)
-        explained = 1 - np.divide(yy - 2 * xy + xx, yy, out=np.ones(len(xy)), where=yy > 0)
+        nothing = np.where(yy > 0, 0.0, np.nan)
+        r = np.divide(xy, power, out=nothing, where=power > 0)
+        explained = 1 - np.divide(yy - 2 * xy + xx, yy, out=np.full(len(yy), np.nan), where=yy > 0)
         for name, values in (("r", r), ("explained", explained)):
-            low, high = np.quantile(values[1:], (0.025, 0.975))
+            drawn = values[1:][yy[1:] > 0]
+            low, high = np.quantile(drawn, (0.025, 0.975)) if yy[0] > 0 and len(drawn) else (np.nan, np.nan)
             found |= {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
         return found
 

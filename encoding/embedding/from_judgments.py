@@ -147,7 +147,8 @@ class JudgmentTable(FeatureSource):
     two are; the table has a row per rating with two stimuli (``a``, ``b``), ``rating`` (or ``dissimilarity``) and, if
     there are several, ``participant``, each of whom uses the scale in a way of their own."""
     scale: Annotated[tuple[Number, Number], Rule("two numbers, the lower first", rising)] | None = None
-    """Lowest and highest rating that could be given with ``task = "rate"``; ratings beyond are refused."""
+    """Lowest and highest rating that could be given with ``task = "rate"``; ratings beyond are refused. Needed where
+    the column is ``dissimilarity`` or ``distance``."""
     judge_noise: bool = False
     """Whether to estimate how noisy each annotator is, so that sharp ones count more."""
     ridges: Annotated[tuple[NotNegative, ...], Rule("a list of numbers of 0 or more", bool)] = (2.0, 0.0, 100.0)
@@ -471,11 +472,14 @@ def _gather_ratings(source: JudgmentTable, base: Path) -> PairRatings:
 
 def _check_ratings(source: JudgmentTable, base: Path) -> None:
     """Refuse ratings that cannot be embedded as they are."""
-    from .rated import as_rated
-    from .triplets import connections, gaps
+    from .rated import as_rated, check_rows
+    from .triplets import connections, gaps, parts_of
 
-    ratings, _ = _read_ratings(source, base)
-    found = gaps(ratings.stimuli, connections(as_rated(ratings)))
+    ratings = _gather_ratings(source, base)
+    data = as_rated(ratings)
+    check_rows(data, task=source.task, slot_bias=source.slot_bias, judge_noise=source.judge_noise, start=source.start)
+    parts_of(ratings, data)
+    found = gaps(ratings.stimuli, connections(data))
     if found:
         raise DataError(f"Feature space {source.name!r}, {base / source.file}: {' '.join(found)}")
 

@@ -21,7 +21,7 @@ from .evaluation import (
     importance,
     slot_preference,
 )
-from .rated import Rated, Rows, as_rows
+from .rated import Rated, Rows, as_rows, single
 from .rated_scores import RatingScores, evaluate_ratings
 from .sparse import SparseEmbedding
 from .triplets import Triplets
@@ -168,6 +168,9 @@ def show_quality(shown: PageContent, context: Context) -> Section:
         own = RatingScores(shown.embedding, shown.test, shown.shown)
         figure = draw_quality(own.calibration(), own.by_dimensions(), needed, score="r", chance=0.0, title=title)
         alt, intro = f"r {scores.iloc[0]['r']:.3f}; {half}", RATED_INTRO
+        alone = int(single(shown.test).sum())
+        if alone:
+            intro += f" Participants with a single rating among these ({alone:,}) count for neither r nor explained."
     else:
         assert isinstance(shown.test, Triplets)
         scores = evaluate(embeddings, shown.test, bias={shown.space.name: shown.bias}, **context.resampled())

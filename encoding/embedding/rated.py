@@ -11,7 +11,7 @@ from ..core import ConfigError, DataError, Judgments, PairRatings, fingerprint_a
 from ..numerics.ratings import RatingLoss, first_thresholds, step_probabilities, thresholds
 from .triplets import Triplets, as_triplets, check_matches, shown_order
 
-MOST_STEPS = 11  # different ratings; more are grouped into
+MOST_STEPS = 25  # different ratings; more are grouped into at most
 GROUPS = 10  # steps of about equally many ratings
 
 
@@ -69,11 +69,15 @@ def as_rows(given: Given, *, n_items: int | None = None) -> Rows:
 
 
 def as_rated(ratings: PairRatings) -> Rated:
-    """Make arrays of the steps of the scale and of participants; many different ratings become ten steps."""
-    values, step = np.unique(ratings.rating, return_inverse=True)
+    """Make arrays of the steps of the scale and of participants; more than 25 ratings become ten steps.
+
+    A rating belongs to the step that the middle of its share falls into, so that equal ratings stay together, and a
+    rating that a fifth of the answers have is a step of its own.
+    """
+    values, step, size = np.unique(ratings.rating, return_inverse=True, return_counts=True)
     if len(values) > MOST_STEPS:
-        edges = np.unique(np.quantile(ratings.rating, np.linspace(0, 1, GROUPS + 1)[1:-1]))
-        step = np.unique(np.searchsorted(edges, ratings.rating), return_inverse=True)[1]
+        middle = (size.cumsum() - size / 2) / size.sum()
+        step = np.unique(np.floor(GROUPS * middle), return_inverse=True)[1][step]
         values = np.bincount(step, weights=ratings.rating) / np.bincount(step)
     judges, judge = np.unique(ratings.participant, return_inverse=True)
     return Rated(
@@ -160,14 +164,20 @@ def rated_judges(bias: np.ndarray, data: Rated) -> pd.DataFrame:
 
 
 def within(values: np.ndarray, data: Rated) -> np.ndarray:
-    """Subtract each participant's mean.
+    """Subtract each participant's mean; what only rounding leaves, as of a single rating, is 0.
 
     Shapes: `values` (n,).
     """
     weight = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
     total = np.bincount(data.who, weights=weight, minlength=len(data.judges))
     sums = np.bincount(data.who, weights=weight * values, minlength=len(data.judges))
-    return values - (sums / np.maximum(total, 1e-300))[data.who]
+    apart = values - (sums / np.maximum(total, 1e-300))[data.who]
+    return np.where(np.abs(apart) <= 1e-12 * np.abs(values).max(initial=0.0), 0.0, apart)
+
+
+def single(data: Rated) -> np.ndarray:
+    """Mark the ratings of participants who gave no other one (n,)."""
+    return np.bincount(data.who, minlength=len(data.judges))[data.who] == 1
 
 
 def join_ratings(first: PairRatings, other: PairRatings) -> PairRatings:

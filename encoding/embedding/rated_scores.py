@@ -12,7 +12,7 @@ from ..numerics.choices import calibration
 from ..numerics.nonnegative import minimise_nonnegative
 from ..numerics.ratings import make_rating_batch
 from .evaluation import FEWEST_REPEATED, Bootstrap
-from .rated import Rated, as_rated, join_ratings, predict, rating_loss, within
+from .rated import Rated, as_rated, join_ratings, predict, rating_loss, single, within
 
 
 def calibrate_ratings(X: np.ndarray, data: Rated) -> tuple[float, np.ndarray]:
@@ -70,7 +70,8 @@ def evaluate_ratings(
     DataFrame
         One row per embedding; one without any, which knows how each participant uses the scale; and "two ratings of a
         pair" where a hundred pairs were rated several times. Columns name, n_dims, n; r, the correlation of expected
-        and given rating, both less the participant's mean; explained, the share of the variance within participants;
+        and given rating, both less the participant's mean; explained, the share of the variance within participants
+        (participants with one rating count for neither, and both are NaN where no participant's ratings vary);
         cross_entropy of the step of the scale, in nats; each with its interval.
 
     Raises
@@ -128,6 +129,7 @@ def _alike(ratings: PairRatings | Rated, others: PairRatings | Rated) -> tuple[R
 
 def _two_ratings(data: Rated) -> dict[str, object] | None:
     """Correlation of two ratings of the same pair, where a hundred pairs have several."""
+    data = data[~single(data)]
     values = within(data.rating, data)
     order = np.lexsort((np.arange(len(data)), data.keys))
     keys = data.keys[order]
@@ -137,7 +139,8 @@ def _two_ratings(data: Rated) -> dict[str, object] | None:
         return None
     # Every rating with the next one of its pair, in both orders.
     first, second = values[order[:-1][same]], values[order[1:][same]]
-    r = float(np.corrcoef(np.r_[first, second], np.r_[second, first])[0, 1])
+    varies = min(np.ptp(first), np.ptp(second)) > 0
+    r = float(np.corrcoef(np.r_[first, second], np.r_[second, first])[0, 1]) if varies else np.nan
     return {"name": "two ratings of a pair", "n_dims": np.nan, "n": n_pairs, "r": r}
 
 

@@ -5,9 +5,17 @@ For responses x_p to presentations p, and W the inverse covariance of their nois
     G_ij = mean of x_p' W x_q over p of stimulus i and q of stimulus j in different runs
     d_ij = (G_ii + G_jj - 2 G_ij) / v
 
-Noise of different runs is independent, so that G_ij is on average the product of the true patterns, and d_ij their
-squared distance: 0 for stimuli with one pattern, and as often below as above it. Where every run shows all stimuli
-once, d_ij is the mean over pairs of different runs a, b of (x_ia - x_ja)' W (x_ib - x_jb) / v, the usual formula.
+Noise of different runs is independent, so that with a fixed W (the identity for noise "none") G_ij is on average the
+product of the true patterns, and d_ij their squared distance: 0 for stimuli with one pattern. Where every run shows all
+stimuli once, d_ij is the mean over pairs of different runs a, b of (x_ia - x_ja)' W (x_ib - x_jb) / v, the usual
+formula.
+
+With noise "shrunk" and "diagonal", W is estimated from the presentations that it multiplies. For noise of covariance S,
+estimated as S^ from K_i presentations of every stimulus, stimuli with one pattern then lie on average at
+
+    (1 / K_i + 1 / K_j) E(tr W S - tr W S^) / v > 0,
+
+the same for all pairs if all K are equal, which correlations over pairs do not notice. Callers refuse unequal ones.
 
 Sums over pairs of different runs are those over all pairs less those within runs, (sum Z)'(sum Z) - sum_r Z_r' Z_r, so
 that no pair of runs is visited. The noise is what differs between presentations of one stimulus, as contrasts of which
@@ -126,7 +134,7 @@ class Shown:
         Shapes: `X` (n_rows, m); returns (n_rows - n, m).
         """
         parts = [
-            torch.einsum("ck,nkm->ncm", contrast.to(X), X[rows.to(X.device)]).reshape(-1, X.shape[1])
+            torch.einsum("ck,nkm->ncm", contrast.to(X), X[rows.to(X.device)]).flatten(0, 1)
             for rows, contrast in self._groups
         ]
         return torch.cat(parts)
@@ -148,22 +156,24 @@ def shrinkage(squares: torch.Tensor, square: torch.Tensor, trace: torch.Tensor, 
 
 
 def whitened(X: torch.Tensor, shown: Shown, noise: str) -> torch.Tensor | None:
-    """Scale responses to noise of unit variance that does not go together; None where noise does not vary.
+    """Scale responses to noise of unit variance that does not go together.
 
-    Shapes: `X` (n_rows, n_targets), n_targets at most some thousands; returns the same.
+    Targets whose noise does not vary are left out. Returns None if none is left. Shapes: `X` (n_rows, n_targets),
+    n_targets at most some thousands; returns (n_rows, n_left).
     """
     if noise == "none":
         return X
     C = shown.contrasts(X)
-    squares = C * C
-    variance = squares.mean(dim=0).to(torch.float64)
-    size = torch.linalg.vector_norm(X, dim=0).to(torch.float64) ** 2 / len(X)
-    if not bool((variance > TINY * size).all()):
+    variance = (C * C).mean(dim=0).to(torch.float64)
+    varies = _varying(X, variance)
+    if not bool(varies.all()):
+        X, C, variance = X[:, varies], C[:, varies], variance[varies]
+    if not X.shape[1]:
         return None
     if noise == "diagonal":
         return X / variance.sqrt().to(X)
     covariance = (C.T @ C).to(torch.float64) / len(C)
-    lengths = squares.sum(dim=1).to(torch.float64)
+    lengths = (C * C).sum(dim=1).to(torch.float64)
     share = shrinkage(lengths, (covariance**2).sum(), covariance.trace(), len(C), X.shape[1])
     covariance *= 1 - share
     covariance.diagonal().add_(share * variance.mean())
@@ -172,6 +182,15 @@ def whitened(X: torch.Tensor, shown: Shown, noise: str) -> torch.Tensor | None:
         return None
     inverse = torch.linalg.solve_triangular(lower, torch.eye(len(lower), dtype=lower.dtype).to(lower), upper=False)
     return X @ inverse.T.to(X)
+
+
+def _varying(X: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    """Find targets whose noise varies, by the variance of their contrasts.
+
+    Shapes: `X` (n_rows, n_targets), `variance` (n_targets,); returns (n_targets,).
+    """
+    size = torch.linalg.vector_norm(X, dim=0).to(torch.float64) ** 2 / len(X)
+    return variance > TINY * size
 
 
 def distances_of(G: torch.Tensor, n_targets: int) -> torch.Tensor:
@@ -183,8 +202,9 @@ def distances_of(G: torch.Tensor, n_targets: int) -> torch.Tensor:
 
 
 def crossnobis(parts: Iterable[np.ndarray], shown: Shown, noise: str, device: str = "cpu") -> torch.Tensor:
-    """Compute the distances of all stimuli from targets that come in parts, in float64; NaN where noise does not vary.
+    """Compute the distances of all stimuli from targets that come in parts, in float64.
 
+    In units of noise, targets whose noise does not vary are left out; all distances are NaN if none is left.
     The covariance of any number of targets is inverted by its rows: with contrasts C (m, v), a the share of the
     identity and b that of C'C,
 
@@ -198,18 +218,21 @@ def crossnobis(parts: Iterable[np.ndarray], shown: Shown, noise: str, device: st
     for part in parts:
         X = torch.as_tensor(part, device=device).to(torch.float64).T
         X = X - X.mean(dim=0)
+        if noise != "none":
+            variance = (shown.contrasts(X) ** 2).mean(dim=0)
+            varies = _varying(X, variance)
+            X = X[:, varies]
+            if noise == "diagonal":
+                X = X / variance[varies].sqrt()
         n_targets += X.shape[1]
-        scaled = whitened(X, shown, "diagonal") if noise == "diagonal" else X
-        if scaled is None:
-            return torch.full((shown.n, shown.n), torch.nan, dtype=torch.float64)
-        Q += scaled @ scaled.T
+        Q += X @ X.T
+    if not n_targets:
+        return torch.full((shown.n, shown.n), torch.nan, dtype=torch.float64)
     if noise == "shrunk":
         CX = shown.contrasts(Q)
         K = shown.contrasts(CX.T).T
         m, squares = len(K), K.diagonal()
         trace = squares.sum() / m
-        if not float(trace) > TINY * float(Q.trace()) / len(Q):
-            return torch.full((shown.n, shown.n), torch.nan, dtype=torch.float64)
         share = shrinkage(squares, (K**2).sum() / m**2, trace, m, n_targets)
         a, b = share * trace / n_targets, (1 - share) / m
         if not float(a) > 0:

@@ -2,5 +2,5 @@
 
 SIMILARITIES = ("choice_probability", "dot", "cosine", "correlation")  # of stimuli
 BRAIN = ("correlation", "euclidean", "crossnobis")  # of responses
-NOISE = ("shrunk", "diagonal", "none")  # covariances of noise that crossnobis distances are in units of
+NOISE = ("none", "shrunk", "diagonal")  # covariances of noise that crossnobis distances are in units of
 COMPARISONS = ("pearson", "spearman")  # of two similarities

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..comparison.patterns import crossed
+from ..comparison.settings import UNITS
 from ..config.settings import Study
 from ..core import Atlas, DataError, EncodingError, FeatureSpace, Targets
 from ..embedding import SeriesTable, SourceContext, in_order
@@ -134,7 +135,7 @@ def _files(job: Job, index: BidsIndex) -> tuple[list[RunFiles], int]:
 
 
 def _check_crossed(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> None:
-    """Refuse crossnobis distances of stimuli that are not shown in several runs."""
+    """Refuse crossnobis distances of stimuli that are not shown in several runs, or as often as their units need."""
     load = job.study.load
     analyses = [analysis for analysis in job.study.rsa if analysis.brain == "crossnobis"]
     if not analyses or not isinstance(load, Scans):
@@ -146,7 +147,7 @@ def _check_crossed(job: Job, index: BidsIndex, runs: Sequence[RunFiles]) -> None
     names = [str(name) for samples in shown for name in samples.stimulus]
     of_runs = [str(run) for samples in shown for run in samples.run]
     for analysis in analyses:
-        crossed(names, of_runs, f"sub-{job.subject}", f"[[rsa]] {analysis.name!r}")
+        crossed(names, of_runs, analysis.noise or UNITS, f"sub-{job.subject}", f"[[rsa]] {analysis.name!r}")
 
 
 def _atlases(job: Job, runs: Sequence[RunFiles], voxels: Voxels | None) -> Iterator[Atlas]:

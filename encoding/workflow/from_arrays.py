@@ -469,8 +469,9 @@ def rsa(  # noqa: PLR0913 - each of them is a choice of its own
     repeats : {"average", "first"}, optional
         How to handle stimuli with several rows. By default, they raise an error, except for crossnobis distances, which
         use all rows.
-    noise : {"shrunk", "diagonal", "none"}, optional
-        Covariance of the noise for crossnobis distances; "shrunk" by default.
+    noise : {"none", "shrunk", "diagonal"}, optional
+        Covariance of the noise for crossnobis distances; "none" by default. The others need stimuli with equally many
+        rows.
 
     Returns
     -------

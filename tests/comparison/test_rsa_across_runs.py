@@ -109,7 +109,7 @@ def test_the_space_that_drives_a_region_is_found_and_what_was_shown_in_one_run_i
         (2, "rsa 'x': stimuli of a single run have no crossnobis distance")
     ]
     names = ("noise", "n_stimuli", "n_pairs", "n_repeated_presentations", "repeats")
-    assert [found.facts[name] for name in names] == ["shrunk", N, N * (N - 1) // 2, N * (N_RUNS - 1), None]
+    assert [found.facts[name] for name in names] == ["none", N, N * (N - 1) // 2, N * (N_RUNS - 1), None]
 
 
 def test_spaces_are_tested_by_exchanging_stimuli(data, tmp_path):
@@ -157,6 +157,33 @@ def test_arrays_need_stimuli_of_several_groups(data):
         encoding.rsa(X, Y, **options)
 
 
+@pytest.mark.parametrize("noise", ["shrunk", "diagonal"])
+def test_units_of_noise_need_stimuli_that_were_shown_equally_often(data, noise):
+    spaces, responses = data
+    samples = responses.samples
+    number = np.array([int(name[1:]) for name in samples.stimulus])
+    last = np.flatnonzero(samples.run == "run-3")
+    features, values = spaces[0].values[number], responses.values[:, HALVES == 1]
+
+    def compare(rows, runs, noise):
+        options = {"stimuli": samples.stimulus[rows], "brain": "crossnobis", "noise": noise}
+        return encoding.rsa({"a": features[rows]}, values[rows], runs, **options).table["value"].iloc[0]
+
+    fewer = np.delete(np.arange(len(number)), last[:3])
+    message = (
+        rf'noise = "{noise}" needs .* equally often, but 24 .* have from 2 to 3 presentations\. .*Set noise = "none"'
+    )
+    with pytest.raises(DataError, match=message):
+        compare(fewer, samples.run[fewer], noise)
+    everything, moved = np.arange(len(number)), samples.run.copy()
+    moved[last[:3]] = "run-2"  # as many presentations, two of them in one run
+    with pytest.raises(DataError, match="have from 2 to 3 runs"):
+        compare(everything, moved, noise)
+    assert compare(everything, samples.run, noise) > 0.3  # two stimuli of a single run are left out, and do not count
+    assert compare(fewer, samples.run[fewer], "none") > 0.3
+    assert compare(everything, moved, "none") > 0.3
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -184,14 +211,14 @@ def test_a_study_is_run_and_says_what_was_done(tmp_path, capsys):
     text = re.sub(r"\[\[fit\]\].*?(?=\[map\])", "", config.read_text(), flags=re.DOTALL)
     config.write_text(text + TABLE)
     assert main(["check", str(config), str(study.root)]) == 0
-    assert "brain crossnobis (noise shrunk)" in capsys.readouterr().out
+    assert "brain crossnobis (noise none)" in capsys.readouterr().out
     out = tmp_path / "out"
     assert main(["run", str(study.root), str(out), "participant", "--config", str(config), "--device", "cpu"]) == 0
     result = read_result(out / "sub-01")
     assert np.isfinite(result.scores["rsa"].values).any()
     assert set(result.rsa_verdicts["rsa"]) <= {"x"}
     page = (out / "sub-01.html").read_text(encoding="utf-8")
-    assert "minus crossnobis distance (cross-validated over runs, squared) in units of the noise" in page
+    assert "minus crossnobis distance (cross-validated over runs, squared) in units of the responses" in page
     assert "(24 presentations). Products of presentations within a run take no part." in page
 
 
@@ -202,3 +229,18 @@ def test_stimuli_of_one_run_are_refused_before_anything_is_computed(tmp_path, ca
     assert main(["check", str(config), str(study.root)]) == 1
     said = capsys.readouterr()
     assert "of 24 stimuli shown to sub-01 0 were; at least 3 are needed" in said.out + said.err
+
+
+def test_unequal_presentations_are_refused_before_anything_is_computed(tmp_path, capsys):
+    study = write_study(tmp_path / "bids")
+    events = sorted(study.root.glob("sub-01/**/*_events.tsv"))[-1]
+    events.write_text("\n".join(events.read_text(encoding="utf-8").splitlines()[:-1]) + "\n", encoding="utf-8")
+    config = write_config(tmp_path, *PER_STIMULUS)
+    text = config.read_text()
+    config.write_text(text + TABLE)
+    assert main(["check", str(config), str(study.root)]) == 0
+    config.write_text(text + TABLE + 'noise = "shrunk"\n')
+    capsys.readouterr()
+    assert main(["check", str(config), str(study.root)]) == 1
+    said = capsys.readouterr()
+    assert "8 stimuli shown to sub-01 have from 2 to 3 presentations" in said.out + said.err

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from encoding.core import ConfigError, DataError, PairRatings, SplitError
+from encoding.drawing.dimensions import draw_quality
 from encoding.embedding import (
     JudgmentTable,
     SparseEmbedding,
@@ -21,9 +22,10 @@ from encoding.embedding import (
     learn,
     learning_curve,
 )
+from encoding.embedding.from_judgments import gather_judgments
 from encoding.embedding.objective import Problem
-from encoding.embedding.rated import as_rated
-from encoding.embedding.rated_scores import RatingScores, calibrate_ratings
+from encoding.embedding.rated import as_rated, single
+from encoding.embedding.rated_scores import RatingScores, _two_ratings, calibrate_ratings
 from encoding.io.judgments.files import read_judgments
 from encoding.io.judgments.ratings import read_ratings
 from encoding.numerics.matching import match_columns
@@ -236,6 +238,69 @@ def test_sliders_are_cut_into_steps(planted):
     assert (np.diff(data.values) > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("rating", "sizes"),
+    [
+        ([*range(15), *[100] * 175], [*[1] * 15, 175]),
+        ([*range(30), *[100] * 160], [19, 11, 160]),
+        ([*range(70), *[100] * 120], [19, 19, 19, 13, 120]),
+        ([*[0] * 120, *range(31, 101)], [120, 13, 19, 19, 19]),
+        (np.repeat(np.arange(12), [21, 21, 21, 20, 20, 15, 15, 15, 12, 10, 10, 10]),
+         [21, 21, 21, 20, 20, 15, 15, 15, 12, 10, 10, 10]),
+        (np.arange(190) % 25, [8] * 15 + [7] * 10),
+        (np.arange(260) % 26, [30, 20, 30, 20, 30, 30, 20, 30, 20, 30]),
+    ],
+)  # fmt: skip
+def test_only_many_values_are_grouped_and_equal_ratings_never_divided(rating, sizes):
+    pairs = np.stack(np.triu_indices(24, 1), axis=1)[: len(rating)]
+    names, n = tuple(map(str, range(24))), len(rating)
+    data = as_rated(PairRatings(names, pairs, rating, ["me"] * n, np.ones(n), [""] * n))
+    assert np.bincount(data.step).tolist() == sizes
+    order = np.argsort(data.rating, kind="stable")
+    assert (np.diff(data.step[order]) >= 0).all()
+    for value in np.unique(data.rating):
+        assert len(np.unique(data.step[data.rating == value])) == 1
+    bias = calibrate_ratings(np.ones((24, 1)), data)[1]
+    assert np.isfinite(bias).all()
+    assert len(bias) == len(sizes) - 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_rating_per_participant_tells_nothing_within_participants(planted):
+    truth, ratings = planted
+    X, half = truth, np.arange(len(ratings)) < 1_000
+    alone = dataclasses.replace(ratings, participant=np.arange(len(ratings)).astype(str))
+    scores = evaluate_ratings({"true": X}, alone.take(half), alone.take(~half), n_bootstrap=20).set_index("name")
+    within = ["r", "r_low", "r_high", "explained", "explained_low", "explained_high"]
+    assert scores.loc["true", within].isna().all()
+    assert np.isfinite(scores.loc["true", "cross_entropy_high"])
+    assert "two ratings of a pair" not in scores.index
+    data = as_rated(alone)
+    own = RatingScores(X, data[half], data[~half])
+    kept = own.by_dimensions()
+    assert kept["share"].isna().all()
+    draw_quality(own.calibration(), kept, np.ones((36, 2)), score="r", chance=0.0)
+    # Every participant gives everything the same rating: pairs are repeated, and nothing varies.
+    flat = dataclasses.replace(ratings, rating=1.0 + (ratings.participant == "p1"))
+    assert np.isnan(_two_ratings(as_rated(flat))["r"])
+    scores = evaluate_ratings({"true": X}, flat.take(half), flat.take(~half), n_bootstrap=20).set_index("name")
+    assert scores.loc["true", within].isna().all()
+
+
+def test_participants_with_one_rating_leave_r_as_it_is(planted):
+    truth, ratings = planted
+    test, seen = ratings.take(slice(0, 400)), ratings.take(slice(400, 2_000))
+    more = dataclasses.replace(ratings.take(slice(400, 440)), participant=[f"new{k}" for k in range(40)])
+    both = PairRatings(
+        ratings.stimuli, *(np.concatenate([getattr(test, name), getattr(more, name)])
+                           for name in ("pairs", "rating", "participant", "weight", "split")),
+    )  # fmt: skip
+    assert single(as_rated(both)).sum() == 40
+    r = [evaluate_ratings({"true": truth}, part, seen, n_bootstrap=5).loc[0, "r"] for part in (test, both)]
+    assert r[1] == pytest.approx(r[0], abs=2e-3)  # thresholds are drawn to a mean of other participants
+    assert r[0] > 0.4
+
+
 HEADER = "a\tb\trating\tparticipant\n"
 
 
@@ -254,6 +319,62 @@ def test_files_of_names_and_of_numbers_are_read(tmp_path):
     numbered = read_ratings(table, count_from=1, scale=(1, 5), stimuli=["x", "y", "z"])
     assert numbered.pairs.tolist() == [[0, 1], [2, 1]]
     assert numbered.rating.tolist() == [1, 5]  # 5 is least alike
+
+
+def test_numbers_with_zeros_before_them_are_names(tmp_path):
+    assert read_ratings(write(tmp_path, HEADER + "01\t02\t5\tx\n1\t3\t2\tx\n")).stimuli == ("01", "02", "1", "3")
+    assert read_ratings(write(tmp_path, HEADER + "1\t2\t5\tx\n0\t10\t2\tx\n")).pairs.tolist() == [[1, 2], [0, 10]]
+
+
+@pytest.mark.parametrize("column", ["dissimilarity", "distance"])
+def test_ratings_are_turned_around_on_a_known_scale_only(tmp_path, column):
+    header = f"a,b,{column}\n"
+    write(tmp_path, header + "x,y,1\nx,z,7\ny,z,4\n", "a.csv")
+    write(tmp_path, header + "x,w,1\ny,w,4\nz,w,3\n", "t.csv")
+    (tmp_path / "names.txt").write_text("w\nx\ny\nz\n", encoding="utf-8")
+    source = JudgmentTable("far", file="a.csv", test="t.csv", stimuli="names.txt", task="rate")
+    with pytest.raises(ConfigError, match=rf"a\.csv: in the column '{column}' larger is less alike.*scale = \[1, 7\]"):
+        source.check(tmp_path)
+    known = dataclasses.replace(source, scale=(1, 7))
+    known.check(tmp_path)
+    assert gather_judgments(known, tmp_path).rating.tolist() == [7, 1, 4, 7, 4, 5]
+
+
+def test_columns_that_could_all_be_meant_are_refused(tmp_path):
+    for header, named in (
+        ("a,b,rating,dissimilarity", "rating and dissimilarity all look like ratings"),
+        ("a,b,rating,similarity", "rating and similarity all look like ratings"),
+        ("a,b,item_1,item_2,rating", r"\(a, b\) and \(item_1, item_2\) all look like pairs of stimuli"),
+        ("a,b,rating,participant,subject_id", "participant and subject_id all look like participants"),
+    ):
+        path = write(tmp_path, f"{header}\n{','.join('12345'[: header.count(',') + 1])}\n", "many.csv")
+        with pytest.raises(DataError, match=f"{named}; one was needed"):
+            read_ratings(path, scale=(1, 7))
+
+
+@pytest.mark.parametrize("word", ["", "n/a", "NA", "nan", "None", "null"])
+def test_words_for_missing_are_no_stimuli_and_no_participants(tmp_path, word):
+    with pytest.raises(DataError, match=r"row 2 names .* two needed"):
+        read_ratings(write(tmp_path, HEADER + f"cat\tdog\t5\tx\ncat\t{word}\t2\tx\n"))
+    with pytest.raises(DataError, match=r"row 2 has the participant '.*others have one.* \(1 such rows\)"):
+        read_ratings(write(tmp_path, HEADER + f"cat\tdog\t5\tx\ncat\tant\t2\t{word}\n"))
+    nobody = read_ratings(write(tmp_path, HEADER + f"cat\tdog\t5\t{word}\ncat\tant\t2\t{word}\n"))
+    assert nobody.participant.tolist() == ["", ""]
+
+
+def test_a_check_refuses_what_a_run_would_refuse(tmp_path):
+    write(tmp_path, HEADER + "a\tb\t5\tx\nb\tc\t2\tx\na\tc\t3\tx\n")
+    write(tmp_path, HEADER + "c\tb\t5\tx\na\td\t2\tx\n", "test.tsv")
+    (tmp_path / "names.txt").write_text("a\nb\nc\nd\n", encoding="utf-8")
+    plain = JudgmentTable("alike", file="pairs.tsv", task="rate", test_share=0)
+    plain.check(tmp_path)
+    with pytest.raises(DataError, match="judge_noise = True, but all judgments are of one annotator"):
+        dataclasses.replace(plain, judge_noise=True).check(tmp_path)
+    with pytest.raises(SplitError, match="1 pairs have answers in two parts"):
+        dataclasses.replace(plain, test="test.tsv", stimuli="names.txt").check(tmp_path)
+    write(tmp_path, "a\tb\trating\tweight\na\tb\t5\t0\nb\tc\t2\t0\n")
+    with pytest.raises(DataError, match=r"pairs\.tsv: the weight of all 2 ratings is 0"):
+        plain.check(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -298,6 +419,7 @@ def test_arrays_are_checked_like_files():
         ({"rating": [1, 8]}, "outside the scale from 1 to 7; the first is row 2: 8.0"),
         ({"weight": [1, -1]}, "a weight that is negative"),
         ({"rating": [2, 2]}, "1 different values"),
+        ({"weight": [0, 0]}, "the weight of all 2 ratings is 0"),
     ):
         with pytest.raises(DataError, match=message):
             PairRatings(**good | change)
@@ -332,6 +454,7 @@ def test_a_table_of_ratings_becomes_a_feature_space_with_its_page(tmp_path, plan
     names = np.asarray(ratings.stimuli)
     frame = pd.DataFrame({"a": names[ratings.pairs[:, 0]], "b": names[ratings.pairs[:, 1]],
                           "rating": ratings.rating.astype(int), "participant": ratings.participant})  # fmt: skip
+    frame.loc[frame.index[-40:], "participant"] = [f"once{k}" for k in range(40)]
     frame.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     with pytest.raises(DataError, match=r'looks like ratings of similarity.* Set task = "rate"'):
         read_judgments(tmp_path / "pairs.tsv")
@@ -344,6 +467,9 @@ def test_a_table_of_ratings_becomes_a_feature_space_with_its_page(tmp_path, plan
     page = (tmp_path / "out" / "alike.html").read_text(encoding="utf-8")
     assert "how each participant uses the scale" in page
     assert "ccuracy loses" not in page
+    n_once = int((gather_judgments(source, tmp_path).split[-40:] == "test").sum())
+    assert 0 < n_once < 40
+    assert f"Participants with a single rating among these ({n_once}) count for neither r nor explained" in page
     scores = pd.read_csv(tmp_path / "out" / "alike_files" / "how-good-it-is-1.tsv", sep="\t")
     assert {"r", "explained", "cross_entropy"} <= set(scores.columns)
     assert "accuracy" not in scores.columns

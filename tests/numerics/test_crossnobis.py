@@ -168,3 +168,69 @@ def test_other_names_of_noise_are_refused():
     X, shown = simulate()
     with pytest.raises(ValueError, match="noise 'full' is not one of"):
         crossnobis([X.T], shown, "full")
+
+
+TOGETHER = np.linalg.cholesky(0.9 ** np.abs(np.arange(50)[:, None] - np.arange(50))).T
+
+
+def spread_noise(rng, n):
+    """Noise that goes together over neighbouring targets, .9^distance; (n, 50)."""
+    return rng.standard_normal((n, 50)) @ TOGETHER
+
+
+def z_of(values):
+    """Mean of draws, in its standard errors."""
+    return np.mean(values) / (np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_pure_noise_lies_at_0_without_units_of_it_and_otherwise_all_pairs_equally_far_above(noise):
+    rng = np.random.default_rng(0)
+    n, low = 20, np.tril_indices(20, -1)
+    shown = Shown(np.tile(np.arange(n), 2), np.repeat([0, 1], n))
+    model = feature_similarity(rng.random((n, 5)), "correlation").rows(slice(None))[low]
+    first = low[0] < n // 2  # pairs among the first ten stimuli
+    mean, difference, r = [], [], []
+    for _ in range(100):
+        d = crossnobis([spread_noise(rng, 2 * n).T], shown, noise).numpy()[low]
+        mean.append(d.mean())
+        difference.append(d[first].mean() - d[~first].mean())
+        r.append(np.corrcoef(-d, model)[0, 1])
+    assert abs(z_of(difference)) < 3
+    assert abs(z_of(r)) < 3
+    if noise == "none":
+        assert abs(z_of(mean)) < 3
+    else:
+        assert z_of(mean) > 4
+        assert np.mean(mean) > (0.4 if noise == "shrunk" else 0.1)
+
+
+def test_a_space_of_the_number_of_presentations_is_like_pure_noise_only_in_units_of_it():
+    """Which is why these units are refused where stimuli were presented unequally often."""
+    rng = np.random.default_rng(1)
+    counts = np.repeat([2, 3, 4, 6], 5)
+    shown = Shown(np.repeat(np.arange(20), counts), np.concatenate([np.arange(k) for k in counts]))
+    model, pairs = feature_similarity(counts[:, None].astype(float), "dot"), pairs_of([("a",)] * 20, same_run=True)
+    r = {}
+    for noise in ("none", "shrunk"):
+        engine = CrossnobisRsa([model], pairs, shown, noise=noise, comparison="pearson")
+        draws = [spread_noise(rng, len(shown)) for _ in range(150)]
+        r[noise] = [engine.compare(torch.as_tensor(X.T.astype(np.float32)))[0] for X in draws]
+    assert abs(z_of(r["none"])) < 3
+    assert z_of(r["shrunk"]) > 8
+
+
+@pytest.mark.parametrize("noise", ["shrunk", "diagonal"])
+def test_targets_without_noise_are_left_out(noise):
+    X, shown = simulate()
+    still = np.stack([np.zeros(len(X)), np.full(len(X), 0.1), np.sin(shown.stimulus)], axis=1)
+    more = np.concatenate([still, X], axis=1)
+    want = crossnobis([X.T], shown, noise).numpy()
+    # In parts, of which the first has no noise at all.
+    found = crossnobis([more.T[:3], more.T[3:]], shown, noise).numpy()
+    np.testing.assert_allclose(found, want, atol=1e-12)
+    model = feature_similarity(np.random.default_rng(0).random((N, 3)), "dot")
+    engine = CrossnobisRsa([model], pairs_of([("a",)] * N, same_run=True), shown, noise=noise, comparison="pearson")
+    r = [engine.compare(torch.as_tensor(part.T.astype(np.float32)))[0] for part in (more, X)]
+    assert r[0] == pytest.approx(r[1], abs=1e-5)
+    assert abs(r[1]) > 1e-3

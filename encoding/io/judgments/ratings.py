@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ PAIR_NAMES = (
 )
 UNLIKE = ("dissimilarity", "distance")  # columns in which larger is less alike
 WHO = ("participant", *ANNOTATOR_NAMES)
+MISSING = ("", "n/a", "na", "nan", "none", "null", "<na>")  # in any case of letters
+
+Named = TypeVar("Named", str, tuple[str, str])
 
 
 def read_ratings(
@@ -28,7 +32,10 @@ def read_ratings(
     count_from: int = 0,
     scale: tuple[float, float] | None = None,
 ) -> PairRatings:
-    """Read a table with a row per rating: two stimuli (names, or numbers), the rating, and perhaps who gave it."""
+    """Read a table with a row per rating: two stimuli (names, or numbers), the rating, and perhaps who gave it.
+
+    Where larger is less alike (`dissimilarity`, `distance`), they are turned around on `scale`, which is needed then.
+    """
     path = Path(path)
     if not path.is_file():
         raise absent(path)
@@ -38,8 +45,10 @@ def read_ratings(
         raise DataError(f"{path}: ratings are read from .csv, .tsv or .parquet tables with a header.")
     texts = sorted({name for pair in PAIR_NAMES for name in pair} | {*WHO, *RATING_NAMES, *UNLIKE, "weight", "split"})
     table = read_table(path, text=texts)
-    pair = next((names for names in PAIR_NAMES if set(names) <= set(table.columns)), None)
-    rated = next((name for name in (*RATING_NAMES, *UNLIKE) if name in table.columns), None)
+    given = set(table.columns)
+    pair = _one([names for names in PAIR_NAMES if set(names) <= given], "pairs of stimuli", path)
+    rated = _one([name for name in dict.fromkeys((*RATING_NAMES, *UNLIKE)) if name in given], "ratings", path)
+    who = _one([name for name in WHO if name in given], "participants", path)
     if pair is None or rated is None:
         raise DataError(
             f"{path}: two columns of stimuli (a, b) and one of ratings (rating) were needed. There is: "
@@ -48,16 +57,19 @@ def read_ratings(
     if not len(table):
         raise DataError(f"{path}: a header, but no row.")
     rating = _numbers(table[rated], path, rated)
+    if rated in UNLIKE and scale is None:
+        raise ConfigError(
+            f"{path}: in the column {rated!r} larger is less alike, and ratings can only be turned around on a known "
+            f"scale; scale = None. Give the lowest and highest rating that could be given, such as scale = [1, 7]."
+        )
     low, high = scale or (float(rating.min()), float(rating.max()))
     _require(path, rating, (rating >= low) & (rating <= high), f"{rated} {{}}; the scale is {low:g} to {high:g}")
     names, pairs = _pairs(table[list(pair)], stimuli, path, count_from)
-    who = next((name for name in WHO if name in table.columns), None)
     n = len(table)
-    participant = np.zeros(n, "U1") if who is None else table[who].to_numpy(str)
+    participant = np.zeros(n, "U1") if who is None else _participants(table[who], path, who)
     split = table["split"].to_numpy(str) if "split" in table.columns else np.zeros(n, "U1")
     _require(path, split, np.isin(split, ("", *SPLITS)), f"split {{!r}}; {', '.join(SPLITS)} or nothing was needed")
-    weight = _numbers(table["weight"], path, "weight") if "weight" in table.columns else np.ones(n)
-    _require(path, weight, weight >= 0, "weight {}; a number of 0 or more was needed")
+    weight = _weights(table["weight"], path) if "weight" in table.columns else np.ones(n)
     if rating.min() == rating.max():
         raise DataError(f"{path}: all {n} ratings are {rating[0]:g}. There is nothing to learn from them.")
     found = PairRatings(
@@ -70,6 +82,39 @@ def read_ratings(
     if not own.any():
         raise DataError(f"{path}: no ratings of {annotator!r}. {suggest(annotator, sorted(set(participant.tolist())))}")
     return found.take(own)
+
+
+def _one(found: list[Named], what: str, path: Path) -> Named | None:
+    """Return the only column, or pair of columns, that fits; None where none does."""
+    if len(found) > 1:
+        shown = " and ".join(name if isinstance(name, str) else f"({', '.join(name)})" for name in found)
+        raise DataError(f"{path}: {shown} all look like {what}; one was needed. Remove or rename the others.")
+    return found[0] if found else None
+
+
+def _missing(cells: np.ndarray) -> np.ndarray:
+    """Find cells without an answer."""
+    return np.isin(np.strings.lower(cells), MISSING)
+
+
+def _participants(column: pd.Series, path: Path, name: str) -> np.ndarray:
+    """Return who gave each rating: the same name for all where nobody is named."""
+    given = column.to_numpy(str)
+    missing = _missing(given)
+    if missing.all():
+        return np.zeros(len(given), "U1")
+    _require(path, given, ~missing, f"{name} {{!r}}; others have one. Name who gave the rating, or leave the row out")
+    return given
+
+
+def _weights(column: pd.Series, path: Path) -> np.ndarray:
+    weight = _numbers(column, path, "weight")
+    _require(path, weight, weight >= 0, "weight {}; a number of 0 or more was needed")
+    if not weight.any():
+        raise DataError(
+            f"{path}: the weight of all {len(weight)} ratings is 0. Give those that count a weight above 0."
+        )
+    return weight
 
 
 def _require(path: Path, values: np.ndarray, good: np.ndarray, text: str) -> None:
@@ -97,12 +142,13 @@ def _pairs(
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return names of stimuli and pairs of their numbers (n, 2)."""
     given = cells.to_numpy(str)
-    empty = np.isin(given, ("", "n/a", "nan")).any(axis=1)
+    empty = _missing(given).any(axis=1)
     if empty.any():
         row = int(np.flatnonzero(empty)[0])
         raise DataError(f"{path}: row {row + 1} names {given[row].tolist()} ({empty.sum()} such rows); two needed.")
     known = None if stimuli is None else pd.Index(list(stimuli))
-    numbered = bool(cells.apply(lambda column: column.str.fullmatch(r"\d+").all()).all())
+    # "01" is a name: as a number it would be the same stimulus as "1".
+    numbered = bool(cells.apply(lambda column: column.str.fullmatch("0|[1-9][0-9]*").all()).all())
     if numbered and (known is None or not set(given.ravel().tolist()) <= set(known)):
         pairs = given.astype(np.int64) - count_from
         n_items = int(pairs.max()) + 1
