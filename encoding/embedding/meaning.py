@@ -145,6 +145,8 @@ def lay_out(X: np.ndarray, *, seed: int = 0) -> np.ndarray:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
+    if X.shape[1] == 1:  # the start, two principal components, needs two columns
+        X = np.hstack([X, np.zeros_like(X)])
     perplexity = min(30.0, (len(X) - 1) / 3)
     with threadpool_limits(1):  # sums in a fixed order: the same places every time
         return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(np.asarray(X, np.float32))

@@ -497,13 +497,14 @@ class SparseEmbedding(BaseEstimator):
         -------
         float
             Odd-one-out accuracy; chance is 1/3. For ratings their correlation with dot products, both less the
-            participant's mean.
+            participant's mean; NaN where nothing varies within participants.
         """
         self._check_fitted()
         data = self._about_same_items(X)
         if isinstance(data, Rated):
             products = (self.embedding_[data.items[:, 0]] * self.embedding_[data.items[:, 1]]).sum(axis=1)
-            return float(np.corrcoef(within(products, data), within(data.rating, data))[0, 1])
+            found, given = within(products, data), within(data.rating, data)
+            return float(np.corrcoef(found, given)[0, 1]) if found.any() and given.any() else float("nan")
         similarity = self.embedding_ @ self.embedding_.T
         correct = correct_share(choice_logits(similarity, data.items, bias=self.slot_bias_), data.choice)
         return float(np.average(correct, weights=data.weight))

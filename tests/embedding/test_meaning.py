@@ -145,3 +145,12 @@ def test_top_category(rated):
     found = top_category(embedding, short)
     assert found[0] == part.features[int(part.values[0].argmax())]
     assert (found[100:] == "").all()
+
+
+def test_one_dimension_keeps_neighbours_together():
+    X = np.repeat([0.0, 10.0], 20)[:, None] + np.random.default_rng(0).normal(0, 0.1, (40, 1))
+    places = lay_out(X, seed=1)
+    assert places.shape == (40, 2)
+    nearest = np.linalg.norm(places[:, None] - places[None], axis=2)
+    np.fill_diagonal(nearest, np.inf)
+    assert (nearest.argmin(axis=1) // 20 == np.arange(40) // 20).mean() > 0.9
