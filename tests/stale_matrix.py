@@ -461,6 +461,8 @@ JUDGMENTS = {
     "seeds": ((0, 1), AGAIN), "halves": (False, AGAIN), "resamples": (3, AGAIN), "only_reliable": (True, AGAIN),
     "threshold": (0.5, AGAIN), "categories": ("r", KEPT), "dimensions": ("r", KEPT), "frames": ("frames", KEPT),
     "task": ("match", AGAIN), "judge_noise": (True, AGAIN), "learning_curve": (True, AGAIN),
+    "learning_shares": ((0.5,), AGAIN), "similarity": ("dot", AGAIN), "soft": (True, AGAIN), "n_repeats": (2, AGAIN),
+    "scale": ((1, 7), AGAIN), "n_permutations": (50, AGAIN), "n_bootstrap": (50, AGAIN),
 }  # fmt: skip
 MOTION = {
     "name": ("other", KEPT), "videos": ("same", KEPT), "pattern": ("*.mp*", KEPT), "size": (64, AGAIN),
