@@ -132,7 +132,9 @@ def test_the_number_of_dimensions_can_be_fixed(hard, n_dims):
 
 
 def test_more_dimensions_than_there_are_cannot_be_had(hard):
-    with pytest.raises(DataError, match=r"n_dims = 30, but no lambda of \[0.001, 0.05\] leaves more than \d+ dimensions"):
+    with pytest.raises(
+        DataError, match=r"n_dims = 30, but no lambda of \[0.001, 0.05\] leaves more than \d+ dimensions"
+    ):
         SparseEmbedding(n_dims=30, lambdas=(0.05,)).fit(hard)
 
 
