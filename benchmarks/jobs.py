@@ -82,13 +82,13 @@ def search(workers, marker, given):
 
 
 def participant(shared, job):
-    """Take one participant from files to the report."""
+    """Run one participant, from files to the report."""
     pipeline.run_participant(job)
     return shared
 
 
 def participants(workers, marker, given):
-    """Take participants from files to their reports, as `encoding run` does."""
+    """Run participants from files to their reports, as `encoding run` does."""
     with tempfile.TemporaryDirectory() as name:
         config = Path(name) / "run.toml"
         text, n = (given.dataset / "run.toml").read_text(), 100 if given.quick else 1000

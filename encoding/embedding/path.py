@@ -119,16 +119,10 @@ class AtChanceError(DataError):
 class Search:
     """Fits that are compared on the same validation judgments."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        held_out: Rows,
-        *,
-        tol: float,
-        max_iter: int,
-        folds: Callable[[], Iterable[tuple[Problem, Rows]]] = tuple,
-    ) -> None:
+    def __init__(self, problem: Problem, held_out: Rows, *, tol: float, max_iter: int, fixed: bool, n_dims: int | None,
+                 folds: Callable[[], Iterable[tuple[Problem, Rows]]] = tuple) -> None:  # fmt: skip
         self.problem, self.held_out, self.tol, self.max_iter, self.folds = problem, held_out, tol, max_iter, folds
+        self.fixed, self.n_dims = fixed, n_dims  # whether lambdas, and how many dimensions, were asked for
         self.weight, self.group = _weights(held_out), np.unique(held_out.keys, return_inverse=True)[1]
         self.tried: list[Candidate] = []
         self.aside: list[Candidate] = []  # fits that were converged, or tried on the way to that
@@ -138,10 +132,9 @@ class Search:
         self.refitted: dict[tuple[int, int], np.ndarray] = {}  # losses of a fit without a fold
         self.edge = ""
 
-    def run(self, start: np.ndarray, lambdas: Sequence[float], *, fixed: bool, ridges: Sequence[float], rounds: int,
-            n_dims: int | None) -> Candidate:  # fmt: skip
+    def run(self, start: np.ndarray, lambdas: Sequence[float], *, ridges: Sequence[float], rounds: int) -> Candidate:
         """Try all shapes, and return the chosen fit, converged."""
-        n_start, self.fixed, self.n_dims = start.shape[1], fixed, n_dims
+        n_start = start.shape[1]
         if len(self.problem.data) >= LARGE:
             ridges = [ridge for ridge in ridges if ridge <= MOST_RIDGE] or ridges
         point, others = self.problem.begin(start), [ridge for ridge in ridges if ridge]
@@ -151,7 +144,7 @@ class Search:
         if others or rounds:
             self._look(point, lambdas, others)
             if rounds:
-                self._reweight(rounds, n_dims, fixed=fixed)
+                self._reweight(rounds)
         base = self._plain_l1(n_start, n_plain) if 0 in ridges else None
         final = self.plain
         if len(self.tried) > n_plain:
@@ -159,7 +152,7 @@ class Search:
             final = other if final is None or (chosen is not base and self._replaces(other, final)) else final
         assert final is not None
         self.tried += self.aside
-        self._mark_edge(final, lambdas, n_start, fixed=fixed)
+        self._mark_edge(final, lambdas, n_start)
         return final
 
     def _plain_l1(self, n_start: int, n_plain: int) -> Candidate | None:
@@ -169,7 +162,7 @@ class Search:
         if rest and (too_few or (self.problem.data.probabilities is None and self._hopeless(best))):
             return None  # out of the question, and folds take long; fits of probabilities are too far from converged
         del self.tried[n_plain:]
-        path = self._choose([c for c in self.tried if c.setting.n_start == n_start], self.n_dims)
+        path = self._choose([c for c in self.tried if c.setting.n_start == n_start])
         base, self.plain = self._conclude(path)
         if self.plain.loss > path.loss and path is not base:
             # Converged to the end it is worse than on the path: early steps had held back the noise.
@@ -184,7 +177,7 @@ class Search:
             values = steeper(lambdas, ridge)
             if led is None:  # led up to the first penalty of one ridge it is a start for the others too
                 led = _approach(self.problem, start, values[0], ridge, self.tol)
-            self._path(led, values, ridge, fixed=self.fixed)
+            self._path(led, values, ridge)
         if self.n_dims is None and ridges:
             self._rungs(start.X.shape[1], ridges, large=len(self.problem.data) >= LARGE)
         if not self.fixed:
@@ -192,7 +185,7 @@ class Search:
 
     def _conclude(self, base: Candidate | None) -> tuple[Candidate, Candidate]:
         """Choose among all fits, none that is worse than `base`; return the choice as it is and converged."""
-        chosen = self._choose(self.tried, self.n_dims, limit=base.loss if base else np.inf)
+        chosen = self._choose(self.tried, limit=base.loss if base else np.inf)
         if self.n_dims is None and not self.fixed:
             chosen = self._cross_validate(chosen, base)
         return chosen, self._finish(chosen)
@@ -202,7 +195,7 @@ class Search:
         if id(chosen) in self.finished:
             return self.finished[id(chosen)]
         n_tried = len(self.tried)
-        final = self._settle(chosen, drop=self.n_dims is None, n_dims=self.n_dims)
+        final = self._settle(chosen)
         if self.problem.data.probabilities is not None and self.n_dims is None and not self.fixed:
             final = self._relax(final)
         self.aside += self.tried[n_tried:]
@@ -316,13 +309,13 @@ class Search:
 
         return _give_up
 
-    def _path(self, point: Point, lambdas: Sequence[float], ridge: float, *, fixed: bool) -> None:
+    def _path(self, point: Point, lambdas: Sequence[float], ridge: float) -> None:
         n_start = point.X.shape[1]
         found: list[Candidate] = []
         for value in lambdas:
             found.append(self._try(point, Setting(value, n_start, ridge)))
             point = found[-1].point
-        if fixed:
+        if self.fixed:
             return
         for _ in range(MOST_EXTENSIONS):
             losses = [c.loss for c in found]
@@ -407,42 +400,45 @@ class Search:
                 if self._try(best.point, setting).loss >= best.loss:
                     break
 
-    def _reweight(self, rounds: int, n_dims: int | None, *, fixed: bool) -> None:
-        plain = [c for c in self.tried if not c.setting.ridge and c.n_dims >= (n_dims or 1)]
+    def _reweight(self, rounds: int) -> None:
+        plain = [c for c in self.tried if not c.setting.ridge and c.n_dims >= (self.n_dims or 1)]
         if not plain:
             return
-        bases = [self._choose(plain, n_dims)]
+        bases = [self._choose(plain)]
         if self._hopeless(bases[0]):
             return
         near = [c for c in plain if not self._hopeless(c)]
         if near:  # twin columns may be within one standard error of each other, and not once they are freed
             bases.append(min(near, key=lambda c: (c.n_dims, c.loss)))
         for base in bases[: 1 if bases[0] is bases[-1] else 2]:
-            self._reweight_from(base, rounds, n_dims, factors=(1.0,) if fixed else (1.0, RATIO, RATIO**2))
+            self._reweight_from(base, rounds, factors=(1.0,) if self.fixed else (1.0, RATIO, RATIO**2))
 
-    def _reweight_from(self, base: Candidate, rounds: int, n_dims: int | None, *, factors: Sequence[float]) -> None:
+    def _reweight_from(self, base: Candidate, rounds: int, *, factors: Sequence[float]) -> None:
         for factor in factors:
             setting = dataclasses.replace(base.setting, value=_round(base.setting.value * factor))
             point = base.point
             for number in range(1, rounds + 1):
                 found = self._try(
-                    point, dataclasses.replace(setting, rounds=number), weights=freed(point.X), keep=n_dims is not None
+                    point,
+                    dataclasses.replace(setting, rounds=number),
+                    weights=freed(point.X),
+                    keep=self.n_dims is not None,
                 )
                 point = found.point
                 if self._hopeless(found):
                     return
 
-    def _choose(self, candidates: Sequence[Candidate], n_dims: int | None, *, limit: float = np.inf) -> Candidate:
+    def _choose(self, candidates: Sequence[Candidate], *, limit: float = np.inf) -> Candidate:
         """Choose the fewest dimensions within one standard error of the best loss, of these the best up to `limit`."""
-        able = [c for c in candidates if c.n_dims >= (n_dims or 0)]
+        able = [c for c in candidates if c.n_dims >= (self.n_dims or 0)]
         if not able:
             values = sorted({c.setting.value for c in candidates})
             raise DataError(
-                f"SparseEmbedding: n_dims = {n_dims}, but no lambda of {values} leaves more than "
+                f"SparseEmbedding: n_dims = {self.n_dims}, but no lambda of {values} leaves more than "
                 f"{max(c.n_dims for c in candidates)} dimensions. Give smaller lambdas, or ask for fewer dimensions."
             )
         best = min(able, key=lambda c: c.loss)
-        if n_dims is not None:
+        if self.n_dims is not None:
             return best
         near = []
         for candidate in able:
@@ -516,9 +512,10 @@ class Search:
         self.refitted[id(candidate), fold] = losses
         return losses
 
-    def _settle(self, chosen: Candidate, *, drop: bool, n_dims: int | None) -> Candidate:
+    def _settle(self, chosen: Candidate) -> Candidate:
         """Converge, take out dimensions without which objective or validation loss are lower, and score again."""
-        point = chosen.point if n_dims is None else _largest(chosen.point, n_dims)
+        drop = self.n_dims is None
+        point = chosen.point if self.n_dims is None else _largest(chosen.point, self.n_dims)
         weights = None if chosen.weights is None else chosen.weights[:, : point.X.shape[1]].contiguous()
         last: dict[str, Any] = {"keep": not drop, "tol": self.tol, "max_iter": self.max_iter}
         if drop:
@@ -542,9 +539,9 @@ class Search:
                 return final
             final = found
 
-    def _mark_edge(self, chosen: Candidate, lambdas: Sequence[float], n_start: int, *, fixed: bool) -> None:
+    def _mark_edge(self, chosen: Candidate, lambdas: Sequence[float], n_start: int) -> None:
         values = steeper(lambdas, chosen.setting.ridge)
-        if not fixed:
+        if not self.fixed:
             same = [c.setting for c in self.tried if c.setting.ridge == chosen.setting.ridge]
             values = sorted({setting.value for setting in same if not setting.rounds})
         if len(values) > 1 and chosen.setting.value in (values[0], values[-1]) and not chosen.setting.rounds:

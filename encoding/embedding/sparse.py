@@ -275,15 +275,19 @@ class SparseEmbedding(BaseEstimator):
         else:
             lambdas = default_lambdas(train)
         search = Search(
-            self._problem(train), held_out, tol=self.tol, max_iter=self.max_iter, folds=lambda: self._folds(data)
+            self._problem(train),
+            held_out,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            fixed=self.lambdas is not None,
+            n_dims=self.n_dims,
+            folds=lambda: self._folds(data),
         )
         chosen = search.run(
             self._start(train, most),
             lambdas,
-            fixed=self.lambdas is not None,
             ridges=ridges,
             rounds=rounds,
-            n_dims=self.n_dims,
         )
         self.path_ = search.table(chosen)
         self.rival_ = search.rival(chosen)
