@@ -20,8 +20,8 @@ BATCH = 250_000  # judgments of a step, where there are many
 WIDTH_95 = 1.96
 LEAST_INFLATION = 1.1  # of posterior standard deviations; simulations give 1.0 to 1.2
 TURN = np.deg2rad(15.0)  # by which two dimensions are turned into each other; r with what they were falls below .97
-SCREENED = 20_000  # judgments on which all pairs of dimensions are tried first
-SURE = 6.0  # standard errors of that
+PART = 10_000  # judgments on which pairs of dimensions are tried at once: what one pair needs stays in the cache
+SURE = 6.0  # standard errors by which it must then cost more than the limit not to be tried on more
 LEAST_COST = 8.0  # log-likelihood that this must cost, so that 95 percent of the posterior lie within 7.5 degrees
 
 
@@ -86,89 +86,91 @@ def cost_of_turning(problem: Problem, X: torch.Tensor, bias: torch.Tensor | None
     Dimensions that hardly any stimulus lacks can therefore be mixed at no cost, the prior chooses among the mixtures,
     and no simulation from what it chose shows that others would do as well.
 
-    With many judgments all pairs of dimensions are tried on some of them first, and on all only where the least cost of
-    a dimension may be among six standard errors of that.
+    Judgments are taken in random parts, until the parts so far say by six standard errors on which side of the limit
+    a dimension is; what it costs on all judgments is extrapolated from them.
 
     Shapes: `X` (n_items, n_dims); returns (n_dims,), infinite where there is no other dimension.
     """
-    X = X.double()
+    n = len(problem.data)
     cost = np.full(X.shape[1], np.inf)
     pairs = np.array(list(itertools.permutations(range(X.shape[1]), 2))).reshape(-1, 2)
-    if not len(pairs):
-        return cost
-    data, n = problem.data, len(problem.data)
-    least = np.full(len(pairs), -np.inf)
-    if n > SCREENED:
-        rows = np.sort(np.random.default_rng(0).choice(n, SCREENED, replace=False))
-        some = _Turned(data[rows], X, bias, torch.float32)
+    sums, squares = np.zeros(len(pairs)), np.zeros(len(pairs))
+    order = np.random.default_rng(0).permutation(n)
+    for start in range(0, n, PART):
+        rows = np.sort(order[start : start + PART])
+        turned, seen = _Turned(problem.data[rows], X.double(), bias, problem.dtype), start + len(rows)
         for k, (a, b) in enumerate(pairs):
-            lost = some.lost(*_turn(X, a, b)).double()
-            least[k] = n * float(lost.mean() - SURE * lost.std() / SCREENED**0.5)
-    whole = _Turned(data, X, bias, torch.float64)
-    for k in np.argsort(least, kind="stable"):
-        pair = pairs[k]
-        if least[k] < cost[pair].max():
-            cost[pair] = np.minimum(cost[pair], float(whole.lost(*_turn(X, *pair)).sum()))
+            lost = turned.lost(int(a), int(b))
+            sums[k] += float(lost.sum(dtype=torch.float64))
+            squares[k] += float(lost.square().sum(dtype=torch.float64))
+        whole, unsure = n / seen * sums, n / seen * SURE * np.sqrt(np.maximum(squares - sums**2 / seen, 0))
+        free = np.isin(pairs, pairs[whole + unsure < LEAST_COST])  # whatever else these dimensions are turned into
+        known = (whole - unsure > LEAST_COST) | free.all(axis=1) | (seen == n)
+        np.minimum.at(cost, pairs[known].ravel(), np.repeat(whole[known], 2))
+        pairs, sums, squares = pairs[~known], sums[~known], squares[~known]
+        if not len(pairs):
+            break
     return cost
 
 
-def _turn(X: torch.Tensor, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn dimension a towards b, and return what is kept and what is cut of the other one, both (n_items,)."""
-    y = float(np.cos(TURN)) * X[:, b] - float(np.sin(TURN)) * X[:, a]
-    return y.clamp(min=0), (-y).clamp(min=0)
-
-
 class _Turned:
-    """What judgments lose by a cut, without the dot products: cutting y = p - m to p changes them by a rank of two.
+    """What judgments lose by a turn and a cut, without new dot products.
 
-    x_i . x_j becomes x_i . x_j + p_i m_j + m_i p_j - m_i m_j.
+    Cutting y = p - m to p, with p, m >= 0, makes x_i . x_j larger by p_i m_j + m_i y_j.
     """
 
     def __init__(self, data: Rows, X: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
-        self.dtype, device = dtype, X.device
+        device = X.device
 
         def tensor(values: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(np.ascontiguousarray(values), device=device).to(dtype)
+            return torch.as_tensor(np.ascontiguousarray(values), device=device)
 
+        rows = np.arange(len(data))
         self.weight = None if data.weight is None else tensor(data.weight)
-        free = None if bias is None else bias.double().cpu().numpy()
+        self.sharpness = None if data.sharpness is None else tensor(data.sharpness).to(dtype)
         self.target: torch.Tensor | None = None
+        self.steps: tuple[torch.Tensor, ...] | None = None
+        free = None if bias is None else bias.double().cpu().numpy()
         if isinstance(data, Rated):
             assert free is not None
             t, a = thresholds(free, len(data.judges), len(data.values))
-            rows = np.arange(len(data))
-            self.edges = tensor(np.stack([t[data.who, data.step + 1], t[data.who, data.step]])), tensor(a[data.who])
             order = np.tile([[0], [1]], len(data))
-            self.sides = [(0, 1)]
+            self.sides = slice(0, 1), slice(1, 2)
         else:
-            # The slot that was called odd comes first, the others follow in cyclic order.
-            order, rows = (data.choice.astype(np.int64) + np.arange(3)[:, None]) % 3, np.arange(len(data))
-            shown = targets(data)
-            self.target = None if data.probabilities is None else tensor(shown[rows, order])
-            self.shift = None if free is None else tensor(free[order])
-            self.sharpness = None if data.sharpness is None else tensor(data.sharpness)
-            self.sides = [(1, 2), (2, 0), (0, 1)]
-        self.items = torch.as_tensor(data.items[rows, order].astype(np.int64), device=device)
-        products = (X @ X.T).view(-1)
-        n_items = len(X)
-        self.base = torch.stack([products[self.items[i] * n_items + self.items[j]] for i, j in self.sides]).to(dtype)
-        self.before = self._losses(self.base)
+            # The slot that was called odd comes first, the others follow in cyclic order; each slot stands for the
+            # similarity of the two others.
+            order = (data.choice.astype(np.int64) + np.arange(5)[:, None]) % 3
+            self.target = None if data.probabilities is None else tensor(targets(data)[rows, order[:3]]).to(dtype)
+            self.sides = slice(1, 4), slice(2, 5)
+        items = tensor(data.items[rows, order].astype(np.int64))
+        self.X = X.T.to(dtype)[:, items]  # (n_dims, n_slots, n) what all turns are made of
+        products = (X @ X.T).view(-1)[items[self.sides[0]] * len(X) + items[self.sides[1]]]
+        if isinstance(data, Rated):
+            edges = tensor(np.stack([t[data.who, data.step + 1], t[data.who, data.step]])), tensor(a[data.who])
+            upper, lower = edges[0] - edges[1] * products
+            self.steps = upper.to(dtype), lower.to(dtype), edges[1].to(dtype)
+            self.before = logsigmoid(self.steps[0]) + logsigmoid(-self.steps[1])
+        else:
+            logits = products if data.sharpness is None else products * tensor(data.sharpness).double()
+            self.log_p = torch.log_softmax(logits if free is None else logits + tensor(free[order[:3]]), dim=0).to(
+                dtype
+            )
 
-    def lost(self, kept: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
-        """Log-likelihood that each judgment loses (n,)."""
-        p, m = (part.to(self.dtype)[self.items] for part in (kept, cut))
-        change = torch.stack([p[i] * m[j] + m[i] * (p[j] - m[j]) for i, j in self.sides])
-        lost = self._losses(change.add_(self.base)) - self.before
+    def lost(self, a: int, b: int) -> torch.Tensor:
+        """Log-likelihood that each judgment loses when dimension a is turned towards b (n,)."""
+        y = torch.mul(self.X[b], float(np.cos(TURN))).sub_(self.X[a], alpha=float(np.sin(TURN)))
+        p = y.clamp(min=0)
+        m, (i, j) = p - y, self.sides
+        change = (p[i] * m[j]).addcmul_(m[i], y[j])
+        lost = self._of(change)
         return lost if self.weight is None else lost * self.weight
 
-    def _losses(self, products: torch.Tensor) -> torch.Tensor:
-        if len(self.sides) == 1:
-            (upper, lower), a = self.edges
-            s = a * products[0]
-            return -(logsigmoid(upper - s) + logsigmoid(s - lower))  # what steps lose besides does not change
-        logits = products if self.sharpness is None else products * self.sharpness
-        logits = logits if self.shift is None else logits + self.shift
-        total = torch.logsumexp(logits, dim=0)
-        if self.target is None:
-            return total - logits[0]
-        return torch.where(self.target > 0, (total - logits) * self.target, 0).sum(dim=0)
+    def _of(self, change: torch.Tensor) -> torch.Tensor:
+        if self.steps is not None:
+            upper, lower, a = self.steps
+            s = a * change[0]
+            return self.before - logsigmoid(upper - s) - logsigmoid(s - lower)  # what steps lose besides is the same
+        if self.sharpness is not None:
+            change *= self.sharpness
+        total = torch.logsumexp(self.log_p + change, dim=0)
+        return total - (change[0] if self.target is None else (self.target * change).sum(dim=0))

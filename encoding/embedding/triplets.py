@@ -204,8 +204,9 @@ def check_disjoint(data: Keyed, part: np.ndarray) -> None:
     if torn.any():
         row = int(order[1:][torn][0])
         what = "triplet" if data.items.shape[1] == 3 else "pair"
+        names = ", ".join(repr(data.names[item]) for item in data.items[row])
         raise SplitError(
-            f"Judgments: {torn.sum()} {what}s have answers in two parts, the first is {data.items[row].tolist()}. "
+            f"Judgments: {torn.sum()} {what}s have answers in two parts, the first is {names}. "
             f"Divide by {what}, not by row, or the test part is not independent."
         )
 
