@@ -4,11 +4,10 @@ from .atlas import Atlas, RoiSet
 from .axes import Grid, Samples, Targets
 from .errors import AlignmentError, ConfigError, DataError, EncodingError, SplitError, suggest
 from .features import FeatureSpace, Placement
-from .judgments import Judgments
+from .judgments import Judgments, PairRatings
 from .plans import Plan
 from .predictions import FoldMoments, Predictions
 from .provenance import Provenance, digest, fingerprint, fingerprint_array, versions
-from .ratings import PairRatings
 from .responses import Exclusion, Responses
 from .scores import ScoreRow, Scores
 from .stimuli import StimulusSet

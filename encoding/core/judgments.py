@@ -1,8 +1,8 @@
-"""Odd-one-out judgments about stimuli."""
+"""Answers about stimuli: which of three is the odd one out, or how alike two are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -10,12 +10,81 @@ from .arrays import composed, own
 from .errors import DataError
 from .provenance import Provenance
 
-COLUMNS = ("items", "choice", "probabilities", "outcome", "weight", "repeat", "split", "annotator")
+Columns = dict[str, tuple[Any, tuple[int, ...]]]  # dtype, and shape of a row
+
 OUTCOMES = ("valid", "refused", "unparsed", "truncated", "error")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Judgments:
+class _Answers:
+    """Rows of answers about the same stimuli."""
+
+    stimuli: tuple[str, ...]
+
+    _columns: ClassVar[Columns]
+
+    def __post_init__(self) -> None:
+        """Check all columns."""
+        owner, n = type(self).__name__, len(self)
+        for name, (dtype, shape) in self._columns.items():
+            kept = own(getattr(self, name), owner=owner, name=name, shape=(n, *shape), dtype=dtype)
+            object.__setattr__(self, name, kept)
+        object.__setattr__(self, "stimuli", tuple(composed(np.array(self.stimuli, dtype=str)).tolist()))
+        self._check()
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+    def take(self, rows: Any) -> Self:
+        """Select some answers.
+
+        Parameters
+        ----------
+        rows : ndarray of bool or int, or slice
+            Which, as for an array.
+
+        Returns
+        -------
+        Judgments or PairRatings
+            About the same stimuli.
+        """
+        return replace(self, **{name: getattr(self, name)[rows] for name in self._columns})
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Concatenate answers about the same stimuli.
+
+        Parameters
+        ----------
+        parts : sequence of Judgments, or of PairRatings
+            At least one.
+
+        Returns
+        -------
+        Judgments or PairRatings
+            All rows, with the provenance of the first part.
+
+        Raises
+        ------
+        DataError
+            If they are about different stimuli, or the same in another order.
+        """
+        first = parts[0]
+        for part in parts[1:]:
+            if part.stimuli != first.stimuli:
+                raise DataError(
+                    f"{cls.__name__} about {len(first.stimuli)} and {len(part.stimuli)} stimuli that are not the same "
+                    f"in the same order cannot be put together."
+                )
+        rows: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in cls._columns}
+        return replace(first, **rows)
+
+    def __len__(self) -> int:
+        return len(getattr(self, next(iter(self._columns))))
+
+
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
+class Judgments(_Answers):
     """Answers to the question "Which of these three is the odd one out?".
 
     Attributes
@@ -59,7 +128,6 @@ class Judgments:
     ['spider', 'spider']
     """
 
-    stimuli: tuple[str, ...]
     items: np.ndarray
     choice: np.ndarray
     probabilities: np.ndarray
@@ -70,24 +138,16 @@ class Judgments:
     annotator: np.ndarray
     provenance: Provenance = field(default_factory=lambda: Provenance("judgments/1"))
 
-    def __post_init__(self) -> None:
-        """Check triplets and answers."""
-        n = len(self.items)
-        fields = (
-            ("items", np.int32, (n, 3)),
-            ("choice", np.int8, (n,)),
-            ("probabilities", np.float32, (n, 3)),
-            ("outcome", str, (n,)),
-            ("weight", np.float32, (n,)),
-            ("repeat", np.int32, (n,)),
-            ("split", str, (n,)),
-            ("annotator", str, (n,)),
-        )
-        for name, dtype, shape in fields:
-            kept = own(getattr(self, name), owner="Judgments", name=name, shape=shape, dtype=dtype)
-            object.__setattr__(self, name, kept)
-        object.__setattr__(self, "stimuli", tuple(composed(np.array(self.stimuli, dtype=str)).tolist()))
-        self._check()
+    _columns: ClassVar[Columns] = {
+        "items": (np.int32, (3,)),
+        "choice": (np.int8, ()),
+        "probabilities": (np.float32, (3,)),
+        "outcome": (str, ()),
+        "weight": (np.float32, ()),
+        "repeat": (np.int32, ()),
+        "split": (str, ()),
+        "annotator": (str, ()),
+    }
 
     def _check(self) -> None:
         a, b, c = self.items.T
@@ -108,53 +168,98 @@ class Judgments:
                 f"{np.sum(valid != (self.choice >= 0))} rows contradict that."
             )
 
-    def take(self, rows: Any) -> "Judgments":
-        """Select some judgments.
-
-        Parameters
-        ----------
-        rows : ndarray of bool or int, or slice
-            Which, as for an array.
-
-        Returns
-        -------
-        Judgments
-            About the same stimuli.
-        """
-        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
-
-    @classmethod
-    def concat(cls, parts: Sequence["Judgments"]) -> "Judgments":
-        """Concatenate judgments about the same stimuli.
-
-        Parameters
-        ----------
-        parts : sequence of Judgments
-            At least one.
-
-        Returns
-        -------
-        Judgments
-            All rows, with the provenance of the first part.
-
-        Raises
-        ------
-        DataError
-            If they are about different stimuli, or the same in another order.
-        """
-        first = parts[0]
-        for part in parts[1:]:
-            if part.stimuli != first.stimuli:
-                raise DataError(
-                    f"Judgments about {len(first.stimuli)} and {len(part.stimuli)} stimuli that are not the same in "
-                    f"the same order cannot be put together."
-                )
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
-        return cls(first.stimuli, provenance=first.provenance, **columns)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
     def __repr__(self) -> str:
         valid = int(np.sum(self.choice >= 0))
         return f"Judgments({len(self)} about {len(self.stimuli)} stimuli, {valid} valid)"
+
+
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
+class PairRatings(_Answers):
+    """Answers to the question "How alike are these two?".
+
+    Attributes
+    ----------
+    stimuli : tuple of str
+        Names that `pairs` points into.
+    pairs : ndarray of int32, shape (n_ratings, 2)
+        The two stimuli of each rating, in any order.
+    rating : ndarray of float64, shape (n_ratings,)
+        What was answered; larger is more alike.
+    participant : ndarray of str, shape (n_ratings,)
+        Who answered; the same for all where that is not known.
+    weight : ndarray of float32, shape (n_ratings,)
+        How much each rating counts.
+    split : ndarray of str, shape (n_ratings,)
+        "train", "validation", "test", or "".
+    scale : tuple of float, optional
+        Lowest and highest rating that could be given.
+    provenance : Provenance
+        Where they come from.
+
+    Raises
+    ------
+    DataError
+        If a stimulus is unknown, a pair names one twice, a rating is missing, outside the scale, or the same for all,
+        or all weights are 0.
+
+    Examples
+    --------
+    >>> import encoding, numpy as np
+    >>> pairs, one = [[0, 1], [0, 2], [1, 2]], np.ones(3)
+    >>> ratings = encoding.PairRatings(
+    ...     ("puppy", "kitten", "spider"), pairs, [6, 1, 2], ["me"] * 3, one, [""] * 3, scale=(1, 7)
+    ... )
+    >>> ratings
+    PairRatings(3 of 3 pairs of 3 stimuli, 1 participant)
+    """
+
+    pairs: np.ndarray
+    rating: np.ndarray
+    participant: np.ndarray
+    weight: np.ndarray
+    split: np.ndarray
+    scale: tuple[float, float] | None = None
+    provenance: Provenance = field(default_factory=lambda: Provenance("pair_ratings/1"))
+
+    _columns: ClassVar[Columns] = {
+        "pairs": (np.int32, (2,)),
+        "rating": (np.float64, ()),
+        "participant": (str, ()),
+        "weight": (np.float32, ()),
+        "split": (str, ()),
+    }
+
+    def _check(self) -> None:
+        a, b = self.pairs.T
+        low, high = (-np.inf, np.inf) if self.scale is None else self.scale
+        scale = "" if self.scale is None else f" from {low:g} to {high:g}"
+        unknown = (self.pairs < 0).any(axis=1) | (self.pairs >= len(self.stimuli)).any(axis=1)
+        checks: tuple[tuple[Any, str, np.ndarray], ...] = (
+            (unknown, "name an unknown stimulus", self.pairs),
+            (a == b, "are of a stimulus with itself", self.pairs),
+            (~np.isfinite(self.rating), "are no numbers", self.rating),
+            ((self.rating < low) | (self.rating > high), f"are outside the scale{scale}", self.rating),
+            (~np.isfinite(self.weight) | (self.weight < 0), "have a weight that is negative or no number", self.weight),
+        )
+        for bad, what, shown in checks:
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
+                raise DataError(
+                    f"PairRatings: {bad.sum()} of {len(bad)} ratings {what}; the first is row {row + 1}: "
+                    f"{shown[row].tolist()}."
+                )
+        if len(self.weight) and not self.weight.any():
+            raise DataError(
+                f"PairRatings: the weight of all {len(self.weight)} ratings is 0; a sum above 0 was needed. Use ones "
+                f"where all ratings count alike."
+            )
+        if not len(self.rating) or self.rating.min() == self.rating.max():
+            raise DataError(
+                f"PairRatings: {len(self.rating)} ratings with {len(np.unique(self.rating))} different values; two or "
+                f"more were needed to learn from."
+            )
+
+    def __repr__(self) -> str:
+        pairs, who = len(np.unique(np.sort(self.pairs, axis=1), axis=0)), len(np.unique(self.participant))
+        n = len(self.stimuli)
+        return f"PairRatings({len(self)} of {pairs} pairs of {n} stimuli, {who} participant{'s' if who != 1 else ''})"

@@ -442,7 +442,6 @@ def gather_judgments(
 def _read_ratings(source: JudgmentTable, base: Path) -> tuple[PairRatings, int]:
     """Read ratings, those of `test` last; also return how many are not of `test`."""
     from ..io.judgments.ratings import read_ratings
-    from .rated import join_ratings
 
     names = None if source.stimuli is None else _names(base / source.stimuli)
 
@@ -453,7 +452,7 @@ def _read_ratings(source: JudgmentTable, base: Path) -> tuple[PairRatings, int]:
     first = read(source.file, names)
     if source.test is None:
         return first, len(first)
-    return join_ratings(first, read(source.test, names or first.stimuli)), len(first)
+    return PairRatings.concat([first, read(source.test, names or first.stimuli)]), len(first)
 
 
 def _gather_ratings(source: JudgmentTable, base: Path) -> PairRatings:

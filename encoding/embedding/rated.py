@@ -178,13 +178,3 @@ def within(values: np.ndarray, data: Rated) -> np.ndarray:
 def single(data: Rated) -> np.ndarray:
     """Mark the ratings of participants who gave no other one (n,)."""
     return np.bincount(data.who, minlength=len(data.judges))[data.who] == 1
-
-
-def join_ratings(first: PairRatings, other: PairRatings) -> PairRatings:
-    """Concatenate ratings of the same stimuli."""
-
-    def both(name: str) -> np.ndarray:
-        return np.concatenate([getattr(first, name), getattr(other, name)])
-
-    return dataclasses.replace(first, pairs=both("pairs"), rating=both("rating"), participant=both("participant"),
-                               weight=both("weight"), split=both("split"))  # fmt: skip

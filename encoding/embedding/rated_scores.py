@@ -12,7 +12,7 @@ from ..numerics.choices import calibration
 from ..numerics.nonnegative import minimise_nonnegative
 from ..numerics.ratings import make_rating_batch
 from .evaluation import FEWEST_REPEATED, Bootstrap
-from .rated import Rated, as_rated, join_ratings, predict, rating_loss, single, within
+from .rated import Rated, as_rated, predict, rating_loss, single, within
 
 
 def calibrate_ratings(X: np.ndarray, data: Rated) -> tuple[float, np.ndarray]:
@@ -122,7 +122,7 @@ def _alike(ratings: PairRatings | Rated, others: PairRatings | Rated) -> tuple[R
         return ratings, others
     if isinstance(ratings, Rated) or isinstance(others, Rated) or ratings.stimuli != others.stimuli:
         raise DataError("evaluate_ratings: two PairRatings about the same stimuli in the same order were needed.")
-    both = as_rated(join_ratings(ratings, others))
+    both = as_rated(PairRatings.concat([ratings, others]))
     first = np.arange(len(both)) < len(ratings)
     return both[first], both[~first]
 
