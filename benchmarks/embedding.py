@@ -1,8 +1,9 @@
-"""Embeddings of simulated judgments: how well planted dimensions come back, how fast, and in how much memory.
+"""Embeddings of simulated judgments: recovery, speed, memory, and other programs beside this one.
 
     python benchmarks/embedding.py [--part recovery speed study ...] [--anchors DIR] [--results DIR] [--threads 1]
 
-Every part is run in a process of its own, which measures its processor time and its largest memory. Parts:
+Every part is run in a process of its own, which measures its processor time and its largest memory. Planted truth of
+other shapes, people's judgments, trust and intervals are measured by `embedding_cells.py`. Parts:
 
 - recovery: 150 items, 8 dimensions, 30,000 choices, data seeds 0-4; and 3,000 judgments with probabilities.
 - bias: the same with preferred slots, estimated and ignored.
@@ -14,11 +15,6 @@ Every part is run in a process of its own, which measures its processor time and
 - study: 2,180 items, 7.1 million judgments, ten seeds, against a run that may go on three times as long.
 - study_small: the same with 4.7 million judgments.
 - curve: the same judgments and one seed: validation loss against processor time from the first step on.
-- human: odd-one-out judgments of people, in a file that you supply with --things PATH (three numbers per row, the odd
-  one last); five divisions into 80 percent to learn from and 20 percent to score by; all settings are the default.
-- shapes: planted truth of other shapes than the simulator's (see `embedding_shapes.py`), the default against plain L1.
-- trust: dimensions that a consensus calls reliable, against the planted ones.
-- coverage: posterior intervals against planted coordinates.
 - anchors: checkouts of SPoSE, VICE and object-dimensions that you supply in folders of these names in DIR, on the data
   of "recovery" or, with --things, on 80 percent of people's judgments; same number of threads, same scoring. Nothing of
   theirs comes with this package.
@@ -40,10 +36,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from embedding_shapes import SHAPES, judge, plant
 from matplotlib.figure import Figure
 
-from encoding.core import DataError, versions
+from encoding.core import versions
 from encoding.drawing.figure import save_figure
 from encoding.embedding import SparseEmbedding, agree, fit_consensus, simulate_judgments
 from encoding.embedding.evaluation import evaluate, slot_preference
@@ -53,7 +48,7 @@ from encoding.embedding.triplets import as_triplets, divide
 from encoding.io.atomic import write_json, write_text
 from encoding.io.judgments.files import read_judgments, read_numbers
 from encoding.numerics.choices import choice_logits, choice_similarity, correct_share, cross_entropy, log_probabilities
-from encoding.numerics.matching import correlate_columns, match_columns
+from encoding.numerics.matching import match_columns
 from encoding.numerics.triplets import TripletLoss, make_batch
 from encoding.numerics.variational import SpikeSlab, fit_posterior
 from encoding.workflow.cluster import open_workers
@@ -332,114 +327,9 @@ def anchors(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def human(arguments: argparse.Namespace) -> dict[str, Any]:
-    if arguments.things is None:
-        return {"skipped": "No --things PATH was given."}
-    data = as_triplets(read_numbers(arguments.things))
-    rows = []
-    for seed in range(arguments.human_seeds):
-        test = divide(data, 0.2, np.random.default_rng(seed))
-        model, cpu, wall = timed(lambda d=data[~test], s=seed: SparseEmbedding(random_state=s).fit(d))
-        score = evaluate({"x": model.embedding_}, data[test], n_bootstrap=200).iloc[0]
-        rows.append({"seed": seed, "n_train": int((~test).sum()), "n_dims": model.embedding_.shape[1],
-                     "lambda": model.lambda_, "ridge": model.ridge_, "rounds": model.rounds_, "n_start": model.n_start_,
-                     "accuracy": score["accuracy"], "accuracy_low": score["accuracy_low"],
-                     "cross_entropy": score["cross_entropy"], "cross_entropy_high": score["cross_entropy_high"],
-                     "cpu_seconds": cpu, "seconds": wall})  # fmt: skip
-        log(rows[-1])
-    return {"rows": rows}
-
-
-CELLS = ((300, 8, 5_000), (300, 8, 30_000), (300, 20, 100_000))
-
-
-def shapes(arguments: argparse.Namespace) -> dict[str, Any]:
-    rows = []
-    for shape in arguments.shapes:
-        for n_items, n_dims, n in (CELLS[cell] for cell in arguments.cells):
-            for seed in range(arguments.plant_seeds):
-                truth = plant(shape, n_items, n_dims, seed)
-                data = as_triplets(judge(truth, n, seed + 1)[0], n_items=n_items)
-                unseen = judge(truth, 20_000, seed + 100)[0]
-                row = {"shape": shape, "n_items": n_items, "n_dims": n_dims, "n": n, "seed": seed,
-                       "chance_above_truth": float(np.log(3)) - _loss(truth, unseen)}  # fmt: skip
-                for name, settings in (("", {}), ("plain_", {"ridges": (0.0,), "reweight": 0})):
-                    try:
-                        model, cpu, _wall = timed(
-                            lambda d=data, s=seed, k=settings: SparseEmbedding(random_state=s, **k).fit(d)
-                        )
-                    except DataError:  # no better than chance
-                        row |= {f"{name}found": 0}
-                        continue
-                    r = match_columns(truth, model.embedding_)[1]
-                    row |= {f"{name}found": model.embedding_.shape[1],
-                            f"{name}above_truth": _loss(model.embedding_, unseen) - _loss(truth, unseen),
-                            f"{name}r_mean": float(r.mean()), f"{name}cpu_seconds": cpu}  # fmt: skip
-                rows.append(row)
-                log(row)
-    return {"rows": rows}
-
-
-def _loss(X: np.ndarray, rows: np.ndarray) -> float:
-    log_p = log_probabilities(choice_logits(X @ X.T, rows))
-    return float(-log_p[:, 2].mean())
-
-
-def trust(arguments: argparse.Namespace) -> dict[str, Any]:
-    rows = []
-    for shape in arguments.shapes:
-        for n in arguments.trust_sizes:
-            for seed in range(arguments.plant_seeds):
-                truth = plant(shape, 150, 6, seed)
-                data = as_triplets(judge(truth, n, seed + 1)[0], n_items=150)
-                found = fit_consensus(SparseEmbedding(), data, seeds=range(3), resamples=6, halves=False)
-                r = correlate_columns(found.embedding, truth).max(axis=1)
-                table = found.dimensions
-                rows += [{"shape": shape, "n": n, "seed": seed, "dimension": k + 1, "r_with_truth": float(r[k]),
-                          **{name: float(table[name].iloc[k]) for name in ("reproducibility", "found", "resampled",
-                                                                            "low", "found_resampled")},
-                          "reliable": bool(table["reliable"].iloc[k])} for k in range(len(table))]  # fmt: skip
-                log(rows[-1])
-    reliable = [row for row in rows if row["reliable"]]
-    return {
-        "rows": rows,
-        "n_dimensions": len(rows),
-        "n_reliable": len(reliable),
-        "reliable_with_r_above_.8": _share(reliable),
-        "by_seeds_alone": _share([row for row in rows if row["reproducibility"] > 0.8]),
-    }
-
-
-def _share(rows: list[dict[str, Any]]) -> float:
-    return float(np.mean([row["r_with_truth"] > 0.8 for row in rows])) if rows else float("nan")
-
-
-def coverage(arguments: argparse.Namespace) -> dict[str, Any]:
-    rows = []
-    for shape in arguments.shapes:
-        for seed in range(arguments.plant_seeds):
-            truth = plant(shape, 120, 4, seed)
-            data = as_triplets(judge(truth, 15_000, seed + 1)[0], n_items=120)
-            model = SparseEmbedding("variational", random_state=seed).fit(data)
-            partner = match_columns(truth, model.embedding_)[0]
-            kept = partner >= 0
-            row = {"shape": shape, "seed": seed, "found": model.embedding_.shape[1], "inflation": model.inflation_}
-            for level in (0.5, 0.95):
-                low, high = (part[:, partner[kept]] for part in model.interval(level))
-                inside = (low <= truth[:, kept]) & (truth[:, kept] <= high)
-                row |= {f"all_{level:g}": float(inside.mean()),
-                        f"above_zero_{level:g}": float(inside[truth[:, kept] > 0.1].mean())}  # fmt: skip
-            rows.append(row)
-            log(row)
-    return {"rows": rows}
-
-
 PARTS = {
     part.__name__: part
-    for part in (
-        *(recovery, bias, path, seeds, speed, reading, similarity, study, study_small, curve),
-        *(human, shapes, trust, coverage, anchors),
-    )
+    for part in (*(recovery, bias, path, seeds, speed, reading, similarity, study, study_small, curve, anchors),)
 }
 
 
@@ -501,16 +391,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--anchors", type=Path, help="folder with checkouts SPoSE, VICE, object-dimensions")
-    parser.add_argument("--things", type=Path, help="file of human judgments, three numbers per row, the odd one last")
-    parser.add_argument("--human-seeds", type=int, default=5, help="divisions of the human judgments")
-    parser.add_argument("--cells", type=int, nargs="+", default=[0, 1, 2], help="of the part shapes")
     parser.add_argument(
-        "--trust-sizes", type=int, nargs="+", default=[4_000, 10_000], help="judgments of the part trust"
+        "--things",
+        type=Path,
+        help="file of human judgments, three numbers per row, the odd one last, for the part anchors",
     )
-    parser.add_argument(
-        "--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="of the parts on planted truth"
-    )
-    parser.add_argument("--plant-seeds", type=int, default=3, help="data sets per cell of shapes, trust and coverage")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--threads", type=int, default=1, help="of every computation")
     parser.add_argument("--jobs", type=int, default=2, help="seeds that are fitted at a time in the part study")
