@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .page_scores import Context
     from .sparse import SparseEmbedding
 
-STEP = "learn/4"
+STEP = "learn/5"
 WRITTEN = (
     "",
     ".npy",

@@ -15,6 +15,8 @@ from ..numerics.triplets import MOST_ITEMS, Batch, TripletLoss, make_batch
 from .rated import Rated, Rows, rating_loss, rating_losses
 
 NEGLIGIBLE = 0.1  # a dimension whose largest weight is smaller is dropped, as in SPoSE
+RAMP, RAMP_STEPS = (0.25, 0.5), 60  # parts of the smallest lambda that lead up to it, so that it meets no random start
+KNEE = 0.3  # coordinates well above it are hardly penalised once reweighted
 
 GiveUp = Callable[[torch.Tensor, torch.Tensor | None], bool]  # of coordinates and bias
 
@@ -162,3 +164,32 @@ def row_losses(X: torch.Tensor, bias: torch.Tensor | None, data: Rows) -> tuple[
     )
     losses = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
     return losses, correct_share(logits, data.choice)
+
+
+def keep_first(point: Point, n_dims: int) -> Point:
+    """Keep the first dimensions, which are the largest."""
+    return dataclasses.replace(point, X=point.X[:, :n_dims].contiguous())
+
+
+def freed(X: torch.Tensor) -> torch.Tensor:
+    """Weights of the penalty that free large coordinates (iteratively reweighted L1; Candes, Wakin & Boyd 2008).
+
+    A coordinate x costs 2 KNEE / (x + KNEE) times as much as in L1, which is twice L1 for what is zero.
+    """
+    return 2 * KNEE / (X + KNEE)
+
+
+def approach(problem: Problem, start: Point, first: float, ridge: float, *, tol: float, large: int) -> Point:
+    """Lead a start to the first penalty by smaller ones, with a tenth of the judgments if there are many.
+
+    Fewer judgments are noisier by the root of their share; so are the penalties, which keeps all dimensions alive.
+    """
+    n = len(problem.data)
+    if n >= large:
+        rows = np.sort(np.random.default_rng(0).choice(n, n // 10, replace=False))
+        problem = problem.of(problem.data[rows])
+        first *= float(np.sqrt(n / len(rows)))
+    for part in RAMP:
+        cost = part * first / problem.n_items
+        start = problem.minimise(start, cost, ridge=cost * ridge, tol=tol, max_iter=RAMP_STEPS)
+    return start

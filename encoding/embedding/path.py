@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from ..core import DataError
-from .objective import NEGLIGIBLE, GiveUp, Point, Problem, largest_first, row_losses
+from .objective import NEGLIGIBLE, GiveUp, Point, Problem, approach, freed, keep_first, largest_first, row_losses
 from .rated import Rows
 
 LARGE = 2_000_000  # judgments from which the way to the path is found on a tenth of them, and shapes matter little
@@ -33,8 +33,6 @@ SOFT = (0.05, 0.1, 0.2, 0.35, *HARD)  # probabilities have less noise than choic
 RATIO = 1.4  # ratio of neighbouring penalties
 LOOSER = 10  # how much sooner a fit of the path stops than the last one
 PATH_STEPS = 150
-RAMP, RAMP_STEPS = (0.25, 0.5), 60  # parts of the smallest lambda that lead up to it, so that it meets no random start
-KNEE = 0.3  # coordinates well above it are hardly penalised once reweighted
 LOOKS = 8  # showings of an item that a path needs per dimension
 FEWEST = 10  # dimensions that a path begins with at least
 RUNG = 1.6  # ratio of the dimensions that neighbouring rungs begin with
@@ -176,7 +174,7 @@ class Search:
         for ridge in ridges:
             values = steeper(lambdas, ridge)
             if led is None:  # led up to the first penalty of one ridge it is a start for the others too
-                led = _approach(self.problem, start, values[0], ridge, self.tol)
+                led = approach(self.problem, start, values[0], ridge, tol=LOOSER * self.tol, large=LARGE)
             self._path(led, values, ridge)
         if self.n_dims is None and ridges:
             self._rungs(start.X.shape[1], ridges, large=len(self.problem.data) >= LARGE)
@@ -204,9 +202,27 @@ class Search:
         return final
 
     def _replaces(self, other: Candidate, plain: Candidate) -> bool:
-        """Whether a fit is better than plain L1 by one standard error, or as good with fewer dimensions."""
+        """Whether a fit is better than plain L1 beyond doubt, or by one standard error with fewer dimensions.
+
+        Probabilities, which have little noise, need no doubt: one standard error is enough, and none for fewer
+        dimensions.
+        """
         gap, se = self._compare(other, plain)
-        return gap < -se or (gap <= 0 and other.n_dims < plain.n_dims)
+        fewer = other.n_dims < plain.n_dims
+        if self.problem.data.probabilities is not None:
+            return gap < -se or (gap <= 0 and fewer)
+        if -HOPELESS * se <= gap <= 0 and self.n_dims is None and not self.fixed:
+            gap, se = self._compare_on_folds(other, plain)
+        return gap < -(1.0 if fewer else HOPELESS) * se
+
+    def _compare_on_folds(self, one: Candidate, other: Candidate) -> tuple[float, float]:
+        gaps, weights, groups = [one.losses.astype(np.float64) - other.losses], [self.weight], [self.group]
+        for number, (problem, held_out) in enumerate(self.folds()):
+            first, second = (self._refit(number, problem, held_out, candidate) for candidate in (one, other))
+            gaps.append(first - second)
+            weights.append(_weights(held_out))
+            groups.append(_further_groups(groups[-1], held_out))
+        return _mean_of(np.concatenate(gaps), np.concatenate(weights), np.concatenate(groups))
 
     def table(self, chosen: Candidate) -> pd.DataFrame:
         """One row per fit, in the order of fitting; the last one is the chosen fit, converged."""
@@ -371,7 +387,7 @@ class Search:
             return True  # nothing new at this rung: the path itself has fewer dimensions
         best = min((c for c in self.tried if c.setting.ridge == ridge), key=lambda c: c.loss)
         wider = [c for c in wider if c.setting.value <= best.setting.value * 1.01][-3:] or wider[:1]
-        start = _largest(wider[-1].point, n_dims)
+        start = keep_first(wider[-1].point, n_dims)
         found: list[Candidate] = []
         for source in reversed(wider):  # from the largest penalty, whose dimensions are the cleanest
             found.append(self._try(start, Setting(source.setting.value, n_dims, ridge)))
@@ -470,7 +486,7 @@ class Search:
             for candidate, own in zip(some, losses, strict=True):
                 own.append(self._refit(number, problem, held_out, candidate))
             weights.append(_weights(held_out))
-            groups.append(groups[-1].max() + 1 + np.unique(held_out.keys, return_inverse=True)[1])
+            groups.append(_further_groups(groups[-1], held_out))
             weight, group = np.concatenate(weights), np.concatenate(groups)
             all_losses = [np.concatenate(own) for own in losses]
             means = [_mean_of(values, weight, group)[0] for values in all_losses]
@@ -515,7 +531,7 @@ class Search:
     def _settle(self, chosen: Candidate) -> Candidate:
         """Converge, take out dimensions without which objective or validation loss are lower, and score again."""
         drop = self.n_dims is None
-        point = chosen.point if self.n_dims is None else _largest(chosen.point, self.n_dims)
+        point = chosen.point if self.n_dims is None else keep_first(chosen.point, self.n_dims)
         weights = None if chosen.weights is None else chosen.weights[:, : point.X.shape[1]].contiguous()
         last: dict[str, Any] = {"keep": not drop, "tol": self.tol, "max_iter": self.max_iter}
         if drop:
@@ -524,7 +540,7 @@ class Search:
                 # Two columns that share what one could explain are a local minimum.
                 fewer = point.X.shape[1] - 1
                 some = None if weights is None else weights[:, :fewer].contiguous()
-                simpler, some = self._fit(_largest(point, fewer), chosen.setting, weights=some, **last)
+                simpler, some = self._fit(keep_first(point, fewer), chosen.setting, weights=some, **last)
                 if simpler.objective >= point.objective and self._loss(simpler) >= self._loss(point):
                     break
                 point, weights = simpler, some
@@ -561,37 +577,14 @@ def _weights(data: Rows) -> np.ndarray:
     return np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
 
 
+def _further_groups(groups: np.ndarray, held_out: Rows) -> np.ndarray:
+    """Numbers, from the largest of `groups` on, of the sets of items of other judgments."""
+    return groups.max() + 1 + np.unique(held_out.keys, return_inverse=True)[1]
+
+
 def _mean_of(values: np.ndarray, weight: np.ndarray, group: np.ndarray) -> tuple[float, float]:
     """Weighted mean, with a standard error in which answers to the same triplet count as one."""
     total = weight.sum()
     mean = float(weight @ values / total)
     sums = np.bincount(group, weights=weight * (values - mean))
     return mean, float(np.sqrt((sums**2).sum()) / total)
-
-
-def freed(X: torch.Tensor) -> torch.Tensor:
-    """Weights of the penalty that free large coordinates (iteratively reweighted L1; Candes, Wakin & Boyd 2008).
-
-    A coordinate x costs 2 KNEE / (x + KNEE) times as much as in L1, which is twice L1 for what is zero.
-    """
-    return 2 * KNEE / (X + KNEE)
-
-
-def _largest(point: Point, n_dims: int) -> Point:
-    return dataclasses.replace(point, X=point.X[:, :n_dims].contiguous())
-
-
-def _approach(problem: Problem, start: Point, first: float, ridge: float, tol: float) -> Point:
-    """Lead a start to the first penalty by smaller ones, with a tenth of the judgments if there are many.
-
-    Fewer judgments are noisier by the root of their share; so are the penalties, which keeps all dimensions alive.
-    """
-    n = len(problem.data)
-    if n >= LARGE:
-        rows = np.sort(np.random.default_rng(0).choice(n, n // 10, replace=False))
-        problem = problem.of(problem.data[rows])
-        first *= float(np.sqrt(n / len(rows)))
-    for part in RAMP:
-        cost = part * first / problem.n_items
-        start = problem.minimise(start, cost, ridge=cost * ridge, tol=LOOSER * tol, max_iter=RAMP_STEPS)
-    return start

@@ -63,7 +63,7 @@ FOLDS = 4  # further parts that are held out in turn where one cannot tell numbe
 MOST_FOLDED = 1_000_000  # judgments; of more, one part has enough
 ENOUGH = 1_000  # validation judgments
 JUDGE_ROUNDS = 2  # of estimating the noise of judges and fitting again
-STEP = "embed/3"
+STEP = "embed/4"
 HINTS = {
     "odd": "Are the columns in order (odd item last)",
     "match": "Are the columns in order (target first, the item that is left over last)",
