@@ -178,7 +178,7 @@ def show_quality(shown: PageContent, context: Context) -> Section:
         alt, intro = f"r {scores.iloc[0]['r']:.3f}; {half}", RATED_INTRO
         alone = int(single(shown.test).sum())
         if alone:
-            intro += f" Participants with a single rating among these ({alone:,}) are left out of r and explained."
+            intro += f" Participants with a single rating among these ({alone:,}) count for neither r nor explained."
     else:
         assert isinstance(shown.test, Triplets)
         assert isinstance(shown.shown, Triplets)
