@@ -35,10 +35,11 @@ from .page_scores import (
 )
 from .relations import Relations, blend_hues, place_dimensions, relate
 from .sparse import SparseEmbedding
-from .structure import compare_embeddings, explain, measure_blend, predict_ratings
+from .structure import N_FOLDS, compare_embeddings, explain, measure_blend, predict_ratings
 
 SHOWN = 8  # stimuli at each end of a dimension
 ROSES = 9  # stimuli that are drawn as roses
+LEAST_SHARED = 4 * N_FOLDS  # stimuli of two embeddings that are compared
 
 
 def write_page(
@@ -406,8 +407,13 @@ def _structure(shown: PageContent, context: Context) -> list[Section]:
 
 
 def _others(shown: PageContent, context: Context) -> list[Section]:
-    blocks = []
+    blocks: list[Text | DataTable] = []
+    ours = set(shown.space.samples.stimulus.tolist())
     for name, other in context.others.items():
+        n = len(ours.intersection(other.samples.stimulus.tolist()))
+        if n < LEAST_SHARED:
+            blocks.append(Text(f"Not compared with {name}: stimuli of both are {n}; {LEAST_SHARED} are needed."))
+            continue
         found = compare_embeddings(
             shown.space, dataclasses.replace(other, name=name), **context.permuted(), **context.resampled()
         )
