@@ -256,15 +256,8 @@ class JudgmentTable(FeatureSource):
 
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Learn dimensions, or load what was learned."""
-        return learn(
-            self,
-            context.base,
-            context.folder,
-            device=context.device,
-            workers=context.workers,
-            related=context.spaces,
-            progress=context.progress,
-        )
+        where: dict[str, Any] = {"device": context.device, "workers": context.workers, "progress": context.progress}
+        return learn(self, context.base, context.folder, related=context.spaces, **where)
 
     def estimator(self, device: str = "cpu") -> "SparseEmbedding":
         """Make the estimator that these settings describe.
@@ -281,28 +274,9 @@ class JudgmentTable(FeatureSource):
         """
         from .sparse import SparseEmbedding
 
-        return SparseEmbedding(
-            self.method,
-            n_dims=self.n_dims,
-            max_dims=self.max_dims,
-            lambdas=self.lambdas,
-            start=self.start,
-            slot_bias=self.slot_bias,
-            task=self.task,
-            judge_noise=self.judge_noise,
-            ridges=self.ridges,
-            reweight=self.reweight,
-            spike=self.spike,
-            slab=self.slab,
-            share=self.share,
-            validation=self.validation,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            precision=self.precision,
-            threads=self.threads,
-            device=device,
-            random_state=self.seeds[0],
-        )
+        shared = {field.name for field in dataclasses.fields(SparseEmbedding)} - {"device", "random_state"}
+        given: dict[str, Any] = {name: getattr(self, name) for name in shared}
+        return SparseEmbedding(**given, device=device, random_state=self.seeds[0])
 
 
 def learn(
