@@ -15,7 +15,7 @@ from ..core import (
     Provenance,
 )
 from .meaning import top_category
-from .rated import Rows, as_rows, check_rows
+from .rated import Rated, Rows, as_rows, check_rows
 from .sparse import SparseEmbedding, feature_space
 from .structure import N_FOLDS
 from .triplets import PARTS, SEEN, connections, gaps, parts_of
@@ -48,7 +48,8 @@ def check_given(
     if {"category", "dimension"} <= set(ratings):
         both = [set(table.samples.stimulus.tolist()) for table in ratings.values()]
         _require_shared(where, names, set.intersection(*both), "both categories and dimensions", "")
-    return gaps(data.names, components)
+    # Of ratings, which are refused for gaps, only those count that no judgment closes, be it for testing.
+    return gaps(data.names, connections(data) if isinstance(data, Rated) else components)
 
 
 @contextmanager
