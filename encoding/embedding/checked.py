@@ -12,15 +12,15 @@ from ..core import (
     FeatureSpace,
     Judgments,
     PairRatings,
-    Provenance,
 )
-from .meaning import top_category
 from .rated import Rated, Rows, as_rows, check_rows
-from .sparse import SparseEmbedding, feature_space
+from .sparse import SparseEmbedding
 from .structure import N_FOLDS
 from .triplets import PARTS, SEEN, connections, gaps, parts_of
 
-LEAST_SHARED = 4 * N_FOLDS  # stimuli with ratings, of which held-out ones are predicted
+LEAST_SHARED = 3  # stimuli with ratings, that correlations need
+LEAST_PREDICTED = 4 * N_FOLDS  # of which held-out ones are predicted
+KEYS = {"category": "categories", "dimension": "dimensions"}
 
 
 def check_given(
@@ -30,8 +30,8 @@ def check_given(
     ratings: Mapping[str, FeatureSpace],
     *,
     curve: bool,
-) -> list[str]:
-    """Refuse judgments and tables of ratings that settings do not go with; return gaps between stimuli in words."""
+) -> tuple[list[str], list[str]]:
+    """Refuse judgments and ratings that settings do not go with; return gaps between stimuli, and other notes."""
     with _about(where):
         data = as_rows(judgments)
         check_rows(
@@ -43,13 +43,9 @@ def check_given(
     _check_parts(where, seen, declared, curve=curve)
     components = connections(seen)
     names = np.asarray(data.names)[components >= 0].tolist()
-    for kind, table in ratings.items():
-        _check_shared(where, names, kind, table)
-    if {"category", "dimension"} <= set(ratings):
-        both = [set(table.samples.stimulus.tolist()) for table in ratings.values()]
-        _require_shared(where, names, set.intersection(*both), "both categories and dimensions", "")
+    few = _check_shared(where, names, ratings)
     # Of ratings, which are refused for gaps, only those count that no judgment closes, be it for testing.
-    return gaps(data.names, connections(data) if isinstance(data, Rated) else components)
+    return gaps(data.names, connections(data) if isinstance(data, Rated) else components), few
 
 
 @contextmanager
@@ -80,26 +76,22 @@ def _check_parts(where: str, seen: Rows, declared: np.ndarray | None, *, curve: 
         )
 
 
-def _check_shared(where: str, names: list[str], kind: str, table: FeatureSpace) -> None:
-    """Refuse ratings of other stimuli than those that were judged, and categories that nearly all are alone in."""
-    key = "categories" if kind == "category" else "dimensions"
-    known = set(table.samples.stimulus.tolist())
-    hint = f" Are they named alike (here {names[0]!r}, there {min(known)!r})?"
-    _require_shared(where, names, known, f"{key} = {table.name!r}", hint)
-    if kind == "category":
-        stub = feature_space(table.name, np.zeros((len(names), 1)), tuple(names), Provenance("check"))
-        found, size = np.unique(top_category(stub, table), return_counts=True)
-        if ((size >= 2) & (found != "")).sum() < 2:
-            raise DataError(
-                f"{where}: {key} = {table.name!r}: the highest rating of nearly all stimuli is the same category; two "
-                f"categories with two stimuli each are needed for the page. Leave {key} out, or give other ratings."
+def _check_shared(where: str, names: list[str], ratings: Mapping[str, FeatureSpace]) -> list[str]:
+    """Refuse ratings of other stimuli than those that were judged; return those of too few for a part of the page."""
+    known = {f"{KEYS[kind]} = {table.name!r}": set(table.samples.stimulus.tolist()) for kind, table in ratings.items()}
+    for what, there in known.items():
+        if sum(name in there for name in names) < LEAST_SHARED:
+            raise AlignmentError(
+                f"{where}: {what} has ratings of {sum(name in there for name in names)} of the {len(names)} judged "
+                f"stimuli, but the page needs {LEAST_SHARED} or more. Are they named alike (here {names[0]!r}, there "
+                f"{min(there)!r})? Leave the key out otherwise."
             )
-
-
-def _require_shared(where: str, names: list[str], known: set[str], what: str, hint: str) -> None:
-    n = sum(name in known for name in names)
-    if n < LEAST_SHARED:
-        raise AlignmentError(
-            f"{where}: {what}: ratings are there for {n} of {len(names)} judged stimuli, but the page needs "
-            f"{LEAST_SHARED} or more.{hint} Leave the key out otherwise."
-        )
+    if not known:
+        return []
+    n = sum(all(name in there for there in known.values()) for name in names)
+    if n >= LEAST_PREDICTED:
+        return []
+    return [
+        f"{' and '.join(known)}: {n} of the {len(names)} judged stimuli have ratings; from fewer than "
+        f"{LEAST_PREDICTED} nothing is predicted, and the page leaves that part out"
+    ]

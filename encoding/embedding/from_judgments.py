@@ -244,10 +244,10 @@ class JudgmentTable(FeatureSource):
             judgments = gather_judgments(quick, context.base, context.spaces)
             drawn = self.test_share > 0 and not (judgments.split != "").any()
             source = dataclasses.replace(self, learning_curve=False) if drawn else self
-            found = _check(source, judgments, context.base, context.spaces)
-            if found and self.task == "rate":
-                raise DataError(f"Feature space {self.name!r}, {context.base / self.file}: {' '.join(found)}")
-            notes += [f"{self.name}: {gap}" for gap in found]
+            gaps, few = _check(source, judgments, context.base, context.spaces)
+            if gaps and self.task == "rate":
+                raise DataError(f"Feature space {self.name!r}, {context.base / self.file}: {' '.join(gaps)}")
+            notes += [f"{self.name}: {note}" for note in (*gaps, *few)]
         return tuple(notes)
 
     def inputs_key(self, context: SourceContext) -> str:
@@ -555,8 +555,8 @@ def _is_made(source: JudgmentTable, base: Path, folder: Path, related: Mapping[s
 
 def _check(
     source: JudgmentTable, judgments: Judgments | PairRatings, base: Path, related: Mapping[str, FeatureSpace]
-) -> list[str]:
-    """Refuse what a fit or its page would, and return gaps between stimuli in words."""
+) -> tuple[list[str], list[str]]:
+    """Refuse what a fit or its page would; return gaps between stimuli, and other notes."""
     from .checked import check_given
 
     what = f", {base / source.file}" if source.file else f": ratings = {source.ratings!r}"
