@@ -67,24 +67,28 @@ def draw_path(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> Fi
         axes.grid(axis="y")
         axes.axvline(row, color=FAINT, linewidth=6, zorder=0)
         axes.scatter([row], [values[row]], s=52, facecolor="white", edgecolor=ACCENT, linewidth=2, zorder=5)
+    late = row > len(table) / 2  # there is no room to the right of it
     right.annotate(
-        f"{counts[row]} dimensions", (row, counts[row]), (8, 8), textcoords="offset points", weight="bold", size=8
-    )
+        f"{counts[row]} dimension{'' if counts[row] == 1 else 's'}", (row, counts[row]), (-8 if late else 8, 8),
+        textcoords="offset points", weight="bold", size=8, ha="right" if late else "left",
+    )  # fmt: skip
     left.margins(x=0.12)
     right.margins(x=0.12)
     return figure
 
 
 @styled
-def draw_reproducibility(table: pd.DataFrame, *, threshold: float, title: str = "", subtitle: str = "") -> Figure:
-    """Draw the reproducibility of every dimension over seeds."""
+def draw_reproducibility(
+    table: pd.DataFrame, *, threshold: float, spread: str = "low to high", title: str = "", subtitle: str = ""
+) -> Figure:
+    """Draw the reproducibility of every dimension over seeds; `spread` says what low and high are."""
     top = title_height(title, subtitle)
     figure = Figure(figsize=(WIDTH, top + 2.95))
     write_title(figure, title, subtitle=subtitle)
     axes = add_axes(figure, EDGE + 0.5, top + 0.34, WIDTH - 2 * EDGE - 0.6, 2.05)
     x = np.arange(len(table))
     colors = np.where(table["reliable"], ACCENT, WARN)
-    marks = [("over seeds; 95% interval over resamples", "o", x)]
+    marks = [(f"over seeds; line: {spread}", "o", x)]
     axes.vlines(x, table["low"], table["high"], color=colors, linewidth=2.2, alpha=0.5)
     axes.scatter(x, table["reproducibility"], c=colors, s=26, zorder=4)
     for column, label, marker, shift in (

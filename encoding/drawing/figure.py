@@ -45,6 +45,7 @@ LOOK: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.labelsize": 8.5,

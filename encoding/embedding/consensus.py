@@ -20,6 +20,7 @@ from .sparse import SparseEmbedding, feature_space
 from .triplets import PARTS, SEEN, divide, parts_of
 
 SHARE = 0.8  # of seeds, and of resamples, in which a reliable dimension is found
+ENOUGH_FITS = 40  # for a 95 percent range; of fewer the smallest and the largest value are given
 N_SPLITS = 10  # divisions of the items into halves
 STEP = "consensus/3"
 
@@ -36,9 +37,9 @@ class Consensus:
         One row per dimension: dimension (from 1), sum; reproducibility (median correlation with its match in the other
         seeds, 0 where there is none), found (share of seeds with a match of at least the threshold); resampled
         (median correlation with its match in fits of resampled judgments) with low and high (95 percent of the
-        resamples) and found_resampled; found_rivals (share of all fits whose rival, a fit with more dimensions that
-        predicts about as well, has it too; NaN if there are no rivals); item_split, triplet_split, n_runs, reliable.
-        Without resamples low and high are over seeds.
+        resamples; smallest and largest value of fewer than 40) and found_resampled; found_rivals (share of all fits
+        whose rival, a fit with more dimensions that predicts about as well, has it too; NaN if there are no rivals);
+        item_split, triplet_split, n_runs, reliable. Without resamples low and high are over seeds.
     choices : DataFrame
         One row per fit: sample ("seed", "resample", "half"), number, n_dims, lambda, ridge, rounds, n_start, loss and
         accuracy on its own validation judgments. One that found nothing better than chance has n_dims 0 and no more.
@@ -303,7 +304,7 @@ def agree(
         none = np.zeros(base.shape[1])
         again = np.stack([none if model is None else match_columns(embedding, np.asarray(model.embedding_))[1]
                           for model in resamples])  # fmt: skip
-    low, high = np.quantile(again, (0.025, 0.975), axis=0)
+    low, high = np.quantile(again, (0.025, 0.975) if len(again) >= ENOUGH_FITS else (0, 1), axis=0)
     # A dimension that falls apart where a fit may have more is a mixture, however well fits agree on it.
     rivals = [np.asarray(model.rival_) for model in (*runs, *resamples)
               if model is not None and model.rival_ is not None]  # fmt: skip

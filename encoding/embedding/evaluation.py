@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
 
 from ..core import DataError, Judgments
@@ -19,10 +20,14 @@ from ..numerics.choices import (
     noise_ceiling,
     repeat_counts,
 )
+from .rated import Rated
 from .triplets import Triplets, as_triplets, shown_order, targets
+
+R = TypeVar("R", Triplets, Rated)
 
 MOST_BLOCKS = 5_000  # groups of triplets that are drawn with replacement
 FEWEST_REPEATED = 100  # sets of three with several answers, without which there is no ceiling to speak of
+LARGEST_FACTOR = 100.0  # that logits are multiplied by, after division by their standard deviation
 SLOT_P = 1e-6  # below it a preference for slots is reported
 
 
@@ -36,6 +41,17 @@ class Resampled(Protocol):
     def __len__(self) -> int: ...
 
 
+def counted(data: R) -> R:
+    """Leave out judgments of weight 0, which count for nothing; collections exclude people by them."""
+    if data.weight is None or (data.weight > 0).all():
+        return data
+    if not (data.weight > 0).any():
+        raise DataError(
+            f"Judgments: all {len(data):,} have weight 0, so that none is left to score by. Give some a weight above 0."
+        )
+    return data[data.weight > 0]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class SlotPreference:
     """Whether judges prefer a slot whatever is shown there."""
@@ -44,7 +60,7 @@ class SlotPreference:
     # Likelihood ratio against the slot biases that the embedding was fitted with, on two degrees of freedom
     chi2: float
     p: float  # Its p-value
-    # (3,) How often each slot was called odd. Where it is always the same slot, the order of showing was not
+    # (3,) How often each slot was called odd, by weight. Where it is always the same slot, the order of showing was not
     # recorded (files with the odd item last), and there is nothing to test: bias and p are NaN
     shares: np.ndarray
 
@@ -71,7 +87,8 @@ def evaluate(
     judgments : Judgments or Triplets
         Test judgments.
     bias : mapping of str to ndarray, shape (3,), optional
-        Slot preferences that belong to an embedding.
+        Slot preferences that belong to an embedding. A slot that one of them rules out (minus infinity, as that of a
+        target) is ruled out for all, since all are scored on the same question.
     n_bootstrap : int
         Samples with replacement for the 95 percent intervals; answers about the same three items stay together.
     seed : int
@@ -82,7 +99,8 @@ def evaluate(
     DataFrame
         One row per embedding, one for chance, and two for the noise ceiling where a hundred triplets were repeated
         (their number is n; "agreement of two answers" and "most frequent answer"). Columns name, n_dims, n, accuracy,
-        accuracy_low, accuracy_high, cross_entropy, cross_entropy_low, cross_entropy_high.
+        accuracy_low, accuracy_high, cross_entropy, cross_entropy_low, cross_entropy_high. Judgments of weight 0 are
+        left out of all rows.
 
     Raises
     ------
@@ -102,13 +120,15 @@ def evaluate(
     3  agreement of two answers     NaN   585
     4      most frequent answer     NaN   585
     """
-    data = as_triplets(judgments)
+    data = counted(as_triplets(judgments))
     draws = Bootstrap(data, n_bootstrap, seed)
+    given = {name: np.asarray(shift, np.float64) for name, shift in (bias or {}).items()}
+    possible = np.all([np.ones(3, bool), *(np.isfinite(shift) for shift in given.values())], axis=0)
     rows = []
     for name, X in embeddings.items():
         if len(X) != len(data.names):
             raise DataError(f"evaluate: embedding {name!r} has {len(X)} items, the judgments {len(data.names)}.")
-        logits = _logits(X, data, (bias or {}).get(name))
+        logits = _logits(X, data, np.where(possible, given.get(name, np.zeros(3)), -np.inf))
         correct = correct_share(logits, data.choice)
         loss = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
         rows.append(
@@ -120,7 +140,7 @@ def evaluate(
                 **draws.summary(loss, "cross_entropy"),
             }
         )
-    matching = any(not np.isfinite(shift).all() for shift in (bias or {}).values())
+    matching = not possible.all()
     chance = 1 / 2 if matching else 1 / 3
     rows.append({"name": "chance", "n_dims": 0, "n": len(data), "accuracy": chance, "cross_entropy": -np.log(chance)})
     counts = repeat_counts(data.items, data.choice, len(data.names))[1]
@@ -134,6 +154,25 @@ def evaluate(
 def _logits(X: np.ndarray, data: Triplets, bias: np.ndarray | None) -> np.ndarray:
     X = np.asarray(X, np.float64)
     return choice_logits(X @ X.T, data.items, bias=bias, sharpness=data.sharpness)
+
+
+def fit_factor(X: np.ndarray, judgments: Judgments | Triplets, *, bias: np.ndarray | None = None) -> float:
+    """Find what to multiply all dot products by, so that they predict judgments best; 0 if they do not.
+
+    Shapes: `X` (n_items, n_dims), `bias` (3,).
+    """
+    data = counted(as_triplets(judgments))
+    similarity = np.asarray(X, np.float64)
+    similarity = similarity @ similarity.T
+    unit = float(choice_logits(similarity, data.items).std()) or 1.0
+
+    def _loss(factor: float) -> float:
+        logits = choice_logits(factor / unit * similarity, data.items, bias=bias, sharpness=data.sharpness)
+        losses = cross_entropy(log_probabilities(logits), data.choice, probabilities=data.probabilities)
+        return float(np.average(losses, weights=data.weight))
+
+    found = float(minimize_scalar(_loss, bounds=(0, LARGEST_FACTOR), method="bounded").x)
+    return found / unit if _loss(found) < _loss(0.0) else 0.0
 
 
 class Bootstrap:
@@ -203,27 +242,32 @@ def slot_preference(
     >>> slot_preference(X, biased).bias.round(1)  # planted: 0.5 more for the first slot
     array([ 0.4, -0.2, -0.2])
     """
-    data = as_triplets(judgments)
+    data = counted(as_triplets(judgments))
     logits = _logits(X, data, None)
     target = targets(data)
+    weight = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
+    shares = np.average(target, axis=0, weights=weight)
     if not shown_order(data):
-        return SlotPreference(np.full(3, np.nan), float("nan"), float("nan"), target.mean(axis=0))
+        return SlotPreference(np.full(3, np.nan), float("nan"), float("nan"), shares)
+    # The sum of weights is the number of equal judgments that would be as sure (Kish), so that their unit is of no
+    # matter and the likelihood ratio keeps its distribution.
+    weight *= weight.sum() / (weight**2).sum()
     given = np.zeros(3) if bias is None else np.asarray(bias, dtype=np.float64)
     b = given.copy()
     finite = np.isfinite(given)  # the slot of a target has minus infinity
     free = np.flatnonzero(finite)[1:]
     for _ in range(50):  # Newton's method for the free parameters of a concave function
         p = np.exp(log_probabilities(logits + b))
-        slope = (target - p).sum(axis=0)
-        curvature = np.diag(p.sum(axis=0)) - p.T @ p
+        slope = weight @ (target - p)
+        curvature = np.diag(weight @ p) - (weight[:, None] * p).T @ p
         step = np.linalg.solve(curvature[np.ix_(free, free)], slope[free])
         b[free] += np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-10:
             break
     gain = log_probabilities(logits + b)[:, finite] - log_probabilities(logits + given)[:, finite]
-    statistic = max(2 * float((target[:, finite] * gain).sum()), 0.0)
+    statistic = max(2 * float((weight[:, None] * target[:, finite] * gain).sum()), 0.0)
     p_value = float(chi2.sf(statistic, len(free)))
-    return SlotPreference(b - b[finite].mean(), statistic, p_value, target.mean(axis=0))
+    return SlotPreference(b - b[finite].mean(), statistic, p_value, shares)
 
 
 def calibrate(
@@ -233,9 +277,9 @@ def calibrate(
 
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
-    data = as_triplets(judgments)
+    data = counted(as_triplets(judgments))
     logits = _logits(X, data, bias)
-    table = calibration(np.exp(log_probabilities(logits)), data.choice, n_bins=n_bins)
+    table = calibration(np.exp(log_probabilities(logits)), data.choice, n_bins=n_bins, weight=data.weight)
     frame = pd.DataFrame(table, columns=["predicted", "observed", "n"]).dropna()
     return frame.astype({"n": int}).reset_index(drop=True)
 
@@ -247,7 +291,7 @@ def accuracy_by_dimensions(
 
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
-    data = as_triplets(judgments)
+    data = counted(as_triplets(judgments))
     order = np.argsort(-X, axis=1, kind="stable")
     kept = np.zeros_like(X, dtype=np.float64)
     rows, accuracy = np.arange(len(X)), []
@@ -275,7 +319,7 @@ def importance(
     Shapes: `X` (n_items, n_dims), `bias` (3,). One row per dimension, from 1: what the accuracy loses and the
     cross-entropy gains, with 95 percent intervals over triplets.
     """
-    data = as_triplets(judgments)
+    data = counted(as_triplets(judgments))
     draws = Bootstrap(data, n_bootstrap, seed)
     X = np.asarray(X, np.float64)
     similarity = X @ X.T
@@ -297,6 +341,39 @@ def importance(
             }
         )
     return pd.DataFrame(rows)
+
+
+def largest_alone(
+    X: np.ndarray,
+    judgments: Judgments | Triplets,
+    fitted_to: Judgments | Triplets,
+    *,
+    bias: np.ndarray | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Measure what cross-entropy gains if every item keeps only its largest weight, with a 95 percent interval.
+
+    One factor of these weights is fitted to `fitted_to`, since the others would have added to the dot products.
+
+    Shapes: `X` (n_items, n_dims), `bias` (3,).
+    """
+    data = counted(as_triplets(judgments))
+    kept = keep_largest(X)
+    kept *= fit_factor(kept, fitted_to, bias=bias) ** 0.5
+    of_all, alone = (
+        cross_entropy(log_probabilities(_logits(Y, data, bias)), data.choice, probabilities=data.probabilities)
+        for Y in (X, kept)
+    )
+    return Bootstrap(data, n_bootstrap, seed).summary(alone - of_all, "cross_entropy_gained")
+
+
+def keep_largest(X: np.ndarray) -> np.ndarray:
+    """Set all but the largest weight of every item to zero (n_items, n_dims)."""
+    X = np.asarray(X, np.float64)
+    kept, rows, top = np.zeros_like(X), np.arange(len(X)), X.argmax(axis=1)
+    kept[rows, top] = X[rows, top]
+    return kept
 
 
 def dimensions_needed(X: np.ndarray, *, levels: tuple[float, ...] = (0.95, 0.99)) -> np.ndarray:
@@ -341,7 +418,7 @@ def compare_similarity(
     X : ndarray, shape (n_items, n_dims)
         Embedding of all items of the judgments.
     judgments : Judgments or Triplets
-        All triplets of some of the items, judged once or more.
+        All triplets of some of the items, judged once or more. Weights count; those of 0 are no judgments.
     n_bootstrap : int
         Samples of items with replacement, for the interval.
     seed : int
@@ -357,22 +434,24 @@ def compare_similarity(
     DataError
         If a pair of the items was judged with fewer than every third item.
     """
-    data = as_triplets(judgments)
+    data = counted(as_triplets(judgments))
     used = np.unique(data.items)
     place = np.full(len(data.names), -1)
     place[used] = np.arange(len(used))
     items, n = place[data.items], len(used)
-    kept, shown = np.zeros((n, n)), np.zeros((n, n))
+    kept, shown, times = np.zeros((3, n, n))
     target = targets(data)
+    weight = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
     for slot in range(3):
         first, second = (items[:, other] for other in range(3) if other != slot)
         for a, b in ((first, second), (second, first)):
-            np.add.at(kept, (a, b), target[:, slot])
-            np.add.at(shown, (a, b), 1)
+            np.add.at(kept, (a, b), weight * target[:, slot])
+            np.add.at(shown, (a, b), weight)
+            np.add.at(times, (a, b), 1)
     upper = np.triu_indices(n, 1)
-    if (shown[upper] < n - 2).any():
+    if (times[upper] < n - 2).any():
         raise DataError(
-            f"compare_similarity: some pairs of {n} items were judged {int(shown[upper].min())} times, but with every "
+            f"compare_similarity: some pairs of {n} items were judged {int(times[upper].min())} times, but with every "
             f"third item {n - 2} were needed. Give the fully sampled part of the judgments."
         )
     measured = kept[upper] / shown[upper]

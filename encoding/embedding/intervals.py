@@ -93,7 +93,7 @@ def cost_of_turning(problem: Problem, X: torch.Tensor, bias: torch.Tensor | None
     """
     n = len(problem.data)
     cost = np.full(X.shape[1], np.inf)
-    pairs = np.array(list(itertools.permutations(range(X.shape[1]), 2))).reshape(-1, 2)
+    pairs = np.array(list(itertools.permutations(range(X.shape[1]), 2)), dtype=int).reshape(-1, 2)
     sums, squares = np.zeros(len(pairs)), np.zeros(len(pairs))
     order = np.random.default_rng(0).permutation(n)
     for start in range(0, n, PART):

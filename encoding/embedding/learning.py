@@ -42,8 +42,8 @@ def learning_curve(
     DataFrame
         Columns share, n (judgments), n_dims, accuracy (of ratings r and explained), cross_entropy and their 95 percent
         intervals; the last row is
-        `model`. Parts that predict no better than chance have no dimensions and no scores. Where cross-entropy still
-        falls from half of the judgments to all, twice as many would lower it further by less than that.
+        `model`. Parts that predict no better than chance have no dimensions and no scores. What more judgments than
+        all would bring is not measured.
 
     Raises
     ------

@@ -128,12 +128,14 @@ def weigh(space: FeatureSpace, weights: np.ndarray, low: np.ndarray, high: np.nd
 
 
 def top_category(space: FeatureSpace, categories: FeatureSpace) -> np.ndarray:
-    """Return the category with the highest rating of each stimulus.
+    """Return the category with the highest rating of each stimulus; "" where two share it, or all ratings are 0.
 
     Returns (n_stimuli,).
     """
     place = {name: row for row, name in enumerate(categories.samples.stimulus.tolist())}
-    best = np.asarray(categories.features)[categories.values.argmax(axis=1)]
+    values = np.asarray(categories.values)
+    alone = ((values == values.max(axis=1, keepdims=True)).sum(axis=1) == 1) & values.any(axis=1)
+    best = np.where(alone, np.asarray(categories.features)[values.argmax(axis=1)], "")
     return np.array([best[place[name]] if name in place else "" for name in space.samples.stimulus.tolist()], dtype=str)
 
 
@@ -208,7 +210,7 @@ def _top(X: np.ndarray, y: np.ndarray, guesses: tuple[int, ...]) -> np.ndarray:
 def match_spaces(
     first: FeatureSpace, second: FeatureSpace, *, n_permutations: int = 1000, alpha: float = 0.05, seed: int = 0
 ) -> pd.DataFrame:
-    """Pair the dimensions of two embeddings, and say which of them are shared.
+    """Pair the dimensions of two embeddings, and test which of them are shared.
 
     Dimensions are paired one to one (Hungarian method). A pair is shared if its correlation is larger than what the
     best-matching pair reaches when the stimuli of the second embedding are shuffled, at level `alpha`.

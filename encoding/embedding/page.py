@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..core import Judgments, PairRatings
+from ..core import AlignmentError, Judgments, PairRatings
 from ..drawing.dimensions import (
     draw_contact_sheet,
     draw_correlations,
@@ -20,11 +20,12 @@ from ..drawing.figure import save_figure
 from ..drawing.portraits import draw_graph, draw_hue_map, draw_roses, draw_tree
 from ..drawing.report import Block, DataTable, Picture, Report, Section, Text, write_report
 from ..io.atomic import write_tsv
-from .consensus import Consensus
+from .consensus import ENOUGH_FITS, Consensus
 from .meaning import classify, correlate_ratings, extremes, label_dimensions, lay_out, top_category, weigh
 from .page_scores import (
     Context,
     PageContent,
+    count,
     gather,
     list_warnings,
     show_curve,
@@ -32,6 +33,7 @@ from .page_scores import (
     show_quality,
     show_similarity,
     weigh_dimensions,
+    weigh_largest,
 )
 from .relations import Relations, blend_hues, place_dimensions, relate
 from .sparse import SparseEmbedding
@@ -92,7 +94,8 @@ def write_page(
     sections = _export(sections, Path(path).with_name(f"{Path(path).stem}_files"))
     report = Report(
         title=f"Embedding {name}",
-        subtitle=f"{shown.X.shape[1]} dimensions of {len(shown.X):,} stimuli from {len(shown.shown):,} judgments",
+        subtitle=f"{count(shown.X.shape[1], 'dimension')} of {len(shown.X):,} stimuli, fitted to "
+        f"{count(len(shown.shown), 'judgment')}",
         facts=_facts(shown),
         warnings=tuple(list_warnings(shown)),
         sections=tuple(sections),
@@ -102,10 +105,17 @@ def write_page(
 
 def _facts(shown: PageContent) -> tuple[tuple[str, str], ...]:
     model = shown.model
+    held_out = len(shown.test) if shown.part == "test" else 0
+    rest = len(model.parts_) - len(shown.shown) - held_out - len(shown.subset) - shown.n_ignored
     facts = [("stimuli", f"{len(shown.X):,}"), ("judgments", f"{len(model.parts_):,}")]
+    parts = (
+        ("fitted to", len(shown.shown)), ("kept for testing", held_out), ("in the subset", len(shown.subset)),
+        ("of weight 0, not counted", shown.n_ignored), ("not used", rest),
+    )  # fmt: skip
+    facts += [(f"judgments {what}", f"{n:,}") for what, n in parts if n]
     facts += [("method", model.method), ("dimensions", str(shown.X.shape[1])), ("lambda", f"{model.lambda_:.3g}")]
     facts += [("seeds", str(len(shown.consensus.runs)) if shown.consensus else "1")]
-    facts += [("scored on", f"{len(shown.test):,} {shown.part} judgments")]
+    facts += [("scored on", count(len(shown.test), f"{shown.part} judgment"))]
     return tuple(facts)
 
 
@@ -117,9 +127,12 @@ def _path(shown: PageContent) -> Section:
     same &= table["n_start"] == chosen["n_start"]
     line = pd.concat([table[same], table[table["chosen"]]]).sort_values("lambda", kind="stable").reset_index(drop=True)
     picture = draw_path(
-        line, title="Choice of the penalty", subtitle=f"Fits that begin with {chosen['n_start']} dimensions"
+        line, title="Choice of the penalty", subtitle=f"Fits that begin with {count(chosen['n_start'], 'dimension')}"
     )
-    alt = f"Loss and number of dimensions along {len(line)} penalties; lambda {shown.model.lambda_:.3g} is chosen."
+    alt = (
+        f"Loss and number of dimensions along {count(len(line), 'penalty', 'penalties')}; lambda "
+        f"{shown.model.lambda_:.3g} is chosen."
+    )
     blocks: list[Picture | DataTable] = [
         Picture(figure=picture, alt=alt),
         DataTable(
@@ -129,16 +142,17 @@ def _path(shown: PageContent) -> Section:
     text = (
         "Penalty, number of dimensions and shape of the penalty (ridge: with a quadratic part; rounds: reweighted) are "
         "chosen together by the loss of validation judgments: the fewest dimensions within one standard error of the "
-        "best fit. Plain L1, searched by itself, is kept unless another penalty is better by one standard error, or no "
-        "worse with fewer dimensions. Where validation judgments could not decide, further parts were held out in turn "
-        "(folds_loss). The chosen fit was converged and scored again; its row is the last."
+        "best fit. Plain L1, searched by itself, is kept unless another penalty is better by three standard errors, or "
+        "by one with fewer dimensions (where judgments have probabilities: by one, or no worse with fewer). Where "
+        "validation judgments could not decide, further parts were held out in turn (folds_loss). The chosen fit was "
+        "converged and scored again; its row is the last."
     )
     if shown.consensus:
         choices = shown.consensus.choices.drop(columns=unknown)
         seeds = choices.loc[choices["sample"] == "seed", "n_dims"]
-        text += f" Over {len(seeds)} seeds the choice is {_range(seeds)} dimensions"
+        text += f" Over {len(seeds)} seeds the choice is {_range(seeds)} dimension{'' if (seeds == 1).all() else 's'}"
         again = choices.loc[choices["sample"] == "resample", "n_dims"]
-        text += f", over {len(again)} resamples of the judgments {_range(again)}." if len(again) else "."
+        text += f", over {count(len(again), 'resample')} of the judgments {_range(again)}." if len(again) else "."
         blocks.append(DataTable(choices, "What each fit chose by its own validation judgments.",
                                 formats=dict.fromkeys({"loss", "accuracy"} - {*unknown}, ".4f")))  # fmt: skip
     return Section("Choice of dimensions", tuple(blocks), text)
@@ -150,9 +164,13 @@ def _range(counts: pd.Series) -> str:
 
 def _reproducibility(consensus: Consensus) -> Section:
     table = consensus.dimensions
-    title = f"Reproducibility over {len(consensus.runs)} seeds and resampled judgments"
-    picture = draw_reproducibility(table, threshold=consensus.threshold, title=title)
-    alt = f"{int(table['reliable'].sum())} of {len(table)} dimensions are reliable."
+    n_seeds, n_again = len(consensus.runs), int((consensus.choices["sample"] == "resample").sum())
+    title = f"Reproducibility over {n_seeds} seeds" + (f" and {count(n_again, 'resample')}" if n_again else "")
+    over = count(n_again, "resample") if n_again else count(n_seeds - 1, "other seed")
+    spread = f"{'95% ' if (n_again or n_seeds - 1) >= ENOUGH_FITS else ''}range of {over}"
+    picture = draw_reproducibility(table, threshold=consensus.threshold, spread=spread, title=title)
+    n_reliable = int(table["reliable"].sum())
+    alt = f"{n_reliable} of {count(len(table), 'dimension')} {'is' if n_reliable == 1 else 'are'} reliable."
     names = (
         *("reproducibility", "found", "resampled", "low", "high", "found_resampled", "found_rivals"),
         *("item_split", "triplet_split"),
@@ -161,12 +179,12 @@ def _reproducibility(consensus: Consensus) -> Section:
         "Reproducibility",
         (
             Picture(figure=picture, alt=alt),
-            DataTable(table, "One row per dimension.", formats=dict.fromkeys(names, ".3f")),
+            DataTable(table, f"One row per dimension; low and high: {spread}.", formats=dict.fromkeys(names, ".3f")),
         ),
         "Dimensions of all seeds are matched one to one with those of the seed that agrees best with all others. "
         "Agreement of seeds shows that the fit is stable, not that a dimension is true: resampled judgments show how "
-        "far other judgments of the same kind would change it, and found_rivals whether it stays whole in fits that "
-        "have more dimensions and predict about as well. Dimensions that are not reliable are shown, but should "
+        "far other judgments of the same kind would change it, and found_rivals in how many fits that have more "
+        "dimensions and predict about as well it is found too. Dimensions that are not reliable are shown, but should "
         "not be interpreted.",
         columns=1,
     )
@@ -200,7 +218,8 @@ def _meaning(shown: PageContent, context: Context) -> tuple[pd.DataFrame | None,
             DataTable(table[table["significant"]].reset_index(drop=True).head(2000), "Significant correlations."),
         ),
         "A dimension is called a category or a dimension if its strongest significant correlation with a rating of "
-        "that kind is more than 1.5 times that with the other, and mixed if neither is. Stimuli are permuted for p.",
+        "that kind is more than 1.5 times that with the other kind, else mixed, and none if no correlation is "
+        "significant. Stimuli are permuted for p; these names describe the strongest correlations and are not tested.",
     )
     return labels, [section]
 
@@ -244,13 +263,13 @@ def _intervals(shown: PageContent) -> list[Section]:
     top = table.groupby("dimension", sort=False).head(SHOWN).reset_index(drop=True)
     mixed = top.loc[top["low"].isna(), "dimension"].unique().tolist()
     intro = (
-        "Weights of the first seed with 95% posterior intervals, as wide as a simulation of judgments from the fit "
-        "needs them."
+        "Weights of the first seed with 95% posterior intervals, widened until they hold 95% of the weights in a "
+        "simulation of judgments from the fit."
     )
     if mixed:
         intro += (
-            f" {', '.join(mixed)}: no intervals. Turned into another dimension by 15 degrees they predict as "
-            "well, so that their weights are what the prior prefers, not what was measured."
+            f" {', '.join(mixed)}: no intervals. Turned into another dimension by 15 degrees they predict about as "
+            "well, so that the prior decides on their weights, not the judgments."
         )
     figure = draw_weights(top, n=SHOWN, title="Largest weights and how sure they are", subtitle="95% intervals")
     alt = f"Intervals of the largest weights of {top['dimension'].nunique()} dimensions."
@@ -272,25 +291,31 @@ def _portraits(shown: PageContent, context: Context, names: list[str], places: n
     rated = shown.model.task == "rate"
     found = relate(shown.X, **context.permuted())
     scores = weigh_dimensions(shown, context)
-    tree = draw_tree(found.tree, names, found.hue, scores, title="Dimensions that go together, and what each is worth")
+    tree = draw_tree(found.tree, names, found.hue, scores, title="Tree of dimensions, and what each is worth")
     least = scores.loc[scores["cross_entropy_gained_low"] <= 0, "dimension"].tolist()
+    over = "pairs" if rated else "triplets"
     worth = (
-        f"On {len(shown.test):,} {shown.part} judgments, 95% intervals over {'pairs' if rated else 'triplets'}. "
-        + (f"Not certainly better than without: {', '.join(map(str, least))}." if least else "Each lowers the loss.")
-    )  # fmt: skip
+        f"On {count(len(shown.test), f'{shown.part} judgment')}, one dimension at a time, 95% intervals over {over}. "
+    )
+    worth += f"Intervals that reach 0: {', '.join(map(str, least))}." if least else "All intervals are above 0."
     blocks: list[Picture | DataTable] = [
         Picture(tree, f"Tree of {len(names)} dimensions and the importance of each.", caption=worth),
-        DataTable(scores, f"What {'' if rated else 'accuracy loses and '}cross-entropy gains without each dimension."),
+        DataTable(
+            scores,
+            f"{'' if rated else 'Loss of accuracy and '}{'I' if rated else 'i'}ncrease of cross-entropy "
+            "without each dimension.",
+        ),
         _graph(shown, found, names),
         *_roses(shown, context, found, names),
     ]
     hue, purity = blend_hues(shown.X, found.hue)
     circle = draw_hue_map(places, hue, purity, (names, found.hue), title="Stimuli in the hues of their dimensions",
-                          subtitle="t-SNE; neighbouring hues are correlated dimensions")  # fmt: skip
+                          subtitle="t-SNE; hues in the order of the tree")  # fmt: skip
     blocks.append(Picture(circle, f"Map of {len(places):,} stimuli in mixed hues."))
     text = (
-        "Dimensions have the same colour in all of these pictures but the graph. Their order on the wheel is that of "
-        "the tree, so that neighbours are correlated."
+        "Dimensions have the same colour in all of these pictures but the graph. The tree joins dimensions by their "
+        "mean 1 - r over stimuli (average linkage) and gives the order of hues. It joins dimensions whatever their "
+        "correlation: what is joined at 1 or more is not positively correlated. The graph tests correlations."
     )
     return [Section("Portraits", tuple(blocks), text)]
 
@@ -302,9 +327,10 @@ def _graph(shown: PageContent, found: Relations, names: list[str]) -> Picture:
     )  # fmt: skip
     n = int((np.bincount(found.community) > 1).sum())
     pairs = len(names) * (len(names) - 1) // 2
-    caption = f"{len(found.edges)} of {pairs} pairs are connected; {n} communities of two or more"
+    caption = f"{len(found.edges)} of {count(pairs, 'pair')} connected; "
+    caption += count(n, "community of two or more", "communities of two or more")
     caption += f" (modularity {found.modularity:.2f})." if len(found.edges) else "."
-    return Picture(picture, f"Graph of {len(names)} dimensions in {n} communities.", caption=caption)
+    return Picture(picture, f"Graph of {len(names)} dimensions. {caption}", caption=caption)
 
 
 def _roses(shown: PageContent, context: Context, found: Relations, names: list[str]) -> list[Picture]:
@@ -346,9 +372,19 @@ def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Secti
     if "category" not in context.ratings:
         return []
     groups = top_category(shown.space, context.ratings["category"])
-    figure = draw_map(
-        places, groups.tolist(), title="Stimuli", subtitle="t-SNE; colour: category with the highest rating"
-    )
+    none = int((groups == "").sum())
+    subtitle = "t-SNE; colour: category with the highest rating"
+    if none:
+        subtitle += f"; grey: no single highest rating ({none:,})"
+    picture = Picture(draw_map(places, groups.tolist(), title="Stimuli", subtitle=subtitle),
+                      f"Map of {len(groups):,} stimuli, coloured by category.")  # fmt: skip
+    size = np.unique(groups[groups != ""], return_counts=True)[1]
+    if (size >= 2).sum() < 2:
+        text = (
+            "Categories are not classified: two that have the highest rating of two stimuli or more are needed, and "
+            f"there is {'one' if (size >= 2).any() else 'none'}."
+        )
+        return [Section("Map of the stimuli", (picture, Text(text)))]
     found = classify(shown.X, groups, n_permutations=context.n_permutations or 200)
     table = pd.DataFrame(
         [(k, found.accuracy[k], found.chance[k], found.p[k]) for k in found.accuracy],
@@ -356,73 +392,82 @@ def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Secti
     )
     caption = (
         f"Nearest centroid among {found.n_classes} categories of {found.n_items:,} stimuli, each left out of its own "
-        f"mean; "
-        f"accuracy averaged over categories."
+        "mean; accuracy averaged over categories. Chance: mean over permuted categories; p: share of these that reach "
+        "the accuracy."
     )
-    picture = Picture(figure=figure, alt=f"Map of {len(groups):,} stimuli, coloured by {found.n_classes} categories.")
     return [Section("Map of the stimuli", (picture, DataTable(table, caption)))]
 
 
 def _structure(shown: PageContent, context: Context) -> list[Section]:
-    blend = measure_blend(shown.X, **({"n_simulations": context.n_permutations} if context.n_permutations else {}))
+    sections = [_blend(shown, context)]
+    if not context.ratings:
+        return sections
+    blocks: list[Text | DataTable] = []
+    try:
+        if {"category", "dimension"} <= set(context.ratings):
+            found = explain(
+                shown.space, context.ratings["category"], context.ratings["dimension"], **context.permuted(),
+                **context.resampled(),
+            )  # fmt: skip
+            form = dict.fromkeys(("explained", "low", "high", "chance"), ".3f")
+            caption = (
+                f"Share of the variance of held-out stimuli ({found.n_items:,} with ratings), 95% intervals over "
+                "stimuli. Chance: mean over shuffled stimuli; p: share of these that explain as much. The last two "
+                "rows are not tested: the larger table cut to as many columns as the smaller one has (mean over random "
+                "choices of columns), and how much more that explains than the smaller one."
+            )
+            blocks += [Text(found.verdict), DataTable(found.table, caption, formats=form)]
+        table = predict_ratings(shown.space, context.ratings, **context.permuted())
+    except AlignmentError as error:
+        return [*sections, Section("Categories, dimensions, or both", (Text(f"Left out. {error}"),))]
+    caption = "Ratings of held-out stimuli predicted from the embedding; significant at a false discovery rate of 5%."
+    blocks.append(DataTable(table, caption, formats={"r": ".3f"}))
+    intro = (
+        "Ridge regression predicts the embedding of held-out stimuli from ratings. The null of what only one table "
+        "explains shuffles its rows and keeps the other, so that it has as many columns."
+    )
+    return [*sections, Section("Categories, dimensions, or both", tuple(blocks), intro)]
+
+
+def _blend(shown: PageContent, context: Context) -> Section:
+    blend = measure_blend(shown.X)
     rows = [
         ("effective dimensions per stimulus, mean", blend.mean),
-        ("the same, were every stimulus of one dimension and background", blend.clustered),
-        ("p that clusters are as blended", blend.p),
         ("dimensions with 90% of a stimulus's weights, median", float(np.median(blend.active))),
     ]
-    blocks: list[Text | DataTable] = []
-    if {"category", "dimension"} <= set(context.ratings):
-        found = explain(
-            shown.space, context.ratings["category"], context.ratings["dimension"], **context.permuted(),
-            **context.resampled(),
-        )  # fmt: skip
-        form = dict.fromkeys(("explained", "low", "high", "chance"), ".3f")
-        caption = (
-            f"Share of the variance of held-out stimuli ({found.n_items:,} with ratings), 95% intervals over stimuli. "
-            f"In the last row chance is what the smaller table explains."
-        )
-        blocks += [Text(found.verdict), DataTable(found.table, caption, formats=form)]
-    kind = "Stimuli are blends" if blend.p <= 0.05 else "Stimuli are no more blended than clusters with noise"
-    blocks.append(
-        Text(f"{kind}: {blend.mean:.2f} effective dimensions, {blend.clustered:.2f} if clustered (p = {blend.p:.2g}).")
+    caption = (
+        "The effective number is exp(entropy) of a stimulus's weights: 1 with a single weight. Noise of the estimate "
+        "raises it (up to 1.7 in simulations of stimuli with one dimension each), so that these numbers alone do "
+        "not show that stimuli are blends."
     )
-    blocks.append(DataTable(pd.DataFrame(rows, columns=["measure", "value"]), "Blends.", formats={"value": ".3g"}))
-    if context.ratings:
-        table = predict_ratings(shown.space, context.ratings, **context.permuted())
-        caption = (
-            "Ratings of held-out stimuli predicted from the embedding; significant at a false discovery rate of 5%."
-        )
-        blocks.append(DataTable(table, caption, formats={"r": ".3f"}))
-    return [
-        Section(
-            "Categories, dimensions, or both",
-            tuple(blocks),
-            "Ridge regression predicts the embedding of held-out stimuli from ratings. The null of what only one table "
-            "explains shuffles its rows and keeps the other, so that it has as many columns; the larger table is also "
-            "cut to the size of the smaller one.",
-        )
-    ]
+    table = DataTable(pd.DataFrame(rows, columns=["measure", "value"]), caption, formats={"value": ".3g"})
+    return Section("One dimension per stimulus, or several", (Text(weigh_largest(shown, context)), table))
 
 
 def _others(shown: PageContent, context: Context) -> list[Section]:
-    blocks = []
+    blocks: list[Text | DataTable] = []
     for name, other in context.others.items():
-        found = compare_embeddings(
-            shown.space, dataclasses.replace(other, name=name), **context.permuted(), **context.resampled()
-        )
-        table = found.dimensions
+        try:
+            found = compare_embeddings(
+                shown.space, dataclasses.replace(other, name=name), **context.permuted(), **context.resampled()
+            )
+        except AlignmentError as error:
+            blocks.append(Text(f"{name} is left out. {error}"))
+            continue
+        n_shared, n_own = int(found.dimensions["shared"].sum()), shown.X.shape[1]
         caption = (
-            f"{int(table['shared'].sum())} dimensions are shared with {name}; the others are unique. Similarities of "
-            f"pairs: r = {found.similarity_r:.3f} [{found.similarity_low:.3f}, {found.similarity_high:.3f}]."
+            f"{n_shared} of {count(n_own, 'dimension')} {'is' if n_shared == 1 else 'are'} found in {name} as well "
+            f"(p of .05 or less){'' if n_shared == n_own else '; that the others are not there is not shown'}. "
+            f"Similarities of pairs: r = {found.similarity_r:.3f} [{found.similarity_low:.3f}, "
+            f"{found.similarity_high:.3f}]."
         )
         r_form, form = (dict.fromkeys((first, "low", "high"), ".3f") for first in ("r", "explained"))
-        blocks.append(DataTable(table, caption, formats=r_form))
+        blocks.append(DataTable(found.dimensions, caption, formats=r_form))
         blocks.append(DataTable(found.explained, "Variance of held-out stimuli that the other predicts.", formats=form))
     if not blocks:
         return []
     text = (
-        "Dimensions are paired one to one; a pair is shared if no pair of shuffled stimuli is correlated as strongly. "
-        "Intervals are over stimuli."
+        "Dimensions are paired one to one. A pair is called shared where its correlation is larger than the largest of "
+        "all pairs in 95% of random orders of the stimuli. Intervals are over stimuli."
     )
     return [Section("Shared with other embeddings", (Text(text), *blocks))]

@@ -18,7 +18,9 @@ from .evaluation import (
     compare_similarity,
     dimensions_needed,
     evaluate,
+    fit_factor,
     importance,
+    largest_alone,
     slot_preference,
 )
 from .rated import Rated, Rows, as_rows, single
@@ -28,8 +30,9 @@ from .triplets import Triplets
 
 LARGEST_TEST = 500_000  # judgments that curves are computed from
 CHOICE_INTRO = (
-    "A tie counts as the chance of guessing it. Cross-entropy is in nats. Agreement of two answers to the same triplet "
-    "and the share of the most frequent answer bound what can be reached, where triplets were repeated."
+    "A tie counts as the chance of guessing it. Cross-entropy is in nats. Where triplets were repeated, agreement of "
+    "two answers is how well one other answer predicts, and the most frequent answer what a prediction that knows it "
+    "would reach, which is too high where there are few repeats."
 )
 RATED_INTRO = (
     "Expected and given ratings are correlated (r) after each participant's mean is subtracted; explained is the share "
@@ -74,6 +77,7 @@ class PageContent:
     bias: np.ndarray  # (3,) Preference for each slot
     shown: Rows  # All judgments that it was fitted to
     subset: Rows  # All triplets of a few stimuli, if there were such
+    n_ignored: int  # Judgments of weight 0, which are in none of these
 
     @property
     def X(self) -> np.ndarray:  # noqa: N802
@@ -93,11 +97,19 @@ def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments 
     data = as_rows(judgments)
     if model.judge_noise and isinstance(data, Triplets):
         data = dataclasses.replace(data, sharpness=model.judges_["sharpness"].to_numpy()[data.judge])
-    part = "test" if (model.parts_ == "test").any() else "validation"
+    counts = np.ones(len(data), bool) if data.weight is None else data.weight > 0
+    where = np.where(counts, model.parts_, "")
+    part = "test" if (where == "test").any() else "validation"
     bias = np.asarray(consensus.slot_bias if consensus else model.slot_bias_)
-    rows = np.flatnonzero(model.parts_ == part)[:LARGEST_TEST]
-    seen, subset = data[np.isin(model.parts_, ("train", "validation"))], data[model.parts_ == "subset"]
-    return PageContent(result.to_feature_space(name), model, consensus, data[rows], part, bias, seen, subset)
+    rows = np.flatnonzero(where == part)[:LARGEST_TEST]
+    seen, subset = data[np.isin(where, ("train", "validation"))], data[where == "subset"]
+    space = result.to_feature_space(name)
+    return PageContent(space, model, consensus, data[rows], part, bias, seen, subset, int((~counts).sum()))
+
+
+def count(n: int, word: str, plural: str = "") -> str:
+    """Write a number and what it is of."""
+    return f"{n:,} {word if n == 1 else plural or f'{word}s'}"
 
 
 def list_warnings(shown: PageContent) -> list[str]:
@@ -120,14 +132,15 @@ def list_warnings(shown: PageContent) -> list[str]:
             )
         elif weak:
             warnings.append(
-                f"{len(weak)} dimensions are not reliable (found with r of {shown.consensus.threshold:g} or more in "
-                f"less than {SHARE:.0%} of seeds, of resamples or of fits with more dimensions): "
-                f"{', '.join(map(str, weak))}."
+                f"{count(len(weak), 'dimension is', 'dimensions are')} not reliable (found with r of "
+                f"{shown.consensus.threshold:g} or more in less than {SHARE:.0%} of seeds, of resamples or of fits "
+                f"with more dimensions): {', '.join(map(str, weak))}."
             )
     wanted = shown.model.n_dims
     if wanted is not None and wanted != shown.X.shape[1]:
         warnings.append(
-            f"{wanted} dimensions were asked for, {shown.X.shape[1]} are left: no stimulus has any of the others."
+            f"{count(wanted, 'dimension was', 'dimensions were')} asked for and {shown.X.shape[1]} found: no "
+            "stimulus has any weight on the others."
         )
     if not shown.model.converged_:
         warnings.append(
@@ -142,10 +155,10 @@ def _slot_warning(shown: PageContent, fitted_to: Triplets) -> list[str]:
         return []
     bias = ", ".join(f"{value:+.2f}" for value in preference.bias)
     return [
-        f"Slots were preferred whatever was shown in them (p = {preference.p:.1g}; logits {bias} for slots 1, 2, "
-        f"3). "
+        f"Slots were preferred whatever was shown in them (p = {preference.p:.1g}; logits {bias} for slots 1, 2 "
+        f"and 3). "
         + (
-            "The estimated bias does not take all of it away."
+            "The estimated preference does not account for all of it."
             if shown.model.slot_bias
             else "Fit with slot_bias = true."
         )
@@ -154,15 +167,10 @@ def _slot_warning(shown: PageContent, fitted_to: Triplets) -> list[str]:
 
 def show_quality(shown: PageContent, context: Context) -> Section:
     """Score the embedding, and others of the same stimuli, on judgments that it was not fitted to."""
-    embeddings = {shown.space.name: shown.embedding}
-    names = shown.test.names
-    for name, other in context.others.items():
-        place = {stimulus: row for row, stimulus in enumerate(other.samples.stimulus.tolist())}
-        if all(stimulus in place for stimulus in names):
-            embeddings[name] = np.maximum(other.values[[place[stimulus] for stimulus in names]], 0)
+    embeddings = {shown.space.name: shown.embedding} | _same_items(shown, context)
     needed = dimensions_needed(shown.X)
     title = "Calibration, and how many dimensions it takes"
-    half = f"half of the stimuli need {np.median(needed[:, 0]):g} dimensions for 95 percent."
+    half = f"median number of dimensions that a stimulus needs for 95 percent: {np.median(needed[:, 0]):g}."
     if isinstance(shown.test, Rated) and isinstance(shown.shown, Rated):
         scores = evaluate_ratings(embeddings, shown.test, shown.shown, **context.resampled())
         own = RatingScores(shown.embedding, shown.test, shown.shown)
@@ -173,16 +181,66 @@ def show_quality(shown: PageContent, context: Context) -> Section:
             intro += f" Participants with a single rating among these ({alone:,}) count for neither r nor explained."
     else:
         assert isinstance(shown.test, Triplets)
-        scores = evaluate(embeddings, shown.test, bias={shown.space.name: shown.bias}, **context.resampled())
+        assert isinstance(shown.shown, Triplets)
+        intro = CHOICE_INTRO
+        if len(embeddings) > 1:
+            embeddings = {shown.space.name: shown.embedding} | _rescaled(embeddings, shown.shown, shown.bias)
+            intro += (
+                " Other embeddings may be on another scale. For comparisons the dot products of each are multiplied by "
+                "the factor that predicts best the judgments that this one was fitted to (rescaled), and all get the "
+                "same preference for slots."
+            )
+        scores = evaluate(embeddings, shown.test, bias=dict.fromkeys(embeddings, shown.bias), **context.resampled())
         kept = accuracy_by_dimensions(shown.embedding, shown.test, bias=shown.bias)
         figure = draw_quality(
             calibrate(shown.embedding, shown.test, bias=shown.bias), kept, needed,
             chance=1 / 2 if shown.model.task == "match" else 1 / 3, title=title,
         )  # fmt: skip
-        alt, intro = f"Accuracy {scores.iloc[0]['accuracy']:.3f}; {half}", CHOICE_INTRO
+        alt = f"Accuracy {scores.iloc[0]['accuracy']:.3f}; {half}"
     form = {name: ".4f" for name in scores.columns if name.startswith(SCORES)}
-    caption = f"Scores on {len(shown.test):,} {shown.part} judgments, 95% bootstrap intervals."
+    caption = f"Scores on {count(len(shown.test), f'{shown.part} judgment')}, 95% bootstrap intervals."
     return Section("How good it is", (DataTable(scores, caption, formats=form), Picture(figure, alt)), intro)
+
+
+def _rescaled(embeddings: Mapping[str, np.ndarray], fitted_to: Triplets, bias: np.ndarray) -> dict[str, np.ndarray]:
+    factors = {name: fit_factor(X, fitted_to, bias=bias) for name, X in embeddings.items()}
+    return {f"{name}, rescaled by {factor:.3g}": embeddings[name] * factor**0.5 for name, factor in factors.items()}
+
+
+def _same_items(shown: PageContent, context: Context) -> dict[str, np.ndarray]:
+    """Return other embeddings of all items of the judgments, by name."""
+    names, found = shown.test.names, {}
+    for name, other in context.others.items():
+        place = {stimulus: row for row, stimulus in enumerate(other.samples.stimulus.tolist())}
+        if all(stimulus in place for stimulus in names):
+            found[name] = np.maximum(other.values[[place[stimulus] for stimulus in names]].astype(np.float64), 0)
+    return found
+
+
+def weigh_largest(shown: PageContent, context: Context) -> str:
+    """Say whether weights beyond the largest of each stimulus help to predict test judgments."""
+    if shown.part != "test":
+        return (
+            "No judgments were kept for testing, so that it cannot be said what weights beyond the largest of each "
+            "stimulus are worth."
+        )
+    if isinstance(shown.test, Rated) and isinstance(shown.shown, Rated):
+        found = RatingScores(shown.embedding, shown.test, shown.shown).largest_alone(**context.resampled())
+    else:
+        assert isinstance(shown.test, Triplets)
+        assert isinstance(shown.shown, Triplets)
+        found = largest_alone(shown.embedding, shown.test, shown.shown, bias=shown.bias, **context.resampled())
+    value, low, high = (found[f"cross_entropy_gained{end}"] for end in ("", "_low", "_high"))
+    if low > 0:
+        says = "All weights predict test judgments better than the largest weight of each stimulus alone"
+    elif high < 0:
+        says = "The largest weight of each stimulus alone predicts test judgments better than all weights"
+    else:
+        says = "It is not shown that weights beyond the largest of each stimulus help to predict test judgments"
+    return (
+        f"{says}: without the others, and with the largest rescaled by one factor, cross-entropy changes by "
+        f"{value:+.4f} [{low:+.4f}, {high:+.4f}] nats."
+    )
 
 
 def weigh_dimensions(shown: PageContent, context: Context) -> pd.DataFrame:
@@ -200,8 +258,8 @@ def show_curve(context: Context) -> list[Section]:
     form = {name: ".4f" for name in context.curve.columns if name.startswith(SCORES)}
     table = DataTable(context.curve, "One row per share of the judgments, 95% bootstrap intervals.", formats=form)
     intro = (
-        "Parts of the judgments were fitted with a choice of their own and scored on the same test judgments. Where "
-        "cross-entropy still falls from half of the judgments to all, twice as many would lower it further by less."
+        "Parts of the judgments were fitted with a choice of their own and scored on the same test judgments. The "
+        "table shows what fewer judgments cost; what more of them would bring is not measured."
     )
     return [Section("Are more judgments worth it?", (table,), intro)]
 
@@ -210,7 +268,7 @@ def show_judges(model: SparseEmbedding) -> list[Section]:
     """Show how noisy each annotator is."""
     if not model.judge_noise:
         return []
-    intervals = ", with an interval of 95% given the embedding" if "low" in model.judges_ else ""
+    intervals = ", with a 95% interval given the embedding" if "low" in model.judges_ else ""
     table = DataTable(
         model.judges_.sort_values("noise"),
         "One row per annotator; a noise of 2 halves all similarities.",
@@ -228,13 +286,13 @@ def show_similarity(shown: PageContent, context: Context) -> list[Section]:
     """Compare predicted with measured similarities of fully sampled stimuli."""
     if not len(shown.subset) or not isinstance(shown.subset, Triplets):
         return []
-    title, intro = (
-        "Predicted and measured similarity",
-        (
-            "All triplets of some stimuli were asked, and the embedding was not fitted to them. The similarity of two "
-            "stimuli is how often they were kept together, over all third ones."
-        ),
+    title = "Predicted and measured similarity"
+    intro = (
+        "All triplets of some stimuli were asked, and the embedding was not fitted to them. The similarity of two "
+        "stimuli is how often they were kept together, over all third ones."
     )
+    if shown.model.task == "match":
+        return [Section(title, (Text("This is compared for odd-one-out judgments, not for matches of a target."),))]
     try:
         found = compare_similarity(shown.embedding, shown.subset, **context.resampled())
     except DataError as error:

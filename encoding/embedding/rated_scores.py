@@ -11,7 +11,7 @@ from ..core import DataError, PairRatings
 from ..numerics.choices import calibration
 from ..numerics.nonnegative import minimise_nonnegative
 from ..numerics.ratings import make_rating_batch
-from .evaluation import FEWEST_REPEATED, Bootstrap
+from .evaluation import FEWEST_REPEATED, Bootstrap, counted, keep_largest
 from .rated import Rated, as_rated, predict, rating_loss, single, within
 
 
@@ -20,7 +20,7 @@ def calibrate_ratings(X: np.ndarray, data: Rated) -> tuple[float, np.ndarray]:
 
     Shapes: `X` (n_items, n_dims); returns the factor and (n_parameters,).
     """
-    X = np.asarray(X, np.float64)
+    X, data = np.asarray(X, np.float64), counted(data)
     own = (X[data.items[:, 0]] * X[data.items[:, 1]]).sum(axis=1)
     scale = float(own.std()) or 1.0
     # As two items with the coordinates (1, z): the factor is the only coordinate, and each pair is one of its own.
@@ -72,7 +72,7 @@ def evaluate_ratings(
         pair" where a hundred pairs were rated several times. Columns name, n_dims, n; r, the correlation of expected
         and given rating, both less the participant's mean; explained, the share of the variance within participants
         (participants with one rating count for neither, and both are NaN where no participant's ratings vary);
-        cross_entropy of the step of the scale, in nats; each with its interval.
+        cross_entropy of the step of the scale, in nats; each with its interval. Ratings of weight 0 are left out.
 
     Raises
     ------
@@ -96,6 +96,7 @@ def evaluate_ratings(
     1  no embedding       0  190
     """
     data, known = _alike(ratings, fitted_to)
+    data = counted(data)
     draws = Bootstrap(data, n_bootstrap, seed)
     rows = []
     for name, X in {**embeddings, "no embedding": np.zeros((len(data.names), 0))}.items():
@@ -148,7 +149,7 @@ class RatingScores:
     """An embedding with the factor and the thresholds that go with it, scored on other ratings."""
 
     def __init__(self, X: np.ndarray, data: Rated, fitted_to: Rated) -> None:
-        self.X, self.data = np.asarray(X, np.float64), data
+        self.X, self.data, self.fitted_to = np.asarray(X, np.float64), counted(data), fitted_to
         self.factor, self.bias = calibrate_ratings(self.X, fitted_to)
 
     def probabilities(self, X: np.ndarray) -> np.ndarray:
@@ -162,7 +163,8 @@ class RatingScores:
 
     def calibration(self, n_bins: int = 10) -> pd.DataFrame:
         """Compare predicted probabilities of steps with how often they came true."""
-        table = calibration(self.probabilities(self.X), self.data.step.astype(np.int64), n_bins=n_bins)
+        p, step = self.probabilities(self.X), self.data.step.astype(np.int64)
+        table = calibration(p, step, n_bins=n_bins, weight=self.data.weight)
         frame = pd.DataFrame(table, columns=["predicted", "observed", "n"]).dropna()
         return frame.astype({"n": int}).reset_index(drop=True)
 
@@ -178,6 +180,12 @@ class RatingScores:
             r.append(draws.correlation(expected, given)["r"])
         share = np.asarray(r) / r[-1] if r[-1] > 0 else np.full(len(r), np.nan)
         return pd.DataFrame({"n_kept": np.arange(len(r)), "r": r, "share": share})
+
+    def largest_alone(self, *, n_bootstrap: int = 1000, seed: int = 0) -> dict[str, float]:
+        """Measure what cross-entropy gains if every item keeps only its largest weight, with a 95 percent interval."""
+        alone = RatingScores(keep_largest(self.X), self.data, self.fitted_to)
+        lost = alone.losses(alone.probabilities(alone.X)) - self.losses(self.probabilities(self.X))
+        return Bootstrap(self.data, n_bootstrap, seed).summary(lost, "cross_entropy_gained")
 
     def importance(self, *, n_bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
         """Measure what cross-entropy gains without each dimension, with 95 percent intervals over pairs."""

@@ -1,4 +1,4 @@
-"""How dimensions go together over stimuli: an order on a circle of hues, a tree, a graph with communities."""
+"""How dimensions are related over stimuli: a tree, hues in its order, a graph with communities."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ class Relations:
     """Relations between the dimensions of an embedding."""
 
     r: np.ndarray  # (n_dims, n_dims) Pearson correlations over stimuli
-    tree: np.ndarray  # (n_dims - 1, 4) Linkage (average, 1 - r), leaves ordered so that neighbours are alike
-    hue: np.ndarray  # (n_dims,) Angle of each dimension, in turns; dimensions that are alike have neighbouring hues
+    tree: np.ndarray  # (n_dims - 1, 4) Linkage (average, 1 - r), leaves ordered for the largest sum of r of neighbours
+    hue: np.ndarray  # (n_dims,) Angle of each dimension, in turns, by the order of the leaves
     # One row per edge: first, second (places of dimensions), r, p. An edge is a positive correlation that shuffled
     # stimuli do not reach, at a false discovery rate of 5% over all pairs
     edges: pd.DataFrame

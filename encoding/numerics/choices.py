@@ -187,16 +187,20 @@ def noise_ceiling(counts: np.ndarray) -> tuple[float, float, int]:
     return float(agreement.mean()), float((counts.max(axis=1) / n).mean()), len(counts)
 
 
-def calibration(probabilities: np.ndarray, choice: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
-    """Compare predicted probabilities with how often they came true.
+def calibration(
+    probabilities: np.ndarray, choice: np.ndarray, *, n_bins: int = 10, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Compare predicted probabilities with how often they came true: mean, share and number in each bin.
 
-    Shapes: `probabilities` (n, n_options), `choice` (n,); returns (n_bins, 3).
+    Shapes: `probabilities` (n, n_options), `choice, weight` (n,); returns (n_bins, 3).
     """
     came_true = np.eye(probabilities.shape[1])[choice].ravel()
     flat = probabilities.ravel()
     place = np.minimum((flat * n_bins).astype(int), n_bins - 1)
     number = np.bincount(place, minlength=n_bins).astype(float)
-    some = np.where(number > 0, number, np.nan)
-    mean = np.bincount(place, weights=flat, minlength=n_bins) / some
-    share = np.bincount(place, weights=came_true, minlength=n_bins) / some
+    each = np.ones(len(flat)) if weight is None else np.repeat(weight.astype(float), probabilities.shape[1])
+    total = np.bincount(place, weights=each, minlength=n_bins)
+    some = np.where(total > 0, total, np.nan)
+    mean = np.bincount(place, weights=each * flat, minlength=n_bins) / some
+    share = np.bincount(place, weights=each * came_true, minlength=n_bins) / some
     return np.stack([mean, share, number], axis=1)

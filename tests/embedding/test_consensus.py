@@ -73,6 +73,19 @@ def test_a_dimension_of_one_run_is_marked(small):
     assert found.to_feature_space("x").values.shape[1] == n_shared + 1
 
 
+@pytest.mark.parametrize(("n", "edges"), [(2, (0, 1)), (39, (0, 1)), (40, (0.025, 0.975))])
+def test_few_resamples_have_a_range_and_no_95_percent(small, n, edges):
+    base = SparseEmbedding(max_dims=3, n_dims=3, lambdas=(0.05,)).fit(small)
+    rng = np.random.default_rng(0)
+    again = []
+    for _ in range(n):
+        again.append(copy.copy(base))
+        again[-1].embedding_ = base.embedding_ * rng.normal(1, 0.3, base.embedding_.shape)
+    found = agree([base, base], resamples=again)
+    r = [match_columns(found.embedding, run.embedding_)[1] for run in again]
+    np.testing.assert_allclose(found.dimensions[["low", "high"]].to_numpy().T, np.quantile(r, edges, axis=0))
+
+
 @pytest.mark.parametrize("seeds", [[0], [1, 1]])
 def test_one_seed_is_no_consensus(small, seeds):
     with pytest.raises(ConfigError, match="two or more different ones are needed"):

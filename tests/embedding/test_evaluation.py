@@ -1,5 +1,6 @@
 """Accuracies, intervals, ceilings and slot preferences of embeddings whose truth is known."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,6 +13,9 @@ from encoding.embedding.evaluation import (
     compare_similarity,
     dimensions_needed,
     evaluate,
+    fit_factor,
+    importance,
+    largest_alone,
     slot_preference,
 )
 from encoding.embedding.simulated import judgments_of, simulate_judgments
@@ -121,3 +125,99 @@ def test_similarity_is_compared_on_a_fully_sampled_subset(truth):
     assert compare_similarity(np.random.default_rng(1).random((150, 8)), judgments).r < 0.5
     with pytest.raises(DataError, match="some pairs of 25 items were judged 22 times, but with every third item 23"):
         compare_similarity(truth, as_triplets(judgments)[1:])
+
+
+def with_people_excluded(truth):
+    """Judgments repeated four times; half of the answers are of people with weight 0, who name the first slot."""
+    judgments = simulate_judgments(truth, 600, seed=3, n_repeats=4)
+    excluded = np.arange(len(judgments)) % 4 >= 2
+    choice = np.where(excluded, 0, judgments.choice)
+    weight = np.where(excluded, 0, 1 + np.arange(len(judgments)) % 4).astype(np.float32)
+    return dataclasses.replace(judgments, choice=choice, weight=weight), ~excluded
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda X, given: evaluate({"x": X}, given, n_bootstrap=20),
+        lambda X, given: dataclasses.asdict(slot_preference(X, given)),
+        lambda X, given: calibrate(X, given),
+        lambda X, given: accuracy_by_dimensions(X, given),
+        lambda X, given: importance(X, given, n_bootstrap=20),
+        lambda X, given: fit_factor(X, given),
+        lambda X, given: largest_alone(X, given, given, n_bootstrap=20),
+    ],
+)
+def test_judgments_of_weight_0_count_for_nothing(truth, measure):
+    judgments, kept = with_people_excluded(truth)
+    found, expected = measure(truth, judgments), measure(truth, judgments.take(kept))
+    np.testing.assert_equal(*(part.to_dict() if hasattr(part, "to_dict") else part for part in (found, expected)))
+
+
+def test_measured_similarity_is_weighted(truth):
+    chosen = np.arange(0, 150, 10)
+    triplets = np.repeat(np.array(list(itertools.combinations(chosen, 3))), 2, axis=0)
+    names = list(map(str, range(150)))
+    choice = np.random.default_rng(1).integers(0, 3, len(triplets))
+    whole = judgments_of(names, triplets, choice)
+    weight = np.tile([1, 0], len(triplets) // 2).astype(np.float32)
+    found = compare_similarity(truth, dataclasses.replace(whole, weight=weight), n_bootstrap=5)
+    assert found.measured.tolist() == compare_similarity(truth, whole.take(weight > 0), n_bootstrap=5).measured.tolist()
+    never = (triplets[:, :2] == [0, 10]).all(axis=1)
+    some = dataclasses.replace(whole, weight=np.where(never, 0, weight).astype(np.float32))
+    with pytest.raises(DataError, match="some pairs of 15 items were judged 0 times"):
+        compare_similarity(truth, some)
+
+
+def test_judgments_that_all_have_weight_0_are_refused(truth):
+    judgments = simulate_judgments(truth, 200, seed=0)
+    with pytest.raises(DataError, match="all 200 have weight 0"):
+        evaluate({"x": truth}, dataclasses.replace(judgments, weight=np.zeros(200, np.float32)))
+
+
+def test_weights_of_any_unit_and_size_leave_p_values_uniform(truth):
+    rng = np.random.default_rng(0)
+    p = []
+    for seed in range(120):
+        judgments = simulate_judgments(truth, 400, seed=seed)
+        p.append(slot_preference(truth, dataclasses.replace(judgments, weight=rng.gamma(1, 5, 400).astype("f4"))).p)
+    assert np.mean(np.array(p) < 0.5) == pytest.approx(0.5, abs=0.15)
+    assert np.mean(np.array(p) < 0.05) < 0.12
+
+
+def test_calibration_is_weighted(truth):
+    judgments = simulate_judgments(truth, 400, seed=0)
+    twice = judgments.take(np.r_[np.arange(400), np.arange(100)])
+    weight = np.where(np.arange(400) < 100, 2, 1).astype(np.float32)
+    found, expected = calibrate(truth, dataclasses.replace(judgments, weight=weight)), calibrate(truth, twice)
+    np.testing.assert_allclose(found[["predicted", "observed"]], expected[["predicted", "observed"]])
+
+
+def test_what_one_bias_rules_out_is_ruled_out_for_all(truth):
+    judgments = simulate_judgments(truth, 2_000, seed=0)
+    judgments = judgments.take(judgments.choice > 0)
+    found = evaluate({"own": truth, "same": truth}, judgments, bias={"own": np.array([-np.inf, 0, 0])}, n_bootstrap=5)
+    own, same = found.iloc[0], found.iloc[1]
+    assert same.drop("name").tolist() == own.drop("name").tolist()
+    assert found.set_index("name").loc["chance", "accuracy"] == 0.5
+
+
+def test_the_factor_of_another_scale_is_found(truth):
+    judgments = simulate_judgments(truth, 20_000, seed=0)
+    assert fit_factor(truth, judgments) == pytest.approx(1, abs=0.05)
+    assert fit_factor(10 * truth, judgments) == pytest.approx(0.01 * fit_factor(truth, judgments), rel=0.01)
+    assert fit_factor(np.zeros_like(truth), judgments) == 0
+    match = np.array([-np.inf, 0.5, -0.5])
+    matched = judgments.take(judgments.choice > 0)
+    assert 0.5 < fit_factor(truth, matched, bias=match) < 1.5
+
+
+def test_the_largest_weight_alone_is_enough_for_clusters_and_not_for_blends():
+    rng = np.random.default_rng(0)
+    clusters = np.eye(4)[np.arange(80) % 4] * rng.gamma(4.0, 0.4, (80, 1))
+    noisy = clusters + 0.4 * rng.random((80, 4)) * (rng.random((80, 4)) < 0.3)  # as an estimate has it
+    train, test = (simulate_judgments(clusters, 4_000, seed=seed) for seed in (0, 1))
+    assert largest_alone(noisy, test, train)["cross_entropy_gained_low"] < 0
+    blends = rng.gamma(2.0, 0.7, (80, 4)) * (rng.random((80, 4)) < 0.6)
+    train, test = (simulate_judgments(blends, 4_000, seed=seed) for seed in (2, 3))
+    assert largest_alone(blends, test, train)["cross_entropy_gained_low"] > 0.05

@@ -312,7 +312,7 @@ def test_all_that_python_can_set_a_configuration_can():
         (explain, {"space", "categories", "dimensions", "seed"}),
         (predict_ratings, {"space", "ratings", "alpha", "seed"}),  # the page's sentences state its 5%
         (compare_embeddings, {"first", "second", "seed"}),
-        (measure_blend, {"X", "seed"}),
+        (measure_blend, {"X"}),
     ],
 )
 def test_all_that_python_can_set_a_table_can(function, elsewhere):

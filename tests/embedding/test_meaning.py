@@ -147,6 +147,13 @@ def test_top_category(rated):
     assert (found[100:] == "").all()
 
 
+def test_a_tie_and_ratings_of_zero_are_no_category(rated):
+    embedding, _ = rated
+    values = np.array([[1.0, 1.0, 0.5], [0, 0, 0], [0.2, 0.2, 0.7], [-1.0, -2.0, -3.0]])
+    found = top_category(embedding, space("emotions", values, ("joy", "fear", "awe"), NAMES[:4]))
+    assert found[:4].tolist() == ["", "", "awe", "joy"]
+
+
 def test_one_dimension_keeps_neighbours_together():
     X = np.repeat([0.0, 10.0], 20)[:, None] + np.random.default_rng(0).normal(0, 0.1, (40, 1))
     places = lay_out(X, seed=1)

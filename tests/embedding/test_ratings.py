@@ -209,6 +209,26 @@ def test_scores_know_that_two_ratings_of_a_pair_are_noisy():
     assert np.sqrt(two) == pytest.approx(scores.loc["true", "r"], abs=0.05)
 
 
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda X, test, seen: evaluate_ratings({"x": X}, test, seen, n_bootstrap=20),
+        lambda X, test, seen: RatingScores(X, test, seen).calibration(),
+        lambda X, test, seen: RatingScores(X, test, seen).by_dimensions(),
+        lambda X, test, seen: RatingScores(X, test, seen).importance(n_bootstrap=20),
+        lambda X, test, seen: pd.DataFrame([RatingScores(X, test, seen).largest_alone(n_bootstrap=20)]),
+    ],
+)
+def test_ratings_of_weight_0_count_for_nothing(measure):
+    X, ratings = rate(25, 2, 1_500, 3, 4)
+    rating, weight = np.r_[ratings.rating, np.full(1_500, 7)], np.repeat([1.0, 0.0], 1_500)
+    with_excluded = dataclasses.replace(PairRatings.concat([ratings, ratings]), rating=rating, weight=weight)
+    data = as_rated(with_excluded)
+    half, kept = np.arange(3_000) % 2 == 0, data[weight > 0]
+    found = measure(X, data[half], data[~half])
+    pd.testing.assert_frame_equal(found, measure(X, kept[half[:1_500]], kept[~half[:1_500]]))
+
+
 def test_an_embedding_on_another_scale_is_scored_alike(planted):
     truth, ratings = planted
     data = as_rated(ratings)

@@ -328,6 +328,12 @@ def test_of_many_dimensions_all_pairs_are_turned(make):
     assert cost_of_turning(problem, torch.as_tensor(X), None) == pytest.approx(least, rel=1e-6, abs=1e-6)
 
 
+def test_one_dimension_cannot_be_turned():
+    problem = Problem(as_triplets(judge(lognormal(0, 30, 1), 500, 0)), with_bias=False, dtype=torch.float64,
+                      device="cpu")  # fmt: skip
+    assert cost_of_turning(problem, torch.ones(30, 1), None).tolist() == [np.inf]
+
+
 def test_what_is_hardly_cut_is_not_determined():
     X = lognormal(2, 60, 9)
     X[:, 1] = X[:, 0] + 0.5  # nothing is cut of it

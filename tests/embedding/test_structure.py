@@ -30,8 +30,8 @@ def made_of(tables, weights, noise=0.3):
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        ((1, 0), "Categories are enough"),
-        ((0, 1), "Dimensions are enough"),
+        ((1, 0), "Categories explain a part that dimensions do not; the reverse is not shown"),
+        ((0, 1), "Dimensions explain a part that categories do not; the reverse is not shown"),
         ((1, 0.6), "Both are needed"),
         ((0, 0), "explain nothing that is certain"),
     ],
@@ -68,19 +68,25 @@ def test_p_values_of_noise_are_not_too_small(tables):
     assert np.mean(np.array(p) <= 0.2) < 0.45
 
 
-def test_clusters_are_no_blends_and_blends_are():
-    rng = np.random.default_rng(0)
-    clusters = np.eye(5)[rng.integers(0, 5, N)] + 0.05 * rng.random((N, 5))
-    blends = rng.gamma(4.0, 1.0, (N, 8)) * (rng.random((N, 8)) < 0.45)  # sparse, as embeddings are
-    few, many = measure_blend(clusters), measure_blend(blends)
-    assert few.mean == pytest.approx(few.clustered, abs=0.05)
-    assert few.p > 0.01
-    assert many.p < 0.01
-    assert many.mean > 3 > few.mean
+def test_effective_dimensions_are_counted():
     assert measure_blend(np.eye(4)[[0, 1, 2, 3, 0]]).effective.tolist() == [1.0] * 5
     assert measure_blend(np.full((3, 4), 2.0)).effective == pytest.approx(np.full(3, 4.0))
     assert measure_blend(np.array([[9.0, 1.0, 0.0], [5.0, 4.0, 1.0]])).active.tolist() == [1, 2]
     assert np.isnan(measure_blend(np.array([[0.0, 0.0], [1.0, 0.0]])).effective[0])
+
+
+def test_as_many_columns_need_no_draw_and_have_an_interval_over_stimuli():
+    rng = np.random.default_rng(6)
+    X = space("x", rng.gamma(1.0, 1.0, (60, 3)), NAMES[:60])
+    same = space("c", X.values + 0.01 * rng.normal(size=(60, 3)), NAMES[:60])
+    table = explain(X, same, space("d", rng.normal(size=(60, 3)), NAMES[:60]), n_permutations=9, n_bootstrap=50).table
+    rows = table.set_index("part")
+    values = ["explained", "low", "high"]
+    assert rows.loc["categories, 3 columns", values].tolist() == rows.loc["categories", values].tolist()
+    less = rows.loc["categories less dimensions, 3 columns each"]
+    assert less["explained"] == pytest.approx(rows.loc["categories", "explained"] - rows.loc["dimensions", "explained"])
+    assert 0.5 < less["low"] < less["explained"] < less["high"]
+    assert rows.iloc[-2:][["chance", "p"]].isna().all(axis=None)
 
 
 def test_ratings_that_follow_the_embedding_are_predicted(tables):
