@@ -415,7 +415,7 @@ def gather_judgments(
 
     def read(name: str, stimuli: Sequence[str] | None) -> Judgments:
         return read_judgments(base / name, stimuli=stimuli, annotator=source.annotator, odd=source.odd,
-                              count_from=source.count_from, matched=source.task == "match")  # fmt: skip
+                              count_from=source.count_from, matched=source.task == "match", persons=True)  # fmt: skip
 
     if source.ratings is None:
         judgments = read(source.file, names)

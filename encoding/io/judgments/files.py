@@ -103,8 +103,12 @@ def read_judgments(
     odd: str = "last",
     count_from: int = 0,
     matched: bool = False,
+    persons: bool = False,
 ) -> Judgments:
-    """Read judgments; `matched` if the first item is a target, which is never the choice."""
+    """Read judgments; `matched` if the first item is a target, which is never the choice.
+
+    With `persons`, annotators of a collection's files are the participants where these are known.
+    """
     path = Path(path)
     if not path.exists():
         raise absent(path)
@@ -114,7 +118,7 @@ def read_judgments(
         if path.suffix in NUMBERS and path.is_file():
             require_content(path)
             return _of_text(path, stimuli, split, annotator, odd=odd, count_from=count_from, matched=matched)
-        found = _of_file(path, split, annotator, matched=matched)
+        found = _of_file(path, split, annotator, matched=matched, persons=persons)
         return found if stimuli is None else _renumbered(found, stimuli, path, count_from)
     except DataError as error:
         if str(path) in str(error):
@@ -122,7 +126,7 @@ def read_judgments(
         raise DataError(f"{path}: {error}") from error
 
 
-def _of_file(path: Path, split: str, annotator: str, *, matched: bool) -> Judgments:
+def _of_file(path: Path, split: str, annotator: str, *, matched: bool, persons: bool) -> Judgments:
     """Read files that name their stimuli."""
     if path.is_dir():
         found = load(path)
@@ -131,9 +135,9 @@ def _of_file(path: Path, split: str, annotator: str, *, matched: bool) -> Judgme
         return _of(annotator, found, path)
     require_content(path)
     if path.suffix == ".parquet":
-        return _parquet(path, split, annotator, matched=matched)
+        return _parquet(path, split, annotator, matched=matched, persons=persons)
     if path.suffix == ".sqlite":
-        return read_store(path, annotator=annotator, split=split)
+        return read_store(path, annotator=annotator, split=split, persons=persons)
     kinds = f".parquet, .sqlite, {', '.join(NUMBERS)} files, or a saved folder"
     raise DataError(f"{path}: judgments are read from {kinds}.")
 
@@ -377,7 +381,7 @@ def _of_numbers(
     )  # fmt: skip
 
 
-def _parquet(path: Path, split: str, annotator: str, *, matched: bool) -> Judgments:
+def _parquet(path: Path, split: str, annotator: str, *, matched: bool, persons: bool) -> Judgments:
     try:
         table = pa.parquet.read_table(path)
     except (OSError, ValueError, pa.lib.ArrowException) as error:
@@ -394,7 +398,7 @@ def _parquet(path: Path, split: str, annotator: str, *, matched: bool) -> Judgme
     if not meta:
         require_counted_from_0(table, choice, path, matched=matched)
     require_same_odd(table, choice, coded, path)
-    who, groups = _annotators(table, path, ours=bool(meta))
+    who, groups = _annotators(table, path, ours=bool(meta), persons=persons)
     found = Judgments(
         stimuli, items, choice, read_probabilities(table, choice, path), *settled(table, choice, split, path), who,
         Provenance(**meta) if meta else Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
@@ -424,12 +428,12 @@ def _named(
     return tuple(stimuli), np.array([place.get(name, -1) for name in names], dtype=np.int32)[codes]
 
 
-def _annotators(table: pa.Table, path: Path, *, ours: bool) -> tuple[np.ndarray, np.ndarray | None]:
+def _annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """Return who gave each answer; of our own files also what annotators they are, such as people."""
     n = table.num_rows
     if ours:
         groups = text_column(table, "annotator", constant("", str, n))
-        if "participant" not in table.column_names or not any(factorised(table["participant"])[1]):
+        if not persons or "participant" not in table.column_names or not any(factorised(table["participant"])[1]):
             return groups, None
         person = text_column(table, "participant", groups)
         return np.where(person == "", groups, person), groups
@@ -493,7 +497,7 @@ def _column(values: Any, field: pa.Field, n: int) -> pa.Array:
     return pa.array(values, type=field.type)
 
 
-def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Judgments:
+def read_store(path: str | Path, *, annotator: str = "", split: str = "", persons: bool = False) -> Judgments:
     """Read the answers of one annotator.
 
     Where the plan that was asked lies beside the store (as ``encoding collect`` leaves it), only its triplets are
@@ -502,7 +506,7 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
     path = Path(path)
     with AnswerStore(path, read_only=True) as store:
         number, name, identity = _setting(store, path, annotator)
-        named = store.participants() | {0: name}
+        named = store.participants() | {0: name} if persons else {}
         owners = dict(store.base.execute("SELECT id, stimulus FROM contents"))
         parts: dict[str, list] = {column: [] for column in COLUMNS}
         for table in store.read(number, COLUMNS):
@@ -520,11 +524,12 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
     known = {column: np.array(values)[order] for column, values in parts.items()}
     kept, labels = _labels(items, plan, split)
     inputs = {"setting": identity} | ({"plan": plan.provenance.key} if plan else {})
+    who = np.array([named.get(person, name) for person in known["participant"][kept].tolist()], dtype=str)
     probabilities = np.array([known[column] for column in ("p1", "p2", "p3")], dtype=np.float32).T
     return Judgments(
         stimuli, items[kept], known["choice"][kept], probabilities[kept],
         np.array(OUTCOMES)[known["outcome"][kept]], np.ones(int(kept.sum())),
-        known["repeat"][kept], labels, np.array([named[k] for k in known["participant"][kept].tolist()], dtype=str),
+        known["repeat"][kept], labels, who,
         Provenance("read_store/1", {"annotator": name}, inputs),
     )  # fmt: skip
 
