@@ -460,9 +460,9 @@ JUDGMENTS = {
     "tol": (1e-5, AGAIN), "max_iter": (9, AGAIN), "precision": ("float64", AGAIN), "threads": (2, AGAIN),
     "seeds": ((0, 1), AGAIN), "halves": (False, AGAIN), "resamples": (3, AGAIN), "only_reliable": (True, AGAIN),
     "threshold": (0.5, AGAIN), "categories": ("r", KEPT), "dimensions": ("r", KEPT), "frames": ("frames", KEPT),
-    "task": ("match", AGAIN), "judge_noise": (True, AGAIN), "learning_curve": (True, AGAIN),
-    "learning_shares": ((0.5,), AGAIN), "similarity": ("dot", AGAIN), "soft": (True, AGAIN), "n_repeats": (2, AGAIN),
-    "scale": ((1, 7), AGAIN), "n_permutations": (50, AGAIN), "n_bootstrap": (50, AGAIN),
+    "task": ("match", AGAIN), "judge_noise": (True, AGAIN), "learning_curve": (True, KEPT),
+    "learning_shares": ((0.5,), KEPT), "similarity": ("dot", AGAIN), "soft": (True, AGAIN), "n_repeats": (2, AGAIN),
+    "scale": ((1, 7), AGAIN), "n_permutations": (50, KEPT), "n_bootstrap": (50, KEPT),
 }  # fmt: skip
 MOTION = {
     "name": ("other", KEPT), "videos": ("same", KEPT), "pattern": ("*.mp*", KEPT), "size": (64, AGAIN),

@@ -19,7 +19,10 @@ def add_information(commands: Any) -> None:
     """Add the commands that need no dataset."""
     check = add_command(commands, "check", _check, "check a configuration and the files it names; images are not read")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
-    check.add_argument("bids_dir", type=Path, nargs="?", metavar="BIDS_DIR", help="also look for its files and atlases")
+    check.add_argument(
+        "bids_dir", type=Path, nargs="?", metavar="BIDS_DIR",
+        help="also look for its files and atlases (default for a CONFIG of encoding embed: its folder)",
+    )  # fmt: skip
     check.add_argument("--derivatives", type=Path, metavar="PATH", help="fMRIPrep's output (default: in the dataset)")
     check.add_argument(
         "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL", help="(default: all)"
@@ -74,12 +77,9 @@ def _schema(options: argparse.Namespace) -> int:
 def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
     """Check a dataset and describe what was found."""
     from ..workflow.checks import check_dataset, listed
-    from ..workflow.jobs import Places, subjects_of
+    from ..workflow.jobs import subjects_of
 
-    if not options.bids_dir.is_dir():
-        raise DataError(f"BIDS_DIR {options.bids_dir} is not a folder.")
-    output = options.bids_dir / "derivatives" / "brain-encoding"
-    places = Places(options.bids_dir, output, output / "work", options.derivatives)
+    places = _places(options, options.bids_dir)
     subjects = subjects_of(places, labels_of(options.participant_label, "sub-"), study.load)
     found = check_dataset(study, places, subjects)
     if found.failed:
@@ -87,10 +87,36 @@ def _dataset(options: argparse.Namespace, study: "Study") -> list[str]:
     runs = ", ".join(f"sub-{subject} {n}" for subject, n in found.runs.items())
     regions = ", ".join(f"{name} {n} regions" for name, n in found.atlases.items())
     return [
+        *(f"  note            {note}" for note in found.notes),
         f"  files           {runs}",
         f"  regions         {regions or 'known once the data are read'}",
         *_needs(study, places, subjects),
     ]
+
+
+def _places(options: argparse.Namespace, base: Path) -> "Places":
+    """Return the folders that results go to by default."""
+    from ..workflow.jobs import Places
+
+    if not base.is_dir():
+        raise DataError(f"BIDS_DIR {base} is not a folder.")
+    output = base / "derivatives" / "brain-encoding"
+    return Places(base, output, output / "work", options.derivatives)
+
+
+def _learned(options: argparse.Namespace, study: "Study") -> int:
+    """Check a configuration that has all that `encoding embed` needs and no more."""
+    from ..workflow.checks import check_features
+
+    base = options.bids_dir or options.config.parent
+    notes = check_features(study, _places(options, base))
+    print(f"{options.config}: good for encoding embed")
+    print(f"  feature spaces  {', '.join(feature.name for feature in study.features)}")
+    print(f"  files           in {base}")
+    for note in notes:
+        print(f"  note            {note}")
+    print("  not checked     responses, models and maps: encoding run also needs [load], and [[fit]] or [[rsa]]")
+    return 0
 
 
 def _needs(study: "Study", places: "Places", subjects: list[str]) -> list[str]:
@@ -114,7 +140,9 @@ def _check(options: argparse.Namespace) -> int:
     from ..comparison.settings import UNITS
     from ..config.settings import kind_of, read_config
 
-    study = read_config(options.config)
+    study = read_config(options.config, only_features=None)
+    if not (study.models or study.rsa):
+        return _learned(options, study)
     found = _dataset(options, study) if options.bids_dir else []
     print(f"{options.config}: good")
     print(f"  feature spaces  {', '.join(feature.name for feature in study.features)}")

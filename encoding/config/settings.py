@@ -161,15 +161,16 @@ def kind_of(model: EncodingModel) -> str:
     return MODELS.name_of(model)
 
 
-def read_config(path: str | Path, *, only_features: bool = False) -> Study:
+def read_config(path: str | Path, *, only_features: bool | None = False) -> Study:
     """Read a configuration file.
 
     Parameters
     ----------
     path : str or Path
         A TOML file.
-    only_features : bool, optional
-        Whether feature spaces are all that is needed, so that there may be nothing to load and to fit.
+    only_features : bool or None, optional
+        Whether feature spaces are all that is needed, so that there may be nothing to load and to fit. None: if the
+        file has nothing but feature spaces, some of which are learned from judgments, as for ``encoding embed``.
 
     Returns
     -------
@@ -200,14 +201,14 @@ def read_config(path: str | Path, *, only_features: bool = False) -> Study:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def parse_config(text: str, *, only_features: bool = False) -> Study:
+def parse_config(text: str, *, only_features: bool | None = False) -> Study:
     r"""Build a `Study` from the text of a configuration.
 
     Parameters
     ----------
     text : str
         TOML.
-    only_features : bool, optional
+    only_features : bool or None, optional
         As for `read_config`.
 
     Returns
@@ -234,6 +235,9 @@ def parse_config(text: str, *, only_features: bool = False) -> Study:
             raise ConfigError(f"unknown key {key!r}. {suggest(key, TABLES)}")
     expanded = expand(given)
     content = expanded.content
+    if only_features is None:
+        learned = any(table.get("kind") == "judgments" for table in _tables(content, "features"))
+        only_features = learned and set(content) <= {"features", "compute", "seed"}
     for keys in (("features",),) if only_features else (("features",), ("load",), ("fit", "rsa")):
         if not any(content.get(key) for key in keys):
             named = " or ".join("[load]" if key == "load" else f"[[{key}]]" for key in keys)

@@ -67,13 +67,13 @@ def draw_path(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> Fi
         axes.grid(axis="y")
         axes.axvline(row, color=FAINT, linewidth=6, zorder=0)
         axes.scatter([row], [values[row]], s=52, facecolor="white", edgecolor=ACCENT, linewidth=2, zorder=5)
-    late = row > len(table) / 2  # there is no room to the right of it
     right.annotate(
-        f"{counts[row]} dimension{'' if counts[row] == 1 else 's'}", (row, counts[row]), (-8 if late else 8, 8),
-        textcoords="offset points", weight="bold", size=8, ha="right" if late else "left",
+        f"{counts[row]} dimension{'' if counts[row] == 1 else 's'}", (row, counts[row]), (8, 8),
+        textcoords="offset points", weight="bold", size=8,
     )  # fmt: skip
     left.margins(x=0.12)
     right.margins(x=0.12)
+    right.set_xlim(right=max(right.get_xlim()[1], row + 0.4 * len(table)))  # room for what is written beside the choice
     return figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from ..core import ConfigError, FeatureSpace, Provenance, versions
+from ..core import ConfigError, DataError, FeatureSpace, Provenance, versions
 from ..core.progress import Progress, silent
 from ..core.workers import HERE, Workers
 from ..numerics.matching import match_columns
@@ -91,12 +91,17 @@ class Consensus:
         name : str
             Its name; dimensions are called name_1, name_2, ...
         only_reliable : bool
-            Leave out dimensions below the threshold.
+            Leave out dimensions that `dimensions` does not call reliable.
 
         Returns
         -------
         FeatureSpace
             One row per item, on the clock "none".
+
+        Raises
+        ------
+        DataError
+            If only reliable dimensions are wanted and there is none.
         """
         first = self.runs[0]
         settings: dict[str, Any] = first.settings() | {
@@ -113,6 +118,16 @@ class Consensus:
         if not only_reliable:
             return space
         kept = np.flatnonzero(self.dimensions["reliable"])
+        if not len(kept):
+            why = "a single dimension may be what several have in common" if len(self.dimensions) == 1 else (
+                f"each is found with r of {self.threshold:g} or more in less than {SHARE:.0%} of the seeds, of the "
+                f"resamples or of fits with more dimensions"
+            )  # fmt: skip
+            raise DataError(
+                f"Feature space {name!r}: only_reliable = true, but none of {len(self.dimensions)} dimensions is "
+                f"reliable: {why}. Collect more judgments, or leave only_reliable out and read the table of "
+                f"reproducibility."
+            )
         return replace(space, values=space.values[:, kept], features=tuple(space.features[k] for k in kept))
 
 

@@ -37,7 +37,7 @@ from ..core.settings import (
     settings,
 )
 from ..core.workers import HERE, Workers
-from ..io.atomic import atomic_file, write_text, write_tsv
+from ..io.atomic import atomic_file, write_text
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_names, read_stimuli
@@ -49,27 +49,18 @@ if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
     from .page_scores import Context
     from .sparse import SparseEmbedding
 
-STEP = "learn/5"
+STEP = "learn/6"
+# Of each: temporary files of these names are removed.
 WRITTEN = (
-    "",
-    ".npy",
-    ".txt",
-    "_path.tsv",
-    "_dimensions.tsv",
-    "_choices.tsv",
-    "_intervals.tsv",
-    "_curve.tsv",
-    ".html",
-)  # of each
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-
-
+    *("", ".npy", ".txt", "_fit.npz", "_curve.npz", "_drawn.json", "_path.tsv", "_dimensions.tsv", "_choices.tsv"),
+    *("_intervals.tsv", "_curve.tsv", ".html"),
+)
+# Settings of the page alone: the fit and the feature space do not follow from them.
+SHOWN = ("categories", "dimensions", "frames", "learning_curve", "learning_shares", "n_permutations", "n_bootstrap")
+QUICK = (".npy", ".parquet")  # files that are read before a run however large they are
+LARGEST = 200_000_000  # bytes of others
+MOST_SIMULATED = 100_000  # judgments, if it is only to see whether they can be
 SIMILARITIES = ("cosine", "dot")  # of rows of ratings, by which judgments are simulated
-# Settings that came later: left at their defaults they are no part of the key of a result.
-LATER = {
-    "scale": None, "similarity": "cosine", "soft": False, "n_repeats": 1, "learning_shares": (0.125, 0.25, 0.5),
-    "n_permutations": None, "n_bootstrap": None,
-}  # fmt: skip
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
 Share = Annotated[Number, Interval(gt=0, lt=1)]
 
@@ -184,9 +175,10 @@ class JudgmentTable(FeatureSource):
     )
     """The parts that `learning_curve` fits."""
     only_reliable: bool = False
-    """Whether to leave out dimensions whose reproducibility is below `threshold`."""
+    """Whether to leave out dimensions that are not found in four fifths of the seeds, of the resamples and of fits with
+    more dimensions."""
     threshold: Probability = RELIABLE
-    """Reproducibility from which a dimension counts as reliable."""
+    """Correlation from which a dimension counts as found in another fit."""
     categories: Text | None = None
     """Name of another feature space of the configuration: categories that the page is labelled with."""
     dimensions: Text | None = None
@@ -202,6 +194,11 @@ class JudgmentTable(FeatureSource):
         """Check that there is one source of judgments."""
         if bool(self.file) == (self.ratings is not None):
             raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
+        if self.only_reliable and len(self.seeds) == 1:
+            raise ConfigError(
+                f"only_reliable = true, seeds = {list(self.seeds)}, but a single fit does not show how reliable a "
+                f"dimension is. Give several seeds, or leave only_reliable out."
+            )
         if self.spike >= self.slab:
             raise ConfigError(f"spike = {self.spike!r}, slab = {self.slab!r}, but the spike must be the narrower part.")
         if self.task != "rate" and self.scale is not None:
@@ -224,14 +221,34 @@ class JudgmentTable(FeatureSource):
         return {key: (name,) for key, name in given.items() if name is not None}
 
     def check(self, base: Path) -> None:
-        """Find the files of judgments and stimuli, and the folder of frames; read ratings, which are few."""
+        """Find files and folders, and read judgments, as `check_with` does without other feature spaces."""
+        self.check_with(SourceContext(base, base))
+
+    def check_with(self, context: SourceContext) -> tuple[str, ...]:
+        """Read judgments and refuse what a fit or its page would; what is learned and drawn already was in order."""
         for name in (self.file, self.test, self.stimuli):
-            if name and not (base / name).exists():
-                raise DataError(f"Feature space {self.name!r}: no file {base / name}.")
-        if self.frames is not None and not (base / self.frames).is_dir():
-            raise DataError(f"Feature space {self.name!r}: frames {base / self.frames} is not a folder.")
-        if self.task == "rate":
-            _check_ratings(self, base)
+            if name and not (context.base / name).exists():
+                raise DataError(f"Feature space {self.name!r}: no file {context.base / name}.")
+        if self.frames is not None and not (context.base / self.frames).is_dir():
+            raise DataError(f"Feature space {self.name!r}: frames {context.base / self.frames} is not a folder.")
+        missing = sorted({name for names in self.needs().values() for name in names} - set(context.spaces))
+        notes = [f"{self.name}: whether {name!r} goes with it is known once that is made" for name in missing]
+        if not missing and _is_made(self, context.base, context.folder, context.spaces):
+            return ()
+        large = [name for name in (self.file, self.test) if name and _size(context.base / name) > LARGEST]
+        if large:
+            return (*notes, f"{self.name}: {large[0]} is too large to be read before the run")
+        if self.ratings is None or self.ratings in context.spaces:
+            # Without drawing a test part, which takes most of the time and cannot go wrong.
+            quick = dataclasses.replace(self, n_judgments=min(self.n_judgments, MOST_SIMULATED), test_share=0.0)
+            judgments = gather_judgments(quick, context.base, context.spaces)
+            drawn = self.test_share > 0 and not (judgments.split != "").any()
+            source = dataclasses.replace(self, learning_curve=False) if drawn else self
+            gaps, few = _check(source, judgments, context.base, context.spaces)
+            if gaps and self.task == "rate":
+                raise DataError(f"Feature space {self.name!r}, {context.base / self.file}: {' '.join(gaps)}")
+            notes += [f"{self.name}: {note}" for note in (*gaps, *few)]
+        return tuple(notes)
 
     def inputs_key(self, context: SourceContext) -> str:
         """Identify judgments and settings."""
@@ -239,15 +256,8 @@ class JudgmentTable(FeatureSource):
 
     def make_space(self, context: SourceContext) -> FeatureSpace:
         """Learn dimensions, or load what was learned."""
-        return learn(
-            self,
-            context.base,
-            context.folder,
-            device=context.device,
-            workers=context.workers,
-            related=context.spaces,
-            progress=context.progress,
-        )
+        where: dict[str, Any] = {"device": context.device, "workers": context.workers, "progress": context.progress}
+        return learn(self, context.base, context.folder, related=context.spaces, **where)
 
     def estimator(self, device: str = "cpu") -> "SparseEmbedding":
         """Make the estimator that these settings describe.
@@ -264,28 +274,9 @@ class JudgmentTable(FeatureSource):
         """
         from .sparse import SparseEmbedding
 
-        return SparseEmbedding(
-            self.method,
-            n_dims=self.n_dims,
-            max_dims=self.max_dims,
-            lambdas=self.lambdas,
-            start=self.start,
-            slot_bias=self.slot_bias,
-            task=self.task,
-            judge_noise=self.judge_noise,
-            ridges=self.ridges,
-            reweight=self.reweight,
-            spike=self.spike,
-            slab=self.slab,
-            share=self.share,
-            validation=self.validation,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            precision=self.precision,
-            threads=self.threads,
-            device=device,
-            random_state=self.seeds[0],
-        )
+        shared = {field.name for field in dataclasses.fields(SparseEmbedding)} - {"device", "random_state"}
+        given: dict[str, Any] = {name: getattr(self, name) for name in shared}
+        return SparseEmbedding(**given, device=device, random_state=self.seeds[0])
 
 
 def learn(
@@ -352,52 +343,66 @@ def _learn(
     related: Mapping[str, FeatureSpace],
     progress: Progress,
 ) -> FeatureSpace:
-    from .consensus import Consensus, fit_consensus
+    from .consensus import Consensus
+    from .kept import keep, keep_fit, kept, kept_fit
     from .learning import learning_curve
-    from .page import write_page
+    from .shown import draw, is_drawn
 
-    provenance = _provenance(source, base, related)
-    place = folder / source.name
-    if saved_with(place, provenance.key):
+    keys = _Keys.of(source, base, related)
+    place, drawn = folder / source.name, is_drawn(folder, source.name, keys.page)
+    if drawn and saved_with(place, keys.provenance.key):
         return load(place)
     judgments = gather_judgments(source, base, related)
-    if source.learning_curve and (judgments.split != "").any() and not (judgments.split == "test").any():
-        raise DataError(
-            f"Feature space {source.name!r}: learning_curve = true, but the column 'split' of {source.file} calls no "
-            'judgments "test" by which to score. Name some, or remove learning_curve.'
-        )
-    estimator = source.estimator(device)
-    result: SparseEmbedding | Consensus
+    _check(source, judgments, base, related)
+    file, curve = (folder / f"{source.name}{end}" for end in ("_fit.npz", "_curve.npz"))
+    result = kept_fit(file, keys.fit, device)
     learning = 0.7  # of the time; drawing takes the rest
-    if len(source.seeds) == 1:
-        result = estimator.fit(judgments)
-        space = result.to_feature_space(source.name)
-    else:
-        agreed = fit_consensus(
-            estimator,
-            judgments,
-            seeds=source.seeds,
-            workers=workers,
-            threshold=source.threshold,
-            halves=source.halves,
-            resamples=source.resamples,
-            progress=lambda share: progress(learning * share),
-        )
-        space = agreed.to_feature_space(source.name, only_reliable=source.only_reliable)
-        result = agreed
+    if result is None:
+        result = _fit(source, judgments, device, workers, lambda share: progress(learning * share))
+        # At once: whatever happens to the page, nothing is fitted again.
+        keep_fit(file, keys.fit, result)
     progress(learning)
-    _write_tables(source.name, result, space, folder)
-    context = _context(source, base, related)
-    if source.learning_curve:
-        first = result.runs[0] if isinstance(result, Consensus) else result
-        context = dataclasses.replace(context, curve=learning_curve(first, judgments, shares=source.learning_shares))
-        write_tsv(folder / f"{source.name}_curve.tsv", context.curve)
-    write_page(folder / f"{source.name}.html", source.name, result, judgments, context)
+    context = keys.context
+    if not drawn and source.learning_curve:
+        key = digest([keys.fit, sorted(source.learning_shares)])
+        found = kept(curve, key)
+        if found is None:
+            first = result.runs[0] if isinstance(result, Consensus) else result
+            found = {"curve": learning_curve(first, judgments, shares=source.learning_shares)}
+            keep(curve, key, found)
+        context = dataclasses.replace(context, curve=found["curve"])
+    if not drawn:
+        draw(folder, source.name, keys.page, result, judgments, context)
+    of = {"only_reliable": source.only_reliable} if isinstance(result, Consensus) else {}
+    space = result.to_feature_space(source.name, **of)
+    write_text(folder / f"{source.name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
+    with atomic_file(folder / f"{source.name}.npy") as temporary:
+        np.save(temporary, np.asarray(space.values), allow_pickle=False)
     # Last, since it is what says that all of this need not be done again.
-    space = dataclasses.replace(space, provenance=provenance)
+    space = dataclasses.replace(space, provenance=keys.provenance)
     save(space, place)
     progress(1.0)
     return space
+
+
+def _fit(
+    source: JudgmentTable, judgments: Judgments | PairRatings, device: str, workers: Workers, progress: Progress
+) -> "SparseEmbedding | Consensus":
+    from .consensus import fit_consensus
+
+    estimator = source.estimator(device)
+    if len(source.seeds) == 1:
+        return estimator.fit(judgments)
+    return fit_consensus(
+        estimator,
+        judgments,
+        seeds=source.seeds,
+        workers=workers,
+        threshold=source.threshold,
+        halves=source.halves,
+        resamples=source.resamples,
+        progress=progress,
+    )
 
 
 def gather_judgments(
@@ -466,20 +471,6 @@ def _gather_ratings(source: JudgmentTable, base: Path) -> PairRatings:
     return dataclasses.replace(ratings, split=np.where(drawn, "test", "train"))
 
 
-def _check_ratings(source: JudgmentTable, base: Path) -> None:
-    """Refuse ratings that cannot be embedded as they are."""
-    from .rated import as_rated, check_rows
-    from .triplets import connections, gaps, parts_of
-
-    ratings = _gather_ratings(source, base)
-    data = as_rated(ratings)
-    check_rows(data, task=source.task, slot_bias=source.slot_bias, judge_noise=source.judge_noise, start=source.start)
-    parts_of(ratings, data)
-    found = gaps(ratings.stimuli, connections(data))
-    if found:
-        raise DataError(f"Feature space {source.name!r}, {base / source.file}: {' '.join(found)}")
-
-
 def _related(source: JudgmentTable, name: str, related: Mapping[str, FeatureSpace]) -> FeatureSpace:
     if name not in related:
         raise ConfigError(f"[[features]] {source.name!r}: no feature space {name!r}. {suggest(name, related)}")
@@ -516,49 +507,65 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
             if file.is_file():
                 known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
                 inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
-    shown = ("categories", "dimensions", "frames")
-    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items()
-                                if k not in shown and not (k in LATER and v == LATER[k])}  # fmt: skip
+    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in SHOWN}
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
 
 
-def _write_tables(name: str, result: "SparseEmbedding | Consensus", space: FeatureSpace, folder: Path) -> None:
-    from .consensus import Consensus
-    from .meaning import weigh
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class _Keys:
+    """What a feature space, the fit that it is of, and its page follow from."""
 
-    first = result.runs[0] if isinstance(result, Consensus) else result
-    write_tsv(folder / f"{name}_path.tsv", first.path_)
-    if isinstance(result, Consensus):
-        write_tsv(folder / f"{name}_dimensions.tsv", result.dimensions)
-        write_tsv(folder / f"{name}_choices.tsv", result.choices)
-    if first.scale_ is not None:
-        rows = first.judged_
-        whole = result.to_feature_space(name)
-        write_tsv(
-            folder / f"{name}_intervals.tsv",
-            weigh(whole, first.embedding_[rows], *(part[rows] for part in first.interval())),
-        )
-    write_text(folder / f"{name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
-    with atomic_file(folder / f"{name}.npy") as temporary:
-        np.save(temporary, np.asarray(space.values), allow_pickle=False)
+    provenance: Provenance  # of the feature space
+    fit: str  # the same for all dimensions and for the reliable ones
+    page: str
+    context: "Context"  # what the page compares the fit with
+
+    @classmethod
+    def of(cls, source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> "_Keys":
+        from .shown import page_key
+
+        provenance, context = _provenance(source, base, related), _context(source, base, related)
+        config = {name: value for name, value in provenance.config.items() if name != "only_reliable"}
+        fit = dataclasses.replace(provenance, config=config).key
+        shares = source.learning_shares if source.learning_curve else None
+        return cls(provenance, fit, page_key(fit, context, shares), context)
+
+
+def _is_made(source: JudgmentTable, base: Path, folder: Path, related: Mapping[str, FeatureSpace]) -> bool:
+    """Return True if a feature space and its page are those of the present files and settings."""
+    from .shown import is_drawn
+
+    keys = _Keys.of(source, base, related)
+    return saved_with(folder / source.name, keys.provenance.key) and is_drawn(folder, source.name, keys.page)
+
+
+def _check(
+    source: JudgmentTable, judgments: Judgments | PairRatings, base: Path, related: Mapping[str, FeatureSpace]
+) -> tuple[list[str], list[str]]:
+    """Refuse what a fit or its page would; return gaps between stimuli, and other notes."""
+    from .checked import check_given
+
+    what = f", {base / source.file}" if source.file else f": ratings = {source.ratings!r}"
+    where = f"Feature space {source.name!r}{what}"
+    rated = {kind: related[name] for kind, name in _labels(source).items() if name in related}
+    return check_given(where, source.estimator(), judgments, rated, curve=source.learning_curve)
+
+
+def _labels(source: JudgmentTable) -> dict[str, str]:
+    given = {"category": source.categories, "dimension": source.dimensions}
+    return {kind: name for kind, name in given.items() if name is not None}
+
+
+def _size(path: Path) -> int:
+    """Count the bytes of a file that takes long to read; 0 for arrays, which do not."""
+    return 0 if path.is_dir() or path.suffix in QUICK else path.stat().st_size
 
 
 def _context(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> "Context":
     from .page_scores import Context
+    from .shown import find_frames
 
-    ratings = {}
-    for kind, name in (("category", source.categories), ("dimension", source.dimensions)):
-        if name is not None:
-            ratings[kind] = _related(source, name, related)
-    frames = {}
-    if source.frames is not None:
-        found = base / source.frames
-        if not found.is_dir():
-            raise DataError(f"Feature space {source.name!r}: frames {found} is not a folder.")
-        frames = {file.stem: file for file in sorted(found.iterdir()) if file.suffix.lower() in PICTURES}
-    named = {
-        Path(stimulus).stem: stimulus for space in related.values() for stimulus in space.samples.stimulus.tolist()
-    }
-    frames |= {named[stem]: file for stem, file in frames.items() if stem in named}
+    ratings = {kind: _related(source, name, related) for kind, name in _labels(source).items()}
+    frames = {} if source.frames is None else find_frames(source.name, base / source.frames, related)
     others = {name: space for name, space in related.items() if space.provenance.step == STEP}
     return Context(ratings, others, frames, n_permutations=source.n_permutations, n_bootstrap=source.n_bootstrap)

@@ -262,9 +262,10 @@ def _intervals(shown: PageContent) -> list[Section]:
     table = weigh(shown.space, model.embedding_[rows], *(part[rows] for part in model.interval()))
     top = table.groupby("dimension", sort=False).head(SHOWN).reset_index(drop=True)
     mixed = top.loc[top["low"].isna(), "dimension"].unique().tolist()
-    intro = (
-        "Weights of the first seed with 95% posterior intervals, widened until they hold 95% of the weights in a "
-        "simulation of judgments from the fit."
+    intro = "Weights of the first seed with 95% posterior intervals, widened " + (
+        "by a tenth."
+        if shown.shown.probabilities is not None
+        else "until they hold 95% of the weights in a simulation of judgments from the fit, by a tenth at least."
     )
     if mixed:
         intro += (
@@ -399,7 +400,7 @@ def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Secti
 
 
 def _structure(shown: PageContent, context: Context) -> list[Section]:
-    sections = [_blend(shown, context)]
+    sections = [_blend(shown, context)] if shown.X.shape[1] > 1 else []
     if not context.ratings:
         return sections
     blocks: list[Text | DataTable] = []

@@ -89,6 +89,12 @@ class PageContent:
         """Coordinates of all items of the judgments."""
         return np.asarray(self.consensus.embedding if self.consensus else self.model.embedding_, np.float64)
 
+    @property
+    def some_shown(self) -> Rows:
+        """Judgments that it was fitted to, evenly thinned to half a million; one factor needs no more."""
+        n = len(self.shown)
+        return self.shown[np.arange(0, n, max(1, -(-n // LARGEST_TEST)))]
+
 
 def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments | PairRatings) -> PageContent:
     """Collect an embedding and the judgments that score it."""
@@ -181,10 +187,9 @@ def show_quality(shown: PageContent, context: Context) -> Section:
             intro += f" Participants with a single rating among these ({alone:,}) count for neither r nor explained."
     else:
         assert isinstance(shown.test, Triplets)
-        assert isinstance(shown.shown, Triplets)
         intro = CHOICE_INTRO
         if len(embeddings) > 1:
-            embeddings = {shown.space.name: shown.embedding} | _rescaled(embeddings, shown.shown, shown.bias)
+            embeddings = {shown.space.name: shown.embedding} | _rescaled(embeddings, shown)
             intro += (
                 " Other embeddings may be on another scale. For comparisons the dot products of each are multiplied by "
                 "the factor that predicts best the judgments that this one was fitted to (rescaled), and all get the "
@@ -202,8 +207,10 @@ def show_quality(shown: PageContent, context: Context) -> Section:
     return Section("How good it is", (DataTable(scores, caption, formats=form), Picture(figure, alt)), intro)
 
 
-def _rescaled(embeddings: Mapping[str, np.ndarray], fitted_to: Triplets, bias: np.ndarray) -> dict[str, np.ndarray]:
-    factors = {name: fit_factor(X, fitted_to, bias=bias) for name, X in embeddings.items()}
+def _rescaled(embeddings: Mapping[str, np.ndarray], shown: PageContent) -> dict[str, np.ndarray]:
+    some = shown.some_shown
+    assert isinstance(some, Triplets)
+    factors = {name: fit_factor(X, some, bias=shown.bias) for name, X in embeddings.items()}
     return {f"{name}, rescaled by {factor:.3g}": embeddings[name] * factor**0.5 for name, factor in factors.items()}
 
 
@@ -227,9 +234,10 @@ def weigh_largest(shown: PageContent, context: Context) -> str:
     if isinstance(shown.test, Rated) and isinstance(shown.shown, Rated):
         found = RatingScores(shown.embedding, shown.test, shown.shown).largest_alone(**context.resampled())
     else:
+        some = shown.some_shown
         assert isinstance(shown.test, Triplets)
-        assert isinstance(shown.shown, Triplets)
-        found = largest_alone(shown.embedding, shown.test, shown.shown, bias=shown.bias, **context.resampled())
+        assert isinstance(some, Triplets)
+        found = largest_alone(shown.embedding, shown.test, some, bias=shown.bias, **context.resampled())
     value, low, high = (found[f"cross_entropy_gained{end}"] for end in ("", "_low", "_high"))
     if low > 0:
         says = "All weights predict test judgments better than the largest weight of each stimulus alone"

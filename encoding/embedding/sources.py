@@ -99,6 +99,27 @@ class FeatureSource(ABC):
             If a file is missing or cannot be used.
         """
 
+    def check_with(self, context: SourceContext) -> tuple[str, ...]:
+        """Refuse what `check` does, and other feature spaces that this one cannot be made or shown with.
+
+        Parameters
+        ----------
+        context : SourceContext
+            Folders, and those of the other feature spaces that need no computation.
+
+        Returns
+        -------
+        tuple of str
+            What the user should know, or what can only be checked later; the default only calls `check`.
+
+        Raises
+        ------
+        DataError
+            If a file is missing or cannot be used.
+        """
+        self.check(context.base)
+        return ()
+
     def inputs_key(self, context: SourceContext) -> str | None:  # noqa: ARG002
         """Identify the files and settings that a computed space follows from, without computing it.
 

@@ -43,6 +43,7 @@ class Checked:
     runs: dict[str, int]  # Number of runs, or of bdata files, of each subject
     atlases: dict[str, int]  # Number of regions of each atlas
     failed: dict[str, str]  # What is wrong with the files or runs of single subjects; others can be computed
+    notes: tuple[str, ...] = ()  # What to know of the feature spaces, and what of them can only be checked later
 
 
 def check_dataset(
@@ -60,9 +61,7 @@ def check_dataset(
     `folds` tells whether models are fitted, so that runs must suit the split.
     """
     problems: list[str] = []
-    for source in study.features:
-        with _noting(problems):
-            source.check(places.bids_dir)
+    notes = _sources(study, places, problems)
     description = places.bids_dir / "dataset_description.json"
     if description.is_file():
         read_json(description)  # its name goes into the results, and an unreadable one stops the index
@@ -90,7 +89,30 @@ def check_dataset(
                 regions |= {atlas.name: len(atlas.index) for atlas in _atlases(job, runs, voxels)}
     if problems:
         raise DataError(listed(problems))
-    return Checked(counts, regions, failed)
+    return Checked(counts, regions, failed, notes)
+
+
+def check_features(study: Study, places: Places) -> tuple[str, ...]:
+    """Check feature spaces alone, which is all that `encoding embed` needs; return what to know of them."""
+    problems: list[str] = []
+    notes = _sources(study, places, problems)
+    if problems:
+        raise DataError(listed(problems))
+    return notes
+
+
+def _sources(study: Study, places: Places, problems: list[str]) -> tuple[str, ...]:
+    """Check every feature source, beside the spaces that it is made of or shown with, where these are quick to make."""
+    needed = {name for source in study.features for names in source.needs().values() for name in names}
+    made: dict[str, FeatureSpace] = {}
+    notes: list[str] = []
+    for source in in_order(study.features):
+        context = SourceContext(places.bids_dir, places.output_dir / "embedding", dict(made))
+        with _noting(problems):
+            notes += source.check_with(context)
+            if source.name in needed and not source.slow and set().union(*source.needs().values()) <= set(made):
+                made[source.name] = source.make_space(context)
+    return tuple(notes)
 
 
 def _series(study: Study, places: Places, problems: list[str]) -> list[FeatureSpace]:

@@ -486,7 +486,7 @@ def test_a_table_of_ratings_becomes_a_feature_space_with_its_page(tmp_path, plan
     assert match_columns(truth, space.values)[1].min() > 0.9
     page = (tmp_path / "out" / "alike.html").read_text(encoding="utf-8")
     assert "how each participant uses the scale" in page
-    assert "ccuracy loses" not in page
+    assert "Loss of accuracy" not in page
     n_once = int((gather_judgments(source, tmp_path).split[-40:] == "test").sum())
     assert 0 < n_once < 40
     assert f"Participants with a single rating among these ({n_once}) count for neither r nor explained" in page
