@@ -441,7 +441,7 @@ def _annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tu
             return groups, None
         person = text_column(table, "participant", groups)
         return np.where(person == "", groups, person), groups
-    given = {name: factorised(table[name]) for name in WHO if name in table.column_names}
+    given = {name: factorised(table[name]) for name in table.column_names if name.lower() in WHO}
     who = only([name for name, (_, names) in given.items() if not missing(names).all()], "annotators", path)
     return (constant("", str, n) if who is None else people(*given[who], who, path)), None
 

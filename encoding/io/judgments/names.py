@@ -66,7 +66,8 @@ def spelled(names: Sequence[str], path: Path) -> list[str]:
 
 def named_column(table: pd.DataFrame, what: str, path: Path) -> str | None:
     """Return the column that names who answered; one in which nobody is named does not count."""
-    return only([name for name in WHO if name in table.columns and not missing(table[name].unique()).all()], what, path)
+    named = [name for name in map(str, table.columns) if name.lower() in WHO]
+    return only([name for name in named if not missing(table[name].unique()).all()], what, path)
 
 
 def people(codes: np.ndarray, given: Sequence[str], column: str, path: Path) -> np.ndarray:
