@@ -348,7 +348,7 @@ BAD = {
     "Judgments: a negative number": (numbers("0 1 2\n0 -1 2\n"), "row 2 is [0, -1, 2]"),
     "Judgments: a fraction": (numbers("0 1 2.5\n"), "whole numbers of 0 or more were needed"),
     "Judgments: two numbers a row": (numbers("0 1\n1 2\n"), "three whole numbers per row were needed"),
-    "Judgments: one item twice": (numbers("0 1 1\n"), "do not name three different stimuli"),
+    "Judgments: one item twice": (numbers("0 1 1\n"), "row 1 names ['0', '1', '1'] (1 such row)"),
     "Judgments: text": (numbers("a b c\n"), "whole numbers per row were needed"),
     "Judgments: Parquet without choices": (judgments(choice=None), "no column 'choice'"),
     "Judgments: slot 3": (judgments(choice=[0, 3]), "row 2 has the choice 3, but 0, 1, 2 or -1"),
@@ -382,7 +382,7 @@ BAD = {
     "Judgments: positions from 0 or from 1": (headed("a;b;c;1\na;b;d;2\n"), "positions may count from 0 or from 1"),
     "Judgments: a refusal with a choice": (
         text("j.csv", "item_1,item_2,item_3,choice,outcome\na,b,c,c,refused\n", read_judgments),
-        "1 rows contradict that",
+        "1 row contradicts that",
     ),
     "Judgments: a negative repeat": (judgments(repeat=[0, -1]), "repeat of row 2 is -1.0"),
     "Judgments: an unknown format": (text("j.json", "{}", read_judgments), "judgments are read from .parquet"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AlignmentError
+from .errors import AlignmentError, DataError, such
 
 FIRST_MARK = 0x300  # no character below it can be composed with another
 
@@ -22,7 +22,8 @@ def own(
     """Return a read-only array of the asked dtype and shape, copied unless it is read-only already.
 
     A memory map opened with mode "r" is therefore kept as it is, and an array that the caller may
-    still write to is copied, so that a later write cannot show through.
+    still write to is copied, so that a later write cannot show through. Values that an integer dtype cannot hold (NaN,
+    1.5, 256 as int8) are refused.
 
     Examples
     --------
@@ -33,8 +34,12 @@ def own(
     if dtype is str:
         kept = given if given.dtype.kind == "U" else np.asarray([str(item) for item in given.ravel()], dtype=str)
         kept = kept.reshape(given.shape)
+    elif dtype is None or given.dtype == dtype:
+        kept = given
+    elif np.dtype(dtype).kind in "iub":
+        kept = _as_integers(given, np.dtype(dtype), f"{owner}: {name}")
     else:
-        kept = given if dtype is None else given.astype(dtype, copy=False)
+        kept = given.astype(dtype, copy=False)
     wanted = tuple("any" if length is None else length for length in shape)
     matches = kept.ndim == len(shape) and all(
         want is None or have == want for have, want in zip(kept.shape, shape, strict=True)
@@ -48,6 +53,27 @@ def own(
         kept = kept.copy()
     if kept.flags.writeable:
         kept.flags.writeable = False
+    return kept
+
+
+def _as_integers(given: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
+    """Cast to integers, or bool, of the same values."""
+    wanted = "True or False" if dtype.kind == "b" else f"{dtype} integers"
+    if given.size and given.dtype.kind not in "iubfO":
+        raise DataError(f"{what} holds {given.dtype}, but {wanted} were needed.")
+    try:
+        with np.errstate(invalid="ignore"):  # of NaN, which is refused below
+            kept = given.astype(dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{what} cannot be read as {wanted} ({error}).") from error
+    if np.can_cast(given.dtype, dtype):
+        return kept
+    changed = np.asarray(kept != given, dtype=bool)
+    if changed.any():
+        at = tuple(int(k) for k in np.argwhere(changed)[0])
+        raise DataError(
+            f"{what} holds {given[at]} at {list(at)} ({such(changed.sum(), 'such value')}), but {wanted} were needed."
+        )
     return kept
 
 

@@ -1,5 +1,6 @@
 """Answers about stimuli: which of three is the odd one out, or how alike two are."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .arrays import composed, own
-from .errors import DataError
+from .errors import DataError, such
 from .provenance import Provenance
 
 Columns = dict[str, tuple[Any, tuple[int, ...]]]  # dtype, and shape of a row
@@ -29,7 +30,11 @@ class _Answers:
         for name, (dtype, shape) in self._columns.items():
             kept = own(getattr(self, name), owner=owner, name=name, shape=(n, *shape), dtype=dtype)
             object.__setattr__(self, name, kept)
-        object.__setattr__(self, "stimuli", tuple(composed(np.array(self.stimuli, dtype=str)).tolist()))
+        names = composed(np.array(self.stimuli, dtype=str)).tolist()
+        if len(set(names)) < len(names):
+            twice = next(name for name, n in Counter(names).items() if n > 1)
+            raise DataError(f"{owner}: {twice!r} is the name of {names.count(twice)} stimuli; each needs its own.")
+        object.__setattr__(self, "stimuli", tuple(names))
         self._check()
 
     def _check(self) -> None:
@@ -155,17 +160,18 @@ class Judgments(_Answers):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
-                f"Judgments: {bad.sum()} triplets do not name three different stimuli of the {len(self.stimuli)}; "
+                f"Judgments: {such(bad.sum(), 'triplet')} without three different stimuli of the {len(self.stimuli)}; "
                 f"the first is row {row}: {self.items[row].tolist()}."
             )
         unknown = sorted(set(self.outcome.tolist()) - set(OUTCOMES))
         if unknown:
             raise DataError(f"Judgments: outcome {unknown[0]!r} is not one of {OUTCOMES}.")
         valid = self.outcome == "valid"
-        if (valid != (self.choice >= 0)).any() or (self.choice > 2).any() or (self.choice < -1).any():
+        wrong = (valid != (self.choice >= 0)) | (self.choice > 2) | (self.choice < -1)
+        if wrong.any():
             raise DataError(
                 "Judgments: every valid judgment needs a choice of 0, 1 or 2, and every other one -1; "
-                f"{np.sum(valid != (self.choice >= 0))} rows contradict that."
+                f"{such(wrong.sum(), 'row')} contradict{'s' if wrong.sum() == 1 else ''} that."
             )
 
     def __repr__(self) -> str:
@@ -254,9 +260,10 @@ class PairRatings(_Answers):
                 f"where all ratings count alike."
             )
         if not len(self.rating) or self.rating.min() == self.rating.max():
+            n, different = len(self.rating), len(np.unique(self.rating))
             raise DataError(
-                f"PairRatings: {len(self.rating)} ratings with {len(np.unique(self.rating))} different values; two or "
-                f"more were needed to learn from."
+                f"PairRatings: {such(n, 'rating')} with {such(different, 'different value')}; two or more were needed "
+                f"to learn from."
             )
 
     def __repr__(self) -> str:

@@ -417,10 +417,13 @@ def gather_judgments(
     if source.task == "rate":
         return _gather_ratings(source, base)
     names = None if source.stimuli is None else _names(base / source.stimuli)
+
+    def read(name: str, stimuli: Sequence[str] | None) -> Judgments:
+        return read_judgments(base / name, stimuli=stimuli, annotator=source.annotator, odd=source.odd,
+                              count_from=source.count_from, matched=source.task == "match", persons=True)  # fmt: skip
+
     if source.ratings is None:
-        judgments = read_judgments(
-            base / source.file, stimuli=names, annotator=source.annotator, odd=source.odd, count_from=source.count_from
-        )
+        judgments = read(source.file, names)
     else:
         ratings = _related(source, source.ratings, related or {})
         judgments = simulate_judgments(
@@ -428,13 +431,7 @@ def gather_judgments(
             temperature=source.temperature, soft=source.soft, n_repeats=source.n_repeats,
         )  # fmt: skip
     if source.test is not None:
-        test = read_judgments(
-            base / source.test,
-            stimuli=names or _largest(judgments.stimuli, base / source.test),
-            odd=source.odd,
-            count_from=source.count_from,
-        )
-        return _join(judgments, test, source)
+        return _join(judgments, read(source.test, names or judgments.stimuli))
     if source.test_share == 0 or (judgments.split != "").any():
         return judgments
     data = as_triplets(judgments)
@@ -480,18 +477,7 @@ def _related(source: JudgmentTable, name: str, related: Mapping[str, FeatureSpac
     return related[name]
 
 
-def _largest(stimuli: Sequence[str], test: Path) -> Sequence[str] | None:
-    """Size the items of a numbered file by the declared count."""
-    return None if test.suffix == ".parquet" or test.is_dir() else stimuli
-
-
-def _join(first: Judgments, test: Judgments, source: JudgmentTable) -> Judgments:
-    if first.stimuli != test.stimuli:
-        raise DataError(
-            f"[[features]] {source.name!r}: {source.file} is about {len(first.stimuli)} stimuli and {source.test} "
-            f"about "
-            f"{len(test.stimuli)} others, or in another order. Name them with `stimuli`."
-        )
+def _join(first: Judgments, test: Judgments) -> Judgments:
     split = np.repeat(["train", "test"], [len(first), len(test)])
     return dataclasses.replace(Judgments.concat([first, test]), split=split)
 

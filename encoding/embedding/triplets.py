@@ -9,6 +9,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from ..core import DataError, Judgments, PairRatings, SplitError
+from ..core.errors import such
 from ..numerics.choices import triplet_keys
 
 PARTS = ("train", "validation", "test", "subset")
@@ -25,6 +26,10 @@ class Keyed(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each item."""
+
+    @property
+    def weight(self) -> np.ndarray | None:
+        """How much each judgment counts; None where all count alike."""
 
     @property
     def keys(self) -> np.ndarray:
@@ -88,8 +93,8 @@ def as_triplets(given: Judgments | Triplets | np.ndarray, *, n_items: int | None
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"Triplets: {bad.sum()} rows do not name three different items from 0 to {n_items - 1}; the first is row "
-            f"{row}: {array[row].tolist()}."
+            f"Triplets: row {row} is {array[row].tolist()} ({such(bad.sum())}); three "
+            f"different items from 0 to {n_items - 1} were needed."
         )
     choice = np.full(len(array), 2, np.int8)
     return Triplets(array.astype(np.int32, copy=False), choice, None, None, tuple(map(str, range(n_items))))
@@ -105,6 +110,10 @@ def _of_judgments(judgments: Judgments) -> Triplets:
     weighted = bool((judgments.weight != 1).any())
     if weighted and ((judgments.weight < 0).any() or not np.isfinite(judgments.weight).all()):
         raise DataError(f"{judgments!r}: weights must be finite and not negative.")
+    if weighted and not judgments.weight[rows].any():
+        raise DataError(
+            f"{judgments!r}: all valid judgments have a weight of 0. Give those that count a weight above 0."
+        )
     if soft:
         _check_probabilities(judgments, valid)
     who = judgments.annotator[rows]
@@ -133,7 +142,7 @@ def _check_probabilities(judgments: Judgments, valid: np.ndarray) -> None:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"{judgments!r}: {int(wrong.sum())} judgments have {what}, the first is row {valid[row]}: "
+                f"{judgments!r}: {such(wrong.sum(), 'judgment')} with {what}, the first is row {valid[row]}: "
                 f"{given[row].tolist()}. Three numbers of 0 or more were needed, not all zero; NaN for a hard choice."
             )
 
@@ -141,9 +150,9 @@ def _check_probabilities(judgments: Judgments, valid: np.ndarray) -> None:
 def connections(data: Keyed) -> np.ndarray:
     """Component of the graph of judged pairs that each item belongs to, by descending size; -1 if it was never judged.
 
-    Judgments within each component say nothing about similarities across components.
+    Judgments within each component say nothing about similarities across components; those of weight 0 say nothing.
     """
-    items, n_items = data.items, len(data.names)
+    items, n_items = data.items if data.weight is None else data.items[data.weight > 0], len(data.names)
     a, b = items[:, :-1].ravel(), items[:, 1:].ravel()
     edges = coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n_items, n_items))
     label = connected_components(edges, directed=False)[1]
@@ -166,7 +175,9 @@ def gaps(names: tuple[str, ...], components: np.ndarray) -> list[str]:
         if missing[0] == "0" and names[0] == "0":
             hint = " Is the first item number 1? Then say count_from = 1."
         shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"{len(missing)} items are in no judgment and are left out of the feature space: {shown}.{hint}")
+        are = "is" if len(missing) == 1 else "are"
+        items = such(len(missing), "item")
+        notes.append(f"{items} {are} in no judgment and {are} left out of the feature space: {shown}.{hint}")
     n_parts = int(components.max()) + 1
     if n_parts > 1:
         sizes = np.bincount(components[judged])
@@ -188,6 +199,9 @@ def parts_of(given: object, data: Keyed) -> np.ndarray | None:
     unknown = sorted(set(np.unique(declared).tolist()) - set(PARTS))
     if unknown:
         raise DataError(f"{given!r}: split {unknown[0]!r} is not one of {PARTS}; all judgments need one, or none.")
+    for part in PARTS[:SEEN]:
+        if data.weight is not None and (declared == part).any() and not data.weight[declared == part].any():
+            raise DataError(f"{given!r}: all of the split {part!r} have a weight of 0; some above 0 were needed.")
     check_disjoint(data, declared)
     return declared
 
@@ -206,7 +220,7 @@ def check_disjoint(data: Keyed, part: np.ndarray) -> None:
         what = "triplet" if data.items.shape[1] == 3 else "pair"
         names = ", ".join(repr(data.names[item]) for item in data.items[row])
         raise SplitError(
-            f"Judgments: {torn.sum()} {what}s have answers in two parts, the first is {names}. "
+            f"Judgments: {such(torn.sum(), what)} with answers in two parts, the first is {names}. "
             f"Divide by {what}, not by row, or the test part is not independent."
         )
 

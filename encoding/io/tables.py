@@ -17,12 +17,26 @@ import numpy as np
 import pandas as pd
 
 from ..core import DataError, StimulusSet, Targets
+from ..core.arrays import composed
 from .fetched import absent, require_content
 
 MISSING = ("n/a", "")
 STIMULUS_COLUMNS = ("stim_id", "stimulus", "stim_file", "stimulus_name", "stimulus_id", "video_id", "video")
 # What pandas calls a column without a name, also after the table was written again, and what it and R call row numbers.
 NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+|_level_\d+)?|)")
+TITLES = {
+    *STIMULUS_COLUMNS,
+    "stimuli",
+    "name",
+    "names",
+    "item",
+    "items",
+    "image",
+    "images",
+    "file",
+    "filename",
+    "concept",
+}
 EXCERPT = reprlib.Repr()
 EXCERPT.maxstring = 60  # a file that is no table has cells of any length
 ROW_NUMBERS = {"index", "level_0", "row", "rownames", "row_number", "rn", "...1", "id", "#", "no.", "nr", "nr."}
@@ -183,7 +197,7 @@ def require_no_row_numbers(
 
 
 def read_names(path: Path) -> list[str]:
-    """Read a list of names, one a line."""
+    """Read a list of names of stimuli, one a line."""
     if not path.is_file():
         raise absent(path)
     require_content(path)
@@ -191,7 +205,21 @@ def read_names(path: Path) -> list[str]:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read as a list of stimuli ({error}). Save it as UTF-8 text.") from error
-    return [line.strip() for line in content.split("\n") if line.strip()]
+    lines = content.strip().split("\n") if content.strip() else []
+    names = composed(np.array([line.strip() for line in lines], dtype=str)).tolist()
+    if names and (names[0].lower() in TITLES or names[0].startswith("# ")):
+        raise DataError(
+            f"{path}: line 1 is {names[0]!r}, and lists of names have no header. Remove it, or write a "
+            f"table with a column 'stimulus' if a stimulus is called so."
+        )
+    require_plain_names(names, str(path))
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if not name:
+            raise DataError(f"{path}: line {number} is empty, and each line names a stimulus. Remove it.")
+        if seen.setdefault(name, number) != number:
+            raise DataError(f"{path}: lines {seen[name]} and {number} both name {name!r}; each needs its own name.")
+    return names
 
 
 def _counts_rows(column: pd.Series) -> bool:

@@ -43,6 +43,11 @@ def test_every_row_of_people_is_kept_as_it_was(tmp_path, capsys):
     assert np.allclose(table["reaction_time"], frame["rt"], atol=1e-6)
     assert np.allclose(table["answered"], frame["time"])
     assert (table["weight"] == 0).tolist() == (frame["participant"] == "p3").tolist()
+    for path in (folder / "judgments.parquet", tmp_path / "out" / "answers.sqlite"):
+        assert set(read_judgments(path).annotator.tolist()) == {"people"}
+        persons = read_judgments(path, annotator="people", persons=True)
+        assert set(persons.annotator.tolist()) == set(frame["participant"].tolist())
+    assert len(read_judgments(folder / "judgments.parquet", annotator="p1", persons=True)) == 24
     judgments = read_judgments(folder / "judgments.parquet")
     by_triplet = {}
     for items, split in zip(np.sort(judgments.items, axis=1).tolist(), judgments.split.tolist(), strict=True):

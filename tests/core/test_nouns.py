@@ -268,7 +268,7 @@ def test_a_truncated_array_is_named(tmp_path):
         (lambda: atlas(hemi=("L",)), AlignmentError, "hemi has shape"),
         (lambda: stimuli(stimulus=["a", "a"]), DataError, "the first is 'a'"),
         (lambda: judgments(items=[[0, 1, 1], [0, 1, 2]]), DataError, r"row 0: \[0, 1, 1\]"),
-        (lambda: judgments(choice=[-1, -1]), DataError, "1 rows contradict"),
+        (lambda: judgments(choice=[-1, -1]), DataError, "1 row contradicts"),
         (lambda: judgments(outcome=["valid", "maybe"]), DataError, "outcome 'maybe' is not one of"),
         (lambda: predictions(fold=[0, 1]), AlignmentError, "fold has shape"),
         (lambda: predictions(values=np.zeros((2, 3, 2))), AlignmentError, "values has shape"),

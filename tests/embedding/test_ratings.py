@@ -376,7 +376,7 @@ def test_columns_that_could_all_be_meant_are_refused(tmp_path):
 def test_words_for_missing_are_no_stimuli_and_no_participants(tmp_path, word):
     with pytest.raises(DataError, match=r"row 2 names .* two needed"):
         read_ratings(write(tmp_path, HEADER + f"cat\tdog\t5\tx\ncat\t{word}\t2\tx\n"))
-    with pytest.raises(DataError, match=r"row 2 has the participant '.*others have one.* \(1 such rows\)"):
+    with pytest.raises(DataError, match=r"row 2 has the participant '.*others have one.* \(1 such row\)"):
         read_ratings(write(tmp_path, HEADER + f"cat\tdog\t5\tx\ncat\tant\t2\t{word}\n"))
     nobody = read_ratings(write(tmp_path, HEADER + f"cat\tdog\t5\t{word}\ncat\tant\t2\t{word}\n"))
     assert nobody.participant.tolist() == ["", ""]
@@ -390,7 +390,7 @@ def test_a_check_refuses_what_a_run_would_refuse(tmp_path):
     plain.check(tmp_path)
     with pytest.raises(DataError, match="judge_noise = True, but all judgments are of one annotator"):
         dataclasses.replace(plain, judge_noise=True).check(tmp_path)
-    with pytest.raises(SplitError, match="1 pairs have answers in two parts"):
+    with pytest.raises(SplitError, match="1 pair with answers in two parts"):
         dataclasses.replace(plain, test="test.tsv", stimuli="names.txt").check(tmp_path)
     write(tmp_path, "a\tb\trating\tweight\na\tb\t5\t0\nb\tc\t2\t0\n")
     with pytest.raises(DataError, match=r"pairs\.tsv: the weight of all 2 ratings is 0"):
@@ -402,7 +402,7 @@ def test_a_check_refuses_what_a_run_would_refuse(tmp_path):
     [
         ("a\tb\n1\t2\n", r"two columns of stimuli \(a, b\) and one of ratings"),
         (HEADER, "a header, but no row"),
-        (HEADER + "cat\tdog\t5\tx\ncat\tant\t9\tx\n", r"row 2 has the rating 9; the scale is 1 to 7 \(1 such rows\)"),
+        (HEADER + "cat\tdog\t5\tx\ncat\tant\t9\tx\n", r"row 2 has the rating 9; the scale is 1 to 7 \(1 such row\)"),
         (HEADER + "cat\tdog\t5\tx\ncat\tant\tnan\tx\n", "row 2 has the rating 'nan' .* Leave out rows"),
         (HEADER + "cat\tdog\t5\tx\ncat\tcat\t7\tx\n", "row 2 rates 'cat' with itself"),
         (HEADER + "cat\tdog\t5\tx\ncat\t\t7\tx\n", r"row 2 names \['cat', ''\]"),
@@ -424,7 +424,7 @@ def test_a_check_finds_stimuli_without_ratings_and_groups_that_are_never_compare
     write(tmp_path, HEADER + "a\tb\t5\tx\nc\td\t2\tx\n")
     (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\n", encoding="utf-8")
     source = JudgmentTable("alike", file="pairs.tsv", task="rate", stimuli="names.txt")
-    with pytest.raises(DataError, match=r"1 items are in no judgment.*: 'e'. .*2 groups of items"):
+    with pytest.raises(DataError, match=r"1 item is in no judgment.*: 'e'. .*2 groups of items"):
         source.check(tmp_path)
 
 
@@ -438,7 +438,7 @@ def test_arrays_are_checked_like_files():
         ({"rating": [1, np.nan]}, "are no numbers; the first is row 2"),
         ({"rating": [1, 8]}, "outside the scale from 1 to 7; the first is row 2: 8.0"),
         ({"weight": [1, -1]}, "a weight that is negative"),
-        ({"rating": [2, 2]}, "1 different values"),
+        ({"rating": [2, 2]}, "1 different value;"),
         ({"weight": [0, 0]}, "the weight of all 2 ratings is 0"),
     ):
         with pytest.raises(DataError, match=message):

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from ...core import DataError
+from ...core.errors import such
+from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
+from .names import WHOLE, alike, factorise, missing
 
+CHOICE_NAMES = ("choice", "odd", "odd_one_out")
 UNSURE = 0.02  # by how much probabilities may miss 1: they are often written with two digits
 # Orders in which columns of probabilities may stand; that of the slots comes first.
 ORDERS = np.array([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
@@ -54,7 +59,18 @@ def settled(
     unknown = sorted(set(np.unique(parts).tolist()) - {"", *SPLITS, split})
     if unknown:
         raise DataError(f"{path}: split {unknown[0]!r} is none of {', '.join(SPLITS)}, or nothing.")
-    outcome = text_column(table, "outcome", np.where(choice >= 0, "valid", "error"))
+    outcome = np.where(choice >= 0, "valid", "error")
+    if "outcome" in table.column_names:
+        codes, words = factorised(table["outcome"])
+        words = [word.strip().lower() for word in words]
+        strange = ~np.isin(words, OUTCOMES)[codes]
+        if strange.any():
+            row = int(np.flatnonzero(strange)[0])
+            raise DataError(
+                f"{path}: row {row + 1} has the outcome {words[codes[row]]!r} ({such(strange.sum())}); one of "
+                f"{', '.join(OUTCOMES)} was needed. Rename the column if it says something else."
+            )
+        outcome = np.asarray(words)[codes]
     return outcome, number("weight", 1, whole=False), number("repeat", 0, whole=True), parts
 
 
@@ -77,8 +93,70 @@ def require_same_odd(
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
             f"{path}: row {row + 1} calls {str(odd[row])!r} odd, but its choice is slot {choice[row]}, "
-            f"{str(chosen[row])!r} ({bad.sum()} such rows). Slots count from 0."
+            f"{str(chosen[row])!r} ({such(bad.sum())}). Slots count from 0."
         )
+
+
+def require_counted_from_0(table: pa.Table, choice: np.ndarray, path: Path, *, matched: bool) -> None:
+    """Refuse slots 1 and 2 without a 0, which may count from 1, unless another column or a target tells."""
+    told = matched or {"odd", "probability_1"} & set(table.column_names)
+    if not told and set(np.unique(choice[choice >= 0]).tolist()) == {1, 2}:
+        raise DataError(
+            f"{path}: all choices are 1 or 2, so that slots may count from 0 or from 1. Add a column 'odd' with the "
+            f"name of the item that was chosen."
+        )
+
+
+def choices(path: Path, table: pd.DataFrame, cells: np.ndarray, *, matched: bool) -> np.ndarray:
+    """Slot of the odd item, which all columns that name it must agree on."""
+    columns = [name for name in CHOICE_NAMES if name in table.columns]
+    slots = [_slots(path, table[name], cells, matched=matched) for name in columns]
+    for name, other in zip(columns[1:], slots[1:], strict=True):
+        bad = (other >= 0) & (other != slots[0])
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise DataError(
+                f"{path}: row {row + 1} has the {columns[0]} {table[columns[0]].iloc[row]!r}, but the {name} "
+                f"{table[name].iloc[row]!r} ({such(bad.sum())}). Remove the column that is wrong."
+            )
+    return slots[0]
+
+
+def _slots(path: Path, answer: pd.Series, cells: np.ndarray, *, matched: bool) -> np.ndarray:
+    """Slot of the odd item, -1 without an answer: answers name the item, or its position from 0 or from 1."""
+    codes, given = factorise(answer.to_numpy())
+    items, texts = set(np.unique(cells).tolist()), alike(given)
+    # A column of numbers in which one is missing is written as 12.0.
+    texts = [text if text in items else WHOLE.sub(r"\1", text) for text in texts]
+    said = ~(missing(texts) | np.isin(texts, ("-1", "-1.0")))
+    values = {text for text, one in zip(texts, said, strict=True) if one}
+    known = said[codes]
+    same = cells == np.array(texts)[codes][:, None]
+    item = np.where(known, same.argmax(axis=1), -1) if values and (same.sum(axis=1) == 1)[known].all() else None
+    # With a target in the first slot, 1 is the second.
+    certain = {0: "0" in values or (matched and "1" in values), 1: "3" in values}
+    first = next((k for k in (0, 1) if certain[k] and values <= {str(k + slot) for slot in range(3)}), None)
+    if first is not None:
+        slots = np.array([int(text) - first if one else -1 for text, one in zip(texts, said, strict=True)])[codes]
+        if item is not None and (item != slots).any():
+            row = int(np.flatnonzero(item != slots)[0])
+            raise DataError(
+                f"{path}: all choices may be items or positions; row {row + 1} has {answer.iloc[row]!r} for "
+                f"{cells[row].tolist()}. Give the items names that are no numbers."
+            )
+        return slots.astype(np.int8)
+    if item is not None and not values <= {"1", "2"}:
+        return item.astype(np.int8)
+    if values and values <= {"1", "2"}:
+        raise DataError(
+            f"{path}: all choices are {' or '.join(sorted(values))}, so that positions may count from 0 or from 1. Let "
+            f"the choice be the item itself."
+        )
+    row = int(np.flatnonzero(known)[0]) if known.any() else 0
+    raise DataError(
+        f"{path}: the choices name neither one item of each row nor positions 0 to 2 or 1 to 3; row {row + 1} has "
+        f"{answer.iloc[row]!r} for {cells[row].tolist()}."
+    )
 
 
 def number_column(table: pa.Table, name: str, path: Path) -> np.ndarray:
@@ -122,14 +200,15 @@ def read_probabilities(table: pa.Table, choice: np.ndarray, path: Path) -> np.nd
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({bad.sum()} such rows); three "
+            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({such(bad.sum())}); three "
             f"numbers from 0 to 1 that add up to 1 were needed, or none. Are they logarithms?"
         )
     unsaid = known.all(axis=1) & (choice < 0)
     if "outcome" not in table.column_names and unsaid.any():
+        row = int(np.flatnonzero(unsaid)[0])
         raise DataError(
-            f"{path}: row {int(np.flatnonzero(unsaid)[0]) + 1} has probabilities, but no choice ({unsaid.sum()} such "
-            f"rows). Write the slot that was chosen, or an `outcome` other than valid."
+            f"{path}: row {row + 1} has probabilities, but no choice ({such(unsaid.sum())}). Write the slot that was "
+            f"chosen, or an `outcome` other than valid."
         )
     require_likely(probabilities, choice, path)
     return probabilities
@@ -147,7 +226,7 @@ def require_likely(probabilities: np.ndarray, choice: np.ndarray, path: Path) ->
         row = int(chosen[np.flatnonzero(own <= 0)[0]])
         raise DataError(
             f"{path}: row {row + 1} chose slot {choice[row]}, whose probability is 0 ({probabilities[row].tolist()}; "
-            f"{int((own <= 0).sum())} such rows). probability_1 belongs to slot 0, which item_1 names."
+            f"{such((own <= 0).sum())}). probability_1 belongs to slot 0, which item_1 names."
         )
     # If choices are drawn from probabilities, or are the most probable ones, no other order is likely to fit better.
     places = np.arange(len(rows))

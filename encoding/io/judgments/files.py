@@ -1,7 +1,10 @@
 """Judgments from files of all kinds: Parquet, rows of numbers with the odd item last, and saved `Judgments`."""
 
+import csv
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pyarrow.parquet
 import pyarrow.parquet as pq
 
 from ...core import ConfigError, DataError, Judgments, Plan, Provenance, digest, fingerprint, suggest
+from ...core.errors import such
 from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
 from ...numerics.triplet_ranks import rank_triplets
@@ -22,12 +26,39 @@ from ..fetched import absent, require_content
 from ..store import DESCRIPTION, load
 from ..tables import read_table
 from .answers import AnswerStore
-from .columns import constant, factorised, read_choices, read_probabilities, require_same_odd, settled, text_column
+from .columns import (
+    CHOICE_NAMES,
+    choices,
+    constant,
+    factorised,
+    read_choices,
+    read_probabilities,
+    require_counted_from_0,
+    require_same_odd,
+    settled,
+    text_column,
+)
+from .names import (
+    MISSING,
+    MOST_UNSEEN,
+    WHO,
+    alike,
+    as_whole,
+    check_numbers,
+    declared,
+    factorise,
+    look_up,
+    missing,
+    named_column,
+    number_names,
+    only,
+    people,
+    require_three,
+    spelled,
+)
 
 META = b"encoding.judgments"
 ITEMS = ("item_1", "item_2", "item_3")
-# Numbers up to here may name items that occur in no triplet.
-MOST_UNSEEN = 10_000
 NUMBERS = (".txt", ".npy", ".csv", ".tsv")
 WORDS = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -53,15 +84,14 @@ SCHEMA = pa.schema(
         ("answered", pa.float64()),
     ]
 )
-COLUMNS = ("first", "second", "third", "repeat", "outcome", "choice", "p1", "p2", "p3")
+COLUMNS = ("first", "second", "third", "repeat", "outcome", "choice", "p1", "p2", "p3", "participant")
 
 
 ODD = ("last", "first")  # column of the odd item in rows of numbers
 # What the columns of tables with a header are called: ours, and those of the THINGS odd-one-out files.
 ITEM_NAMES = (ITEMS, ("image1", "image2", "image3"), ("item1", "item2", "item3"), ("image_1", "image_2", "image_3"))
-CHOICE_NAMES = ("choice", "odd", "odd_one_out")
 RATING_NAMES = ("rating", "similarity", "similarity_rating", "dissimilarity")
-ANNOTATOR_NAMES = ("annotator", "subject_id", "participant_id", "subject")
+TITLE_OF_ODD = re.compile("odd|choice|chosen|answer|response", re.IGNORECASE)
 
 
 def read_judgments(
@@ -72,40 +102,70 @@ def read_judgments(
     annotator: str = "",
     odd: str = "last",
     count_from: int = 0,
+    matched: bool = False,
+    persons: bool = False,
 ) -> Judgments:
-    """Read judgments."""
+    """Read judgments; `matched` if the first item is a target, which is never the choice.
+
+    With `persons`, annotators of a collection's files are the participants where these are known.
+    """
     path = Path(path)
+    if not path.exists():
+        raise absent(path)
+    if odd not in ODD or count_from not in (0, 1):
+        raise ConfigError(f"{path}: odd = {odd!r}, count_from = {count_from!r}; needed 'last' or 'first', and 0 or 1.")
+    try:
+        if path.suffix in NUMBERS and path.is_file():
+            require_content(path)
+            return _of_text(path, stimuli, split, annotator, odd=odd, count_from=count_from, matched=matched)
+        found = _of_file(path, split, annotator, matched=matched, persons=persons)
+        return found if stimuli is None else _renumbered(found, stimuli, path, count_from)
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
+
+
+def _of_file(path: Path, split: str, annotator: str, *, matched: bool, persons: bool) -> Judgments:
+    """Read files that name their stimuli."""
     if path.is_dir():
         found = load(path)
         if not isinstance(found, Judgments):
             raise DataError(f"{path}: holds a {type(found).__name__}, but Judgments were needed.")
         return _of(annotator, found, path)
-    if not path.is_file():
-        raise absent(path)
     require_content(path)
-    if odd not in ODD or count_from not in (0, 1):
-        raise ConfigError(f"{path}: odd = {odd!r}, count_from = {count_from!r}; needed 'last' or 'first', and 0 or 1.")
-    try:
-        if path.suffix == ".parquet":
-            return _of(annotator, _parquet(path, split), path)
-        if path.suffix == ".sqlite":
-            return read_store(path, annotator=annotator, split=split)
-        if path.suffix in NUMBERS:
-            return _of_text(path, stimuli, split, annotator, odd=odd, count_from=count_from)
-    except DataError as error:
-        if str(path) in str(error):
-            raise
-        raise DataError(f"{path}: {error}") from error
+    if path.suffix == ".parquet":
+        return _parquet(path, split, annotator, matched=matched, persons=persons)
+    if path.suffix == ".sqlite":
+        return read_store(path, annotator=annotator, split=split, persons=persons)
     kinds = f".parquet, .sqlite, {', '.join(NUMBERS)} files, or a saved folder"
     raise DataError(f"{path}: judgments are read from {kinds}.")
 
 
+def _renumbered(judgments: Judgments, stimuli: Sequence[str], path: Path, count_from: int) -> Judgments:
+    """Look up the stimuli of judgments among the declared ones, in whose order they are returned."""
+    if list(judgments.stimuli) == declared(stimuli, path):
+        return judgments
+    shown, codes = np.unique(judgments.items, return_inverse=True)
+    given = [judgments.stimuli[item] for item in shown.tolist()]
+    names, items = look_up(codes.reshape(judgments.items.shape), given, stimuli, path, count_from=count_from)
+    return replace(judgments, stimuli=names, items=items)
+
+
 def _of_text(
-    path: Path, stimuli: Sequence[str] | None, split: str, annotator: str, *, odd: str, count_from: int
+    path: Path,
+    stimuli: Sequence[str] | None,
+    split: str,
+    annotator: str,
+    *,
+    odd: str,
+    count_from: int,
+    matched: bool,
 ) -> Judgments:
     if path.suffix != ".npy":
         table = _with_header(path)
-        chosen = table is not None and bool(set(CHOICE_NAMES) & set(table.columns))
+        # Three columns are rows of numbers, whatever they are called.
+        chosen = table is not None and len(table.columns) > 3 and bool(set(CHOICE_NAMES) & set(table.columns))
         rated = [] if table is None or chosen else [name for name in RATING_NAMES if name in table.columns]
         if rated:
             raise DataError(
@@ -113,21 +173,24 @@ def _of_text(
                 f'one of three stimuli, or which of two goes with a third. Set task = "rate" to embed ratings of pairs.'
             )
         if table is not None and chosen:
-            return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from), path)
+            return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from, matched=matched), path)
+        _require_odd(path, odd)
     rows = read_numbers(path)
     rows = rows if odd == "last" else np.ascontiguousarray(rows[:, [1, 2, 0]])
-    return _of_numbers(path, rows, stimuli, split, count_from=count_from)
+    return _of(annotator, _of_numbers(path, rows, stimuli, split, count_from=count_from), path)
 
 
-def _of(annotator: str, judgments: Judgments, path: Path) -> Judgments:
-    """Select the judgments of one annotator."""
+def _of(annotator: str, judgments: Judgments, path: Path, groups: np.ndarray | None = None) -> Judgments:
+    """Select the judgments of one annotator, or group of them."""
     if not annotator:
         return judgments
     chosen = judgments.annotator == annotator
+    if groups is not None:
+        chosen |= groups == annotator
     if not chosen.any():
-        raise DataError(
-            f"{path}: no judgments of {annotator!r}. {suggest(annotator, sorted(set(judgments.annotator.tolist())))}"
-        )
+        known = sorted(set(judgments.annotator.tolist()) - {""})
+        hint = suggest(annotator, known) if known else "It names no annotators: leave annotator out."
+        raise DataError(f"{path}: no judgments of {annotator!r}. {hint}")
     return judgments.take(chosen)
 
 
@@ -161,15 +224,47 @@ def read_numbers(path: str | Path) -> np.ndarray:
     return whole
 
 
+def _head(path: Path) -> tuple[list[str], str]:
+    """Return comments at the start of a file, and the first line that is none; the mark of Excel is no part of it."""
+    comments: list[str] = []
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        for line in map(str.strip, stream):
+            if line and not line.startswith("#"):
+                return comments, line
+            comments += [line.lstrip("# ")] * bool(line)
+    return comments, ""
+
+
+def _is_header(line: str) -> bool:
+    return any(character.isalpha() and character not in "eE" for character in line)
+
+
+def _require_odd(path: Path, odd: str) -> None:
+    """Refuse rows of numbers whose header, or comment, calls another column odd than the one that is read as odd."""
+    comments, first = _head(path)
+    for line in [*comments, *([first] if _is_header(first) else [])]:
+        names = [name.strip("\"' ") for name in re.split(r"[\s,;]+", line.strip())]
+        called = [place for place, name in enumerate(names) if TITLE_OF_ODD.search(name)]
+        if len(names) == 3 and called and {"first": 0, "last": 2}[odd] not in called:
+            advice = 'Say odd = "first".' if called == [0] else 'Put it last, or say odd = "last".'
+            raise DataError(
+                f"{path}: the header ({', '.join(names)}) calls column {called[0] + 1} the odd one, but the {odd} one "
+                f"would be read so. {advice}"
+            )
+
+
 def _text(path: Path) -> np.ndarray:
     """Parse with all threads if one character separates numbers, and else by the rules of white space."""
+    comments, first = _head(path)
     with path.open(encoding="utf-8") as stream:
-        first = stream.readline().strip()
-    if any(character.isalpha() and character not in "eE" for character in first):
-        return pd.read_csv(path, sep=r"[\s,;]+", header=0, comment="#", engine="python").to_numpy()
+        stream.readline()  # raises where the file is of another encoding
+    if _is_header(first):
+        return pd.read_csv(
+            path, sep=r"[\s,;]+", header=0, comment="#", engine="python", encoding="utf-8-sig"
+        ).to_numpy()
     separators = set(first) - set("0123456789.+-eE")
     separator = "".join(separators)
-    if len(separator) == 1 and len(first.split(separator)) == 3:
+    if not comments and len(separator) == 1 and len(first.split(separator)) == 3:
         kind = pa.float64() if set(first) & set(".eE") else pa.int32()
         try:
             table = pa.csv.read_csv(
@@ -181,26 +276,35 @@ def _text(path: Path) -> np.ndarray:
             return np.stack([column.to_numpy() for column in table.columns], axis=1)
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             pass  # rows are not all alike; the slower reader says what is wrong, or copes
-    return pd.read_csv(path, sep=r"[\s,]+", header=None, comment="#", engine="python").to_numpy()
+    return pd.read_csv(path, sep=r"[\s,]+", header=None, comment="#", engine="python", encoding="utf-8-sig").to_numpy()
 
 
 def _with_header(path: Path) -> pd.DataFrame | None:
     """Read a table whose first line has names of columns; None if it has none."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        first = stream.readline().strip()
+    comments, first = _head(path)
     if not any(character.isalpha() for character in first.replace("e", "").replace("E", "")):
         return None
     for separator in ("\t", ",", ";", r"\s+"):
-        names = [name.strip().strip('"') for name in (first.split() if separator == r"\s+" else first.split(separator))]
+        names = [name.strip().strip('"') for name in _split(first, separator)]
         if len(names) >= 3:
             if all(name.isalnum() and not name.isdigit() for name in names) or {*CHOICE_NAMES, *RATING_NAMES} & set(
                 names
             ):
+                if comments:
+                    raise DataError(
+                        f"{path}: line 1 is a comment ({comments[0]!r}). Remove it: tables begin with names."
+                    )
                 if (path.suffix, separator) in ((".tsv", "\t"), (".csv", ",")):
                     return read_table(path, text=names)
                 return _separated(path, separator)
             return None
     return None
+
+
+def _split(line: str, separator: str) -> list[str]:
+    if separator == ",":
+        return next(csv.reader([line]), [])
+    return line.split() if separator == r"\s+" else line.split(separator)
 
 
 def _separated(path: Path, separator: str) -> pd.DataFrame:
@@ -228,44 +332,27 @@ def _without_marks(cell: str) -> str:
 
 
 def _of_table(
-    path: Path, table: pd.DataFrame, stimuli: Sequence[str] | None, split: str, *, count_from: int
+    path: Path, table: pd.DataFrame, stimuli: Sequence[str] | None, split: str, *, count_from: int, matched: bool
 ) -> Judgments:
     """Judgments of a table with a header; rows without a choice are invalid answers."""
-    columns = next((names for names in ITEM_NAMES if set(names) <= set(table.columns)), None)
+    columns = only([names for names in ITEM_NAMES if set(names) <= set(table.columns)], "items", path)
     if columns is None:
         raise DataError(f"{path}: no columns {', '.join(ITEMS)}. There is: {', '.join(table.columns)}.")
     if not len(table):
         raise DataError(f"{path}: a header, but no row.")
-    cells = table[list(columns)].apply(lambda column: column.str.strip())
-    _require_items(path, cells.to_numpy())
-    answer = table[next(name for name in CHOICE_NAMES if name in table.columns)].str.strip()
-    numbered = bool(cells.apply(lambda column: column.str.fullmatch(r"\d+").all()).all())
-    names: tuple[str, ...]
-    if numbered:
-        items = cells.to_numpy().astype(np.int64) - count_from
-        n_items = int(items.max()) + 1
-        _check_numbers(path, items, stimuli, count_from)
-        names = tuple(map(str, range(count_from, n_items + count_from))) if stimuli is None else tuple(stimuli)
-    else:
-        names = tuple(stimuli) if stimuli is not None else tuple(sorted(set(cells.to_numpy().ravel().tolist())))
-        place = {name: number for number, name in enumerate(names)}
-        unknown = set(cells.to_numpy().ravel().tolist()) - set(place)
-        if unknown:
-            raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(names)} that are named.")
-        items = np.stack([cells[column].map(place).to_numpy(np.int64) for column in columns], axis=1)
-    if numbered:  # a column of numbers in which one is missing is written as 12.0
-        answer = answer.str.replace(r"^(\d+)\.0+$", r"\1", regex=True)
-    choice = _positions(path, answer, cells)
-    annotators = next((name for name in ANNOTATOR_NAMES if name in table.columns), None)
+    codes, given = factorise(table[list(columns)].to_numpy())
+    names, items = look_up(codes, given, stimuli, path, count_from=count_from)
+    cells = np.array(as_whole(alike(given)))[codes]
+    require_three(items, names, path)
+    choice = choices(path, table, cells, matched=matched)
     n = len(table)
-    who = constant("", str, n) if annotators is None else table[annotators].to_numpy(str)
+    who = named_column(table, "annotators", path)
+    annotator = constant("", str, n) if who is None else people(*factorise(table[who].to_numpy()), who, path)
     known = [name for name in SCHEMA.names[5:12] if name in table.columns]
-    if "outcome" in known and not set(table["outcome"].astype(str)) & set(OUTCOMES):
-        known.remove("outcome")  # a column of something else, such as right and wrong
     more = pa.table({name: _cells(table[name], name) for name in known} | {"row": np.arange(n)})
     return Judgments(
         names, items, choice, read_probabilities(more, choice, path),
-        *settled(more, choice, split, path), who,
+        *settled(more, choice, split, path), annotator,
         Provenance("read_judgments/1", {"count_from": count_from}, {path.name: fingerprint(path)}),
     )  # fmt: skip
 
@@ -273,66 +360,19 @@ def _of_table(
 def _cells(column: pd.Series, name: str) -> list[str | None]:
     """Return the cells of a text table; numbers may be missing."""
     cells = column.astype(str).str.strip().tolist()
-    missing = ("", "n/a", "na", "nan") if name not in ("outcome", "split") else ()
-    return [None if cell.lower() in missing else cell for cell in cells]
-
-
-def _require_items(path: Path, cells: np.ndarray) -> None:
-    """Refuse rows of (n, 3) names of which one is missing."""
-    empty = np.isin(cells, ("", "n/a")).any(axis=1)
-    if empty.any():
-        row = int(np.flatnonzero(empty)[0])
-        raise DataError(f"{path}: row {row + 1} names {cells[row].tolist()} ({empty.sum()} such rows); three needed.")
-
-
-def _positions(path: Path, answer: pd.Series, cells: pd.DataFrame) -> np.ndarray:
-    """Slot of the odd item, -1 without an answer: answers name the item, or its position from 0 or from 1."""
-    given = ~answer.str.lower().isin(("", "nan", "na", "n/a", "-1")).to_numpy()
-    same = cells.to_numpy() == answer.to_numpy()[:, None]
-    values = set(answer[given])
-    if given.any() and (same.sum(axis=1) == 1)[given].all() and not values <= {"0", "1", "2", "3"}:
-        return np.where(given, same.argmax(axis=1), -1).astype(np.int8)
-    for first in (0, 1):
-        known = {str(first + slot): slot for slot in range(3)}
-        if values <= set(known) and str(3 * first) in values:
-            return np.array([known[a] if g else -1 for a, g in zip(answer, given, strict=True)], dtype=np.int8)
-    if given.any() and values <= {"1", "2"}:
-        raise DataError(
-            f"{path}: all choices are {' or '.join(sorted(values))}, so that positions may count from 0 or from 1. Let "
-            f"the choice be the item itself."
-        )
-    row = int(np.flatnonzero(given)[0]) if given.any() else 0
-    raise DataError(
-        f"{path}: the choices name neither one item of each row nor positions 0 to 2 or 1 to 3; row {row + 1} has "
-        f"{answer.iloc[row]!r} for {cells.iloc[row].tolist()}."
-    )
-
-
-def _check_numbers(path: Path, items: np.ndarray, stimuli: Sequence[str] | None, count_from: int) -> None:
-    if items.min() < 0:
-        raise DataError(f"{path}: item 0 occurs, but items are counted from 1. Leave count_from out.")
-    n_items = int(items.max()) + 1
-    if stimuli is not None and n_items > len(stimuli):
-        one_based = not count_from and items.min() == 1 and n_items == len(stimuli) + 1
-        hint = " Numbers start at 1: say count_from = 1 if that is the first stimulus." if one_based else ""
-        raise DataError(
-            f"{path}: numbers go up to {n_items - 1 + count_from}, but {len(stimuli)} stimuli are named, counted from "
-            f"{count_from}.{hint}"
-        )
+    absent = ("", "n/a", "na", "nan") if name not in ("outcome", "split") else ()
+    return [None if cell.lower() in absent else cell for cell in cells]
 
 
 def _of_numbers(
     path: Path, rows: np.ndarray, stimuli: Sequence[str] | None, split: str, *, count_from: int
 ) -> Judgments:
     rows = rows - count_from if count_from else rows
-    _check_numbers(path, rows, stimuli, count_from)
-    n_items = int(rows.max()) + 1
-    if stimuli is None and n_items > MOST_UNSEEN and n_items > 10 * (n_seen := len(np.unique(rows))):
-        raise DataError(
-            f"{path}: numbers go up to {n_items - 1}, but only {n_seen} different items occur. Count items from 0, or "
-            f"name them with `stimuli`."
-        )
-    names = tuple(map(str, range(count_from, n_items + count_from))) if stimuli is None else tuple(stimuli)
+    n_items, known = int(rows.max()) + 1, None if stimuli is None else declared(stimuli, path)
+    n_seen = len(np.unique(rows)) if known is None and n_items > MOST_UNSEEN else n_items
+    check_numbers(path, int(rows.min()), n_items, known, count_from, n_seen=n_seen)
+    names = number_names(n_items, known, count_from)
+    require_three(rows, names, path)
     n = len(rows)
     return Judgments(
         names, rows, constant(2, np.int8, n), np.broadcast_to(np.float32(np.nan), (n, 3)), constant("valid", str, n),
@@ -341,7 +381,7 @@ def _of_numbers(
     )  # fmt: skip
 
 
-def _parquet(path: Path, split: str) -> Judgments:
+def _parquet(path: Path, split: str, annotator: str, *, matched: bool, persons: bool) -> Judgments:
     try:
         table = pa.parquet.read_table(path)
     except (OSError, ValueError, pa.lib.ArrowException) as error:
@@ -349,28 +389,57 @@ def _parquet(path: Path, split: str) -> Judgments:
     for name in (*ITEMS, "choice"):
         if name not in table.column_names:
             raise DataError(f"{path}: no column {name!r}. There is: {', '.join(table.column_names)}.")
-    n = table.num_rows
     meta = _meta(table, path)
     coded = [factorised(table[name]) for name in ITEMS]
-    if not meta:  # names as others write them
-        coded = [(codes, [name.strip() for name in names]) for codes, names in coded]
-    for codes, names in coded:
-        if "" in names and np.isin(codes, [k for k, name in enumerate(names) if not name]).any():
-            row = int(np.flatnonzero(np.isin(codes, [k for k, name in enumerate(names) if not name]))[0])
-            raise DataError(f"{path}: row {row + 1} does not name three items.")
-    stimuli = meta.pop("stimuli", None) or sorted({name for _, names in coded for name in names})
-    place = {name: number for number, name in enumerate(stimuli)}
-    unknown = {name for _, names in coded for name in names} - set(place)
-    if unknown:
-        raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(stimuli)} that the file lists.")
-    items = np.stack([np.array([place[name] for name in names])[codes] for codes, names in coded], axis=1)
+    listed = meta.pop("stimuli", None)
+    stimuli, items = _named(coded, listed, path, ours=bool(meta))
+    require_three(items, stimuli, path)
     choice = read_choices(table, path)
-    require_same_odd(table, choice, [(codes, names) for codes, names in coded], path)
-    return Judgments(
-        tuple(stimuli), items, choice, read_probabilities(table, choice, path), *settled(table, choice, split, path),
-        text_column(table, "annotator", constant("", str, n)),
+    if not meta:
+        require_counted_from_0(table, choice, path, matched=matched)
+    require_same_odd(table, choice, coded, path)
+    who, groups = _annotators(table, path, ours=bool(meta), persons=persons)
+    found = Judgments(
+        stimuli, items, choice, read_probabilities(table, choice, path), *settled(table, choice, split, path), who,
         Provenance(**meta) if meta else Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
     )  # fmt: skip
+    return _of(annotator, found, path, groups)
+
+
+def _named(
+    coded: Sequence[tuple[np.ndarray, list[str]]], listed: Sequence[str] | None, path: Path, *, ours: bool
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return names of stimuli, and items (n, 3), of three columns of names."""
+    starts = np.cumsum([0, *(len(names) for _, names in coded)])
+    given = [name for _, names in coded for name in names]
+    codes = np.stack([part + start for (part, _), start in zip(coded, starts, strict=False)], axis=1)
+    absent = np.array([name == "" if ours else name.strip().lower() in MISSING for name in given], dtype=bool)
+    empty = absent[codes].any(axis=1)
+    if empty.any():
+        raise DataError(
+            f"{path}: row {int(np.flatnonzero(empty)[0]) + 1} does not name three items ({such(empty.sum())})."
+        )
+    names = given if ours else spelled(given, path)  # others write names as they like
+    stimuli = listed or sorted({name for name, gone in zip(names, absent, strict=True) if not gone})
+    place = {name: number for number, name in enumerate(stimuli)}
+    unknown = {name for name, gone in zip(names, absent, strict=True) if not gone} - set(place)
+    if unknown:
+        raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(stimuli)} that the file lists.")
+    return tuple(stimuli), np.array([place.get(name, -1) for name in names], dtype=np.int32)[codes]
+
+
+def _annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return who gave each answer; of our own files also what annotators they are, such as people."""
+    n = table.num_rows
+    if ours:
+        groups = text_column(table, "annotator", constant("", str, n))
+        if not persons or "participant" not in table.column_names or not any(factorised(table["participant"])[1]):
+            return groups, None
+        person = text_column(table, "participant", groups)
+        return np.where(person == "", groups, person), groups
+    given = {name: factorised(table[name]) for name in WHO if name in table.column_names}
+    who = only([name for name, (_, names) in given.items() if not missing(names).all()], "annotators", path)
+    return (constant("", str, n) if who is None else people(*given[who], who, path)), None
 
 
 def _meta(table: pa.Table, path: Path) -> dict[str, Any]:
@@ -428,7 +497,7 @@ def _column(values: Any, field: pa.Field, n: int) -> pa.Array:
     return pa.array(values, type=field.type)
 
 
-def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Judgments:
+def read_store(path: str | Path, *, annotator: str = "", split: str = "", persons: bool = False) -> Judgments:
     """Read the answers of one annotator.
 
     Where the plan that was asked lies beside the store (as ``encoding collect`` leaves it), only its triplets are
@@ -437,6 +506,7 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
     path = Path(path)
     with AnswerStore(path, read_only=True) as store:
         number, name, identity = _setting(store, path, annotator)
+        named = store.participants() | {0: name} if persons else {}
         owners = dict(store.base.execute("SELECT id, stimulus FROM contents"))
         parts: dict[str, list] = {column: [] for column in COLUMNS}
         for table in store.read(number, COLUMNS):
@@ -454,11 +524,12 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "") -> Jud
     known = {column: np.array(values)[order] for column, values in parts.items()}
     kept, labels = _labels(items, plan, split)
     inputs = {"setting": identity} | ({"plan": plan.provenance.key} if plan else {})
+    who = np.array([named.get(person, name) for person in known["participant"][kept].tolist()], dtype=str)
     probabilities = np.array([known[column] for column in ("p1", "p2", "p3")], dtype=np.float32).T
     return Judgments(
         stimuli, items[kept], known["choice"][kept], probabilities[kept],
         np.array(OUTCOMES)[known["outcome"][kept]], np.ones(int(kept.sum())),
-        known["repeat"][kept], labels, np.full(int(kept.sum()), name),
+        known["repeat"][kept], labels, who,
         Provenance("read_store/1", {"annotator": name}, inputs),
     )  # fmt: skip
 

@@ -2,26 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from ...core import ConfigError, DataError, PairRatings, Provenance, fingerprint, suggest
+from ...core.errors import such
 from ...core.plans import SPLITS
 from ..fetched import absent
 from ..tables import read_table
-from .files import ANNOTATOR_NAMES, RATING_NAMES
+from .files import RATING_NAMES
+from .names import WHO, factorise, look_up, named_column, only, people
 
 PAIR_NAMES = (
     *(("a", "b"), ("item_1", "item_2"), ("stimulus_1", "stimulus_2"), ("image1", "image2"), ("item1", "item2")),
     *(("stimulus1", "stimulus2"), ("stimulus_a", "stimulus_b"), ("image_1", "image_2")),
 )
 UNLIKE = ("dissimilarity", "distance")  # columns in which larger is less alike
-WHO = ("participant", *ANNOTATOR_NAMES)
-MISSING = ("", "n/a", "na", "nan", "none", "null", "<na>")  # in any case of letters
-
-Named = TypeVar("Named", str, tuple[str, str])
 
 
 def read_ratings(
@@ -46,9 +43,9 @@ def read_ratings(
     texts = sorted({name for pair in PAIR_NAMES for name in pair} | {*WHO, *RATING_NAMES, *UNLIKE, "weight", "split"})
     table = read_table(path, text=texts)
     given = set(table.columns)
-    pair = _one([names for names in PAIR_NAMES if set(names) <= given], "pairs of stimuli", path)
-    rated = _one([name for name in dict.fromkeys((*RATING_NAMES, *UNLIKE)) if name in given], "ratings", path)
-    who = _one([name for name in WHO if name in given], "participants", path)
+    pair = only([names for names in PAIR_NAMES if set(names) <= given], "pairs of stimuli", path)
+    rated = only([name for name in dict.fromkeys((*RATING_NAMES, *UNLIKE)) if name in given], "ratings", path)
+    who = named_column(table, "participants", path)
     if pair is None or rated is None:
         raise DataError(
             f"{path}: two columns of stimuli (a, b) and one of ratings (rating) were needed. There is: "
@@ -66,7 +63,7 @@ def read_ratings(
     _require(path, rating, (rating >= low) & (rating <= high), f"{rated} {{}}; the scale is {low:g} to {high:g}")
     names, pairs = _pairs(table[list(pair)], stimuli, path, count_from)
     n = len(table)
-    participant = np.zeros(n, "U1") if who is None else _participants(table[who], path, who)
+    participant = np.zeros(n, "U1") if who is None else people(*factorise(table[who].to_numpy()), who, path)
     split = table["split"].to_numpy(str) if "split" in table.columns else np.zeros(n, "U1")
     _require(path, split, np.isin(split, ("", *SPLITS)), f"split {{!r}}; {', '.join(SPLITS)} or nothing was needed")
     weight = _weights(table["weight"], path) if "weight" in table.columns else np.ones(n)
@@ -84,29 +81,6 @@ def read_ratings(
     return found.take(own)
 
 
-def _one(found: list[Named], what: str, path: Path) -> Named | None:
-    """Return the only column, or pair of columns, that fits; None where none does."""
-    if len(found) > 1:
-        shown = " and ".join(name if isinstance(name, str) else f"({', '.join(name)})" for name in found)
-        raise DataError(f"{path}: {shown} all look like {what}; one was needed. Remove or rename the others.")
-    return found[0] if found else None
-
-
-def _missing(cells: np.ndarray) -> np.ndarray:
-    """Find cells without an answer."""
-    return np.isin(np.strings.lower(cells), MISSING)
-
-
-def _participants(column: pd.Series, path: Path, name: str) -> np.ndarray:
-    """Return who gave each rating: the same name for all where nobody is named."""
-    given = column.to_numpy(str)
-    missing = _missing(given)
-    if missing.all():
-        return np.zeros(len(given), "U1")
-    _require(path, given, ~missing, f"{name} {{!r}}; others have one. Name who gave the rating, or leave the row out")
-    return given
-
-
 def _weights(column: pd.Series, path: Path) -> np.ndarray:
     weight = _numbers(column, path, "weight")
     _require(path, weight, weight >= 0, "weight {}; a number of 0 or more was needed")
@@ -122,7 +96,7 @@ def _require(path: Path, values: np.ndarray, good: np.ndarray, text: str) -> Non
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
         value = str(values[row]) if values.dtype.kind == "U" else f"{values[row]:g}"
-        raise DataError(f"{path}: row {row + 1} has the {text.format(value)} ({(~good).sum()} such rows).")
+        raise DataError(f"{path}: row {row + 1} has the {text.format(value)} ({such((~good).sum())}).")
 
 
 def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
@@ -131,7 +105,7 @@ def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{path}: row {row + 1} has the {name} {column.iloc[row]!r} ({bad.sum()} such rows); a number was needed. "
+            f"{path}: row {row + 1} has the {name} {column.iloc[row]!r} ({such(bad.sum())}); a number was needed. "
             f"Leave out rows without an answer."
         )
     return values
@@ -141,38 +115,12 @@ def _pairs(
     cells: pd.DataFrame, stimuli: Sequence[str] | None, path: Path, count_from: int
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return names of stimuli and pairs of their numbers (n, 2)."""
-    given = cells.to_numpy(str)
-    empty = _missing(given).any(axis=1)
-    if empty.any():
-        row = int(np.flatnonzero(empty)[0])
-        raise DataError(f"{path}: row {row + 1} names {given[row].tolist()} ({empty.sum()} such rows); two needed.")
-    known = None if stimuli is None else pd.Index(list(stimuli))
-    # "01" is a name: as a number it would be the same stimulus as "1".
-    numbered = bool(cells.apply(lambda column: column.str.fullmatch("0|[1-9][0-9]*").all()).all())
-    if numbered and (known is None or not set(given.ravel().tolist()) <= set(known)):
-        pairs = given.astype(np.int64) - count_from
-        n_items = int(pairs.max()) + 1
-        if pairs.min() < 0:
-            raise DataError(f"{path}: item 0 occurs, but items are counted from 1. Leave count_from out.")
-        if known is not None and n_items > len(known):
-            row = int(np.flatnonzero((pairs >= len(known)).any(axis=1))[0])
-            raise DataError(
-                f"{path}: row {row + 1} names {given[row].tolist()}, but {len(known)} stimuli are named, counted from "
-                f"{count_from}. Do the numbers start at 1? Then say count_from = 1."
-            )
-        names = tuple(map(str, range(count_from, n_items + count_from))) if known is None else tuple(known)
-    else:
-        names = tuple(sorted(set(given.ravel().tolist()))) if known is None else tuple(known)
-        pairs = np.stack([pd.Index(names).get_indexer(pd.Index(given[:, k])) for k in (0, 1)], axis=1)
-        if (pairs < 0).any():
-            row, column = np.argwhere(pairs < 0)[0]
-            name = str(given[row, column])
-            hint = suggest(name, names) if len(names) <= 50 else f"There are {len(names)} stimuli."
-            raise DataError(f"{path}: row {row + 1}: no stimulus {name!r}. {hint}")
+    codes, given = factorise(cells.to_numpy())
+    names, pairs = look_up(codes, given, stimuli, path, count_from=count_from)
     same = pairs[:, 0] == pairs[:, 1]
     if same.any():
         row = int(np.flatnonzero(same)[0])
         raise DataError(
-            f"{path}: row {row + 1} rates {str(given[row, 0])!r} with itself ({same.sum()} such rows). Leave these out."
+            f"{path}: row {row + 1} rates {given[codes[row, 0]]!r} with itself ({such(same.sum())}). Leave these out."
         )
     return names, pairs

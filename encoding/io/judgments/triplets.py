@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from ...core import DataError, suggest
+from ...core.errors import such
 from ..atomic import atomic_file
 from ..tables import read_table
 from .files import read_numbers
+from .names import alike, declared, factorise
 
 COLUMNS = ("item_1", "item_2", "item_3")
 
@@ -41,7 +43,7 @@ def read_triplets(
     twice = (a == b) | (b == c) | (a == c)
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
-        raise DataError(f"{path}: {twice.sum()} rows name a stimulus twice; the first is row {row + 1}: {items[row]}.")
+        raise DataError(f"{path}: row {row + 1} names a stimulus twice ({such(twice.sum())}): {items[row]}.")
     if names is not None and not (items == names[:, None]).any(1).all():
         row = int(np.flatnonzero(~(items == names[:, None]).any(1))[0])
         raise DataError(f"{path}: row {row + 1} calls {stimuli[names[row]]!r} odd, which is none of its three items.")
@@ -58,8 +60,9 @@ def _numbers(path: Path, n_stimuli: int) -> np.ndarray:
 
 
 def _look_up(frame: pd.DataFrame, stimuli: Sequence[str], path: Path) -> np.ndarray:
-    index = pd.Index(stimuli)
-    found = np.stack([index.get_indexer(pd.Index(frame[name].astype(str))) for name in frame.columns], axis=1)
+    index = pd.Index(declared(stimuli, path))
+    codes, given = factorise(frame.to_numpy())
+    found = index.get_indexer(pd.Index(alike(given)))[codes]
     if (found < 0).any():
         row, column = np.argwhere(found < 0)[0]
         name = str(frame.iloc[row, column])
