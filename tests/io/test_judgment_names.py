@@ -71,6 +71,13 @@ def test_numbers_are_positions_where_they_cannot_be_names(tmp_path):
             read(tmp_path, [tuple(str(10 * int(k)) if k != "5" else k for k in row) for row in rows], stimuli=TENS)
 
 
+def test_rows_of_numbers_are_no_names(tmp_path):
+    assert choices(tmp_path, [(0, 1, 2)], None, stimuli=TENS).items.tolist() == [[0, 1, 2]]
+    assert choices(tmp_path, [(1, 2, 3)], None, stimuli=list("1234")).items.tolist() == [[1, 2, 3]]
+    with pytest.raises(DataError, match="all its numbers are names of stimuli, such as '10'"):
+        choices(tmp_path, [(10, 20, 30), (20, 30, 40)], None, stimuli=TENS)
+
+
 def test_a_number_written_as_decimal_is_the_same_number(tmp_path):
     expected = [["1", "2", "3"], ["2", "3", "4"]]
     assert both(tmp_path, ["1", "2", "3.0"], ["2", "3", "4.0"]) == expected

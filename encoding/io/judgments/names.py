@@ -188,6 +188,16 @@ def _count(
     return number_names(n_items, known, count_from), np.array(given, dtype=np.int64)
 
 
+def require_positions(path: Path, numbers: Sequence[int], known: Sequence[str]) -> None:
+    """Refuse rows of numbers that are all names of stimuli, such as 10, 20, 30, and hence no positions."""
+    names = set(known)
+    if not {"0", "1"} & names and set(map(str, numbers)) <= names:
+        raise DataError(
+            f"{path}: all its numbers are names of stimuli, such as {str(numbers[0])!r}, but rows of numbers count the "
+            f"{len(known)} names. Write a table with a header, item_1, item_2, item_3, choice."
+        )
+
+
 def number_names(n_items: int, known: Sequence[str] | None, count_from: int) -> tuple[str, ...]:
     """Return the declared names, or numbers as names."""
     return tuple(map(str, range(count_from, n_items + count_from))) if known is None else tuple(known)
