@@ -123,7 +123,7 @@ def test_blanks_around_names_do_not_make_other_stimuli(tmp_path):
 @pytest.mark.parametrize("values", [1.7e9 + np.arange(6.0), np.arange(6) * 1e-50, np.arange(6) * 1e200])
 def test_features_that_float32_cannot_hold_are_refused(tmp_path, values):
     feature_frame().assign(a=values).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(DataError, match=r"1 features cannot be held in float32, the first is 'a'.*Subtract a constant"):
+    with pytest.raises(DataError, match=r"1 feature cannot be held in float32, the first is 'a'.*Subtract a constant"):
         embed(FeatureTable("x", "x.parquet"), tmp_path)
 
 
