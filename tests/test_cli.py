@@ -123,7 +123,7 @@ BAD_INPUT = {
     "duplicate rows": (
         change_table(FEATURES, lambda frame: pd.concat([frame, frame.iloc[3:4]])),
         (),
-        r"feature-abc\.tsv\): 1 stimuli have more than one row \('clip3'\)",
+        r"feature-abc\.tsv\): 1 stimulus has more than one row \('clip3'\)",
     ),
     "empty mask": (empty_masks, (), r"the mask is empty \(no voxel in all brain masks\)"),
     "one run": (keep_first_run, (), r"There is one run only \('run-1'\).*kind = \"blocks\""),

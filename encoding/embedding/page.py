@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..core import AlignmentError, Judgments, PairRatings
+from ..core.words import count
 from ..drawing.dimensions import (
     draw_contact_sheet,
     draw_correlations,
@@ -25,7 +26,6 @@ from .meaning import classify, correlate_ratings, extremes, label_dimensions, la
 from .page_scores import (
     Context,
     PageContent,
-    count,
     gather,
     list_warnings,
     show_curve,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import DataError, FeatureSpace, Judgments, PairRatings
+from ..core.words import count
 from ..drawing.dimensions import draw_quality, draw_similarity
 from ..drawing.report import DataTable, Picture, Section, Text
 from .consensus import SHARE, Consensus
@@ -111,11 +112,6 @@ def gather(name: str, result: SparseEmbedding | Consensus, judgments: Judgments 
     seen, subset = data[np.isin(where, ("train", "validation"))], data[where == "subset"]
     space = result.to_feature_space(name)
     return PageContent(space, model, consensus, data[rows], part, bias, seen, subset, int((~counts).sum()))
-
-
-def count(n: int, word: str, plural: str = "") -> str:
-    """Write a number and what it is of."""
-    return f"{n:,} {word if n == 1 else plural or f'{word}s'}"
 
 
 def list_warnings(shown: PageContent) -> list[str]:

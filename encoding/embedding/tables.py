@@ -24,6 +24,7 @@ from ..core import (
 )
 from ..core.arrays import composed
 from ..core.settings import Count, OneOf, Rule, Text, distinct, settings
+from ..core.words import count
 from ..io.embeddings import SUFFIXES, read_embeddings
 from ..io.fetched import absent, require_fetched
 from ..io.store import DESCRIPTION, load
@@ -167,7 +168,7 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
         names, values, features, files = readers.get(path.suffix.lower(), _table)(source, path)
     empty = np.flatnonzero(names == "")
     if len(empty):
-        raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({len(empty)} such rows).")
+        raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({count(len(empty), 'such row')}).")
     if source.fill != "no":
         whole = np.isfinite(values).all(axis=1)
         if not whole.any():
@@ -266,8 +267,8 @@ def _array(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, tu
     features = source.columns or tuple(f"{source.name}_{i + 1}" for i in range(values.shape[1]))
     if (len(names), len(features)) != values.shape:
         raise DataError(
-            f"{path}: shape {values.shape}, but {lister} names {len(names)} stimuli and there are "
-            f"{len(features)} feature names."
+            f"{path}: shape {values.shape}, but {lister} names {count(len(names), 'stimulus', 'stimuli')} and "
+            f"{count(len(features), 'name of a feature is', 'names of features are')} given."
         )
     return np.asarray(names, dtype=str), values, features, files
 
@@ -291,7 +292,9 @@ def _folder(source: FeatureTable, path: Path) -> tuple[np.ndarray, np.ndarray, t
     names, values, files = read_feature_folder(path)
     features = source.columns or tuple(f"{source.name}_{i + 1}" for i in range(values.shape[1]))
     if len(features) != values.shape[1]:
-        raise DataError(f"{path}: {values.shape[1]} features per stimulus, but `columns` names {len(features)}.")
+        raise DataError(
+            f"{path}: {count(values.shape[1], 'feature')} per stimulus, but `columns` names {len(features)}."
+        )
     return np.asarray(names, dtype=str), values, features, files
 
 
@@ -315,28 +318,36 @@ def _check(source: FeatureTable, path: Path, names: np.ndarray, values: np.ndarr
     wanted = RELEASED if source.rows is None and path.suffix == ".mat" else source.rows
     if wanted is not None and len(names) != wanted:
         raise DataError(
-            f"{where}: {len(names)} stimuli, but {wanted} were needed"
+            f"{where}: {count(len(names), 'stimulus', 'stimuli')}, but {wanted} {'was' if wanted == 1 else 'were'} "
+            f"needed"
             f"{'' if source.rows else '; rows of a .mat file are stimulus ids. Set `rows` if it holds other stimuli'}."
         )
     if not values.size:
-        raise DataError(f"{where}: {values.shape[0]} stimuli and {values.shape[1]} features; at least one is needed.")
+        raise DataError(
+            f"{where}: {count(len(values), 'stimulus', 'stimuli')} and {count(values.shape[1], 'feature')}; at least "
+            f"one is needed."
+        )
     require_plain_names(names.tolist(), where)
     series = pd.Series(composed(names))
     repeated = series[series.duplicated()].unique()
     if len(repeated):
         shown = ", ".join(repr(str(name)) for name in repeated[:5])
-        raise DataError(f"{where}: {len(repeated)} stimuli have more than one row ({shown}). Keep one each.")
+        raise DataError(
+            f"{where}: {count(len(repeated), 'stimulus has', 'stimuli have')} more than one row ({shown}). Keep one "
+            f"each."
+        )
     bad = ~np.isfinite(values)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(
-            f"{where}: {bad.sum()} values are missing or not finite; the first is {features[column]!r} of "
-            f'{str(names[row])!r}. Fill them, leave the rows or columns out, or set fill = "mean".'
+            f"{where}: {count(int(bad.sum()), 'value is', 'values are')} missing or not finite; the first is "
+            f"{features[column]!r} of {str(names[row])!r}. Fill them, leave the rows or columns out, or set "
+            f'fill = "mean".'
         )
     check_precision(values, features, where)
 
 
-def check_precision(values: np.ndarray, features: tuple[str, ...], where: str, what: str = "features") -> None:
+def check_precision(values: np.ndarray, features: tuple[str, ...], where: str, what: str = "feature") -> None:
     """Refuse columns whose variation is lost in float32, such as seconds since 1970."""
     spread = np.ptp(values, axis=0) / 2
     with np.errstate(over="ignore"):
@@ -346,8 +357,8 @@ def check_precision(values: np.ndarray, features: tuple[str, ...], where: str, w
     if lost.any():
         column = int(np.flatnonzero(lost)[0])
         raise DataError(
-            f"{where}: {lost.sum()} {what} cannot be held in float32, the first is {features[column]!r}: it runs "
-            f"from {values[:, column].min():.9g} to {values[:, column].max():.9g}. Subtract a constant from "
+            f"{where}: {count(int(lost.sum()), what)} cannot be held in float32, the first is {features[column]!r}: it "
+            f"runs from {values[:, column].min():.9g} to {values[:, column].max():.9g}. Subtract a constant from "
             f"the column, or change its unit."
         )
 
@@ -446,7 +457,8 @@ def _same_stimuli(source: ConcatTable, a: FeatureSpace, b: FeatureSpace) -> None
     for one, other in ((a, b), (b, a)):
         missing = np.setdiff1d(one.samples.stimulus, other.samples.stimulus)
         if len(missing):
+            what = count(len(missing), "stimulus", "stimuli")
             raise AlignmentError(
-                f"[[features]] {source.name!r}: {len(missing)} stimuli of {one.name!r} are not in {other.name!r}, the "
-                f"first is {str(missing[0])!r}; all spaces of a concat need the same stimuli."
+                f"[[features]] {source.name!r}: {what} of {one.name!r} {'is' if len(missing) == 1 else 'are'} not in "
+                f"{other.name!r}, the first is {str(missing[0])!r}; all spaces of a concat need the same stimuli."
             )

@@ -62,7 +62,7 @@ class ArrayData:
         where = as_targets(columns if targets is None and columns else targets, Y.shape[1])
         if Y.dtype != np.float32:
             known = np.isfinite(Y).all(axis=0)
-            check_precision(Y[:, known], tuple(f"column {k}" for k in np.flatnonzero(known)), "Y", "targets")
+            check_precision(Y[:, known], tuple(f"column {k}" for k in np.flatnonzero(known)), "Y", "target")
         self.responses = Responses(Y, samples, where, samples, np.zeros((n, 0)), SUBJECT, "array", float("nan"))
         self.described = self._per_stimulus(samples)
 

@@ -57,7 +57,7 @@ def test_arrays_take_their_names_from_beside_them(tmp_path):
     named = embed(FeatureTable("e", "x.npy", columns=["p", "q"]), tmp_path)
     assert named.features == ("p", "q")
     (tmp_path / "x.tsv").write_text("stim_id\na\n")
-    with pytest.raises(DataError, match=r"shape \(3, 2\), but x\.tsv names 1 stimuli"):
+    with pytest.raises(DataError, match=r"shape \(3, 2\), but x\.tsv names 1 stimulus"):
         embed(FeatureTable("e", "x.npy"), tmp_path)
 
 
@@ -77,8 +77,8 @@ def test_saved_spaces_can_be_used_again(tmp_path):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (FRAME.assign(stim_id=["a", "b", "b"]), r"1 stimuli have more than one row \('b'\)"),
-        (FRAME.assign(joy=[1, np.nan, 2]), "1 values are missing or not finite; the first is 'joy' of 'b'"),
+        (FRAME.assign(stim_id=["a", "b", "b"]), r"1 stimulus has more than one row \('b'\)"),
+        (FRAME.assign(joy=[1, np.nan, 2]), "1 value is missing or not finite; the first is 'joy' of 'b'"),
         (FRAME.assign(joy=[1, np.inf, 2]), "the first is 'joy' of 'b'"),
         (FRAME.assign(joy=["1", "much", "2"]), "column 'joy' holds 'much' in row 2.*List the features in `columns`"),
         (FRAME.assign(stim_id=["a", None, "b"]), "row 2 has no stimulus"),

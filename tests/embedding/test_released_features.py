@@ -70,7 +70,7 @@ def damage(content):
         "text": ({"L": {"feat": "abc", "featname": cell(NAMES)}}, "L.feat is .*; an array of numbers"),
         "numbers for names": ({"L": {"feat": content, "featname": np.arange(3)}}, "featname is .*cell array of names"),
         "NaN": ({"L": {"feat": np.where(content == content[4, 1], np.nan, content), "featname": cell(NAMES)}},
-                "1 values are missing or not finite; the first is 'Empathic_pain' of '5'"),
+                "1 value is missing or not finite; the first is 'Empathic_pain' of '5'"),
     }  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def test_spaces_are_joined_by_the_names_of_stimuli():
 
 def test_spaces_of_other_stimuli_are_not_joined():
     known = {"a": space("a", ["1", "2"], ["x"]), "b": space("b", ["1", "2", "3"], ["y"])}
-    with pytest.raises(AlignmentError, match="1 stimuli of 'b' are not in 'a', the first is '3'"):
+    with pytest.raises(AlignmentError, match="1 stimulus of 'b' is not in 'a', the first is '3'"):
         concatenate(ConcatTable("both", ["a", "b"]), known)
 
 

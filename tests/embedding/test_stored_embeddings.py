@@ -159,7 +159,7 @@ def test_missing_values_are_left_out_only_when_asked(tmp_path):
     values = VALUES.copy()
     values[1, 2] = np.nan
     write_h5(tmp_path / "x.h5", fc6=values)
-    with pytest.raises(DataError, match=r'1 values are missing.*fill = "mean"'):
+    with pytest.raises(DataError, match=r'1 value is missing.*fill = "mean"'):
         embed(FeatureTable("net", "x.h5"), tmp_path)
     space = embed(FeatureTable("net", "x.h5", fill="mean"), tmp_path)
     assert space.samples.stimulus.tolist() == ["b.mp4", "c.mp4"]

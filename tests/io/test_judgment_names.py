@@ -71,6 +71,13 @@ def test_numbers_are_positions_where_they_cannot_be_names(tmp_path):
             read(tmp_path, [tuple(str(10 * int(k)) if k != "5" else k for k in row) for row in rows], stimuli=TENS)
 
 
+def test_rows_of_numbers_are_no_names(tmp_path):
+    assert choices(tmp_path, [(0, 1, 2)], None, stimuli=TENS).items.tolist() == [[0, 1, 2]]
+    assert choices(tmp_path, [(1, 2, 3)], None, stimuli=list("1234")).items.tolist() == [[1, 2, 3]]
+    with pytest.raises(DataError, match="all its numbers are names of stimuli, such as '10'"):
+        choices(tmp_path, [(10, 20, 30), (20, 30, 40)], None, stimuli=TENS)
+
+
 def test_a_number_written_as_decimal_is_the_same_number(tmp_path):
     expected = [["1", "2", "3"], ["2", "3", "4"]]
     assert both(tmp_path, ["1", "2", "3.0"], ["2", "3", "4.0"]) == expected
@@ -182,7 +189,7 @@ def test_outcomes_are_never_left_out(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["j.csv", "j.parquet"])
-@pytest.mark.parametrize("column", ["participant", "annotator", "subject_id", "participant_id", "subject"])
+@pytest.mark.parametrize("column", ["participant", "Annotator", "subject_id", "participant_id", "SUBJECT"])
 def test_every_name_for_participants_is_known_in_every_file(tmp_path, name, column):
     rows = [("a", "b", "c", 0, NFC), ("b", "c", "d", 2, NFD), ("b", "c", "a", 1, "q")]
     found = choices(tmp_path, rows, (*ITEMS, "choice", column), name)
@@ -192,11 +199,19 @@ def test_every_name_for_participants_is_known_in_every_file(tmp_path, name, colu
     unknown = [("a", "b", "c", 0, "p"), ("b", "c", "d", 2, "n/a")]
     with pytest.raises(DataError, match=rf"row 2 has the {column} '(n/a)?'; others have one"):
         choices(tmp_path, unknown, (*ITEMS, "choice", column), name)
-    other = "subject" if column != "subject" else "annotator"
+    other = "subject" if column != "SUBJECT" else "annotator"
     with pytest.raises(DataError, match="all look like annotators"):
         choices(tmp_path, [(*row, "z") for row in rows], (*ITEMS, "choice", column, other), name)
     empty = choices(tmp_path, [(*row, "n/a") for row in rows], (*ITEMS, "choice", column, other), name)
     assert empty.annotator.tolist() == [NFC, NFC, "q"]  # nobody is named in the other column
+
+
+def test_participants_of_ratings_are_found_in_any_case(tmp_path):
+    (tmp_path / "r.tsv").write_text("a\tb\trating\tParticipant\nx\ty\t1\t7\ny\tz\t2\t8\n", encoding="utf-8")
+    assert read_ratings(tmp_path / "r.tsv").participant.tolist() == ["7", "8"]
+    (tmp_path / "r.tsv").write_text("a\tb\trating\tParticipant\nx\ty\t1\t7\ny\tz\t2\tn/a\n", encoding="utf-8")
+    with pytest.raises(DataError, match="row 2 has the Participant 'nan'; others have one"):
+        read_ratings(tmp_path / "r.tsv")
 
 
 def test_judgments_of_a_test_file_are_of_the_same_annotator(tmp_path):

@@ -114,7 +114,7 @@ def test_blanks_around_names_do_not_make_other_stimuli(tmp_path):
     frame = feature_frame()
     frame.loc[3, "stimulus"] = "v0 "
     write_tsv(tmp_path / "x.tsv", frame)
-    with pytest.raises(DataError, match=r"1 stimuli have more than one row \('v0'\)"):
+    with pytest.raises(DataError, match=r"1 stimulus has more than one row \('v0'\)"):
         embed(FeatureTable("x", "x.tsv"), tmp_path)
     (tmp_path / "events.tsv").write_text("onset\tduration\tstim_id\n0\t2\tv0 \n4\t2\tv0\n")
     assert read_presentations(tmp_path / "events.tsv", "run-1").stimulus.tolist() == ["v0", "v0"]
@@ -123,7 +123,7 @@ def test_blanks_around_names_do_not_make_other_stimuli(tmp_path):
 @pytest.mark.parametrize("values", [1.7e9 + np.arange(6.0), np.arange(6) * 1e-50, np.arange(6) * 1e200])
 def test_features_that_float32_cannot_hold_are_refused(tmp_path, values):
     feature_frame().assign(a=values).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(DataError, match=r"1 features cannot be held in float32, the first is 'a'.*Subtract a constant"):
+    with pytest.raises(DataError, match=r"1 feature cannot be held in float32, the first is 'a'.*Subtract a constant"):
         embed(FeatureTable("x", "x.parquet"), tmp_path)
 
 
@@ -353,7 +353,7 @@ def test_accents_in_two_characters_are_the_same_name(tmp_path):
     assert embed(FeatureTable("f", "f.tsv"), tmp_path).samples.stimulus.tolist() == [one, "b"]
     assert read_presentations(shown, "run-1").stimulus.tolist() == [one]
     table.write_text(f"stimulus\tx\n{two}\t1\n{one}\t2\n")
-    with pytest.raises(DataError, match="1 stimuli have more than one row"):
+    with pytest.raises(DataError, match="1 stimulus has more than one row"):
         embed(FeatureTable("f", "f.tsv"), tmp_path)
 
 

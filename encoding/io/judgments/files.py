@@ -53,6 +53,7 @@ from .names import (
     number_names,
     only,
     people,
+    require_positions,
     require_three,
     spelled,
 )
@@ -367,8 +368,11 @@ def _cells(column: pd.Series, name: str) -> list[str | None]:
 def _of_numbers(
     path: Path, rows: np.ndarray, stimuli: Sequence[str] | None, split: str, *, count_from: int
 ) -> Judgments:
+    known = None if stimuli is None else declared(stimuli, path)
+    if known is not None and rows.max() <= MOST_UNSEEN:
+        require_positions(path, np.flatnonzero(np.bincount(rows.ravel())).tolist(), known)
     rows = rows - count_from if count_from else rows
-    n_items, known = int(rows.max()) + 1, None if stimuli is None else declared(stimuli, path)
+    n_items = int(rows.max()) + 1
     n_seen = len(np.unique(rows)) if known is None and n_items > MOST_UNSEEN else n_items
     check_numbers(path, int(rows.min()), n_items, known, count_from, n_seen=n_seen)
     names = number_names(n_items, known, count_from)
@@ -437,7 +441,7 @@ def _annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tu
             return groups, None
         person = text_column(table, "participant", groups)
         return np.where(person == "", groups, person), groups
-    given = {name: factorised(table[name]) for name in WHO if name in table.column_names}
+    given = {name: factorised(table[name]) for name in table.column_names if name.lower() in WHO}
     who = only([name for name, (_, names) in given.items() if not missing(names).all()], "annotators", path)
     return (constant("", str, n) if who is None else people(*given[who], who, path)), None
 

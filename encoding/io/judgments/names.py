@@ -66,7 +66,8 @@ def spelled(names: Sequence[str], path: Path) -> list[str]:
 
 def named_column(table: pd.DataFrame, what: str, path: Path) -> str | None:
     """Return the column that names who answered; one in which nobody is named does not count."""
-    return only([name for name in WHO if name in table.columns and not missing(table[name].unique()).all()], what, path)
+    named = [name for name in map(str, table.columns) if name.lower() in WHO]
+    return only([name for name in named if not missing(table[name].unique()).all()], what, path)
 
 
 def people(codes: np.ndarray, given: Sequence[str], column: str, path: Path) -> np.ndarray:
@@ -186,6 +187,16 @@ def _count(
         )
     check_numbers(path, min(given), n_items, known, count_from, n_seen=len(given))
     return number_names(n_items, known, count_from), np.array(given, dtype=np.int64)
+
+
+def require_positions(path: Path, numbers: Sequence[int], known: Sequence[str]) -> None:
+    """Refuse rows of numbers that are all names of stimuli, such as 10, 20, 30, and hence no positions."""
+    names = set(known)
+    if not {"0", "1"} & names and set(map(str, numbers)) <= names:
+        raise DataError(
+            f"{path}: all its numbers are names of stimuli, such as {str(numbers[0])!r}, but rows of numbers count the "
+            f"{len(known)} names. Write a table with a header, item_1, item_2, item_3, choice."
+        )
 
 
 def number_names(n_items: int, known: Sequence[str] | None, count_from: int) -> tuple[str, ...]:
