@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AlignmentError, DataError, such
+from .errors import AlignmentError, DataError
+from .words import count
 
 FIRST_MARK = 0x300  # no character below it can be composed with another
 
@@ -72,7 +73,7 @@ def _as_integers(given: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
     if changed.any():
         at = tuple(int(k) for k in np.argwhere(changed)[0])
         raise DataError(
-            f"{what} holds {given[at]} at {list(at)} ({such(changed.sum(), 'such value')}), but {wanted} were needed."
+            f"{what} holds {given[at]} at {list(at)} ({count(changed.sum(), 'such value')}), but {wanted} were needed."
         )
     return kept
 

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
 
 
 class EncodingError(Exception):
@@ -59,8 +58,3 @@ def suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(known) or 'none'}."
-
-
-def such(n: Any, what: str = "such row") -> str:
-    """Count something for a message."""
-    return f"{n} {what}{'' if n == 1 else 's'}"

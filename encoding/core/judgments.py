@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .arrays import composed, own
-from .errors import DataError, such
+from .errors import DataError
 from .provenance import Provenance
+from .words import count
 
 Columns = dict[str, tuple[Any, tuple[int, ...]]]  # dtype, and shape of a row
 
@@ -160,7 +161,7 @@ class Judgments(_Answers):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
-                f"Judgments: {such(bad.sum(), 'triplet')} without three different stimuli of the {len(self.stimuli)}; "
+                f"Judgments: {count(bad.sum(), 'triplet')} without three different stimuli of the {len(self.stimuli)}; "
                 f"the first is row {row}: {self.items[row].tolist()}."
             )
         unknown = sorted(set(self.outcome.tolist()) - set(OUTCOMES))
@@ -171,7 +172,7 @@ class Judgments(_Answers):
         if wrong.any():
             raise DataError(
                 "Judgments: every valid judgment needs a choice of 0, 1 or 2, and every other one -1; "
-                f"{such(wrong.sum(), 'row')} contradict{'s' if wrong.sum() == 1 else ''} that."
+                f"{count(wrong.sum(), 'row')} contradict{'s' if wrong.sum() == 1 else ''} that."
             )
 
     def __repr__(self) -> str:
@@ -262,8 +263,8 @@ class PairRatings(_Answers):
         if not len(self.rating) or self.rating.min() == self.rating.max():
             n, different = len(self.rating), len(np.unique(self.rating))
             raise DataError(
-                f"PairRatings: {such(n, 'rating')} with {such(different, 'different value')}; two or more were needed "
-                f"to learn from."
+                f"PairRatings: {count(n, 'rating')} with {count(different, 'different value')}; two or more were "
+                f"needed to learn from."
             )
 
     def __repr__(self) -> str:

@@ -168,7 +168,7 @@ def embed(source: FeatureTable, base: str | Path) -> FeatureSpace:
         names, values, features, files = readers.get(path.suffix.lower(), _table)(source, path)
     empty = np.flatnonzero(names == "")
     if len(empty):
-        raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({count(len(empty), 'such row')}).")
+        raise DataError(f"{path}: row {empty[0] + 1} has no stimulus ({count(len(empty))}).")
     if source.fill != "no":
         whole = np.isfinite(values).all(axis=1)
         if not whole.any():

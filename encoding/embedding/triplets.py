@@ -9,7 +9,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from ..core import DataError, Judgments, PairRatings, SplitError
-from ..core.errors import such
+from ..core.words import count
 from ..numerics.choices import triplet_keys
 
 PARTS = ("train", "validation", "test", "subset")
@@ -93,7 +93,7 @@ def as_triplets(given: Judgments | Triplets | np.ndarray, *, n_items: int | None
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"Triplets: row {row} is {array[row].tolist()} ({such(bad.sum())}); three "
+            f"Triplets: row {row} is {array[row].tolist()} ({count(bad.sum())}); three "
             f"different items from 0 to {n_items - 1} were needed."
         )
     choice = np.full(len(array), 2, np.int8)
@@ -142,7 +142,7 @@ def _check_probabilities(judgments: Judgments, valid: np.ndarray) -> None:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"{judgments!r}: {such(wrong.sum(), 'judgment')} with {what}, the first is row {valid[row]}: "
+                f"{judgments!r}: {count(wrong.sum(), 'judgment')} with {what}, the first is row {valid[row]}: "
                 f"{given[row].tolist()}. Three numbers of 0 or more were needed, not all zero; NaN for a hard choice."
             )
 
@@ -176,7 +176,7 @@ def gaps(names: tuple[str, ...], components: np.ndarray) -> list[str]:
             hint = " Is the first item number 1? Then say count_from = 1."
         shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
         are = "is" if len(missing) == 1 else "are"
-        items = such(len(missing), "item")
+        items = count(len(missing), "item")
         notes.append(f"{items} {are} in no judgment and {are} left out of the feature space: {shown}.{hint}")
     n_parts = int(components.max()) + 1
     if n_parts > 1:
@@ -220,7 +220,7 @@ def check_disjoint(data: Keyed, part: np.ndarray) -> None:
         what = "triplet" if data.items.shape[1] == 3 else "pair"
         names = ", ".join(repr(data.names[item]) for item in data.items[row])
         raise SplitError(
-            f"Judgments: {such(torn.sum(), what)} with answers in two parts, the first is {names}. "
+            f"Judgments: {count(torn.sum(), what)} with answers in two parts, the first is {names}. "
             f"Divide by {what}, not by row, or the test part is not independent."
         )
 

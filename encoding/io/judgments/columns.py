@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ...core import DataError
-from ...core.errors import such
 from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
+from ...core.words import count
 from .names import WHOLE, alike, factorise, missing
 
 CHOICE_NAMES = ("choice", "odd", "odd_one_out")
@@ -67,7 +67,7 @@ def settled(
         if strange.any():
             row = int(np.flatnonzero(strange)[0])
             raise DataError(
-                f"{path}: row {row + 1} has the outcome {words[codes[row]]!r} ({such(strange.sum())}); one of "
+                f"{path}: row {row + 1} has the outcome {words[codes[row]]!r} ({count(strange.sum())}); one of "
                 f"{', '.join(OUTCOMES)} was needed. Rename the column if it says something else."
             )
         outcome = np.asarray(words)[codes]
@@ -93,7 +93,7 @@ def require_same_odd(
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
             f"{path}: row {row + 1} calls {str(odd[row])!r} odd, but its choice is slot {choice[row]}, "
-            f"{str(chosen[row])!r} ({such(bad.sum())}). Slots count from 0."
+            f"{str(chosen[row])!r} ({count(bad.sum())}). Slots count from 0."
         )
 
 
@@ -117,7 +117,7 @@ def choices(path: Path, table: pd.DataFrame, cells: np.ndarray, *, matched: bool
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
                 f"{path}: row {row + 1} has the {columns[0]} {table[columns[0]].iloc[row]!r}, but the {name} "
-                f"{table[name].iloc[row]!r} ({such(bad.sum())}). Remove the column that is wrong."
+                f"{table[name].iloc[row]!r} ({count(bad.sum())}). Remove the column that is wrong."
             )
     return slots[0]
 
@@ -200,14 +200,14 @@ def read_probabilities(table: pa.Table, choice: np.ndarray, path: Path) -> np.nd
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({such(bad.sum())}); three "
+            f"{path}: probabilities of row {row + 1} are {probabilities[row].tolist()} ({count(bad.sum())}); three "
             f"numbers from 0 to 1 that add up to 1 were needed, or none. Are they logarithms?"
         )
     unsaid = known.all(axis=1) & (choice < 0)
     if "outcome" not in table.column_names and unsaid.any():
         row = int(np.flatnonzero(unsaid)[0])
         raise DataError(
-            f"{path}: row {row + 1} has probabilities, but no choice ({such(unsaid.sum())}). Write the slot that was "
+            f"{path}: row {row + 1} has probabilities, but no choice ({count(unsaid.sum())}). Write the slot that was "
             f"chosen, or an `outcome` other than valid."
         )
     require_likely(probabilities, choice, path)
@@ -226,7 +226,7 @@ def require_likely(probabilities: np.ndarray, choice: np.ndarray, path: Path) ->
         row = int(chosen[np.flatnonzero(own <= 0)[0]])
         raise DataError(
             f"{path}: row {row + 1} chose slot {choice[row]}, whose probability is 0 ({probabilities[row].tolist()}; "
-            f"{such((own <= 0).sum())}). probability_1 belongs to slot 0, which item_1 names."
+            f"{count((own <= 0).sum())}). probability_1 belongs to slot 0, which item_1 names."
         )
     # If choices are drawn from probabilities, or are the most probable ones, no other order is likely to fit better.
     places = np.arange(len(rows))

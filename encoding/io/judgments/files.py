@@ -16,9 +16,9 @@ import pyarrow.parquet
 import pyarrow.parquet as pq
 
 from ...core import ConfigError, DataError, Judgments, Plan, Provenance, digest, fingerprint, suggest
-from ...core.errors import such
 from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
+from ...core.words import count
 from ...numerics.triplet_ranks import rank_triplets
 from ..arrays import open_npy
 from ..atomic import atomic_file
@@ -421,7 +421,7 @@ def _named(
     empty = absent[codes].any(axis=1)
     if empty.any():
         raise DataError(
-            f"{path}: row {int(np.flatnonzero(empty)[0]) + 1} does not name three items ({such(empty.sum())})."
+            f"{path}: row {int(np.flatnonzero(empty)[0]) + 1} does not name three items ({count(empty.sum())})."
         )
     names = given if ours else spelled(given, path)  # others write names as they like
     stimuli = listed or sorted({name for name, gone in zip(names, absent, strict=True) if not gone})

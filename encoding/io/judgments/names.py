@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...core import DataError, suggest
-from ...core.errors import such
+from ...core.words import count
 from ..tables import require_plain_names
 
 MISSING = ("", "n/a", "na", "nan", "none", "null", "<na>")  # in any case of letters
@@ -80,7 +80,7 @@ def people(codes: np.ndarray, given: Sequence[str], column: str, path: Path) -> 
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
             f"{path}: row {row + 1} has the {column} {given[int(codes[row])]!r}; others have one. Name who gave the "
-            f"answer, or leave the row out ({such(bad.sum())})."
+            f"answer, or leave the row out ({count(bad.sum())})."
         )
     some = np.flatnonzero(~absent).tolist()
     names = as_whole(alike([given[k] for k in some]))
@@ -97,7 +97,7 @@ def require_three(items: np.ndarray, names: Sequence[str], path: Path) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         shown = [names[item] for item in items[row].tolist()]
-        raise DataError(f"{path}: row {row + 1} names {shown} ({such(bad.sum())}); three different ones needed.")
+        raise DataError(f"{path}: row {row + 1} names {shown} ({count(bad.sum())}); three different ones needed.")
 
 
 def look_up(
@@ -141,7 +141,7 @@ def _require_present(codes: np.ndarray, given: Sequence[str], path: Path) -> Non
         row = int(np.flatnonzero(empty)[0])
         needed = {2: "two", 3: "three"}[codes.shape[1]]
         raise DataError(
-            f"{path}: row {row + 1} names {_shown(codes, given, row)} ({such(empty.sum())}); {needed} needed."
+            f"{path}: row {row + 1} names {_shown(codes, given, row)} ({count(empty.sum())}); {needed} needed."
         )
 
 
@@ -183,7 +183,7 @@ def _count(
         row = int(np.flatnonzero(beyond)[0])
         raise DataError(
             f"{path}: row {row + 1} names {_shown(codes, cells, row)}, but {len(known)} stimuli are named, counted "
-            f"from {count_from} ({such(beyond.sum())}). Do the numbers start at 1? Then say count_from = 1."
+            f"from {count_from} ({count(beyond.sum())}). Do the numbers start at 1? Then say count_from = 1."
         )
     check_numbers(path, min(given), n_items, known, count_from, n_seen=len(given))
     return number_names(n_items, known, count_from), np.array(given, dtype=np.int64)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ...core import ConfigError, DataError, PairRatings, Provenance, fingerprint, suggest
-from ...core.errors import such
 from ...core.plans import SPLITS
+from ...core.words import count
 from ..fetched import absent
 from ..tables import read_table
 from .files import RATING_NAMES
@@ -96,7 +96,7 @@ def _require(path: Path, values: np.ndarray, good: np.ndarray, text: str) -> Non
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
         value = str(values[row]) if values.dtype.kind == "U" else f"{values[row]:g}"
-        raise DataError(f"{path}: row {row + 1} has the {text.format(value)} ({such((~good).sum())}).")
+        raise DataError(f"{path}: row {row + 1} has the {text.format(value)} ({count((~good).sum())}).")
 
 
 def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
@@ -105,7 +105,7 @@ def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{path}: row {row + 1} has the {name} {column.iloc[row]!r} ({such(bad.sum())}); a number was needed. "
+            f"{path}: row {row + 1} has the {name} {column.iloc[row]!r} ({count(bad.sum())}); a number was needed. "
             f"Leave out rows without an answer."
         )
     return values
@@ -121,6 +121,6 @@ def _pairs(
     if same.any():
         row = int(np.flatnonzero(same)[0])
         raise DataError(
-            f"{path}: row {row + 1} rates {given[codes[row, 0]]!r} with itself ({such(same.sum())}). Leave these out."
+            f"{path}: row {row + 1} rates {given[codes[row, 0]]!r} with itself ({count(same.sum())}). Leave these out."
         )
     return names, pairs

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ...core import DataError, suggest
-from ...core.errors import such
+from ...core.words import count
 from ..atomic import atomic_file
 from ..tables import read_table
 from .files import read_numbers
@@ -43,7 +43,7 @@ def read_triplets(
     twice = (a == b) | (b == c) | (a == c)
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
-        raise DataError(f"{path}: row {row + 1} names a stimulus twice ({such(twice.sum())}): {items[row]}.")
+        raise DataError(f"{path}: row {row + 1} names a stimulus twice ({count(twice.sum())}): {items[row]}.")
     if names is not None and not (items == names[:, None]).any(1).all():
         row = int(np.flatnonzero(~(items == names[:, None]).any(1))[0])
         raise DataError(f"{path}: row {row + 1} calls {stimuli[names[row]]!r} odd, which is none of its three items.")
