@@ -243,6 +243,13 @@ def test_columns_that_contradict_or_compete_are_refused(tmp_path):
         choices(tmp_path, [(1, 2, 3, 3), (3, 1, 2, 1)])
 
 
+@pytest.mark.parametrize("word", ["", "n/a", "None", "null", "NaN"])
+def test_probabilities_may_be_missing_in_any_word(tmp_path, word):
+    columns = (*ITEMS, "choice", *(f"probability_{slot}" for slot in (1, 2, 3)))
+    found = choices(tmp_path, [("a", "b", "c", 0, 0.5, 0.25, 0.25), ("b", "c", "d", 2, *[word] * 3)], columns)
+    assert np.isnan(found.probabilities).all(axis=1).tolist() == [False, True]
+
+
 @pytest.mark.parametrize("name", ["j.csv", "j.parquet"])
 def test_outcomes_are_never_left_out(tmp_path, name):
     columns, rows = (*ITEMS, "choice", "outcome"), [("a", "b", "c", 0, "Valid"), ("b", "c", "d", -1, "REFUSED")]

@@ -43,8 +43,8 @@ def text_column(table: pa.Table, name: str, default: np.ndarray) -> np.ndarray:
 def text_cells(column: pd.Series, name: str) -> list[str | None]:
     """Return the cells of a text table; numbers may be missing."""
     cells = column.astype(str).str.strip().tolist()
-    absent = ("", "n/a", "na", "nan") if name not in ("outcome", "split") else ()
-    return [None if cell.lower() in absent else cell for cell in cells]
+    absent = missing(cells) & (name not in ("outcome", "split"))
+    return [None if gone else cell for cell, gone in zip(cells, absent, strict=True)]
 
 
 def annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tuple[np.ndarray, np.ndarray | None]:

@@ -41,8 +41,6 @@ from .columns import (
     text_cells,
 )
 from .names import (
-    COUNTED,
-    MISSING,
     MOST_UNSEEN,
     WHO,
     alike,
@@ -50,7 +48,9 @@ from .names import (
     check_numbers,
     declared,
     factorise,
+    in_order,
     look_up,
+    missing,
     number_names,
     only,
     require_positions,
@@ -422,7 +422,7 @@ def _named(
     starts = np.cumsum([0, *(len(names) for _, names in coded)])
     given = [name for _, names in coded for name in names]
     codes = np.stack([part + start for (part, _), start in zip(coded, starts, strict=False)], axis=1)
-    absent = np.array([name == "" if ours else name.strip().lower() in MISSING for name in given], dtype=bool)
+    absent = np.array([name == "" for name in given]) if ours else missing(given)
     empty = absent[codes].any(axis=1)
     if empty.any():
         raise DataError(
@@ -430,7 +430,7 @@ def _named(
         )
     names = given if ours else spelled(given, path)  # others write names as they like
     shown = {name for name, gone in zip(names, absent, strict=True) if not gone}
-    stimuli = listed or sorted(shown, key=int if all(map(COUNTED.fullmatch, shown)) else None)
+    stimuli = listed or in_order(shown)
     place = {name: number for number, name in enumerate(stimuli)}
     unknown = shown - set(place)
     if unknown:
@@ -455,8 +455,8 @@ def words(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
 
     Shapes: `codes` (n_rows,).
     """
-    missing = codes < 0
-    index = pa.array(np.where(missing, 0, codes).astype(np.int32), mask=missing)
+    unnamed = codes < 0
+    index = pa.array(np.where(unnamed, 0, codes).astype(np.int32), mask=unnamed)
     return pa.DictionaryArray.from_arrays(index, pa.array(list(names), type=pa.string()))
 
 
@@ -511,7 +511,7 @@ def read_store(path: str | Path, *, annotator: str = "", split: str = "", person
     if not parts["first"]:
         raise DataError(f"{path}: no answers of {name!r} yet.")
     plan = _plan(path.parent / "plan")
-    stimuli = plan.stimuli if plan else tuple(sorted(set(owners.values())))
+    stimuli = plan.stimuli if plan else tuple(in_order(set(owners.values())))
     place = {stimulus: row for row, stimulus in enumerate(stimuli)}
     row_of = {content: place.get(stimulus, -1) for content, stimulus in owners.items()}
     items = np.stack([[row_of[content] for content in parts[slot]] for slot in ("first", "second", "third")], axis=1)

@@ -36,6 +36,12 @@ def missing(names: Iterable[str]) -> np.ndarray:
     return np.array([str(name).strip().lower() in MISSING for name in names], dtype=bool)
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sort names, and numerals as numbers: 2 comes before 10."""
+    names = list(names)
+    return sorted(names, key=int) if all(map(COUNTED.fullmatch, names)) else sorted(names)
+
+
 def factorise(cells: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return numbers of different cells in their shape, and the different cells."""
     codes, names = pd.factorize(np.asarray(cells, dtype=object).ravel(), use_na_sentinel=False)

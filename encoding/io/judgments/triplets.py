@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ...core import DataError, suggest
-from ...core.words import count
 from ..atomic import atomic_file
 from ..tables import read_table
 from .files import read_numbers
-from .names import alike, declared, factorise
+from .names import alike, declared, factorise, require_three
 
 COLUMNS = ("item_1", "item_2", "item_3")
 
@@ -39,11 +38,7 @@ def read_triplets(
                 raise DataError(f"{path}: no column {name!r}. {suggest(name, map(str, frame.columns))}")
         found = _look_up(frame[wanted], stimuli, path)
         items, names = found[:, :3], found[:, 3] if odd else None
-    a, b, c = items.T
-    twice = (a == b) | (b == c) | (a == c)
-    if twice.any():
-        row = int(np.flatnonzero(twice)[0])
-        raise DataError(f"{path}: row {row + 1} names a stimulus twice ({count(twice.sum())}): {items[row]}.")
+    require_three(items, stimuli, path)
     if names is not None and not (items == names[:, None]).any(1).all():
         row = int(np.flatnonzero(~(items == names[:, None]).any(1))[0])
         raise DataError(f"{path}: row {row + 1} calls {stimuli[names[row]]!r} odd, which is none of its three items.")
