@@ -86,8 +86,8 @@ def cost_of_turning(problem: Problem, X: torch.Tensor, bias: torch.Tensor | None
     Dimensions that hardly any stimulus lacks can therefore be mixed at no cost, the prior chooses among the mixtures,
     and no simulation from what it chose shows that others would do as well.
 
-    Judgments are taken in random parts, until the parts so far say by six standard errors on which side of the limit
-    a dimension is; what it costs on all judgments is extrapolated from them.
+    Judgments are taken in random parts, until the parts so far say by six standard errors that a pair costs more than
+    the limit; what it costs on all judgments is extrapolated from them.
 
     Shapes: `X` (n_items, n_dims); returns (n_dims,), infinite where there is no other dimension.
     """
@@ -104,8 +104,7 @@ def cost_of_turning(problem: Problem, X: torch.Tensor, bias: torch.Tensor | None
             sums[k] += float(lost.sum(dtype=torch.float64))
             squares[k] += float(lost.square().sum(dtype=torch.float64))
         whole, unsure = n / seen * sums, n / seen * SURE * np.sqrt(np.maximum(squares - sums**2 / seen, 0))
-        free = np.isin(pairs, pairs[whole + unsure < LEAST_COST])  # whatever else these dimensions are turned into
-        known = (whole - unsure > LEAST_COST) | free.all(axis=1) | (seen == n)
+        known = (whole - unsure > LEAST_COST) | (seen == n)  # that it costs less, a few judgments can refute
         np.minimum.at(cost, pairs[known].ravel(), np.repeat(whole[known], 2))
         pairs, sums, squares = pairs[~known], sums[~known], squares[~known]
         if not len(pairs):

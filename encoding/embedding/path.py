@@ -14,7 +14,7 @@ with fewer dimensions, the largest of a fit on the path, because lambda alone ma
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,13 +216,11 @@ class Search:
         return gap < -(1.0 if fewer else HOPELESS) * se
 
     def _compare_on_folds(self, one: Candidate, other: Candidate) -> tuple[float, float]:
-        gaps, weights, groups = [one.losses.astype(np.float64) - other.losses], [self.weight], [self.group]
-        for number, (problem, held_out) in enumerate(self.folds()):
-            first, second = (self._refit(number, problem, held_out, candidate) for candidate in (one, other))
-            gaps.append(first - second)
-            weights.append(_weights(held_out))
-            groups.append(_further_groups(groups[-1], held_out))
-        return _mean_of(np.concatenate(gaps), np.concatenate(weights), np.concatenate(groups))
+        gap = self._compare(one, other)
+        for n, (weight, group) in enumerate(self._fold_by_fold([one, other]), start=1):
+            gap = _mean_of(self._losses(one, n) - self._losses(other, n), weight, group)
+            self.over_folds |= {id(c): _mean_of(self._losses(c, n), weight, group)[0] for c in (one, other)}
+        return gap
 
     def table(self, chosen: Candidate) -> pd.DataFrame:
         """One row per fit, in the order of fitting; the last one is the chosen fit, converged."""
@@ -480,39 +478,49 @@ class Search:
         if plain is not None and self._hopeless(plain):
             plain = None
         some += [c for c in (chosen, plain) if c is not None and all(c is not other for other in some)]
-        losses = [[c.losses.astype(np.float64)] for c in some]
-        weights, groups = [self.weight], [self.group]
-        for number, (problem, held_out) in enumerate(self.folds()):
-            for candidate, own in zip(some, losses, strict=True):
-                own.append(self._refit(number, problem, held_out, candidate))
-            weights.append(_weights(held_out))
-            groups.append(_further_groups(groups[-1], held_out))
-            weight, group = np.concatenate(weights), np.concatenate(groups)
-            all_losses = [np.concatenate(own) for own in losses]
-            means = [_mean_of(values, weight, group)[0] for values in all_losses]
-            gaps = [_mean_of(values - all_losses[int(np.argmin(means))], weight, group) for values in all_losses]
+        n = 0
+        for n, (weight, group) in enumerate(self._fold_by_fold(some), start=1):
+            losses = [self._losses(c, n) for c in some]
+            means = [_mean_of(values, weight, group)[0] for values in losses]
+            gaps = [_mean_of(values - losses[int(np.argmin(means))], weight, group) for values in losses]
             kept = [k for k, (gap, se) in enumerate(gaps) if some[k] is plain or gap <= HOPELESS * se]
-            some, losses = [some[k] for k in kept], [losses[k] for k in kept]
-        if len(weights) == 1:
+            some[:], losses, means = [some[k] for k in kept], [losses[k] for k in kept], [means[k] for k in kept]
+        if not n:
             return chosen
-        all_losses, means = [all_losses[k] for k in kept], [means[k] for k in kept]
         self.over_folds |= {id(c): mean for c, mean in zip(some, means, strict=True)}
         first = int(np.argmin(means))
         limit = np.inf if plain is None else self.over_folds[id(plain)]
         able = []
-        for candidate, values, mean in zip(some, all_losses, means, strict=True):
-            gap, se = _mean_of(values - all_losses[first], weight, group)
+        for candidate, values, mean in zip(some, losses, means, strict=True):
+            gap, se = _mean_of(values - losses[first], weight, group)
             if mean == means[first] or (gap <= se and mean <= limit):
                 able.append((candidate.n_dims, mean, candidate))
         return min(able, key=lambda row: row[:2])[2]
 
-    def _refit(self, fold: int, problem: Problem, held_out: Rows, candidate: Candidate) -> np.ndarray:
-        """Fit other judgments as a candidate was, from what is left of it after shaking; return the losses of a fold.
+    def _fold_by_fold(self, some: list[Candidate]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Fit without one further fold after another; return weights and groups of the validation rows so far.
+
+        What is taken out of the list meanwhile is not fitted any more.
+        """
+        weights, groups = [self.weight], [self.group]
+        for number, (problem, held_out) in enumerate(self.folds()):
+            for candidate in some:
+                self._refit(number, problem, held_out, candidate)
+            weights.append(_weights(held_out))
+            groups.append(groups[-1].max() + 1 + np.unique(held_out.keys, return_inverse=True)[1])
+            yield np.concatenate(weights), np.concatenate(groups)
+
+    def _losses(self, candidate: Candidate, n_folds: int) -> np.ndarray:
+        """Losses on the validation judgments and in further folds."""
+        return np.concatenate([candidate.losses, *(self.refitted[id(candidate), k] for k in range(n_folds))])
+
+    def _refit(self, fold: int, problem: Problem, held_out: Rows, candidate: Candidate) -> None:
+        """Fit other judgments as a candidate was, from what is left of it after shaking, and keep the losses of a fold.
 
         Shaking undoes what the candidate owes to judgments that are held out now.
         """
         if (id(candidate), fold) in self.refitted:
-            return self.refitted[id(candidate), fold]
+            return
         X, cost = candidate.point.X, candidate.setting.value / problem.n_items
         noise = np.random.default_rng(fold).lognormal(0.0, SHAKE, tuple(X.shape))
         point = dataclasses.replace(candidate.point, X=X * torch.as_tensor(noise, dtype=X.dtype, device=X.device))
@@ -524,9 +532,7 @@ class Search:
                 tol=LOOSER * self.tol,
                 max_iter=PATH_STEPS,
             )
-        losses = row_losses(point.X, point.bias, held_out)[0]
-        self.refitted[id(candidate), fold] = losses
-        return losses
+        self.refitted[id(candidate), fold] = row_losses(point.X, point.bias, held_out)[0]
 
     def _settle(self, chosen: Candidate) -> Candidate:
         """Converge, take out dimensions without which objective or validation loss are lower, and score again."""
@@ -575,11 +581,6 @@ class Search:
 
 def _weights(data: Rows) -> np.ndarray:
     return np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
-
-
-def _further_groups(groups: np.ndarray, held_out: Rows) -> np.ndarray:
-    """Numbers, from the largest of `groups` on, of the sets of items of other judgments."""
-    return groups.max() + 1 + np.unique(held_out.keys, return_inverse=True)[1]
 
 
 def _mean_of(values: np.ndarray, weight: np.ndarray, group: np.ndarray) -> tuple[float, float]:
