@@ -41,7 +41,7 @@ from ..io.atomic import atomic_file, write_text
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_names, read_stimuli
-from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS, unused_settings
 from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
@@ -55,8 +55,6 @@ WRITTEN = (
     *("", ".npy", ".txt", "_fit.npz", "_curve.npz", "_drawn.json", "_path.tsv", "_dimensions.tsv", "_choices.tsv"),
     *("_intervals.tsv", "_curve.tsv", ".html"),
 )
-# Settings of the page alone: the fit and the feature space do not follow from them.
-SHOWN = ("categories", "dimensions", "frames", "learning_curve", "learning_shares", "n_permutations", "n_bootstrap")
 QUICK = (".npy", ".parquet")  # files that are read before a run however large they are
 LARGEST = 200_000_000  # bytes of others
 MOST_SIMULATED = 20_000  # judgments, if it is only to see whether they can be
@@ -511,12 +509,13 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
     """Return the provenance of the result: inputs and settings that it follows from."""
     from ..io.judgments.files import fingerprint_store
 
-    inputs, unused = {}, _unused(source)
+    given, inputs = dataclasses.asdict(source), {}
+    unused = unused_settings(given)
     if source.ratings is not None:
         ratings = _related(source, source.ratings, related)
         inputs = {source.ratings: fingerprint_array(ratings.values), "stimuli": digest(list(ratings.samples.stimulus))}
     for key in ("file", "test", "stimuli"):
-        name = getattr(source, key)
+        name = given[key]
         if not name or key in unused:
             continue
         path = base / name
@@ -527,24 +526,8 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
             if file.is_file():
                 known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
                 inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
-    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in unused}
+    settings: dict[str, Any] = {k: v for k, v in given.items() if k not in unused}
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
-
-
-def _unused(source: JudgmentTable) -> set[str]:
-    """Name the settings that make no difference to the feature space beside the others."""
-    names = {*SHOWN}
-    if source.ratings is None:
-        names |= {"n_judgments", "temperature", "similarity", "soft", "n_repeats"}
-    elif source.test is None:  # no file is read
-        names |= {"annotator", "odd", "count_from", "stimuli"}
-    if source.test is not None:
-        names.add("test_share")
-    if len(source.seeds) == 1:
-        names |= {"halves", "resamples", "threshold"}
-    if source.method == "map":
-        names |= {"spike", "slab", "share"}
-    return names
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
