@@ -426,7 +426,8 @@ def gather_judgments(
     source: JudgmentTable, base: str | Path, related: Mapping[str, FeatureSpace] | None = None
 ) -> Judgments | PairRatings:
     """Read or simulate judgments, with a part that is only used to score the result."""
-    from ..io.judgments.files import read_judgments
+    from ..io.judgments.files import read_judgments, renumbered
+    from ..io.judgments.names import COUNTED
     from .simulated import simulate_judgments
     from .triplets import as_triplets, divide
 
@@ -448,7 +449,11 @@ def gather_judgments(
             temperature=source.temperature, soft=source.soft, n_repeats=source.n_repeats,
         )  # fmt: skip
     if source.test is not None:
-        return _join(judgments, read(source.test, names or judgments.stimuli))
+        # Numerals that nobody listed in an order are names in the test file too; exports have lists.
+        unlisted = names is None and judgments.provenance.step == "read_judgments/1"
+        by_name = unlisted and all(map(COUNTED.fullmatch, judgments.stimuli))
+        test = read(source.test, None if by_name else names or judgments.stimuli)
+        return _join(judgments, renumbered(test, judgments.stimuli, base / source.test))
     if source.test_share == 0 or (judgments.split != "").any():
         return judgments
     data = as_triplets(judgments)

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from encoding.core import DataError, Judgments, PairRatings
+from encoding.core import DataError, Judgments, PairRatings, Provenance
 from encoding.embedding import JudgmentTable
 from encoding.embedding.from_judgments import gather_judgments
 from encoding.embedding.triplets import as_triplets, connections, gaps
-from encoding.io.judgments.files import read_judgments
+from encoding.io.judgments.answers import AnswerRow, AnswerStore
+from encoding.io.judgments.files import fingerprint_store, read_judgments, words, write_judgments
 from encoding.io.judgments.ratings import read_ratings
 from encoding.io.judgments.triplets import read_triplets
 from encoding.io.tables import read_names
@@ -76,6 +77,53 @@ def test_rows_of_numbers_are_no_names(tmp_path):
     assert choices(tmp_path, [(1, 2, 3)], None, stimuli=list("1234")).items.tolist() == [[1, 2, 3]]
     with pytest.raises(DataError, match="all its numbers are names of stimuli, such as '10'"):
         choices(tmp_path, [(10, 20, 30), (20, 30, 40)], None, stimuli=TENS)
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.csv", "t.parquet"])
+def test_numerals_in_a_test_file_are_those_of_the_file(tmp_path, name):
+    items = [k for k in range(80) if k not in (3, 7)]
+    rows = [(*items[k : k + 3], 0) for k in range(len(items) - 2)]
+    choices(tmp_path, [tuple(map(str, row[:3])) + row[3:] for row in rows], name="j.parquet")
+    if name == "t.parquet":
+        choices(tmp_path, [("2", "4", "10", 0)], name=name)
+    else:
+        columns = (*ITEMS, "choice") if name == "t.csv" else None
+        choices(tmp_path, [(2, 4, 10, 10) if columns else (4, 10, 2)], columns, name)
+    source = JudgmentTable("j", file="j.parquet", test=name)
+    found = gather_judgments(source, tmp_path)
+    assert found.stimuli == tuple(map(str, items))  # in the order of numbers
+    assert sorted(found.stimuli[item] for item in found.items[-1].tolist()) == ["10", "2", "4"]
+    (tmp_path / "t.txt").write_text("2 3 4\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no stimulus '3'"):
+        gather_judgments(dataclasses.replace(source, test="t.txt"), tmp_path)
+
+
+def test_rows_of_numbers_that_name_other_stimuli_than_they_count_are_refused(tmp_path):
+    shuffled = [str((k * 7 + 5) % 80) for k in range(80)]
+    with pytest.raises(DataError, match=r"all its numbers are names of stimuli, such as '\d+', but rows"):
+        choices(tmp_path, [(2, 3, 4)], None, "t.txt", stimuli=shuffled)
+    assert choices(tmp_path, [(2, 3, 79)], None, "t.txt", stimuli=list(map(str, range(80)))).items[0, 0] == 2
+
+
+def test_exports_are_looked_up_by_name_only(tmp_path):
+    names = [str(k) for k in range(1, 82)]
+    part = {"choice": np.zeros(2, np.int8), "weight": np.ones(2), "outcome": ["valid"] * 2} | {
+        f"item_{slot + 1}": words(np.array([slot, slot + 3], np.int32), names) for slot in range(3)
+    }
+    write_judgments(tmp_path / "j.parquet", [part], names, Provenance("export/1"))
+    for stimuli in (names[::-1], [*names, "82"], names[:-1], ["0", *names]):
+        found = read_judgments(tmp_path / "j.parquet", stimuli=stimuli)
+        assert found.stimuli == tuple(stimuli)
+        assert [[stimuli[item] for item in row] for row in found.items.tolist()] == [["1", "2", "3"], ["4", "5", "6"]]
+    with pytest.raises(DataError, match="row 1: no stimulus '1'"):
+        read_judgments(tmp_path / "j.parquet", stimuli=names[1:])
+    (tmp_path / "t.txt").write_text("0 1 2\n", encoding="utf-8")  # counts the list in the export, as its own files do
+    judged = gather_judgments(JudgmentTable("j", file="j.parquet", test="t.txt"), tmp_path)
+    assert judged.items[-1].tolist() == [0, 1, 2]
+    found = choices(tmp_path, [("10", "11", "12", "10"), ("12", "13", "14", "14")], stimuli=PADDED)
+    assert [PADDED[item] for item in found.items[0].tolist()] == ["10", "11", "12"]
+    with pytest.raises(DataError, match="may be the names"):  # which lost their zeros, perhaps
+        choices(tmp_path, [("1", "2", "3", "3")], stimuli=PADDED)
 
 
 def test_a_number_written_as_decimal_is_the_same_number(tmp_path):
@@ -151,7 +199,7 @@ def test_comments_are_no_header(tmp_path, name, comment):
         choices(tmp_path, [(comment.strip("\ufeff"),), (*ITEMS, "choice"), ("a", "b", "c", "b")], None, name)
 
 
-@pytest.mark.parametrize("header", ["odd_item,item_a,item_b", "Odd,A,B", "Choice,left,right", "# odd other other_2"])
+@pytest.mark.parametrize("header", ["odd_item,item_a,item_b", "Odd,A,B", "Choice,left,right", "# odd,other,other_2"])
 def test_a_header_that_says_where_the_odd_one_is_is_believed(tmp_path, header):
     rows = [(header,), (0, 1, 2), (1, 2, 3)]
     with pytest.raises(DataError, match=r'calls column 1 the odd one.*Say odd = "first"'):
@@ -160,6 +208,21 @@ def test_a_header_that_says_where_the_odd_one_is_is_believed(tmp_path, header):
     with pytest.raises(DataError, match=r"calls column 2 the odd one.*Put it last"):
         choices(tmp_path, [("a,odd,b",), (0, 1, 2)], None)
     assert choices(tmp_path, [("a,b,odd",), (0, 1, 2)], None).items.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("header", "matched"),
+    [(f"target,{two}", True) for two in ("response,foil", "chosen,rejected", "answer,left_over")]
+    + [(f"# {text}", False) for text in ("odd one out", "triplets (odd last)", "answers of people")],
+)
+def test_a_header_that_calls_no_column_odd_is_skipped(tmp_path, header, matched):
+    for between in (",", " "):
+        rows = [header.replace(",", between), *(between.join(row) for row in ("012", "123"))]
+        (tmp_path / "j.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        assert read_judgments(tmp_path / "j.csv", matched=matched).items.tolist() == [[0, 1, 2], [1, 2, 3]]
+    (tmp_path / "j.csv").write_text("# odd i j\n0 1 2\n1 2 3\n", encoding="utf-8")  # as of numpy.savetxt
+    with pytest.raises(DataError, match="calls column 1 the odd one"):
+        read_judgments(tmp_path / "j.csv", matched=matched)
 
 
 def test_the_mark_of_excel_is_no_part_of_a_name(tmp_path):
@@ -206,12 +269,32 @@ def test_every_name_for_participants_is_known_in_every_file(tmp_path, name, colu
     assert empty.annotator.tolist() == [NFC, NFC, "q"]  # nobody is named in the other column
 
 
-def test_participants_of_ratings_are_found_in_any_case(tmp_path):
-    (tmp_path / "r.tsv").write_text("a\tb\trating\tParticipant\nx\ty\t1\t7\ny\tz\t2\t8\n", encoding="utf-8")
-    assert read_ratings(tmp_path / "r.tsv").participant.tolist() == ["7", "8"]
-    (tmp_path / "r.tsv").write_text("a\tb\trating\tParticipant\nx\ty\t1\t7\ny\tz\t2\tn/a\n", encoding="utf-8")
-    with pytest.raises(DataError, match="row 2 has the Participant 'nan'; others have one"):
-        read_ratings(tmp_path / "r.tsv")
+@pytest.mark.parametrize("suffix", ["tsv", "csv"])
+def test_participants_of_ratings_are_found_in_any_case(tmp_path, suffix):
+    path, between = tmp_path / f"r.{suffix}", "\t" if suffix == "tsv" else ","
+
+    def read(*people):
+        pairs = ("x,y,1", "y,z,2", "x,z,3")
+        rows = ["a,b,rating,Participant", *map(",".join, zip(pairs, people, strict=True))]
+        path.write_text("\n".join(rows).replace(",", between) + "\n", encoding="utf-8")
+        return read_ratings(path).participant.tolist()
+
+    assert read("01", "1", "001") == ["01", "1", "001"]
+    with pytest.raises(DataError, match="row 2 has the Participant ''; others have one"):
+        read("7", "n/a", "8")
+
+
+@pytest.mark.parametrize("name", ["j.csv", "j.parquet"])
+def test_an_export_without_its_header_names_people_and_groups(tmp_path, name):
+    columns = (*ITEMS, "choice", "annotator", "participant")
+    rows = [("a", "b", "c", 0, "people", "01"), ("b", "c", "d", 2, "people", "1"), ("b", "c", "a", 1, "mllm", None)]
+    rows = [tuple("" if cell is None and name == "j.csv" else cell for cell in row) for row in rows]
+    assert choices(tmp_path, rows, columns, name).annotator.tolist() == ["people", "people", "mllm"]
+    assert choices(tmp_path, rows, columns, name, persons=True).annotator.tolist() == ["01", "1", "mllm"]
+    found = choices(tmp_path, rows, columns, name, persons=True, annotator="people")
+    assert found.annotator.tolist() == ["01", "1"]
+    with pytest.raises(DataError, match=r"no judgments of 'peopel'\. Did you mean 'people'"):
+        choices(tmp_path, rows, columns, name, persons=True, annotator="peopel")
 
 
 def test_judgments_of_a_test_file_are_of_the_same_annotator(tmp_path):
@@ -236,6 +319,29 @@ def test_parquet_has_the_declared_stimuli(tmp_path):
     assert found.items.tolist() == [[3, 2, 1], [2, 1, 0]]
     with pytest.raises(DataError, match="row 1: no stimulus 'a'"):
         choices(tmp_path, rows, name="j.parquet", stimuli=["x", "y", "z"])
+
+
+def test_a_decimal_in_a_choice_is_no_part_of_another_name(tmp_path):
+    for items, wrong in ((("v25", "v2", "v7"), "v2.05"), (("a1", "a2", "a3"), "a1.0")):
+        with pytest.raises(DataError, match=rf"row 1 has '{wrong}'"):
+            choices(tmp_path, [(*items, wrong), (*items, items[1])])
+
+
+def test_who_answered_is_part_of_what_a_store_is(tmp_path):
+    keys = set()
+    for number, people in enumerate([(0, 1), (1, 0), (0, 0)] * 2):
+        with AnswerStore(tmp_path / f"{number}.sqlite") as store:
+            setting = store.setting({"model": "m"}, "toy")
+            store.contents(list("abc"), list("abc"))
+            run = store.start_run(setting, {})
+            rows = [
+                AnswerRow(setting, 1, 2, 3, repeat, 0, run, 0, 1, *(None,) * 4, "", "", 0, 0, 0, 1, 0.0, 1.8e9, None,
+                          f"p{people[repeat % 2]}", 0.5)
+                for repeat in range(6000)
+            ]  # fmt: skip
+            store.write(rows, run=run, requests=1)
+        keys.add(fingerprint_store(tmp_path / f"{number}.sqlite"))
+    assert len(keys) == 3
 
 
 def test_slots_from_0_or_from_1_are_not_guessed(tmp_path):

@@ -1,5 +1,6 @@
 """Columns of tables of judgments: read, and checked against each other."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ...core import DataError
 from ...core.judgments import OUTCOMES
 from ...core.plans import SPLITS
 from ...core.words import count
-from .names import WHOLE, alike, factorise, missing
+from .names import WHO, alike, as_whole, factorise, missing, only, people
 
 CHOICE_NAMES = ("choice", "odd", "odd_one_out")
 UNSURE = 0.02  # by how much probabilities may miss 1: they are often written with two digits
@@ -20,6 +21,10 @@ ORDERS = np.array([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1,
 CERTAIN = 20.0  # log likelihood by which another order must fit better: 1 in 10^8 by chance, whatever the choices
 LEAST = 0.005  # stands for 0 where probabilities have two digits
 ROUNDED = 0.02  # share of choices whose probability, rounded to two digits, may be 0
+
+TITLE_OF_ODD = re.compile("odd|choice|chosen|answer|response", re.IGNORECASE)
+WHOLE_TITLE = re.compile(rf"(\w+_)?({TITLE_OF_ODD.pattern})(_\w+)?", re.IGNORECASE)  # in comments, which have words
+SHORT = re.compile(r"[^\W\d_]|[^\W\d_]+[\d_]\w*")  # names of columns rather than words of a sentence: a, item_1
 
 
 def constant(value: object, dtype: type, n: int) -> np.ndarray:
@@ -33,6 +38,37 @@ def text_column(table: pa.Table, name: str, default: np.ndarray) -> np.ndarray:
         return default
     codes, names = factorised(table[name])
     return np.asarray(names, dtype=str)[codes]
+
+
+def text_cells(column: pd.Series, name: str) -> list[str | None]:
+    """Return the cells of a text table; numbers may be missing."""
+    cells = column.astype(str).str.strip().tolist()
+    absent = ("", "n/a", "na", "nan") if name not in ("outcome", "split") else ()
+    return [None if cell.lower() in absent else cell for cell in cells]
+
+
+def annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return who gave each answer; of our own files also what annotators they are, such as people."""
+    n = table.num_rows
+    given = {name: factorised(table[name]) for name in table.column_names if name.lower() in WHO}
+    filled = [name for name, (_, names) in given.items() if not missing(names).all()]
+    # An export that other programs filtered has both columns, but not the header that says whose file it is.
+    both = set(filled) == {"annotator", "participant"}
+    if not ours and not both:
+        who = only(filled, "annotators", path)
+        return (constant("", str, n) if who is None else people(*given[who], who, path)), None
+    groups = text_column(table, "annotator", constant("", str, n))
+    if not ours:
+        groups = people(*given["annotator"], "annotator", path)
+    if not persons or "participant" not in given:
+        return groups, None
+    codes, names = given["participant"]
+    nobody = np.array([name == "" for name in names]) if ours else missing(names)
+    known = [name for name, gone in zip(names, nobody, strict=True) if not gone]
+    place = np.zeros(len(names), np.int64)
+    place[~nobody] = np.arange(len(known))
+    person = np.array([*(known if ours else as_whole(alike(known))), ""])[place[codes]]
+    return np.where(nobody[codes], groups, person), groups
 
 
 def settled(
@@ -74,6 +110,33 @@ def settled(
     return outcome, number("weight", 1, whole=False), number("repeat", 0, whole=True), parts
 
 
+def is_header(line: str) -> bool:
+    """Return True if a line has letters other than the e of numbers."""
+    return any(character.isalpha() and character not in "eE" for character in line)
+
+
+def require_odd(path: Path, comments: Sequence[str], first: str, odd: str, *, matched: bool) -> None:
+    """Refuse rows of numbers whose header, or comment, calls another column odd than the one that is read as odd."""
+    headers = [re.split(r"[\s,;]+", first)] if is_header(first) else []
+    between = next((mark for mark in "\t,;" if mark in first), None)
+    for names in ([cell.strip() for cell in comment.split(between)] for comment in comments):
+        others = [name for name in names if not WHOLE_TITLE.fullmatch(name)]
+        # With blanks between them, names of columns look like the words of a sentence.
+        if len(others) < len(names) and (between or any(map(SHORT.fullmatch, others))):
+            headers.append(names)
+    # Which of two goes with a target is the answer, and not the odd one.
+    title = re.compile("odd", re.IGNORECASE) if matched else TITLE_OF_ODD
+    for cells in headers:
+        names = [name.strip("\"' ") for name in cells]
+        called = [place for place, name in enumerate(names) if title.search(name)]
+        if len(names) == 3 and called and {"first": 0, "last": 2}[odd] not in called:
+            advice = 'Say odd = "first".' if called == [0] else 'Put it last, or say odd = "last".'
+            raise DataError(
+                f"{path}: the header ({', '.join(names)}) calls column {called[0] + 1} the odd one, but the {odd} one "
+                f"would be read so. {advice}"
+            )
+
+
 def require_same_odd(
     table: pa.Table, choice: np.ndarray, items: Sequence[tuple[np.ndarray, list[str]]], path: Path
 ) -> None:
@@ -98,7 +161,7 @@ def require_same_odd(
 
 
 def require_counted_from_0(table: pa.Table, choice: np.ndarray, path: Path, *, matched: bool) -> None:
-    """Refuse slots 1 and 2 without a 0, which may count from 1, unless another column or a target tells."""
+    """Refuse slots 1 and 2 without a 0, which may count from 1, unless another column or a target settles it."""
     told = matched or {"odd", "probability_1"} & set(table.column_names)
     if not told and set(np.unique(choice[choice >= 0]).tolist()) == {1, 2}:
         raise DataError(
@@ -127,7 +190,7 @@ def _slots(path: Path, answer: pd.Series, cells: np.ndarray, *, matched: bool) -
     codes, given = factorise(answer.to_numpy())
     items, texts = set(np.unique(cells).tolist()), alike(given)
     # A column of numbers in which one is missing is written as 12.0.
-    texts = [text if text in items else WHOLE.sub(r"\1", text) for text in texts]
+    texts = [text if text in items else as_whole([text])[0] for text in texts]
     said = ~(missing(texts) | np.isin(texts, ("-1", "-1.0")))
     values = {text for text, one in zip(texts, said, strict=True) if one}
     known = said[codes]

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,17 +27,21 @@ from ..tables import read_table
 from .answers import AnswerStore
 from .columns import (
     CHOICE_NAMES,
+    annotators,
     choices,
     constant,
     factorised,
+    is_header,
     read_choices,
     read_probabilities,
     require_counted_from_0,
+    require_odd,
     require_same_odd,
     settled,
-    text_column,
+    text_cells,
 )
 from .names import (
+    COUNTED,
     MISSING,
     MOST_UNSEEN,
     WHO,
@@ -48,11 +51,8 @@ from .names import (
     declared,
     factorise,
     look_up,
-    missing,
-    named_column,
     number_names,
     only,
-    people,
     require_positions,
     require_three,
     spelled,
@@ -92,7 +92,6 @@ ODD = ("last", "first")  # column of the odd item in rows of numbers
 # What the columns of tables with a header are called: ours, and those of the THINGS odd-one-out files.
 ITEM_NAMES = (ITEMS, ("image1", "image2", "image3"), ("item1", "item2", "item3"), ("image_1", "image_2", "image_3"))
 RATING_NAMES = ("rating", "similarity", "similarity_rating", "dissimilarity")
-TITLE_OF_ODD = re.compile("odd|choice|chosen|answer|response", re.IGNORECASE)
 
 
 def read_judgments(
@@ -118,9 +117,15 @@ def read_judgments(
     try:
         if path.suffix in NUMBERS and path.is_file():
             require_content(path)
-            return _of_text(path, stimuli, split, annotator, odd=odd, count_from=count_from, matched=matched)
+            return _of_text(
+                path, stimuli, split, annotator, odd=odd, count_from=count_from, matched=matched, persons=persons
+            )
         found = _of_file(path, split, annotator, matched=matched, persons=persons)
-        return found if stimuli is None else _renumbered(found, stimuli, path, count_from)
+        if stimuli is None:
+            return found
+        # Exports and stores of a collection name the stimuli; no numeral in them is a position.
+        named = path.is_file() and found.provenance.step != "read_judgments/1"
+        return renumbered(found, stimuli, path, None if named else count_from)
     except DataError as error:
         if str(path) in str(error):
             raise
@@ -143,8 +148,8 @@ def _of_file(path: Path, split: str, annotator: str, *, matched: bool, persons: 
     raise DataError(f"{path}: judgments are read from {kinds}.")
 
 
-def _renumbered(judgments: Judgments, stimuli: Sequence[str], path: Path, count_from: int) -> Judgments:
-    """Look up the stimuli of judgments among the declared ones, in whose order they are returned."""
+def renumbered(judgments: Judgments, stimuli: Sequence[str], path: Path, count_from: int | None = None) -> Judgments:
+    """Return judgments with the declared stimuli in their order; numerals may count them if `count_from` is given."""
     if list(judgments.stimuli) == declared(stimuli, path):
         return judgments
     shown, codes = np.unique(judgments.items, return_inverse=True)
@@ -162,6 +167,7 @@ def _of_text(
     odd: str,
     count_from: int,
     matched: bool,
+    persons: bool,
 ) -> Judgments:
     if path.suffix != ".npy":
         table = _with_header(path)
@@ -174,8 +180,10 @@ def _of_text(
                 f'one of three stimuli, or which of two goes with a third. Set task = "rate" to embed ratings of pairs.'
             )
         if table is not None and chosen:
-            return _of(annotator, _of_table(path, table, stimuli, split, count_from=count_from, matched=matched), path)
-        _require_odd(path, odd)
+            return _of_table(
+                path, table, stimuli, split, annotator, count_from=count_from, matched=matched, persons=persons
+            )
+        require_odd(path, *_head(path), odd, matched=matched)
     rows = read_numbers(path)
     rows = rows if odd == "last" else np.ascontiguousarray(rows[:, [1, 2, 0]])
     return _of(annotator, _of_numbers(path, rows, stimuli, split, count_from=count_from), path)
@@ -189,7 +197,7 @@ def _of(annotator: str, judgments: Judgments, path: Path, groups: np.ndarray | N
     if groups is not None:
         chosen |= groups == annotator
     if not chosen.any():
-        known = sorted(set(judgments.annotator.tolist()) - {""})
+        known = sorted({*judgments.annotator.tolist(), *(() if groups is None else groups.tolist())} - {""})
         hint = suggest(annotator, known) if known else "It names no annotators: leave annotator out."
         raise DataError(f"{path}: no judgments of {annotator!r}. {hint}")
     return judgments.take(chosen)
@@ -226,7 +234,7 @@ def read_numbers(path: str | Path) -> np.ndarray:
 
 
 def _head(path: Path) -> tuple[list[str], str]:
-    """Return comments at the start of a file, and the first line that is none; the mark of Excel is no part of it."""
+    """Return comments at the start of a file, and the first other line, without the byte order mark of Excel."""
     comments: list[str] = []
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         for line in map(str.strip, stream):
@@ -236,22 +244,12 @@ def _head(path: Path) -> tuple[list[str], str]:
     return comments, ""
 
 
-def _is_header(line: str) -> bool:
-    return any(character.isalpha() and character not in "eE" for character in line)
-
-
-def _require_odd(path: Path, odd: str) -> None:
-    """Refuse rows of numbers whose header, or comment, calls another column odd than the one that is read as odd."""
-    comments, first = _head(path)
-    for line in [*comments, *([first] if _is_header(first) else [])]:
-        names = [name.strip("\"' ") for name in re.split(r"[\s,;]+", line.strip())]
-        called = [place for place, name in enumerate(names) if TITLE_OF_ODD.search(name)]
-        if len(names) == 3 and called and {"first": 0, "last": 2}[odd] not in called:
-            advice = 'Say odd = "first".' if called == [0] else 'Put it last, or say odd = "last".'
-            raise DataError(
-                f"{path}: the header ({', '.join(names)}) calls column {called[0] + 1} the odd one, but the {odd} one "
-                f"would be read so. {advice}"
-            )
+def header(path: Path) -> list[str]:
+    """Return the names in the first line of a table; none of Parquet, which has types."""
+    if path.suffix == ".parquet":
+        return []
+    require_content(path)
+    return [name.strip() for name in _split(_head(path)[1], "\t" if path.suffix == ".tsv" else ",")]
 
 
 def _text(path: Path) -> np.ndarray:
@@ -259,7 +257,7 @@ def _text(path: Path) -> np.ndarray:
     comments, first = _head(path)
     with path.open(encoding="utf-8") as stream:
         stream.readline()  # raises where the file is of another encoding
-    if _is_header(first):
+    if is_header(first):
         return pd.read_csv(
             path, sep=r"[\s,;]+", header=0, comment="#", engine="python", encoding="utf-8-sig"
         ).to_numpy()
@@ -333,7 +331,15 @@ def _without_marks(cell: str) -> str:
 
 
 def _of_table(
-    path: Path, table: pd.DataFrame, stimuli: Sequence[str] | None, split: str, *, count_from: int, matched: bool
+    path: Path,
+    table: pd.DataFrame,
+    stimuli: Sequence[str] | None,
+    split: str,
+    annotator: str,
+    *,
+    count_from: int,
+    matched: bool,
+    persons: bool,
 ) -> Judgments:
     """Judgments of a table with a header; rows without a choice are invalid answers."""
     columns = only([names for names in ITEM_NAMES if set(names) <= set(table.columns)], "items", path)
@@ -347,30 +353,29 @@ def _of_table(
     require_three(items, names, path)
     choice = choices(path, table, cells, matched=matched)
     n = len(table)
-    who = named_column(table, "annotators", path)
-    annotator = constant("", str, n) if who is None else people(*factorise(table[who].to_numpy()), who, path)
+    named = [name for name in table.columns if name.lower() in WHO]
+    given_by = pa.table({name: table[name].astype(str).tolist() for name in named} | {"row": np.arange(n)})
+    who, groups = annotators(given_by, path, ours=False, persons=persons)
     known = [name for name in SCHEMA.names[5:12] if name in table.columns]
-    more = pa.table({name: _cells(table[name], name) for name in known} | {"row": np.arange(n)})
-    return Judgments(
-        names, items, choice, read_probabilities(more, choice, path),
-        *settled(more, choice, split, path), annotator,
+    more = pa.table({name: text_cells(table[name], name) for name in known} | {"row": np.arange(n)})
+    found = Judgments(
+        names,
+        items,
+        choice,
+        read_probabilities(more, choice, path),
+        *settled(more, choice, split, path),
+        who,
         Provenance("read_judgments/1", {"count_from": count_from}, {path.name: fingerprint(path)}),
-    )  # fmt: skip
-
-
-def _cells(column: pd.Series, name: str) -> list[str | None]:
-    """Return the cells of a text table; numbers may be missing."""
-    cells = column.astype(str).str.strip().tolist()
-    absent = ("", "n/a", "na", "nan") if name not in ("outcome", "split") else ()
-    return [None if cell.lower() in absent else cell for cell in cells]
+    )
+    return _of(annotator, found, path, groups)
 
 
 def _of_numbers(
     path: Path, rows: np.ndarray, stimuli: Sequence[str] | None, split: str, *, count_from: int
 ) -> Judgments:
     known = None if stimuli is None else declared(stimuli, path)
-    if known is not None and rows.max() <= MOST_UNSEEN:
-        require_positions(path, np.flatnonzero(np.bincount(rows.ravel())).tolist(), known)
+    if known is not None and rows.max() <= max(MOST_UNSEEN, len(known)):
+        require_positions(path, np.flatnonzero(np.bincount(rows.ravel())).tolist(), known, count_from)
     rows = rows - count_from if count_from else rows
     n_items = int(rows.max()) + 1
     n_seen = len(np.unique(rows)) if known is None and n_items > MOST_UNSEEN else n_items
@@ -402,7 +407,7 @@ def _parquet(path: Path, split: str, annotator: str, *, matched: bool, persons: 
     if not meta:
         require_counted_from_0(table, choice, path, matched=matched)
     require_same_odd(table, choice, coded, path)
-    who, groups = _annotators(table, path, ours=bool(meta), persons=persons)
+    who, groups = annotators(table, path, ours=bool(meta), persons=persons)
     found = Judgments(
         stimuli, items, choice, read_probabilities(table, choice, path), *settled(table, choice, split, path), who,
         Provenance(**meta) if meta else Provenance("read_judgments/1", {}, {path.name: fingerprint(path)}),
@@ -424,26 +429,13 @@ def _named(
             f"{path}: row {int(np.flatnonzero(empty)[0]) + 1} does not name three items ({count(empty.sum())})."
         )
     names = given if ours else spelled(given, path)  # others write names as they like
-    stimuli = listed or sorted({name for name, gone in zip(names, absent, strict=True) if not gone})
+    shown = {name for name, gone in zip(names, absent, strict=True) if not gone}
+    stimuli = listed or sorted(shown, key=int if all(map(COUNTED.fullmatch, shown)) else None)
     place = {name: number for number, name in enumerate(stimuli)}
-    unknown = {name for name, gone in zip(names, absent, strict=True) if not gone} - set(place)
+    unknown = shown - set(place)
     if unknown:
         raise DataError(f"{path}: stimulus {sorted(unknown)[0]!r} is not among the {len(stimuli)} that the file lists.")
     return tuple(stimuli), np.array([place.get(name, -1) for name in names], dtype=np.int32)[codes]
-
-
-def _annotators(table: pa.Table, path: Path, *, ours: bool, persons: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return who gave each answer; of our own files also what annotators they are, such as people."""
-    n = table.num_rows
-    if ours:
-        groups = text_column(table, "annotator", constant("", str, n))
-        if not persons or "participant" not in table.column_names or not any(factorised(table["participant"])[1]):
-            return groups, None
-        person = text_column(table, "participant", groups)
-        return np.where(person == "", groups, person), groups
-    given = {name: factorised(table[name]) for name in table.column_names if name.lower() in WHO}
-    who = only([name for name, (_, names) in given.items() if not missing(names).all()], "annotators", path)
-    return (constant("", str, n) if who is None else people(*given[who], who, path)), None
 
 
 def _meta(table: pa.Table, path: Path) -> dict[str, Any]:
@@ -544,10 +536,14 @@ def fingerprint_store(path: Path) -> str:
     The newest answers lie in a write-ahead log beside the file, which alone says nothing of them.
     """
     with AnswerStore(path, read_only=True) as store:
+        # Who answered what counts, even where all answers have one time. SQLite refuses sums above 2^63.
         rows = store.base.execute(
-            "SELECT settings.digest, count(*), sum(CAST(answered * 1000000 AS INTEGER)), sum(choice), sum(outcome), "
-            "sum(answers.repeat) FROM answers JOIN settings ON settings.id = answers.setting GROUP BY settings.digest "
-            "ORDER BY settings.digest"
+            "SELECT settings.digest, coalesce(participants.name, ''), count(*), "
+            "sum(CAST(answered * 1000000 AS INTEGER) % 2147483647), sum(choice), sum(outcome), sum(answers.repeat), "
+            "sum((first * 1000003 + second * 10007 + third * 101 + answers.repeat) % 2147483647 * (choice + 2)) "
+            "FROM answers JOIN settings ON settings.id = answers.setting "
+            "LEFT JOIN participants ON participants.id = answers.participant "
+            "GROUP BY settings.digest, answers.participant ORDER BY settings.digest, participants.name"
         ).fetchall()
         shown = sorted(store.base.execute("SELECT digest, stimulus FROM contents").fetchall())
     plan = _plan(path.parent / "plan")

@@ -101,22 +101,22 @@ def require_three(items: np.ndarray, names: Sequence[str], path: Path) -> None:
 
 
 def look_up(
-    codes: np.ndarray, given: Sequence[str], stimuli: Sequence[str] | None, path: Path, *, count_from: int = 0
+    codes: np.ndarray, given: Sequence[str], stimuli: Sequence[str] | None, path: Path, *, count_from: int | None = 0
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return names of stimuli, and the number of each cell among them.
 
-    Declared names are looked up first. Cells are numbers only where all are written like 0, 1, 12. Shapes: `codes`
-    (n, 2 or 3) into the different cells `given`; returns the same shape.
+    Declared names are looked up first. Cells are numbers only where all are written like 0, 1, 12, and never if
+    `count_from` is None. Shapes: `codes` (n, 2 or 3) into the different cells `given`; returns the same shape.
     """
     _require_present(codes, given, path)
     cells = alike(given)
     known = None if stimuli is None else declared(stimuli, path)
     if known is None or not set(cells) <= set(known):
         cells = spelled(given, path)
-    numbered = all(COUNTED.fullmatch(cell) for cell in cells)
+    numbered = count_from is not None and all(COUNTED.fullmatch(cell) for cell in cells)
     if numbered and known is not None:
-        numbered = _are_positions(cells, known, path, count_from)
-    if numbered:
+        numbered = _are_positions(cells, known, path, count_from or 0)
+    if count_from is not None and numbered:
         names, numbers = _count(cells, codes, known, path, count_from)
     else:
         names = tuple(sorted(set(cells))) if known is None else tuple(known)
@@ -157,6 +157,8 @@ def _require_known(
 
 def _are_positions(cells: Sequence[str], known: Sequence[str], path: Path, count_from: int) -> bool:
     """Return True if numbers count the declared names, and are no names themselves."""
+    if set(cells) <= set(known) and not all(map(COUNTED.fullmatch, known)):
+        return False  # names such as 01 to 81, of which only those from 10 on are written like numbers
     numbers, n = [int(cell) for cell in cells], len(known)
     listed = [int(name) for name in known if name.isascii() and name.isdigit()]
     first = min(listed, default=0)
@@ -189,13 +191,17 @@ def _count(
     return number_names(n_items, known, count_from), np.array(given, dtype=np.int64)
 
 
-def require_positions(path: Path, numbers: Sequence[int], known: Sequence[str]) -> None:
-    """Refuse rows of numbers that are all names of stimuli, such as 10, 20, 30, and hence no positions."""
-    names = set(known)
-    if not {"0", "1"} & names and set(map(str, numbers)) <= names:
+def require_positions(path: Path, numbers: Sequence[int], known: Sequence[str], count_from: int) -> None:
+    """Refuse rows of numbers that are all names of stimuli, such as 10, 20, 30, and of other ones than they count."""
+    place = {name: number for number, name in enumerate(known)}
+    if list(known) in [list(map(str, range(first, first + len(known)))) for first in (0, 1)]:
+        return  # are counted from 0, or from 1, as said by count_from
+    named = [place.get(str(number)) for number in numbers]
+    other = next((k for k, at in enumerate(named) if at != numbers[k] - count_from), None)
+    if None not in named and other is not None:
         raise DataError(
-            f"{path}: all its numbers are names of stimuli, such as {str(numbers[0])!r}, but rows of numbers count the "
-            f"{len(known)} names. Write a table with a header, item_1, item_2, item_3, choice."
+            f"{path}: all its numbers are names of stimuli, such as {str(numbers[other])!r}, but rows of numbers count "
+            f"the {len(known)} names. Write a table with a header, item_1, item_2, item_3, choice."
         )
 
 

@@ -11,7 +11,7 @@ from ...core.plans import SPLITS
 from ...core.words import count
 from ..fetched import absent
 from ..tables import read_table
-from .files import RATING_NAMES
+from .files import RATING_NAMES, header
 from .names import WHO, factorise, look_up, named_column, only, people
 
 PAIR_NAMES = (
@@ -40,8 +40,9 @@ def read_ratings(
         raise ConfigError(f"{path}: count_from = {count_from!r}; needed 0 or 1.")
     if path.suffix not in (".csv", ".tsv", ".parquet"):
         raise DataError(f"{path}: ratings are read from .csv, .tsv or .parquet tables with a header.")
-    texts = sorted({name for pair in PAIR_NAMES for name in pair} | {*WHO, *RATING_NAMES, *UNLIKE, "weight", "split"})
-    table = read_table(path, text=texts)
+    texts = {name for pair in PAIR_NAMES for name in pair} | {*WHO, *RATING_NAMES, *UNLIKE, "weight", "split"}
+    texts |= {name for name in header(path) if name.lower() in WHO}  # as numbers, 01 and 1 would be one person
+    table = read_table(path, text=sorted(texts))
     given = set(table.columns)
     pair = only([names for names in PAIR_NAMES if set(names) <= given], "pairs of stimuli", path)
     rated = only([name for name in dict.fromkeys((*RATING_NAMES, *UNLIKE)) if name in given], "ratings", path)
