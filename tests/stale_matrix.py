@@ -464,6 +464,8 @@ JUDGMENTS = {
     "learning_shares": ((0.5,), KEPT), "similarity": ("dot", AGAIN), "soft": (True, AGAIN), "n_repeats": (2, AGAIN),
     "scale": ((1, 7), AGAIN), "n_permutations": (50, KEPT), "n_bootstrap": (50, KEPT),
 }  # fmt: skip
+SIMULATED = ("n_judgments", "temperature", "similarity", "soft", "n_repeats")  # with `ratings`; else not used
+PRIOR = ("spike", "slab", "share")  # with `method = "variational"`
 MOTION = {
     "name": ("other", KEPT), "videos": ("same", KEPT), "pattern": ("*.mp*", KEPT), "size": (64, AGAIN),
     "rate": (10, AGAIN), "spatial_frequencies": ((0, 2), AGAIN), "temporal_frequencies": ((0, 2), AGAIN),

@@ -45,7 +45,9 @@ def test_embeddings_are_learned_again(tmp_path, field):
         (tmp_path / name).write_text("0 1 2\n1 2 3\n")
     value, expected = matrix.JUDGMENTS[field]
     known = {"r": space("r")}
-    base = JudgmentTable("x", file="j.txt", task="rate" if field == "scale" else "odd")
+    task, method = "rate" if field == "scale" else "odd", "variational" if field in matrix.PRIOR else "map"
+    simulated = {"file": "", "ratings": "r"} if field in matrix.SIMULATED else {"file": "j.txt"}
+    base = JudgmentTable("x", **simulated, task=task, method=method)
     changes = {field: value} | ({"file": ""} if field == "ratings" else {})
     changed = dataclasses.replace(base, **changes)
     assert outcome(_provenance(base, tmp_path, known).key == _provenance(changed, tmp_path, known).key) == expected

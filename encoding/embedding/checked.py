@@ -30,8 +30,12 @@ def check_given(
     ratings: Mapping[str, FeatureSpace],
     *,
     curve: bool,
+    sample: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """Refuse judgments and ratings that settings do not go with; return gaps between stimuli, and other notes."""
+    """Refuse judgments and ratings that settings do not go with; return gaps between stimuli, and other notes.
+
+    Of a `sample` of judgments, stimuli that are in none of them are not known to be in no judgment.
+    """
     with _about(where):
         data = as_rows(judgments)
         check_rows(
@@ -42,9 +46,11 @@ def check_given(
     seen = data if declared is None else data[np.isin(declared, PARTS[:SEEN])]
     _check_parts(where, seen, declared, curve=curve)
     components = connections(seen)
-    names = np.asarray(data.names)[components >= 0].tolist()
+    names = np.asarray(data.names)[(components >= 0) | sample].tolist()
     few = _check_shared(where, names, ratings)
-    # Of ratings, which are refused for gaps, only those count that no judgment closes, be it for testing.
+    if sample:
+        return [], few
+    # Ratings are refused for gaps, but only for those that test judgments do not close either.
     return gaps(data.names, connections(data) if isinstance(data, Rated) else components), few
 
 

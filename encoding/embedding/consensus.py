@@ -42,7 +42,8 @@ class Consensus:
         item_split, triplet_split, n_runs, reliable. Without resamples low and high are over seeds.
     choices : DataFrame
         One row per fit: sample ("seed", "resample", "half"), number, n_dims, lambda, ridge, rounds, n_start, loss and
-        accuracy on its own validation judgments. One that found nothing better than chance has n_dims 0 and no more.
+        accuracy on its own validation judgments. One that found nothing better than chance has n_dims
+        0 and no other values.
     runs : tuple of SparseEmbedding
         The fits, in the order of the seeds.
     reference : int

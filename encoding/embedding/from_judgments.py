@@ -41,7 +41,7 @@ from ..io.atomic import atomic_file, write_text
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_names, read_stimuli
-from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS
+from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS, unused_settings
 from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
@@ -55,11 +55,9 @@ WRITTEN = (
     *("", ".npy", ".txt", "_fit.npz", "_curve.npz", "_drawn.json", "_path.tsv", "_dimensions.tsv", "_choices.tsv"),
     *("_intervals.tsv", "_curve.tsv", ".html"),
 )
-# Settings of the page alone: the fit and the feature space do not follow from them.
-SHOWN = ("categories", "dimensions", "frames", "learning_curve", "learning_shares", "n_permutations", "n_bootstrap")
 QUICK = (".npy", ".parquet")  # files that are read before a run however large they are
 LARGEST = 200_000_000  # bytes of others
-MOST_SIMULATED = 100_000  # judgments, if it is only to see whether they can be
+MOST_SIMULATED = 20_000  # judgments, if it is only to see whether they can be
 SIMILARITIES = ("cosine", "dot")  # of rows of ratings, by which judgments are simulated
 Seeds = Annotated[tuple[Seed, ...], Rule("a list of different integers of 0 or more", distinct)]
 Share = Annotated[Number, Interval(gt=0, lt=1)]
@@ -188,12 +186,17 @@ class JudgmentTable(FeatureSource):
     n_permutations: Count | None = None
     """Permutations of every test on the page; if left out 100 to 10,000, as each test needs them."""
     n_bootstrap: Count | None = None
-    """Samples of every interval on the page; if left out 500 or 1,000."""
+    """Samples of every interval on the page; if left out 500 or 1,000. Those of `learning_curve` are always 1,000."""
 
     def __post_init__(self) -> None:
         """Check that there is one source of judgments."""
         if bool(self.file) == (self.ratings is not None):
             raise ConfigError(f"file = {self.file!r}, ratings = {self.ratings!r}, but one of the two is needed.")
+        if self.categories is not None and self.categories == self.dimensions:
+            raise ConfigError(
+                f"categories = {self.categories!r}, dimensions = {self.dimensions!r}, but the page compares the two. "
+                f"Name two feature spaces, or leave one of the keys out."
+            )
         if self.only_reliable and len(self.seeds) == 1:
             raise ConfigError(
                 f"only_reliable = true, seeds = {list(self.seeds)}, but a single fit does not show how reliable a "
@@ -244,7 +247,8 @@ class JudgmentTable(FeatureSource):
             judgments = gather_judgments(quick, context.base, context.spaces)
             drawn = self.test_share > 0 and not (judgments.split != "").any()
             source = dataclasses.replace(self, learning_curve=False) if drawn else self
-            gaps, few = _check(source, judgments, context.base, context.spaces)
+            sample = quick.ratings is not None and quick.n_judgments < self.n_judgments
+            gaps, few = _check(source, judgments, context.base, context.spaces, sample=sample)
             if gaps and self.task == "rate":
                 raise DataError(f"Feature space {self.name!r}, {context.base / self.file}: {' '.join(gaps)}")
             notes += [f"{self.name}: {note}" for note in (*gaps, *few)]
@@ -299,7 +303,10 @@ def learn(
         Folder that files are relative to.
     folder : str or Path
         Where results go: a folder ``<name>`` with the feature space; ``<name>.npy`` of shape (n_stimuli, n_dims) with
-        ``<name>.txt``, one stimulus per line; ``<name>_path.tsv``, ``<name>_dimensions.tsv`` and ``<name>.html``.
+        ``<name>.txt``, one stimulus per line; the fits, ``<name>_fit.npz`` and, with ``learning_curve``,
+        ``<name>_curve.npz``; tables of what was tried, chosen and found, ``<name>_path.tsv`` and where there are such
+        ``_dimensions.tsv``, ``_choices.tsv``, ``_intervals.tsv`` and ``_curve.tsv``; ``<name>.html`` with its figures
+        and tables; and ``<name>_drawn.json``, the key of what the page shows.
     device : str
         "cpu" or "cuda".
     workers : Workers
@@ -346,7 +353,7 @@ def _learn(
     from .consensus import Consensus
     from .kept import keep, keep_fit, kept, kept_fit
     from .learning import learning_curve
-    from .shown import draw, is_drawn
+    from .shown import clear, draw, is_drawn
 
     keys = _Keys.of(source, base, related)
     place, drawn = folder / source.name, is_drawn(folder, source.name, keys.page)
@@ -362,25 +369,35 @@ def _learn(
         # At once: whatever happens to the page, nothing is fitted again.
         keep_fit(file, keys.fit, result)
     progress(learning)
-    context = keys.context
-    if not drawn and source.learning_curve:
-        key = digest([keys.fit, sorted(source.learning_shares)])
-        found = kept(curve, key)
-        if found is None:
-            first = result.runs[0] if isinstance(result, Consensus) else result
-            found = {"curve": learning_curve(first, judgments, shares=source.learning_shares)}
-            keep(curve, key, found)
-        context = dataclasses.replace(context, curve=found["curve"])
-    if not drawn:
+
+    def show() -> None:
+        if drawn:
+            return
+        context = keys.context
+        if source.learning_curve:
+            key = digest([keys.fit, sorted(source.learning_shares)])
+            found = kept(curve, key)
+            if found is None:
+                first = result.runs[0] if isinstance(result, Consensus) else result
+                found = {"curve": learning_curve(first, judgments, shares=source.learning_shares)}
+                keep(curve, key, found)
+            context = dataclasses.replace(context, curve=found["curve"])
         draw(folder, source.name, keys.page, result, judgments, context)
+
+    if not drawn:
+        clear(folder, source.name)
     of = {"only_reliable": source.only_reliable} if isinstance(result, Consensus) else {}
-    space = result.to_feature_space(source.name, **of)
+    try:
+        space = result.to_feature_space(source.name, **of)
+    except DataError:  # no dimension is reliable, and the page shows why
+        show()
+        raise
     write_text(folder / f"{source.name}.txt", "\n".join(space.samples.stimulus.tolist()) + "\n")
     with atomic_file(folder / f"{source.name}.npy") as temporary:
         np.save(temporary, np.asarray(space.values), allow_pickle=False)
-    # Last, since it is what says that all of this need not be done again.
     space = dataclasses.replace(space, provenance=keys.provenance)
     save(space, place)
+    show()  # last: whatever happens to the page, the feature space is there
     progress(1.0)
     return space
 
@@ -494,15 +511,17 @@ def _names(path: Path) -> list[str]:
 
 
 def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, FeatureSpace]) -> Provenance:
-    """Return the provenance of the result, without inputs that are only shown on the page."""
+    """Return the provenance of the result: inputs and settings that it follows from."""
     from ..io.judgments.files import fingerprint_store
 
-    inputs = {}
+    given, inputs = dataclasses.asdict(source), {}
+    unused = unused_settings(given)
     if source.ratings is not None:
         ratings = _related(source, source.ratings, related)
         inputs = {source.ratings: fingerprint_array(ratings.values), "stimuli": digest(list(ratings.samples.stimulus))}
-    for name in (source.file, source.test, source.stimuli):
-        if not name:
+    for key in ("file", "test", "stimuli"):
+        name = given[key]
+        if not name or key in unused:
             continue
         path = base / name
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -512,7 +531,7 @@ def _provenance(source: JudgmentTable, base: Path, related: Mapping[str, Feature
             if file.is_file():
                 known = fingerprint_store(file) if file.suffix == ".sqlite" else fingerprint(file)
                 inputs[str(Path(name) / file.relative_to(path)) if path.is_dir() else name] = known
-    settings: dict[str, Any] = {k: v for k, v in dataclasses.asdict(source).items() if k not in SHOWN}
+    settings: dict[str, Any] = {k: v for k, v in given.items() if k not in unused}
     return Provenance(STEP, settings, inputs, source.seeds[0], versions())
 
 
@@ -545,7 +564,12 @@ def _is_made(source: JudgmentTable, base: Path, folder: Path, related: Mapping[s
 
 
 def _check(
-    source: JudgmentTable, judgments: Judgments | PairRatings, base: Path, related: Mapping[str, FeatureSpace]
+    source: JudgmentTable,
+    judgments: Judgments | PairRatings,
+    base: Path,
+    related: Mapping[str, FeatureSpace],
+    *,
+    sample: bool = False,
 ) -> tuple[list[str], list[str]]:
     """Refuse what a fit or its page would; return gaps between stimuli, and other notes."""
     from .checked import check_given
@@ -553,7 +577,7 @@ def _check(
     what = f", {base / source.file}" if source.file else f": ratings = {source.ratings!r}"
     where = f"Feature space {source.name!r}{what}"
     rated = {kind: related[name] for kind, name in _labels(source).items() if name in related}
-    return check_given(where, source.estimator(), judgments, rated, curve=source.learning_curve)
+    return check_given(where, source.estimator(), judgments, rated, curve=source.learning_curve, sample=sample)
 
 
 def _labels(source: JudgmentTable) -> dict[str, str]:

@@ -16,6 +16,8 @@ from .rated_scores import evaluate_ratings
 from .sparse import SparseEmbedding
 from .triplets import SEEN, divide
 
+N_BOOTSTRAP = 1000  # samples of the intervals, which are kept with the fits
+
 
 def learning_curve(
     model: SparseEmbedding,
@@ -41,9 +43,8 @@ def learning_curve(
     -------
     DataFrame
         Columns share, n (judgments), n_dims, accuracy (of ratings r and explained), cross_entropy and their 95 percent
-        intervals; the last row is
-        `model`. Parts that predict no better than chance have no dimensions and no scores. What more judgments than
-        all would bring is not measured.
+        intervals (1,000 bootstrap samples); the last row is `model`. Parts that predict no better than chance have no
+        dimensions and no scores. What more judgments than all would bring is not measured.
 
     Raises
     ------
@@ -86,9 +87,10 @@ def learning_curve(
 
 def _score(fitted: SparseEmbedding, test: Rows, part: Rows, seed: int) -> "pd.Series[Any]":
     if isinstance(test, Rated) and isinstance(part, Rated):
-        return evaluate_ratings({"x": fitted.embedding_}, test, part, seed=seed).iloc[0]
+        return evaluate_ratings({"x": fitted.embedding_}, test, part, n_bootstrap=N_BOOTSTRAP, seed=seed).iloc[0]
     assert not isinstance(test, Rated)
     judges = getattr(fitted, "judges_", None)  # of `judge_noise`
     if judges is not None and test.judge is not None:
         test = replace(test, sharpness=judges["sharpness"].to_numpy()[test.judge])
-    return evaluate({"x": fitted.embedding_}, test, bias={"x": fitted.slot_bias_}, seed=seed).iloc[0]
+    bias = {"x": fitted.slot_bias_}
+    return evaluate({"x": fitted.embedding_}, test, bias=bias, n_bootstrap=N_BOOTSTRAP, seed=seed).iloc[0]

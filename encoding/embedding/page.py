@@ -1,6 +1,7 @@
 """One HTML page that shows an embedding: how it was chosen, how good it is, what its dimensions mean."""
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -142,11 +143,16 @@ def _path(shown: PageContent) -> Section:
     text = (
         "Penalty, number of dimensions and shape of the penalty (ridge: with a quadratic part; rounds: reweighted) are "
         "chosen together by the loss of validation judgments: the fewest dimensions within one standard error of the "
-        "best fit. Plain L1, searched by itself, is kept unless another penalty is better by three standard errors, or "
-        "by one with fewer dimensions (where judgments have probabilities: by one, or no worse with fewer). Where "
-        "validation judgments could not decide, further parts were held out in turn (folds_loss). The chosen fit was "
-        "converged and scored again; its row is the last."
+        "best fit. "
     )
+    if 0 in shown.model.ridges:
+        text += (
+            "Plain L1, searched by itself, is kept unless another penalty is better by three standard errors, or by "
+            "one with fewer dimensions (where judgments have probabilities: by one, or no worse with fewer). "
+        )
+    if table["folds_loss"].notna().any():
+        text += "Where validation judgments could not decide, further parts were held out in turn (folds_loss). "
+    text += "The chosen fit was converged and scored again; its row is the last."
     if shown.consensus:
         choices = shown.consensus.choices.drop(columns=unknown)
         seeds = choices.loc[choices["sample"] == "seed", "n_dims"]
@@ -195,11 +201,15 @@ def _meaning(shown: PageContent, context: Context) -> tuple[pd.DataFrame | None,
         return None, []
     table = correlate_ratings(shown.space, context.ratings, **context.permuted())
     labels = label_dimensions(table)
-    ratings = list(dict.fromkeys(table["rating"]))
-    grid = table.pivot(index="dimension", columns="rating", values="r").loc[list(shown.space.features), ratings]
-    dots = table.pivot(index="dimension", columns="rating", values="significant").loc[
-        list(shown.space.features), ratings
-    ]
+    given = [(kind, rating) for kind, space in context.ratings.items() for rating in space.features]
+    often = Counter(rating for _, rating in given)  # tables of both kinds may have a rating of the same name
+    ratings = [rating if often[rating] == 1 else f"{rating} ({kind})" for kind, rating in given]
+    grid, dots = (
+        table.pivot(index="dimension", columns=["kind", "rating"], values=of).reindex(
+            index=list(shown.space.features), columns=pd.MultiIndex.from_tuples(given)
+        )
+        for of in ("r", "significant")
+    )
     figure = draw_correlations(
         grid.to_numpy(float), list(shown.space.features), ratings, significant=dots.to_numpy(bool),
         title="Dimensions and ratings", subtitle="Pearson r over stimuli; dots: false discovery rate 5%",
@@ -373,10 +383,12 @@ def _map(shown: PageContent, context: Context, places: np.ndarray) -> list[Secti
     if "category" not in context.ratings:
         return []
     groups = top_category(shown.space, context.ratings["category"])
-    none = int((groups == "").sum())
+    unrated = ~np.isin(shown.space.samples.stimulus, context.ratings["category"].samples.stimulus)
+    grey = {"no single highest rating": (groups == "") & ~unrated, "no ratings": unrated}
+    why = [f"{reason} ({of.sum():,})" for reason, of in grey.items() if of.any()]
     subtitle = "t-SNE; colour: category with the highest rating"
-    if none:
-        subtitle += f"; grey: no single highest rating ({none:,})"
+    if why:
+        subtitle += f"; grey: {', '.join(why)}"
     picture = Picture(draw_map(places, groups.tolist(), title="Stimuli", subtitle=subtitle),
                       f"Map of {len(groups):,} stimuli, coloured by category.")  # fmt: skip
     size = np.unique(groups[groups != ""], return_counts=True)[1]

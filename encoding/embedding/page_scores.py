@@ -24,6 +24,7 @@ from .evaluation import (
     largest_alone,
     slot_preference,
 )
+from .learning import N_BOOTSTRAP
 from .rated import Rated, Rows, as_rows, single
 from .rated_scores import RatingScores, evaluate_ratings
 from .sparse import SparseEmbedding
@@ -221,7 +222,7 @@ def _same_items(shown: PageContent, context: Context) -> dict[str, np.ndarray]:
 
 
 def weigh_largest(shown: PageContent, context: Context) -> str:
-    """Say whether weights beyond the largest of each stimulus help to predict test judgments."""
+    """Write a sentence on whether weights beyond the largest of each stimulus help to predict test judgments."""
     if shown.part != "test":
         return (
             "No judgments were kept for testing, so that it cannot be said what weights beyond the largest of each "
@@ -260,7 +261,8 @@ def show_curve(context: Context) -> list[Section]:
     if context.curve is None:
         return []
     form = {name: ".4f" for name in context.curve.columns if name.startswith(SCORES)}
-    table = DataTable(context.curve, "One row per share of the judgments, 95% bootstrap intervals.", formats=form)
+    caption = f"One row per share of the judgments, 95% intervals of {N_BOOTSTRAP:,} bootstrap samples."
+    table = DataTable(context.curve, caption, formats=form)
     intro = (
         "Parts of the judgments were fitted with a choice of their own and scored on the same test judgments. The "
         "table shows what fewer judgments cost; what more of them would bring is not measured."

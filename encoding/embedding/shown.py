@@ -33,7 +33,7 @@ def page_key(fit: str, context: Context, shares: Sequence[float] | None) -> str:
     """Identify a page by all that it shows: the fit, shares of a learning curve, and what the fit is compared with."""
     spaces = {**{f"as {kind}": space for kind, space in context.ratings.items()}, **context.others}
     shown = {
-        name: [space.features, fingerprint_array(space.values), space.samples.stimulus.tolist()]
+        name: [space.name, space.features, fingerprint_array(space.values), space.samples.stimulus.tolist()]
         for name, space in spaces.items()
     }
     frames = {file: fingerprint(file) for file in dict.fromkeys(context.frames.values())}
@@ -56,6 +56,12 @@ def is_drawn(folder: Path, name: str, key: str) -> bool:
         return False
 
 
+def clear(folder: Path, name: str) -> None:
+    """Remove what was drawn: no page may stand beside what it does not show, or after its drawing failed."""
+    for left in (folder / f"{name}{RECORD}", *_drawn(folder, name)):
+        left.unlink(missing_ok=True)
+
+
 def draw(
     folder: Path,
     name: str,
@@ -64,10 +70,7 @@ def draw(
     judgments: Judgments | PairRatings,
     context: Context,
 ) -> None:
-    """Write tables and the page in place of those of an earlier result, and last the key of what they show."""
-    # First, since nothing may stand beside a page that it does not show, nor a page whose drawing failed.
-    for left in (folder / f"{name}{RECORD}", *_drawn(folder, name)):
-        left.unlink(missing_ok=True)
+    """Write tables and the page, and last the key of what they show."""
     first = result.runs[0] if isinstance(result, Consensus) else result
     write_tsv(folder / f"{name}_path.tsv", first.path_)
     if isinstance(result, Consensus):

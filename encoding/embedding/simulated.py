@@ -8,6 +8,8 @@ from ..core import DataError, FeatureSpace, Judgments, Provenance, fingerprint_a
 from ..numerics.choices import choice_logits, log_probabilities
 
 SIMILARITIES = ("dot", "cosine")
+SPARSE = 1_000  # pairs of items per triplet from which only those that are asked for are compared
+PART = 10_000  # triplets that are compared at once then
 
 
 def simulate_judgments(
@@ -75,7 +77,7 @@ def simulate_judgments(
         )
     rng = np.random.default_rng(seed)
     items = np.repeat(draw_triplets(len(X), n, rng), n_repeats, axis=0)
-    logits = choice_logits(_similarity(X, similarity), items)
+    logits = _similarities(_scaled(X, similarity), items)
     if temperature > 0:
         probabilities = np.exp(log_probabilities(logits / temperature + np.asarray(slot_bias)))
     else:
@@ -97,12 +99,21 @@ def simulate_judgments(
     )
 
 
-def _similarity(X: np.ndarray, kind: str) -> np.ndarray:
+def _scaled(X: np.ndarray, kind: str) -> np.ndarray:
     if kind == "cosine":
         spread = X.std(axis=0)
         X = X / np.where(spread > 0, spread, 1.0)
         X = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(float).tiny)
-    return X @ X.T
+    return X
+
+
+def _similarities(X: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Return the similarity of the pair that is left without each slot (n, 3)."""
+    if len(X) ** 2 <= SPARSE * len(items):
+        return choice_logits(X @ X.T, items)
+    parts = np.array_split(items, -(-len(items) // PART))
+    pairs = [[(X[part[:, i]] * X[part[:, j]]).sum(axis=1) for i, j in ((1, 2), (0, 2), (0, 1))] for part in parts]
+    return np.concatenate([np.stack(of, axis=1) for of in pairs])
 
 
 def draw_triplets(n_items: int, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -93,6 +93,10 @@ def rename(folder, name, old, new):
     path.write_text(path.read_text().replace(old, new, 1))
 
 
+def other_name(folder):
+    return {"moods": dataclasses.replace(ratings(folder), name="moods")}
+
+
 def other_values(folder):
     frame = pd.read_csv(folder / "emotions.tsv", sep="\t")
     frame["joy"] = frame["joy"].to_numpy()[::-1]
@@ -133,6 +137,34 @@ def test_a_page_follows_names_of_ratings_without_a_fit(folder, no_fit):
     assert ">joy<" not in page(folder)
 
 
+def test_ratings_of_both_kinds_may_have_the_same_name(folder, no_fit):
+    rename(folder, "affect", "valence", "fear")
+    learn(table(dimensions="affect"), folder, folder / "out", related=related(folder))
+    figure = next((folder / "out" / "judge_files").glob("what-the-dimensions-mean-1.svg")).read_text()
+    assert all(name in figure for name in ("fear (category)", "fear (dimension)", "joy", "arousal"))
+    assert "joy (" not in figure
+    with pytest.raises(ConfigError, match="categories = 'affect', dimensions = 'affect', but the page compares the"):
+        table(categories="affect", dimensions="affect")
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ({"seeds": (0,)}, {"threshold": 0.5, "halves": True, "resamples": 3}),
+        ({}, {"temperature": 0.5, "similarity": "dot", "n_judgments": 50, "soft": True, "n_repeats": 2}),
+        ({"test": "names.txt"}, {"test_share": 0.2}),
+        ({"file": "", "ratings": "emotions"}, {"annotator": "bob", "odd": "first", "count_from": 1, "stimuli": None}),
+        ({}, {"spike": 0.1, "slab": 2.0, "share": 0.5}),
+    ],
+)
+def test_settings_that_a_fit_does_not_use_do_not_fit_again(folder, given, changes):
+    def key(**more):
+        return table(**given, **more).inputs_key(SourceContext(folder, folder / "out", related(folder)))
+
+    assert key(**changes) == key()
+    assert key(max_iter=9) != key()
+
+
 @pytest.mark.parametrize(
     ("do", "changes"),
     [
@@ -145,6 +177,7 @@ def test_a_page_follows_names_of_ratings_without_a_fit(folder, no_fit):
         (lambda _: None, {"n_bootstrap": 6}),
         (lambda _: None, {"learning_curve": True, "learning_shares": (0.5,)}),
         (second, {}),
+        (other_name, {"categories": "moods"}),
     ],
 )
 def test_a_page_follows_what_it_shows_without_a_fit(folder, no_fit, drawn, do, changes):
@@ -188,7 +221,9 @@ def test_what_was_fitted_outlives_what_fails_after_it(folder, monkeypatch, drawn
         patch.setattr(ends, fail)
         with pytest.raises(AlignmentError, match="no page today"):
             learn(source, folder, folder / "out", related=related(folder))
-    assert not (folder / "out" / "judge_drawn.json").exists() or "learning" in ends
+    assert not (folder / "out" / "judge_drawn.json").exists()
+    assert not (folder / "out" / "judge.html").exists()
+    assert load(folder / "out" / "judge").provenance.config["seeds"] == (0, 2)  # the page fails, not the feature space
     monkeypatch.setattr("encoding.embedding.consensus.fit_consensus", lambda *_, **__: pytest.fail("fitted again"))
     learn(source, folder, folder / "out", related=related(folder))
     curve = pd.read_csv(folder / "out" / "judge_curve.tsv", sep="\t")
@@ -377,6 +412,15 @@ def test_simulated_judgments_are_checked_before_they_are_many(folder):
     source = table(file="", stimuli=None, ratings="emotions", n_judgments=10**9, learning_curve=True, test_share=0.0)
     with pytest.raises(DataError, match=r"'judge': ratings = 'emotions': learning_curve = true"):
         source.check_with(SourceContext(folder, folder / "new", related(folder)))
+
+
+def test_stimuli_that_a_sample_of_judgments_leaves_out_are_not_missed(folder, monkeypatch):
+    source = table(file="", stimuli=None, ratings="emotions", n_judgments=2_000)
+    context = SourceContext(folder, folder / "new", related(folder))
+    assert source.check_with(context) == ()
+    monkeypatch.setattr("encoding.embedding.from_judgments.MOST_SIMULATED", 3)
+    assert source.check_with(context) == ()
+    assert "items are in no judgment" in dataclasses.replace(source, n_judgments=3).check_with(context)[0]
 
 
 SPACES = """

@@ -1,5 +1,6 @@
 """The page of an embedding claims what is shown, and is drawn whatever names and ratings there are."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -89,6 +90,31 @@ def test_sections_that_cannot_be_made_say_why(one_each, n_rated, columns, words)
     shown = gather("x", model, judgments)
     sections = [*page._map(shown, context, shown.X[:, :2]), *page._structure(shown, context)]
     assert words in " ".join(block.text for section in sections for block in section.blocks if isinstance(block, Text))
+
+
+def test_how_the_penalty_was_chosen_is_said_as_it_was(one_each):
+    _, judgments, model = one_each
+
+    def intro(**changes):
+        given = copy.copy(model).set_params(ridges=changes.pop("ridges", (2.0, 0.0)))
+        given.path_ = model.path_.assign(**changes)
+        return page._path(gather("x", given, judgments)).intro
+
+    assert "Plain L1, searched by itself, is kept" in intro()
+    assert "held out in turn" not in intro(folds_loss=np.nan)
+    assert "further parts were held out in turn" in intro(folds_loss=1.0)
+    assert "Plain L1" not in intro(ridges=(2.0,))
+
+
+def test_stimuli_without_ratings_are_not_counted_as_ties(one_each, monkeypatch):
+    _, judgments, model = one_each
+    titles = []
+    monkeypatch.setattr(page, "draw_map", lambda *_, subtitle, **__: titles.append(subtitle))
+    ratings = np.eye(3)[np.arange(30) % 3]
+    ratings[:2] = 1
+    shown = gather("x", model, judgments)
+    page._map(shown, Context({"category": space("c", ratings, "abc", NAMES[:30])}, n_permutations=9), shown.X[:, :2])
+    assert titles[0].endswith("; grey: no single highest rating (2), no ratings (10)")
 
 
 def test_others_are_scored_as_the_same_task_on_the_scale_of_the_judgments():

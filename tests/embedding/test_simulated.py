@@ -47,6 +47,18 @@ def test_ratings_are_compared_by_their_profile():
     assert set(map(tuple, kept.tolist())) == {(0, 1), (2, 3)}
 
 
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_few_triplets_of_many_items_are_answered_as_all_are(monkeypatch, similarity):
+    X = planted(1, n_items=60, n_dims=3)
+    given = {"seed": 2, "similarity": similarity, "soft": True}
+    whole = simulate_judgments(X, 50, **given)
+    monkeypatch.setattr("encoding.embedding.simulated.SPARSE", 1)
+    monkeypatch.setattr("encoding.embedding.simulated.PART", 20)
+    few = simulate_judgments(X, 50, **given)
+    np.testing.assert_array_equal(few.choice, whole.choice)
+    np.testing.assert_allclose(few.probabilities, whole.probabilities, rtol=1e-5)
+
+
 def test_repeats_are_of_the_same_three_in_the_same_order():
     judgments = simulate_judgments(planted(0, n_items=10), 50, seed=0, n_repeats=4)
     keys = triplet_keys(judgments.items, 10).reshape(50, 4)
