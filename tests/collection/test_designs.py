@@ -198,7 +198,7 @@ def test_every_kind_of_file_is_read(tmp_path, suffix):
     [
         ("0 1 60\n", "numbers run from 0 to 60, but there are 60 stimuli"),
         ("0 1\n", "three whole numbers per row"),
-        ("0 1 1\n", "name a stimulus twice; the first is row 1"),
+        ("0 1 1\n", "row 1 names a stimulus twice"),
         ("", "cannot be read"),
     ],
 )
