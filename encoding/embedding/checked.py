@@ -13,14 +13,12 @@ from ..core import (
     Judgments,
     PairRatings,
 )
+from .meaning import LEAST_SHARED
+from .methods import KEYS
 from .rated import Rated, Rows, as_rows, check_rows
 from .sparse import SparseEmbedding
-from .structure import N_FOLDS
+from .structure import LEAST_PREDICTED
 from .triplets import PARTS, SEEN, connections, gaps, parts_of
-
-LEAST_SHARED = 3  # stimuli with ratings, that correlations need
-LEAST_PREDICTED = 4 * N_FOLDS  # of which held-out ones are predicted
-KEYS = {"category": "categories", "dimension": "dimensions"}
 
 
 def check_given(

@@ -41,7 +41,7 @@ class Resampled(Protocol):
     def __len__(self) -> int: ...
 
 
-def counted(data: R) -> R:
+def drop_weightless(data: R) -> R:
     """Leave out judgments of weight 0, which count for nothing; collections exclude people by them."""
     if data.weight is None or (data.weight > 0).all():
         return data
@@ -120,7 +120,7 @@ def evaluate(
     3  agreement of two answers     NaN   585
     4      most frequent answer     NaN   585
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     draws = Bootstrap(data, n_bootstrap, seed)
     given = {name: np.asarray(shift, np.float64) for name, shift in (bias or {}).items()}
     possible = np.all([np.ones(3, bool), *(np.isfinite(shift) for shift in given.values())], axis=0)
@@ -161,7 +161,7 @@ def fit_factor(X: np.ndarray, judgments: Judgments | Triplets, *, bias: np.ndarr
 
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     similarity = np.asarray(X, np.float64)
     similarity = similarity @ similarity.T
     unit = float(choice_logits(similarity, data.items).std()) or 1.0
@@ -242,7 +242,7 @@ def slot_preference(
     >>> slot_preference(X, biased).bias.round(1)  # planted: 0.5 more for the first slot
     array([ 0.4, -0.2, -0.2])
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     logits = _logits(X, data, None)
     target = targets(data)
     weight = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
@@ -277,7 +277,7 @@ def calibrate(
 
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     logits = _logits(X, data, bias)
     table = calibration(np.exp(log_probabilities(logits)), data.choice, n_bins=n_bins, weight=data.weight)
     frame = pd.DataFrame(table, columns=["predicted", "observed", "n"]).dropna()
@@ -291,7 +291,7 @@ def accuracy_by_dimensions(
 
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     order = np.argsort(-X, axis=1, kind="stable")
     kept = np.zeros_like(X, dtype=np.float64)
     rows, accuracy = np.arange(len(X)), []
@@ -319,7 +319,7 @@ def importance(
     Shapes: `X` (n_items, n_dims), `bias` (3,). One row per dimension, from 1: what the accuracy loses and the
     cross-entropy gains, with 95 percent intervals over triplets.
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     draws = Bootstrap(data, n_bootstrap, seed)
     X = np.asarray(X, np.float64)
     similarity = X @ X.T
@@ -358,7 +358,7 @@ def largest_alone(
 
     Shapes: `X` (n_items, n_dims), `bias` (3,).
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     kept = keep_largest(X)
     kept *= fit_factor(kept, fitted_to, bias=bias) ** 0.5
     of_all, alone = (
@@ -434,7 +434,7 @@ def compare_similarity(
     DataError
         If a pair of the items was judged with fewer than every third item.
     """
-    data = counted(as_triplets(judgments))
+    data = drop_weightless(as_triplets(judgments))
     used = np.unique(data.items)
     place = np.full(len(data.names), -1)
     place[used] = np.arange(len(used))

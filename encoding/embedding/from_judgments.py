@@ -41,7 +41,7 @@ from ..io.atomic import atomic_file, write_text
 from ..io.locks import locked
 from ..io.store import load, save, saved_with
 from ..io.tables import read_names, read_stimuli
-from .methods import METHODS, PRECISIONS, RELIABLE, STARTS, TASKS, unused_settings
+from .methods import KEYS, METHODS, PRECISIONS, RELIABLE, STARTS, TASKS, unused_settings
 from .sources import FeatureSource, SourceContext
 
 if TYPE_CHECKING:  # torch and matplotlib stay out of reading a configuration
@@ -581,8 +581,7 @@ def _check(
 
 
 def _labels(source: JudgmentTable) -> dict[str, str]:
-    given = {"category": source.categories, "dimension": source.dimensions}
-    return {kind: name for kind, name in given.items() if name is not None}
+    return {kind: name for kind, key in KEYS.items() if (name := getattr(source, key)) is not None}
 
 
 def _size(path: Path) -> int:

@@ -12,6 +12,7 @@ from ..numerics.variational import discoveries
 
 RATIO = 1.5  # how much stronger one kind of rating must be to give a dimension its name
 KINDS = ("category", "dimension")
+LEAST_SHARED = 3  # stimuli, that correlations need
 
 
 def correlate_ratings(
@@ -47,10 +48,10 @@ def correlate_ratings(
 def _shared(space: FeatureSpace, table: FeatureSpace) -> tuple[np.ndarray, np.ndarray]:
     place = {name: row for row, name in enumerate(table.samples.stimulus.tolist())}
     rows = [(row, place[name]) for row, name in enumerate(space.samples.stimulus.tolist()) if name in place]
-    if len(rows) < 3:
+    if len(rows) < LEAST_SHARED:
         raise AlignmentError(
-            f"FeatureSpace {space.name!r} and {table.name!r} share {len(rows)} stimuli; three or more are needed. "
-            f"Are they named alike?"
+            f"FeatureSpace {space.name!r} and {table.name!r} share {len(rows)} stimuli; {LEAST_SHARED} or more are "
+            f"needed. Are they named alike?"
         )
     ours, theirs = np.array(rows).T
     return space.values[ours].astype(np.float64), table.values[theirs].astype(np.float64)

@@ -8,6 +8,7 @@ STARTS = ("random", "spectral")
 TASKS = ("odd", "match", "rate")  # the odd one of three, which of two goes with a target, or how alike two are
 RELIABLE = 0.8  # reproducibility from which a dimension counts as reliable
 PRECISIONS = ("float32", "float64")
+KEYS = {"category": "categories", "dimension": "dimensions"}  # kinds of ratings, and the settings that name them
 # Settings of the page alone: the fit and the feature space do not follow from them.
 SHOWN = ("categories", "dimensions", "frames", "learning_curve", "learning_shares", "n_permutations", "n_bootstrap")
 

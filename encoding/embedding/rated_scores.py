@@ -11,7 +11,7 @@ from ..core import DataError, PairRatings
 from ..numerics.choices import calibration
 from ..numerics.nonnegative import minimise_nonnegative
 from ..numerics.ratings import make_rating_batch
-from .evaluation import FEWEST_REPEATED, Bootstrap, counted, keep_largest
+from .evaluation import FEWEST_REPEATED, Bootstrap, drop_weightless, keep_largest
 from .rated import Rated, as_rated, predict, rating_loss, single, within
 
 
@@ -20,7 +20,7 @@ def calibrate_ratings(X: np.ndarray, data: Rated) -> tuple[float, np.ndarray]:
 
     Shapes: `X` (n_items, n_dims); returns the factor and (n_parameters,).
     """
-    X, data = np.asarray(X, np.float64), counted(data)
+    X, data = np.asarray(X, np.float64), drop_weightless(data)
     own = (X[data.items[:, 0]] * X[data.items[:, 1]]).sum(axis=1)
     scale = float(own.std()) or 1.0
     # As two items with the coordinates (1, z): the factor is the only coordinate, and each pair is one of its own.
@@ -96,7 +96,7 @@ def evaluate_ratings(
     1  no embedding       0  190
     """
     data, known = _alike(ratings, fitted_to)
-    data = counted(data)
+    data = drop_weightless(data)
     draws = Bootstrap(data, n_bootstrap, seed)
     rows = []
     for name, X in {**embeddings, "no embedding": np.zeros((len(data.names), 0))}.items():
@@ -149,7 +149,7 @@ class RatingScores:
     """An embedding with the factor and the thresholds that go with it, scored on other ratings."""
 
     def __init__(self, X: np.ndarray, data: Rated, fitted_to: Rated) -> None:
-        self.X, self.data, self.fitted_to = np.asarray(X, np.float64), counted(data), fitted_to
+        self.X, self.data, self.fitted_to = np.asarray(X, np.float64), drop_weightless(data), fitted_to
         self.factor, self.bias = calibrate_ratings(self.X, fitted_to)
 
     def probabilities(self, X: np.ndarray) -> np.ndarray:

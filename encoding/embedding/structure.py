@@ -14,6 +14,7 @@ from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from ..core import AlignmentError, FeatureSpace
+from ..core.words import count
 from ..numerics.choices import choice_similarity
 from ..numerics.matching import correlate_columns, match_columns
 from ..numerics.variational import discoveries
@@ -21,6 +22,7 @@ from .meaning import match_spaces
 
 ALPHAS = np.logspace(-1, 5, 13)
 N_FOLDS = 5
+LEAST_PREDICTED = 4 * N_FOLDS  # stimuli, of which held-out ones are predicted
 MOST_PAIRS = 1_000  # items whose similarities are compared
 
 
@@ -128,10 +130,10 @@ def explain(
 def _common(*spaces: FeatureSpace) -> list[np.ndarray]:
     places = [{name: row for row, name in enumerate(space.samples.stimulus.tolist())} for space in spaces]
     names = [name for name in places[0] if all(name in place for place in places[1:])]
-    if len(names) < 4 * N_FOLDS:
+    if len(names) < LEAST_PREDICTED:
         named = ", ".join(repr(space.name) for space in spaces)
         raise AlignmentError(
-            f"Feature spaces {named} share {len(names)} stimuli; {4 * N_FOLDS} or more are needed. Are they named "
+            f"Feature spaces {named} share {len(names)} stimuli; {LEAST_PREDICTED} or more are needed. Are they named "
             "alike?"
         )
     return [np.asarray(space.values, np.float64)[[place[name] for name in names]]
@@ -165,7 +167,7 @@ def _same_size(
     draws = [_errors(X, tables[large][:, rng.choice(n_large, n, replace=False)], folds) for _ in range(n_draws)] if (
         n_large > n) else [errors[large]]  # fmt: skip
     cut = np.mean(draws, axis=0)
-    size = f"{n} column{'' if n == 1 else 's'}"
+    size = count(n, "column")
     return {f"{large}, {size}": total - cut, f"{large} less {small}, {size} each": errors[small] - cut}
 
 

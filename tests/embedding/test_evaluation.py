@@ -171,8 +171,11 @@ def test_measured_similarity_is_weighted(truth):
 
 def test_judgments_that_all_have_weight_0_are_refused(truth):
     judgments = simulate_judgments(truth, 200, seed=0)
+    none = np.zeros(200, np.float32)
+    with pytest.raises(DataError, match="all valid judgments have a weight of 0"):
+        evaluate({"x": truth}, dataclasses.replace(judgments, weight=none))
     with pytest.raises(DataError, match="all 200 have weight 0"):
-        evaluate({"x": truth}, dataclasses.replace(judgments, weight=np.zeros(200, np.float32)))
+        evaluate({"x": truth}, dataclasses.replace(as_triplets(judgments), weight=none))
 
 
 def test_weights_of_any_unit_and_size_leave_p_values_uniform(truth):

@@ -226,7 +226,7 @@ def test_repeats_of_a_triplet_stay_in_one_part():
 def test_a_split_by_row_is_refused():
     judgments = simulate_judgments(planted(2, n_items=20, n_dims=2), 100, seed=0, n_repeats=2)
     part = np.where(np.arange(len(judgments)) % 2, "train", "test")
-    with pytest.raises(SplitError, match="triplets have answers in two parts"):
+    with pytest.raises(SplitError, match="triplets with answers in two parts"):
         SparseEmbedding(max_dims=4).fit(dataclasses.replace(judgments, split=part))
 
 
@@ -299,7 +299,7 @@ def test_wrong_settings_are_refused(small, settings, message):
         (np.zeros((4, 2), int), r"shape \(4, 2\) of int64, but integers of shape \(n, 3\)"),
         (
             np.array([[0, 1, 1]]),
-            r"1 rows do not name three different items from 0 to 1; the first is row 0: \[0, 1, 1\]",
+            r"row 0 is \[0, 1, 1\] \(1 such row\); three different items from 0 to 1",
         ),
         (np.array([[0.0, 1.0, 2.0]]), "of float64, but integers"),
     ],
