@@ -22,7 +22,7 @@ from .triplets import PARTS, SEEN, divide, parts_of
 SHARE = 0.8  # of seeds, and of resamples, in which a reliable dimension is found
 ENOUGH_FITS = 40  # for a 95 percent range; of fewer the smallest and the largest value are given
 N_SPLITS = 10  # divisions of the items into halves
-STEP = "consensus/3"
+STEP = "consensus/4"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -199,8 +199,10 @@ def fit_consensus(
     if halves:
         half = divide(seen, 0.5, np.random.default_rng([seeds[0], 2]))
         # Half the judgments are noisier by the square root of two; so is the penalty that holds noise down.
-        model = clone(estimator).set_params(random_state=seeds[0])
-        tasks += [_Task(clone(model), rows=rows, stronger=2**0.5) for rows in (half, ~half)]
+        # Each has a start of its own: from the same one both may end in the same of several minima.
+        for number, rows in enumerate((half, ~half), start=resamples):
+            model = clone(estimator).set_params(random_state=max(seeds) + 1 + number)
+            tasks.append(_Task(model, rows=rows, stronger=2**0.5))
     for number in range(resamples):
         # A new seed each: the fits differ in start and validation part too, as a replication would.
         model = clone(estimator).set_params(random_state=max(seeds) + 1 + number)
