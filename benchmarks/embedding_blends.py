@@ -32,7 +32,7 @@ CELLS = (
 
 
 def plant(share: float, n_items: int, n_dims: int, rng: np.random.Generator) -> np.ndarray:
-    """Give every stimulus one dimension, and some a second one."""
+    """Plant one dimension per stimulus, and a second one in some."""
     X, item, first = np.zeros((n_items, n_dims)), np.arange(n_items), np.arange(n_items) % n_dims
     X[item, first] = rng.gamma(4.0, 0.4, n_items)
     second = (first + rng.integers(1, n_dims, n_items)) % n_dims

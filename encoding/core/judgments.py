@@ -1,5 +1,6 @@
 """Answers about stimuli: which of three is the odd one out, or how alike two are."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ OUTCOMES = ("valid", "refused", "unparsed", "truncated", "error")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Answers:
+class _Answers(ABC):
     """Rows of answers about the same stimuli."""
 
     stimuli: tuple[str, ...]
@@ -38,8 +39,9 @@ class _Answers:
         object.__setattr__(self, "stimuli", tuple(names))
         self._check()
 
+    @abstractmethod
     def _check(self) -> None:
-        raise NotImplementedError
+        """Refuse rows that contradict themselves or name unknown stimuli."""
 
     def take(self, rows: Any) -> Self:
         """Select some answers.

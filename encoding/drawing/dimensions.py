@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core.errors import DataError
+from ..core.words import count
 from .figure import (
     FAINT,
     INK,
@@ -68,7 +69,7 @@ def draw_path(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> Fi
         axes.axvline(row, color=FAINT, linewidth=6, zorder=0)
         axes.scatter([row], [values[row]], s=52, facecolor="white", edgecolor=ACCENT, linewidth=2, zorder=5)
     right.annotate(
-        f"{counts[row]} dimension{'' if counts[row] == 1 else 's'}", (row, counts[row]), (8, 8),
+        count(counts[row], "dimension"), (row, counts[row]), (8, 8),
         textcoords="offset points", weight="bold", size=8,
     )  # fmt: skip
     left.margins(x=0.12)
